@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
-_FORMATS = (*_OF_TRIALS, "csv", "parquet", "tensorboard", "optuna")
+_FORMATS = (*_OF_TRIALS, "csv", "parquet", "optuna")
 # The formats that take each of these options; all formats take the other options.
 _OPTIONS = {
     "trial": _OF_TRIALS,
@@ -44,7 +44,7 @@ _OPTIONS = {
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="The file; for script and tensorboard the folder; - to print CSV.",
+    help="The file; for script the folder; - to print CSV.",
 )
 @click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
@@ -74,12 +74,11 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script       the best trial, or --trial: the study's files, and plain Keras
-                 that ends with the same weights, without kerastudy
-    keras        its model as a .keras file
-    csv          a row for each trial; parquet: the same
-    tensorboard  event files with the HParams plugin's tables
-    optuna       a study in an Optuna storage for each engine, or an update
+    script   the best trial, or --trial: the study's files, and plain Keras that
+             ends with the same weights, without kerastudy
+    keras    its model as a .keras file
+    csv      a row for each trial; parquet: the same
+    optuna   a study in an Optuna storage for each engine, or an update
 
     \b
     kerastudy export digits --as script
@@ -92,7 +91,6 @@ def export_command(
         export_keras,
         export_script,
         export_table,
-        export_tensorboard,
         table_of,
     )
     from studies.lines import as_csv
@@ -119,10 +117,7 @@ def export_command(
             _export_optuna(histories, storage, as_json)
             return
         with waiting("reading the trials"):
-            if format_ == "tensorboard":
-                export = export_tensorboard(histories, output, force=force)
-            else:
-                export = export_table(histories, format_, output, force=force)
+            export = export_table(histories, format_, output, force=force)
     document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
     answer(as_json, lambda: {"as": format_, **document}, lambda: "\n".join(_lines(export)))
 
@@ -136,13 +131,8 @@ def _lines(export: Any) -> list[str]:
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     kind = type(export).__name__
-    if hasattr(export, "trial"):
-        what = f"trial {export.trial}"
-    else:
-        what = counted(export.rows if kind == "TableExport" else export.trials, "trial")
+    what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
     lines = [f"{shown}: {what} of {export.study}"]
-    if kind == "TensorBoardExport":
-        lines.append(f"look at it with: tensorboard --logdir {shlex.quote(shown)}")
     if kind == "ScriptExport":
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:

@@ -142,8 +142,9 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(
             f"{HYPERBAND} decides how many epochs a trial trains, and the objective_function of "
-            f"the study {study.name!r} does so itself. Use optuna:tpe with the pruner hyperband, "
-            "which answers its trial.should_prune()."
+            f"the study {study.name!r} does so itself",
+            hint="Use optuna:tpe with the pruner hyperband, "
+            "which answers its trial.should_prune().",
         )
     objective = study.objective
     if not (objective == "val_loss" or getattr(objective, "metric", "") == VALUE):

@@ -145,14 +145,14 @@ class StudyDefinition(RecordedSettings, StudySettings):
         if isinstance(folds, CrossValidation) and folds.groups is not None:
             raise StudyError(
                 "Groups can't be given at launch alone, as the record does not hold them, and "
-                "trials could not be reproduced. Give them in the study: "
-                "Study(cross_validation=…)."
+                "trials could not be reproduced",
+                hint="Give them in the study: Study(cross_validation=…).",
             )
         if "data" in overrides and self.objective_function is not None:
             raise StudyError(
                 f"The objective_function of the study {self.name!r} loads its data itself, so "
-                "--data can't replace it. Change the function, or let it read the file's name "
-                "from a variable."
+                "--data can't replace it",
+                hint="Change the function, or let it read the file's name from a variable.",
             )
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):

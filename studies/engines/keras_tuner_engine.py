@@ -153,7 +153,8 @@ def _check_grid(space: SearchSpace) -> None:
         if (parameter.count or 0) > _MOST_LISTED:
             raise EngineError(
                 f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
-                f"{parameter.name!r} has more. Give a larger step, or use optuna:grid."
+                f"{parameter.name!r} has more",
+                hint="Give a larger step, or use optuna:grid.",
             )
 
 
@@ -161,8 +162,9 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
     if "epochs" in space:
         raise EngineError(
             "Keras Tuner's Hyperband decides itself how many epochs a trial trains, and 'epochs' "
-            "is in the search space. Take it out and set the study's epochs to the most that a "
-            "trial may train, or use another engine, such as keras-tuner:bayesian."
+            "is in the search space",
+            hint="Take it out and set the study's epochs to the most that a "
+            "trial may train, or use another engine, such as keras-tuner:bayesian.",
         )
     if epochs < 2:
         raise EngineError(
@@ -173,7 +175,8 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
     if not space.dimensions:
         raise EngineError(
             "Keras Tuner's Hyperband needs a parameter that varies, and all of the space's are "
-            "Fixed. Use another engine, such as keras-tuner:random."
+            "Fixed",
+            hint="Use another engine, such as keras-tuner:random.",
         )
     if pruner != "none":
         raise EngineError(

@@ -317,8 +317,8 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
         check_finite(space, "optuna:quasi-random")
     if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):
         raise EngineError(
-            "The CMA-ES engine needs at least one Float or Int in the space, and there is none. "
-            "Use optuna:tpe."
+            "The CMA-ES engine needs at least one Float or Int in the space, and there is none",
+            hint="Use optuna:tpe.",
         )
 
 
@@ -327,8 +327,8 @@ def check_finite(space: SearchSpace, otherwise: str) -> None:
     for parameter in space:
         if parameter.count is None:
             raise EngineError(
-                f"The grid engine needs finitely many values, and {parameter.name!r} is "
-                f"continuous. Give it a step, or use {otherwise}."
+                f"The grid engine needs finitely many values, and {parameter.name!r} is continuous",
+                hint=f"Give it a step, or use {otherwise}.",
             )
 
 

@@ -84,8 +84,8 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
         listed = "; ".join(change.removesuffix(".") for change in changes)
         raise StudyChangedError(
-            f"The study {now.name!r} is recorded with another definition: {listed}. "
-            "Undo the change to resume it, or start a new one under another name with --name."
+            f"The study {now.name!r} is recorded with another definition: {listed}",
+            hint="Undo the change to resume it, or start a new one under another name with --name.",
         )
 
 
@@ -107,8 +107,9 @@ def with_hardware(
         return replace(now, hardware=ANY_HARDWARE)
     raise StudyChangedError(
         f"The study {now.name!r} was begun on other hardware ({recorded}) than this "
-        f"({now.hardware}), where trials get other bits. Resume it on the former, or add "
-        "--any-hardware (in Python any_hardware=True): the record then says that bits may differ."
+        f"({now.hardware}), where trials get other bits",
+        hint="Resume it on the former, or add "
+        "--any-hardware (in Python any_hardware=True): the record then says that bits may differ.",
     )
 
 
@@ -125,8 +126,9 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
     if description.deterministic and not lag and finished:
         raise StudyChangedError(
             f"The study {description.name!r} was begun without --deterministic, so its trials "
-            "may depend on timing already. Leave the option out to resume it, or start a new one "
-            "under another name with --name."
+            "may depend on timing already",
+            hint="Leave the option out to resume it, or start a new one "
+            "under another name with --name.",
         )
     if finished or (lag and before.trials):
         # A study keeps its first lag, even if the number of workers changes.

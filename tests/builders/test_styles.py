@@ -14,7 +14,7 @@ from builder_corpus import check_same_again, launch, run, session, without_traci
 from in_mlflow import InMlflow
 from suite import exhaustive_but
 
-from search_spaces import EngineError, Float, Int, ObjectiveError
+from search_spaces import EngineError, Float, Int
 from studies.champion import reproduce
 from studies.commands import study_text
 from tracking.history import StudyHistory
@@ -95,19 +95,6 @@ def test_each_runs_and_its_best_trial_runs_again(
         check_same_again(style, history, check(style, history), tmp_path)
 
 
-# What continues another trial is in `test_keras_tuner_hyperband` and in the trainers' conformance.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("style", ["plain", "fit_tunes_training", "optuna_steps", "two_optimizers"])
-def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
-    """What goes on from another trial is what training straight through would be."""
-    with without_tracing():
-        history = run(style, "keras-tuner:hyperband", store, trials=4, name=f"{style} promoted")
-        promoted = next(t for t in history.trials if t.spec.goes_on_from is not None)
-        assert promoted.result is not None
-        assert promoted.result.epochs == history.description.epochs
-        check_same_again(style, history, promoted, tmp_path)
-
-
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "style", ["plain", "fit_custom_loop", "fit_tunes_training", "optuna_create_model"]
@@ -167,7 +154,9 @@ def test_what_a_builder_declares_beside_the_space() -> None:
 @pytest.mark.exhaustive
 def test_what_the_builder_never_reads(tmp_path: Path) -> None:
     fixed = 'declared.Fixed("activation", "tanh")'
-    file = variant(tmp_path, fixed, f"{fixed}\ndeclared.Boolean('idle')")
+    text, file = FILE.read_text(encoding="utf-8"), tmp_path / "styles.py"
+    assert text.count(fixed) == 1
+    file.write_text(text.replace(fixed, f"{fixed}\ndeclared.Boolean('idle')"), encoding="utf-8")
     with without_tracing():
         history = launch("tuner_space", "keras-tuner:random", tmp_path / "store", 1, file)
     in_mlflow = InMlflow(history)
@@ -197,27 +186,6 @@ class TestFit:
         assert "loss" in curve[1] and "typical_error" not in curve[1]
         assert curve[2]["typical_error"] == trial.best.value
         assert curve[2]["worst_error"] >= trial.best.value
-
-    @pytest.mark.exhaustive
-    def test_a_misspelled_objective_is_told_before_anything_is_trained(
-        self, tmp_path: Path
-    ) -> None:
-        file = variant(tmp_path, '"typical_error", "min"', '"typical", "min"')
-        with (
-            without_tracing(),
-            pytest.raises(ObjectiveError, match=r"'typical'.*'typical_error'"),
-        ):
-            launch("fit_returns_dict", "keras-tuner:random", tmp_path / "store", 1, file)
-        assert not (tmp_path / "store").exists()
-
-
-def variant(folder: Path, old: str, new: str) -> Path:
-    """A copy of the studies' file with a part of its text replaced."""
-    text = FILE.read_text(encoding="utf-8")
-    assert text.count(old) == 1
-    file = folder / "styles.py"
-    file.write_text(text.replace(old, new), encoding="utf-8")
-    return file
 
 
 @pytest.mark.exhaustive

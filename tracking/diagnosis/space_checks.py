@@ -35,13 +35,13 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     cluster towards the edge of a search space (in some dimension), then the search space boundaries
     might need to be expanded".
 
-    The best trials, a tenth of all (3 to 10 trials), crowd at an end if three things are true:
-    at least half of them lie in the last tenth of the range in its sampling scale, or at the last
-    value of a short grid; the chance that so many lie there is below 1 % (binomial); and in the
-    half of the range next to the end, trials get better towards it (Spearman's rank correlation,
-    one-sided, 5 %). The third condition keeps a sampler's preference for a region from counting as
-    evidence. With fewer than fifty trials, the last fifth counts instead of the last tenth, which
-    then holds too few trials.
+    Only trials that have the hyperparameter count. The best tenth of them (3 to 10 trials) crowds
+    at an end if three things are true: at least half of it lies in the last tenth of the range in
+    its sampling scale, or at the last value of a short grid; the chance that so many lie there is
+    below 1 % (binomial); and in the half of the range next to the end, trials get better towards it
+    (Spearman's rank correlation, one-sided, 5 %). The third condition keeps a sampler's preference
+    for a region from counting as evidence. With fewer than fifty trials, the last fifth counts
+    instead of the last tenth, which then holds too few trials.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]

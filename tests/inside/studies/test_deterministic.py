@@ -74,7 +74,7 @@ def best_so_far(history: StudyHistory) -> list[tuple[int, float]]:
     ),
 )
 def test_which_trial_ends_first_changes_nothing(launch: Launch, engine: str, pruner: str) -> None:
-    settings = {"engine": engine, "pruner": pruner, "workers": 3, "trials": 20}
+    settings = {"engine": engine, "pruner": pruner, "workers": 3, "trials": 14}
     first = launch("1", seed=1, **settings)
     second = launch("2", seed=2, **settings)
     assert outcome(first) == outcome(second)
@@ -84,7 +84,7 @@ def test_which_trial_ends_first_changes_nothing(launch: Launch, engine: str, pru
 
 def test_without_it_the_order_counts(launch: Launch) -> None:
     """Or the test above would show nothing."""
-    settings = {"deterministic": False, "pruner": "median", "workers": 3, "trials": 20}
+    settings = {"deterministic": False, "pruner": "median", "workers": 3, "trials": 14}
     first = launch("1", seed=1, **settings)
     second = launch("2", seed=2, **settings)
     assert outcome(first) != outcome(second)

@@ -30,7 +30,14 @@ from two_sided import by_name, in_order, listed
 
 import kerastudy as ks
 from studies.data.arrays import mapped as large
-from studies.training import Arrays, Batches, CompiledTrainer, PlainTrainer, configure_tensorflow
+from studies.training import (
+    Arrays,
+    Batches,
+    CompiledTrainer,
+    PlainTrainer,
+    batches,
+    configure_tensorflow,
+)
 
 layers = keras.layers
 
@@ -172,6 +179,18 @@ def _rescaled() -> keras.Model:
     return CORPUS["rescaled"].build(CORPUS["rescaled"].values[0])
 
 
+@pytest.mark.parametrize("name", ["dropouts", "two inputs, named, weighted"])
+def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch, the same bits."""
+    monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
+    case = CORPUS[name]
+    build, splits = functools.partial(case.build, case.values[0]), case.data()
+    wanted = by_hand(build, splits, spec_of())
+    assert by_trainer(PlainTrainer(), build, splits, spec_of()) == wanted
+
+
 @pytest.mark.exhaustive
 def test_images_stay_bytes_until_they_are_in_a_batch(trainer: CompiledTrainer) -> None:
     x = np.random.default_rng(0).integers(0, 256, size=(64, 12), dtype="uint8")
@@ -195,20 +214,6 @@ def test_data_in_a_mapped_file_trains_as_by_hand(
     assert large.file_of(splits.train.x) is not None
     for each in (trainer, PlainTrainer()):
         assert by_trainer(each, _rescaled, splits, spec_of(2)) == wanted
-
-
-def test_large_data_is_put_in_order_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    splits = CORPUS["two inputs, named, weighted"].data()
-    batches = []
-    for largest in (2**20, 0):
-        monkeypatch.setattr("studies.training.batches._LARGEST_WHOLE_EPOCH", largest)
-        made = Batches(splits, 16)
-        made.set_epoch(3, 2)
-        batches.append([*made.training.take(made.training_steps).as_numpy_iterator()])
-    for (x, y, weights), (again_x, again_y, again_weights) in zip(*batches, strict=True):
-        for several, others in ((x, again_x), (y, again_y), (weights, again_weights)):
-            assert several.keys() == others.keys()
-            assert all(np.array_equal(several[name], others[name]) for name in several)
 
 
 RATES = st.floats(0.0, 0.9).map(lambda rate: round(rate, 3))

@@ -23,7 +23,6 @@ from studies.exporting import export_table
 from studies.progress import NoProgress
 from studies.running import read_rows
 from tracking.history import StudyHistory, ranked
-from tracking.records import TrialSpec
 
 
 class Answer(NoProgress):
@@ -43,9 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(folder: Path, name: str, told: Answer | None = None, **settings: Any) -> StudyHistory:
-    before = settings.pop("before", lambda spec: None)
     usual = {"name": name, "try_defaults": True, "trials": 4}
-    executor = ScriptedExecutor(describe(**{**usual, **settings}), before=before)
+    executor = ScriptedExecutor(describe(**{**usual, **settings}))
     return run_study(executor, store=folder / "store", progress=told or NoProgress())
 
 
@@ -101,17 +99,6 @@ def test_known_values_follow_and_the_defaults_are_not_trained_twice(folder: Path
     found = values(launch(folder, "again", space=SMALL, initial=[others[0], OF_SMALL, others[1]]))
     assert found[:3] == [OF_SMALL, *others]
     assert found[3] not in found[:3]
-
-
-def test_a_study_that_was_cut_in_them_tries_them_again(folder: Path) -> None:
-    def interrupt(spec: TrialSpec) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        launch(folder, "cut", before=interrupt)
-    history = launch(folder, "cut")
-    assert values(history) == values(launch(folder, "uncut"))
-    assert history.default is not None and history.default.spec.attempt == 2
 
 
 @pytest.mark.parametrize("before", [False, True])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from builder_corpus import without_tracing
 from exact_training import SPACE, samples, spec_of
 from model_zoo import compiled, stack
 
@@ -19,6 +20,17 @@ from studies.training import HyperModelTrainer, configure_tensorflow, run_trial
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 
 Fit = Callable[..., Any]
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*run_functions_eagerly")
+
+
+@pytest.fixture(autouse=True)
+def eagerly() -> Iterator[None]:
+    """Each fit trains a few samples: TensorFlow would trace longer than it trains."""
+    configure_tensorflow(None)
+    with without_tracing():
+        yield
 
 
 class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -114,7 +126,6 @@ def run(
     on_epoch: Callable[[EpochResult], Decision] = lambda epoch: "continue",
     **files: Path,
 ) -> TrialResult:
-    configure_tensorflow(None)
     build, splits, part = Fitting(own_fit), samples(), samples().validation
     data = ks.datasets.arrays(part.x, part.y, test=None)
     study = ks.Study("fits", data=data, build=build, space=SPACE)

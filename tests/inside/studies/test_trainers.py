@@ -15,7 +15,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conformance.models import dense, handmade, make_spec, make_study
 from conformance.trainer import TrainerConformance
 from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import Holding, Unseeded, closed_over, compiled, stack
@@ -29,7 +28,6 @@ from studies.training import (
     CompiledTrainer,
     PlainTrainer,
     Structure,
-    batches,
     configure_tensorflow,
     is_due,
 )
@@ -73,16 +71,6 @@ class TestPlainTrainer(TrainerConformance):
     @pytest.fixture
     def trainer(self) -> PlainTrainer:
         return PlainTrainer()
-
-
-def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Batch by batch, the same bits."""
-    monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
-    study, spec = make_study(dense), make_spec(epochs=5)
-    _, epochs = TrainerConformance().train(PlainTrainer(), study, spec, tmp_path)
-    assert epochs == handmade(dense)[0]
 
 
 def small(rate: float = 0.3, units: int = 4) -> keras.Model:
