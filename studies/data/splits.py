@@ -25,7 +25,7 @@ import numpy as np
 from search_spaces import checks
 from search_spaces.errors import DataError, InternalError
 from studies.data.arrays.mapped import file_of, shared
-from studies.data.arrays.partition import Contents, Divided, Options, divide, rows_of
+from studies.data.arrays.partition import Contents, Divided, Options, divide
 from studies.data.arrays.parts import Part, Splits, joined
 from studies.data.arrays.samples import (
     check_several_classes,
@@ -47,6 +47,11 @@ Indices = tuple[np.ndarray, np.ndarray]
 Make = Callable[[int], Splits]
 """Makes the data of a fold, or of `ALL_FOLDS`."""
 
+# Why a test part can't be drawn at random from the samples of such folds.
+_TEST_NOT_DRAWN = {
+    "grouped": "some groups would be in both",
+    "forward": "some of its samples would be earlier than those trained on",
+}
 # The most bytes of folds that a process keeps in memory; arrays in files don't count.
 _KEPT_BYTES = 256 * 2**20
 
@@ -206,15 +211,6 @@ class CrossValidation:
         """The number of trainings of each trial, one for each fold."""
         return self.folds * self.times
 
-    @property
-    def drawn_test(self) -> str:
-        """Why the test part can't be drawn at random from the same samples; empty if it can."""
-        reasons = {
-            "grouped": "some groups would be in both",
-            "forward": "some of its samples would be earlier than those trained on",
-        }
-        return reasons.get(self.name, "")
-
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
@@ -250,10 +246,9 @@ class CrossValidation:
         group = "Group" if self.name == "grouped" else ""
         name = f"Stratified{group}KFold" if by_class else "KFold"
         if self.name == "repeated" and self.times > 1:
-            repeated = getattr(model_selection, f"Repeated{name}")
-            return repeated(n_splits=self.folds, n_repeats=self.times, random_state=self.seed)
-        drawn = getattr(model_selection, name)
-        return drawn(self.folds, shuffle=True, random_state=self.seed)
+            splitter = getattr(model_selection, f"Repeated{name}")
+            return splitter(n_splits=self.folds, n_repeats=self.times, random_state=self.seed)
+        return getattr(model_selection, name)(self.folds, shuffle=True, random_state=self.seed)
 
     def groups_of(self, samples: int) -> np.ndarray | None:
         """Returns the group of each sample, counted from 0; None if there are no groups."""
@@ -387,11 +382,11 @@ def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tup
     in_time = contents.pool.in_time
     if in_time and not how.name:
         how = forward(how.folds)
-    drawn = "test" not in contents.ready and isinstance(options.test, int | float)
-    if drawn and how.drawn_test and not (in_time and how.name == "forward"):
+    to_draw = "test" not in contents.ready and isinstance(options.test, int | float)
+    reason = _TEST_NOT_DRAWN.get(how.name)
+    if to_draw and reason and not (in_time and how.name == "forward"):
         raise DataError(
-            f"The test part can't be drawn from samples that are split by {how!r}: "
-            f"{how.drawn_test}",
+            f"The test part can't be drawn from samples that are split by {how!r}: {reason}",
             hint="Pass a ready-made test part, such as test=(x_test, y_test), or test=None.",
         )
     divided = divide(contents, options, folds=True)
@@ -415,11 +410,8 @@ def _made(divided: Divided, part: Part, folds: tuple[Indices, ...], fold: int) -
     if fold == ALL_FOLDS:
         test = {name: each for name, each in divided.parts.items() if name == "test"}
         return divided.sealed({"train": part, **test})
-    parts = {}
-    for name, chosen in zip(("train", "validation"), folds[fold], strict=True):
-        weights = None if part.sample_weight is None else part.sample_weight[chosen]
-        groups = None if part.groups is None else part.groups[chosen]
-        check_some_weight(weights, f"sample_weight of the {name} part of fold {fold + 1}")
-        x, y = rows_of(part.x, chosen), rows_of(part.y, chosen)
-        parts[name] = Part(x, y, weights, part.alone, groups)
+    pairs = zip(("train", "validation"), folds[fold], strict=True)
+    parts = {name: part.rows(chosen) for name, chosen in pairs}
+    for name, own in parts.items():
+        check_some_weight(own.sample_weight, f"sample_weight of the {name} part of fold {fold + 1}")
     return divided.sealed(parts)

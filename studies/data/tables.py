@@ -444,7 +444,7 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
 
 def check_complete(series: Any, name: str, source: str) -> None:
     """Checks that no value of a column is missing."""
-    missing = (series.isna() | (series.astype(object) == MISSING)).to_numpy(dtype=bool)
+    missing = (series.isna() | (series == MISSING)).to_numpy(dtype=bool)
     if missing.any():
         first = f"the first in row {missing.argmax() + 1} after the header"
         raise DataError(

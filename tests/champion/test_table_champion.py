@@ -178,25 +178,6 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
 
 
 @pytest.mark.exhaustive
-def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
-    made_houses(2).to_csv(houses.folder / "other.csv", index=False)
-    launch = ("launch", "study.py", "--executor", "in-process", "--verify", "off", "-q")
-    other = ("--data", "other.csv", "--trials", "1", "--name", "other")
-    kerastudy_here(houses.folder, *launch, *other)
-    described = ks.read_study("other", store=houses.store).description.data
-    expected = ks.datasets.table(
-        houses.folder / "other.csv", target="price", categories=["우편 번호=1"], seed=3
-    )
-    assert described.digest == expected.load().digest
-    assert described.override == str(houses.folder / "other.csv")
-    rooms = ("--data", "other.csv", "--target", "hidden", "--trials", "1", "--name", "rooms")
-    kerastudy_here(houses.folder, *launch, *rooms)
-    described = ks.read_study("rooms", store=houses.store).description.data
-    assert described.override == f"{houses.folder / 'other.csv'}?target=hidden"
-    assert described.details["shapes"]["train"]["x"] == [72, 12]
-
-
-@pytest.mark.exhaustive
 def test_folds_and_reproductions_of_tables(houses: Houses) -> None:
     launch = ("launch", "study.py", "--folds", "2", "--name", "folds", "--executor", "in-process")
     kerastudy_here(houses.folder, *launch, "--verify", "full", "-q", "--trials", "2")

@@ -217,14 +217,9 @@ def test_names_of_arrays_count_in_the_digest_and_their_order_does_not() -> None:
 # Sample weights
 
 
-def test_each_part_gets_the_weights_of_its_samples_whatever_the_preprocessing() -> None:
-    plain, weighted = load(), load(sample_weight=WEIGHTS)
-    scaled = load(sample_weight=WEIGHTS, preprocess="standardize")
-    for part, other in zip(parts(weighted), parts(scaled), strict=True):
-        assert np.array_equal(part.sample_weight, part.x[:, 0] ** 2)
-        assert np.array_equal(part.sample_weight, other.sample_weight)
+def test_weights_are_part_of_the_digest_and_of_a_ready_made_part() -> None:
     # Weights of 1 change no training, but the data is another: it says so.
-    digests = [plain.digest, weighted.digest, load(sample_weight=np.ones(60)).digest]
+    digests = [load(sample_weight=weights).digest for weights in (None, WEIGHTS, np.ones(60))]
     assert len(set(digests)) == 3
     ready = load(sample_weight=WEIGHTS, validation=(X, Y, WEIGHTS), test=(X[:5], Y[:5]))
     assert np.array_equal(ready.validation.sample_weight, WEIGHTS)
@@ -260,18 +255,14 @@ def test_other_weights_are_refused(weights: Any, words: str) -> None:
         *[
             ("validation", value, f"a share between 0 and 1, a count.* Received: {shown}")
             for value, shown in [
-                *[(0, "0"), (1.0, "1.0"), (-0.1, "-0.1"), (1.5, "1.5"), (float("nan"), "nan")],
-                *[(-3, "-3"), (True, "True"), ("0.2", "'0.2'"), (X, "an object of type ndarray")],
-                ((X, Y, Y, Y), "an object of type tuple"),
+                *[(0, "0"), (1.0, "1.0"), (-0.1, "-0.1"), (float("nan"), "nan"), (True, "True")],
+                *[("0.2", "'0.2'"), ((X, Y, Y, Y), "an object of type tuple")],
             ]
         ],
-        ("test", 1.0, "Received: 1.0"),
         ("test", False, "Received: False"),
         ("stratify", 1, "True or False. Received: 1"),
         ("stratify", "kind", "True or False"),
-        ("seed", -1, "a whole number from 0 to .* Received: -1"),
         ("seed", 2**32, "a whole number from 0 to"),
-        ("seed", True, "Received: True"),
         ("seed", None, "Received: None"),
         ("preprocess", "standardise", "Did you mean 'standardize'"),
         ("preprocess", {"tabular": "min-max"}, "Did you mean 'minmax'"),

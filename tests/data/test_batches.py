@@ -55,8 +55,6 @@ def test_the_same_batches_have_the_same_digest_whatever_they_come_as() -> None:
     data = ks.datasets.batches(streamed.py_dataset, validation)
     digest = load(streamed.generator).digest
     assert data.load().digest == digest == pickle.loads(pickle.dumps(data)).load().digest
-    with pytest.raises(DataError, match=r"train is a tf\.data\.Dataset itself"):
-        pickle.dumps(ks.datasets.batches(streamed.tf_data(1), validation))
 
 
 def test_batches_of_folders_texts_and_several_arrays(

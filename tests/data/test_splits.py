@@ -260,13 +260,6 @@ def test_wrong_numbers_of_folds_are_refused(make: Any) -> None:
         make()
 
 
-def test_the_repr_of_a_split_is_its_call() -> None:
-    shown = [ks.splits.repeated(5, times=3, seed=2), ks.splits.forward(4, gap=7)]
-    assert [repr(each) for each in shown] == [
-        *("splits.repeated(5, times=3, seed=2)", "splits.forward(4, gap=7)")
-    ]
-
-
 # Samples that depend on each other
 
 

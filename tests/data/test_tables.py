@@ -124,33 +124,27 @@ def test_kinds_of_columns(name: str, values: Any, kind: str, vocabulary: tuple[s
 
 
 @pytest.mark.parametrize(
-    ("target", "names", "first"),
+    ("target", "classes", "names", "first"),
     [
-        (["no", "yes"] * 20, ("no", "yes"), [0, 1]),
-        ([False, True] * 20, ("False", "True"), [0, 1]),
-        ([0, 1] * 20, (), [0, 1]),
-        ([1.5, 2.0] * 20, (), [1.5, 2.0]),
-        # Prices are whole numbers too, and no classes.
-        ([100_000, 250_000] * 20, (), [100_000.0, 250_000.0]),
+        (["no", "yes"] * 20, None, ("no", "yes"), [0, 1]),
+        ([False, True] * 20, None, ("False", "True"), [0, 1]),
+        ([0, 1] * 20, None, (), [0, 1]),
+        ([0, 1] * 20, False, (), [0.0, 1.0]),
+        ([1.5, 2.0] * 20, None, (), [1.5, 2.0]),
+        # Prices and grades are whole numbers too, and no classes unless that is asked for.
+        ([100_000, 250_000] * 20, None, (), [100_000.0, 250_000.0]),
+        ([3, 6] * 20, True, ("3", "6"), [0, 1]),
     ],
 )
 def test_targets_are_classes_or_quantities(
-    target: list[Any], names: tuple[str, ...], first: list[float]
+    target: list[Any], classes: bool | None, names: tuple[str, ...], first: list[float]
 ) -> None:
-    splits = table(pd.DataFrame({"x": np.arange(40.0), "y": target}), target="y").load()
+    frame = pd.DataFrame({"x": np.arange(40.0), "y": target})
+    splits = table(frame, target="y", classes=classes).load()
     assert splits.preparation.class_names == names
     rows = rows_of(splits.train, splits, "x")
     assert splits.train.y.tolist() == [first[row % 2] for row in rows]
-    assert splits.classes == (2 if first == [0, 1] else None)
-
-
-def test_grades_are_classes_if_asked_for() -> None:
-    frame = pd.DataFrame({"x": np.arange(40.0), "grade": [3, 5, 6, 8] * 10})
-    assert table(frame, target="grade").load().classes is None
-    splits = table(frame, target="grade", classes=True).load()
-    assert splits.preparation.class_names == ("3", "5", "6", "8")
-    counts = frame.assign(grade=[0, 1, 2, 3] * 10)
-    assert table(counts, target="grade", classes=False).load().classes is None
+    assert splits.train.y.dtype == type(first[0])
 
 
 # Files

@@ -10,7 +10,6 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.mapped import taken
 from studies.data.arrays.parts import Part, Splits, seal
 from studies.data.arrays.samples import (
     ClassNames,
@@ -23,7 +22,6 @@ from studies.data.arrays.samples import (
     labels_of,
     numbered,
 )
-from studies.data.arrays.structures import Arrays, map_arrays
 from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 
 DEFAULT_SHARE = 0.2
@@ -206,15 +204,7 @@ def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
     """Returns a copy of some samples, or of all."""
     # Without targets, Keras passes one array on as it is, but takes a tuple of arrays for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
-    weights = samples.sample_weight
-    if weights is not None:
-        weights = weights.copy() if chosen is None else weights[chosen]
-    return Part(rows_of(samples.x, chosen), rows_of(samples.y, chosen), weights, alone)
-
-
-def rows_of(arrays: Arrays, chosen: np.ndarray | None) -> Any:
-    """Returns a copy of some rows of arrays, or of all."""
-    return map_arrays(lambda array: taken(array, chosen), arrays)
+    return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
 
 
 def split_indices(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import streamed
 import tensorflow as tf
-from conformance.models import make_spec, seeing, wait_until
+from conformance.models import make_spec, wait_until
 from conformance.trainer import TrainerConformance
 from exact_training import by_trainer, spec_of
 from streamed import TRAINING, VALIDATION, generator, model, py_dataset, tf_data
@@ -22,7 +22,6 @@ import kerastudy as ks
 from studies.data import PROFILE_SEED
 from studies.definition import epoch_seed, resolve_class_weight
 from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
-from tracking.records import TrialResult
 
 
 @pytest.fixture(autouse=True)
@@ -203,33 +202,6 @@ def test_a_training_that_ends_within_an_epoch_leaves_no_threads(raises: bool) ->
     with pytest.raises(RuntimeError, match="enough") if raises else contextlib.nullcontext():
         by_trainer(PlainTrainer(), model, splits, spec_of(epochs=3), callbacks=[Ends()])
     wait_until(lambda: threads() <= before)
-
-
-# Above it trains on from a state; states are the same for all data.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("train", [tf_data, generator])
-def test_a_training_that_was_cut_goes_on_to_the_same_bits(
-    tmp_path: Any, train: Callable[[int], Any]
-) -> None:
-    def run(folder: str, stops: bool) -> TrialResult:
-        callbacks = [seeing(begun)]
-        made = streamed.study(train, callbacks=lambda hp: callbacks)
-        (tmp_path / folder).mkdir(exist_ok=True)
-
-        def decide(epoch: Any) -> str:
-            return "stop" if stops and epoch.epoch == 2 else "continue"
-
-        places = (tmp_path / folder, decide, tmp_path / folder / "state")
-        return TrainerConformance().train(CompiledTrainer(), made, spec, *places)[0]
-
-    begun: list[int] = []
-    spec = make_spec(epochs=4)
-    straight = run("straight", stops=False)
-    assert run("cut", stops=True).state == "interrupted"
-    begun.clear()
-    resumed = run("cut", stops=False)
-    assert begun == [2, 3]
-    assert (straight.best, straight.weights_sha256) == (resumed.best, resumed.weights_sha256)
 
 
 def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Any) -> None:

@@ -242,26 +242,18 @@ def own_loss(y_true: Any, y_pred: Any) -> Any:
 
 
 class OwnSparse(losses.SparseCategoricalCrossentropy):  # type: ignore[misc]
-    """Takes labels from 1 up."""
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return super().call(y_true - 1, y_pred)
+    """May take labels from 1 up."""
 
 
 class OwnDense(layers.Dense):  # type: ignore[misc]
-    """Gives probabilities, whatever its activation says."""
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return keras.ops.sigmoid(super().call(inputs))
+    """May give probabilities, whatever its activation says."""
 
 
 class OwnModel(keras.Model):  # type: ignore[misc]
-    """Makes its own targets."""
+    """May make its own targets."""
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, *rest: Any, **more: Any
-    ) -> Any:
-        return keras.ops.mean(keras.ops.square(y_pred))
+    def compute_loss(self, *arguments: Any, **named: Any) -> Any:
+        return keras.ops.mean(keras.ops.square(arguments[2]))
 
 
 def own_model(last: list[Any]) -> keras.Model:
