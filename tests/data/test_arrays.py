@@ -269,13 +269,12 @@ def test_other_weights_are_refused(weights: Any, words: str) -> None:
         ("preprocess", len, "methods fit and transform"),
         ("preprocess", dict, "Received: the class dict"),
         ("class_names", ["a", "a"], "different names"),
-        ("rule", 3, "a function of x"),
     ],
 )
 def test_options_are_checked_at_once(setting: str, value: Any, words: str) -> None:
     with pytest.raises(DataError, match=f"^{setting} must be .*{words}"):
         datasets.arrays(X, Y, **{setting: value})
-    if setting not in ("class_names", "rule"):
+    if setting != "class_names":
         with pytest.raises(DataError, match=f"^{setting} must be .*{words}"):
             datasets.npz("none.npz", **{setting: value})
 
@@ -351,8 +350,6 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
         ({"y": None, "sample_weight": WEIGHTS}, "weighs the loss of targets, and there are none"),
         ({"class_names": ["a"]}, r"class_names has 1 name.* labels up to 1"),
         ({"y": ["a", "b"] * 30, "class_names": ["a", "b"]}, "holds labels by name already"),
-        ({"rule": lambda x: x}, "rule must be a function that takes all samples"),
-        ({"rule": lambda x: 1 / 0}, "rule failed on the samples: ZeroDivisionError"),
     ],
 )
 def test_parts_without_a_use_are_refused(options: dict[str, Any], words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
     Confirmation,
+    DataDescription,
     EpochResult,
     Interval,
     Objective,
     Proposal,
     Racer,
+    Repeat,
     TrialRecord,
     TrialResult,
     TrialSpec,
@@ -115,6 +118,26 @@ def record_study(
         curve = [{objective.metric: each} for each in (worse, worse if value is None else value)]
         record_trial(journal, spec, curve, "infeasible" if value is None else "complete")
     return journal
+
+
+def record_repeated(
+    journal: Journal,
+    spec: TrialSpec,
+    curve: Sequence[Mapping[str, float]],
+    epochs: Sequence[int],
+) -> None:
+    """Records a trial of 6 s whose repeats trained so many epochs, without their curves."""
+    result = make_result(spec, curve)
+    assert result.best is not None
+    repeats = [Repeat(i, "", each, result.best, "", 2.0) for i, each in enumerate(epochs)]
+    uuid = journal.begin_trial(spec, Proposal(spec.number, spec.values), ENVIRONMENT)
+    result = replace(result, epochs=max(epochs), seconds=6.0, repeats=repeats)
+    journal.end_trial(uuid, result)
+
+
+def other_data() -> DataDescription:
+    """The description of other data than recorded studies have."""
+    return DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
 
 
 def record_confirmation(

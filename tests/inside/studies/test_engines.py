@@ -45,7 +45,6 @@ WITH_SETTINGS = "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
     "engine, pruner",
     [
         *((engine, "none") for engine in ENGINES if engine.startswith("optuna:")),
-        *(("optuna:tpe", pruner) for pruner in PRUNING),
         # Settings, as they are also read from `TPESampler(multivariate=False, seed=3, …)`.
         ("optuna:tpe,multivariate=false,n_startup_trials=3,seed=3", "median,n_warmup_steps=1"),
     ],
@@ -54,6 +53,17 @@ class TestOptuna(EngineConformance):
     @pytest.fixture
     def make(self, engine: str, pruner: str) -> Callable[..., Engine]:
         return lambda space, seed=7: make(engine, pruner, space, seed)
+
+
+@pytest.mark.parametrize("pruner", PRUNING)
+def test_a_resumed_study_prunes_as_an_uninterrupted_one(pruner: str) -> None:
+    def with_pruner(space: SearchSpace, seed: int = 7) -> Engine:
+        return make("optuna:tpe", pruner, space, seed)
+
+    conformance = EngineConformance()
+    conformance.test_resumed_proposes_what_an_uninterrupted_one_would(with_pruner, 11)
+    conformance.test_resumed_with_a_trial_in_flight(with_pruner)
+    conformance.test_takes_what_is_not_finite(with_pruner)
 
 
 @pytest.mark.parametrize(

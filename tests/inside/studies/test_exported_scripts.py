@@ -248,7 +248,7 @@ def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_
 
 
 def test_what_a_script_can_not_do_is_refused() -> None:
-    ready = session("fit_returns_history")
+    ready = session("fit_returns_dict")
     told = ready.description
     spec = TrialSpec(0, 1, told.space.defaults(), 7, 2, 8, 1, "", told.objective)
     with pytest.raises(StudyError, match=r"its HyperModel overrides fit\(\)"):

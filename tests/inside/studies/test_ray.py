@@ -75,12 +75,14 @@ def on_ray(file: Path) -> Iterator[RayPool]:
 
 # A whole study runs there each time, below, with trials that end early, and one that is lost.
 @pytest.mark.exhaustive
-@pytest.mark.usefixtures("cluster")
 class TestRay(ExecutorConformance):
     @pytest.fixture(scope="class")
     @classmethod
-    def open_file(cls, cluster: Any) -> Open:
-        return on_ray
+    def open_file(cls, cluster: Any) -> Iterator[Open]:
+        # A second worker loads a study that is wrong.
+        node = add_node(cluster)
+        yield on_ray
+        cluster.remove_node(node)
 
 
 class KillsOne:
@@ -295,7 +297,7 @@ def check(folder: Path, expected: Any) -> None:
 def test_a_node_that_dies_at_ten_instants(folder: Path, nodes: Any, expected: Any) -> None:
     """Another one joins each time: it is used. Four workers wait for a place at first."""
     draw = random.Random(16)
-    running = launch(folder, nodes, "--workers", "4")
+    running = launch(folder, nodes, "--workers", "4", "--store", "other")
     waits = "1 of 4 workers wait for resources (1 CPU each); the cluster has 3 CPUs in all"
     assert running.wait_until(lambda: waits in running.lines), running.lines
     running.process.kill()

@@ -406,9 +406,9 @@ def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: T
         (ks.learning_rate(1e-3, 1.0), "0.0001..1.0:log", "0.001..10.0:log"),
         # A rate of 0 has no other side, a share no more than 1.
         (ks.dropout(), "", "0.0..0.75:linear"),
-        (ks.dropout(0.0, 0.6, step=0.1), "", "0.0..0.9:0.1:linear"),
+        (ks.dropout(0.0, 0.6, step=0.1), "", "0.0..0.8:0.1:linear"),
         (ks.momentum(), "", "0.001..0.999:reverse_log"),
-        (ks.Int("x", 16, 512, scale="log", step=2), "2..512:2:log", "16..4096:2:log"),
+        (ks.Int("x", 16, 512, scale="log", step=2), "4..512:2:log", "16..2048:2:log"),
         (ks.Int("x", 3, 300, scale="log"), "1..300:log", "3..3000:log"),
         (ks.Int("x", 1, 3), "", "1..4:linear"),
         (ks.epochs(), "1..50:linear", "5..72:linear"),
