@@ -1,6 +1,6 @@
 """kerastudy: hyperparameter tuning studies of Keras models.
 
-The public face: what study files, scripts and notebooks import.
+Study files, scripts and notebooks import this module:
 
     import kerastudy as ks
     study = ks.Study("digits", data=ks.datasets.digits(), build=build,
@@ -20,10 +20,10 @@ __version__ = "0.1.0"
 
 
 def _import_own_packages() -> None:
-    """Imports the three packages next to this file, whatever else is on the path.
+    """Imports `search_spaces`, `tracking` and `studies` from the folder of this file.
 
-    Their names are common. A user's repository may have its own ``studies`` folder: it must not be
-    taken for ours, and its modules must still be found; see `studies.user_code.same_names`.
+    A user's repository may have a folder ``studies``, too. `studies.user_code.same_names` makes its
+    modules importable beside ours.
     """
     here = Path(__file__).resolve().parent
     imported: dict[str, ModuleType] = {}
@@ -32,7 +32,7 @@ def _import_own_packages() -> None:
         if module is not None and str(here / name) in getattr(module, "__path__", ()):
             continue
         if module is not None:
-            # With its modules, some of which may have the names of ours.
+            # The user's submodules must go, too, since they may have the names of ours.
             for each in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[each] = sys.modules.pop(each)
         _import_from(here / name)
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the public names when the first is used: commands that read need none of them."""
-    # Python asks for other names of its own, such as `__path__`.
+    """Imports the public names when the first one is used, so that commands start fast."""
+    # Python itself asks for names such as `__path__`, which are not public.
     if not name.startswith("__") or name == "__all__":
         from studies import face
 
@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
     if name in globals():
         return globals()[name]
     text = f"module 'kerastudy' has no attribute {name!r}"
-    # Python names the nearest of `__dir__`.
+    # Given `name` and `obj`, Python suggests the nearest name of `__dir__`.
     raise AttributeError(text, name=name, obj=sys.modules[__name__])
 
 

@@ -1,7 +1,7 @@
-"""The lowest of the three packages: search spaces, and the errors of all packages.
+"""Search spaces, and the errors of all three packages. Imports neither `tracking` nor `studies`.
 
-Nothing here imports TensorFlow, Keras, MLflow or numpy; `translations` imports Optuna and Keras
-Tuner when a space is translated.
+Nothing here imports TensorFlow, Keras, MLflow or numpy. Only `translations` imports Optuna and
+Keras Tuner, when it translates a space.
 """
 
 import lazy_loader

@@ -1,16 +1,16 @@
 """Alters a space: fixes, replaces or adds parameters, and adapts the conditions on them.
 
-What happens to the children of a parameter whose domain is altered:
+A parameter is a child of the parents that its condition (`when`) names. If the domain of a parent
+changes:
 
-- A child keeps those values of its condition that the parent can still have.
-- If none is left, the child can never be active, and neither can its own children: they are
-  dropped. A child with an `otherwise` becomes Fixed at that value instead, so that `hp[name]` reads
-  as before.
-- If no value that the parent can still have is excluded, the condition on it is always met and is
-  removed; the condition under which the parent itself is active remains.
+- The child's condition keeps only the values that the parent can still have.
+- If no value is left, the child can never be active. The child is dropped, and so are its own
+  children. A child with an `otherwise` becomes Fixed at that value, so that `hp[name]` still works.
+- If the condition allows all values that the parent can still have, the parent's own condition
+  takes its place.
 
-Conditions on parents that are not altered stay as they were declared. A parameter that the user
-names, to vary it or to set it, is never dropped: an error is raised instead.
+Conditions on unchanged parents stay as they are. If a parameter that the user names could never be
+active, SearchSpaceError is raised.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _KINDS: Final[Mapping[type, str]] = {
 
 
 def declared(groups: Iterable[object]) -> dict[str, Parameter]:
-    """Returns the parameters in groups, nested or not, by name and in declared order."""
+    """Returns the parameters by name, in declared order. Groups may be nested."""
     by_name: dict[str, Parameter] = {}
     for parameter in _flattened(groups):
         if parameter.name in by_name:
@@ -73,7 +73,7 @@ def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
-    """Returns all parameters but the named ones, Fixed at their defaults unless already Fixed."""
+    """Returns the parameters that are not named, Fixed at their defaults. Skips Fixed ones."""
     varying = tuple(names)
     if not varying:
         raise SearchSpaceError(
@@ -94,7 +94,7 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
 
 
 def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Parameter]:
-    """Returns the named parameters, Fixed at values, with their conditions."""
+    """Returns the named parameters, Fixed at the given values. They keep their conditions."""
     for name in values:
         check_known(name, parameters)
     return {
@@ -104,11 +104,7 @@ def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Paramet
 
 
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
-    """Returns new declarations of known parameters, completed from the old declarations.
-
-    A new declaration without a condition keeps the old condition. If it then has a condition and
-    no `otherwise`, it keeps the old `otherwise`, too.
-    """
+    """Returns the new declarations, each with the old `when` and `otherwise` if it has none."""
     merged = {}
     for name, parameter in new.items():
         check_known(name, parameters)
@@ -119,12 +115,11 @@ def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
 
 
 def value_of_kind(parameter: Parameter, value: object) -> Any:
-    """Returns a value to fix a parameter at, after checking that its type suits the parameter.
+    """Checks that the type of a value suits a parameter, and returns the value.
 
-    The value may lie outside the domain, as the user asks for it explicitly. A Float takes any
-    finite number, an Int any int, a Boolean False or True. A Choice or a Fixed takes any value that
-    has the type of one of its own values; an int becomes a float if these have floats but no ints.
-    If one of these is a tuple, list or dict, any tuple, list or dict is taken.
+    The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
+    False or True. A Choice or a Fixed takes any value that has the type of one of its own values.
+    If one of its values is a tuple, list or dict, it takes any tuple, list or dict.
     """
     what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:
@@ -151,12 +146,12 @@ def kinds_of(parameter: Parameter) -> frozenset[type]:
 
 
 def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
-    """Returns a sentence about a name that is not in the space."""
+    """Returns the message about a name that is not in the space."""
     return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
 
 
 def check_known(name: str, parameters: ByName) -> None:
-    """Checks that a parameter has this name. Raises SearchSpaceError if none has it."""
+    """Raises SearchSpaceError if no parameter has this name."""
     if name not in parameters:
         raise SearchSpaceError(unknown_name(name, parameters))
 
@@ -164,11 +159,10 @@ def check_known(name: str, parameters: ByName) -> None:
 def altered(
     before: ByName, changes: ByName, named: Collection[str], with_new: Collection[str] = ()
 ) -> list[Parameter]:
-    """Returns a space's parameters after changes, with conditions adapted as this module says.
+    """Returns the parameters after changes. Adapts conditions as the module's docstring says.
 
-    Raises SearchSpaceError if a parameter in `named` could never be active. Parameters in
-    `with_new` have new conditions, which stay unchanged: the new space checks them. Added
-    parameters come last.
+    The conditions of the parameters in `with_new` are new, and stay as they are. Raises
+    SearchSpaceError if a parameter in `named` could never be active.
     """
     after = {**before, **changes}
     settled: dict[str, Parameter] = {}
@@ -177,7 +171,7 @@ def altered(
     while waiting:
         ready = [each for each in waiting.values() if not any(p in waiting for p in each.when)]
         if not ready:
-            # The conditions form a circle, which the new space reports.
+            # The conditions form a circle. The new space raises the error.
             settled.update(waiting)
             break
         for parameter in ready:
@@ -201,11 +195,11 @@ def altered(
 def _settled_condition(
     parameter: Parameter, before: ByName, changes: ByName, settled: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """Returns what the changed parents leave of a condition; None if it can't be met."""
+    """Returns a parameter's condition after its parents changed. None if it can't be met."""
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes or name not in settled:
-            # The parent is not altered; or it is unknown, and the new space reports it.
+            # The parent is unchanged, or unknown. The new space reports unknown parents.
             demands.append((name, values))
             continue
         parent = settled[name]
@@ -226,10 +220,10 @@ def _settled_condition(
 def _values_left(
     values: Iterable[Scalar], old: Parameter | None, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns the values of a condition that its new parent can have, in that parent's spelling."""
+    """Returns the values that the new parent can have, as the new parent spells them."""
     possible = []
     for value in values:
-        # A condition on a Float may say 1, and a Fixed in its place has the value 1.0.
+        # A condition on a Float may say 1. A Fixed that replaces the Float has the value 1.0.
         spelled = old.canonical(value) if old is not None and old.contains(value) else value
         for each in (spelled, value):
             if new.contains(each):

@@ -1,7 +1,7 @@
 """Checks of single settings, whose error messages all have the same form.
 
-Every check takes the setting's name and value, and returns the value in a plain Python type. If the
-value is wrong, it raises the error class that it is given, such as `DataError`.
+A check takes the setting's name, its value, and an error class such as `DataError`. It returns the
+value in a plain Python type, or raises the error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from search_spaces.texts import quoted
 Error = type[KerastudyError]
 
 LARGEST_SEED: Final = 2**32 - 1
-"""numpy's RandomState, with which scikit-learn draws, takes no larger seed."""
+"""numpy's RandomState, which scikit-learn uses, takes no larger seed."""
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -63,7 +63,7 @@ def finite_number(setting: str, value: object, error: Error) -> float:
 
 
 def positive_number(setting: str, value: object, error: Error, of: str = "") -> float:
-    """Checks a finite number above 0; `of` adds to the message what it counts: "of seconds"."""
+    """Checks a finite number above 0. The message includes `of`, such as "of seconds"."""
     if is_real(value) and value > 0:
         return value
     raise error.of_setting(setting, f"a number {of} above 0".replace("  ", " "), value)
@@ -84,7 +84,7 @@ def truth(setting: str, value: object, error: Error) -> bool:
 
 
 def choice(setting: str, value: object, names: Iterable[_Name], error: Error) -> _Name:
-    """Checks that a value is one of several names; the error suggests the nearest name."""
+    """Checks that a value is one of several names. The error suggests the nearest name."""
     choices = list(names)
     for name in choices:
         if isinstance(value, str) and value == name:
@@ -94,7 +94,7 @@ def choice(setting: str, value: object, names: Iterable[_Name], error: Error) ->
 
 
 def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
-    """Checks a list of texts, such as names of columns; a single text counts as a list of one."""
+    """Checks a list of texts, such as names of columns. A single text counts as a list of one."""
     texts = (value,) if isinstance(value, str) else value
     if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
         return tuple(texts)
@@ -102,7 +102,7 @@ def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
 
 
 def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
-    """Checks that a value is in a long list of names; the error suggests the nearest names."""
+    """Checks that a value is in a long list of names. The error suggests the nearest names."""
     choices = list(names)
     if isinstance(value, str) and value in choices:
         return value
@@ -110,7 +110,7 @@ def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> 
 
 
 def function(setting: str, value: Any, error: Error, of: str) -> Any:
-    """Checks that a value can be called; `of` says with what, such as "of hp"."""
+    """Checks that a value can be called. The message includes `of`, such as "of hp"."""
     if callable(value):
         return value
     raise error.of_setting(setting, f"a function {of}", value)

@@ -1,26 +1,24 @@
 """Turns Keras Tuner's and Optuna's declarations into parameters, also several under one name.
 
-The functions take the arguments of the libraries' own methods, and raise SearchSpaceError for a
-declaration that can't be searched. Where the libraries and our parameters differ:
+The functions take the arguments of methods such as `hp.Float` and `trial.suggest_int`. They raise
+SearchSpaceError for a declaration that can't be searched. They change some declarations:
 
-- A high that the step does not reach is lowered to the last value that it reaches, in decimal
-  arithmetic: `Float("x", 0, 0.5, step=0.1)` has 0.5 (keras-tuner issue 1001).
+- `high` becomes the last value that the step reaches, in decimal arithmetic. So
+  `hp.Float("x", 0, 0.5, step=0.1)` has the value 0.5, which Keras Tuner misses (its issue 1001).
 - A range of one value becomes a `Fixed`.
-- Values of a choice keep their types, in any mixture; a value listed twice counts once.
-- Keras Tuner's steps on a reverse_log scale become a `Choice` of the values they lead to.
-- A default that lies between two values of the domain becomes the nearest value. (Keras Tuner takes
-  it unchanged, but never proposes it again.) A default outside the range is refused.
+- A value that a choice lists twice counts once. Values keep their types: 1 and True differ.
+- Keras Tuner's range with a step on a reverse_log scale becomes a `Choice`.
+- A default between two values of the domain becomes the nearest value.
 - numpy's scalars become Python's.
 
-`hp.Float("learning_rate", …)` with one range for Adam and another for SGD is two parameters, as
-in Keras Tuner's conditional scopes. Their names differ after " when " in the space and in every
-record; the builder reads both as "learning_rate":
+A builder may declare "learning_rate" with one range for Adam and another for SGD, under conditions.
+This makes two parameters. The space and every record name them:
 
     learning_rate when optimizer is adam
     learning_rate when optimizer is sgd
 
-If no condition separates the declarations, they become one parameter, whose domain holds the values
-of all of them.
+The builder reads both as "learning_rate". If no condition separates the declarations, they become
+one parameter, whose domain has the values of all.
 """
 
 from __future__ import annotations
@@ -69,20 +67,19 @@ def keras_tuner_range(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """Returns what `HyperParameters.Int` or `Float` declares; the usual default is `min_value`."""
+    """Returns the parameter of `hp.Int` or `hp.Float`. Its default is `min_value` if not given."""
     plain = _whole if kind is Int else without_numpy
     low, high = plain(min_value), plain(max_value)
-    # Keras Tuner takes None for "linear", and any case. The parameter refuses other scales.
+    # Keras Tuner also takes None for "linear", and upper case.
     scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
     declared = _range(kind, name, low, high, plain(step), scale)
     return _with_default(declared, low, high, plain(default))
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
-    """Returns what `HyperParameters.Choice` declares.
+    """Returns the parameter of `hp.Choice`.
 
-    If no default is given, it is None if None is among the values, and the first value otherwise,
-    as Keras Tuner documents it.
+    As Keras Tuner documents, the usual default is None if None is a value, else the first value.
     """
     choice = categorical(name, values)
     if default is None:
@@ -92,7 +89,7 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
-    """Returns what `HyperParameters.Boolean` declares."""
+    """Returns the parameter of `hp.Boolean`."""
     value = without_numpy(default)
     return Boolean(name, default=bool(value) if value in (0, 1) else value)
 
@@ -100,7 +97,7 @@ def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
 def optuna_range(
     kind: Range, name: str, low: Any, high: Any, step: Any = None, log: bool = False
 ) -> Parameter:
-    """Returns what `suggest_float` or `suggest_int` declares, with the default of our parameter."""
+    """Returns the parameter of `trial.suggest_float` or `trial.suggest_int`."""
     if log and step not in (None, kind.usual_step):
         raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
     plain = _whole if kind is Int else without_numpy
@@ -109,7 +106,7 @@ def optuna_range(
 
 
 def categorical(name: str, values: Any) -> Choice:
-    """Returns what Optuna's `suggest_categorical` declares; its default is the first choice."""
+    """Returns the parameter of `trial.suggest_categorical`. Its default is the first choice."""
     return Choice(name, _distinct(values))
 
 
@@ -119,9 +116,9 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
 
 
 def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
-    """Returns the value of a domain that equals a written one; NOT_GIVEN if none does.
+    """Returns the value of the domain that equals a written one: for an Int, `1` for `1.0`.
 
-    For example, `1.0` written for an Int means its value `1`.
+    Returns NOT_GIVEN if there is none.
     """
     value = without_numpy(written)
     if parameter.contains(value):
@@ -134,14 +131,14 @@ def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
 
 
 def _whole(value: Any) -> Any:
-    """Returns `32` for `32.0`, which both libraries take as an int; other values unchanged."""
+    """Returns `32` for `32.0`, as both libraries do for an int. Other values stay as they are."""
     number = without_numpy(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _distinct(values: Any) -> Any:
     if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
-        return values  # Choice says what is wrong with these.
+        return values  # `Choice` raises the error.
     distinct: dict[tuple[str, object], Any] = {}
     for value in map(without_numpy, values):
         distinct.setdefault(identity(value), value)
@@ -153,7 +150,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
-    # This refuses everything that is wrong except a step that does not fit.
+    # This raises the errors of all arguments but the step.
     whole = kind(name, low, high, scale=scale)
     if step in (None, whole.usual_step):
         return whole
@@ -163,7 +160,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     low, high, step = whole.low, whole.high, step if kind is Int else float(step)
     exact = steps_between(low, high, step, ratio)
     steps, top = round(exact), high
-    # A Float itself refuses a step that makes more values than this.
+    # `Float` raises the error of a step that makes too many values.
     refused = kind is Float and exact > MOST_VALUES
     if not refused and not leads_to(low, high, step, ratio):
         steps = math.floor(exact)
@@ -178,7 +175,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
 
 
 def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
-    """Returns the parameter with Keras Tuner's default: `low`, unless one is given."""
+    """Gives the parameter its default, or `low` if that is None, as in Keras Tuner."""
     wanted = low if default is None else default
     if isinstance(declared, Fixed) and default in (None, declared.value):
         return declared
@@ -194,18 +191,18 @@ def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Par
 
 _WHEN: Final = " when "
 _LONGEST: Final = 120
-"""The most characters of a name: MLflow takes 250, which must hold other names, too."""
+"""The most characters of a name. MLflow takes 250."""
 _LISTED: Final = 4
 """The most values of a parent that a name lists."""
 
 
 def read_as(name: str) -> str:
-    """Returns the name by which a builder reads a parameter."""
+    """Returns the name by which a builder reads a parameter, without " when …"."""
     return name.partition(_WHEN)[0]
 
 
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
-    """Returns the name of one of several parameters that a builder reads by one name."""
+    """Returns a name such as "learning_rate when optimizer is sgd", which no other one has."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
     base = f"{name}{_WHEN}{words}".replace("=", ":")
     if len(base) > _LONGEST:
@@ -218,17 +215,17 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
 
 
 def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
-    """Returns one unconditional parameter for several declarations; None if their kinds differ.
+    """Returns one parameter with the values of all declarations. None if their kinds differ.
 
-    It has the name, the scale and the default of the first declaration, and its step if the ends of
-    all declarations are on its grid.
+    The name, the scale and the default are those of the first declaration. The step is kept if all
+    declarations have it and their ends are on one grid.
     """
     first = declared[0]
     if all(isinstance(each, Listed) for each in declared):
         values = [each.opened(value) for each in declared for value in each.grid_values() or ()]
         return Choice(first.name, _distinct(values), default=first.opened(first.default))
     like: Any = next(each for each in declared if not isinstance(each, Listed))
-    # A range of one value is a Fixed.
+    # A range of one value was declared, and became a Fixed.
     same_kind = (type(like), Fixed)
     kind, scalar = type(like), int if isinstance(like, Int) else float
     if not all(type(each) in same_kind and type(each.default) is scalar for each in declared):
@@ -264,10 +261,9 @@ def is_keras_tuners(space: object) -> bool:
 
 
 def space_of_keras_tuners(declared: Any) -> SearchSpace:
-    """Returns the space that a `keras_tuner.HyperParameters` declares, with its conditions.
+    """Returns the space of a `keras_tuner.HyperParameters`.
 
-    A name that it declares several times under different conditions becomes several parameters,
-    which a builder reads by that name.
+    A name that it declares under several conditions becomes several parameters.
     """
     hyperparameters = list(declared.space)
     counts = Counter(str(each.name) for each in hyperparameters)
@@ -276,7 +272,7 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
         parameter = _parameter(each)
         condition = _condition(each.conditions, parameters)
         if condition is None:
-            # Its condition can't be met.
+            # The condition can't be met, so the parameter is left out.
             continue
         if counts[parameter.name] > 1:
             taken = {*counts, *(other.name for other in parameters)}
@@ -288,7 +284,7 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
 def _parameter(each: Any) -> Parameter:
     name, kind = str(each.name), type(each).__name__
     if kind in ("Int", "Float"):
-        # On a logarithmic scale, Keras Tuner may give an Int without a step the step 1.
+        # On a logarithmic scale, Keras Tuner may set a step of 1 where none was declared.
         stepless = kind == "Int" and each.sampling not in (None, "linear") and each.step == 1
         make: Range = Int if kind == "Int" else Float
         step = None if stepless else each.step
@@ -310,11 +306,11 @@ def _parameter(each: Any) -> Parameter:
 def _condition(
     conditions: Sequence[Any], parameters: Sequence[Parameter]
 ) -> Mapping[str, tuple[Scalar, ...]] | None:
-    """Returns a condition with its parents named as in the space; None if it can't be met."""
+    """Returns Keras Tuner's conditions as a `when`. None if they can't be met."""
     condition: dict[str, tuple[Scalar, ...]] = {}
     for each in conditions:
         parents = [p for p in parameters if each.name in (p.name, read_as(p.name))]
-        # Several parents may have the name: take one whose own conditions hold here.
+        # Several parents may have the name. Take one whose own conditions hold here.
         parent = next((p for p in parents if set(p.when) <= set(condition)), None)
         if parent is None:
             return None
