@@ -74,7 +74,7 @@ def __dir__() -> list[str]:
 
 
 class KerastudyError(Exception):
-    """Root of all errors of kerastudy.
+    """The base of all errors of kerastudy.
 
     Attributes:
         setting: The name of the setting that is wrong, or empty.
@@ -89,12 +89,12 @@ class KerastudyError(Exception):
         """Writes the text: what is wrong, what was received, what to do.
 
         Args:
-            wrong: A sentence without its period if `received` or `hint` follows.
-            received: The wrong value; left out of the text if not given.
+            wrong: What is wrong. If `received` or `hint` follows, the period is added.
+            received: The wrong value. Left out of the text if not given.
             hint: What to do, in sentences.
         """
         if received is not _NOTHING:
-            # It is kept as text: an error is sent between processes, which its value may prevent.
+            # Workers send errors to other processes, which the value itself may not survive.
             self.received = shown(received)
         self.hint = hint
         sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
@@ -117,7 +117,7 @@ class SearchSpaceError(KerastudyError, ValueError):
 class HyperparameterError(SearchSpaceError, KeyError):
     """A builder reads a hyperparameter that has no value, or declares one in two ways.
 
-    Also a KeyError, as for any mapping, but without the quotes that KeyError puts around its text.
+    It is also a KeyError, as for a dict. Its text has no quotes around it, unlike a KeyError's.
     """
 
     def __str__(self) -> str:
@@ -126,11 +126,11 @@ class HyperparameterError(SearchSpaceError, KeyError):
 
 
 class UnchangeableError(SearchSpaceError, AttributeError):
-    """A parameter is a value: make a new one instead of changing it."""
+    """A parameter can't be changed. Make a new one instead."""
 
 
 class DataError(KerastudyError, ValueError):
-    """A study can't be run on this data, or on what this description of data says."""
+    """The data is unfit for a study, or its description is wrong."""
 
 
 class NoTestPartError(DataError):
@@ -161,7 +161,7 @@ class WorkerError(StudyError):
     """The worker process ended by itself, or could not be started.
 
     Attributes:
-        killed: Whether it was killed, by a person or for lack of memory, and did nothing wrong.
+        killed: Whether it was killed, by a person or for lack of memory.
         out_of_memory: Whether it was killed for lack of memory, as far as kerastudy can tell.
         machine_gone: Whether the machine that it ran on is gone.
     """
@@ -180,7 +180,7 @@ class WorkerError(StudyError):
 
 
 class FailedAlikeError(StudyError):
-    """The first trials all raise the same error: more trials would cost the budget for nothing."""
+    """The first trials all raise the same error, so more trials would waste the budget."""
 
 
 class TrackingError(KerastudyError):
@@ -200,7 +200,7 @@ class StudyNotFoundError(TrackingError):
 
 
 class StudyChangedError(TrackingError):
-    """The store has another definition of a study of this name."""
+    """The store has a study with this name and another definition."""
 
 
 class StudyNameError(TrackingError, ValueError):
@@ -216,19 +216,19 @@ class StatisticsError(TrackingError, ValueError):
 
 
 class ServerAwayError(TrackingError):
-    """An MLflow server does not answer now, or not as it should; it may later."""
+    """An MLflow server does not answer properly now, but may do so later."""
 
 
 class ServerRefusedError(TrackingError):
-    """An MLflow server rejects what it is sent, however often."""
+    """An MLflow server rejects what it is sent. Sending it again does not help."""
 
 
 class InternalError(KerastudyError):
-    """Base of the errors that one module of kerastudy raises and another one handles."""
+    """The base of errors that one module of kerastudy raises and another one handles."""
 
 
 def shown(value: object) -> str:
-    """Returns a short form of a value for a message: never a whole array."""
+    """Returns a short form of a value for a message. Arrays are not printed."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if inspect.isroutine(value):

@@ -1,8 +1,9 @@
 """The `hp` that a model builder receives: read by name, or declared inline.
 
-`hp.Float(…)` and the like have the signatures and meanings of `keras_tuner.HyperParameters`
-(https://keras.io/keras_tuner/api/hyperparameters/), `trial.suggest_int(…)` and the like those of
-`optuna.trial.Trial`
+Methods such as `hp.Float` work as in `keras_tuner.HyperParameters`
+(https://keras.io/keras_tuner/api/hyperparameters/).
+
+Methods such as `trial.suggest_int` work as in `optuna.trial.Trial`
 (https://optuna.readthedocs.io/en/stable/reference/generated/optuna.trial.Trial.html).
 """
 
@@ -29,7 +30,7 @@ from search_spaces.space import SearchSpace
 
 
 def opened_again(value: Any) -> Any:
-    """Returns a copy of a tuple, list or dict, as a builder may change it; else the value."""
+    """Returns the value. Copies a tuple, list or dict, since a builder may change it."""
     return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
 
 
@@ -43,14 +44,14 @@ class Scope(NamedTuple):
 
 
 class InlineDeclarations:
-    """The methods of every `hp`: a builder reads a value, or declares it and receives it at once.
+    """The methods of every `hp`. A builder reads values, or declares parameters and gets values.
 
-    A subclass provides the values. Every declaration returns None in a Keras Tuner scope that is
-    not active, or if the parent has none of the `parent_values`.
+    A subclass provides the values. As in Keras Tuner, a declaration returns None if its parent has
+    none of the `parent_values`.
     """
 
     def __init__(self, readable: dict[str, Any]) -> None:
-        """Takes a dict of the values that can be read without a declaration; the dict grows."""
+        """Takes the values that can be read without a declaration. Declarations add to the dict."""
         self._readable = readable
         self._declared: dict[str, Parameter] = {}
         self._out_of_scope: dict[str, Parameter] = {}
@@ -63,7 +64,7 @@ class InlineDeclarations:
         raise NotImplementedError
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        """Returns a condition's parent and its value, which is NOT_GIVEN for an inactive parent."""
+        """Returns a condition's parent and its value, or NOT_GIVEN if the parent is inactive."""
         raise NotImplementedError
 
     def _unreadable(self, name: str) -> HyperparameterError:
@@ -76,14 +77,14 @@ class InlineDeclarations:
     # Reading -------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:
-        """Returns the value of a parameter; its `otherwise` if it is not active.
+        """Returns the value of a parameter, or its `otherwise` if it is not active.
 
         Raises:
             HyperparameterError: If there is no such parameter, or if it is not active and has no
                 `otherwise`.
         """
         name = self._scoped(name)
-        # Asking counts as reading: the builder uses the value if there is one.
+        # The name counts as read even if it has no value: in other trials it may have one.
         self._note_read([name])
         if name not in self._readable:
             raise self._unreadable(name)
@@ -94,8 +95,8 @@ class InlineDeclarations:
 
         Args:
             name: The name of a parameter.
-            default: What to return if it is not active and has no `otherwise`, or if the space has
-                no such parameter: a builder may serve several spaces.
+            default: What to return if the space has no such parameter, or if the parameter is not
+                active and has no `otherwise`.
 
         Returns:
             The value, or the default.
@@ -114,7 +115,7 @@ class InlineDeclarations:
         return {name: opened_again(value) for name, value in self._readable.items()}
 
     def keys(self) -> tuple[str, ...]:
-        """Returns the names that can be read, as declared; for `dict(hp)` and `f(**hp)`."""
+        """Returns the names that can be read. `dict(hp)` and `f(**hp)` need this method."""
         return tuple(self._readable)
 
     def __contains__(self, name: object) -> bool:
@@ -122,7 +123,7 @@ class InlineDeclarations:
         return self._scoped(name) in self._readable
 
     def __iter__(self) -> Iterator[str]:
-        """Returns the names that can be read, as declared."""
+        """Iterates over the names that can be read."""
         return iter(self._readable)
 
     def __len__(self) -> int:
@@ -130,7 +131,7 @@ class InlineDeclarations:
         return len(self._readable)
 
     def copy(self) -> Self:
-        """Returns a copy. Its declarations join the copy alone; reads are recorded in both.
+        """Returns a copy. Declarations on the copy stay there. Reads on it count here, too.
 
         `keras_tuner.HyperModel(tunable=False)` builds with a copy.
         """
@@ -143,7 +144,7 @@ class InlineDeclarations:
 
     @contextlib.contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
-        """Opens a scope that puts this name and a slash before names of Keras Tuner's methods."""
+        """Opens a scope in which `hp.Float("rate", …)` and `hp["rate"]` mean "name/rate"."""
         self._name_scopes.append(str(name))
         try:
             yield
@@ -198,7 +199,7 @@ class InlineDeclarations:
         parent_name: str | None = None,
         parent_values: Any = None,
     ) -> Any:
-        """Keras Tuner's Choice; `ordered` is taken and makes no difference here."""
+        """Keras Tuner's Choice. `ordered` is ignored."""
         parameter = declarations.keras_tuner_choice(self._scoped(name), values, default)
         return self._declare_under(parent_name, parent_values, parameter)
 
@@ -222,9 +223,9 @@ class InlineDeclarations:
 
     @contextlib.contextmanager
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
-        """Opens a scope, whose declarations are active only if the parent has one of the values.
+        """Opens a scope. Its declarations are active only if the parent has one of the values.
 
-        The code in the scope always runs, as in Keras Tuner; its declarations return None if the
+        As in Keras Tuner, the code in the scope always runs. Its declarations return None if the
         scope is not active.
 
         Args:
@@ -265,7 +266,7 @@ class InlineDeclarations:
         return self._declare(declarations.optuna_range(kind, str(name), low, high, step, log))
 
     def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
-        """Optuna's suggest_int; before Optuna 4, step and log could be given by position."""
+        """Optuna's suggest_int. As before Optuna 4, step and log may be positional."""
         kind = parameters.Int
         return self._declare(declarations.optuna_range(kind, str(name), low, high, step, log))
 
@@ -274,15 +275,15 @@ class InlineDeclarations:
         return self._declare(declarations.categorical(str(name), choices))
 
     def suggest_uniform(self, name: str, low: float, high: float) -> Any:
-        """Optuna's suggest_float, its name before Optuna 3."""
+        """Optuna's older name for suggest_float."""
         return self.suggest_float(name, low, high)
 
     def suggest_loguniform(self, name: str, low: float, high: float) -> Any:
-        """Optuna's older word for suggest_float with log=True."""
+        """Optuna's older name for suggest_float with log=True."""
         return self.suggest_float(name, low, high, log=True)
 
     def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> Any:
-        """Optuna's older word for suggest_float with a step."""
+        """Optuna's older name for suggest_float with a step."""
         return self.suggest_float(name, low, high, step=q)
 
     def set_user_attr(self, key: str, value: Any) -> None:
@@ -290,7 +291,7 @@ class InlineDeclarations:
         self._user_attrs[key] = value
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Does nothing: system attributes are not for builders. Optuna 5 dropped this method."""
+        """Does nothing, since system attributes are not for builders."""
 
     @property
     def user_attrs(self) -> dict[str, Any]:
@@ -299,7 +300,7 @@ class InlineDeclarations:
 
     @property
     def study(self) -> Any:
-        """Optuna's study of a trial. There is none here: raises HyperparameterError."""
+        """Raises HyperparameterError, since a builder has no access to the study."""
         raise HyperparameterError(
             "trial.study can't be used here: a trial depends on its own hyperparameters and seed "
             "alone, so that it can be reproduced. Leave it out; trial.number, trial.params and "
@@ -307,10 +308,10 @@ class InlineDeclarations:
         )
 
     def report(self, value: float, step: int) -> None:
-        """Does nothing: metrics are reported while the model is trained, not where it is built."""
+        """Does nothing. Metrics are reported while the model is trained, not where it is built."""
 
     def should_prune(self) -> bool:
-        """False: trials are pruned while the model is trained, not where it is built."""
+        """Returns False. Trials are pruned while the model is trained, not where it is built."""
         return False
 
     # ---------------------------------------------------------------------------------------
@@ -338,16 +339,16 @@ class InlineDeclarations:
 class Hyperparameters(InlineDeclarations):
     """The values of one trial, read by name: `hp["dropout"]`.
 
-    A parameter that is not active reads as its `otherwise`, if it has one. The object records what
-    is read, so that unread parameters can be reported.
+    A parameter that is not active reads as its `otherwise`, if it has one. The names that a builder
+    reads are recorded in `read`.
 
     A builder written for Keras Tuner or Optuna declares its hyperparameters inline
-    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value; the space's
-    domain counts, not the declared one. If the trial has no value of that name, because the
-    parameter is not active or not in the space, the declaration returns its own default, and the
-    parameter is added to `joined`. A name that a build declares twice has one value in that build.
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, whatever
+    range it declares. If the trial has no value of that name, the declaration returns its own
+    default, and the parameter is added to `joined`.
 
-    Parameters called "learning_rate when …" are read as "learning_rate"; `declarations` says why.
+    A space may have "learning_rate when optimizer is adam" and "learning_rate when optimizer is
+    sgd". A builder reads the active one as `hp["learning_rate"]`.
 
     Example:
         >>> hp = ks.Hyperparameters(ks.SearchSpace(ks.dropout()), {"dropout": 0.2})
@@ -363,14 +364,14 @@ class Hyperparameters(InlineDeclarations):
         Args:
             space: The space that the values are from.
             values: The values of the active parameters.
-            number: The trial's number, from 0; None where there is none.
+            number: The trial's number, from 0. None if there is none.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
         """
         self._space, self._values = space, space.resolve(values)
         self._active = frozenset(values)
-        # A name that a builder reads means the parameter of that name, or its active variant.
+        # The builder's name "rate" may mean "rate when optimizer is sgd" in the space.
         self._named: dict[str, str] = {}
         for name in self._values:
             visible = name if name in space and read_as(name) == name else read_as(name)
@@ -390,12 +391,12 @@ class Hyperparameters(InlineDeclarations):
 
     @property
     def number(self) -> int:
-        """The trial's number, as in Optuna; 0 where there is none."""
+        """The trial's number, as in Optuna. 0 if there is none."""
         return self._number or 0
 
     @property
     def params(self) -> dict[str, Any]:
-        """The values of the active parameters and of those that joined; Optuna's word."""
+        """The values of the active parameters and of the `joined` ones, as in Optuna."""
         self._read.update(self._active)
         return {
             name: opened_again(value)
@@ -410,7 +411,7 @@ class Hyperparameters(InlineDeclarations):
 
     @property
     def joined(self) -> tuple[Parameter, ...]:
-        """Parameters that the builder declared and the trial has no value for; unconditional."""
+        """The parameters that the builder declared and the trial has no value for."""
         return tuple(self._joined.values())
 
     def _value_of(self, parameter: Parameter) -> Any:
@@ -428,7 +429,7 @@ class Hyperparameters(InlineDeclarations):
         return opened_again(self._readable[name])
 
     def _possible(self, name: str) -> list[str]:
-        """Returns the active parameters that a builder reads by a name, mostly one."""
+        """Returns the active parameters that a builder reads by a name. Mostly there is one."""
         variants = [each for each in self._values if each != name and read_as(each) == name]
         return [each for each in (name, *variants) if each in self._active]
 

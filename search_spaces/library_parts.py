@@ -1,7 +1,8 @@
 """Private names of libraries, each declared once and looked up when it is first needed.
 
-A library may drop its private names in any version. Therefore one module for each library declares
-the names that kerastudy uses, and callers find out if a name is missing.
+A library may drop its private names in any version. One module for each library, such as
+`studies.libraries.keras_parts`, declares the names that kerastudy uses. Looking up a name that is
+missing raises MissingPartError.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class PrivatePart:
         _declared.append(self)
 
     def __str__(self) -> str:
-        """Returns the owner's name, a dot, and the name."""
+        """Returns the name with its module or class before it."""
         return f"{self.owner}.{self.name}"
 
     def missing(self) -> MissingPartError:
@@ -61,7 +62,7 @@ class AttributePart(PrivatePart):
             raise self.missing() from None
 
     def set(self, thing: Any, value: Any) -> None:
-        """Sets the attribute of an object. Raises MissingPartError if it has none so far."""
+        """Sets the attribute of an object. Raises MissingPartError if the object has none."""
         self.of(thing)
         setattr(thing, self.name, value)
 

@@ -1,9 +1,8 @@
-"""Discovery: the search space of a builder that declares its hyperparameters inline.
+"""Finds the search space of a builder that declares its hyperparameters inline.
 
-The builder is run on chosen values: the defaults; every other value of each parameter (in a long
-range, only the ends and the middle), beside the values with which the parameter first appeared; and
-pairs of values. Conditions are inferred from which builds declare a parameter. Nothing is random:
-the same builder has the same space on every machine.
+The builder is run many times: with the defaults, with other values of each parameter (in a long
+range, the ends and the middle), and with pairs of values. A parameter that only some builds declare
+gets a condition. Nothing is random: the same builder has the same space on every machine.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from search_spaces.parameters.parameter import Condition, Parameter, identity
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300
-"""The most builds: 3 to 15 seconds, once for a study, as a build of a Keras model takes 10 to 50
-ms. A builder with some 15 parameters needs 20 to 60 builds."""
+"""The most builds. A build of a Keras model takes 10 to 50 ms, so they take 3 to 15 seconds. A
+builder with 15 parameters needs 20 to 60 builds."""
 
 _WIDENED: Final = 5
-"""How often all builds may be repeated because a domain got wider: bounds can depend on others."""
+"""How often all builds may start again because a domain got wider, as in `hp.Int("b", 1, a)`."""
 
 
 class Discovery(NamedTuple):
@@ -41,8 +40,8 @@ class Discovery(NamedTuple):
     Attributes:
         space: The search space, in the order in which parameters were first declared.
         builds: How many times the builder was run.
-        complete: Whether every planned build was run; if not, more may join at run time.
-        notes: What a user should know: values for which the builder raises, a limit reached.
+        complete: Whether every planned build was run. If not, a trial may declare more parameters.
+        notes: Sentences for the user, for example about values for which the builder raises.
     """
 
     space: SearchSpace
@@ -59,32 +58,31 @@ def discover(
     space: SearchSpace | None = None,
     stops: Callable[[Exception], bool] = lambda error: False,
 ) -> Discovery:
-    """Finds the declarations of a builder, through all its branches.
+    """Finds the hyperparameters that a builder declares, in all its branches.
 
-    Conditions that the builder states (`conditional_scope`, `parent_name`) hold as stated. Others
-    are inferred: a parameter is active only if its parents have certain values. A condition of
-    another form is loosened: the parameter is then active more often than it is used.
+    Conditions that the builder states by `conditional_scope` or `parent_name` are taken over. Other
+    conditions are inferred, such as "active if optimizer is sgd and layers is 2 or 3". A parameter
+    in a branch such as `if a or b:` is active in more trials than use it.
 
-    A name that is declared with several domains stands for several parameters if conditions
-    separate them, and otherwise for one parameter with all the values.
+    A name that is declared with several domains becomes several parameters if conditions separate
+    them. Otherwise it becomes one parameter with all the values.
 
-    Discovery misses a declaration that is made only if three parameters at once have values
-    other than their defaults, or only for a number between two numbers with equal declarations.
-    Such parameters join at run time.
+    Discovery can miss a branch that needs three values other than the defaults, or a number in the
+    middle of a long range. The study adds its parameters when a trial declares them.
 
     Args:
-        build: The builder, called with an `hp` (or `trial`); its result is ignored.
+        build: The builder, called with an `hp` (or `trial`). Its result is ignored.
         before: Called before each build, to reset global state.
         limit: The most builds, 1 or more.
-        space: Declared outside the builder; the builder's own declarations come after it.
-        stops: Decides whether an exception of the builder ends the discovery, and is raised.
+        space: A space declared outside the builder. The builder's declarations are added to it.
+        stops: Decides whether an exception of the builder ends the discovery and is raised.
 
     Returns:
         The space, and how it was found.
 
     Raises:
-        SearchSpaceError: If the builder declares nothing, or something wrongly, or one name with
-            two domains that have nothing in common; or if every build raises.
+        SearchSpaceError: If the builder declares nothing, if a declaration is wrong, if one name
+            has domains of different kinds, or if every build raises.
         Exception: If ``stops`` returns True for it.
 
     Example:
@@ -103,7 +101,7 @@ def discover(
         traced = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened
-        # Builds from before a domain got wider did not try all of it.
+        # Builds before a domain got wider did not try its new values.
         again = tracer.widened and widened < _WIDENED
         if traced is not None and not (again and traced.complete):
             break
@@ -135,7 +133,7 @@ class _Traced(NamedTuple):
     """Whether every planned build was run."""
     conditions: Conditions
     kept: dict[str, Condition]
-    """The conditions that no build contradicts; the others are loosened."""
+    """The condition of each parameter. It is empty if a build contradicted the inferred one."""
 
 
 def _traced(tracer: Tracer) -> _Traced | None:
@@ -178,7 +176,7 @@ def _exclude(one: Condition, other: Condition) -> bool:
 
 
 def _check_sound(tracer: Tracer) -> None:
-    """Checks that there is something to search, and some values with which the builder works."""
+    """Raises SearchSpaceError if every build raised, or if nothing was declared."""
     if all(trace.error is not None for trace in tracer.traces):
         raise SearchSpaceError(
             f"The builder raised an error in each of {len(tracer.traces)} builds; in the first, "
@@ -194,7 +192,7 @@ def _check_sound(tracer: Tracer) -> None:
 
 
 def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
-    """Returns the conditions by key; those that a build contradicts are loosened."""
+    """Returns the conditions that can be met. One that a build contradicts becomes empty."""
     kept = {name: condition for name, condition in conditions.items() if condition is not None}
     if not kept:
         raise SearchSpaceError(
@@ -218,7 +216,7 @@ def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
 
 
 def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
-    """Returns the space, with the names that parameters have in every record."""
+    """Returns the space, with names such as "rate when optimizer is sgd"."""
     several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
     names: dict[str, str] = {}
     ordered = SearchSpace(tracer.parameters[k].conditioned(c) for k, c in kept.items())

@@ -1,17 +1,17 @@
-"""Exploring: which values deserve a build, and under which condition a parameter is active.
+"""Chooses the values of builds, and infers under which condition a parameter is active.
 
-Small domains and choices are tried in full. Of a larger domain, the ends and the middle are tried.
-If the builds of two values differ, bisection finds where; if they agree, all values between are
-assumed to agree with them. Then builds combine pairs of values, to find `if a and b:`; one build
-covers many pairs. Combinations of three values are not tried, as in combinatorial testing: most
-failures of software depend on one or two parameters (Kuhn, Wallace and Gallo 2004,
-doi:10.1109/TSE.2004.24).
+All values of choices and of short ranges are tried. In a long range, the ends and the middle are
+tried. If two of these builds declare different parameters, bisection finds where that changes. If
+they declare the same, all values between them are assumed to do so, too.
 
-A condition names parents, each with the values that it may have, and all must hold. The parents are
-a smallest set (found greedily) that separates the builds without the parameter from those with it;
-each of their values is tried in a build that had the parameter. If no such condition can express a
-case (`if a or b:`), the condition is loosened: the parameter is active too often rather than too
-seldom.
+Then builds combine pairs of values, to find branches such as `if a and b:`. One build covers many
+pairs. Three values at once are not tried: most failures of software depend on one or two parameters
+(Kuhn, Wallace and Gallo 2004, doi:10.1109/TSE.2004.24).
+
+A condition lists parents, each with the values that it may have. The parents are chosen greedily:
+as few as explain all builds without the parameter. Each value of theirs is tried in a build that
+had the parameter. If no condition fits, as for `if a or b:`, the parameter is active too often
+rather than too seldom.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.parameter import Parameter, Scalar
 
 FEW: Final = 6
-"""Numeric ranges of up to this many values, such as the depths of most networks, are tried in full.
-That takes at most five builds; bisection takes four or five if anything depends on the number."""
+"""All values of a numeric range are tried if it has at most this many. That takes five builds.
+Bisection takes four or five, too, if anything depends on the number."""
 
 MOST_LISTED: Final = 1000
-"""No condition is inferred on a number with more values than this: a condition lists values."""
+"""No condition is inferred on a number with more values, since a condition lists them."""
 
 MOST_PAIRS: Final = 16
-"""Two parameters with more pairs of values than this are not paired: each pair needs a build of
-its own, whatever else varies in it."""
+"""Two parameters with more pairs of values are not combined, since each pair takes a build."""
 
 Condition = dict[str, tuple[Scalar, ...]]
 Conditions = dict[str, Condition | None]
-"""The condition of each parameter; None if it can't be met."""
+"""The condition of each parameter, or None if it can't be met."""
 
 Item = tuple[str, Key]
 Seen = TypeVar("Seen")
@@ -66,7 +65,7 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Returns what `look` returns at indices, and around each change between them, by index."""
+    """Calls `look` at indices, and finds by bisection where results change. Returns them all."""
     seen = {index: look(index) for index in places}
     while True:
         ordered = sorted(seen)
@@ -85,7 +84,7 @@ class Explorer:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer, self._parameters = tracer, tracer.parameters
-        # The values that a parameter needs to be active; the rest are defaults.
+        # The values that a parameter needs to be active. Other parameters have their defaults.
         self._contexts: dict[str, dict[str, Any]] = {}
         self._new: list[tuple[str, dict[str, Any]]] = []
         self._asked: set[str] = set()
@@ -124,7 +123,7 @@ class Explorer:
         return trace
 
     def _probe(self) -> None:
-        """Tries the values of new parameters, those with the same context together."""
+        """Tries the values of new parameters."""
         groups: list[tuple[dict[str, Any], list[Parameter]]] = []
         while self._new:
             name, values = self._new.pop(0)
@@ -140,7 +139,7 @@ class Explorer:
                     self._run({**context, parameter.name: value})
 
     def _least(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns those values that a parameter needs to be active."""
+        """Leaves out the values that a parameter does not need to be active."""
         needed = {n: v for n, v in values.items() if self._is_chosen(n, v)}
         for each in list(needed):
             fewer = {n: v for n, v in needed.items() if n != each}
@@ -154,9 +153,9 @@ class Explorer:
         )
 
     def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
-        """Tries long ranges: all new ones at once, and one by one if that makes a difference.
+        """Tries all new long ranges at once. If a build then differs, tries them one by one.
 
-        Then it tries the ends of earlier ranges: the bounds of the new ones may depend on them.
+        Then tries the ends of earlier ranges, since the new bounds may depend on these.
         """
         home = self._run(context)
 
@@ -187,7 +186,7 @@ class Explorer:
             survey(landmarks(parameter), look)
 
     def _activate_stated(self) -> None:
-        """Builds once for each parameter that was declared only in inactive scopes so far."""
+        """Runs a build for each parameter that was declared in inactive scopes only."""
         for name in list(self._parameters):
             if name in self._contexts or name in self._asked:
                 continue
@@ -199,10 +198,9 @@ class Explorer:
             self._run({**row, **{parent: values[0] for parent, values in stated.items()}})
 
     def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
-        """Returns values that combine pairs which no build has combined yet; None if none is left.
+        """Returns the values of a build with pairs that no build had yet. None if none is left.
 
-        Pairs that the known conditions rule out are skipped, and so are values that occur only in
-        builds that raised.
+        Skips pairs that the conditions rule out, and values with which every build raised.
         """
         sound = {item for t in self._tracer.traces if t.error is None for item in t.keys.items()}
         domains: dict[str, list[tuple[Any, Item]]] = {}
@@ -231,7 +229,7 @@ class Explorer:
         return None
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
-        """Returns a pair with the further values that it needs; None if it can't be active."""
+        """Returns a pair with the values that its parents need. None if it can't be active."""
         condition: Condition = {name: (value,) for name, value in pair.items()}
         needed = needs(condition, conditions, self._tracer)
         if not all(needed.values()):
@@ -251,7 +249,7 @@ class Explorer:
         domains: Mapping[str, list[tuple[Any, Item]]],
         met: set[frozenset[Item]],
     ) -> dict[str, Any]:
-        """Returns a row in which other parameters combine as many further pairs as they can."""
+        """Returns a row with values of other parameters, chosen to make the most new pairs."""
         chosen = [
             (name, self._tracer.key(name, value)) for name, value in row.items() if name in domains
         ]
@@ -276,7 +274,7 @@ def _outcome(trace: Trace) -> tuple[frozenset[str], str | None]:
 
 
 def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> Conditions:
-    """Returns the conditions of all parameters; runs more builds where these decide a condition."""
+    """Returns the conditions of all parameters. Runs builds to decide between conditions."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: condition if condition is None else _without_implied(tracer, condition, conditions)
@@ -285,10 +283,10 @@ def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | Non
 
 
 def stated_condition(tracer: Tracer, name: str) -> Condition | None:
-    """Returns the condition that a parameter's conditional scopes state.
+    """Returns the condition that the builder states, for example by `hp.conditional_scope`.
 
-    It names the parents that all declarations have in common, with the values that any of them
-    allows. None if no declaration can ever be active.
+    If the parameter is declared several times, the condition has the parents that all declarations
+    share, each with the values of all. None if no declaration can ever be active.
     """
     possible: list[Occurrence] = [each for each in tracer.occurrences[name] if all(each.values())]
     if not possible:
@@ -302,9 +300,9 @@ def stated_condition(tracer: Tracer, name: str) -> Condition | None:
 
 
 def needs(condition: Condition, conditions: Conditions, tracer: Tracer) -> Condition:
-    """Returns a condition joined with the conditions of its parents, and of theirs.
+    """Returns a condition together with the conditions of its parents and their parents.
 
-    A name without values means that nothing can meet the condition.
+    If a parent has no values left, the condition can't be met.
     """
     needed: Condition = {}
     waiting = [condition]
@@ -338,7 +336,7 @@ def _condition(
             for trace in tracer.traces
             if name not in trace.values and trace.error is None and _met(tracer, trace, stated)
         ]
-        # A parent comes before its child in every build with the child: so circles can't occur.
+        # A parent must come before its child in every build, so conditions form no circles.
         common = set.intersection(
             *(set(itertools.takewhile(name.__ne__, trace.values)) for trace in having)
         )
@@ -354,7 +352,7 @@ def _condition(
         home = min(having, key=lambda trace: _distance(tracer, trace))
         inferred = {}
         for parent in chosen:
-            # Values that alone explain a build without the parameter.
+            # A build with such a value lacked the parameter, although other parents allowed it.
             ruled_out = {
                 trace.keys[parent]
                 for trace in tracer.traces
@@ -369,7 +367,10 @@ def _condition(
 
 
 def _telling(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
-    """Returns few parents whose values explain all explicable builds without the parameter."""
+    """Returns few parents that explain the builds without the parameter.
+
+    A parent explains a build if its value there never occurred together with the parameter.
+    """
     tellings = (
         [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
         for trace in without
@@ -391,9 +392,9 @@ def _allowed(
     ruled_out: set[Key],
     run: Callable[[Mapping[str, Any]], Trace | None],
 ) -> tuple[Scalar, ...]:
-    """Returns the values of a parent that do not rule a parameter out.
+    """Returns the values of a parent under which a parameter may be active.
 
-    A value is also returned if it can't be decided, as its build is missing or raised.
+    A value counts as one of them if its build raised, or is beyond the limit of builds.
     """
     values = values_of(parent)
     keys = [parent.identity(value) for value in values]
@@ -418,9 +419,9 @@ def _allowed(
 
 
 def _without_implied(tracer: Tracer, condition: Condition, conditions: Conditions) -> Condition:
-    """Returns the condition without parents that another parent's own condition implies.
+    """Drops parents from a condition if another parent's own condition demands the same of them.
 
-    Parents that are always active and may have any value are dropped too.
+    Also drops parents that are always active and may have any value.
     """
     kept = {
         parent: values

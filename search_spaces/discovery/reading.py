@@ -1,7 +1,8 @@
-"""Reading: which parameters a builder uses, and whether a function would read the same again.
+"""Finds out which hyperparameters a builder or another function reads.
 
-`reading_of` runs a builder on points of a declared space. `RecordedHyperparameters` records what a
-function asks its `hp`, and `answers_alike` whether another `hp` gives the same answers.
+`reading_of` runs a builder on some points of a space. `RecordedHyperparameters` records the calls
+and reads of a function, such as `hp["dropout"]`, with their answers. `answers_alike` repeats these
+on another `hp`, and compares the answers.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from search_spaces.hp import Hyperparameters
 from search_spaces.space import SearchSpace
 
 _MOST_ROWS: Final = 8
-"""The most builds in which the parameters with few values take each of them in turn."""
+"""The most builds that go through the values of choices and short ranges."""
 _MOST_DRAWN: Final = 16
-"""The most builds on random values, for names still unread: a branch may need two values."""
+"""The most builds on random values, which look for names that only rare branches read."""
 
 
 class Reading(NamedTuple):
@@ -48,9 +49,9 @@ def reading_of(
 ) -> Reading:
     """Runs a builder on a few points of a space, the defaults first, and notes what it reads.
 
-    A builder that declares nothing is run until it has read everything: mostly once. Names that a
-    build reads before it raises count. `read_elsewhere` are names that the training reads; `stops`
-    decides whether an exception of the builder is raised again.
+    A builder that declares nothing is run until it has read all names, which mostly takes one run.
+    `read_elsewhere` are names that the training reads, such as "epochs". `stops` decides whether an
+    exception of the builder is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
@@ -71,9 +72,9 @@ def reading_of(
         except Exception as error:
             if stops(error):
                 raise
-            # Any other error is reported by the trial of the default model.
+            # Other errors are reported by the trial that meets them.
         read |= hp.read
-        # A switch, such as `l2()` makes, counts as read if its parameter is read.
+        # "use_l2" counts as read if "l2" is read, which is active only with it.
         for parameter in reversed(space.parents_first):
             if parameter.name in read:
                 read.update(parameter.when)
@@ -85,7 +86,7 @@ def reading_of(
 
 
 class _Noting(Hyperparameters):
-    """Notes whether the builder declares anything, in the space or not."""
+    """Knows whether the builder has declared anything."""
 
     @property
     def declares(self) -> bool:
@@ -93,7 +94,7 @@ class _Noting(Hyperparameters):
 
 
 def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
-    """Yields whether values are random, and the values: defaults, each value once, random ones."""
+    """Yields whether values are random, and the values. The first are the defaults."""
     yield False, space.defaults()
     few = {p.name: values_of(p) for p in space if is_few(p)}
     for row in range(min(_MOST_ROWS, max(map(len, few.values()), default=2))):
@@ -110,16 +111,16 @@ def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
 
 
 _LEFT: Final = ""
-"""Takes the place of a name to note that a scope was left."""
+"""The name that is recorded when a function leaves a scope."""
 
 
 class Asked(NamedTuple):
-    """A question of a function to its `hp`, and the answer.
+    """A call or a read of an `hp`, and its answer.
 
     Attributes:
         name: The method or attribute, or `_LEFT`.
-        call: The arguments of a method; None for an attribute.
-        answer: What was returned; None for a scope.
+        call: The arguments of a method. None for an attribute.
+        answer: The returned value. None for a scope.
     """
 
     name: str
@@ -128,10 +129,10 @@ class Asked(NamedTuple):
 
 
 class RecordedHyperparameters:
-    """An `hp` that records questions and answers.
+    """An `hp` that records all calls and reads, with their answers.
 
-    A function that depends on its `hp` alone asks the same again as long as it gets the same
-    answers. So `answers_alike` says whether the function would return the same for another `hp`.
+    If another `hp` gives the same answers, a function that depends on its `hp` alone returns the
+    same for both. So its result can be reused.
     """
 
     def __init__(self, hp: Any) -> None:
@@ -141,11 +142,10 @@ class RecordedHyperparameters:
 
     @property
     def asked(self) -> tuple[Asked, ...] | None:
-        """All questions so far; None if an answer can't be compared with another."""
+        """All calls and reads so far. None if an answer can't be compared with another."""
         return tuple(self._asked) if self._comparable else None
 
     def __getattr__(self, name: str) -> Any:
-        """Returns a method or an attribute of the `hp`."""
         if name.startswith("__"):
             raise AttributeError(name)
         attribute = getattr(self._hp, name)
@@ -165,7 +165,7 @@ class RecordedHyperparameters:
 
     def _method(self, name: str) -> Callable[..., Any]:
         def method(*arguments: Any, **keywords: Any) -> Any:
-            # After an error, a function may do anything: a comparison would say nothing.
+            # If the call raises, nothing can be compared: the function may catch the error.
             comparable, self._comparable = self._comparable, False
             answer = getattr(self._hp, name)(*arguments, **keywords)
             self._comparable = comparable
@@ -193,10 +193,9 @@ class RecordedHyperparameters:
 
 
 def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
-    """Asks another `hp` the same questions; returns whether all its answers are the same.
+    """Repeats calls and reads on another `hp`, and returns whether all answers are the same.
 
-    The `hp` notes reads and declarations as if the function itself had asked. The function would
-    ask the same questions up to the first different answer.
+    That `hp` notes them as if the function itself had been called.
     """
     scopes: list[AbstractContextManager[Any]] = []
     try:
@@ -211,7 +210,7 @@ def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
             if isinstance(answer, AbstractContextManager):
                 answer.__enter__()
                 scopes.append(answer)
-            # The types must be equal, too: 1 and True are not the same.
+            # Types are compared, too, since 1 and True are not the same.
             elif (type(answer), repr(answer)) != (type(expected), repr(expected)):
                 return False
         return True

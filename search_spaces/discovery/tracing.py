@@ -1,4 +1,4 @@
-"""Tracing: running a builder on chosen values, and noting its declarations."""
+"""Runs a builder on chosen values, and notes its declarations."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from search_spaces.space import SearchSpace, holds
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
-"""A name with more domains than this becomes one parameter: it probably has a domain for each value
-of a long range, as with the bound `min(previous_units, 256)`."""
+"""A name with more domains becomes one parameter. Probably its bounds depend on another number, as
+in `hp.Int("units_2", 8, units_1)`."""
 
 Occurrence = dict[str, tuple[Scalar, ...]]
-"""The conditional scopes around a declaration: parents, each with the values that it may have."""
+"""The conditional scopes around a declaration: the values of each parent."""
 
 Key = tuple[str, object]
-"""What a parameter's `identity` returns for a value."""
+"""A value with its type, as `Parameter.identity` returns it."""
 
 
 class Trace(NamedTuple):
     """One build.
 
     Attributes:
-        values: The parameters that it declared, in order, with the values that it got for them.
+        values: The values of the parameters that the build declared, in order.
         keys: The keys of these values.
-        error: The error that it raised, in words; None if it returned.
+        error: The text of the error that was raised, or None.
     """
 
     values: dict[str, Any]
@@ -42,21 +42,21 @@ class LimitReachedError(InternalError):
 
 
 class ClashError(InternalError):
-    """A name was declared with domains that must be merged: `Tracer.clashes`."""
+    """The domains of the names in `Tracer.clashes` must be merged."""
 
 
 class Tracer:
     """Runs a builder on chosen values, never twice on the same values.
 
-    A parameter is kept under the name by which the builder declares it. A number follows the name
-    if it was declared with another domain before.
+    If the builder declares "units" with two domains, there are two parameters here, "units" and
+    "units ⟨2⟩". These names are the keys of `parameters` and `occurrences`.
 
     Attributes:
-        space: The space declared outside the builder, or None. Its domains and conditions win.
-        merged: The parameters of names that have one domain only, which may get wider.
+        space: The space declared outside the builder, or None. It overrides the builder's domains.
+        merged: Parameters by the builder's name, each with one domain for all its declarations.
         parameters: The parameters declared so far, as first declared, without conditions.
-        occurrences: For each parameter, all different conditional scopes around its declarations.
-        variants: The parameters of each name that the builder declares.
+        occurrences: The different conditional scopes around each parameter's declarations.
+        variants: The keys of the parameters that the builder declares under one name.
         clashes: Names whose domains must be merged.
         widened: Whether one of `merged` got wider.
         traces: The builds so far.
@@ -72,7 +72,6 @@ class Tracer:
         space: SearchSpace | None = None,
         merged: Mapping[str, Parameter] | None = None,
     ) -> None:
-        """Takes a builder; runs nothing yet."""
         self._build, self._before, self._limit, self._stops = build, before, limit, stops
         self.space = space
         self.merged = dict(merged or {})
@@ -93,15 +92,15 @@ class Tracer:
         return {self.key(name, value) for value in values}
 
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
-        """Returns the earlier build with these values and defaults for the rest, or None.
+        """Returns an earlier build that got these values, and defaults for the rest, or None.
 
-        A build depends only on the values of its own declarations.
+        Only the values of parameters that the build declared are compared.
         """
         keys = {n: self.key(n, assignment.get(n, p.default)) for n, p in self.parameters.items()}
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build with these values, and defaults for the rest; runs it if it is new."""
+        """Returns the build with these values, and defaults for the rest. Runs it if it is new."""
         trace = self.known(assignment)
         if trace is not None:
             return trace
@@ -114,7 +113,7 @@ class Tracer:
         try:
             self._build(hp)
         except SearchSpaceError:
-            raise  # A wrong declaration: the user must mend it, whatever the values.
+            raise  # A declaration is wrong, which no other values mend.
         except Exception as raised:
             if self._stops(raised):
                 raise
@@ -146,7 +145,7 @@ class Tracer:
             occurrences.append(occurrence)
 
     def name_of(self, parameter: Parameter) -> str | None:
-        """Returns the name under which a declaration is kept; None if it is new."""
+        """Returns the key of the parameter with this name and domain. None if it is new."""
         name = parameter.name
         if name in self.merged:
             return name if name in self.parameters else None
@@ -156,7 +155,7 @@ class Tracer:
         return None
 
     def declared_as(self, kept: str) -> str:
-        """Returns the name by which a builder declares or reads a parameter."""
+        """Returns the builder's name of a parameter: "units" for the key "units ⟨2⟩"."""
         return next((name for name, all_ in self.variants.items() if kept in all_), read_as(kept))
 
     def one_domain(self, name: str) -> Parameter:
@@ -197,18 +196,17 @@ class Tracer:
 
 
 class TracedHyperparameters(InlineDeclarations):
-    """The `hp` of a traced build: chosen values for some declarations, defaults for the rest.
+    """The `hp` of a traced build. Parameters without a chosen value have their defaults.
 
     Attributes:
-        traced: The values of the parameters declared so far, by the tracer's names.
+        traced: The values of the parameters declared so far, by the tracer's keys.
     """
 
     def __init__(self, tracer: Tracer, assignment: Mapping[str, Any]) -> None:
-        """Begins a build."""
         super().__init__({})
         self._tracer, self._assignment, self._recorded = tracer, assignment, True
         self.traced: dict[str, Any] = {}
-        # The tracer's names of readable parameters, by the builder's names.
+        # The tracer's key of each name that the builder can read.
         self._kept: dict[str, str] = {}
         if tracer.space is not None:
             self._declare_space(tracer.space)
@@ -224,7 +222,7 @@ class TracedHyperparameters(InlineDeclarations):
         return self.values
 
     def copy(self) -> Self:
-        """Returns a copy, whose declarations do not join the space."""
+        """Returns a copy. Declarations on the copy do not join the space."""
         copied = super().copy()
         copied._recorded = False
         return copied
@@ -255,7 +253,7 @@ class TracedHyperparameters(InlineDeclarations):
     def _declare(self, parameter: Parameter) -> Any:
         name, space = parameter.name, self._tracer.space
         if space is not None and any(name in (n, read_as(n)) for n in space.names):
-            # The space's declaration counts; where it is inactive, the builder's own default.
+            # The space's declaration counts. If it is inactive, the builder gets its own default.
             if not all(scope.met for scope in self._scopes):
                 return None
             if name in self._kept:
@@ -269,7 +267,7 @@ class TracedHyperparameters(InlineDeclarations):
         name = parameter.name
         several = not same_domain(self._declared[name], parameter)
         if several and self._recorded and name not in self._tracer.merged:
-            # One build declares the name twice: as in Keras Tuner, it has one value there.
+            # As in Keras Tuner, a name has one value in a build, so its domains are merged.
             self._tracer.clashes.add(name)
         if name not in self._kept:
             self._take(name, self._tracer.name_of(parameter) or name, parameter)

@@ -29,8 +29,7 @@ _SWITCH: Final = (False, True)
 
 
 def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
-    # A string is iterable too, and nobody means its letters; a set has no order,
-    # and would make another space in every process.
+    # Strings are refused, since nobody means their letters, and sets, since they have no order.
     if not isinstance(values, Iterable) or isinstance(
         values, str | bytes | Mapping | set | frozenset
     ):
@@ -53,21 +52,21 @@ def _value(value: object, parameter: Parameter, field: object) -> Any:
 
 @attrs_parameter
 class Listed(Parameter):
-    """The base of Choice, Boolean and Fixed: values, distinguished by type and content."""
+    """The base of Choice, Boolean and Fixed, which list their values."""
 
     @property
     def _listed(self) -> tuple[Any, ...]:
-        """The values as declared, with tuples, lists and dicts as objects."""
+        """The values as declared. Tuples, lists and dicts are objects here."""
         return _SWITCH
 
     @functools.cached_property
     def values(self) -> tuple[Scalar, ...]:
-        """The values, in declared order, with tuples, lists and dicts as Python writes them."""
+        """The values, in declared order. The tuple (64, 32) is spelled as the text "(64, 32)"."""
         return tuple(map(spelling, self._listed))
 
     @functools.cached_property
     def objects(self) -> frozenset[str]:
-        """The values that spell a tuple, list or dict."""
+        """The texts in `values` that spell a tuple, list or dict."""
         return frozenset(repr(each) for each in self._listed if is_object(each))
 
     @functools.cached_property
@@ -95,7 +94,7 @@ class Listed(Parameter):
         return place
 
     def opened(self, value: Any) -> Any:
-        """Returns what a builder reads: a new object if the value spells one, else the value."""
+        """Returns what a builder reads: the tuple (64, 32) for the value "(64, 32)"."""
         return (
             ast.literal_eval(value) if isinstance(value, str) and value in self.objects else value
         )
@@ -117,11 +116,11 @@ class Listed(Parameter):
         return self.values[self.index(value)]
 
     def to_unit(self, value: Any) -> float:
-        """Returns the middle of the value's share of [0, 1]; all shares are equal."""
+        """Returns the middle of the value's share of [0, 1]. All values have equal shares."""
         return (self.index(value) + 0.5) / self.count
 
     def from_unit(self, unit: float) -> Scalar:
-        """Returns the value whose share of [0, 1] the coordinate lies in."""
+        """Returns the value in whose share of [0, 1] the coordinate lies."""
         return self.values[min(int(self._checked_unit(unit) * self.count), self.count - 1)]
 
     def grid_values(self) -> tuple[Scalar, ...]:
@@ -132,24 +131,23 @@ class Listed(Parameter):
         return self.values[0]
 
     def _with_objects(self, domain: dict[str, Any]) -> dict[str, Any]:
-        """Returns the domain, with a list of the values that spell an object, if there are any."""
         return {**domain, "objects": sorted(self.objects)} if self.objects else domain
 
 
 @attrs_parameter
 class Choice(Listed):
-    """One of several values that have no order, or none to rely on.
+    """One of several values, whose order does not matter.
 
     Args:
-        name: What it is called.
-        values: Strings, ints, finite floats, booleans and None, in any mixture. Types are
-            kept: 1, 1.0 and True are three values. Tuples, lists and dicts of these can be
-            values, too: a builder reads the object, and records have it as Python writes it.
-        default: The value to begin with; the first if left out (`None` is a value).
-        role: See `Parameter`; so are `when` and `otherwise`.
+        name: The parameter's name.
+        values: Strings, ints, finite floats, booleans and None, in any mixture. 1, 1.0 and True are
+            three values. A value may also be a tuple, list or dict of these. Then a builder reads
+            the object, and records show its text, such as "(64, 32)".
+        default: The value to begin with. If left out, the first value. (None is a value.)
+        role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
-        SearchSpaceError: If any of them is wrong.
+        SearchSpaceError: If an argument is wrong.
 
     Example:
         >>> ks.Choice("optimizer", ["adam", "sgd"]).default
@@ -179,12 +177,12 @@ class Boolean(Listed):
     """A switch: False or True.
 
     Args:
-        name: What it is called.
+        name: The parameter's name.
         default: The value to begin with.
-        role: See `Parameter`; so are `when` and `otherwise`.
+        role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
-        SearchSpaceError: If any of them is wrong.
+        SearchSpaceError: If an argument is wrong.
 
     Example:
         >>> ks.Boolean("batchnorm").values
@@ -205,16 +203,16 @@ class Boolean(Listed):
 
 @attrs_parameter
 class Fixed(Listed):
-    """A value that does not vary, declared so that it is recorded with those that do.
+    """A value that does not vary, and is recorded with those that do.
 
     Args:
-        name: What it is called.
+        name: The parameter's name.
         value: A string, an int, a finite float, a boolean or None; or a tuple, list or dict.
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
+        when: The condition under which it is active. See `Parameter`.
+        otherwise: The value that a builder reads while the parameter is not active.
 
     Raises:
-        SearchSpaceError: If any of them is wrong.
+        SearchSpaceError: If an argument is wrong.
 
     Example:
         >>> ks.Fixed("activation", "relu").value
@@ -229,7 +227,7 @@ class Fixed(Listed):
 
     @property
     def value(self) -> Scalar:
-        """The value; a tuple, list or dict as Python writes it."""
+        """The value. A tuple, list or dict is spelled as text."""
         return self.values[0]
 
     @property
@@ -258,7 +256,7 @@ def parameter_from_dict(content: object) -> Parameter:
     arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
     objects = arguments.pop("objects", ()) if make in (Choice, Fixed) else ()
     if make is Fixed:
-        # These two are written for readers of the JSON; a Fixed derives both.
+        # `to_dict` writes these two for readers of the JSON. The constructor does not take them.
         arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
 
     def opened(value: Any) -> Any:
