@@ -19,7 +19,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def readable(value: object, digits: int = 4) -> str:
-    """Returns a hyperparameter's value for people: texts without quotes, floats shortened."""
+    """Returns a hyperparameter's value for people, with floats shortened."""
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if value is None or isinstance(value, str | bool):

@@ -1,9 +1,8 @@
-"""The base of all parameters: name, default, role, condition; and plain values.
+"""The base class of all parameters, and the values that parameters may have.
 
-Values are JSON's scalars, distinguished by type. Tuples, lists and dicts may be values of a choice.
-They are spelled as Python writes them: `(50,)` is "(50,)" in the space, to every engine, in MLflow
-and on the command line, and the tuple itself to the builder. They may hold scalars, and tuples,
-lists and dicts of them.
+A value is a JSON scalar; 1, 1.0 and True are three values. A choice may also have tuples, lists and
+dicts as values. The tuple `(50,)` is the text "(50,)" in the space, to every engine, in MLflow and
+on the command line. Only the builder gets the tuple itself.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 
 class NotGiven(enum.Enum):
-    """The type of `NOT_GIVEN`. An enum, so that it stays the same object when pickled."""
+    """The type of `NOT_GIVEN`. A pickled enum member comes back as the same object."""
 
     NOT_GIVEN = "not given"
 
@@ -49,20 +48,23 @@ class NotGiven(enum.Enum):
 
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
-"""Marks an argument that was left out, where `None` is a value like any other."""
+"""The default of arguments for which `None` is a value like any other."""
 
 MaybeScalar: TypeAlias = Scalar | Literal[NotGiven.NOT_GIVEN]
 
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
-"""Parent names, each with the values that it may have. All parents must match."""
+"""The values that each parent may have, by the parent's name. All parents must match."""
 
 Kind = TypeVar("Kind", bound="Parameter")
 
 ROLES: Final = ("scientific", "nuisance", "fixed")
-"""The purpose of a hyperparameter in a study, in the words of Google's Deep Learning Tuning
-Playbook (https://github.com/google-research/tuning_playbook, "Identifying scientific, nuisance, and
-fixed hyperparameters"): the study measures the effect of *scientific* ones, *nuisance* ones must be
-tuned to compare the scientific ones fairly, *fixed* ones stay as they are."""
+"""The purpose of a hyperparameter in a study.
+
+The study measures the effect of *scientific* hyperparameters. *Nuisance* hyperparameters are tuned,
+so that scientific ones are compared fairly. *Fixed* ones stay as they are. The words are those of
+Google's Deep Learning Tuning Playbook (https://github.com/google-research/tuning_playbook,
+"Identifying scientific, nuisance, and fixed hyperparameters").
+"""
 
 
 class Declared(TypedDict, total=False):
@@ -83,7 +85,7 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     """Turns a class with attrs fields into a class of parameters."""
     made = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
-    # attrs itself would refuse changes of fields only, with a shorter message.
+    # By itself, attrs refuses changes of fields only, and its message is shorter.
     made.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
     return made
 
@@ -105,7 +107,7 @@ def _name(name: object, parameter: Parameter, field: object) -> str:
     elif "=" in name:
         expected = "without '=', which ends a name on the command line (--set name=value)"
     else:
-        # These are control characters, lone surrogates (no file can hold them) and line ends.
+        # The categories are control characters, lone surrogates (no file can hold them), line ends.
         odd = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
         if not odd:
             return str.__str__(name)
@@ -125,7 +127,7 @@ def _role(role: object, parameter: Parameter, field: object) -> str:
 
 
 def _condition(when: Any, parameter: Parameter, field: object) -> Condition:
-    """Returns a condition in canonical form: parents and values sorted; empty for None."""
+    """Returns a condition with its parents and values sorted. Empty for None."""
     if when is None:
         return {}
     if not isinstance(when, Mapping) or not all(isinstance(parent, str) for parent in when):
@@ -162,23 +164,23 @@ def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeS
 
 @attrs_parameter
 class Parameter(abc.ABC):
-    """A hyperparameter: an immutable value that compares by all that it declares.
+    """A hyperparameter. It can't be changed, and equals another one that declares the same.
 
     Args:
-        name: A non-empty string; no `=`, no control characters, no space at either end.
+        name: A non-empty string without `=`, control characters, or a space at either end.
         role: One of `ROLES`.
-        when: Under which condition the parameter is active: parent names, each with the value
-            or the values (list, tuple, set) that the parent must have. All must hold.
-        otherwise: What a builder reads while the parameter is not active.
+        when: The condition under which the parameter is active, such as `{"optimizer": "sgd"}`. It
+            has the value of each parent, or a list, tuple or set of values. All parents must match.
+        otherwise: The value that a builder reads while the parameter is not active.
 
     Attributes:
-        name: What it is called, in the space, in the builder and in every record.
-        default: The value to begin with; always in the domain.
+        name: The name in the space, in the builder and in every record.
+        default: The value to begin with. It is in the domain.
         role: One of `ROLES`.
-        otherwise: What a builder reads while the parameter is not active; `NOT_GIVEN` if nothing.
+        otherwise: The value that a builder reads while the parameter is not active, or `NOT_GIVEN`.
 
     Raises:
-        SearchSpaceError: If any of them is wrong.
+        SearchSpaceError: If an argument is wrong.
     """
 
     kind: ClassVar[str]
@@ -215,7 +217,7 @@ class Parameter(abc.ABC):
 
     @property
     def when(self) -> Mapping[str, tuple[Scalar, ...]]:
-        """The condition: parent names, each with the values that it may have. Empty if none."""
+        """The condition: the values that each parent may have. Empty if there is none."""
         return MappingProxyType(self._condition)
 
     @property
@@ -225,11 +227,11 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain, as a sentence that quotes it; None if it is."""
+        """Returns a sentence that says why a value is not in the domain. None if it is."""
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
-        """Returns a value of the domain as the domain spells it: for a Float, `1` as `1.0`.
+        """Returns a value in the type of the domain: for a Float, `1.0` for `1`.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -237,10 +239,10 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def to_unit(self, value: Any) -> float:
-        """Returns the coordinate of a value, from 0 to 1, in the sampling scale.
+        """Returns the coordinate of a value in the sampling scale, from 0 to 1.
 
-        Each value of a grid, an int or a choice has an equal share of the sampling scale, and its
-        coordinate is the middle of that share.
+        All values of a choice have equal shares of the scale, and so do evenly spaced numbers. The
+        coordinate of such a value is the middle of its share.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -248,11 +250,10 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def from_unit(self, unit: float) -> Any:
-        """Returns the value at a coordinate from 0 to 1: the inverse of `to_unit`.
+        """Returns the value at a coordinate from 0 to 1. It is the inverse of `to_unit`.
 
-        A value of a grid, an int or a choice comes back unchanged. A continuous float comes back
-        within 1e-12, relative to itself on a logarithmic scale, or to the width of its range on a
-        linear one.
+        A continuous float may come back with a rounding error: at most 1e-12 of the value on a
+        logarithmic scale, at most 1e-12 of the range's width on a linear one.
 
         Raises:
             SearchSpaceError: If the coordinate is not a number from 0 to 1.
@@ -260,7 +261,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def grid_values(self) -> Sequence[Any] | None:
-        """Returns all values in ascending or declared order; None if the domain is continuous."""
+        """Returns all values in ascending or declared order. None if the domain is continuous."""
 
     @abc.abstractmethod
     def domain(self) -> dict[str, Any]:
@@ -268,7 +269,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
-        """Returns the arguments after the name, which describe the domain, as Python code."""
+        """Returns the arguments between the name and the default, as Python code."""
 
     @abc.abstractmethod
     def _usual_default(self) -> Any:
@@ -279,7 +280,7 @@ class Parameter(abc.ABC):
         return self.reason_outside(value) is None
 
     def validate(self, value: object) -> None:
-        """Does nothing if a value is in the domain.
+        """Checks that a value is in the domain.
 
         Raises:
             SearchSpaceError: If it is not, with the reason.
@@ -289,7 +290,7 @@ class Parameter(abc.ABC):
             raise SearchSpaceError(reason)
 
     def opened(self, value: Any) -> Any:
-        """Returns what a builder reads: the tuple that a value spells, else the value."""
+        """Returns what a builder reads: the tuple (50,) for the value "(50,)" of a choice."""
         return value
 
     def _checked_unit(self, unit: Any) -> float:
@@ -298,13 +299,13 @@ class Parameter(abc.ABC):
         raise self.wrong("a coordinate", "a number from 0 to 1", unit)
 
     def identity(self, value: Any) -> tuple[str, object]:
-        """Returns a key that is the same for two spellings of the same value of this domain."""
+        """Returns a key that is the same for two spellings of one value: in a Float, 1 and 1.0."""
         return identity(value)
 
     def conditioned(
         self, when: Mapping[str, Any] | None, otherwise: MaybeScalar = NOT_GIVEN
     ) -> Self:
-        """Returns the parameter under a condition; without one, `otherwise` is dropped."""
+        """Returns the parameter under a condition. Without a condition, `otherwise` is dropped."""
         return self._with(when=when or None, otherwise=otherwise if when else NOT_GIVEN)
 
     def renamed(self, name: str) -> Self:
@@ -339,7 +340,7 @@ class Parameter(abc.ABC):
         return canonical_json(self.to_dict())
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other declares the same; `1`, `1.0` and `True` differ here."""
+        """Returns whether the other declares the same. 1, 1.0 and True differ here."""
         if not isinstance(other, Parameter):
             return NotImplemented
         return self._canonical == other._canonical
@@ -366,11 +367,7 @@ class Parameter(abc.ABC):
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def __delattr__(self, attribute: str) -> None:
-        """Refuses: a parameter is a value.
-
-        Raises:
-            UnchangeableError: Always.
-        """
+        """Raises UnchangeableError, since a parameter can't be changed."""
         raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
 
 
@@ -396,10 +393,10 @@ def is_object(value: object) -> bool:
 
 
 def plain_scalar(value: object, setting: str) -> Scalar:
-    """Returns a value as exactly one of the five JSON types, even if its type is a subclass.
+    """Returns a value as a str, int, float, bool or None.
 
-    Enum members that are strings or ints, and numpy's float64, become their plain values. Minus
-    zero becomes zero: the two are equal and would print differently.
+    A value of a subclass, such as numpy's float64, becomes a plain one. Minus zero becomes zero,
+    since the two are equal and print differently.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -433,12 +430,12 @@ def plain_value(value: object, setting: str) -> Any:
 
 
 def without_numpy(value: Any) -> Any:
-    """Returns a numpy scalar as Python's own; anything else unchanged. numpy is not imported."""
+    """Returns a numpy scalar as a Python number, without importing numpy. Other values stay."""
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
 def spelling(value: Any) -> Scalar:
-    """Returns a tuple, list or dict as Python writes it; a scalar unchanged."""
+    """Returns the `repr` of a tuple, list or dict. A scalar stays as it is."""
     return repr(value) if is_object(value) else value
 
 
@@ -455,9 +452,9 @@ def read_object(text: str) -> Any:
 
 
 def identity(value: object) -> tuple[str, object]:
-    """Returns what makes two values the same value: their type and their content.
+    """Returns a key of the type and the content of a value.
 
-    `1`, `1.0` and `True` are equal in Python; as hyperparameters they are three values.
+    1, 1.0 and True are equal in Python, but have different keys.
     """
     value = spelling(value)
     for plain in (bool, str, int, float, type(None)):
@@ -467,7 +464,7 @@ def identity(value: object) -> tuple[str, object]:
 
 
 def canonical_json(content: Any) -> str:
-    """Returns JSON with one spelling for one content: keys sorted, no spaces, ASCII only."""
+    """Returns the same JSON for the same content: keys sorted, no spaces, ASCII only."""
     return json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )

@@ -1,9 +1,11 @@
 """Float and Int: a number from a closed range on a scale, perhaps in steps.
 
-The three scales are those of Keras Tuner (https://keras.io/keras_tuner/api/hyperparameters/):
-`linear`; `log`, for values that matter by their order of magnitude; and `reverse_log`, the mirror
-image of `log`, with its fine end at the top of the range: it searches `low + high - value` on a log
-scale. In a range with `low + high == 1`, that is `1 - value`.
+The scales are those of Keras Tuner (https://keras.io/keras_tuner/api/hyperparameters/):
+
+- `linear`.
+- `log`, for values whose order of magnitude matters, such as a learning rate.
+- `reverse_log`, which searches `low + high - value` on a log scale. If `low + high` is 1, this is
+  `1 - value`, as for a momentum from 0.01 to 0.99.
 """
 
 from __future__ import annotations
@@ -33,17 +35,17 @@ Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
 SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
 
 LARGEST_INT: Final = 2**40
-"""Bounds of an Int lie within plus and minus this (about 1e12): engines compute in doubles, and
-beyond it, neighbouring ints have the same logarithm."""
+"""The largest bound of an Int, about 1e12. Engines compute logarithms in doubles, which must tell
+neighbouring ints apart."""
 
 MOST_VALUES: Final = 1_000_000
-"""A Float with more values is refused: it is a continuous range in all but name."""
+"""The most values of a Float with a step. With more, it may as well be continuous."""
 
 FIT_TOLERANCE: Final = 1e-9
-"""How far from `high`, in steps, the last step may end: room for steps such as 1/3 or 10**0.5."""
+"""How far from `high` the last step may end, in steps. Steps such as 1/3 are not exact."""
 
 _DEFAULT_DIGITS: Final = 6
-# The caller's decimal context may have another precision or other traps.
+# The context of the calling thread may have another precision.
 _EXACT: Final = decimal.Context(prec=28)
 
 Number = TypeVar("Number", int, float)
@@ -68,8 +70,8 @@ def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
 def middle_of(low: float, high: float, scale: Scale) -> float:
     """Returns the middle of a range in its scale, to the same bit on every machine.
 
-    Logarithms differ in their last bit between machines; square roots don't. The middle becomes a
-    default, and so part of a space's digest, which must not differ.
+    It becomes a default, which is a part of the space's digest. Square roots are used, since
+    logarithms may differ between machines in their last bit.
     """
     if scale == "linear":
         return low * 0.5 + high * 0.5
@@ -78,7 +80,7 @@ def middle_of(low: float, high: float, scale: Scale) -> float:
 
 
 def value_to_unit(value: float, low: float, high: float, scale: Scale) -> float:
-    """Returns the coordinate of a value: the inverse of `unit_to_value`."""
+    """Returns the coordinate of a value. It is the inverse of `unit_to_value`."""
     if scale == "linear":
         unit = (value - low) / (high - low)
     elif scale == "log":
@@ -97,14 +99,14 @@ def _logarithmic(value: float, low: float, high: float) -> float:
 
 
 def decimal_of(number: float) -> Decimal:
-    """Returns the number as its shortest spelling says: `0.1` is a tenth."""
+    """Returns the decimal that Python prints for a number: exactly a tenth for `0.1`."""
     return Decimal(repr(number))
 
 
 def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
     """Returns the number of steps from low to high, with a fraction if they don't fit.
 
-    Differences are taken in decimals, as a person would: five steps of 0.1 lead from 0 to 0.5.
+    Differences are taken in decimals, so that exactly five steps of 0.1 lead from 0 to 0.5.
     """
     if ratio:
         return math.log(high / low) / math.log(step)
@@ -114,10 +116,10 @@ def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
 
 @attrs.frozen
 class Grid(Generic[Number]):
-    """The values that a step allows, the ends among them, as a person would write them.
+    """The values from low to high in steps, both ends included.
 
-    In floating-point arithmetic, the fourth value from 0 in steps of 0.1 is 0.30000000000000004,
-    and no step reaches 0.5 (keras-tuner issue 1001). Here it is 0.3, and 0.5 is the last value.
+    They are computed in decimals: 0.3 is a value of the grid from 0 to 0.5 in steps of 0.1, not
+    0.30000000000000004, and 0.5 is the last value. (Keras Tuner misses 0.5: its issue 1001.)
     """
 
     low: Number
@@ -129,7 +131,7 @@ class Grid(Generic[Number]):
 
     def value(self, index: int) -> Number:
         """Returns the value at an index, from 0 to `count - 1`."""
-        # The ends are as declared, also where the step only fits within tolerance.
+        # The ends are as declared, even if the step fits only within the tolerance.
         if index == self.count - 1:
             return self.high
         return self.low if index == 0 else value_at(self.low, self.step, index, self.ratio)
@@ -148,7 +150,7 @@ class Grid(Generic[Number]):
 
 
 def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
-    """Returns whether steps lead from low to high: exactly for ints, else within a tolerance."""
+    """Returns whether steps lead from low to high. Floats may miss high by a tolerance."""
     exact = steps_between(low, high, step, ratio)
     if isinstance(step, int):
         return value_at(low, step, round(exact), ratio) == high
@@ -156,7 +158,7 @@ def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
 
 
 def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
-    """Returns where that many steps lead from low."""
+    """Returns the value that is `index` steps above low."""
     if isinstance(low, int):
         return low * step**index if ratio else low + step * index
     if ratio:
@@ -172,7 +174,7 @@ def _scale(scale: object, parameter: Parameter, field: object) -> Scale:
 
 def _number(value: object, parameter: Parameter, field: attrs.Attribute[Any]) -> float:
     number = finite_number(f"{parameter.subject}: {field.name}", value, SearchSpaceError)
-    # Adding zero turns minus zero, which would print differently, into zero.
+    # Adding zero turns minus zero into zero, since the two print differently.
     return float(number) + 0.0
 
 
@@ -210,7 +212,7 @@ class Ranged(Parameter):
 
     @functools.cached_property
     def grid(self) -> Grid[Any] | None:
-        """The values that a step allows; None if the range is continuous."""
+        """The values that a step allows. None if the range is continuous."""
         if self.step is None:
             return None
         count = round(steps_between(self.low, self.high, self.step, self._by_ratio)) + 1
@@ -334,23 +336,21 @@ class Float(Ranged):
     """A float from a closed range.
 
     Args:
-        name: What it is called.
-        low: The lower end, included; above 0 if the scale is logarithmic.
+        name: The parameter's name.
+        low: The lower end, included. Above 0 if the scale is logarithmic.
         high: The upper end, included.
-        scale: "linear"; "log" for what matters by its order of magnitude; "reverse_log", its
-            mirror image, for what matters by its distance from the top.
-        step: On a linear scale, the difference between neighbours; on a log scale their
-            ratio, above 1 (Keras Tuner's convention,
-            https://keras.io/keras_tuner/api/hyperparameters/). It must lead from `low` to
+        scale: "linear"; "log", if the order of magnitude matters; or "reverse_log", if the distance
+            from the top matters.
+        step: The difference between neighbours. On a log scale, their ratio, above 1, as in Keras
+            Tuner (https://keras.io/keras_tuner/api/hyperparameters/). Steps must lead from `low` to
             `high` exactly, in decimal arithmetic: `Float("x", 0, 0.5, step=0.1)` has the six
             values 0.0, 0.1, 0.2, 0.3, 0.4, 0.5. None: the range is continuous.
-        default: The value to begin with. Left out: the middle of the range in its scale, to
-            six digits; with a step, the grid value there (the upper one of two).
-        role: See `Parameter`; so are `when` and `otherwise`.
+        default: The value to begin with. If left out, the middle of the range in its scale, to six
+            digits. If there is a step, the grid value there (the upper one of two).
+        role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
-        SearchSpaceError: If any of them is wrong, saying which, what was received, and what
-            to do.
+        SearchSpaceError: If an argument is wrong.
 
     Example:
         >>> ks.Float("rate", 0.0, 0.5, step=0.1).grid_values()
@@ -368,7 +368,7 @@ class Float(Ranged):
     step: float | None = attrs.field(default=None, kw_only=True, converter=checked(_number_or_none))
 
     def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain; None if it is. `1` counts as `1.0`."""
+        """Returns why a value is not in the domain. None if it is. An int counts as a float."""
         if not is_number(value):
             return f"{self.subject} must be a number. Received: {value!r}."
         return self._reason_off(value)
@@ -398,20 +398,19 @@ class Int(Ranged):
     """An int from a closed range.
 
     Args:
-        name: What it is called.
-        low: The lower end, included; above 0 if the scale is logarithmic.
+        name: The parameter's name.
+        low: The lower end, included. Above 0 if the scale is logarithmic.
         high: The upper end, included.
-        scale: "linear"; "log" for what matters by its order of magnitude; "reverse_log", its
-            mirror image, for what matters by its distance from the top.
-        step: 1 for every int. On a linear scale, the difference between neighbours; on a log
-            scale, their ratio: `Int("units", 16, 512, scale="log", step=2)` doubles. It must
-            lead from `low` to `high` exactly.
-        default: The value to begin with. Left out: the middle of the range in its scale.
-        role: See `Parameter`; so are `when` and `otherwise`.
+        scale: "linear"; "log", if the order of magnitude matters; or "reverse_log", if the distance
+            from the top matters.
+        step: 1 for every int. A larger step is the difference between neighbours, on a log scale
+            their ratio: `Int("units", 16, 512, scale="log", step=2)` doubles. Steps must lead from
+            `low` to `high` exactly.
+        default: The value to begin with. If left out, the middle of the range in its scale.
+        role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
-        SearchSpaceError: If any of them is wrong, saying which, what was received, and what
-            to do.
+        SearchSpaceError: If an argument is wrong.
 
     Example:
         >>> ks.Int("units", 16, 128, scale="log", step=2).grid_values()
@@ -428,7 +427,7 @@ class Int(Ranged):
     step: int = attrs.field(default=1, kw_only=True, converter=checked(_integer))
 
     def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain; None if it is. No float is, not even `3.0`."""
+        """Returns why a value is not in the domain. None if it is. A float never is."""
         if not isinstance(value, int) or isinstance(value, bool):
             return f"{self.subject} must be an int. Received: {value!r}."
         return self._reason_off(value)
@@ -445,11 +444,11 @@ class Int(Ranged):
 
     def _edges(self) -> tuple[float, float]:
         # The scale goes on for half an int beyond each end, so that the end values get their full
-        # share: the convention of Optuna's IntDistribution(log=True).
+        # share, as in Optuna's IntDistribution(log=True).
         return self.low - 0.5, self.high + 0.5
 
     def _usual_default(self) -> int:
         if self._even:
             return int(self.from_unit(0.5))
-        # The middle of the range itself, without the halves beyond its ends: 64 for 16 to 256.
+        # This is the middle of low and high, not of `_edges()`: 64 for 16 to 256.
         return round(middle_of(self.low, self.high, self.scale))
