@@ -1,13 +1,13 @@
 """Ready-made parameters, with the usual ranges and scales of the field.
 
-Each function returns a parameter, or a group of parameters that a SearchSpace takes. Every part can
-be overridden: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. All take, beside the
-range or the values:
+Each function returns a parameter, or a group of parameters that a SearchSpace takes. All arguments
+can be changed: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. Most functions take,
+beside the range or the values:
 
-    name                    what the parameter is called
-    default                 the value to begin with; left out, the usual one if the range has it,
-                            else the range's middle in its scale, or the first of the values
-    role, when, otherwise   as every parameter takes them; see `Parameter`
+    name                    the name of the parameter
+    default                 the value to begin with. If left out, the usual value if the range has
+                            it, else the middle of the range in its scale, or the first value
+    role, when, otherwise   see `Parameter`
 
 All raise SearchSpaceError if an argument is wrong. Ranges without a source are our own choice.
 """
@@ -64,7 +64,7 @@ USUAL_KERNEL_INITIALIZERS: Final = tuple(
     truncated_normal random_normal
     """.split()
 )
-"""Random initializers for kernels, Keras's default first; a constant kernel would not learn."""
+"""Random initializers for kernels, Keras's default first. Constant kernels do not learn."""
 
 LEARNING_RATES: Final[Mapping[str, tuple[float, float, float]]] = {
     "adadelta": (1e-3, 1.0, 1e-3),
@@ -81,11 +81,11 @@ LEARNING_RATES: Final[Mapping[str, tuple[float, float, float]]] = {
     "schedulefreeadamw": (1e-4, 1e-1, 2.5e-3),
     "sgd": (1e-4, 1.0, 1e-2),
 }
-"""By optimizer: lowest and highest learning rate to search, and Keras's default (dimensionless).
+"""By optimizer: the lowest and the highest learning rate to search, and Keras's default.
 
-The defaults are those of https://keras.io/api/optimizers/. The ranges are our own choice around
-them: wide enough to hold what the pages advise (Adadelta at 1.0 as in its paper, higher rates for
-Adagrad, lower ones for Lion, as in arXiv:2302.06675).
+The defaults are those of https://keras.io/api/optimizers/. The ranges are our own choice. They
+include the advice there: 1.0 for Adadelta, higher rates for Adagrad, lower ones for Lion (as in
+arXiv:2302.06675).
 """
 
 MOMENTUM_OPTIMIZERS: Final = ("muon", "rmsprop", "sgd")
@@ -103,8 +103,8 @@ def units(
     """How many units a layer has, usually 16 to 512 on a log scale.
 
     Bengio 2012 (arXiv:1206.5533, section 3.2) searches this number on a log scale, and finds that
-    more units than needed hurt little with regularization. A `step` above 1 is the ratio of
-    neighbours: 2 doubles.
+    too many units hurt little with regularization. A `step` above 1 is the ratio of neighbours: 2
+    doubles.
 
     Example:
         >>> ks.units(16, 128)
@@ -118,8 +118,8 @@ def layers(
 ) -> Int:
     """How many layers, usually 1 to 4 on a linear scale.
 
-    The name "num_layers" comes from Keras Tuner's guide
-    (https://keras.io/keras_tuner/guides/getting_started/), so that the guide's builders read it.
+    The name "num_layers" is that of Keras Tuner's guide
+    (https://keras.io/keras_tuner/guides/getting_started/).
 
     Example:
         >>> ks.layers(1, 3)
@@ -151,17 +151,15 @@ def initializer(
     name: str = "kernel_initializer",
     **declared: Unpack[Declared],
 ) -> Choice:
-    """How a layer's kernel begins, by its name in https://keras.io/api/layers/initializers/.
+    """The initializer of a layer's kernel, by its name in https://keras.io/api/layers/initializers/.
 
     Sources: Glorot and Bengio 2010; He et al. 2015 (arXiv:1502.01852); LeCun et al. 1998,
     "Efficient BackProp"; Saxe et al. 2013 for orthogonal (arXiv:1312.6120). Keras's default,
     "glorot_uniform", is the first.
 
-    Seeds: a trial's seed sets Python's `random`, from which Keras draws the seed of each
-    initializer in the order in which layers are built. So pass the name on,
-    `Dense(…, kernel_initializer=hp["kernel_initializer"])`: each layer then makes its own
-    initializer, and the same trial makes the same weights again. One initializer object shared by
-    several layers keeps one seed, and would give layers of the same shape the same weights.
+    Pass the name to each layer: `Dense(…, kernel_initializer=hp["kernel_initializer"])`. Each layer
+    then makes its own initializer, with a seed that Keras draws from the trial's seed. Don't share
+    an initializer object between layers: it gives layers of the same shape the same weights.
 
     Example:
         >>> ks.initializer(["glorot_uniform", "he_normal"])
@@ -177,9 +175,9 @@ def bias_initializer(
     name: str = "bias_initializer",
     **declared: Unpack[Declared],
 ) -> Choice:
-    """How a layer's bias begins, by its Keras name; Keras's default, "zeros", is the first.
+    """The initializer of a layer's bias, by its Keras name. Keras's default, "zeros", is the first.
 
-    The note on seeds at `initializer` holds here, too.
+    Pass the name to each layer, as for `initializer`.
 
     Example:
         >>> ks.bias_initializer(["zeros", "ones"])
@@ -201,12 +199,12 @@ def l1(
 ) -> Float | tuple[Boolean, Float]:
     """The factor of an L1 penalty on weights, usually 1e-6 to 1e-1 on a log scale, or off.
 
-    Bengio 2012 (arXiv:1206.5533, section 3.2) treats the coefficients of both penalties as
-    hyperparameters to be searched on a log scale; Keras's own default, 0.01
-    (https://keras.io/api/layers/regularizers/), lies in the range.
-    Zero has no logarithm, so a switch such as "use_l1", False by default, turns the penalty off. A
-    builder then reads 0.0: pass `hp["l1"]` to `keras.regularizers.L1` without asking for the
-    switch. With `off=False` there is the factor alone.
+    Bengio 2012 (arXiv:1206.5533, section 3.2) searches the factors of both penalties on a log
+    scale. Keras's own default, 0.01 (https://keras.io/api/layers/regularizers/), lies in the range.
+
+    Zero has no logarithm, so a switch "use_l1", False by default, turns the penalty on. While it is
+    off, a builder reads 0.0. So pass `hp["l1"]` to `keras.regularizers.L1`, and leave the switch
+    alone. With `off=False`, there is no switch.
 
     Example:
         >>> ks.SearchSpace(ks.l1()).names
@@ -255,8 +253,8 @@ def l1_l2(
 ) -> tuple[Parameter, ...]:
     """Both penalties, each with its own factor and switch: `l1(...)` and `l2(...)`.
 
-    With both, a builder passes `keras.regularizers.L1L2(hp["l1"], hp["l2"])`: the elastic net of
-    Zou and Hastie 2005.
+    A builder passes `keras.regularizers.L1L2(hp["l1"], hp["l2"])` to its layers. With both
+    penalties on, this is the elastic net of Zou and Hastie 2005.
 
     Example:
         >>> ks.SearchSpace(ks.l1_l2()).names
@@ -280,8 +278,8 @@ def dropout(
     """The fraction of units that a dropout layer sets to zero, usually 0.0 to 0.5.
 
     Srivastava et al. 2014 (JMLR 15, "Dropout: A Simple Way to Prevent Neural Networks from
-    Overfitting", appendix A.4): hidden units are kept with a probability of 0.5 to 0.8, so 0.2 to
-    0.5 are dropped. In Keras, the `rate` of https://keras.io/api/layers/regularization_layers/dropout/.
+    Overfitting", appendix A.4) drop 0.2 to 0.5 of the hidden units. In Keras, it is the `rate` of
+    https://keras.io/api/layers/regularization_layers/dropout/.
 
     Example:
         >>> ks.dropout(0.0, 0.6, step=0.2)
@@ -294,7 +292,7 @@ def dropout(
 def batchnorm(*, name: str = "batch_normalization", **declared: Unpack[Declared]) -> Boolean:
     """Whether to normalize each layer over its batch.
 
-    Ioffe and Szegedy 2015 (arXiv:1502.03167). In Keras, the layer
+    The method is that of Ioffe and Szegedy 2015 (arXiv:1502.03167). In Keras, it is the layer
     https://keras.io/api/layers/normalization_layers/batch_normalization/.
 
     Example:
@@ -313,9 +311,9 @@ def learning_rate(
 ) -> Float:
     """The learning rate, usually 1e-4 to 1e-1 on a log scale.
 
-    Bengio 2012 (arXiv:1206.5533, section 3.1.1) calls it the most important hyperparameter, with
-    values between 1e-6 and 1 for standardized inputs, explored on a log scale. The usual default is
-    that of Keras's Adam, 1e-3 (https://keras.io/api/optimizers/adam/).
+    Bengio 2012 (arXiv:1206.5533, section 3.1.1) calls it the most important hyperparameter, and
+    searches values between 1e-6 and 1 on a log scale, for standardized inputs. The usual default
+    is that of Keras's Adam, 1e-3 (https://keras.io/api/optimizers/adam/).
 
     Example:
         >>> ks.learning_rate()
@@ -331,12 +329,12 @@ def momentum(
 ) -> Float:
     """The momentum of SGD, RMSprop or Muon, usually 0.01 to 0.99 on a reversed log scale.
 
-    What counts is how far it is from 1: the average runs over about 1 / (1 - momentum) steps. With
-    the usual range, where low and high add up to 1, the reversed log scale searches 1 - momentum
-    on a log scale, as Google's tuning playbook advises
-    (https://github.com/google-research/tuning_playbook), and half of it lies above 0.9. The usual
-    default, 0.9, is the customary one (Sutskever et al. 2013, Goyal et al. 2017, arXiv:1706.02677);
-    Keras's own is 0.0, which is no momentum.
+    The distance from 1 matters, since the average runs over about 1 / (1 - momentum) steps. With
+    the usual range, 1 - momentum is searched on a log scale, as Google's tuning playbook advises
+    (https://github.com/google-research/tuning_playbook). Half of this scale lies above 0.9.
+
+    The usual default, 0.9, is customary (Sutskever et al. 2013, Goyal et al. 2017,
+    arXiv:1706.02677). Keras's own default, 0.0, means no momentum.
 
     Example:
         >>> ks.momentum()
@@ -351,9 +349,9 @@ def epochs(
 ) -> Int:
     """How many epochs to train for, usually 5 to 50 on a linear scale.
 
-    An epoch is one pass over the training data. The best epoch of a trial is what counts, so the
-    highest number is a budget more than a risk. The range is for data sets that fit in memory;
-    Bengio 2012 (arXiv:1206.5533, section 3.1.1) advises early stopping over searching the number.
+    An epoch is one pass over the training data. A trial counts by its best epoch, so too many
+    epochs cost only time. The range is for data sets that fit in memory. Bengio 2012
+    (arXiv:1206.5533, section 3.1.1) advises early stopping instead of searching this number.
 
     Example:
         >>> ks.epochs(5, 20)
@@ -371,8 +369,8 @@ def batch_size(
 ) -> Choice:
     """How many examples a training step sees, usually a power of two from 16 to 256.
 
-    Bengio 2012 (arXiv:1206.5533, section 3.1.1): between 1 and a few hundred, 32 a good default.
-    32 is Keras's own default, too (https://keras.io/api/models/model_training_apis/).
+    Bengio 2012 (arXiv:1206.5533, section 3.1.1) advises sizes from 1 to a few hundred, and 32 as a
+    default. Keras's own default is 32 (https://keras.io/api/models/model_training_apis/).
 
     Example:
         >>> ks.batch_size([32, 64])
@@ -458,7 +456,7 @@ _rate, _momentum = learning_rate, momentum
 
 
 def _from(customary: float, low: object, high: object, declared: Declared) -> Declared:
-    """Returns the options of a range, with the customary default if the range holds it."""
+    """Returns the options of a range. Adds the customary default if the range has it."""
     ends = isinstance(low, int | float) and isinstance(high, int | float)
     holds = ends and low <= customary <= high  # type: ignore[operator]
     return Declared(default=customary) | declared if holds else declared
@@ -476,7 +474,7 @@ def _check_bounds(setting: str, low: object, high: object, least: float, most: f
 def _known(
     values: Sequence[str], kind: str, known: Iterable[str], spelled: Callable[[str], str] = str
 ) -> tuple[str, ...]:
-    """Checks that Keras makes each value by name, and returns all."""
+    """Checks that Keras can make each value from its name alone, and returns the values."""
     if isinstance(values, str):
         raise SearchSpaceError.of_setting(
             f"The {kind} values", "a list or a tuple of names", values, f"Write [{values!r}]."

@@ -24,7 +24,7 @@ from search_spaces.parameters.parameter import (
 
 # Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Containment(NamedTuple):
-    """Whether values are in a space, as an object that is true or false and has the reason.
+    """The answer of `SearchSpace.contains`. It is true or false, and has the reason.
 
     Attributes:
         reason: Why the values are not in the space; empty if they are.
@@ -42,14 +42,15 @@ VERSION: Final = 1
 
 
 class SearchSpace:
-    """Named parameters, immutable, in the order in which they were declared.
+    """The parameters of a study, by name, in declared order. A space can't be changed.
 
-    Values are a mapping of names to values: one for each parameter that is *active*. A parameter
-    is active if it has no condition, or if all parents that its condition names are active and
-    have a value that it names. Spaces compare by what they declare; the order does not matter.
+    A trial has a value for each *active* parameter. A parameter without a condition is always
+    active. A parameter with a condition is active if all its parents are active and have values
+    that the condition allows. Two spaces are equal if they declare the same, in any order.
 
-    `only`, `fix`, `replace` and `with_parameters` return a new space, for the same builder.
-    `alterations` says what becomes of the children of an altered parameter.
+    `only`, `fix`, `replace` and `with_parameters` return a new space for the same builder. In the
+    new space, conditions fit the changed parents, and a parameter that could never be active is
+    left out.
 
     Example:
         >>> space = ks.SearchSpace(
@@ -71,9 +72,8 @@ class SearchSpace:
             *parameters: Parameters, and groups of them such as `l2()` returns.
 
         Raises:
-            SearchSpaceError: If there are none; if two have the same name; if a condition names an
-                unknown parameter or a value that its parent can't take; if conditions form a
-                circle.
+            SearchSpaceError: If there are none, if two have the same name, if a condition can't be
+                met, or if conditions form a circle.
         """
         self._by_name = alterations.declared(parameters)
         if not self._by_name:
@@ -91,7 +91,7 @@ class SearchSpace:
 
     @property
     def parents_first(self) -> tuple[Parameter, ...]:
-        """The parameters with parents before their children, otherwise as declared."""
+        """The parameters in declared order, but parents before their children."""
         return self._ordered
 
     @property
@@ -101,7 +101,7 @@ class SearchSpace:
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """The names of the parameters that vary: all but the Fixed ones, as declared."""
+        """The names of all parameters that are not Fixed, as declared."""
         return tuple(each.name for each in self._parameters if each.role != "fixed")
 
     @property
@@ -142,7 +142,7 @@ class SearchSpace:
         return iter(self._parameters)
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other declares the same parameters, in whatever order."""
+        """Returns whether the other declares the same parameters, in any order."""
         if not isinstance(other, SearchSpace):
             return NotImplemented
         return self._by_name == other._by_name
@@ -152,7 +152,7 @@ class SearchSpace:
         return hash(frozenset(self._parameters))
 
     def __repr__(self) -> str:
-        """Returns the space as Python code that makes it, a parameter a line."""
+        """Returns the space as Python code that makes it, with a line for each parameter."""
         lines = "".join(f"    {parameter!r},\n" for parameter in self._parameters)
         return f"SearchSpace(\n{lines})"
 
@@ -160,8 +160,8 @@ class SearchSpace:
         """Returns which parameters are active.
 
         Args:
-            values: The values of at least the parents. Other values and unknown names are ignored.
-                A child is not active if its parent has no value here.
+            values: The values of the parents, at least. A child is not active if its parent has no
+                value here. Unknown names are ignored.
 
         Returns:
             The names of the active parameters, as declared.
@@ -172,7 +172,7 @@ class SearchSpace:
             if holds(parameter, self._by_name, valid):
                 name = parameter.name
                 active.add(name)
-                # A value outside the domain meets no condition; `contains` is what reports it.
+                # A value outside the domain meets no condition. `contains` reports it.
                 if name in values and parameter.contains(values[name]):
                     valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
@@ -208,7 +208,7 @@ class SearchSpace:
         return Containment()
 
     def validate(self, values: Mapping[str, Any]) -> None:
-        """Does nothing if values are in the space.
+        """Checks that values are in the space.
 
         Args:
             values: Values by name.
@@ -227,8 +227,8 @@ class SearchSpace:
             values: Values of the active parameters.
 
         Returns:
-            The values as their domains spell them (for a Float, `1` as `1.0`), and `otherwise` of
-            each parameter that has one and is not active; in declared order.
+            The values in declared order, with `otherwise` for each inactive parameter that has one.
+            A Float has a float: `1` becomes `1.0`.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
@@ -248,7 +248,7 @@ class SearchSpace:
         return {name: values[name] for name in self.active(values)}
 
     def to_unit(self, values: Mapping[str, Any]) -> dict[str, float]:
-        """Returns where values lie in the unit cube.
+        """Returns the coordinates of values in the unit cube.
 
         Args:
             values: Values of the active parameters.
@@ -290,15 +290,15 @@ class SearchSpace:
         return {name: values[name] for name in self.active(values)}
 
     def only(self, *names: str) -> SearchSpace:
-        """Returns the space in which only these vary, all others Fixed at their defaults.
+        """Returns the space in which only these vary. All others are Fixed at their defaults.
 
         Args:
-            *names: The names of parameters, at least one. Parents must be named too, unless their
-                defaults make a named child active.
+            *names: The names of parameters, at least one. Name their parents, too, unless the
+                parents' defaults make them active.
 
         Raises:
-            SearchSpaceError: If a name is unknown (the text has near matches) or is that of a Fixed
-                parameter; if no name is given; if a named parameter could never be active.
+            SearchSpaceError: If no name is given, if a name is unknown or that of a Fixed
+                parameter, or if a named parameter could never be active.
 
         Example:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
@@ -310,16 +310,16 @@ class SearchSpace:
     def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
         """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
 
-        A value may lie outside the domain, as you ask for it explicitly, but must be of the
-        parameter's kind. A parameter keeps its condition.
+        A value may lie outside the domain, but must have a type that the parameter takes. The
+        parameter keeps its condition.
 
         Args:
             values: Values by name, for names that are not Python identifiers.
             **named: Values by name.
 
         Raises:
-            SearchSpaceError: If a name is unknown, with near matches, or given twice; if a value is
-                of another kind; if a parameter could never be active.
+            SearchSpaceError: If a name is unknown or given twice, if a value has another type, or
+                if a parameter could never be active.
 
         Example:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).fix(units=64).defaults()
@@ -335,16 +335,16 @@ class SearchSpace:
         return SearchSpace(alterations.altered(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these declarations, which replace parameters of the same names.
+        """Returns the space with these parameters in place of those of the same names.
 
         Args:
-            *parameters: Parameters and groups of them. A parameter without a condition keeps that
-                of the parameter that it replaces. Without `otherwise`, it keeps that, too. All
-                else is as declared here. (`with_parameters` keeps nothing.)
+            *parameters: Parameters and groups of them. A parameter without a condition or an
+                `otherwise` keeps that of the parameter that it replaces. (With `with_parameters`,
+                it does not.)
 
         Raises:
-            SearchSpaceError: If a name is unknown, with near matches; if a parameter given here
-                could never be active.
+            SearchSpaceError: If a name is unknown, or if one of these parameters could never be
+                active.
 
         Example:
             >>> space = ks.SearchSpace(ks.dropout())
@@ -357,24 +357,24 @@ class SearchSpace:
         return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these parameters, added or replacing parameters of the same names.
+        """Returns the space with these parameters added, or in place of those of the same names.
 
         Args:
-            *parameters: Parameters and groups of them; those with new names come last.
+            *parameters: Parameters and groups of them. Those with new names come last.
 
         Raises:
-            SearchSpaceError: If a given parameter's condition can't be met in the new space.
+            SearchSpaceError: If the condition of one of them can't be met in the new space.
         """
         new = alterations.declared(parameters)
         return SearchSpace(alterations.altered(self._by_name, new, new, new))
 
     def grid(self) -> Iterator[dict[str, Any]]:
-        """Returns all configurations, each once, lazily; the first parameter varies slowest.
+        """Returns an iterator over all configurations.
 
-        The order is as declared, except that a parent comes before its children.
+        The first parameter varies slowest, and a parent varies more slowly than its children.
 
         Returns:
-            An iterator of values, each in declared order.
+            An iterator of dicts, each with values in declared order.
 
         Raises:
             SearchSpaceError: If a parameter is continuous. The call raises it, not the iterator.
@@ -400,7 +400,7 @@ class SearchSpace:
         return complete(0, {})
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the space in JSON's types; it carries the version of its schema."""
+        """Returns the space in JSON's types, with the version of its schema."""
         return {"version": VERSION, "parameters": [each.to_dict() for each in self._parameters]}
 
     @classmethod
@@ -408,7 +408,7 @@ class SearchSpace:
         """Returns the space that `to_dict` wrote.
 
         Raises:
-            SearchSpaceError: If it is of an unknown version, or something is missing or wrong.
+            SearchSpaceError: If its version is unknown, or if something is missing or wrong.
         """
         if not isinstance(content, Mapping):
             raise SearchSpaceError.of_setting("A search space", "a JSON object", content)
@@ -469,10 +469,7 @@ class SearchSpace:
 
 
 def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a value for each active parameter: the given one, or else the default.
-
-    Given values of inactive parameters are left out.
-    """
+    """Returns a value for each active parameter: the given value, else the default."""
     by_name = {parameter.name: parameter for parameter in space}
     for name in values:
         if name not in by_name:
@@ -488,7 +485,7 @@ def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
 def holds(
     parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
 ) -> bool:
-    """Returns whether a parameter is active, by the values of the parents that are active."""
+    """Returns whether a parameter is active. `active` has the values of the active parents."""
     for name, values in parameter.when.items():
         if name not in active:
             return False
@@ -516,7 +513,7 @@ def check_parents(parameters: Mapping[str, Parameter]) -> None:
 
 
 def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """Returns the parameters with every parent before its children, and otherwise as declared."""
+    """Returns the parameters in declared order, but parents before their children."""
     try:
         graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
     except graphlib.CycleError as error:
@@ -528,7 +525,7 @@ def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     waiting = list(parameters)
     placed: dict[str, Parameter] = {}
     while waiting:
-        # Placing the first possible one each time keeps the declared order as far as possible.
+        # Placing the first one that is ready keeps the declared order as far as possible.
         ready = next(each for each in waiting if all(name in placed for name in each.when))
         placed[ready.name] = ready
         waiting.remove(ready)

@@ -10,9 +10,9 @@
     --set 'pool=["a,b", 3, null]'       a choice, as a list in JSON
     --set 'hidden=(64,), (64, 32)'      tuples, lists and dicts, as in Python or JSON
 
-A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text is
-read as JSON if that is one of its values (`3`, `true`, `null`, `"3"`), else as a string. New values
-with dots or a comma in them need a list in JSON.
+A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text
+such as `3`, `true` or `null` is read as JSON if the result is one of its values, else as a string.
+New values that contain a comma or dots need a list in JSON.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None":
 
 # Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Tailoring(NamedTuple):
-    """Changes to a space; a value that can be pickled, and written as JSON.
+    """Changes to a space, as by ``--only`` and ``--set``.
 
     Attributes:
-        only: What varies: names, or several in one text, separated by commas; None for all.
-        ranges: Ranges, lists of values and single values by name, in the text form of `--set`.
+        only: The names of the parameters that vary. A text may have several names, separated by
+            commas. None: all vary.
+        ranges: A text such as "0.1..0.5", "adam,sgd" or "64" by name, as ``--set`` takes it.
     """
 
     only: tuple[str, ...] | None = None
@@ -86,15 +87,15 @@ class Tailoring(NamedTuple):
     def apply(self, space: SearchSpace) -> SearchSpace:
         """Returns the tailored space: sets ranges, then fixes what `only` leaves out.
 
-        Conditions are adapted once, at the end, as `alterations` describes: so
-        `--set optimizer=sgd` makes `--only momentum` possible.
+        Conditions are adapted once, at the end. So `--set optimizer=sgd` makes `--only momentum`
+        possible. `search_spaces.alterations` says how conditions are adapted.
 
         Args:
             space: The space as the study declares it.
 
         Raises:
-            SearchSpaceError: If a name is unknown (the message has near matches); if a text can't
-                be read as a range or values; if a named parameter could never be active.
+            SearchSpaceError: If a name is unknown, if a text can't be read as a range or values, or
+                if a named parameter could never be active.
         """
         if self.empty:
             return space
@@ -130,7 +131,7 @@ class Tailoring(NamedTuple):
 
 
 def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
-    """Returns the names in texts, each of which has one name or several between commas."""
+    """Returns the names in texts. A text has one name, or several separated by commas."""
     names: list[str] = []
     for text in texts:
         # A name may have a comma in it.
@@ -141,12 +142,11 @@ def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
 
 
 def read_domain(parameter: Parameter, text: str) -> Parameter:
-    """Returns a new declaration of a parameter, from the text form of `--set`.
+    """Returns a new declaration of a parameter, from a text such as "0.1..0.5".
 
-    A range keeps the declared scale and step if they fit it (a log scale needs a low above 0, a
-    step must lead from low to high), unless the text gives its own, which must fit. The role is
-    kept, and the default if the new domain has it. A range makes a Float or an Int, several values
-    a Choice, both values of a Boolean a Boolean, one value a Fixed; all without a condition.
+    A range makes a Float or an Int, several values make a Choice, and one value makes a Fixed. Both
+    values of a Boolean make a Boolean. The role is kept. So are the declared default, scale and
+    step if they fit the new range. The new declaration has no condition.
     """
     low, dots, rest = text.partition("..")
     is_value = isinstance(parameter, Listed) and text in parameter.values
@@ -161,7 +161,7 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
 
 
 def read_value(parameter: Parameter, text: str) -> Any:
-    """Returns a value of the parameter's kind, perhaps outside its domain, from a text."""
+    """Returns the value that a text spells, perhaps outside the domain, in the parameter's type."""
     if not text and not parameter.contains(text):
         raise SearchSpaceError(f"{parameter.subject} has no value: give one after the '='.")
     if isinstance(parameter, Listed):
@@ -173,10 +173,7 @@ def read_value(parameter: Parameter, text: str) -> Any:
 
 
 def spell_domain(parameter: Parameter) -> str:
-    """Returns the text form of a parameter's domain, from which `read_domain` makes it again.
-
-    The text form of a Fixed is its value.
-    """
+    """Returns the text from which `read_domain` makes the same domain again."""
     if isinstance(parameter, Float | Int):
         step = "" if parameter.step == parameter.usual_step else f":{parameter.step!r}"
         return f"{parameter.low!r}..{parameter.high!r}{step}:{parameter.scale}"
@@ -185,7 +182,7 @@ def spell_domain(parameter: Parameter) -> str:
 
 
 def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
-    """Returns the text form of some of a parameter's values, in this order."""
+    """Returns the text from which `read_domain` makes a choice of these values."""
     if parameter.objects:
         opened = [parameter.opened(value) for value in values]
         return repr(opened if len(opened) > 1 or not is_object(opened[0]) else opened[0])
@@ -220,17 +217,16 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
         options["scale"] = parameter.scale if keeps_scale else "linear"
     if steps:
         options["step"] = steps[0]
-    # The declared step is kept on the same scale only: on another it means something else.
+    # The declared step is kept on the same scale only, since it means a ratio on a log scale.
     elif isinstance(parameter, Float | Int) and options["scale"] == parameter.scale:
-        # A declared step that does not lead from low to high is dropped; all else that is wrong
-        # raises again below.
+        # A declared step that does not fit is dropped. The last line raises all other errors.
         with contextlib.suppress(SearchSpaceError):
             return _like(parameter, make(parameter.name, *ends, step=parameter.step, **options))
     return _like(parameter, make(parameter.name, *ends, **options))
 
 
 def _read_values(parameter: Parameter, text: str) -> list[Any]:
-    """Returns one or several values of the parameter's kind."""
+    """Returns the values that a text spells, in the parameter's type."""
     if isinstance(parameter, Listed) and parameter.objects:
         content = read_object(text)
         is_value = content is not None and parameter.contains(content)
@@ -250,7 +246,7 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:
-    """Returns the value that a text means: one of the parameter's own if one is spelled so."""
+    """Returns the value that a text spells, if possible one of the parameter's own values."""
     if parameter.objects:
         content = read_object(text)
         if content is not None:
@@ -264,13 +260,13 @@ def _read_listed(parameter: Listed, text: str) -> Any:
     for reading in readings:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
             return parameter.canonical(reading)
-    # No reading is one of its values: take the first whose type one of its values has.
+    # The value is new. Take the first reading that has the type of one of the parameter's values.
     types = kinds_of(parameter)
     return next((reading for reading in readings if type(reading) in types), text)
 
 
 def _like(parameter: Parameter, domain: Kind) -> Kind:
-    """Returns a domain, with the parameter's default if that lies in the domain."""
+    """Gives a new declaration the parameter's default, if the new domain has that value."""
     has_it = domain.contains(parameter.default)
     return domain.with_default(parameter.default) if has_it else domain
 
@@ -290,7 +286,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _json(text: str) -> object:
-    """Returns the content of a JSON text; the text itself if it is not JSON."""
+    """Returns the content of a JSON text, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """Translates a search space for Optuna and Keras Tuner, and reads back what they propose.
 
-A parameter that a library can hold exactly keeps its name there. Others are encoded, under a name
-that says how, so that a dashboard does not mislead:
+If a library can hold a parameter exactly, the parameter keeps its name there. Other parameters are
+encoded. Their names say how, so that a dashboard does not mislead:
 
     parameter                                        in Optuna
     Float, Int: linear, log                          the same, under the same name
@@ -20,9 +20,9 @@ that says how, so that a dashboard does not mislead:
     any other Choice, such as of None and True       their JSON spellings, under the same name
     Boolean                                          False and True, under the same name
 
-Neither library gets a Fixed. Keras Tuner gets indices because its `Float(0, 0.5, step=0.1)` never
-yields 0.5, and spellings because the values of its `Choice` have one type, and True becomes 1.
-Optuna and Keras Tuner (which imports TensorFlow) are imported only when a space is translated.
+Neither library gets a Fixed. Keras Tuner gets indices, because its `Float(0, 0.5, step=0.1)` never
+yields 0.5. It gets JSON spellings, because its `Choice` has values of one type only. Both libraries
+are imported only when a space is translated, since Keras Tuner imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 _ROUNDING: Final = 1e-9
-"""How far beyond its range a stored float may be, relative to the range's end: samplers make
-rounding errors. Optuna itself takes values that are off by ten times this part of a step."""
+"""How far beyond its range a stored float may be, relative to the range's end, since samplers make
+rounding errors. Optuna takes values that are off by ten times this share of a step."""
 
 _STEP_TOLERANCE: Final = 1e-6
 """How far, in steps, a float that Optuna stored may be from a value of the grid."""
 
 
 class _Encoding:
-    """The encoding of one parameter: a row of a table above.
+    """The encoding of one parameter, which is a row of the tables in the module's docstring.
 
     Attributes:
         name: The parameter's name in the library.
-        listed: What the library stores for each value, in order; None if it stores numbers of the
-            domain.
+        listed: The library's value for each value of the domain, in order. None if the library
+            stores a number in place of each number.
     """
 
     library: ClassVar[str]
@@ -99,7 +99,7 @@ class _Encoding:
         return value
 
     def _value(self, stored: Any) -> Any:
-        """Returns the number of the domain for a stored one; NOT_GIVEN if there is none."""
+        """Returns the number of the domain for a stored one. NOT_GIVEN if there is none."""
         raise NotImplementedError
 
 
@@ -127,14 +127,12 @@ class _EncodedSpace(Generic[_AnyEncoding]):
 
     @property
     def space(self) -> SearchSpace:
-        """The space that is translated."""
         return self._space
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a trial's values, from the library's values by the library's names.
+        """Returns a trial's values, from the values that the library stored under its own names.
 
-        The result has all active parameters, also Fixed ones, in declared order, with exactly the
-        declared values.
+        The result has all active parameters in declared order, also Fixed ones.
         """
         for name in stored:
             if name not in self._stored_names:
@@ -173,7 +171,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
         }
 
     def _walk(self, value_of: Callable[[_AnyEncoding], Any]) -> dict[str, Any]:
-        """Goes through the active parameters, parents first, taking the value of each."""
+        """Returns the values of the active parameters. Calls `value_of` for parents first."""
         values: dict[str, Any] = {}
         for parameter in self._space.parents_first:
             if holds(parameter, self._by_name, values):
@@ -193,7 +191,7 @@ class OptunaEncoding(_Encoding):
         listed: Sequence[Any] | None = None
         how = ""
         if isinstance(parameter, Listed):
-            # Optuna compares choices by ==, as a set does: then 1, 1.0 and True are equal.
+            # Optuna compares choices by ==, as a set does. So 1, 1.0 and True are equal to Optuna.
             distinct = len(set(parameter.values)) == parameter.count
             listed = parameter.values if distinct else [*map(json.dumps, parameter.values)]
         elif not _optuna_keeps_steps(parameter):
@@ -220,7 +218,7 @@ class OptunaEncoding(_Encoding):
         return distribution
 
     def suggest(self, trial: BaseTrial) -> Any:
-        """Returns a trial's suggestion, as Optuna stores it; it may be off by a rounding error."""
+        """Returns a trial's suggestion, as Optuna stores it, perhaps with a rounding error."""
         drawn: Any = self.distribution
         if isinstance(self.parameter, Listed):
             return trial.suggest_categorical(self.name, drawn.choices)
@@ -233,7 +231,7 @@ class OptunaEncoding(_Encoding):
         if self._reversed:
             value = domain.low + domain.high - value
         elif isinstance(domain, Float) and domain.grid is not None:
-            # Every sampler stores low + index * step, clipped, which may be 0.30000000000000004.
+            # Optuna's samplers store low + index * step, such as 0.30000000000000004.
             value = domain.low + domain.grid.nearest_index(value) * domain.grid.step
         return min(max(value, domain.low), domain.high)
 
@@ -252,11 +250,10 @@ class OptunaEncoding(_Encoding):
 
 
 def _optuna_keeps_steps(parameter: Parameter) -> bool:
-    """Returns whether Optuna can keep a parameter's steps and values.
+    """Returns whether an Optuna distribution can have a parameter's steps.
 
-    Optuna has no steps by ratio. With linear steps, it lowers a high that the step does not meet
-    exactly in decimals, and refuses a value that is off by more than 1e-8 of a step in binary,
-    which happens with large numbers and small steps.
+    Optuna has no ratios as steps, and lowers a high that linear steps do not meet exactly. It also
+    refuses a value that is off by more than 1e-8 of a step, as a rounded large number may be.
     """
     if isinstance(parameter, Int):
         return parameter.scale != "log" or parameter.step == 1
@@ -274,7 +271,6 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
     """Translates between the values of a search space and what Optuna stores of a trial."""
 
     def __init__(self, space: SearchSpace) -> None:
-        """Chooses an encoding for each parameter."""
         super().__init__(space, OptunaEncoding)
 
     @property
@@ -296,8 +292,7 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """Returns the params and distributions that Optuna stores of a trial with these values.
 
-        They are what `suggest` stored when it returned these values; only the last digits of a
-        reverse_log Float may differ.
+        `suggest` stores the same, but for the last digits of a reverse_log Float.
         """
         encoded = self._encoded(values)
         params = {encoding.name: stored for encoding, stored in encoded.items()}
@@ -340,7 +335,7 @@ class KerasTunerEncoding(_Encoding):
         if self.listed is not None:
             return kinds.Int(min_value=0, max_value=len(self.listed) - 1, **common)
         make: Callable[..., HyperParameter] = kinds.Int if isinstance(domain, Int) else kinds.Float
-        # A step is left to Keras Tuner only where it is a difference of ints.
+        # Keras Tuner gets a step only if it is a difference of ints, which it counts exactly.
         step = domain.step if isinstance(domain, Int) and domain.scale == "linear" else None
         return make(
             min_value=domain.low, max_value=domain.high, step=step, sampling=domain.scale, **common
@@ -366,8 +361,8 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
         """Chooses an encoding for each parameter.
 
-        Keras Tuner's grid needs all values of each int, but lists only ten of an int on a
-        logarithmic scale. With `listed`, such ints are encoded as indices.
+        On a logarithmic scale, Keras Tuner's grid lists only ten values of an int. With `listed`,
+        such an int is encoded as an index, so that the grid lists all values.
         """
         for name in space.names:
             if name.startswith(self.RESERVED) and not isinstance(space[name], Fixed):
@@ -391,13 +386,13 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
             own = conditions[parameter.name] = self._conditions(parameter, conditions)
             encoding = self._encodings.get(parameter.name)
             if encoding is not None:
-                # `conditional_scope` itself can't hold two parents that don't depend on each
-                # other: it looks for the second one under the condition on the first.
+                # Nested `conditional_scope`s don't work for two independent parents: Keras Tuner
+                # looks for the second parent under the condition on the first.
                 declared.merge([encoding.hyperparameter(own)])
         return declared
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns values of the space as an oracle's trial holds them, by Keras Tuner's names."""
+        """Returns values as an oracle's trial has them, by Keras Tuner's names."""
         return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -416,7 +411,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
 
 
 def _on(parent: str, values: Sequence[Any]) -> Any:
-    """Returns Keras Tuner's condition on a parent. Its class is private, so a scope makes it."""
+    """Returns Keras Tuner's condition on a parent. A scope makes it, since its class is private."""
     import keras_tuner
 
     scratch = keras_tuner.HyperParameters()
