@@ -2,17 +2,16 @@
 
 | module | holds |
 |---|---|
-| `command_line` | the command `kerastudy`; shared by all: options, errors, output, trust |
-| `launch` | runs a study |
-| `start` | `new` writes a study file; `data` looks at data before a model is trained |
-| `again` | `reproduce` and `confirm` train trials again |
-| `look` | `list`, `show`, `compare` and `diagnose` look at the record |
-| `pages` | `report`, `ui` and `push`: pages in a browser, here or on an MLflow server |
-| `champion` | `predict`, `evaluate` and `promote` |
-| `export` | writes studies for people and other tools |
+| `command_line` | the command `kerastudy`; options, errors and output of all commands |
+| `launch` | `launch` |
+| `start` | `new` and `data` |
+| `look` | `list`, `show`, `compare` and `diagnose` |
+| `pages` | `report`, `ui` and `push` |
+| `champion` | `predict`, `evaluate`, `promote`, `reproduce` and `confirm` |
+| `export` | `export` |
 | `housekeeping` | `rename`, `delete` and `doctor` |
-| `records` | the study that the arguments name; what commands print for programs: JSON |
-| `texts/` | what they print for people |
+| `records` | finds the study that a command names; writes JSON |
+| `texts/` | writes texts for people |
 """
 
 import lazy_loader

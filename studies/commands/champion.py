@@ -39,7 +39,7 @@ _ROWS_SHOWN = 20
 
 @dataclasses.dataclass(frozen=True)
 class _Recorded:
-    """The arguments that commands share which run a recorded study's code."""
+    """The arguments of all commands that run the code of a recorded study."""
 
     study: str
     engine: str | None
@@ -49,7 +49,7 @@ class _Recorded:
     as_json: bool
 
     def history(self) -> StudyHistory:
-        """Reads the study. If the store is somebody else's, the user must trust it."""
+        """Reads the study. The user must trust a store that is somebody else's."""
         from studies.commands.records import history_of
 
         check_trusted(self.store, self.trust)
@@ -130,7 +130,7 @@ def predict_command(
     check_trusted(store, trust)
     history = history_of(study, None, store)
     with waiting("loading TensorFlow and the model"):
-        # `check_trusted` has checked that the user trusts the store.
+        # `check_trusted` above has asked the user.
         predictions = predict_file(history, samples, probabilities, alias, trust=True)
     columns, files = predictions.columns, predictions.files
     count = len(next(iter(columns.values())))
@@ -151,7 +151,7 @@ def predict_command(
 
 
 def _first_rows(table: pd.DataFrame) -> str:
-    """Returns the first rows of a table as text. Columns of probabilities have the class's name."""
+    """Returns the first rows of a table as text, without "probability_" in the heading."""
     named = table.rename(columns=lambda name: name.removeprefix("probability_"))
     shown = "{:.4g}" if list(named) == list(table) else "{:.3f}"
     first = named.head(_ROWS_SHOWN)
@@ -209,7 +209,7 @@ def evaluate_command(recorded: _Recorded, trial: int | None) -> None:
 
 
 def evaluation_text(reading: Reading) -> str:
-    """Returns a reading of a test part as text, of at most 80 columns."""
+    """Returns an evaluation on the test part as text, of at most 80 columns."""
     from studies.commands.texts.tables import table
 
     evaluation = reading.evaluation
@@ -460,7 +460,7 @@ def confirm_command(
 
 
 def confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:
-    """Returns a confirmation, and its verdict, as text of at most 80 columns."""
+    """Returns a confirmation and its verdict as text, of at most 80 columns."""
     from studies.commands.texts.tables import in_blocks
 
     winner, default = confirmation.winner, confirmation.default

@@ -51,7 +51,7 @@ def engine_option(command: _Command) -> _Command:
 
 
 def json_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds ``--json``, and makes the command tell errors in a line; see `telling_errors`."""
+    """Adds ``--json``. Errors become one line, as `telling_errors` says."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
     )(telling_errors(command))
@@ -70,9 +70,9 @@ def trust_option(command: _Command) -> _Command:
 
 
 class Group(click.Group):
-    """Loads a command's module when it is called, so that ``--help`` stays fast."""
+    """Loads a command's module when the command is called, so that ``--help`` stays fast."""
 
-    # The sections of the help: the names of commands by module, in the order of their use.
+    # The sections of the help. Each has the names of commands by module.
     _sections: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "Launch": {"start": "new", "launch": "launch", "champion": "reproduce confirm"},
         "Look": {"start": "data", "look": "list show compare diagnose", "pages": "report ui"},
@@ -91,7 +91,7 @@ class Group(click.Group):
     }
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Returns the names of the commands, in the order of their use."""
+        """Returns the names of the commands, in the order of the help."""
         return list(self._modules)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -116,7 +116,7 @@ class Group(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command that the arguments name. For a mistyped name, suggests another one."""
+        """Finds the command that the arguments name, or suggests the nearest command."""
         name = arguments[0]
         if name not in self._modules and not name.startswith("-"):
             from search_spaces.errors import suggestion
@@ -128,8 +128,7 @@ class Group(click.Group):
 class Sectioned(click.Command):
     """A command whose help shows its options in sections.
 
-    ``sections`` has the parameter names of the options by title. All other options are in the last
-    section.
+    ``sections`` has the options' parameter names by title. The last section has all other options.
     """
 
     def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **given: Any) -> None:
@@ -201,14 +200,14 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:
-    """Asks, once, whether to run the code in a store that this user did not make."""
+    """Asks whether to run the code in a store that another user made. Records the answer."""
     from search_spaces.errors import StoreError
     from tracking.store import trust as trusting
     from tracking.store.folder import default_store_path, real_folder
     from tracking.store.trust import facts_fault, is_store
 
     root = real_folder(store if store is not None else default_store_path())
-    # A store of a newer version is refused before the question.
+    # A store of a newer version raises here, before the question.
     facts_fault(root)
     reason = trusting.stranger(root) if is_store(root) else ""
     if not reason:
@@ -225,12 +224,12 @@ def check_trusted(store: Path | None, trust: bool) -> None:
 
 
 def tell(text: str) -> None:
-    """Prints lines for people, and escapes characters that control a terminal."""
+    """Prints lines for people. Characters that control a terminal are escaped."""
     click.echo("\n".join(map(printable, text.split("\n"))))
 
 
 def answer(as_json: bool, document: Callable[[], object], text: Callable[[], str]) -> None:
-    """Prints one JSON document, or lines for people."""
+    """Prints one JSON document, or a text for people."""
     if as_json:
         print_json(document())
     else:
@@ -256,14 +255,14 @@ def _without_infinities(value: Any) -> Any:
 
 def _fail(message: str) -> None:
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
-    # The line is wrapped here, as a terminal breaks it within words.
+    # The line is wrapped here, since a terminal would break it within words.
     lines = wrapped(line, indent=0) if sys.stderr.isatty() else [printable(line)]
     click.echo("\n".join(lines), err=True)
     sys.exit(EXIT_WRONG_USE)
 
 
 def _interrupted(what: str = "") -> None:
-    # The terminal may have hung up.
+    # The terminal may be closed.
     with contextlib.suppress(OSError):
         click.echo(f"kerastudy: interrupted{what and f': {what}'}", err=True)
     sys.exit(EXIT_INTERRUPTED)
@@ -288,7 +287,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         _interrupted()
     except BrokenPipeError:
-        # In `kerastudy show digits | head` the reader may end first, which is no error.
+        # In `kerastudy show digits | head`, `head` may end first, which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 

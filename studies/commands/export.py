@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _OF_TRIALS = ("script", "keras")
 _FORMATS = (*_OF_TRIALS, "csv", "parquet", "optuna")
-# The formats that take each of these options; all formats take the other options.
+# The formats that take an option. All formats take the options that are not listed.
 _OPTIONS = {
     "trial": _OF_TRIALS,
     "data": _OF_TRIALS,
@@ -127,7 +127,7 @@ def _in_json(value: Any) -> Any:
 
 
 def _lines(export: Any) -> list[str]:
-    """Returns lines for people: the written file or folder, and the command that uses it."""
+    """Returns the text for people: the written file or folder, and the command that uses it."""
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     kind = type(export).__name__
@@ -142,7 +142,7 @@ def _lines(export: Any) -> list[str]:
 
 
 def _histories(study: str, engine: str | None, store: Path | None) -> list[StudyHistory]:
-    """Returns the study under each of its engines, or under one."""
+    """Returns the study's history by each of its engines, or by one."""
     from studies.commands.records import history_of
     from tracking.history.study_history import read_study
 

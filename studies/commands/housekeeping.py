@@ -146,7 +146,7 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
     mended = f", {faults - left} mended" if faults > left else ""
     lines.append(f"{faults or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
     if not sys.stdout.isatty():
-        # Lines are not wrapped, so that programs can read them.
+        # A program can read the lines if they are not wrapped.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 

@@ -40,7 +40,7 @@ _SETTINGS: Final[dict[str, Setting]] = {
     if setting.section
 }
 _TYPES: Final = {"int": int, "float": float}
-# The parameter names of the options by section; options that are no settings come first.
+# The parameter names of the options by section. Options that are no settings come first.
 _SECTIONS: Final = {
     section: [*others, *(name for name, it in _SETTINGS.items() if it.section == section)]
     for section, others in (
@@ -55,7 +55,7 @@ _SECTIONS: Final = {
 
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds an option for each setting that has a section. An option left out has the value None."""
+    """Adds an option for each setting that has a section. Its value is None if it is left out."""
     fields = {field.name: field for kind in _KINDS for field in dataclasses.fields(kind)}
     for name, setting in reversed(_SETTINGS.items()):
         attributes: dict[str, Any]
@@ -172,7 +172,7 @@ def launch_command(
         )
         return
     try:
-        # The user's code may print in this process, and standard output is for results.
+        # Standard output is for results, and the user's code may print.
         with contextlib.redirect_stdout(sys.stderr):
             history = launch_target(resolved, options, overrides=overrides, data=data)
     except KeyboardInterrupt:
@@ -191,13 +191,13 @@ def _tell_how_to_resume() -> None:
     between = " "
     if sys.stderr.isatty():
         line, between = "\n".join(wrapped(line, indent=2)), "\n  "
-    # The terminal may have hung up. The command is not wrapped, so that people can copy it.
+    # The terminal may be closed. The command is not wrapped, so that people can copy it.
     with contextlib.suppress(OSError):
         click.echo(f"{line}{between}{shlex.join(['kerastudy', *sys.argv[1:]])}", err=True)
 
 
 def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the values of the options that a class declares and the user gave."""
+    """Returns the options that the user gave, if they are settings of this class."""
     return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
 
 
@@ -219,7 +219,7 @@ def launch_options(
 
 
 def overrides_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the study's settings that a launch replaces. They are checked before it is loaded."""
+    """Returns the study's settings that the options replace, checked."""
     from search_spaces.errors import StudyError
 
     overrides = {**_options_of(RecordedSettings, settings), **_options_of(StudySettings, settings)}
@@ -240,7 +240,7 @@ def seconds_of(option: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        # The launch needs pandas anyway: it is a dependency of MLflow.
+        # A launch imports MLflow, which imports pandas anyway.
         import pandas as pd
 
         try:

@@ -62,7 +62,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
 
 def _catalog() -> Iterator[str]:
-    """Yields lines on the studies of the catalog, by chapter, and the command to start with."""
+    """Yields the lines of the catalog: its studies by chapter, and a first command."""
     from studies.catalog import COURSE
     from studies.lines import width, wrapped
     from studies.user_code import catalog_questions
@@ -99,7 +99,7 @@ def _list_text(documents: list[dict[str, Any]]) -> list[str]:
 
 
 def _ago(milliseconds: int) -> str:
-    """Returns how long ago a time was, given in milliseconds of Unix time."""
+    """Returns how long ago a time was, such as "3 h ago". Times are Unix time in milliseconds."""
     if not milliseconds:
         return ""
     seconds = time.time() - milliseconds / 1000
@@ -122,11 +122,11 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         try:
             engines = find_engines(store, name)
         except TrackingError as error:
-            # The list shows the fault, and goes on with the other studies.
+            # The list shows the fault, and the other studies.
             documents.append({"study": name, "fault": str(error)})
             continue
         if not engines:
-            # The process was killed while it made this study.
+            # A launch was killed while it made this study's folder.
             continue
         history = best_of_engines(engines)
         best, trials = history.best, [trial for each in engines for trial in each.trials]
@@ -346,7 +346,7 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     if not sys.stdout.isatty():
         tell(text)
         return
-    # rich knows which colours the terminal can show, and respects NO_COLOR.
+    # rich knows which colors the terminal can show, and respects NO_COLOR.
     from rich.console import Console
     from rich.text import Text
 

@@ -69,7 +69,7 @@ def report_command(
     from tracking.store.folder import default_store_path
 
     if output is not None:
-        # A new report replaces the former one, as reports are made again and again.
+        # A new report replaces the old one.
         output = file_for(output, "", force=True)
     histories = histories_of(studies, engines, store)
     page = output or Path("comparison.html").absolute()
@@ -95,7 +95,7 @@ def report_command(
         webbrowser.open(page.as_uri())
 
 
-# If no study is named, the addresses of this many studies are printed, the latest first.
+# Without a study, `ui` prints the addresses of at most this many studies.
 _SHOWN = 10
 
 
@@ -166,7 +166,7 @@ def ui_command(
 
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
-    # Ctrl-C is caught before the server starts, so that it always ends the server too.
+    # Ctrl-C is caught before the server starts, so that it always ends the server.
     with (
         catching_interrupts(stopped.set),
         contextlib.suppress(KeyboardInterrupt),
@@ -202,7 +202,7 @@ def _pages(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Brings MLflow up to date with studies, and returns addresses of pages.
 
-    The first dictionary has the address of each view of the last study; the second has the address
+    The first dict has the address of each view of the last study. The second dict has the address
     of one view of each study.
     """
     from tracking.journal import JournalReader
@@ -217,7 +217,7 @@ def _pages(
     for folder in folders[:_SHOWN]:
         experiment, _ = read_notes(folder)
         if experiment:
-            # The address is needed, since a click in MLflow's own list opens the page of traces.
+            # People need the address, since MLflow's own list links to the page of traces.
             name = JournalReader(folder).header().name
             studies[name] = place.study_page(experiment, view)
             views = {each: place.study_page(experiment, each) for each in VIEWS}

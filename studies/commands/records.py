@@ -1,4 +1,4 @@
-"""Reads the study that a command's arguments name; writes studies and trials as JSON documents."""
+"""Reads the study that a command names, and writes studies and trials as JSON documents."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def store_of(store: Path | None) -> Store:
 def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
-    """Reads the studies that a command names, each under each engine that it names."""
+    """Reads the studies that a command names, each by each engine that it names."""
     names: Sequence[str | None] = engines or (None,)
     return [history_of(study, engine, store) for study in studies for engine in names]
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
     """Returns the file that replaces a study's data, as `spelled` writes it, or an empty text."""
-    # The import is here, as it imports numpy, which commands that read the record don't need.
+    # The import is here, since it imports numpy, which most commands don't need.
     from studies.data import is_table, spelled
 
     if column is not None and (data is None or not is_table(str(data))):
@@ -64,7 +64,7 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
-    # The import is here, as it imports numpy: errors of commands appear sooner without it.
+    # The import is here, since it imports numpy. Without numpy, errors of commands appear sooner.
     from tracking.diagnosis.value_checks import answers
 
     description, best = history.description, history.best

@@ -146,8 +146,8 @@ def data_command(
     from studies.exporting import file_for, written
     from studies.user_code import catalog_names, resolve_target
 
-    # The target may be data without a study. A study of the catalog comes before a folder of its
-    # name.
+    # The target may be data without a study. If a folder has the name of a study of the catalog,
+    # the study is meant.
     alone = (
         data is None and target not in catalog_names() and is_data(str(Path(target).expanduser()))
     )
@@ -156,7 +156,7 @@ def data_command(
     if output is not None:
         output = file_for(output, "", force=True)
     other = data_to_use(data, column)
-    # The user's code may print, and standard output is for results.
+    # Standard output is for results, and the user's code may print.
     with contextlib.redirect_stdout(sys.stderr):
         if found_target is None:
             recorded: list[str] = []

@@ -17,7 +17,7 @@ _MOST_ROWS: Final = 12
 _LONGEST_NAME: Final = 20
 _TOO_SHORT: Final = "the record is too short for advice: run more trials, or longer ones"
 COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
-"""The colours, on a terminal, of the severities that begin findings."""
+"""The color of each severity on a terminal."""
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
@@ -49,7 +49,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
 def data_text(findings: DataFindings, recorded: Sequence[str] = ()) -> list[str]:
     """Returns the findings in a study's data, as lines.
 
-    `recorded` names the studies in whose records the findings are now.
+    `recorded` has the names of the studies whose records have the findings.
     """
     sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     counts: dict[str, int] = {

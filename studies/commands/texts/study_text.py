@@ -27,10 +27,10 @@ def study_text(
     top: int | None = None,
     every: bool = False,
 ) -> str:
-    """Returns a study as text: its summary, its trials, its definition, and commands to go on.
+    """Returns a study as text: its summary, its trials, its definition, and the next commands.
 
-    A launch passes the curves and the verdict, which it knows already. The text has the `top` best
-    trials, or `every` trial. By default it has as many of the best five as fit next to each other.
+    A launch passes the curves and the verdict, so that they are not read again. The text has the
+    `top` best trials, or `every` trial. By default, it has the best five, or as many as fit.
     """
     summary = summary_of(history, default_store_path().absolute(), verdict)
     if curve is None:

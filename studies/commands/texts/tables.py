@@ -1,4 +1,4 @@
-"""Draws tables that fit the terminal, by rich; writes values for people."""
+"""Draws tables that fit the terminal, and writes values for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def table(
     for row in rows:
         drawn.add_row(*map(printable, row))
     columns = terminal_columns()
-    # Names may look like rich's markup, but are plain text. There are no colours, since `tell`
+    # Names are plain text, even if they look like rich's markup. There are no colors, since `tell`
     # escapes their codes.
     console = Console(color_system=None, highlight=False, markup=False, emoji=False, width=columns)
     with console.capture() as captured:
@@ -33,7 +33,7 @@ def table(
 
 
 def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> list[str]:
-    """Returns columns as lines, in as many tables below each other as the columns need.
+    """Returns columns as lines. If they don't fit, there are several tables below each other.
 
     A column is a list of its heading and its cells. The first column begins each table. Cells that
     are too wide are cut.
@@ -57,10 +57,10 @@ def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> l
 
 
 def shown(value: object) -> str:
-    """Returns a value as text for a person, which is safe to print on a terminal."""
+    """Returns a value as text for people. It is safe to print on a terminal."""
     return printable(readable(value, 6))
 
 
 def spelled(values: Mapping[str, Any]) -> str:
-    """Returns hyperparameters with their values, as text."""
+    """Returns hyperparameters with their values: ``dropout = 0.2, units = 64``."""
     return ", ".join(f"{printable(name)} = {shown(value)}" for name, value in values.items())

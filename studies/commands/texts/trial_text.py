@@ -23,9 +23,9 @@ _LONG_CURVE, _SHORT_CURVE = 60, 10
 
 
 def top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:
-    """Returns a table of the best trials: a row for each if rows fit, otherwise a column for each.
+    """Returns a table of the best trials, with a row for each, or a column if rows don't fit.
 
-    By default it has as many of the five best as fit next to each other.
+    By default, it has the best five. If these are columns, it has as many as fit.
     """
     trials = history.top(count or 5)
     rows = _rows(history, trials, curve)
@@ -35,7 +35,7 @@ def top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[s
 
 
 def all_trials(history: StudyHistory, curve: Curve) -> list[str]:
-    """Returns a table with a row for each trial, and with as many hyperparameters as fit."""
+    """Returns a table with a row for each trial. It has as many hyperparameters as fit."""
     columns = _transposed(_rows(history, history.trials, curve))
     names = len(history.description.space)
     fixed = fitting = len(columns) - names
@@ -99,13 +99,13 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         checkpoint = history.checkpoint(trial)
         again = again_command(history, trial, default_store_path().absolute())
         text += ["", *([f"checkpoint {printable(str(checkpoint))}"] if checkpoint else [])]
-        # An interrupted trial has no result to compare: the next launch resumes it.
+        # An interrupted trial can't be reproduced. The next launch resumes it.
         text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]
     return "\n".join(text)
 
 
 def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
-    """Returns a row for each trial below a heading. If any trial has a curve, a column shows it."""
+    """Returns a heading, and a row for each trial. A column shows curves if there are any."""
     heading, rows = trial_rows(history, trials)
     curves = [sparkline_if_curve([*curve(trial).values()], _SHORT_CURVE) for trial in trials]
     if any(curves):
@@ -166,7 +166,7 @@ def _trainings(result: TrialResult) -> list[str]:
 
 
 def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str]:
-    """Returns a table of each epoch's metrics, which marks the best epoch."""
+    """Returns a table of the metrics of each epoch. The best epoch is marked."""
     best = trial.epoch
     names = dict.fromkeys(name for metrics in epochs.values() for name in metrics)
     numbers = [f"{epoch}{' best' if epoch == best else ''}" for epoch in epochs]
