@@ -34,17 +34,17 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
     """Looks at data before a model is trained on it.
 
     Checks sizes, classes by part, missing and constant columns, samples that are in two parts, and
-    whether the parts come from the same distribution. Of a test part, checks only the inputs.
+    whether the parts come from the same distribution. The targets of a test part are not read.
 
     Args:
         data: What a function of `datasets` returns, or a study that has such data.
 
     Returns:
-        The findings: `print` shows each in a line.
+        The findings. `print` shows each in a line.
 
     Raises:
         DataError: If the data can't be read.
-        StudyError: If a function of the hyperparameters makes the data, and it fails.
+        StudyError: If the data is made by a function of the hyperparameters, which fails.
 
     Example:
         >>> findings = ks.check_data(ks.datasets.digits())
@@ -64,12 +64,11 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 def check_target(
     target: Target, data: str = "", store: Path | None = None
 ) -> tuple[DataFindings, list[str]]:
-    """Looks at the data of the study that a target names.
+    """Looks at the data of the study that a target such as "digits" names.
 
-    If the store has the study with the same data, the findings are recorded there, and its report
-    is made again.
+    If the store has the study with the same data, records the findings and updates the report.
 
-    Returns the findings, and the names of the studies that have them in their record now.
+    Returns the findings, and the names of the studies that now have them in their record.
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
@@ -86,11 +85,11 @@ def check_target(
 
 
 def check_file(text: str) -> DataFindings:
-    """Looks at a data file, or a folder, that belongs to no study."""
+    """Looks at a data file or folder that belongs to no study."""
     with showing() as progress:
         progress.wait("looking at the data")
         if Path(path_in(text)).is_dir():
-            # Folders are read by TensorFlow.
+            # TensorFlow reads folders.
             prepare_environment(1)
             import_quietly()
         findings = check_data(data_alone(text))
@@ -119,7 +118,7 @@ def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
 
 
 def _of_made(study: StudyDefinition) -> DataFindings:
-    """Looks at the data that the default hyperparameters make."""
+    """Looks at the data that a function of the hyperparameters makes for their defaults."""
     session = Session.open(study, describe_code(study, study.name), study.threads)
     space = session.description.space
     splits = session.splits_of(Hyperparameters(space, space.defaults()))
@@ -129,7 +128,7 @@ def _of_made(study: StudyDefinition) -> DataFindings:
 def _recorded(
     study: StudyDefinition, findings: DataFindings, place: Path | None, progress: Progress
 ) -> list[str]:
-    """Records the findings with the study, if the store has it with this data."""
+    """Records the findings, if the store has the study with this data."""
     try:
         with as_store_errors():
             opened = open_store(place if place is not None else default_store_path())

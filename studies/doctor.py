@@ -41,7 +41,7 @@ from tracking.store.trust import is_store
 
 
 def check_states(history: StudyHistory) -> Iterator[Ailment]:
-    """Checks the states of a study's trainings by their checksums."""
+    """Checks the saved states of a study's trainings by their checksums."""
     folder = history.files.folder
     for path in sorted(folder.glob("trial-*.state.safetensors*")) if folder.is_dir() else ():
         try:
@@ -59,8 +59,8 @@ def check_states(history: StudyHistory) -> Iterator[Ailment]:
 def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
     """Trains a trial again, bit for bit, and writes its weights.
 
-    The study's own trainer trains it, as it must restore the same weights; the digest shows whether
-    it did. `kerastudy reproduce` is what compares it with `model.fit`.
+    It uses the study's trainer, which made the lost weights. (`kerastudy reproduce` uses plain
+    `model.fit`.)
     """
     trial = history.trial(number)
     assert isinstance(trial, EndedTrial), "its checkpoints are kept"
@@ -74,7 +74,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
         raise StoreError("; ".join(outcome.notes))
 
 
-# The order counts: each check reads what the checks before it have mended.
+# The order matters, since each check reads what the checks before it have mended.
 _CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
     check_running,
     check_states,
@@ -89,8 +89,8 @@ class Diagnosis:
     Attributes:
         root: The store's folder.
         findings: All findings.
-        at_work: The studies that run now, which were not checked, each with its process.
-        unread: What could not be checked, and why; or empty.
+        at_work: The studies that run now, each with its process. They were not checked.
+        unread: Why something could not be checked, or empty.
     """
 
     root: Path
@@ -107,7 +107,7 @@ class Diagnosis:
 def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None = None) -> Diagnosis:
     """Checks a store, and mends what can be mended.
 
-    It may be killed at any moment and repeated: what was mended is not found again.
+    It may be killed at any moment, and run again.
     """
     progress = progress or NoProgress()
     root = real_folder(path)
@@ -135,7 +135,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         if of_study is not None:
             findings += of_study
             checked.append(folder)
-    # Weights come last: training may take hours, and be interrupted.
+    # Weights come last, since training them may take hours.
     weights = partial(_weights, fix=fix, progress=progress)
     for folder in checked:
         findings += _of_study(store, folder, at_work, weights, fix=fix) or ()
@@ -150,9 +150,9 @@ def _of_study(
     *,
     fix: bool,
 ) -> list[Finding] | None:
-    """Checks a study. If a process runs the study, notes the process and returns None.
+    """Checks a study. If a process runs the study, adds it to `at_work` and returns None.
 
-    While the study is mended, no process can run it.
+    `fix` locks the study, so that no process can run it meanwhile.
     """
     holder = holder_of(folder)
     if not holder:
@@ -162,7 +162,7 @@ def _of_study(
         except StoreLockedError:
             holder = holder_of(folder) or "process unknown"
         else:
-            # Unfinished writes of a process that has just begun look like those of a killed one.
+            # A process may have begun meanwhile. Its unfinished writes look like damage.
             holder = "" if fix else holder_of(folder)
             if not holder:
                 return findings

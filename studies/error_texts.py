@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-# TensorFlow's errors begin with their place in the graph, or in the code.
+# Errors of TensorFlow and Keras begin with a place in the graph or in the code.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
 _CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
 _IN_USER_CODE = "in user code:"
@@ -28,16 +28,16 @@ def describe(error: BaseException) -> str:
 def first_paragraph(error: BaseException) -> str:
     """Returns an error's kind and its text up to the first empty line, in one line.
 
-    It suits Keras's errors that say in several lines what to do, and then give an example.
+    Some errors of Keras say in several lines what to do, and then give an example.
     """
     text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
 
 
 def _undecorated(text: str) -> str:
-    """Returns the text of an error before Keras and TensorFlow wrapped it.
+    """Returns the original text of an error.
 
-    Keras puts the called layer before the text, and TensorFlow the line of a function.
+    Keras puts the called layer before the text. TensorFlow puts lines of code before it.
     """
     called = _CALLED.search(text)
     if called is not None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# When a terminal is closed (SIGHUP, which Windows lacks), nothing must be lost, either.
+# A closed terminal sends SIGHUP, and nothing must be lost. Windows lacks this signal.
 _LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
@@ -50,8 +50,8 @@ def _handling(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Ignored signals stay ignored, as `nohup`, and `&` in a script, need. Handlers that Python did
-    # not set stay, too: they couldn't be restored.
+    # Ignored signals stay ignored, as `nohup` demands. Handlers that Python did not set stay, too,
+    # since Python can't restore them.
     heard = [s for s in signals if signal.getsignal(s) not in (signal.SIG_IGN, None)]
     before = {s: signal.getsignal(s) for s in heard}
     try:

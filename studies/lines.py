@@ -24,19 +24,19 @@ _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 def terminal_columns() -> int:
-    """Returns the terminal's columns, or 80 without one. The variable `COLUMNS` overrides both."""
+    """Returns the terminal's columns, or 80. The environment variable `COLUMNS` overrides both."""
     return shutil.get_terminal_size((COLUMNS, 24)).columns
 
 
 def width(text: str) -> int:
-    """Returns the columns that a text takes: Hangul letters, for example, take two."""
+    """Returns the columns that a text takes. A Hangul letter, for example, takes two."""
     from rich.cells import cell_len
 
     return cell_len(text)
 
 
 def cut(text: str, columns: int) -> str:
-    """Returns a text cut to a number of columns; a text that was cut ends in "…"."""
+    """Cuts a text to a number of columns. A text that was cut ends in "…"."""
     if width(text) <= columns:
         return text
     from rich.cells import set_cell_size
@@ -45,10 +45,9 @@ def cut(text: str, columns: int) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Returns a text in one line, with characters that control a terminal escaped.
+    r"""Escapes characters that control a terminal, so that a text takes one line.
 
-    Names, values and errors may contain them. Examples: ``\x1b``, line breaks, and marks that
-    reverse the direction of the text.
+    Such characters are ``\x1b``, line breaks, and marks that reverse the direction of the text.
     """
     return "".join(
         char.encode("unicode_escape").decode()
@@ -66,12 +65,12 @@ def without_colors(text: str) -> str:
 def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str]:
     """Breaks a line between words into lines that fit.
 
-    A command at the end of the text begins a line of its own, so that it can be copied.
+    A command at the end of the text begins a new line, so that people can copy it.
 
     Args:
         line: The text. A word that is longer than a line, such as a path, is not broken.
         indent: Spaces before all lines but the first.
-        columns: The columns of a line; None: as many as the terminal has, at most 100.
+        columns: The columns of a line. None: those of the terminal, at most 100.
     """
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)
@@ -95,9 +94,9 @@ def all_wrapped(lines: Iterable[str]) -> list[str]:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """Returns a table as CSV, with texts escaped that a spreadsheet would take for formulas.
+    """Returns a table as CSV. Texts that a spreadsheet would take for formulas are escaped.
 
-    Such a formula may run commands: https://owasp.org/www-community/attacks/CSV_Injection
+    A formula may run commands: https://owasp.org/www-community/attacks/CSV_Injection
     """
     escaped = table.rename(columns=_escaped)
     for name, dtype in zip(escaped.columns, escaped.dtypes, strict=True):
@@ -107,7 +106,7 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def _escaped(text: Any) -> Any:
-    """Returns a value; a text that begins like a formula gets an apostrophe before it."""
+    """Puts an apostrophe before a text that begins like a formula. Other values stay."""
     text = str(text) if isinstance(text, list | tuple | dict) else text
     if not isinstance(text, str) or not text.startswith(_FORMULA):
         return text

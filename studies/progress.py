@@ -36,7 +36,7 @@ class Progress:
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """The study begins, or resumes; ``done`` trials are finished, and ``best`` is the best."""
+        """The study begins or resumes. ``best`` has the number and the value of the best trial."""
         objective = description.objective
         resuming = f", resuming after {done}" if done else ""
         title = (
@@ -59,20 +59,20 @@ class Progress:
         """Trials or other trainings begin."""
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """A trial or one of its repeats begins; or another training, which then has a name."""
+        """A trial or one of its repeats begins. A training that is no trial has a name."""
 
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.
 
-        In a rerun, ``compared`` says how the epoch differs from the recorded one, and is empty if
-        they are identical. None: the epoch is not compared.
+        In a rerun, ``compared`` says how the epoch differs from the recorded one. It is empty if
+        they are identical, and None if they are not compared.
         """
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        """A trial ended; ``best`` is the number and value of the best trial so far."""
+        """A trial ended. ``best`` has the number and the value of the best trial so far."""
 
     def trial_gone(self, number: int) -> None:
-        """A trial no longer runs, but has no result: it was run again, or will be."""
+        """A trial stopped without a result. It runs again, now or later."""
 
     def say(self, text: str) -> None:
         """A message for the user."""
@@ -83,7 +83,7 @@ class Progress:
             self.say(text)
 
     def wait(self, what: str) -> None:
-        """The user waits for this now, until the study begins or ends."""
+        """The user waits for ``what``, until the study begins or ends."""
 
     def end(self) -> None:
         """The study ended, or was stopped."""
@@ -93,8 +93,8 @@ class NoProgress(Progress):
     """Shows nothing."""
 
 
-# These errors must not end a study. They arise if the terminal is closed, if a pipe has no reader,
-# or if a signal interrupts a write and its handler tries to write, too.
+# Errors of writing, which must not end a study. They arise if the terminal is closed, if a pipe has
+# no reader, or if a signal handler writes during a write.
 UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
 
 
@@ -103,7 +103,7 @@ _NEEDED = 3
 
 
 class LineProgress(Progress):
-    """A line for each trial, on standard error: standard output is for results."""
+    """Prints a line for each trial on standard error. Standard output is for results."""
 
     def __init__(self) -> None:
         self._objective = Objective("", "max")
@@ -154,7 +154,7 @@ class LineProgress(Progress):
         self.say(what)
 
     def show_ended(self, result: TrialResult) -> None:
-        """Shows a trial that has ended; if it has no value, shows why."""
+        """Prints the line of a trial that has ended."""
         parts = [
             self._names.get(result.number, f"trial {result.number:>{len(str(self._total))}}"),
             f"{self._done}/{self._total}",
@@ -163,7 +163,7 @@ class LineProgress(Progress):
             self.left(),
         ]
         facts = [part for part in parts if part]
-        # The last facts are left out where they do not fit.
+        # The last facts are left out if they do not fit.
         while len(facts) > _NEEDED and width(printable("  ".join(facts))) > COLUMNS:
             facts.pop()
         self.say("  ".join(facts))
@@ -190,7 +190,7 @@ class LineProgress(Progress):
         return "" if self._best is None else f"best {self._best[1]:.6g} #{self._best[0]}"
 
     def left(self) -> str:
-        """Returns the time left, from the time that the trials of this launch took."""
+        """Returns the time left, estimated from the trials of this launch."""
         if not self._here or self._done >= self._total:
             return ""
         seconds = (time.monotonic() - self._started) / self._here * (self._total - self._done)
@@ -204,8 +204,8 @@ class LineProgress(Progress):
 def in_lines(text: str, columns: int) -> list[str]:
     """Breaks a message between words.
 
-    A word that is longer than a line, such as a path, stays whole, and so does an indented line, as
-    in a traceback.
+    A word that is longer than a line, such as a path, is not broken. An indented line, as in a
+    traceback, stays whole.
     """
     text = without_colors(text)
     return [printable(text)] if text[:1].isspace() else wrapped(text, indent=2, columns=columns)
@@ -218,13 +218,13 @@ _IDENTICAL = "identical so far"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
 _MARGIN = 3
-# Other lines: the bar, what the user waits for, and finished trials above.
+# The lines of the bar, of a wait, and of finished trials above.
 _OTHER_LINES = 4
 
 
 @dataclass
 class _Running:
-    """A running trial, with its objective by epoch and, in a rerun, the result of comparing."""
+    """A running trial. ``curve`` has the objective by epoch."""
 
     spec: TrialSpec
     curve: dict[int, BestEpoch] = field(default_factory=dict)
@@ -234,7 +234,7 @@ class _Running:
 
 
 class LiveProgress(LineProgress):
-    """A line for each running trial and a bar; finished trials scroll by, one line each."""
+    """Redraws a bar and a line for each running trial. Prints a line for each finished trial."""
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
@@ -281,12 +281,12 @@ class LiveProgress(LineProgress):
         elif compared is not None:
             running.compared = running.compared or _IDENTICAL
         if compared is not None and not self._begun:
-            # In a rerun no other lines are shown, so these are printed to stay.
+            # A rerun shows no other lines, so a line is printed for each epoch.
             self._print(cut(self._line_of(running), self._console.width))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         super().trial_ended(result, best)
-        # An interrupted trial is not shown, but must be removed, too.
+        # No line was printed for an interrupted trial, which must be removed, too.
         self.trial_gone(result.number)
 
     def trial_gone(self, number: int) -> None:
@@ -304,7 +304,7 @@ class LiveProgress(LineProgress):
             self._live.stop()
 
     def show_ended(self, result: TrialResult) -> None:
-        """Shows a trial that has ended in one line, cut where it does not fit."""
+        """Prints the line of a trial that has ended, cut to the terminal's width."""
         running = self._running.pop(result.number, None)
         best = self._best is not None and self._best[0] == result.number
         line = (
@@ -329,11 +329,11 @@ class LiveProgress(LineProgress):
     def _print(self, text: str, style: str | None = None) -> None:
         with contextlib.suppress(*UNWRITABLE):
             self._console.print(text, style=style, markup=False, soft_wrap=True)
-            # If the text says that a trial has ended, that trial's own line must go now.
+            # The line of a trial that has just ended must disappear at once.
             self._live.refresh()
 
     def _drawn(self) -> Group:
-        """Returns the lines at the bottom of the terminal as they are now."""
+        """Returns the lines at the bottom of the terminal."""
         from rich.console import Group
         from rich.text import Text
 
@@ -351,7 +351,6 @@ class LiveProgress(LineProgress):
         return Group(*lines)
 
     def _line_of(self, running: _Running) -> str:
-        """Returns the line of a running trial."""
         spec, curve = running.spec, running.curve
         objective = spec.objective
         parts = [f"{self._name(spec.number)}  {_curve(running)}"]
@@ -420,7 +419,7 @@ def showing(visible: bool = True) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Shows at a terminal what the user waits for; elsewhere nothing."""
+    """Shows at a terminal what the user waits for. Shows nothing elsewhere."""
     if not _can_redraw():
         yield
         return

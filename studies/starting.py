@@ -55,7 +55,7 @@ def write_study(
     kind: Kind | None = None,
     catalog: str | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """Writes a study file, and returns the study's name, and notes on its data."""
+    """Writes a study file, and returns the study's name and notes on its data."""
     file = check_new(file)
     name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
     notes: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ def _copied(catalog: str, name: str) -> str:
 
 def study_text(name: str, file: str, samples: Samples) -> str:
     """Returns the text of a study file."""
-    # Imported here, as few commands need it.
+    # The import is here, since few commands need it.
     import jinja2
 
     template = Path(__file__).with_name("starting.py.jinja").read_text(encoding="utf-8")
@@ -123,7 +123,7 @@ def columns(file: Path) -> list[str]:
 
 
 def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
-    """Returns the user's data as a study file describes it."""
+    """Describes the user's data for a study file."""
     if not file.expanduser().exists():
         raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
     if is_table(file):
@@ -286,7 +286,7 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     kind = guessed(y) if kind is None else kind
     values = np.unique(y)
     if kind == "regression" or y.dtype.kind not in "biuf":
-        # Texts are numbered in their order, so every number has a class.
+        # Texts get the numbers 0, 1, 2 and so on, so their count is the number of classes.
         return checked_output(kind, len(values), of)
     if values[0] < 0 or (values != np.round(values)).any():
         raise DataError(

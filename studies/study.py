@@ -68,74 +68,73 @@ class Study(StudyDefinition):
         ```
 
     Attributes:
-        name: The name in the store, MLflow and the registry, in any script; it may have spaces.
-        data: The data to train and validate on. Or a function of the hyperparameters that returns
-            data, for example with a window's length. It may declare hyperparameters, like a
-            builder.
-        build: A function that takes the hyperparameters and returns a compiled Keras model, also
-            one written for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`); or a
-            `keras_tuner.HyperModel`.
-        space: The search space, or a `keras_tuner.HyperParameters`. The training itself also uses
-            parameters named ``epochs`` and ``batch_size``. Hyperparameters that only the builder
-            declares are tuned too. None: found by tracing the builder, see `discover`.
-        objective: A metric that the model logs; an `Objective` for a metric of your own.
-        trials: Trials in total, at least 1; launching again resumes up to this number.
+        name: The name in the store and in MLflow. It may have spaces, and letters of any script.
+        data: The data to train and validate on, or a function of the hyperparameters that returns
+            the data. The function may declare hyperparameters, like a builder.
+        build: A function that takes the hyperparameters and returns a compiled Keras model, or a
+            `keras_tuner.HyperModel`. Functions written for Keras Tuner (`build(hp)`) or Optuna
+            (`create_model(trial)`) work, too.
+        space: The search space, or a `keras_tuner.HyperParameters`. Parameters named ``epochs`` and
+            ``batch_size`` are used in training. Hyperparameters that only the builder declares are
+            tuned, too. None: the space is found in the builder, as `discover` does.
+        objective: A metric that the model logs. For a metric of your own, an `Objective`.
+        trials: The number of trials, at least 1. Launching again resumes up to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
         batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
             data comes in batches.
         seed: 0 to 2**32 - 1. Same seed, same study.
-        engine: Such as ``"optuna:tpe"``, or with settings ``"optuna:tpe,n_startup_trials=20"``. Or
-            one of Optuna's samplers or Keras Tuner's oracles, as an object or a class: its kind and
-            its settings are used.
-        pruner: Such as ``"median"`` or ``"median,n_warmup_steps=3"``; ``"none"`` trains every trial
-            to its end. Or one of Optuna's pruners. None: no pruner, but the median for an objective
-            function, as in Optuna.
+        engine: The name of an engine, such as ``"optuna:tpe"``, perhaps with settings, such as
+            ``"optuna:tpe,n_startup_trials=20"``. Or an Optuna sampler or a Keras Tuner oracle, as
+            an object or a class. Its kind and its settings are used.
+        pruner: The name of a pruner, such as ``"median"`` or ``"median,n_warmup_steps=3"``, or an
+            Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, or
+            ``"median"`` for an objective function, as in Optuna.
         callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
         compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
             ``loss`` and ``metrics``, such as ``{"optimizer": "adam"}``. Each trial gets copies.
-        class_weight: How much the samples of each class count in training, and in training only,
-            as in `model.fit`: weights by class, 1 for a class without one; or ``"balanced"``,
-            by scikit-learn's rule from the training part. For a single output of classes. Or a
-            function of the hyperparameters that returns one of these.
+        class_weight: The weight of each class in training, as in `model.fit`. A class without a
+            weight has the weight 1. ``"balanced"``: the weights follow from the training part, by
+            scikit-learn's rule. Or a function of the hyperparameters that returns one of these.
+            The model must have a single output of classes.
         objective_function: A function of a trial in place of data and builder, as Optuna's
-            ``objective(trial)``: it loads its data, trains its models and returns a number. Its
-            calls of `model.fit` are recorded; its space is found by running it up to the first
-            such call.
-        direction: ``"maximize"`` or ``"minimize"`` the number of an objective function; None:
-            minimize, as in Optuna.
-        initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
-            values are the defaults. A list of values by name; a JSON or CSV file of these, also the
-            CSV file of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``
-            (its best ten trials); or ``"study:NAME"``, the best ten trials of another study in the
-            store. Trials that are not in this space are skipped.
+            ``objective(trial)``. It loads its data, trains its models and returns a number. Its
+            calls of `model.fit` are recorded. To find its space, it is run up to the first of them.
+        direction: Whether to ``"maximize"`` or ``"minimize"`` the number of an objective function.
+            None: minimize, as in Optuna.
+        initial: Values of the first trials, or of those after trial 0 if ``try_defaults`` is set. A
+            list of dicts by name, or a JSON or CSV file of them. Missing values are the defaults.
+            Or ``"study:NAME"``, the best ten trials of another study in the store. Or the CSV file
+            of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``, whose
+            best ten trials are taken. Trials that are not in this space are skipped.
         tailoring: Changes of the space, as by ``--only`` and ``--set``:
             ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         cross_validation: A number of folds, or a way to split, such as
-            ``kerastudy.splits.forward(5)``. Each trial is then trained on each fold of all data but
-            the test part, each under a seed of its own, and its value is the mean over folds at the
-            best epoch that they have in common. The champion is the best trial's configuration,
-            trained on all of that data up to that epoch. A pruned trial has no value.
+            ``kerastudy.splits.forward(5)``. A trial is then one training for each fold of the data
+            without the test part. Its value is the mean of the folds, at the epoch with the best
+            mean. A pruned trial has no value. The champion has the best trial's hyperparameters,
+            and is trained on all folds together up to that epoch.
             ``class_weight="balanced"`` counts the samples of all folds.
-        repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
-            is then their mean.
-        timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps
-            does not count. None: no limit.
+        repeats: The trainings of each trial, at least 1, with different seeds. The trial's value is
+            their mean.
+        timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps does
+            not count. None: no limit.
         trial_timeout: Seconds, above 0, that a training may take. A longer training stops at the
             end of its epoch, and keeps its best epoch. If the epoch does not end, the worker
             process is ended, and the trial is infeasible.
-        stop_at: Value of the objective at which the study ends before its trials are done.
-        patience: Finished trials, at least 1, without a better value after which the study ends.
-        try_defaults: Whether trial 0 has the space's defaults, which show the gain of tuning. The
-            engine gets its result too. A recorded study keeps its first choice.
-        deterministic: Whether a study with several workers must not depend on timing: trial k then
-            depends only on the results of trials up to k minus the number of workers, for proposals
-            and pruning. A study with one worker never depends on timing.
-        keep: Number of checkpoints to keep, those of the best trials; None keeps all.
-        threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
+        stop_at: A value of the objective. A trial that reaches it ends the study.
+        patience: The study ends after this many finished trials, at least 1, without a better
+            value.
+        try_defaults: Whether trial 0 has the space's defaults. Its value shows the gain of tuning.
+            A study that is resumed keeps the choice of its first launch.
+        deterministic: Whether a study with several workers must not depend on timing. Then the
+            engine and the pruner use, for trial k, only trials up to k minus the number of workers.
+            A study with one worker never depends on timing.
+        keep: The number of checkpoints to keep, those of the best trials. None: all.
+        threads: TensorFlow's threads per trial. They change bits, so they belong to the study.
             None: 1, or the threads that TensorFlow already uses in this process.
-        trainer: ``"auto"``, the faster trainer where it is exact, or ``"plain"`` (`model.fit`).
-            Both give the same bits.
-        notes: The purpose of the study; shown in the MLflow UI.
+        trainer: ``"auto"``: the faster compiled trainer, if it gives the same bits as `model.fit`.
+            ``"plain"``: always `model.fit`.
+        notes: The purpose of the study. The MLflow UI shows it.
 
     Raises:
         StudyError: If a setting is not as described.
@@ -153,7 +152,7 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Raises AttributeError; its text points to the results if they have the attribute."""
+            """Raises AttributeError. The text suggests `.history()` if that has the attribute."""
             from studies.results.study_results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
@@ -186,29 +185,30 @@ class Study(StudyDefinition):
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            executor: ``"in-process"``; ``"worker"`` for processes of their own; or ``"ray"`` for a
-                Ray cluster. None: ``"worker"`` if ``workers`` is given, ``"ray"`` if ``ray`` is.
-            workers: Trials to run at once, at least 1, each in a worker process; None, with
+            executor: Where trials run: ``"in-process"``, ``"worker"`` (worker processes) or
+                ``"ray"`` (a Ray cluster). None: ``"worker"`` if ``workers`` is given, ``"ray"`` if
+                ``ray`` is given, else ``"in-process"``.
+            workers: Trials to run at once, at least 1, each in a worker process. None, with
                 ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
                 the study.
             progress: Whether to show progress on standard error.
-            at_the_end: ``"finish"`` running trials when ``timeout``, ``stop_at`` or ``patience``
-                ends the study, or ``"cut"`` them after their present epoch, from where the next
-                launch resumes them.
-            tracking_uri: Address of an MLflow server, such as ``"http://127.0.0.1:5000"``, that
-                gets the study too; None: as in the last launch, or in ``MLFLOW_TRACKING_URI``;
-                ``"off"``: none.
-            verify: How much of the best trial is trained once more, by plain `model.fit`, and
-                compared before it is registered: ``"full"``, all its epochs; ``"some"``, its first
-                ones if all would take longer than a tenth of the launch; ``"off"``, none.
-            retry_infeasible: Whether to train infeasible trials again, with the same values, after
-                you mended why they failed.
-            report: Whether to write a report of the study, as ``kerastudy report`` makes it, beside
-                its record; None: unless ``KERASTUDY_REPORT`` is ``"off"``.
-            ray: The Ray cluster, and a trial's resources there; None, with ``executor="ray"``: a
-                Ray of this machine alone.
-            any_hardware: Whether trials may run on other hardware than the study was begun on. Bits
-                may differ then, and the record says so.
+            at_the_end: Whether to ``"finish"`` running trials when ``timeout``, ``stop_at`` or
+                ``patience`` ends the study, or to ``"cut"`` them after their present epoch. The
+                next launch resumes trials that were cut.
+            tracking_uri: The address of an MLflow server that gets the study, too, such as
+                ``"http://127.0.0.1:5000"``. ``"off"``: no server. None: the server of the last
+                launch, or of ``MLFLOW_TRACKING_URI``.
+            verify: Before the best trial is registered, plain `model.fit` trains it again, and the
+                epochs are compared. ``"full"``: all its epochs. ``"some"``: only the first ones if
+                all take longer than a tenth of the launch. ``"off"``: none.
+            retry_infeasible: Whether to train infeasible trials again, with the same values. Mend
+                the cause first.
+            report: Whether to write the report of ``kerastudy report``. None: yes, unless
+                ``KERASTUDY_REPORT`` is ``"off"``.
+            ray: The Ray cluster, and the resources of a trial there. None, with ``executor="ray"``:
+                Ray on this machine alone.
+            any_hardware: Whether trials may run on other hardware than the first trials. Then their
+                bits may differ, which the record says.
             **overrides: Settings of the study to replace, such as ``trials=100``.
 
         Returns:
@@ -217,7 +217,7 @@ class Study(StudyDefinition):
         Raises:
             StudyError: If the study cannot be run as defined.
             TrackingError: If the store cannot be used, or has the study with another definition.
-            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to resume.
+            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it. Launch again to resume.
         """
         from studies.definition import LaunchOptions
         from studies.results.study_results import StudyResults
@@ -245,14 +245,14 @@ class Study(StudyDefinition):
     def history(
         self, *, store: str | Path | None = None, engine: str | None = None
     ) -> StudyResults:
-        """Returns what is recorded of the study.
+        """Returns the study's record in the store.
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            engine: Which of its engines; None for the one with the best trial of all.
+            engine: The engine whose trials to read. None: the engine of the best trial.
 
         Raises:
-            StudyNotFoundError: If it was not launched there.
+            StudyNotFoundError: If the store does not have the study.
         """
         from studies.results.study_results import StudyResults, read_study
 
@@ -269,22 +269,21 @@ class Study(StudyDefinition):
     ) -> Reproduction:
         """Runs a trial of the study again in a new process, and compares bit for bit.
 
-        The trial is trained by plain `model.fit`, so that "identical" means that Keras alone gives
-        these bits.
+        Plain `model.fit` trains the trial. So "identical" means that Keras alone gives these bits.
 
-        This uses the study of this process, for notebooks, whose code is not in the record. For
-        studies in files, ``kerastudy reproduce`` needs the record alone.
+        The study is that of this process, as in a notebook, whose code is not recorded. For a study
+        in a file, use ``kerastudy reproduce``, which needs only the record.
 
         Args:
-            trial: The trial's number; None for the best.
+            trial: The trial's number. None: the best trial.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            engine: The engine that proposed the trial, if the study was launched with several; None
-                for the engine of the best trial.
-            trainer: ``"plain"``, or ``"compiled"`` to use the compiled trainer.
+            engine: The engine that proposed the trial, if the study was launched with several
+                engines. None: the engine of the best trial.
+            trainer: ``"plain"``, or ``"compiled"`` for the compiled trainer.
             progress: Whether to show progress on standard error.
 
         Returns:
-            The outcome; `Reproduction.identical` says whether it is the same.
+            The outcome. `Reproduction.identical` says whether it is the same.
 
         Raises:
             StudyError: If the study can't be loaded in the new process, or can't be compiled as
@@ -306,7 +305,7 @@ class Study(StudyDefinition):
         """Evaluates the champion, or a trial, on the sealed test part; see `kerastudy.evaluate`.
 
         Args:
-            trial: Its number; None for the champion.
+            trial: The trial's number. None: the champion.
             **options: Options of `kerastudy.evaluate`: ``store``, ``engine``, ``progress``.
         """
         from studies.champion import evaluate
@@ -328,7 +327,7 @@ class Study(StudyDefinition):
         """Registers the checkpoint of a trial as the champion; see `kerastudy.promote`.
 
         Args:
-            trial: Its number; None for the best.
+            trial: The trial's number. None: the best trial.
             **options: Options of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
         from studies.champion import promote

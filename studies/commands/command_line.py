@@ -200,7 +200,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:
-    """Asks whether to run the code in a store that another user made. Records the answer."""
+    """Asks whether to run the code in a store that another user made. A yes is recorded."""
     from search_spaces.errors import StoreError
     from tracking.store import trust as trusting
     from tracking.store.folder import default_store_path, real_folder
