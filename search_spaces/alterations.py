@@ -73,7 +73,7 @@ def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
-    """Returns the parameters that are not named, Fixed at their defaults. Skips Fixed ones."""
+    """Returns a Fixed at its default for each parameter that is neither in `names` nor Fixed."""
     varying = tuple(names)
     if not varying:
         raise SearchSpaceError(
@@ -220,7 +220,7 @@ def _settled_condition(
 def _values_left(
     values: Iterable[Scalar], old: Parameter | None, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns the values that the new parent can have, as the new parent spells them."""
+    """Returns a condition's values that the new parent can have, as that parent spells them."""
     possible = []
     for value in values:
         # A condition on a Float may say 1. A Fixed that replaces the Float has the value 1.0.

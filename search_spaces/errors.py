@@ -94,7 +94,7 @@ class KerastudyError(Exception):
             hint: What to do, in sentences.
         """
         if received is not _NOTHING:
-            # Workers send errors to other processes, which the value itself may not survive.
+            # Errors are sent between processes, which not every value can be.
             self.received = shown(received)
         self.hint = hint
         sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
@@ -255,6 +255,6 @@ def suggestion(received: object, known: Iterable[str]) -> str:
 
 
 def near_match(received: object, known: Iterable[str]) -> str:
-    """Returns a question with the nearest known names; an empty text if none is near."""
+    """Returns a question with the nearest known names. Empty if none is near."""
     near = difflib.get_close_matches(received, list(known)) if isinstance(received, str) else []
     return f"Did you mean {quoted(near, 'or')}?" if near else ""

@@ -290,7 +290,7 @@ class SearchSpace:
         return {name: values[name] for name in self.active(values)}
 
     def only(self, *names: str) -> SearchSpace:
-        """Returns the space in which only these vary. All others are Fixed at their defaults.
+        """Returns the space in which only these parameters vary. Others are Fixed at defaults.
 
         Args:
             *names: The names of parameters, at least one. Name their parents, too, unless the

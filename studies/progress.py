@@ -59,7 +59,7 @@ class Progress:
         """Trials or other trainings begin."""
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """A trial or one of its repeats begins. A training that is no trial has a name."""
+        """A trial or one of its repeats begins, or another training, which has a name."""
 
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.

@@ -32,7 +32,7 @@ MOST_LISTED: Final = 1000
 """No condition is inferred on a number with more values, since a condition lists them."""
 
 MOST_PAIRS: Final = 16
-"""Two parameters with more pairs of values are not combined, since each pair takes a build."""
+"""Two parameters with more pairs of values than this are not combined: each pair takes a build."""
 
 Condition = dict[str, tuple[Scalar, ...]]
 Conditions = dict[str, Condition | None]
@@ -65,7 +65,7 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Calls `look` at indices, and finds by bisection where results change. Returns them all."""
+    """Calls `look` at indices and, by bisection, where its results change. Returns the results."""
     seen = {index: look(index) for index in places}
     while True:
         ordered = sorted(seen)
@@ -198,7 +198,7 @@ class Explorer:
             self._run({**row, **{parent: values[0] for parent, values in stated.items()}})
 
     def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
-        """Returns the values of a build with pairs that no build had yet. None if none is left.
+        """Returns the values of the next build, which has a new pair. None if no pair is left.
 
         Skips pairs that the conditions rule out, and values with which every build raised.
         """
@@ -229,7 +229,7 @@ class Explorer:
         return None
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
-        """Returns a pair with the values that its parents need. None if it can't be active."""
+        """Adds to a pair of values those that its parents need. None if it can't be active."""
         condition: Condition = {name: (value,) for name, value in pair.items()}
         needed = needs(condition, conditions, self._tracer)
         if not all(needed.values()):
@@ -249,7 +249,7 @@ class Explorer:
         domains: Mapping[str, list[tuple[Any, Item]]],
         met: set[frozenset[Item]],
     ) -> dict[str, Any]:
-        """Returns a row with values of other parameters, chosen to make the most new pairs."""
+        """Adds values of other parameters to a build's, chosen to make the most new pairs."""
         chosen = [
             (name, self._tracer.key(name, value)) for name, value in row.items() if name in domains
         ]
@@ -274,7 +274,7 @@ def _outcome(trace: Trace) -> tuple[frozenset[str], str | None]:
 
 
 def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> Conditions:
-    """Returns the conditions of all parameters. Runs builds to decide between conditions."""
+    """Returns the conditions of all parameters. Runs further builds if one is undecided."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: condition if condition is None else _without_implied(tracer, condition, conditions)
@@ -367,7 +367,7 @@ def _condition(
 
 
 def _telling(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
-    """Returns few parents that explain the builds without the parameter.
+    """Chooses parents whose values explain why some builds lack the parameter.
 
     A parent explains a build if its value there never occurred together with the parameter.
     """

@@ -94,7 +94,7 @@ class _Noting(Hyperparameters):
 
 
 def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
-    """Yields whether values are random, and the values. The first are the defaults."""
+    """Yields sets of values, the defaults first, each with whether it is random."""
     yield False, space.defaults()
     few = {p.name: values_of(p) for p in space if is_few(p)}
     for row in range(min(_MOST_ROWS, max(map(len, few.values()), default=2))):

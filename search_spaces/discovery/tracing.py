@@ -84,11 +84,11 @@ class Tracer:
         self.first_error: Exception | None = None
 
     def key(self, name: str, value: Any) -> Key:
-        """Returns the key of a value of a parameter."""
+        """Returns a parameter's value as a key."""
         return self.parameters[name].identity(value)
 
     def keys(self, name: str, values: tuple[Scalar, ...]) -> set[Key]:
-        """Returns the keys of values of a parameter."""
+        """Returns a parameter's values as keys."""
         return {self.key(name, value) for value in values}
 
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
@@ -113,7 +113,7 @@ class Tracer:
         try:
             self._build(hp)
         except SearchSpaceError:
-            raise  # A declaration is wrong, which no other values mend.
+            raise  # A wrong declaration stays wrong with other values.
         except Exception as raised:
             if self._stops(raised):
                 raise

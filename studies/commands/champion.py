@@ -39,7 +39,7 @@ _ROWS_SHOWN = 20
 
 @dataclasses.dataclass(frozen=True)
 class _Recorded:
-    """The arguments of all commands that run the code of a recorded study."""
+    """The arguments that `evaluate`, `promote`, `reproduce` and `confirm` share."""
 
     study: str
     engine: str | None

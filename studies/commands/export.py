@@ -142,7 +142,7 @@ def _lines(export: Any) -> list[str]:
 
 
 def _histories(study: str, engine: str | None, store: Path | None) -> list[StudyHistory]:
-    """Returns the study's history by each of its engines, or by one."""
+    """Returns the study's history under each of its engines, or under the given one."""
     from studies.commands.records import history_of
     from tracking.history.study_history import read_study
 

@@ -219,7 +219,7 @@ def launch_options(
 
 
 def overrides_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the study's settings that the options replace, checked."""
+    """Checks and returns the settings of the study that the options replace."""
     from search_spaces.errors import StudyError
 
     overrides = {**_options_of(RecordedSettings, settings), **_options_of(StudySettings, settings)}

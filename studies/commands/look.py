@@ -99,7 +99,7 @@ def _list_text(documents: list[dict[str, Any]]) -> list[str]:
 
 
 def _ago(milliseconds: int) -> str:
-    """Returns how long ago a time was, such as "3 h ago". Times are Unix time in milliseconds."""
+    """Returns a text such as "3 h ago" for a Unix time in milliseconds."""
     if not milliseconds:
         return ""
     seconds = time.time() - milliseconds / 1000

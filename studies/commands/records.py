@@ -44,7 +44,7 @@ def store_of(store: Path | None) -> Store:
 def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
-    """Reads the studies that a command names, each by each engine that it names."""
+    """Reads each study that a command names, under each engine that it names."""
     names: Sequence[str | None] = engines or (None,)
     return [history_of(study, engine, store) for study in studies for engine in names]
 
