@@ -32,7 +32,7 @@ def _import_own_packages() -> None:
         if module is not None and str(here / name) in getattr(module, "__path__", ()):
             continue
         if module is not None:
-            # The user's submodules must go, too, since they may have the names of ours.
+            # The user's submodules are removed, too, since ours may have the same names.
             for each in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[each] = sys.modules.pop(each)
         _import_from(here / name)

@@ -35,7 +35,7 @@ def opened_again(value: Any) -> Any:
 
 
 class Scope(NamedTuple):
-    """An open conditional scope."""
+    """An open `hp.conditional_scope`."""
 
     parent: str
     values: tuple[Scalar, ...]

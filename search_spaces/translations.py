@@ -95,11 +95,11 @@ class _Encoding:
         return value
 
     def _stored(self, value: Any) -> Any:
-        """Returns the number that stands for a number of the domain."""
+        """Returns the number that the library stores for a number of the domain."""
         return value
 
     def _value(self, stored: Any) -> Any:
-        """Returns the number of the domain for a stored one. NOT_GIVEN if there is none."""
+        """Returns the number of the domain that a stored number stands for, or NOT_GIVEN."""
         raise NotImplementedError
 
 

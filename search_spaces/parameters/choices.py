@@ -79,7 +79,7 @@ class Listed(Parameter):
         return len(self.values)
 
     def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain; None if it is. `1`, `1.0` and `True` differ."""
+        """Returns why a value is not in the domain, or None. 1, 1.0 and True are three values."""
         if self._place(value) is not None:
             return None
         shown = ", ".join(map(repr, self._listed))

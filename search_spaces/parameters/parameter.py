@@ -227,7 +227,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
-        """Returns a sentence that says why a value is not in the domain. None if it is."""
+        """Returns a sentence that says why a value is not in the domain, or None."""
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:

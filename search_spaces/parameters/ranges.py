@@ -267,7 +267,7 @@ class Ranged(Parameter):
         """Returns the ends of the sampling scale."""
 
     def _reason_off(self, value: float) -> str | None:
-        """Returns why a number of the right type is not in the domain; None if it is."""
+        """Returns why a number of the right type is not in the domain, or None."""
         if not self.low <= value <= self.high:
             return (
                 f"{self.subject} must be from {self.low!r} to {self.high!r}. Received: {value!r}."
@@ -368,7 +368,7 @@ class Float(Ranged):
     step: float | None = attrs.field(default=None, kw_only=True, converter=checked(_number_or_none))
 
     def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain. None if it is. An int counts as a float."""
+        """Returns why a value is not in the domain, or None. An int counts as a float."""
         if not is_number(value):
             return f"{self.subject} must be a number. Received: {value!r}."
         return self._reason_off(value)
@@ -427,7 +427,7 @@ class Int(Ranged):
     step: int = attrs.field(default=1, kw_only=True, converter=checked(_integer))
 
     def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain. None if it is. A float never is."""
+        """Returns why a value is not in the domain, or None. A float such as 3.0 is not."""
         if not isinstance(value, int) or isinstance(value, bool):
             return f"{self.subject} must be an int. Received: {value!r}."
         return self._reason_off(value)
