@@ -335,7 +335,7 @@ class KerasTunerEncoding(_Encoding):
         if self.listed is not None:
             return kinds.Int(min_value=0, max_value=len(self.listed) - 1, **common)
         make: Callable[..., HyperParameter] = kinds.Int if isinstance(domain, Int) else kinds.Float
-        # Keras Tuner gets a step only if it is a difference of ints, which it counts exactly.
+        # Keras Tuner gets a step only if it is a difference of ints. It misses values of others.
         step = domain.step if isinstance(domain, Int) and domain.scale == "linear" else None
         return make(
             min_value=domain.low, max_value=domain.high, step=step, sampling=domain.scale, **common

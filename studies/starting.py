@@ -216,7 +216,7 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
 
 
 Kind = Literal["classification", "binary", "regression"]
-# Whole numbers with more different values than this count as quantities.
+# Whole numbers with more different values than this are taken for quantities, not for classes.
 _MOST_CLASSES = 20
 
 

@@ -192,7 +192,7 @@ def _check_sound(tracer: Tracer) -> None:
 
 
 def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
-    """Returns the conditions that can be met. One that a build contradicts becomes empty."""
+    """Returns the conditions that can be met. One becomes empty if a build contradicts it."""
     kept = {name: condition for name, condition in conditions.items() if condition is not None}
     if not kept:
         raise SearchSpaceError(

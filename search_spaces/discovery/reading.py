@@ -165,7 +165,7 @@ class RecordedHyperparameters:
 
     def _method(self, name: str) -> Callable[..., Any]:
         def method(*arguments: Any, **keywords: Any) -> Any:
-            # If the call raises, nothing can be compared: the function may catch the error.
+            # If this call raises and the function catches the error, its reads can't be compared.
             comparable, self._comparable = self._comparable, False
             answer = getattr(self._hp, name)(*arguments, **keywords)
             self._comparable = comparable
