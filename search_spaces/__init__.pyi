@@ -54,14 +54,7 @@ from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .parameters.ranges import Scale as Scale
 from .parameters.ranges import value_to_unit as value_to_unit
-from .ready_made import ACTIVATIONS as ACTIVATIONS
-from .ready_made import BIAS_INITIALIZERS as BIAS_INITIALIZERS
-from .ready_made import INITIALIZER_ALIASES as INITIALIZER_ALIASES
 from .ready_made import INITIALIZERS as INITIALIZERS
-from .ready_made import LEARNING_RATES as LEARNING_RATES
-from .ready_made import MOMENTUM_OPTIMIZERS as MOMENTUM_OPTIMIZERS
-from .ready_made import OPTIMIZERS as OPTIMIZERS
-from .ready_made import USUAL_KERNEL_INITIALIZERS as USUAL_KERNEL_INITIALIZERS
 from .ready_made import activation as activation
 from .ready_made import batch_size as batch_size
 from .ready_made import batchnorm as batchnorm

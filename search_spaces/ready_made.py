@@ -36,17 +36,6 @@ INITIALIZERS: Final = tuple(
 )
 """Every initializer that Keras makes from its name alone and that can fill a Dense kernel."""
 
-INITIALIZER_ALIASES: Final[Mapping[str, str]] = {
-    **{"".join(word.capitalize() for word in name.split("_")): name for name in INITIALIZERS},
-    "IdentityInitializer": "identity",
-    "OrthogonalInitializer": "orthogonal",
-    "normal": "random_normal",
-    "one": "ones",
-    "uniform": "random_uniform",
-    "zero": "zeros",
-}
-"""Other names that Keras takes for these initializers: class names and older names."""
-
 BIAS_INITIALIZERS: Final = tuple(
     name for name in INITIALIZERS if name not in ("identity", "orthogonal")
 )
@@ -524,17 +513,16 @@ def _check_bounds(setting: str, low: object, high: object, least: float, most: f
 def _known(
     values: Sequence[str], kind: str, known: Iterable[str], spelled: Callable[[str], str] = str
 ) -> tuple[str, ...]:
-    """Checks that Keras makes each value by name, and returns all; suggests no class names."""
+    """Checks that Keras makes each value by name, and returns all."""
     if isinstance(values, str):
         raise SearchSpaceError.of_setting(
             f"The {kind} values", "a list or a tuple of names", values, f"Write [{values!r}]."
         )
     names = list(known)
-    aliases = [alias for alias, name in INITIALIZER_ALIASES.items() if name in names]
     for value in values:
         if not isinstance(value, str):
             raise SearchSpaceError.of_setting(f"A Keras {kind}", "a name", value)
-        if spelled(value) not in [*names, *aliases]:
+        if spelled(value) not in names:
             near = suggestion(value, names)
             raise SearchSpaceError(
                 f"{value!r} is no Keras {kind} that its name alone makes",

@@ -26,18 +26,16 @@ from tracking.doctor import (
     attended,
     check_champion,
     check_checkpoints,
-    check_code,
     check_facts,
     check_folders,
     check_journal,
     check_leftovers,
-    check_orphans,
     check_running,
-    file_of_trial,
+    of_study,
 )
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.records import EndedTrial
-from tracking.store.folder import FOLDER, Store, check_writable, move_to_orphans, real_folder
+from tracking.store.folder import Store, check_writable, real_folder
 from tracking.store.study_locks import holder_of, locked_store
 from tracking.store.trust import is_store
 
@@ -45,23 +43,17 @@ from tracking.store.trust import is_store
 def check_states(history: StudyHistory) -> Iterator[Ailment]:
     """Checks the states of a study's trainings by their checksums."""
     folder = history.files.folder
-    for path in sorted(folder.glob("*.safetensors*")) if folder.is_dir() else ():
-        of_trial = file_of_trial(path.name)
-        if of_trial is None or of_trial[1] != "state.safetensors":
-            continue
+    for path in sorted(folder.glob("trial-*.state.safetensors*")) if folder.is_dir() else ():
         try:
             read_state(path)
         except StateError as error:
-            yield Ailment(
-                "state",
-                f"the state of a training is damaged: {error}",
-                f"--fix moves it to {FOLDER}/: its trial resumes from the state before "
-                "it, or is trained from its first epoch, to the same bits",
-                study=history.description.name,
-                trial=of_trial[0],
-                path=str(path),
-                mend=partial(move_to_orphans, history.store, path),
+            what = f"the state of a training is damaged: {error}"
+            how = (
+                "--fix deletes it: its trial resumes from the state before it, or is trained from "
+                "its first epoch, to the same bits"
             )
+            finding = of_study(history, "state", what, how, path=str(path))
+            yield finding, partial(path.unlink, missing_ok=True)
 
 
 def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
@@ -84,10 +76,8 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
 
 # The order counts: each check reads what the checks before it have mended.
 _CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
-    check_code,
     check_running,
     check_states,
-    check_orphans,
     check_champion,
 )
 
@@ -132,8 +122,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         findings = list(attended(check_facts(root), fix=fix))
         if any(not finding.mended for finding in findings):
             return Diagnosis(root, tuple(findings), unread="all else, until store.json is mended")
-        for folder in (root, root / FOLDER):
-            findings += attended(check_leftovers(folder), fix=fix)
+        findings += attended(check_leftovers(root), fix=fix)
     store, at_work = Store(root), dict[str, str]()
     findings += attended(check_folders(store), fix=fix)
     checked: list[Path] = []

@@ -279,7 +279,7 @@ def overlap_row(overlap: ParameterOverlap) -> list[str]:
     """Returns a hyperparameter, its region in each study, and the overlap of the regions."""
     between = " to " if overlap.numeric else ", "
     regions = [between.join(dict.fromkeys(map(readable, r))) for r in overlap.regions]
-    return [overlap.name, *regions, "-" if overlap.overlap is None else f"{overlap.overlap:.2f}"]
+    return [overlap.name, *regions, f"{overlap.overlap:.2f}"]
 
 
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:

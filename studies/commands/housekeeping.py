@@ -110,11 +110,10 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
 def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
-    Checks the journals, studies left RUNNING, the checkpoints by their checksums, the champions,
-    and files without a trial. Leaves running studies alone. Deletes only files that can be
-    made again; moves files without a study to the store's folder orphans. At the end, --fix trains
-    trials again, bit for bit, whose weights are missing or damaged, by the code recorded with the
-    study; Ctrl-C leaves them for later.
+    Checks the journals, studies left RUNNING, the checkpoints by their checksums, and the
+    champions. Leaves running studies alone. Deletes only files that can be made again. At the end,
+    --fix trains trials again, bit for bit, whose weights are missing or damaged, by the code
+    recorded with the study; Ctrl-C leaves them for later.
 
     Exits with 0 if nothing is wrong, or all is mended; else with 1.
 

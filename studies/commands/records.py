@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.records.converting import to_json
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.summary import validation_parts
 
@@ -168,34 +170,12 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
     """Returns the plan of a study as a JSON document."""
     from studies.running import warnings_of
 
+    fields = json.loads(to_json(description))
+    data, code = fields.pop("data"), fields.pop("code")
     return {
-        "study": description.name,
-        "engine": description.engine,
-        "pruner": description.pruner,
-        "objective": {
-            "metric": description.objective.metric,
-            "direction": description.objective.direction,
-        },
-        "trials": description.trials,
-        "repeats": description.repeats,
-        "folds": description.folds,
-        "cross_validation": description.cross_validation or None,
-        "epochs": description.epochs,
-        "batch_size": description.batch_size,
-        "seed": description.seed,
-        "discovered": description.discovered,
-        "declared": list(description.declared),
-        "unread": list(description.unread),
-        "space": description.space.to_dict(),
-        "try_defaults": description.try_defaults,
-        "initial": [dict(values) for values in description.initial],
-        "initial_from": description.initial_from or None,
-        "data": {
-            "name": description.data.name,
-            "sizes": dict(description.data.sizes),
-            "streams": description.data.details.get("streams"),
-        },
-        "class_weight": description.class_weight,
-        "said": list(description.code.said),
+        "study": fields.pop("name"),
+        **{name: None if value == "" else value for name, value in fields.items()},
+        "data": {**data, "streams": data["details"].get("streams")},
+        "said": code["said"],
         "warnings": warnings_of(description),
     }

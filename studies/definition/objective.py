@@ -108,6 +108,7 @@ _DIRECTIONS: Final[Mapping[str, Direction]] = {
 _OF_BUILDERS: Final = (
     *("data", "build", "callbacks", "compile", "class_weight", "cross_validation"),
 )
+_OF_FITS: Final = ("epochs", "batch_size")
 
 
 def check_objective_study(study: StudyDefinition) -> Objective:
@@ -121,25 +122,20 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             "objective_function", "a function of a trial that returns a number", function
         )
     _check_takes_a_trial(function)
-    for name in _OF_BUILDERS:
-        value = getattr(study, name)
-        # `dataclasses.replace` passes `build` again, which is then the objective function.
-        if value is not None and value is not function:
-            raise StudyError(
-                f"The study {study.name!r} has an objective_function, which does everything "
-                f"itself, and {name}, which is for builders. Leave one of them out."
-            )
-    for name in ("epochs", "batch_size"):
-        value = getattr(study, name)
-        if value != getattr(RecordedSettings, name):
-            raise StudyError(
-                f"The objective_function of the study {study.name!r} decides on its {name} "
-                f"itself. Received: {name}={value!r}. Leave it out, or change the function."
-            )
-    if study.trainer == "compiled":
+    # `dataclasses.replace` passes `build` again, which is then the objective function.
+    others = [
+        name
+        for name in _OF_BUILDERS
+        if getattr(study, name) is not None and getattr(study, name) is not function
+    ]
+    others += [n for n in _OF_FITS if getattr(study, n) != getattr(RecordedSettings, n)]
+    others += ["trainer"] if study.trainer == "compiled" else []
+    if others:
         raise StudyError(
-            f"The study {study.name!r} cannot be compiled: its objective_function trains its "
-            "models by itself. Use the trainer 'auto'."
+            f"The study {study.name!r} has an objective_function, which does everything itself, so "
+            f"it takes no {others[0]}",
+            received=getattr(study, others[0]),
+            hint="Leave one of the two out.",
         )
     if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(

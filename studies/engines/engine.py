@@ -64,11 +64,11 @@ class Engine(Protocol):
         ...
 
     def ask(
-        self, given: Mapping[str, Any] | None = None, known: int | None = None
+        self, choice: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
         """Proposes a trial; None if nothing is left to try.
 
-        `given` are values in the space, which the engine treats as its own choice. With `known`,
+        `choice` are values in the space, which the engine treats as its own choice. With `known`,
         results of trials from this number on do not count in `report`.
         """
         ...

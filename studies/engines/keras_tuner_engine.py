@@ -49,11 +49,11 @@ class KerasTunerEngine:
                 self._end(trial.result)
 
     def ask(
-        self, given: Mapping[str, Any] | None = None, known: int | None = None
+        self, choice: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
         number = self._trials.count
         trial_id = str(number)
-        declared = None if given is None else self._trials.declared(given)
+        declared = None if choice is None else self._trials.declared(choice)
         proposed = self._oracle.propose(trial_id, sampler_seed(self._seed, number), declared)
         if proposed is None:
             return None

@@ -49,10 +49,10 @@ class AskedOracle:
     populate_space: Callable[[str], dict[str, Any]]
     _seed_state: int
 
-    def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
+    def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
         """Returns the values of the next trial as the oracle holds them, or None."""
-        if given is not None:
-            return self.translation.encode(given)
+        if choice is not None:
+            return self.translation.encode(choice)
         # The constructor can't set it: its `seed or random.randint(...)` makes 0 a random seed.
         self._seed_state = seed
         return self.populate_space(trial_id).get("values")
@@ -120,7 +120,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
     it avoids such values.
     """
 
-    def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
+    def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
         self._random_state = np.random.RandomState(seed)
         self.gpr.random_state = seed
         # With matrices this small, several threads are slower, and can change the last bits.
@@ -128,7 +128,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
             # These warn of a length scale at the end of its range, or a variance rounded below 0.
             # They are common with few trials, and a user can't do anything about them.
             warnings.filterwarnings("ignore", module="sklearn")
-            return super().propose(trial_id, seed, given)
+            return super().propose(trial_id, seed, choice)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Proposes random values if Keras Tuner's proposal was tried before."""
@@ -176,9 +176,9 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
     The walk over the grid does not depend on results: each ask continues it past tried values.
     """
 
-    def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
-        if given is not None:
-            return self.translation.encode(given)
+    def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
+        if choice is not None:
+            return self.translation.encode(choice)
         return next((values for values in self._walk() if not self._duplicate(values)), None)
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
@@ -254,14 +254,14 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         self._all_brackets: list[dict[str, Any]] = []
         self._places: dict[str, tuple[int, int]] = {}
         self._unusable: set[str] = set()
-        self._given: Mapping[str, Any] | None = None
+        self._choice: Mapping[str, Any] | None = None
         super().__init__(**arguments)
 
-    def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
-        """Proposes the next trial; `given` values take the next place of a first rung."""
+    def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
+        """Proposes the next trial; `choice` values take the next place of a first rung."""
         self._seed_state = seed
-        if given is not None:
-            return self._place(trial_id, given)
+        if choice is not None:
+            return self._place(trial_id, choice)
         while True:
             values = self.populate_space(trial_id).get("values")
             if values is None:
@@ -329,19 +329,19 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         self._all_brackets.append(self._brackets[-1])
 
     def _random_values(self) -> dict[str, Any] | None:
-        if self._given is not None:
-            return self.translation.encode(self._given)
+        if self._choice is not None:
+            return self.translation.encode(self._choice)
         return AskedOracle._random_values(self)
 
-    def _place(self, trial_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _place(self, trial_id: str, choice: Mapping[str, Any]) -> dict[str, Any]:
         if self._open_bracket() is None:
             self._increment_bracket_num()
             self._start_new_bracket()
-        self._given = given
+        self._choice = choice
         try:
             values: dict[str, Any] = self._random_trial(trial_id, self._open_bracket())["values"]
         finally:
-            self._given = None
+            self._choice = None
         return values
 
     def _open_bracket(self) -> dict[str, Any] | None:

@@ -58,12 +58,12 @@ class OptunaEngine:
         self._trials.restore(trials, curve, told)
 
     def ask(
-        self, given: Mapping[str, Any] | None = None, known: int | None = None
+        self, choice: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
         number = self._trials.count
         values: dict[str, Any] | None
-        if given is not None:
-            values = self._trials.declared(given)
+        if choice is not None:
+            values = self._trials.declared(choice)
         elif self._engine == _GRID:
             values = self._next_of_grid()
         elif self._engine == _QUASI_RANDOM:
@@ -160,14 +160,14 @@ class OptunaTrials:
                         self._judge(trial.number, self._noted_by)
                 self._end(trial.number, trial.state, trial.best)
 
-    def declared(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def declared(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         """Returns values in their declared types and order.
 
         Raises SearchSpaceError if they are not in the space.
         """
         space = self.space.space
-        space.validate(given)
-        return {name: space[name].canonical(given[name]) for name in space.names if name in given}
+        space.validate(choice)
+        return {name: space[name].canonical(choice[name]) for name in space.names if name in choice}
 
     def add(self, values: Mapping[str, Any], state: Mapping[str, str], known: int | None) -> None:
         """Adds a trial that runs from now on."""

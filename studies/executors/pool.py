@@ -185,7 +185,7 @@ class LaunchWorkers(abc.ABC):
         self._shared, self._on_output, self._threads = shared, on_output, threads
         self._asked = asked_workers(workers)
         self._count = self._asked or self._suited(trials)
-        self.pool = self._first_pool()
+        self.pool = self._start_pool(self._count)
 
     def load(self) -> None:
         """Waits until one worker has loaded the study. Raises StudyError if none can."""
@@ -222,9 +222,6 @@ class LaunchWorkers(abc.ABC):
     def _described(self) -> str:
         """Returns the workers' number and resources, for people to read."""
 
-    def _first_pool(self) -> WorkerPool:
-        return self._start_pool(self._count)
-
     def _start_pool(self, count: int) -> WorkerPool:
         return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
 
@@ -256,12 +253,7 @@ class LocalWorkers(LaunchWorkers):
         self._folder, self._machine = folder, this_machine()
         super().__init__(target, **of_launch)
 
-    def start_all(self) -> None:
-        """Starts the last worker, if it has not started yet."""
-        self.pool.resize(self._count, self._start_worker)
-
     def load(self) -> None:
-        self.start_all()
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
             # This may be TensorFlow's build for CPUs.
@@ -278,11 +270,6 @@ class LocalWorkers(LaunchWorkers):
             return described_workers(self._machine, len(self.pool), self._threads or 1)
         warning = too_many(self._machine, self._asked, self._threads or 1)
         return warning and f"warning: {warning}"
-
-    def _first_pool(self) -> WorkerPool:
-        # This process has its own work at first. If the workers need all cores, the last one starts
-        # later, so that the first trial begins earlier.
-        return self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
 
     def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
         folder = self._folder if self._folder and Path(self._folder).is_dir() else None

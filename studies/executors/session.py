@@ -128,14 +128,11 @@ class Session:
             warnings, objective, model_bytes = check_study(resolved.study, weighted)
             study = resolved.study.with_objective(objective)
         how = study.cross_validation
-        description = _described(
-            study,
-            resolved,
-            _data_described(study, dataset, loaded, data_override),
-            code,
+        described = _data_described(study, dataset, loaded, data_override)
+        description = replace(
+            _described(study, resolved, described, code, threads),
             warnings=(*resolved.notes, *warnings, *splits.warnings),
             tailored={} if tailoring.empty else tailoring.to_dict(),
-            threads=threads,
             batch_size=loaded.batch_size or study.batch_size,
             cross_validation="" if how is None else repr(how),
             folds=loaded.folds,
@@ -313,14 +310,10 @@ def open_objective(
             "no direction was given, so the value is minimized, as by optuna.create_study(). For "
             "the other way: --direction maximize, or Study(direction='maximize').",
         )
-    description = _described(
-        resolved.study,
-        resolved,
-        _DATA,
-        code,
+    description = replace(
+        _described(resolved.study, resolved, _DATA, code, threads),
         warnings=tuple(warnings),
         tailored={} if tailoring.empty else tailoring.to_dict(),
-        threads=threads,
         epochs=traced.epochs,
         objective_function=_name_of(function),
         # An objective function always trains from the beginning.
@@ -342,31 +335,28 @@ def _described(
     resolved: Resolved,
     data: DataDescription,
     code: CodeDescription,
-    **more: Any,
+    threads: int,
 ) -> StudyDescription:
-    """Describes a study whose space is resolved; `more` are further fields."""
+    """Describes a study whose space is resolved."""
     space, initial = study.space, check_initial("initial", study.initial)
     assert space is not None and isinstance(study.objective, Objective), "they are resolved"
-    fields = {
-        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
-        "initial": () if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
-        "initial_from": initial if isinstance(initial, str) else "",
-        "hardware": hardware_class(),
-        "discovered": resolved.joins,
-        "declared": resolved.declared,
-        "unread": resolved.unread,
-        **more,
-    }
-    return StudyDescription(
+    description = StudyDescription(
         name=study.name,
         space=space,
         objective=study.objective,
         engine=study.engine,
         pruner=study.pruner,
+        threads=threads,
         data=data,
         code=code,
-        **fields,
+        initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
+        initial_from=initial if isinstance(initial, str) else "",
+        hardware=hardware_class(),
+        discovered=resolved.joins,
+        declared=resolved.declared,
+        unread=resolved.unread,
     )
+    return replace(description, **{n: getattr(study, n) for n in settings_of(RecordedSettings)})
 
 
 def _name_of(function: object) -> str:

@@ -129,8 +129,8 @@ class Proposals:
 
     def _ask(self, number: int) -> Proposal | None:
         with _naming("engine", "when it was asked for a trial"):
-            given = self.description.first_values(number)
-            return self.engine.ask(given, self._next if self._lag else None)
+            choice = self.description.first_values(number)
+            return self.engine.ask(choice, self._next if self._lag else None)
 
     def _lacks(self, number: int) -> bool:
         """Returns whether the engine needs more results before it proposes this trial."""

@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -29,18 +28,14 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=30, help="of each study")
     parser.add_argument("--simulated", action="store_true", help="all kinds of faults, much faster")
     parser.add_argument("--studies", type=int, default=100, help="how many, if simulated")
-    parser.add_argument("--store", type=Path, help="a folder for the studies, kept; must be new")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kerastudy-chaos-") as temporary:
-        folder = given.store or Path(temporary)
-        folder = folder.absolute() / "chaos"
-        if folder.exists():
-            parser.error(f"{folder} is there already")
+        folder = Path(temporary) / "chaos"
         # An exporter of a launch's process would take time of another clock.
         os.environ["KERASTUDY_MLFLOW"] = "off"
-        if given.simulated:
-            return run_simulated(folder, given.seed, given.studies)
-        return run(folder, given.kills, given.trials, given.workers, given.seed)
+        if options.simulated:
+            return run_simulated(folder, options.seed, options.studies)
+        return run(folder, options.kills, options.trials, options.workers, options.seed)
 
 
 def run_simulated(folder: Path, seed: int, studies: int) -> int:
@@ -48,17 +43,13 @@ def run_simulated(folder: Path, seed: int, studies: int) -> int:
     from faults import campaigns, prepare
 
     prepare(folder)
-    began, happened, bad = time.monotonic(), Counter[str](), 0
+    happened, bad = Counter[str](), 0
     for campaign, found in campaigns(folder, range(seed, seed + studies)):
         happened += campaign.happened
         bad += bool(found)
         if found:
             print(campaign.plan, *found, sep="\n    ", flush=True)
-    faults = ", ".join(f"{count} {what}" for what, count in sorted(happened.items()))
-    print(
-        f"{studies} studies from seed {seed} on, {time.monotonic() - began:.0f} s: {faults}; in "
-        f"{bad} of them they left a trace"
-    )
+    print(f"{studies} studies from seed {seed} on: {happened}; in {bad} they left a trace")
     return 1 if bad else 0
 
 
@@ -66,30 +57,19 @@ def run(folder: Path, kills: int, trials: int, workers: int, seed: int) -> int:
     """Compares killed studies with an undisturbed one, each with about as many kills as trials."""
     # With several workers what is proposed depends on which trial ends first, unless told not to.
     arguments = ("--deterministic",) if workers > 1 else ()
-    print("undisturbed study", flush=True)
     expected = undisturbed(folder / "undisturbed", trials, workers, arguments)
-    bad, done, number, slowest = 0, Counter[str](), 0, 0.0
-    while (left := kills - sum(done.values())) > 0:
-        began = time.monotonic()
-        campaign = Campaign(
-            folder / f"study-{number}", trials, workers, arguments, lambda text: print(f"  {text}")
-        )
-        campaign.run(drawn(min(left, trials), trials, seed + number))
+    bad, done, slowest = 0, Counter[str](), 0.0
+    while (left := kills - done.total()) > 0:
+        number = seed + done.total()
+        campaign = Campaign(folder / f"study-{number}", trials, workers, arguments, print)
+        campaign.run(drawn(min(left, trials), trials, number))
         found = [*differences(expected, campaign.record()), *campaign.left_behind()]
         done += campaign.done
         slowest = max(slowest, campaign.slowest)
         bad += bool(found)
-        print(
-            f"study {number}: {campaign.done.total()} kills, {campaign.launches} launches, "
-            f"{time.monotonic() - began:.0f} s, {'identical' if not found else 'NOT identical'}",
-            *found,
-            sep="\n    ",
-            flush=True,
-        )
-        number += 1
+        print(f"{done.total()} kills, {campaign.launches} launches", *found, sep="\n    ")
     print(
-        f"{done.total()} kills ({', '.join(f'{n} of {victim}' for victim, n in done.items())}) of "
-        f"{number} studies, {bad} of them not identical to the undisturbed one; workers ended "
+        f"{done}, {bad} studies not identical to the undisturbed one; workers ended "
         f"{slowest:.1f} s after their driver at most"
     )
     return 1 if bad else 0

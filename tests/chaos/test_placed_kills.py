@@ -18,11 +18,11 @@ import psutil
 import pytest
 from exported import check_equal
 from mlflow_server import MlflowServer
+from stores import store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run
 
 from tracking.mlflow import bring_up_to_date, open_client, open_store_client
-from tracking.store import Store, open_store
 
 NAME = "placed kills"
 STUDY_FILE = f"""
@@ -83,11 +83,7 @@ _SECONDS = 240
 
 
 class Killed:
-    """Runs commands in a folder, and kills each when it has come to some point.
-
-    Attributes:
-        count: How many were killed.
-    """
+    """Runs commands in a folder, and kills each when it has come to some point."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.count = folder, 0
@@ -95,10 +91,7 @@ class Killed:
     def __call__(
         self, *command: str, at: str | Callable[[], bool], with_its_children: bool = False
     ) -> None:
-        """Kills a command when it has printed a line, or when something holds of its files.
-
-        Fails if it ends before.
-        """
+        """Kills a command when it has printed a line, or when something holds of its files."""
         process = subprocess.Popen(
             [*KERASTUDY, *command],
             cwd=self.folder,
@@ -111,15 +104,12 @@ class Killed:
         )
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
-        if isinstance(at, str):
-            reader = threading.Thread(target=self._read, args=(process, lines), daemon=True)
         reader.start()
         ends = time.monotonic() + _SECONDS
         while not (any(re.search(at, x) for x in lines) if isinstance(at, str) else at()):
             assert process.poll() is None and time.monotonic() < ends, (command, at, lines)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         children = psutil.Process(process.pid).children(recursive=True)
-        assert process.poll() is None, (command, at, lines)
         for pid in [process.pid, *(child.pid for child in children if with_its_children)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -130,15 +120,10 @@ class Killed:
 
     def before(self, event: str, ending: str, *command: str) -> None:
         """Has a command killed right before a step."""
-        done = run(
-            self.folder, [sys.executable, "-P", "-c", UNTIL, event, ending, *command], expect=None
-        )
-        assert done.returncode == -signal.SIGKILL, (command, done.stdout, done.stderr)
+        until = [sys.executable, "-P", "-c", UNTIL, event, ending, *command]
+        done = run(self.folder, until, expect=-signal.SIGKILL)
+        assert done.returncode == -signal.SIGKILL
         self.count += 1
-
-    @staticmethod
-    def _read(process: subprocess.Popen[str], lines: list[str]) -> None:
-        lines.extend(process.stdout or ())
 
 
 def value(folder: Path, query: str, name: str = NAME) -> int:
@@ -163,12 +148,6 @@ CHAMPIONS = "SELECT count(*) FROM champions"
 TRAININGS = "SELECT count(*) FROM fits WHERE confirmation IS NOT NULL AND state = 'complete'"
 
 
-def store_in(folder: Path) -> Store:
-    store = open_store(folder / "store")
-    assert store is not None
-    return store
-
-
 def check_whole(folder: Path, name: str = NAME, *, killed: bool = False) -> None:
     """Nothing is left over, nothing is wrong, and MLflow has what the journal has.
 
@@ -177,7 +156,7 @@ def check_whole(folder: Path, name: str = NAME, *, killed: bool = False) -> None
     left = [each for each in left_behind(folder / "store") if not (killed and "lock's" in each)]
     assert left == []
     kerastudy(folder, "doctor", "--store", "store")
-    store = store_in(folder)
+    store = store_at(folder / "store")
     said: list[str] = []
     bring_up_to_date(store, folder / "store" / name, said.append)
     assert not said
@@ -273,7 +252,7 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     # Between the two renames.
     kill.before("os.rename", NAME, "delete", NAME, "--yes", "--store", "store")
     kerastudy(folder, "doctor", "--fix", "--store", "store")
-    store = store_in(folder)
+    store = store_at(folder / "store")
     assert store.folders() == [] and not any(store.root.glob("*placed*"))
     active = open_store_client(store).search_experiments()
     assert active == []

@@ -1,267 +1,306 @@
-"""``kerastudy compare``: the table, the JSON document, and what it refuses."""
+"""``kerastudy compare``, ``list`` and ``show`` of recorded studies: text, JSON, and refusals."""
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from handmade import ENVIRONMENT, losses, make_spec, record_trial
-from scripted import describe
+from handmade import (
+    ENVIRONMENT,
+    losses,
+    make_result,
+    make_spec,
+    record_study,
+    record_trial,
+)
 from stores import store_at
-from user_commands import kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace
 from studies.commands import kerastudy as group
-from tracking.history import read_study
-from tracking.journal import Journal
-from tracking.records import Objective
-from tracking.store import Store, create_store
+from tracking.records import DataDescription, Objective, Proposal, Repeat
 
-SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))
+SPACE = ks.SearchSpace(
+    ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]", "c"])
+)
+FALLING = [{"rate": 10.0 ** -(number + 1), "kind": "[b]"} for number in range(3)]
 ACCURACY = Objective("val_accuracy", "max")
-
-
-def study(store: Store, name: str, engine: str, values: list[float], **settings: Any) -> None:
-    description = describe(name=name, engine=engine, space=SPACE, **settings)
-    folder = store.folder_of(name) or store.new_folder(name)
-    journal = Journal.begin(folder, description, ENVIRONMENT)
-    for number, value in enumerate(values):
-        spec = make_spec(
-            number,
-            values={"rate": 10.0 ** -(number + 1), "kind": "[b]"},
-            objective=description.objective,
-        )
-        metric = description.objective.metric
-        record_trial(
-            journal, spec, [{**each, metric: each["val_loss"]} for each in losses(9.0, value)]
-        )
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = create_store(tmp_path_factory.mktemp("compared") / "store")
-    study(made, "digits", "optuna:random", [0.8, 0.4])
-    study(made, "digits", "optuna:tpe", [0.7, 0.2, 0.3])
-    study(made, "손글씨 [red]", "optuna:tpe", [0.9, 0.5, 0.1])
-    study(made, "accurate", "optuna:tpe", [0.9], objective=ACCURACY)
-    study(made, "empty", "optuna:tpe", [])
-    study(made, "a study that has a rather long name", "keras-tuner:random", [0.9])
-    study(made, "led", "optuna:random", [0.8, 0.1, 0.6])
-    study(made, "led", "optuna:tpe", [0.7, 0.3])
-    return made.root
+    root = tmp_path_factory.mktemp("compared") / "store"
+
+    def study(name: str, values: list[Any], engine: str = "optuna:tpe", **settings: Any) -> None:
+        record_study(root, name, values, FALLING, space=SPACE, engine=engine, **settings).close()
+
+    study("digits", [0.8, 0.4], "optuna:random")
+    study("digits", [0.7, 0.2, 0.3])
+    study("손글씨 [red]", [0.9, 0.5, 0.1])
+    study("accurate", [0.9], objective=ACCURACY)
+    study("empty", [])
+    study("failed", [None, None])
+    study("a study that has a rather long name", [0.9], "keras-tuner:random")
+    study("led", [0.8, 0.1, 0.6], "optuna:random")
+    study("led", [0.7, 0.3])
+    return root
 
 
-def opened(root: Path) -> Store:
-    store = store_at(root)
-    return store
+def run(store: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(group, [*arguments, "--store", str(store)])
 
 
-def compare(store: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(group, ["compare", *arguments, "--store", str(store)])
-
-
-def document(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
+def document(store: Path, *arguments: str) -> Any:
+    told = run(store, *arguments, "--json")
+    assert told.exit_code == 0, told.output
 
     def no_constant(text: str) -> None:
         raise ValueError(f"{text} is no JSON")
 
-    return json.loads(result.stdout, parse_constant=no_constant)
+    return json.loads(told.stdout, parse_constant=no_constant)
+
+
+def lines(told: Result) -> list[list[str]]:
+    """The lines of a table, each by its columns."""
+    assert told.exit_code == 0, told.output
+    return [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
 
 
 def test_json_has_all_of_two_studies(store: Path) -> None:
-    told = document(
-        compare(store, "digits", "손글씨 [red]", "--reach", "0.3", "--top", "2", "--json")
-    )
+    told = document(store, "compare", "digits", "손글씨 [red]", "--reach", "0.3", "--top", "2")
     assert told["objective"] == {"metric": "val_loss", "direction": "min"}
     one, other = told["studies"]
     # The engine of the best trial.
     assert (one["study"], one["engine"]) == ("digits", "optuna:tpe")
-    assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1,
-                           "params": {"rate": 0.01, "kind": "[b]"}}  # fmt: skip
+    params = {"rate": 0.01, "kind": "[b]"}
+    assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1, "params": params}
     assert (one["trials"]["complete"], one["trials"]["total"]) == (3, 3)
     assert (one["epochs"], one["seconds"]) == (6, 4.5)
     assert one["reached"] == [{"target": 0.3, "trials": 2, "epochs": 4, "seconds": 3.0}]
-    assert other["best"]["value"] == 0.1
     assert other["reached"] == [{"target": 0.3, "trials": 3, "epochs": 6, "seconds": 4.5}]
-    assert told["targets"] == [0.3]
+    assert (told["targets"], told["notes"]) == ([0.3], [])
     rate, kind = told["top"]["parameters"]
-    assert rate["name"] == "rate"
-    assert rate["kind"] == "interval"
-    assert rate["regions"] == [[0.001, 0.01], [0.001, 0.01]]
-    assert rate["overlap"] == 1.0
+    regions = [[0.001, 0.01], [0.001, 0.01]]
+    assert rate == {"name": "rate", "kind": "interval", "regions": regions, "overlap": 1.0}
     assert kind == {"name": "kind", "kind": "set", "regions": [["[b]"], ["[b]"]], "overlap": 1.0}
     assert (told["top"]["trials"], told["top"]["overlap"]) == (2, 1.0)
-    assert told["notes"] == []
 
 
 def test_the_text_says_the_same(store: Path) -> None:
-    told = compare(
-        store, "digits", "손글씨 [red]", "--reach", "0.3", "--reach", "0.15", "--top", "2"
+    reach = ("--reach", "0.3", "--reach", "0.15", "--top", "2")
+    said = lines(run(store, "compare", "digits", "손글씨 [red]", *reach))
+    for line in (
+        ["objective", "min val_loss"],
+        ["study", "digits", "손글씨 [red]"],
+        ["engine", "optuna:tpe", "optuna:tpe"],
+        ["best", "0.2", "0.1"],
+        ["trials", "3 complete", "3 complete"],
+        ["time", "4.5 s", "4.5 s"],
+        ["to reach val_loss", "digits", "손글씨 [red]"],
+        ["0.3", "2 trials, 4 epochs, 3 s", "3 trials, 6 epochs, 4.5 s"],
+        ["0.15", "not reached", "3 trials, 6 epochs, 4.5 s"],
+        ["top 2 trials", "digits", "손글씨 [red]", "overlap"],
+        ["rate", "0.001 to 0.01", "0.001 to 0.01", "1.00"],
+        ["mean", "1.00"],
+    ):
+        assert line in said
+
+
+def test_one_study_means_its_engines_in_the_order_given(store: Path) -> None:
+    told = document(store, "compare", "digits")
+    assert [each["engine"] for each in told["studies"]] == ["optuna:random", "optuna:tpe"]
+    # All reach the worse of the best values.
+    assert told["targets"][-1] == 0.4
+    assert all(each["reached"][-1]["trials"] == 2 for each in told["studies"])
+    engines = ("--engine", "tpe", "--engine", "random")
+    told = document(store, "compare", "digits", *engines)
+    assert [each["engine"] for each in told["studies"]] == ["optuna:tpe", "optuna:random"]
+    text = run(store, "compare", "digits", "led", *engines).stdout
+    assert "digits by optuna:tpe" in text and "led by optuna:random" in text
+
+
+def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
+    told = document(store, "compare", "digits", "empty", "failed", "led")
+    assert [each["best"] and each["best"]["value"] for each in told["studies"]] == [
+        0.2, None, None, 0.1,
+    ]  # fmt: skip
+    assert told["studies"][1]["reached"][0]["trials"] is None
+    assert told["top"]["overlap"] == 1.0
+    text = run(store, "compare", "digits", "empty").stdout
+    assert "no value yet" in text and "none yet" in text
+    alone = document(store, "compare", "empty", "failed")
+    assert (alone["targets"], alone["top"]["parameters"]) == ([], [])
+
+
+@pytest.mark.parametrize("direction", ["min", "max"])
+def test_usual_targets_are_the_worst_best_and_easier_ones(tmp_path: Path, direction: Any) -> None:
+    sign, objective = (1 if direction == "min" else -1), Objective("val_loss", direction)
+    for name, values in {"one": (5, 4, 3, 1), "two": (5, 4, 2)}.items():
+        record_study(tmp_path, name, [sign * v for v in values], space=SPACE, objective=objective)
+    told = document(tmp_path, "compare", "one", "two")
+    assert told["targets"] == [sign * target for target in (4, 3, 2)]
+    reached = [[each["trials"] for each in study["reached"]] for study in told["studies"]]
+    assert reached == [[2, 3, 4], [2, 3, 3]]
+
+
+def test_a_trial_costs_the_epochs_that_it_trained_itself(tmp_path: Path) -> None:
+    """Those of all its repeats, those after the trial that it continues, failed ones too."""
+    journal = record_study(tmp_path, "some", [], space=SPACE)
+    first = make_spec(0, values=FALLING[0], epochs=2)
+    record_trial(journal, first, losses(0.9, 0.6), "pruned")
+    more = {"goes_on_from": 0, "initial_epoch": 2, "epochs": 5}
+    second = make_spec(1, values=first.values, **more)
+    record_trial(journal, second, losses(0.9, 0.6, 0.5, 0.2, 0.4))
+    record_trial(journal, make_spec(2, values=first.values), losses(0.7), "infeasible")
+    record_trial(journal, make_spec(3, values=first.values), losses(0.1), "running")
+    trial = make_spec(values=first.values)
+    journal = record_study(tmp_path, "repeated", [], space=SPACE)
+    result = make_result(trial, losses(0.5))
+    repeats = [Repeat(i, "", 4 + i, result.best, "", 2.0) for i in range(3)]  # type: ignore[arg-type]
+    uuid = journal.begin_trial(trial, Proposal(0, trial.values), ENVIRONMENT)
+    journal.end_trial(uuid, replace(result, epochs=6, seconds=6.0, repeats=repeats))
+    told = document(tmp_path, "compare", "some", "repeated", "--reach", "0.6", "--reach", "0.25")
+    some, repeated = told["studies"]
+    assert (some["epochs"], some["seconds"]) == (6, 4.5)
+    assert [(each["trials"], each["epochs"]) for each in some["reached"]] == [(1, 2), (2, 5)]
+    assert (repeated["epochs"], repeated["seconds"]) == (15, 6.0)
+    assert repeated["reached"][0] == {"target": 0.6, "trials": 1, "epochs": 15, "seconds": 6.0}
+
+
+FLOAT, INT = ks.Float("x", 0, 4), ks.Int("x", 1, 10)
+LOG = ks.Float("x", 1e-4, 1e-1, scale="log")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "values", "overlap"),
+    [
+        ([LOG, LOG], [[1e-4, 1e-2], [1e-3, 1e-2]], 1 / 2),
+        ([LOG, LOG], [[1e-3], [1e-3]], 1.0),
+        ([LOG, LOG], [[1e-4, 1e-3], [1e-2, 1e-1]], 0.0),
+        # The measure does not depend on the declared range, but on the scale, if it is shared.
+        ([LOG, ks.Float("x", 1e-6, 1.0, scale="log")], [[1e-4, 1e-2], [1e-3, 1e-2]], 1 / 2),
+        ([LOG, ks.Float("x", 0.0, 1.0)], [[1e-3, 1e-1], [0.0, 1e-1]], 0.99),
+        ([FLOAT, FLOAT], [[0.0, 2.0], [1.0, 4.0]], 1 / 4),
+        ([ks.Float("x", 0, 4, step=1.0)] * 2, [[0.0, 2.0], [1.0, 4.0]], 2 / 5),
+        ([INT, INT], [[1, 3], [2, 5]], 2 / 5),
+        ([ks.Int("x", 1, 64, scale="log", step=2)] * 2, [[2, 8], [4, 64]], 2 / 6),
+        ([INT, INT, INT], [[1], [1], [2]], 1 / 3),
+        ([INT, ks.Choice("x", ["a", "b"])], [[1], ["a"]], None),
+        ([INT, ks.Fixed("x", 2)], [[1], [2]], None),
+        ([ks.Choice("x", [1, True, None])] * 2, [[1, None], [True, None]], 1 / 3),
+        ([ks.Choice("x", ["a", "b"]), ks.Fixed("x", "a")], [["a", "b"], ["a", "a"]], 1 / 2),
+        ([ks.Fixed("x", 1), ks.Fixed("x", 1)], [[1], [1]], None),
+    ],
+)
+def test_the_overlap_of_regions(
+    tmp_path: Path, parameters: list[Any], values: list[list[Any]], overlap: float | None
+) -> None:
+    other = ks.Float("other", 0.0, 1.0)
+    for name, parameter, region in zip("abc", parameters, values, strict=False):
+        params = [{"x": value, "other": 0.5} for value in region]
+        space = ks.SearchSpace(parameter, other)
+        record_study(tmp_path, name, [0.5] * len(region), params, space=space)
+    names = "abc"[: len(parameters)]
+    top = document(tmp_path, "compare", *names, "--top", "3")["top"]
+    found = {each["name"]: each["overlap"] for each in top["parameters"]}
+    assert found.get("x") == (None if overlap is None else pytest.approx(overlap, abs=1e-12))
+
+
+@pytest.mark.parametrize(
+    ("counts", "top", "taken"),
+    [((60, 55), 0, 10), ((30, 50), 0, 6), ((7, 20), 0, 3), ((2, 20), 0, 2), ((9, 20), 15, 9)],
+)
+def test_as_many_trials_are_taken_of_each(
+    tmp_path: Path, counts: tuple[int, int], top: int, taken: int
+) -> None:
+    for name, count in zip("ab", counts, strict=True):
+        record_study(tmp_path, name, [0.5] * count, space=SPACE)
+    options = ("--top", str(top)) if top else ()
+    assert document(tmp_path, "compare", "a", "b", *options)["top"]["trials"] == taken
+
+
+def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
+    data = DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
+    record_study(tmp_path, "one", [0.5], space=SPACE)
+    other = record_study(
+        tmp_path, "two", [], space=SPACE.with_parameters(ks.Int("units", 1, 9)), data=data
     )
-    assert told.exit_code == 0, told.output
-    lines = [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
-    assert ["objective", "min val_loss"] in lines
-    assert ["study", "digits", "손글씨 [red]"] in lines
-    assert ["engine", "optuna:tpe", "optuna:tpe"] in lines
-    assert ["best", "0.2", "0.1"] in lines and ["trial", "1", "2"] in lines
-    assert ["trials", "3 complete", "3 complete"] in lines
-    assert ["epochs", "6", "6"] in lines and ["time", "4.5 s", "4.5 s"] in lines
-    assert ["to reach val_loss", "digits", "손글씨 [red]"] in lines
-    assert ["0.3", "2 trials, 4 epochs, 3 s", "3 trials, 6 epochs, 4.5 s"] in lines
-    assert ["0.15", "not reached", "3 trials, 6 epochs, 4.5 s"] in lines
-    assert ["top 2 trials", "digits", "손글씨 [red]", "overlap"] in lines
-    assert ["rate", "0.001 to 0.01", "0.001 to 0.01", "1.00"] in lines
-    assert ["kind", "[b]", "[b]", "1.00"] in lines
-    assert ["mean", "1.00"] in lines
+    proposal = {**FALLING[0], "units": 3}
+    record_trial(other, make_spec(values=proposal), losses(0.5), device="an accelerator")
+    told = document(tmp_path, "compare", "one", "two")
+    of_data, of_space, of_device = told["notes"]
+    assert "made up" in of_data and "elsewhere" in of_data and "e" * 12 in of_data
+    assert "'units' is only in 'two'" in of_space
+    assert "a processor and an accelerator" in of_device
+    assert [each["name"] for each in told["top"]["parameters"]] == ["rate", "kind"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("digits accurate", ["different objectives", "min val_loss", "max val_accuracy"]),
+        ("digits digit", ["no study 'digit'", "'digits'"]),
+        ("digits digits", ["'digits'", "twice"]),
+        ("accurate", ["two", "'accurate' by optuna:tpe"]),
+        ("digits --engine tpe", ["two", "'digits' by optuna:tpe"]),
+        ("digits --engine tpee", ["'tpee'", "Did you mean", "'tpe'"]),
+        ("digits accurate --engine random", ["'accurate'", "'optuna:random'"]),
+        ("digits led --reach nan", ["finite", "nan"]),
+        ("", ["STUDY"]),
+        ("digits --top 0", ["--top", "0"]),
+        ("digits --reach high", ["--reach", "high"]),
+    ],
+)
+def test_what_can_not_be_compared_is_told(store: Path, arguments: str, words: list[str]) -> None:
+    told = run(store, "compare", *arguments.split())
+    assert (told.exit_code, told.stdout) == (2, "")
+    for word in words:
+        assert word in told.stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("engine", [None, "optuna:random", "optuna:tpe"])
 def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: str | None) -> None:
     """The other one was launched last."""
-    found = read_study(opened(store), "led", engine)
     led = engine != "optuna:tpe"
-    assert found.description.engine == ("optuna:random" if led else "optuna:tpe")
     arguments = [] if engine is None else ["--engine", engine]
-    shown = CliRunner().invoke(group, ["show", "led", *arguments, "--store", str(store)])
+    shown = run(store, "show", "led", *arguments)
     best = "trial 1 of optuna:random" if led else "trial 1 of optuna:tpe"
     assert f"best       {best}: val_loss {0.1 if led else 0.3} at epoch 2" in shown.stdout
     assert "(see --engine)" in shown.stdout and shown.exit_code == 0
-    compared = document(compare(store, "led", "digits", *arguments, "--json"))
+    compared = document(store, "compare", "led", "digits", *arguments)
     assert compared["studies"][0]["best"]["value"] == (0.1 if led else 0.3)
+    every = document(store, "show", "led", *arguments)["all"]
+    assert [each["value"] for each in every] == ([0.8, 0.1, 0.6] if led else [0.7, 0.3])
 
 
 def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    told = CliRunner().invoke(group, ["list", "--store", str(store)])
-    lines = [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
-    assert ["led", "val_loss 0.1", "5 complete", "2", "just now"] in lines
-    assert [
-        "a study that has a rather long name",
-        "val_loss 0.9",
-        "1 complete",
-        "1",
-        "just now",
-    ] in lines
-    told = CliRunner().invoke(group, ["list", "--json", "--store", str(store)])
-    (led,) = [each for each in json.loads(told.stdout) if each["study"] == "led"]
+    said, long = lines(run(store, "list")), "a study that has a rather long name"
+    assert ["led", "val_loss 0.1", "5 complete", "2", "just now"] in said
+    assert [long, "val_loss 0.9", "1 complete", "1", "just now"] in said
+    (led,) = [each for each in document(store, "list") if each["study"] == "led"]
     assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 5, 0.1)
     assert led["states"]["complete"] == 5 and not led["running"]
-    with opened(store).lock_study(store / "led", "led"):
-        told = CliRunner().invoke(group, ["list", "--store", str(store)])
-    assert ["led", "val_loss 0.1", "5 complete", "2", "running"] in [
-        re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()
-    ]
+    with store_at(store).lock_study(store / "led", "led"):
+        assert ["led", "val_loss 0.1", "5 complete", "2", "running"] in lines(run(store, "list"))
 
 
 def test_a_trial_is_shown_in_full(store: Path) -> None:
-    arguments = ["show", "손글씨 [red]", "--trial", "1", "--store", str(store)]
-    text = CliRunner().invoke(group, arguments).stdout
+    arguments = ("show", "손글씨 [red]", "--trial", "1")
+    text = run(store, *arguments).stdout
     assert text.startswith("trial      1 of 손글씨 [red]: complete\nvalue      val_loss 0.5 ")
     assert "kind = [b]" in text and "rate = 0.01" in text
     rows = [line.split() for line in text.splitlines()]
-    assert ["epoch", "loss", "val_loss"] in rows
-    assert ["1", "4.5", "9"] in rows and ["2", "best", "0.25", "0.5"] in rows
+    assert ["epoch", "val_loss"] in rows and ["2", "best", "0.5"] in rows
     assert "kerastudy reproduce '손글씨 [red]' --trial 1 --store" in text
-    found = document(CliRunner().invoke(group, [*arguments, "--json"]))
-    assert found["curve"] == [
-        {"epoch": 1, "loss": 4.5, "val_loss": 9.0},
-        {"epoch": 2, "loss": 0.25, "val_loss": 0.5},
-    ]
-    told = CliRunner().invoke(group, ["show", "digits", "--trial", "9", "--store", str(store)])
-    assert told.exit_code == 2
-
-
-def test_json_has_all_trials(store: Path) -> None:
-    arguments = ["show", "led", "--engine", "optuna:random", "--json", "--store", str(store)]
-    found = document(CliRunner().invoke(group, arguments))
-    assert [(each["trial"], each["value"]) for each in found["all"]] == [
-        (0, 0.8),
-        (1, 0.1),
-        (2, 0.6),
-    ]
-
-
-def test_one_study_means_its_engines(store: Path) -> None:
-    told = document(compare(store, "digits", "--json"))
-    assert [each["engine"] for each in told["studies"]] == ["optuna:random", "optuna:tpe"]
-    assert {each["study"] for each in told["studies"]} == {"digits"}
-    # All reach the worse of the best values.
-    assert told["targets"][-1] == 0.4
-    assert all(each["reached"][-1]["trials"] == 2 for each in told["studies"])
-
-
-def test_engines_are_taken_as_given(store: Path) -> None:
-    told = document(compare(store, "digits", "--engine", "tpe", "--engine", "random", "--json"))
-    assert [each["engine"] for each in told["studies"]] == ["optuna:tpe", "optuna:random"]
-
-
-def test_a_study_without_trials_stands_beside_the_others(store: Path) -> None:
-    told = document(compare(store, "digits", "empty", "--json"))
-    assert told["studies"][1]["best"] is None
-    assert told["studies"][1]["reached"][0]["trials"] is None
-    assert told["top"]["overlap"] is None
-    text = compare(store, "digits", "empty").stdout
-    assert "no value yet" in text
-    assert "none yet" in text
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["digits", "accurate"], ["different objectives", "min val_loss", "max val_accuracy"]),
-        (["digits", "digit"], ["no study 'digit'", "'digits'"]),
-        (["digits", "digits"], ["'digits'", "twice"]),
-        (["accurate"], ["two", "'accurate' by optuna:tpe"]),
-        (["digits", "--engine", "tpe"], ["two", "'digits' by optuna:tpe"]),
-        (["digits", "--engine", "tpee"], ["'tpee'", "Did you mean", "'tpe'"]),
-        (["digits", "accurate", "--engine", "random"], ["'accurate'", "'optuna:random'"]),
-        (["digits", "--reach", "nan"], ["finite", "nan"]),
-    ],
-)
-def test_what_can_not_be_compared_is_told_in_one_line(
-    store: Path, arguments: list[str], words: list[str]
-) -> None:
-    told = compare(store, *arguments)
-    assert told.exit_code == 2
-    assert told.stdout == ""
-    (line,) = told.stderr.strip().splitlines()
-    for word in words:
-        assert word in line
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], ["STUDY"]),
-        (["digits", "--top", "0"], ["--top", "0"]),
-        (["digits", "--reach", "high"], ["--reach", "high"]),
-    ],
-)
-def test_wrong_use(store: Path, arguments: list[str], words: list[str]) -> None:
-    told = compare(store, *arguments)
-    assert (told.exit_code, told.stdout) == (2, "")
-    for word in words:
-        assert word in told.stderr
-
-
-def test_without_a_store_it_says_so(tmp_path: Path) -> None:
-    told = compare(tmp_path / "nowhere", "a", "b")
-    assert told.exit_code == 2
-    assert "There is no store" in told.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_help_has_examples_and_loads_nothing_of_the_store(tmp_path: Path) -> None:
-    told = kerastudy_here(tmp_path, "compare", "--help")
-    assert told.stdout.startswith("Usage: kerastudy compare [OPTIONS] STUDY...")
-    assert re.search(r"^ +kerastudy compare digits digits-wide$", told.stdout, flags=re.MULTILINE)
-    for option in ("--engine", "--reach", "--top", "--store", "--json"):
-        assert option in told.stdout
+    curve = document(store, *arguments)["curve"]
+    assert curve == [{"epoch": 1, "val_loss": 9.0}, {"epoch": 2, "val_loss": 0.5}]
+    assert run(store, "show", "digits", "--trial", "9").exit_code == 2
+    nowhere = run(store / "nowhere", "compare", "a", "b")
+    assert nowhere.exit_code == 2 and "There is no store" in nowhere.stderr

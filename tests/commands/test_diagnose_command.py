@@ -11,19 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import write_study
-from handmade import ENVIRONMENT, make_spec, record_trial
-from scripted import describe
-from stores import history_at
+from handmade import record_study
 from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from tracking.history import StudyHistory
-from tracking.journal import Journal
 from tracking.records import CodeDescription, Objective
-from tracking.store import create_store
 
-SPACE = SearchSpace(ks.learning_rate(1e-3, 1.0))
+SPACE = ks.SearchSpace(ks.learning_rate(1e-3, 1.0))
 OBJECTIVE = Objective("val_accuracy", "max")
 
 
@@ -32,20 +26,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study file, and a store in which its best trials crowd at the upper end."""
     folder = tmp_path_factory.mktemp("diagnosed") / "a folder"
     file = write_study(folder)
-    store = create_store(folder / "my store")
-    code = CodeDescription(str(file), "study", "", "", study_name="blobs", folder=str(folder))
-    description = describe(
-        name="blobs", space=SPACE, objective=OBJECTIVE, trials=24, epochs=2, code=code,
+    units = np.sqrt(np.random.default_rng(0).permutation(24) / 24)
+    journal = record_study(
+        folder / "my store",
+        "blobs",
+        [0.5 + 0.4 * float(unit) ** 2 for unit in units],
+        [{"learning_rate": SPACE["learning_rate"].from_unit(float(unit))} for unit in units],
+        space=SPACE,
+        objective=OBJECTIVE,
+        trials=24,
+        epochs=2,
+        code=CodeDescription(str(file), "study", "", "", study_name="blobs", folder=str(folder)),
         declared=["learning_rate"],
-    )  # fmt: skip
-    journal = Journal.begin(store.new_folder("blobs"), description, ENVIRONMENT)
-    for number, unit in enumerate(np.sqrt(np.random.default_rng(0).permutation(24) / 24)):
-        rate = SPACE["learning_rate"].from_unit(float(unit))
-        spec = make_spec(number, values={"learning_rate": rate}, objective=OBJECTIVE, epochs=2)
-        value = 0.5 + 0.4 * float(unit) ** 2
-        curve = [{"accuracy": each, "val_accuracy": each} for each in (value - 0.1, value)]
-        record_trial(journal, spec, curve)
+    )
     journal.end("FINISHED", "trials", "all 24 trials are done")
+    journal.close()
     return folder
 
 
@@ -65,10 +60,6 @@ def document(folder: Path, *arguments: str) -> Any:
     told = run(folder, "diagnose", "blobs", "--json", *arguments)
     assert (told.returncode, told.stderr) == (0, "")
     return json.loads(told.stdout)
-
-
-def history(folder: Path, name: str) -> StudyHistory:
-    return history_at(folder / "my store", name)
 
 
 def test_text_fits_80_columns_the_most_severe_first(made: Path) -> None:
@@ -108,6 +99,5 @@ def test_it_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:
     launching = ("--executor", "in-process", "--verify", "off", "--quiet", "--trials", "1")
     told = run(folder, *command[1:], *launching)
     assert told.returncode == 0, told.stderr
-    second = history(folder, "blobs-2")
-    assert second.description.space.to_dict() == following["space"]
-    assert second.description.space["learning_rate"].high == 10.0
+    second = ks.read_study("blobs-2", store=folder / "my store").description.space
+    assert second.to_dict() == following["space"] and second["learning_rate"].high == 10.0

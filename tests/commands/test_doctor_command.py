@@ -12,31 +12,17 @@ import pytest
 from blobs import Launched
 from damage import cut_short, tear_last_page
 from handmade import contents
-from stores import history_at
-from user_commands import kerastudy_here, run
+from user_commands import as_json, kerastudy_here, run
 
 from tracking.store import checkpoint_digest
 
 
-def best_checkpoint(folder: Path) -> Path:
-    history = history_at(folder, "blobs")
-    assert history.best is not None
-    path = history.checkpoint(history.best)
-    assert path is not None
-    return path
-
-
 def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: Path) -> None:
     told = kerastudy_here(tmp_path, "doctor", "--store", copied_store)
-    assert told.stderr == ""
-    assert told.stdout == f"nothing wrong in {str(copied_store)!r}\n"
+    assert (told.stdout, told.stderr) == (f"nothing wrong in {str(copied_store)!r}\n", "")
     told = kerastudy_here(tmp_path, "doctor", "--fix", "--json", "--store", copied_store)
-    assert json.loads(told.stdout) == {
-        "store": str(copied_store),
-        "findings": [],
-        "running": [],
-        "unread": "",
-    }
+    empty = {"findings": [], "running": [], "unread": ""}
+    assert json.loads(told.stdout) == {"store": str(copied_store), **empty}
 
 
 def test_it_needs_neither_tensorflow_nor_mlflow(copied_store: Path, tmp_path: Path) -> None:
@@ -49,7 +35,8 @@ def test_it_needs_neither_tensorflow_nor_mlflow(copied_store: Path, tmp_path: Pa
 
 @pytest.mark.exhaustive
 def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Path) -> None:
-    path = best_checkpoint(copied_store)
+    shown = kerastudy_here(tmp_path, "show", "blobs", "--json", "--store", copied_store)
+    path = Path(as_json(shown)["best"]["checkpoint"])
     whole = checkpoint_digest(path)
     cut_short(path)
     told = kerastudy_here(tmp_path, "doctor", "--json", "--store", copied_store, expect=1)

@@ -9,7 +9,6 @@ from blobs import Launched
 from damage import flip_byte
 from stores import store_at
 
-from studies.doctor import diagnose
 from tracking.history import (
     StudyHistory,
     best_scores,
@@ -58,13 +57,3 @@ def test_trials_with_lost_and_damaged_scores_do_not_count(damaged: StudyHistory)
     else:
         assert f"trial {best.number}, the best, has no scores" in verdict.text
         assert "`kerastudy confirm` needs none." in verdict.text
-
-
-def test_scores_of_no_recorded_trial_are_put_aside(damaged: StudyHistory) -> None:
-    left = damaged.files.scores(77, 1)
-    left.write_bytes(damaged.files.scores(2).read_bytes())
-
-    findings = diagnose(damaged.store.root).left
-
-    (orphan,) = [each for each in findings if each.kind == "orphan"]
-    assert (orphan.path, orphan.trial) == (str(left), 77)

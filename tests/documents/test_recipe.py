@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from pages import recipe_of
 from suite import exhaustive_but
-from user_commands import environment, kerastudy_here
+from user_commands import kerastudy_here, run
 
 STUDY = """
 import random
@@ -73,10 +72,10 @@ study = ks.Study(
     "all",
     data=ks.datasets.arrays(x, y, validation=20, test=None, **(WEIGHTED)),
     build=build,
-    space=ks.SearchSpace(ks.dropout(0.1, 0.6), ks.Choice("batch_size", [16, 20])),
+    space=ks.SearchSpace(ks.dropout(0.1, 0.6), ks.Choice("batch_size", [SIZE])),
     callbacks=lambda hp: [Jitter()],
-    trials=2,
-    epochs=4,
+    trials=1,
+    epochs=3,
     SETTINGS,
 )
 """
@@ -86,33 +85,26 @@ model.load_weights(sys.argv[2])
 assert all(np.array_equal(*pair) for pair in zip(best.weights, model.get_weights(), strict=True))
 print("and in its weights")
 """
-
-
 SETTINGS = {
-    "sample weights": ("{'sample_weight': weights}", "threads=1"),
-    "class weights": ("{}", "threads=2, class_weight={0: 1.0, 1: 1.5}"),
+    "sample weights": ("{'sample_weight': weights}", "16", "threads=1"),
+    "class weights": ("{}", "24", "threads=2, class_weight={0: 1.0, 1: 1.5}"),
 }
 
 
 @pytest.mark.parametrize("setting", exhaustive_but(["sample weights"], SETTINGS))
 def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path, setting: str) -> None:
-    weighted, settings = SETTINGS[setting]
-    text = STUDY.replace("WEIGHTED", weighted).replace("SETTINGS", settings)
+    weighted, size, settings = SETTINGS[setting]
+    text = STUDY.replace("WEIGHTED", weighted).replace("SIZE", size).replace("SETTINGS", settings)
     (tmp_path / "all_of_it.py").write_text(text, encoding="utf-8")
     recipe = recipe_of("all_of_it").replace("_threads(1)  # the", f"_threads({settings[8]})  # the")
     (tmp_path / "by_hand.py").write_text(recipe + WEIGHTS, encoding="utf-8")
     # A process has the threads that it had at its first training: see `conftest.py`.
     where = ("--executor", "in-process") if "threads=1" in settings else ("--workers", "1")
-    usual = ("--store", "store", "--verify", "off", *where)
-    kerastudy_here(tmp_path, "launch", "all_of_it.py", *usual)
-    (checkpoint,) = (tmp_path / "store").rglob("trial-00001.weights.h5")
-    done = subprocess.run(
-        [sys.executable, "by_hand.py", "1", str(checkpoint)],
-        cwd=tmp_path,
-        env=environment(KERAS_BACKEND="tensorflow", KERASTUDY_STORE="store"),
-        capture_output=True,
-        text=True,
+    kerastudy_here(
+        tmp_path, "launch", "all_of_it.py", "--store", "store", "--verify", "off", *where
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("identical in 4 epochs")
+    (checkpoint,) = (tmp_path / "store").rglob("trial-00000.weights.h5")
+    usual = {"KERAS_BACKEND": "tensorflow", "KERASTUDY_STORE": "store"}
+    done = run(tmp_path, [sys.executable, "by_hand.py", "0", str(checkpoint)], **usual)
+    assert done.stdout.startswith("identical in 3 epochs")
     assert done.stdout.endswith("and in its weights\n")

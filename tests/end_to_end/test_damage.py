@@ -16,17 +16,14 @@ from typing import Any
 
 import faults
 import pytest
-from killing import STUDY_FILE
 from scripted import run_study
 from stores import history_at
 from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
-from write_ahead import change_last_bytes, commits, dumped
 
 from studies.commands import telling_errors
 from studies.doctor import diagnose
 from studies.progress import NoProgress
-from tracking.history import StudyHistory
 from tracking.records import TrialSpec
 from tracking.store import create_store
 
@@ -147,9 +144,46 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("lost", [pytest.param(1, marks=pytest.mark.exhaustive), 7])
+# SQLite's write-ahead log: https://www.sqlite.org/fileformat.html#walformat
+_HEADER, _FRAME_HEADER = 32, 24
+
+
+def commits(log: Path) -> list[tuple[int, int]]:
+    """Returns where each commit of a log begins and ends, in the order of the commits."""
+    content = log.read_bytes()
+    page = int.from_bytes(content[8:12], "big")
+    salts, found, begin = content[16:24], [], _HEADER
+    for frame in range(_HEADER, len(content), _FRAME_HEADER + page):
+        header = content[frame : frame + _FRAME_HEADER]
+        if header[8:16] != salts:
+            # Left from an earlier round of the log.
+            break
+        if int.from_bytes(header[4:8], "big"):
+            end = frame + _FRAME_HEADER + page
+            found.append((begin, end))
+            begin = end
+    return found
+
+
+def change_last_bytes(log: Path, of_commits: int) -> None:
+    """Changes some bytes in the middle of each frame of the last commits; cuts nothing."""
+    content = bytearray(log.read_bytes())
+    page = int.from_bytes(content[8:12], "big")
+    begin, end = commits(log)[-of_commits][0], commits(log)[-1][1]
+    for frame in range(begin, end, _FRAME_HEADER + page):
+        for place in range(frame + page // 2, frame + page // 2 + 8):
+            content[place] ^= 0xA5
+    log.write_bytes(content)
+
+
+def dumped(database: Path) -> list[str]:
+    """Returns all that a database holds."""
+    with closing(sqlite3.connect(database)) as connection:
+        return [*connection.iterdump()]
+
+
 def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
-    killed: Path, tmp_path: Path, undisturbed: Any, lost: int
+    killed: Path, tmp_path: Path, undisturbed: Any
 ) -> None:
     """Bytes of its last commits are changed: SQLite's checksums notice, and those before count."""
     root, whole, shorter = (tmp_path / name for name in ("store", "whole", "shorter"))
@@ -157,49 +191,10 @@ def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
         shutil.copytree(killed, copy)
     journal = Path("faults", "journal.db")
     log = shorter / f"{journal}-wal"
-    os.truncate(log, commits(log)[-lost][0])
-    change_last_bytes(root / f"{journal}-wal", lost)
+    os.truncate(log, commits(log)[-7][0])
+    change_last_bytes(root / f"{journal}-wal", 7)
     found = dumped(root / journal)
     assert found == dumped(shorter / journal) != dumped(whole / journal)
     launch(root)
     assert not [*differences(undisturbed, read_record(root, "faults"))]
     assert not left_behind(root)
-
-
-@pytest.mark.exhaustive
-def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: Path) -> None:
-    """Noticed by its checksum; trained again from the record, to the same bits."""
-    (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
-    arguments = ("launch", "study.py", "--store", "store", "--epochs", "3", "--trials", "3")
-    arguments += ("--executor", "in-process", "--verify", "off")
-    kerastudy_here(tmp_path, *arguments)
-    history = read(tmp_path / "store")
-    best = history.best
-    assert best is not None
-    path = history.checkpoint(best)
-    assert path is not None
-    # As if it had been damaged before it was registered.
-    with closing(sqlite3.connect(history.folder / "journal.db")) as journal, journal:
-        journal.execute("UPDATE champions SET withdrawn = 1")
-    path.write_bytes(one_bit_off(path))
-    done = kerastudy_here(tmp_path, *arguments)
-    assert "again to restore its checkpoint" in " ".join(done.stderr.split()), done.stderr
-    again = read(tmp_path / "store")
-    assert again.is_champion(best)
-    assert again.checkpoint(best) is not None
-    assert not left_behind(tmp_path / "store")
-
-
-def read(root: Path) -> StudyHistory:
-    return history_at(root, "chaos")
-
-
-def one_bit_off(path: Path) -> bytes:
-    """Returns a checkpoint with the last bit of one weight turned."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        place = file["layers/dense/vars/0"].id.get_offset()
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    return bytes(content)

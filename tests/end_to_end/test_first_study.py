@@ -19,7 +19,6 @@ from stores import history_at
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
-from tracking.summary import summary_of
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +117,8 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     assert shown["best"]["verified"] == said
     assert recorded["run"] == recorded["version"] == said
     assert said in recorded["note"] and "kerastudy reproduce" not in recorded["note"]
-    summary = summary_of(ks.read_study("digits", store=moved))
-    assert dict(summary.facts)["verified"] == said
-    assert not [each for each in summary.commands if each.name == "reproduce"]
+    text = kerastudy_here(tmp_path, "show", "digits", "--store", moved, COLUMNS="200").stdout
+    assert re.search(rf"^verified +{said}$", text, re.M) and "kerastudy reproduce" not in text
     part = ks.datasets.digits().load().validation
     value = model.evaluate(part.x, part.y, batch_size=64, verbose=0)[1]
     assert value == pytest.approx(best["value"], abs=1e-6)

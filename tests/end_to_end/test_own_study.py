@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from user_commands import as_json, environment, kerastudy, kerastudy_here, write_study
+from user_commands import as_json, kerastudy_here, run, write_study
 
 from tracking.store import create_store
 
@@ -44,32 +43,27 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def launch(repository: Path, store: str, *options: str, executor: tuple[str, ...] = ()) -> None:
     create_store(repository / store)
-    done = subprocess.run(
-        [
-            *(sys.executable, *options, "-m", "kerastudy", "launch", "study.py"),
-            *("--trials", "1", "--verify", "off", "--store", store, "--json", *executor),
-        ],
-        cwd=repository,
-        env=environment(KERASTUDY_WORKERS=""),
-        capture_output=True,
-        text=True,
+    command = (
+        *options,
+        "-m",
+        "kerastudy",
+        "launch",
+        "study.py",
+        "--trials",
+        "1",
+        "--verify",
+        "off",
     )
-    assert done.returncode == 0, done.stderr
+    done = run(
+        repository,
+        [sys.executable, *command, "--store", store, "--json", *executor],
+        KERASTUDY_WORKERS="",
+    )
     assert as_json(done)["study"] == "작은 연구"
     if not executor:
         # Where nobody gave a number: no more than there are trials.
         workers = r"^1 worker of 1 thread \(\d+ (cores?|GPUs?)\)$"
         assert re.search(workers, done.stderr, re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def launched(repository: Path) -> str:
-    """A store with the study, launched where Python finds the repository's folders first.
-
-    Reproducing its trial shows that a worker imports the right ones.
-    """
-    launch(repository, "store", executor=("--executor", "in-process"))
-    return "store"
 
 
 @pytest.mark.exhaustive
@@ -78,33 +72,18 @@ def test_it_launches_where_python_does_not_look_there(repository: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_script_without_a_main_guard(repository: Path) -> None:
-    """It launches its study, and its best trial reproduces from the record."""
-    text = (repository / "study.py").read_text(encoding="utf-8")
-    (repository / "script.py").write_text(
-        text + "\nhistory = study.launch(store='by script', trials=2, progress=False)\n"
-        "print(history.best.number, history.best.best.value)\n",
-        encoding="utf-8",
-    )
-    done = subprocess.run(
-        [sys.executable, "script.py"], cwd=repository, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    store = ["--store", "by script"]
-    best = as_json(kerastudy(repository, "show", "작은 연구", *store, "--json"))["best"]
-    assert done.stdout.split() == [str(best["trial"]), repr(best["value"])]
-    again = kerastudy(repository, "reproduce", "작은 연구", *store, "--json")
-    assert as_json(again)["identical"] is True
-
-
-@pytest.mark.exhaustive
 def test_changed_code_is_told_and_the_recorded_one_run_and_changed_data_is_not(
-    repository: Path, launched: str
+    repository: Path,
 ) -> None:
-    """Of what the study imports too. What it reads is not in the record."""
+    """Of what the study imports too. What it reads is not in the record.
+
+    It is launched where Python finds the repository's folders first; reproducing its trial shows
+    that a worker imports the right ones.
+    """
+    launch(repository, "store", executor=("--executor", "in-process"))
     file, module, seed = (repository / name for name in ("study.py", "data.py", "seed.txt"))
     texts = {each: each.read_text(encoding="utf-8") for each in (file, module, seed)}
-    store = ("--store", launched)
+    store = ("--store", "store")
     try:
         file.write_text(texts[file].replace("=ACTIVATION", '="tanh"'), encoding="utf-8")
         module.write_text("FACTOR = SEED = 2\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -12,8 +11,7 @@ import nbformat
 import pytest
 from conformance.executor import STUDY_FILE
 from stores import history_at
-from suite import exhaustive_but
-from user_commands import as_json, environment, kerastudy, kerastudy_here
+from user_commands import as_json, environment, kerastudy, kerastudy_here, run
 
 from tracking.history import read_source
 from tracking.store import create_store
@@ -37,14 +35,7 @@ def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) 
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
     create_store(tmp_path / "kerastudy-store")
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, [sys.executable, "script.py"])
     assert "the script runs" not in done.stderr
     runs, first, other = done.stdout.splitlines()
     assert (runs, first.split()[1], other) == ("the script runs", "2", "2")
@@ -96,33 +87,28 @@ CELLS = [
 REPRODUCED = "print(study.reproduce(progress=False).identical)"
 
 
-# `test_streamed_studies` reproduces a trial of a study in memory, too.
+def cell(text: str) -> str:
+    return textwrap.dedent(text).strip() + "\n"
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("reproduced", exhaustive_but([False], [False, True]))
-def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reproduced: bool) -> None:
+def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Builder, layer and arrays are the notebook's own, and go to its worker."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    more = [REPRODUCED] * reproduced
-    cells = [nbformat.v4.new_code_cell(cell(text)) for text in [*CELLS, *more]]
+    cells = [nbformat.v4.new_code_cell(cell(text)) for text in [*CELLS, REPRODUCED]]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    client = nbclient.NotebookClient(
-        notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
-    )
+    resources = {"metadata": {"path": str(tmp_path)}}
     create_store(tmp_path / "kerastudy-store")
-    client.execute()
+    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
     printed = [
         "".join(o["text"] for o in each["outputs"] if o.get("name") == "stdout")
         for each in notebook.cells
     ]
-    assert printed[len(CELLS) - 1 :] == ["1\n", *["True\n"] * reproduced]
+    assert printed[-2:] == ["1\n", "True\n"]
     history = history_at(tmp_path / "kerastudy-store", "from a notebook")
     code = history.description.code
     assert code.path == ""
     assert read_source(history, code.digest).strip() == cell(CELLS[2]).strip()
     told = kerastudy_here(tmp_path, "reproduce", "from a notebook", expect=2).stderr
     assert "study.reproduce(" in told
-
-
-def cell(text: str) -> str:
-    return textwrap.dedent(text).strip() + "\n"

@@ -146,14 +146,6 @@ class Plan:
         of_driver = tuple((drawn.choice(kinds), drawn.random()) for _ in range(count))
         return cls(seed, settings, workers, on_node, rates, of_driver)
 
-    def __str__(self) -> str:
-        settings = ", ".join(f"{name} {value}" for name, value in self.settings.items())
-        drivers = ", ".join(f"{kind} at {share:.0%}" for kind, share in self.of_driver) or "nothing"
-        return (
-            f"seed {self.seed}: {settings}; {self.workers} workers, {self.on_node} on a node; "
-            f"{self.faults}; to its driver {drivers}"
-        )
-
     @property
     def repeatable(self) -> bool:
         """Whether the study is promised to be the same on any clock."""

@@ -7,17 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripted import describe
+
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
+    Confirmation,
     EpochResult,
+    Interval,
     Objective,
     Proposal,
+    Racer,
     TrialRecord,
     TrialResult,
     TrialSpec,
     TrialState,
 )
+from tracking.store import create_store
 
 ENVIRONMENT = {"python": "3.11.7", "keras": "3.15.1", "device": "a processor"}
 VALUES = {"rate": 0.001, "units": 8, "kind": "b", "momentum": 0.5}
@@ -73,10 +79,11 @@ def record_trial(
     curve: Sequence[Mapping[str, float]] = (),
     state: TrialState = "complete",
     engine_state: Mapping[str, str] | None = None,
+    **environment: str,
 ) -> str:
     """Records a trial as the driver does; returns its uuid. State "running": it never ends."""
     proposal = Proposal(spec.number, spec.values, engine_state or {})
-    uuid = journal.begin_trial(spec, proposal, ENVIRONMENT)
+    uuid = journal.begin_trial(spec, proposal, {**ENVIRONMENT, **environment})
     journal.begin_fit(uuid, spec, only=True)
     for epoch, metrics in enumerate(curve, start=1):
         journal.log_epoch(uuid, EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
@@ -84,6 +91,40 @@ def record_trial(
         journal.end_trial(uuid, make_result(spec, curve, state))
     journal.flush()
     return uuid
+
+
+def record_study(
+    root: Path,
+    name: str,
+    values: Sequence[float | None],
+    params: Sequence[Mapping[str, Any]] = ({"rate": 0.01, "kind": "a"},),
+    **settings: Any,
+) -> Journal:
+    """Records trials of two epochs and 1.5 s whose best values are these; None: infeasible.
+
+    Hyperparameters are taken from `params` in turn; the store is made if there is none.
+    """
+    store = create_store(root)
+    description = describe(name=name, **settings)
+    folder = store.folder_of(name) or store.new_folder(name)
+    journal = Journal.begin(folder, description, ENVIRONMENT)
+    objective = description.objective
+    worse = -9.0 if objective.direction == "max" else 9.0
+    for number, value in enumerate(values):
+        spec = make_spec(number, values=params[number % len(params)], objective=objective)
+        curve = [{objective.metric: each} for each in (worse, worse if value is None else value)]
+        record_trial(journal, spec, curve, "infeasible" if value is None else "complete")
+    return journal
+
+
+def record_confirmation(journal: Journal, study: str, race: Sequence[Racer]) -> None:
+    """Records a confirmation that has ended, by its race, the winner first."""
+    uuid = journal.begin_confirmation('{"options": {"top": 2}}')
+    outcome = Confirmation(
+        study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
+        race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
+    )  # fmt: skip
+    journal.end_confirmation(uuid, outcome)
 
 
 def trial_record(

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import psutil
 import study_record
@@ -93,15 +93,8 @@ SECONDS_TO_END = 10.0
 _SECONDS_OF_PAUSE = 3
 
 
-@dataclass(frozen=True)
-class Kill:
-    """What is killed, and when.
-
-    Attributes:
-        victim: What.
-        trials: After so many trials have ended; None: after the launch has begun.
-        seconds: And so much later.
-    """
+class Kill(NamedTuple):
+    """What is killed, after so many trials and seconds; None: so long after the launch began."""
 
     victim: Victim
     trials: int | None
@@ -109,46 +102,28 @@ class Kill:
 
 
 def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
-    """Returns kills in the order in which they come.
+    """Returns kills in the order in which they come, with two pauses.
 
-    A quarter of them while a launch starts, the others while trials run, two of them after the
-    last one, when the champion is chosen. Two pauses are not counted.
+    A quarter of them come while a launch starts, the others while trials run, or the champion is
+    chosen.
     """
     rng = random.Random(seed)
-
-    def victim(worker: float) -> Victim:
-        draw = rng.random()
-        return "worker" if draw < worker else "driver" if draw < (1 + worker) / 2 else "all"
-
-    at_start = [Kill(victim(0.3), None, rng.uniform(0.0, 8.0)) for _ in range(kills // 4)]
-    at_end = [Kill(victim(0.5), trials, rng.uniform(0.0, 1.5)) for _ in range(min(2, kills))]
-    between = kills - len(at_start) - len(at_end)
     # Most of them of workers: a new one is there sooner than a new driver with its workers.
-    places = sorted(rng.randrange(trials) for _ in range(between))
-    counts: Counter[int] = Counter()
-    found: list[Kill] = []
-    for drawn_place in places:
-        place = drawn_place
-        while counts[place] == _MOST_IN_ONE_TRIAL:
-            place = (place + 1) % trials
-        counts[place] += 1
-        found.append(Kill(victim(0.8), place, rng.uniform(0.0, 0.9)))
-    found = sorted(found, key=lambda kill: kill.trials or 0) + at_end
-    pauses = [Kill("pause", rng.randrange(trials), rng.uniform(0.0, 0.9)) for _ in range(2)]
-    for kill in [*at_start, *pauses]:
-        found.insert(rng.randrange(len(found) + 1), kill)
+    victims: list[Victim] = rng.choices(["worker", "driver", "all"], [6, 1, 1], k=kills)
+    places = sorted(rng.randrange(trials + 1) for _ in range(kills))
+    found = [Kill(v, n, rng.uniform(0.0, 0.9)) for v, n in zip(victims, places, strict=True)]
+    for at in rng.sample(range(kills), kills // 4):
+        found[at] = Kill(rng.choice(["worker", "driver", "all"]), None, rng.uniform(0.0, 8.0))
+    for _ in range(2):
+        pause = Kill("pause", rng.randrange(trials), rng.uniform(0.0, 0.9))
+        found.insert(rng.randrange(len(found) + 1), pause)
     return found
 
 
 class Launch:
-    """A launch that runs, and what it has told so far.
+    """A launch that runs: its driver, what that printed, how many trials have ended.
 
-    Attributes:
-        process: The driver.
-        lines: What it printed.
-        ended: How many trials have ended.
-        begun: Whether trials run.
-        quiet_since: When it was launched, or a process of it was last killed.
+    `quiet_since` is when it was launched, or a process of it was last killed.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -202,12 +177,7 @@ class Campaign:
     """One study that is killed again and again.
 
     Attributes:
-        folder: Where its file and its store are.
-        trials: How many it has.
-        workers: How many run at once.
-        arguments: Of the command, beside these.
-        say: Told of each kill.
-        done: How many there were, by victim, without pauses.
+        done: How many kills there were, by victim, without pauses.
         slowest: Seconds until the workers of a killed driver had ended, at most.
         launches: How often it was launched.
     """
@@ -291,7 +261,10 @@ class Campaign:
             children = []
         if kill.victim == "pause":
             self.say(f"stopped all for {_SECONDS_OF_PAUSE} s when {launch.ended} trials had ended")
-            pause(launch.process.pid, _SECONDS_OF_PAUSE)
+            processes = [launch.process.pid, *(child.pid for child in children)]
+            _send(processes, signal.SIGSTOP)
+            time.sleep(_SECONDS_OF_PAUSE)
+            _send(processes, signal.SIGCONT)
             return
         if launch.begun:
             self._hits[launch.ended] += 1
@@ -308,16 +281,6 @@ class Campaign:
         assert not alive, f"a worker is there {SECONDS_TO_END} s after its driver died"
         self.slowest = max(self.slowest, time.monotonic() - began)
         launch.wait_until(lambda: False)
-
-
-def pause(driver: int, seconds: float) -> None:
-    """Stops every process of a launch, and has them go on so many seconds later."""
-    processes = [driver]
-    with contextlib.suppress(psutil.NoSuchProcess):
-        processes += [child.pid for child in psutil.Process(driver).children(recursive=True)]
-    _send(processes, signal.SIGSTOP)
-    time.sleep(seconds)
-    _send(processes, signal.SIGCONT)
 
 
 def _send(processes: list[int], number: signal.Signals) -> None:

@@ -32,7 +32,7 @@ FILE_NAME = re.compile(r"# ([\w.-]+\.py)\n")
 # What launches are shortened by. The last value of an option counts.
 FEW = {"trials": 2, "verify": "off", "report": False, "progress": False}
 FEW_OPTIONS = {
-    "launch": "--trials 2 --verify off --no-report --executor in-process",
+    "launch": "--trials 2 --epochs 2 --verify off --no-report --executor in-process",
     "confirm": "--top 2 --budget 2 --no-test --executor in-process",
     "report": "--no-open",
 }

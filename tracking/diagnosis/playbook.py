@@ -249,11 +249,12 @@ def _onto(
     if not before:
         return Tailoring(ranges=dict(ranges))
     only, former = Tailoring.from_dict(before)
-    # If a parent is now fixed, a child is gone or fixed: the child's former range no longer fits.
+    # If a parent is now fixed, a child may be gone or fixed: its former range no longer fits.
     former = {
         name: text
         for name, text in former.items()
-        if name in changed and (name not in space or space[name].when == changed[name].when)
+        if name in changed
+        and (name not in space or space[name].count == 1 or changed[name].count != 1)
     }
     if only is not None:
         varying = [name for name in space.names if space[name].count != 1]

@@ -4,10 +4,7 @@ from .champions import record_verified as record_verified
 from .champions import trial_scores as trial_scores
 from .champions import withdraw_champion as withdraw_champion
 from .commands import again_command as again_command
-from .comparison import Comparison as Comparison
-from .comparison import Reached as Reached
 from .comparison import compare as compare
-from .comparison import overlap_of as overlap_of
 from .study_history import StudyHistory as StudyHistory
 from .study_history import delete_study as delete_study
 from .study_history import find_engines as find_engines

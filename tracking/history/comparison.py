@@ -24,9 +24,9 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
-from search_spaces import Fixed, Float, Int, Parameter, Scale, identity, is_number, value_to_unit
+from search_spaces import Float, Int, Parameter, Scale, identity, value_to_unit
 from search_spaces.checks import finite_number, whole_number
 from search_spaces.errors import ComparisonError
 from search_spaces.texts import listed
@@ -89,15 +89,13 @@ class ParameterOverlap:
         regions: For each study, `(lowest, highest)` of a number, or the values of a choice in
             declared order; empty if no top trial has a value of the hyperparameter.
         overlap: The overlap, from 0 to 1, of the studies whose top trials have values of the
-            hyperparameter. None if there is nothing to compare: there are fewer than two such
-            studies, all declare the same single value, or the hyperparameter is a number in one
-            study and a choice in another.
+            hyperparameter.
     """
 
     name: str
     numeric: bool
     regions: tuple[tuple[Any, ...], ...]
-    overlap: float | None
+    overlap: float
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,8 @@ class Comparison:
         standings: The studies, in the order in which they were given.
         targets: The values to reach, the easiest first.
         top: How many of each study's best trials make its top region.
-        parameters: The top regions and their overlap in each hyperparameter that all studies have
-            and that can be compared.
+        parameters: The top regions and their overlap in each hyperparameter that compares: all
+            studies declare a range of it, or all a choice, and the top trials of two have values.
         overlap: The mean of the parameters' overlaps, from 0 (disjoint) to 1 (the same regions);
             None if there is nothing to compare.
         notes: Warnings about differences between the studies, in sentences.
@@ -163,7 +161,7 @@ def compare(
     usual = min(max(fewest // 5, _LEAST_TOP), _MOST_TOP)
     count = min(usual if top is None else top, fewest)
     parameters = _overlaps(histories, [best[:count] for best in bests])
-    overlaps = [each.overlap for each in parameters if each.overlap is not None]
+    overlaps = [each.overlap for each in parameters]
     return Comparison(
         objective=objective,
         standings=standings,
@@ -213,8 +211,8 @@ def _overlaps(
                 [trial.spec.values[name] for trial in region if name in trial.spec.values]
                 for region in regions
             ]
-            overlaps.append(overlap_of([space[name] for space in spaces], values))
-    return tuple(each for each in overlaps if each.overlap is not None)
+            overlaps.append(_overlap([space[name] for space in spaces], values))
+    return tuple(each for each in overlaps if each is not None)
 
 
 def _labels(histories: Sequence[StudyHistory]) -> list[str]:
@@ -294,61 +292,55 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
     return notes
 
 
-def overlap_of(
+def _overlap(
     parameters: Sequence[Parameter], values: Sequence[Sequence[Any]]
-) -> ParameterOverlap:
-    """Returns the overlap of studies' top trials in one hyperparameter."""
-    name = parameters[0].name
-    if any(isinstance(parameter, Float | Int) for parameter in parameters):
-        numeric = [parameter for parameter in parameters if _is_numeric(parameter)]
-        if len(numeric) < len(parameters):
-            return ParameterOverlap(name, False, tuple(map(tuple, values)), None)
-        extents = tuple((min(each), max(each)) if each else () for each in values)
-        intervals = _intervals(numeric, extents)
-        pairs = itertools.combinations(intervals, 2)
-        return ParameterOverlap(name, True, extents, _mean([_of_intervals(*p) for p in pairs]))
-    order = {identity(v): v for parameter in parameters for v in parameter.grid_values() or ()}
-    sets = [{identity(value) for value in each} for each in values]
-    regions = tuple(tuple(v for key, v in order.items() if key in found) for found in sets)
-    if len(order) == 1:
-        return ParameterOverlap(name, False, regions, None)
-    shares = [len(a & b) / len(a | b) for a, b in itertools.combinations(filter(None, sets), 2)]
-    return ParameterOverlap(name, False, regions, _mean(shares))
-
-
-def _is_numeric(parameter: Parameter) -> TypeGuard[Float | Int | Fixed]:
-    return isinstance(parameter, Float | Int) or (
-        isinstance(parameter, Fixed) and is_number(parameter.value)
-    )
+) -> ParameterOverlap | None:
+    """Returns the overlap of studies' top trials in one hyperparameter; None if none compare."""
+    ranged = [parameter for parameter in parameters if isinstance(parameter, Float | Int)]
+    regions: tuple[tuple[Any, ...], ...]
+    if ranged:
+        if len(ranged) < len(parameters):
+            return None
+        regions = tuple((min(each), max(each)) if each else () for each in values)
+        pairs = itertools.combinations(_intervals(ranged, regions), 2)
+        shares = [_of_intervals(one, other) for one, other in pairs]
+    else:
+        order = {identity(v): v for parameter in parameters for v in parameter.grid_values() or ()}
+        if len(order) == 1:
+            return None
+        sets = [{identity(value) for value in each} for each in values]
+        regions = tuple(tuple(v for key, v in order.items() if key in keys) for keys in sets)
+        used = filter(None, sets)
+        shares = [len(a & b) / len(a | b) for a, b in itertools.combinations(used, 2)]
+    if not shares:
+        return None
+    return ParameterOverlap(parameters[0].name, bool(ranged), regions, statistics.fmean(shares))
 
 
 def _intervals(
-    parameters: Sequence[Float | Int | Fixed], extents: Sequence[tuple[Any, ...]]
+    parameters: Sequence[Float | Int], regions: Sequence[tuple[Any, ...]]
 ) -> list[_Interval]:
     """Returns the nonempty regions, as parts of the range that contains all studies' ranges."""
-    ranged = [p for p in parameters if isinstance(p, Float | Int)]
-    scales = {parameter.scale for parameter in ranged}
-    widened = [_widened(p, *e) for p, e in zip(parameters, extents, strict=True) if e]
-    whole = [*widened, *(_widened(each, each.low, each.high) for each in ranged)]
+    whole = [_widened(each, each.low, each.high) for each in parameters]
     low, high = min(first for first, _ in whole), max(last for _, last in whole)
-    # A value fixed at zero, for example, has no place on another study's log scale.
-    scale: Scale = scales.pop() if len(scales) == 1 and low > 0 else "linear"
+    scales = {parameter.scale for parameter in parameters}
+    scale: Scale = scales.pop() if len(scales) == 1 else "linear"
+    widened = [
+        _widened(p, *region) for p, region in zip(parameters, regions, strict=True) if region
+    ]
     return [
         (value_to_unit(first, low, high, scale), value_to_unit(last, low, high, scale))
         for first, last in widened
     ]
 
 
-def _widened(parameter: Float | Int | Fixed, low: float, high: float) -> _Interval:
+def _widened(parameter: Float | Int, low: float, high: float) -> _Interval:
     """Returns an interval, widened by half a step on either side if the parameter has steps."""
-    if isinstance(parameter, Fixed):
-        step: float = 1 if isinstance(parameter.value, int) else 0
-    else:
-        step = parameter.step or 0
-        if parameter.scale == "log" and step > 1:
-            # A step on a log scale is a ratio. (An Int without a step still has steps of one.)
-            half = math.sqrt(step)
-            return low / half, high * half
+    step = parameter.step or 0
+    if parameter.scale == "log" and step > 1:
+        # A step on a log scale is a ratio. (An Int without a step still has steps of one.)
+        half = math.sqrt(step)
+        return low / half, high * half
     return low - step / 2, high + step / 2
 
 
@@ -359,7 +351,3 @@ def _of_intervals(one: _Interval, other: _Interval) -> float:
         # Both intervals are points, which have no length.
         return float(one == other)
     return min(shared / together, 1.0)
-
-
-def _mean(shares: Sequence[float]) -> float | None:
-    return statistics.fmean(shares) if shares else None

@@ -224,12 +224,16 @@ class CodeDescription:
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
-        """Returns which texts changed, by path, and how; modules only if known on both sides."""
+        """Returns which texts changed, by path, and how; modules only if known on both sides.
+
+        The modules of a notebook are all that its process has imported, used by the study or not.
+        """
         own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [own] if before.own_digest != self.own_digest else []
         if before.modules is None or self.modules is None:
             return changed
-        for place in sorted({**before.modules, **self.modules}):
+        both = before.modules.keys() & self.modules.keys()
+        for place in sorted({**before.modules, **self.modules} if self.path else both):
             if place not in self.modules:
                 changed.append(f"{place} (no longer imported)")
             elif place not in before.modules:

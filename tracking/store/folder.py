@@ -4,7 +4,6 @@ store.json      the store's format, and whose it is
 NAME/           a study: journal.db, checkpoints/, champion/, report.html, exports.db
 mlflow.db       MLflow on SQLite, brought up to date from the journals; mlartifacts/ its artifacts
 optuna.db       the default file of `kerastudy export --as optuna`
-orphans/        files without a study, moved by `kerastudy doctor --fix`
 
 A study's name is in its journal: its folder can be copied, moved and sent, under any name.
 """
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -253,24 +251,3 @@ def known_names(name: str, names: Sequence[str]) -> str:
         return f"Did you mean {quoted(near, 'or')}? All are listed by: kerastudy list"
     rest = ", listed by: kerastudy list" if len(names) > _NAMES_TOLD else ""
     return f"It has: {quoted(names, most=_NAMES_TOLD)}{rest}"
-
-
-FOLDER = "orphans"
-
-
-def move_to_orphans(store: Store, path: Path) -> Path:
-    """Moves a file or folder of the store to its folder of orphans; returns the new path.
-
-    Partial files of killed processes are removed instead.
-    """
-    to = store.root / FOLDER / store.inside(path).relative_to(store.root)
-    for folder in (path, *(each for each in path.rglob("*") if each.is_dir())):
-        remove_pieces(folder)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    place, count = to, 1
-    while os.path.lexists(place):
-        count += 1
-        place = to.with_name(f"{count}-{to.name}")
-    # The new place is on another disk if one of the store's folders is a link there.
-    shutil.move(path, place)
-    return place

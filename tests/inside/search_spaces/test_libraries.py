@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +35,12 @@ from search_spaces import (
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 INDEX, REVERSED = "x (index)", "x (reversed)"
+MIXED = CategoricalDistribution(("1", "1.0", "true", '"1"', "null"))
 
 
 @pytest.mark.parametrize(
     ("parameter", "value", "name", "distribution", "stored"),
     [
-        (Float("x", 0, 1), 0.25, "x", FloatDistribution(0, 1), 0.25),
         (Float("x", 1e-4, 1, scale="log"), 0.01, "x", FloatDistribution(1e-4, 1, log=True), 0.01),
         # Optuna's samplers compute low + index * step, and so does the encoding.
         (Float("x", 0, 0.5, step=0.1), 0.3, "x", FloatDistribution(0, 0.5, step=0.1), 0.1 + 0.2),
@@ -50,60 +48,46 @@ INDEX, REVERSED = "x (index)", "x (reversed)"
         (Float("x", 0, 1, step=1 / 3), 1.0, INDEX, IntDistribution(0, 3), 3),
         (Float("x", 1e7, 1e7 + 1, step=0.01), 1e7, INDEX, IntDistribution(0, 100), 0),
         (Float("x", 1, 1000, scale="log", step=10), 100.0, INDEX, IntDistribution(0, 3), 2),
-        (
-            *(Float("x", 0.25, 0.75, scale="reverse_log"), 0.375),
-            *(REVERSED, FloatDistribution(0.25, 0.75, log=True), 0.625),
-        ),
-        (Int("x", 1, 9), 4, "x", IntDistribution(1, 9), 4),
+        (Float("x", 0.25, 0.75, scale="reverse_log"), 0.375, REVERSED,
+         FloatDistribution(0.25, 0.75, log=True), 0.625),
         (Int("x", 1, 9, step=4), 5, "x", IntDistribution(1, 9, step=4), 5),
         (Int("x", 1, 9, scale="log"), 4, "x", IntDistribution(1, 9, log=True), 4),
         (Int("x", 16, 128, scale="log", step=2), 64, INDEX, IntDistribution(0, 3), 2),
         (Int("x", 1, 9, scale="reverse_log"), 7, REVERSED, IntDistribution(1, 9, log=True), 3),
         (Boolean("x"), True, "x", CategoricalDistribution((False, True)), True),
         (Choice("x", ["a", None, 2]), None, "x", CategoricalDistribution(("a", None, 2)), None),
-        (
-            *(Choice("x", [1, 1.0, True, "1", None]), 1.0, "x"),
-            *(CategoricalDistribution(("1", "1.0", "true", '"1"', "null")), "1.0"),
-        ),
-        (Choice("x", [0, False]), False, "x", CategoricalDistribution(("0", "false")), "false"),
+        (Choice("x", [1, 1.0, True, "1", None]), 1.0, "x", MIXED, "1.0"),
     ],
-)
+)  # fmt: skip
 def test_optuna_gets_distributions(
     parameter: Parameter, value: Any, name: str, distribution: BaseDistribution, stored: Any
 ) -> None:
     translated = OptunaSpace(SearchSpace(parameter))
-    assert translated.distributions == {name: distribution}
     params, distributions = translated.encode({"x": value})
-    assert distributions == {name: distribution}
+    assert translated.distributions == distributions == {name: distribution}
     assert repr(params) == repr({name: stored})
-    assert repr(translated.decode(params)) == repr({"x": value})
     trial = optuna.trial.FixedTrial(params)
-    assert repr(translated.suggest(trial)) == repr({"x": value})
-    assert trial.distributions == distributions
+    assert repr(translated.suggest(trial)) == repr(translated.decode(params)) == repr({"x": value})
 
 
 @pytest.mark.parametrize(
     ("parameter", "value", "name", "kind", "stored"),
     [
-        (Float("x", 0, 1), 0.25, "x", "Float", 0.25),
         (Float("x", 1e-4, 1, scale="log"), 0.01, "x", "Float", 0.01),
         (Float("x", 0.1, 0.9, scale="reverse_log"), 0.3, "x", "Float", 0.3),
         # Keras Tuner would never yield 0.5 of the first.
         (Float("x", 0, 0.5, step=0.1), 0.5, INDEX, "Int", 5),
         (Float("x", 1, 1000, scale="log", step=10), 100.0, INDEX, "Int", 2),
-        (Int("x", 1, 9), 4, "x", "Int", 4),
         (Int("x", -3, 9, step=4), 5, "x", "Int", 5),
         (Int("x", 1, 9, scale="log"), 9, "x", "Int", 9),
         (Int("x", 1, 9, scale="reverse_log"), 9, "x", "Int", 9),
         (Int("x", 16, 128, scale="log", step=2), 64, INDEX, "Int", 2),
         (Boolean("x"), True, "x", "Boolean", True),
         (Choice("x", ["a", "b"]), "b", "x", "Choice", "b"),
-        (Choice("x", [3, 1]), 1, "x", "Choice", 1),
         (Choice("x", [0.5, 0.25]), 0.25, "x", "Choice", 0.25),
-        # Keras Tuner would make 1 and 0 of the first, and refuse the others.
+        # Keras Tuner would make 1 and 0 of the first, and refuse the other.
         (Choice("x", [True, False]), True, "x", "Choice", "true"),
-        (Choice("x", ["a", None]), None, "x", "Choice", "null"),
-        (Choice("x", [1, 1.0, True, "1", ""]), 1.0, "x", "Choice", "1.0"),
+        (Choice("x", [1, 1.0, True, "1", None]), 1.0, "x", "Choice", "1.0"),
     ],
 )
 def test_keras_tuner_gets_hyperparameters_that_reach_every_value_and_no_other(
@@ -114,7 +98,6 @@ def test_keras_tuner_gets_hyperparameters_that_reach_every_value_and_no_other(
     assert (made.name, type(made).__name__) == (name, kind)
     assert repr(made.default) == repr(translated.encode({"x": parameter.default})[name])
     assert repr(translated.encode({"x": value})) == repr({name: stored})
-    assert repr(translated.decode({name: stored})) == repr({"x": value})
     # 1 included: the bounds of the acquisition function's search are closed.
     units = [index / 400 for index in range(401)]
     reached = [translated.decode({name: made.prob_to_value(unit)})["x"] for unit in units]
@@ -134,98 +117,30 @@ def test_listed_spaces_have_all_ints_of_a_logarithmic_scale() -> None:
 
 
 @pytest.mark.parametrize("library", [OptunaSpace, KerasTunerSpace])
-def test_no_library_gets_fixed_values(library: Any) -> None:
-    space = SearchSpace(Fixed("loss", "mse"), Int("x", 1, 3), Fixed("y", 1, when={"x": 3}))
-    translated = library(space)
+def test_no_library_gets_fixed_values_and_roundings_are_brought_back(library: Any) -> None:
+    translated = library(
+        SearchSpace(Fixed("loss", "mse"), Int("x", 1, 3), Fixed("y", 1, when={"x": 3}))
+    )
     encoded = translated.encode({"loss": "mse", "x": 3, "y": 1})
     assert (encoded[0] if library is OptunaSpace else encoded) == {"x": 3}
     assert translated.decode({"x": 3}) == {"loss": "mse", "x": 3, "y": 1}
     assert translated.decode({"x": 2}) == {"loss": "mse", "x": 2}
-    assert translated.space is space
-
-
-CONDITIONAL = SearchSpace(
-    Float("decay", 0, 1, when={"loss": None, "optimizer": "sgd"}),
-    Choice("optimizer", ["adam", "sgd"]),
-    Boolean("nesterov", when={"optimizer": "sgd"}),
-    Choice("kind", [1, True, None], when={"nesterov": True}),
-    Fixed("loss", None, when={"nesterov": True}),
-    Int("depth", 1, 3, when={"kind": [True, None], "rate": 0.01}),
-    Float("rate", 0.01, 1, scale="log", step=10),
-)
-
-
-def drawn_by_keras_tuner(translated: KerasTunerSpace, source: random.Random) -> dict[str, Any]:
-    """Returns a draw of Keras Tuner's random search: parents first, active ones only."""
-    hyperparameters = keras_tuner.HyperParameters()
-    for each in translated.hyperparameters().space:
-        if hyperparameters.is_active(each):
-            hyperparameters.values[each.name] = each.prob_to_value(source.random())
-    return dict(hyperparameters.values)
-
-
-def test_conditions_hold_with_several_parents_and_nested_ones() -> None:
-    optunas, keras_tuners = OptunaSpace(CONDITIONAL), KerasTunerSpace(CONDITIONAL)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    source = random.Random(0)
-    seen = set()
-    for _ in range(300):
-        trial = study.ask()
-        suggested = optunas.suggest(trial)
-        stored = drawn_by_keras_tuner(keras_tuners, source)
-        drawn = keras_tuners.decode(stored)
-        assert optunas.decode(trial.params) == suggested
-        assert keras_tuners.encode(drawn) == stored
-        for values in (suggested, drawn):
-            CONDITIONAL.validate(values)
-            assert list(values) == [name for name in CONDITIONAL.names if name in values]
-            seen.add(tuple(values))
-    assert {"decay", "depth", "kind"} <= {name for names in seen for name in names}
-    assert ("optimizer", "rate") in seen
-
-
-def test_a_reversed_float_is_mostly_near_its_top() -> None:
-    translated = OptunaSpace(SearchSpace(Float("x", 0.01, 0.99, scale="reverse_log")))
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    values = [translated.suggest(study.ask())["x"] for _ in range(200)]
-    assert sum(value > 0.9 for value in values) == pytest.approx(100, abs=25)
+    assert library(SearchSpace(Float("x", 0.1, 0.3))).decode({"x": 0.1 + 0.2}) == {"x": 0.3}
 
 
 def test_types_survive_a_database(tmp_path: Path) -> None:
     space = SearchSpace(
         Choice("mixed", [1, 1.0, True, None, "1"]),
         Choice("plain", [None, 2, 0.5, "a"]),
-        Boolean("flag"),
         Float("stepped", 0, 1, step=0.1),
         Float("reversed", 0.1, 0.9, scale="reverse_log"),
-        Int("doubled", 16, 512, scale="log", step=2),
     )
     translated = OptunaSpace(space)
     storage = f"sqlite:///{tmp_path / 'optuna.db'}"
-    sampler = optuna.samplers.RandomSampler(seed=0)
-    study = optuna.create_study(storage=storage, study_name="s", sampler=sampler)
-    suggested = []
-    for _ in range(8):
-        trial = study.ask()
-        suggested.append(translated.suggest(trial))
-        study.tell(trial, 0.0)
-    for kept, values in zip(
-        optuna.load_study(storage=storage, study_name="s").trials, suggested, strict=True
-    ):
-        assert repr(translated.decode(kept.params)) == repr(values)
-        assert translated.encode(values)[1] == kept.distributions
-
-
-def test_known_trials_are_known_to_optuna() -> None:
-    space = SearchSpace(Float("x", 0, 1, step=0.1), Choice("y", [1, True]))
-    translated = OptunaSpace(space)
-    params, distributions = translated.encode({"x": 0.7, "y": True})
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=1))
-    study.add_trial(
-        optuna.trial.create_trial(params=params, distributions=distributions, value=1.0)
-    )
-    assert translated.decode(study.best_params) == {"x": 0.7, "y": True}
-    space.validate(translated.suggest(study.ask()))
+    study = optuna.create_study(storage=storage, study_name="s")
+    suggested = [translated.suggest(study.ask()) for _ in range(4)]
+    trials = optuna.load_study(storage=storage, study_name="s").trials
+    assert repr([translated.decode(trial.params) for trial in trials]) == repr(suggested)
 
 
 OTHER = SearchSpace(
@@ -234,72 +149,43 @@ OTHER = SearchSpace(
     Int("units", 16, 512, scale="log", step=2),
     Int("odd", 1, 9, step=4),
 )
-GOOD = {"kind": "b", "share": 0.5, "units (index)": 1, "odd": 5}
+STORED = {"kind": "b", "share": 0.5, "units (index)": 1, "odd": 5}
 
 
 @pytest.mark.parametrize("library", [OptunaSpace, KerasTunerSpace])
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
-        ({"share": None}, ["'share'", "active"]),
-        ({"kind": "a"}, ["'share'", "0.5", "'kind' is 'b'"]),
-        ({"kind": "c"}, ["'c'", "another space"]),
-        ({"unts (index)": 1}, ["'unts (index)'", "Did you mean 'units (index)'?"]),
-        ({"units": 16}, ["'units'", "'units (index)'"]),
-        ({"share": 1.5}, ["1.5", "another space"]),
-        ({"share": "0.5"}, ["'0.5'"]),
-        ({"share": float("nan")}, ["nan"]),
-        ({"units (index)": 9}, ["'units (index)' is 9"]),
-        ({"units (index)": 1.5}, ["1.5"]),
-        ({"odd": 6}, ["6", "another space"]),
+        ({"share": None}, "no 'share'.* is active"),
+        ({"kind": "a"}, "'share': 0.5, which is not active.* 'kind' is 'b'"),
+        ({"kind": "c"}, "'kind' is 'c'.*another space"),
+        ({"unts (index)": 1}, r"'unts \(index\)'.*Did you mean 'units \(index\)'"),
+        ({"share": 1.5}, "1.5.*another space"),
+        ({"share": "0.5"}, "is '0.5'"),
+        ({"share": float("nan")}, "nan"),
+        ({"units (index)": 9}, r"'units \(index\)' is 9"),
+        ({"odd": 6}, "6.*another space"),
     ],
 )
 def test_trials_of_another_space_are_refused(
-    library: Any, changed: dict[str, Any], said: list[str]
+    library: Any, changed: dict[str, Any], message: str
 ) -> None:
-    stored = {name: value for name, value in {**GOOD, **changed}.items() if value is not None}
-    with pytest.raises(SearchSpaceError) as raised:
+    stored = {name: value for name, value in {**STORED, **changed}.items() if value is not None}
+    with pytest.raises(SearchSpaceError, match=message):
         library(OTHER).decode(stored)
-    for words in said:
-        assert words in str(raised.value)
-
-
-@pytest.mark.parametrize("library", [OptunaSpace, KerasTunerSpace])
-def test_values_outside_are_not_encoded_and_roundings_are_brought_back(library: Any) -> None:
-    translated = library(SearchSpace(Float("x", 0.1, 0.3)))
-    with pytest.raises(SearchSpaceError, match=r"1\.5"):
-        translated.encode({"x": 1.5})
-    assert translated.decode({"x": 0.1 + 0.2}) == {"x": 0.3}
 
 
 def test_names_that_cannot_be_kept_are_refused() -> None:
     with pytest.raises(SearchSpaceError, match=r"'tuner/epochs' can't.*optuna:tpe"):
         KerasTunerSpace(SearchSpace(Int("tuner/epochs", 1, 3)))
-    space = SearchSpace(Float("x", 1, 8, scale="log", step=2), Float(INDEX, 0, 1))
-    for library in (OptunaSpace, KerasTunerSpace):
-        with pytest.raises(SearchSpaceError, match=r"'x' under the name 'x \(index\)'"):
-            library(space)
-
-
-def test_keras_tuner_is_loaded_when_a_space_is_translated_and_not_before() -> None:
-    program = (
-        "import sys; from search_spaces import KerasTunerSpace, SearchSpace, dropout; "
-        "space = KerasTunerSpace(SearchSpace(dropout())); space.encode({'dropout': 0.25}); "
-        "print({'keras_tuner', 'tensorflow', 'numpy'} & set(sys.modules))"
-    )
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
-    )
-    assert done.stdout == "set()\n"
+    with pytest.raises(SearchSpaceError, match=re.escape("'x' under the name 'x (index)'")):
+        OptunaSpace(SearchSpace(Float("x", 1, 8, scale="log", step=2), Float(INDEX, 0, 1)))
 
 
 def test_a_space_that_keras_tuner_declares() -> None:
     declared = keras_tuner.HyperParameters()
     declared.Int("units", 16, 64, step=16, default=32)
-    declared.Int("width", 8, 128, step=2, sampling="log")
     declared.Int("log", 8, 100, sampling="log")
-    declared.Float("rate", 0.0, 0.5, step=0.1)
     declared.Choice("kernel", [3, 5], default=5)
     declared.Fixed("head", "mean")
     with declared.conditional_scope("kernel", [5]):
@@ -314,9 +200,7 @@ def test_a_space_that_keras_tuner_declares() -> None:
     wide = "drop when kernel is 5 and wide is True"
     assert space == SearchSpace(
         Int("units", 16, 64, step=16, default=32),
-        Int("width", 8, 128, step=2, scale="log", default=8),
         Int("log", 8, 100, scale="log", default=8),
-        Float("rate", 0.0, 0.5, step=0.1, default=0.0),
         Choice("kernel", [3, 5], default=5),
         Fixed("head", "mean"),
         Boolean("wide", default=True, when={"kernel": 5}),

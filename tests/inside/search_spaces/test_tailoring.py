@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -22,104 +23,41 @@ from search_spaces import (
 )
 
 SPACE = SearchSpace(
-    Float("momentum", 0.1, 0.9, when={"optimizer": ["sgd", "rmsprop"]}, otherwise=0.0),
-    Choice("optimizer", ["adam", "sgd", "rmsprop"]),
-    Boolean("nesterov", when={"optimizer": "sgd"}),
-    Float("lookahead", 0.0, 1.0, when={"nesterov": True, "depth": [3, 4]}, otherwise=-1.0),
-    Int("depth", 1, 4, role="scientific"),
-    Float("rate", 1e-4, 1e-1, scale="log"),
-    Float("warmup", 0.0, 1.0, when={"rate": [1e-4, 0.001]}),
-    Fixed("loss", "mse"),
-)
-
-
-def refused(do: Callable[[], object], *words: str) -> None:
-    with pytest.raises(SearchSpaceError) as raised:
-        do()
-    for word in words:
-        assert word in str(raised.value)
-
-
-def tailored(
-    *, only: Sequence[str] = (), ranges: Sequence[str] = (), space: SearchSpace = SPACE
-) -> SearchSpace:
-    return Tailoring.from_arguments(only, ranges).apply(space)
-
-
-MIXED = SearchSpace(
     Choice("any", [1, 1.0, True, "1", None, "a,b"]),
     Choice("words", ["adam", "null"]),
-    Choice("sizes", [8, 16]),
     Choice("parts", [0.1, 1.0]),
-    Boolean("flag"),
-    Int("count", 1, 4),
-    Float("share", 0.0, 1.0),
-    Fixed("scale", 2.0),
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("any=1", 1),
-        ("any=1.0", 1.0),
-        ("any=true", True),
-        ("any=True", True),
-        ('any="1"', "1"),
-        ("any=null", None),
-        ("any=a,b", "a,b"),
-        ("words=adam", "adam"),
-        ("words=null", "null"),
-        ("words=nadam", "nadam"),
-        ("words=7", "7"),
-        ("words=a=b", "a=b"),
-        ("sizes=32", 32),
-        ("parts=1", 1.0),
-        ("parts=2", 2.0),
-        ("flag=true", True),
-        ("flag=False", False),
-        ("flag=TRUE", True),
-        ("count=7", 7),
-        ("count = 7 ", 7),
-        ("share=1e-3", 0.001),
-        ("share=1", 1.0),
-        ("scale=3", 3.0),
-    ],
-)
-def test_values_are_read_as_their_parameter_has_them(text: str, value: object) -> None:
-    space = tailored(ranges=[text], space=MIXED)
-    found = space[text.partition("=")[0].strip()].default
-    assert (type(found), found) == (type(value), value)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("share=high", ["Float 'share'", "a number", "'high'"]),
-        ("share=nan", ["a number", "'nan'"]),
-        ("share=", ["'share'", "no value"]),
-        ("count=2.5", ["Int 'count'", "an int", "2.5"]),
-        ("flag=yes", ["Boolean 'flag'", "true or false", "'yes'"]),
-        ("sizes=big", ["Choice 'sizes'", "'big'", "int"]),
-        ("cuont=2", ["'cuont'", "Did you mean 'count'?"]),
-        ("count", ["--set", "NAME=VALUE", "'count'"]),
-        ("=2", ["NAME=VALUE", "'=2'"]),
-    ],
-)
-def test_values_that_can_not_be_read_are_quoted(text: str, words: list[str]) -> None:
-    refused(lambda: tailored(ranges=[text], space=MIXED), *words)
-
-
-WIDE = SearchSpace(
+    Choice("hidden", [(64,), (64, 32), None]),
+    Choice("optimizer", ["adam", "sgd", "rmsprop"], default="sgd", role="scientific"),
+    Choice("sizes", [8, 16]),
+    Choice("dots", ["1..2", "3..4", "x"]),
+    Boolean("flag", default=True, when={"optimizer": "adam"}, otherwise=False),
+    Float("momentum", 0.1, 0.9, when={"optimizer": ["sgd", "rmsprop"]}, otherwise=0.0),
     Float("dropout", 0.0, 0.6, step=0.1, role="scientific"),
     Float("rate", 1e-4, 1e-1, scale="log", default=1e-3),
     Int("units", 16, 512, scale="log", step=2, default=256),
     Int("layers", 1, 9),
-    Choice("optimizer", ["adam", "sgd", "rmsprop"], default="sgd", role="scientific"),
-    Boolean("flag", default=True, when={"optimizer": "adam"}, otherwise=False),
     Fixed("patience", 3),
-    Choice("sizes", [8, 16]),
+    Fixed("scale", 2.0),
 )
+
+
+def tailored(*ranges: str, only: Sequence[str] = (), space: SearchSpace = SPACE) -> SearchSpace:
+    return Tailoring.from_arguments(only, ranges).apply(space)
+
+
+VALUES = {
+    "any=1": 1, "any=1.0": 1.0, "any=true": True, "any=True": True, 'any="1"': "1",
+    "any=null": None, "any=a,b": "a,b", "words=null": "null", "words=nadam": "nadam",
+    "words=7": "7", "words=a=b": "a=b", "sizes=32": 32, "parts=1": 1.0, "flag=TRUE": True,
+    "layers = 7 ": 7, "rate=1e-3": 0.001, "dropout=1": 1.0, "scale=3": 3.0, "dots=1..2": "1..2",
+    "hidden=(64,)": "(64,)", "hidden=[64]": "(64,)", "hidden=(1, 2)": "(1, 2)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), VALUES.items())
+def test_values_are_read_as_their_parameter_has_them(text: str, value: object) -> None:
+    parameter = tailored(text)[text.partition("=")[0].strip()]
+    assert (parameter.role, repr(parameter.default)) == ("fixed", repr(value))
 
 
 @pytest.mark.parametrize(
@@ -133,149 +71,99 @@ WIDE = SearchSpace(
         ("rate=0.1..1:linear", Float("rate", 0.1, 1.0)),
         ("units=32..128", Int("units", 32, 128, scale="log", step=2)),
         ("units=32..100", Int("units", 32, 100, scale="log")),
-        ("units=32..96:linear:16", Int("units", 32, 96, step=16)),
         ("units=9..81:3:log", Int("units", 9, 81, scale="log", step=3)),
         ("layers=2 .. 3", Int("layers", 2, 3)),
         ("layers=2,8", Choice("layers", [2, 8])),
-        ("optimizer=adam,sgd", Choice("optimizer", ["adam", "sgd"], default="sgd",
-                                      role="scientific")),
         ("optimizer=adam, lion", Choice("optimizer", ["adam", "lion"], role="scientific")),
         ('optimizer=["a,b", "sgd"]', Choice("optimizer", ["a,b", "sgd"], default="sgd",
                                             role="scientific")),
-        ("optimizer=sgd", Fixed("optimizer", "sgd")),
-        ("flag=true,false", Boolean("flag", default=True, when={"optimizer": "adam"},
-                                    otherwise=False)),
+        ("flag=true,false", SPACE["flag"]),
         ("flag=false", Fixed("flag", False, when={"optimizer": "adam"}, otherwise=False)),
         ("patience=1..5", Int("patience", 1, 5)),
         ("sizes=4..32:log:2", Int("sizes", 4, 32, scale="log", step=2, default=8)),
-        ("sizes=8,16,32", Choice("sizes", [8, 16, 32])),
+        ("hidden=(64,), [32, 8]", Choice("hidden", [(64,), [32, 8]])),
+        ("hidden=[[64], null]", Choice("hidden", [(64,), None])),
     ],
 )  # fmt: skip
 def test_domains_keep_what_fits_of_the_declaration(text: str, parameter: Parameter) -> None:
-    assert tailored(ranges=[text], space=WIDE)[parameter.name] == parameter
+    assert tailored(text)[parameter.name] == parameter
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("dropout=0.5..0.1", ["'dropout'", "low", "high", "exchange"]),
-        ("dropout=0.1..", ["LOW..HIGH", "'0.1..'"]),
-        ("dropout=0.1..0.5:cubic", ["LOW..HIGH", "'0.1..0.5:cubic'", "reverse_log"]),
-        ("dropout=0.1..0.5:0.1:0.2", ["LOW..HIGH", "'0.1..0.5:0.1:0.2'"]),
-        ("dropout=0.1..0.5:0.3", ["'dropout'", "step"]),
-        ("rate=0..1:log", ["'rate'", "log scale", "above 0"]),
-        ("units=16..100:16:linear", ["'units'", "step=16"]),
-        ("layers=0.5..2", ["Int 'layers'", "0.5"]),
-        ("layers=2,many", ["Int 'layers'", "'many'"]),
-        ("optimizer=1..2", ["Choice 'optimizer'", "no range", "'1..2'"]),
-        ("optimizer=adam,", ["'optimizer'", "no value"]),
-        ("optimizer=adam,adam", ["'optimizer'", "twice"]),
-        ("optimizer=[adam]", ["JSON", "'[adam]'"]),
-        ("sizes=[8, [16]]", ["'sizes'", "[16]"]),
-        ("flag=0..1", ["Boolean 'flag'", "no range"]),
-        ("droput=0..1", ["'droput'", "Did you mean 'dropout'?"]),
-    ],
-)
-def test_domains_that_can_not_be_read_are_told(text: str, words: list[str]) -> None:
-    refused(lambda: tailored(ranges=[text], space=WIDE), *words)
+REFUSED = {
+    "rate=high": "Float 'rate' takes a number. Received: 'high'",
+    "rate=nan": "'nan'",
+    "rate=": "'rate': received no value",
+    "layers=2.5": "Int 'layers' takes an int. Received: 2.5",
+    "flag=yes": "Boolean 'flag' takes true or false. Received: 'yes'",
+    "sizes=big": "Choice 'sizes' takes an int. Received: 'big'",
+    "layrs=2": "Did you mean 'layers'",
+    "layers": "--set takes NAME=VALUE, received 'layers'",
+    "=2": "NAME=VALUE, received '=2'",
+    "dropout=0.5..0.1": "'dropout': low must be below high.*exchange",
+    "dropout=0.1..": "LOW..HIGH.*'0.1..'",
+    "dropout=0.1..0.5:cubic": "reverse_log.*'0.1..0.5:cubic'",
+    "dropout=0.1..0.5:0.3": "step=0.3 does not lead",
+    "rate=0..1:log": "'rate': on a log scale low must be above 0",
+    "layers=2,many": "'many'",
+    "optimizer=1..2": "Choice 'optimizer' has no range. Received: '1..2'",
+    "optimizer=adam,": "no value",
+    "optimizer=adam,adam": "twice",
+    "optimizer=[adam]": r"JSON.*'\[adam\]'",
+    "sizes=[8, [16]]": r"'sizes'.*\[16\]",
+}
 
 
-LISTS = SearchSpace(Choice("merge", ["a,b", "c", "d"]), Choice("range", ["1..2", "3..4", "x"]))
-
-
-@pytest.mark.parametrize(
-    ("text", "parameter"),
-    [
-        ("merge=a,b", Fixed("merge", "a,b")),
-        ("merge=c,d", Choice("merge", ["c", "d"])),
-        ("merge=e", Fixed("merge", "e")),
-        ('merge=["a,b", "e"]', Choice("merge", ["a,b", "e"])),
-        ("range=1..2", Fixed("range", "1..2")),
-        ('range=["1..2", "5..6"]', Choice("range", ["1..2", "5..6"])),
-    ],
-)
-def test_values_may_have_commas_and_dots_in_them(text: str, parameter: Parameter) -> None:
-    assert tailored(ranges=[text], space=LISTS)[parameter.name] == parameter
-
-
-def test_names_have_commas_between_or_in_them() -> None:
-    space = SearchSpace(Float("a,b", 0, 1), Float("a", 0, 1), Float("c", 0, 1))
-    assert tailored(only=["a,c"], space=space).dimensions == ("a", "c")
-    assert tailored(only=["a,b"], space=space).dimensions == ("a,b",)
-    assert tailored(only=["a,b", "c"], space=space).dimensions == ("a,b", "c")
-    refused(lambda: tailored(only=["a,d"], space=space), "'d'")
-
-
-def test_set_and_only_go_together() -> None:
-    space = tailored(
-        only=["momentum"], ranges=["optimizer=sgd", "momentum=0.5..0.9", "rate=0.01..0.05"]
-    )
-    assert space.dimensions == ("momentum",)
-    assert space["momentum"] == Float("momentum", 0.5, 0.9, default=0.5)
-    rate = space["rate"]
-    assert rate.role == "fixed"
-    assert 0.01 <= rate.default <= 0.05
-    assert space == SPACE.replace(
-        Float("momentum", 0.5, 0.9, default=0.5), Float("rate", 0.01, 0.05, scale="log")
-    ).fix(optimizer="sgd").only("momentum")
-
-
-@pytest.mark.parametrize(
-    ("text", "made"),
-    [
-        ("(64,)", Fixed("hidden", (64,))),
-        ("[64]", Fixed("hidden", (64,))),
-        ("(64,), [32, 8]", Choice("hidden", [(64,), [32, 8]])),
-        ("[[64], null]", Choice("hidden", [(64,), None])),
-    ],
-)
-def test_tuples_and_lists_are_written_as_in_python_or_json(text: str, made: object) -> None:
-    space = SearchSpace(Choice("hidden", [(64,), (64, 32), None]), Boolean("other"))
-    assert tailored(ranges=[f"hidden={text}"], space=space)["hidden"] == made
-    assert tailored(ranges=["hidden=(1, 2)"], space=space)["hidden"] == Fixed("hidden", (1, 2))
+@pytest.mark.parametrize(("text", "message"), REFUSED.items())
+def test_texts_that_can_not_be_read_are_refused(text: str, message: str) -> None:
+    with pytest.raises(SearchSpaceError) as raised:
+        tailored(text)
+    assert re.search(message, str(raised.value)), raised.value
 
 
 def test_what_is_asked_for_is_never_dropped_silently() -> None:
-    refused(lambda: tailored(ranges=["optimizer=adam", "momentum=0.5"]), "'momentum'", "'adam'")
-    refused(lambda: tailored(only=["momentum"], ranges=["optimizer=adam"]), "'momentum'", "'adam'")
-    refused(lambda: Tailoring.from_arguments(ranges=["depth=1", "depth=2"]), "'depth'", "twice")
+    for only, ranges, message in (
+        ([], ["optimizer=adam", "momentum=0.5"], "'momentum' could never be active.*'adam'"),
+        (["momentum"], ["optimizer=adam"], "'momentum' could never be active.*'adam'"),
+        (["layers,d"], [], "'d' is not in"),
+        ([], ["layers=1", "layers=2"], "'layers' twice"),
+    ):
+        with pytest.raises(SearchSpaceError, match=message):
+            tailored(*ranges, only=only)
 
 
-def test_a_tailoring_travels() -> None:
-    tailoring = Tailoring.from_arguments(["rate"], ["depth=2", "rate=1e-3..1e-2"])
-    assert pickle.loads(pickle.dumps(tailoring)) == tailoring
+def test_set_and_only_go_together() -> None:
+    ranges = ["optimizer=sgd", "momentum=0.5..0.9", "rate=0.01..0.05"]
+    space = tailored(*ranges, only=["momentum"])
+    assert space.dimensions == ("momentum",)
+    assert space == SPACE.replace(
+        Float("momentum", 0.5, 0.9, default=0.5), Float("rate", 0.01, 0.05, scale="log")
+    ).fix(optimizer="sgd").only("momentum")
+    commas = SearchSpace(Float("a,b", 0, 1), Float("a", 0, 1), Float("c", 0, 1))
+    for only, varying in ((["a,c"], ("a", "c")), (["a,b", "c"], ("a,b", "c"))):
+        assert tailored(only=only, space=commas).dimensions == varying
+
+
+def test_a_tailoring_travels_and_an_empty_one_changes_nothing() -> None:
+    tailoring = Tailoring.from_arguments(["rate"], ["layers=2", "rate=1e-3..1e-2"])
+    assert pickle.loads(pickle.dumps(tailoring)) == tailoring and not tailoring.empty
     assert Tailoring.from_dict(json.loads(json.dumps(tailoring.to_dict()))) == tailoring
-    refused(lambda: Tailoring.from_dict({"only": None}), "only and ranges")
+    assert Tailoring().empty and Tailoring().apply(SPACE) is SPACE
 
 
-def test_an_empty_tailoring_changes_nothing() -> None:
-    assert Tailoring().empty
-    assert Tailoring.from_arguments([]).empty
-    assert not Tailoring.from_arguments(ranges=["depth=2"]).empty
-    assert Tailoring().apply(SPACE) is SPACE
-
-
-ODD_DOMAINS = [
-    *SPACE,
-    Float("x", 1e-5, 1.0, scale="log"),
-    Float("x", 0.0, 0.5, step=0.1),
-    Float("x", 0.01, 0.99, scale="reverse_log", default=0.9),
-    Int("x", 16, 512, scale="log", step=2),
-    Choice("x", ["a", "b,c"]),
-    Choice("x", [1, "1", True, None, 1.0]),
-    Choice("x", [(64,), (64, 32)], role="scientific"),
-    Choice("x", [(64,), "x"]),
-    Choice("x", ["1..3", "x"]),
-    Choice("x", ["", " a", "["]),
-    Choice("x", ["true", "null", "3"], default="null"),
-    Fixed("x", "[1]"),
-    Fixed("x", (64, 32)),
-    Fixed("x", "1,2"),
-]
-
-
-@pytest.mark.parametrize("parameter", ODD_DOMAINS, ids=repr)
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        *SPACE,
+        Float("x", 0.01, 0.99, scale="reverse_log", default=0.9),
+        Choice("x", [(64,), "x"]),
+        Choice("x", ["", " a", "["]),
+        Choice("x", ["true", "null", "3"], default="null"),
+        Fixed("x", "[1]"),
+        Fixed("x", (64, 32)),
+        Fixed("x", "1,2"),
+    ],
+    ids=repr,
+)
 def test_a_spelled_domain_reads_back(parameter: Parameter) -> None:
-    space = SearchSpace(parameter) if not parameter.when else SPACE
-    spelled = Tailoring.from_arguments(ranges=[f"{parameter.name}={spell_domain(parameter)}"])
-    assert spelled.apply(space) == space
+    space = SPACE if parameter.name in SPACE else SearchSpace(parameter)
+    assert tailored(f"{parameter.name}={spell_domain(parameter)}", space=space) == space

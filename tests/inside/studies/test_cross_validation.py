@@ -174,8 +174,6 @@ def test_what_people_read(folder: Path) -> None:
     here = ("--executor", "in-process", "--dry-run")
     planned = kerastudy_here(folder, "launch", "study.py", *here).stdout
     assert "trials     2 of 3 folds" in planned and "90 in folds, 21 test" in planned
-    loser = kerastudy_here(folder, "show", "folds", "--json").stdout
-    assert '"on_all_folds"' in loser
 
 
 def test_what_is_made_of_the_champion_alone(folder: Path, history: StudyHistory) -> None:
@@ -239,39 +237,3 @@ def test_more_folds_than_samples_of_a_class_is_one_line(folder: Path) -> None:
         folder, "launch", "study.py", "--folds", "4", "--executor", "in-process", expect=2
     )
     assert "cross_validation was '3' and is '4'" in changed.stderr
-
-
-def test_groups_of_folds_are_what_a_correction_resamples(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    groups = np.repeat(np.arange(15), 8)
-    y = random.integers(0, 2, 15)[groups]
-    y[:8], y[8:16] = 0, 1
-    # What a group shares says little of its class, and nothing of that of another.
-    x = (random.normal(size=(15, 4))[groups] + 0.3 * y[:, None]).astype("float32")
-
-    def build(hp: Any) -> Any:
-        import keras
-
-        model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1, "sigmoid")])
-        optimizer = keras.optimizers.SGD(hp["rate"])
-        model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
-        return model
-
-    study = ks.Study(
-        "groups",
-        data=ks.datasets.arrays(x, y, test=None),
-        build=build,
-        space=ks.SearchSpace(ks.Float("rate", 0.001, 0.1, scale="log")),
-        objective="val_accuracy",
-        trials=3,
-        epochs=2,
-        cross_validation=ks.splits.grouped(groups, 3),
-    )
-    options: dict[str, Any] = {"store": tmp_path / "store", "progress": False, "report": False}
-    verdict = study.launch(verify="off", **options).verdict
-    assert verdict.corrected is not None
-    assert (verdict.corrected.samples, verdict.corrected.groups) == (120, 15)
-    assert "120 validation samples in 15 groups" in " ".join(verdict.grounds)
-    held = verdict.corrected.estimate
-    # Of 120 independent samples it would be some 0.17 wide; samples of a group are right together.
-    assert held.high - held.low > 0.2

@@ -155,21 +155,18 @@ class TestInterruption:
         assert executor.ran[0] == (at, 2), "the trial that was cut runs again, as attempt 2"
 
 
-def test_a_trial_whose_worker_dies_is_tried_again(tmp_path: Path) -> None:
-    executor = ScriptedExecutor(describe(trials=4), lost=[1, 1])
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_trial_that_kills_three_workers_is_infeasible(tmp_path: Path, times: int) -> None:
+    executor = ScriptedExecutor(describe(trials=4), lost=[1] * times)
     history = launch(tmp_path / "store", executor)
     assert executor.ran == [(0, 1), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]
-    assert history.counts()["complete"] == 4
+    assert history.counts()["complete"] == (4 if times == 2 else 3)
     assert "running" not in attempts(history.store.root, "scripted")
-
-
-def test_a_trial_that_kills_three_workers_is_infeasible(tmp_path: Path) -> None:
-    executor = ScriptedExecutor(describe(trials=4), lost=[1, 1, 1])
-    history = launch(tmp_path / "store", executor)
     trial = history.trial(1)
-    assert trial.state == "infeasible" and trial.result is not None
-    assert "3 attempts" in trial.result.reason and "signal 9" in trial.result.reason
-    assert history.counts()["complete"] == 3
+    assert trial.result is not None
+    if times == 3:
+        assert trial.state == "infeasible"
+        assert "3 attempts" in trial.result.reason and "signal 9" in trial.result.reason
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -187,15 +184,6 @@ def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(
     if times == 2:
         said = "the worker process ran out of memory, with no other trial running"
         assert (trial.state, trial.result.reason) == ("infeasible", said)
-
-
-def test_infeasible_trials_are_recorded_with_their_reason(tmp_path: Path) -> None:
-    executor = ScriptedExecutor(describe(trials=6), infeasible={0, 3})
-    history = launch(tmp_path / "store", executor)
-    assert history.counts()["infeasible"] == 2
-    trial = history.trial(3)
-    assert trial.state == "infeasible" and trial.result is not None
-    assert "ValueError: no" in trial.result.reason
 
 
 def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_mended(
@@ -229,11 +217,8 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     assert executor.ran == [(6, 1), (7, 1)], "none is infeasible any more"
 
 
-@pytest.mark.parametrize(
-    "raises", [{0, 1, 3, 4, 5}, pytest.param({1, 2, 3, 4, 5}, marks=pytest.mark.exhaustive)]
-)
-def test_a_study_of_which_some_trials_fail_goes_on(tmp_path: Path, raises: set[int]) -> None:
-    executor = ScriptedExecutor(describe(trials=6), raises=raises)
+def test_a_study_of_which_some_trials_fail_goes_on(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(describe(trials=6), raises={0, 1, 3, 4, 5})
     assert launch(tmp_path / "store", executor).counts()["infeasible"] == 5
     again = ScriptedExecutor(describe(trials=9), raises={6, 7, 8})
     assert launch(tmp_path / "store", again).counts()["infeasible"] == 8, "a trial has a value"

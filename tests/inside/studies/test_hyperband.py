@@ -73,14 +73,6 @@ class TestHyperband:
         tell_all(engine, scores)
         assert [ask(engine).goes_on_from for _ in range(3)] == [1, 3, 5]
 
-    def test_the_best_epoch_counts_also_of_what_goes_on(self) -> None:
-        engine = make()
-        tell_all(engine, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
-        promoted = [ask(engine) for _ in range(3)]
-        for proposal, value in zip(promoted, [0.05, 0.01, 0.3], strict=True):
-            tell(engine, proposal.number, value)
-        assert ask(engine).goes_on_from == promoted[1].number
-
     def test_may_continue_says_who_can_still_be_promoted(self) -> None:
         engine = make()
         proposals = [ask(engine) for _ in range(9)]
@@ -101,18 +93,6 @@ class TestHyperband:
         tell(engine, promoted.number, 0.1)
         assert not engine.may_continue(3)
         assert engine.may_continue(promoted.number)
-
-    def test_infeasible_trials_take_no_place_from_those_that_run(self) -> None:
-        engine = make()
-        proposals = [ask(engine) for _ in range(9)]
-        for proposal in proposals[:7]:
-            engine.tell(proposal.number, TrialResult(proposal.number, "infeasible"))
-        # Seven of nine have ended, which is when Keras Tuner promotes the best of them.
-        later = ask(engine)
-        assert later.goes_on_from is None
-        tell(engine, proposals[7].number, 0.5)
-        tell(engine, proposals[8].number, 0.4)
-        assert [ask(engine).goes_on_from for _ in range(2)] == [8, 7]
 
     def test_given_takes_the_next_place_of_a_first_rung(self) -> None:
         through, with_given = (Played(make()) for _ in range(2))

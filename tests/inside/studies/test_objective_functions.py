@@ -210,11 +210,11 @@ def test_its_space_is_found_without_training() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"build": small_model}, "and build, which is for builders"),
-        ({"epochs": 3}, "decides on its epochs itself"),
+        ({"build": small_model}, "so it takes no build"),
+        ({"epochs": 3}, "so it takes no epochs. Received: 3"),
         ({"objective": "val_accuracy"}, "direction='maximize' or 'minimize'"),
         ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
-        ({"trainer": "compiled"}, "cannot be compiled"),
+        ({"trainer": "compiled"}, "so it takes no trainer"),
         ({"objective_function": 3}, "must be a function of a trial"),
         ({"objective_function": lambda trial, x: 0.0}, "must take one argument"),
     ],

@@ -100,10 +100,8 @@ def test_the_repository_counts_and_links_are_followed(tmp_path: Path) -> None:
 
 
 def test_what_has_changed_is_named_as_far_as_both_records_know(tmp_path: Path) -> None:
-    def code(source: str, **texts: str) -> CodeDescription:
-        return CodeDescription.of(
-            "/here/study.py", "", source, texts, study_name="mine", folder="/here"
-        )
+    def code(source: str, path: str = "/here/study.py", **texts: str) -> CodeDescription:
+        return CodeDescription.of(path, "", source, texts, study_name="mine", folder="/here")
 
     now = code("a", x="1", y="2")
     assert now.changes_since(now) == []
@@ -112,6 +110,8 @@ def test_what_has_changed_is_named_as_far_as_both_records_know(tmp_path: Path) -
         "z (no longer imported)",
     ]
     assert now.changes_since(code("b", x="0", y="2")) == ["study.py", "x"]
+    # A notebook may import modules that the study does not use.
+    assert code("a", "", x="1", y="2").changes_since(code("a", "", x="0", z="2")) == ["x"]
     # As recorded before modules were: the digest is the file's.
     old = CodeDescription("/here/study.py", "", "", code("a").digest)
     assert now.changes_since(old) == [] and now.same_as(old.digest)

@@ -103,8 +103,12 @@ class KillsOne:
             self._wait(handler, seconds)
 
 
-def test_a_study_is_that_of_this_process_though_a_worker_dies(tmp_path: Path, cluster: Any) -> None:
-    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
+@pytest.mark.parametrize("dies", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_a_study_is_that_of_this_process(tmp_path: Path, cluster: Any, dies: bool) -> None:
+    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed.
+
+    Also if a worker dies in the second epoch of a trial.
+    """
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
     x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
     np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
@@ -121,9 +125,10 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(tmp_path: Path, cl
         killing = KillsOne(pool)
         options = LaunchOptions(store=tmp_path / "ray", **off)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(pool, "wait", killing.wait)
+            if dies:
+                patched.setattr(pool, "wait", killing.wait)
             run_study(pool, options, progress=NoProgress())
-        assert killing.killed
+        assert killing.killed is dies
     run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress())
     found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
     for part in ("trials", "champion", "files"):
@@ -288,8 +293,13 @@ def check(folder: Path, expected: Any) -> None:
 
 @pytest.mark.exhaustive
 def test_a_node_that_dies_at_ten_instants(folder: Path, nodes: Any, expected: Any) -> None:
-    """Another one joins each time: it is used."""
+    """Another one joins each time: it is used. Four workers wait for a place at first."""
     draw = random.Random(16)
+    running = launch(folder, nodes, "--workers", "4")
+    waits = "1 of 4 workers wait for resources (1 CPU each); the cluster has 3 CPUs in all"
+    assert running.wait_until(lambda: waits in running.lines), running.lines
+    running.process.kill()
+    running.end()
     running = launch(folder, nodes)
     kills = sorted(draw.randrange(TRIALS - 2) for _ in range(10))
     for trials in kills:
@@ -340,19 +350,6 @@ def test_without_a_cluster_ray_starts_and_ends_with_the_launch(folder: Path, exp
     assert not [line for line in named if not line.startswith((*ours, "  File "))]
     assert not (home / ".ray").exists()
     check(folder, expected)
-
-
-@pytest.mark.exhaustive
-def test_a_node_that_joins_is_used(folder: Path, nodes: Any) -> None:
-    """Four workers of which three have a place say what they wait for, until a node joins."""
-    running = launch(folder, nodes, "--workers", "4")
-    waits = "1 of 4 workers wait for resources (1 CPU each); the cluster has 3 CPUs in all"
-    assert running.wait_until(lambda: waits in running.lines), running.lines
-    assert running.wait_until(lambda: running.begun)
-    node = add_node(nodes)
-    assert running.wait_until(lambda: len(worker_processes()) == 4), running.lines
-    assert running.end() == 0, running.lines
-    nodes.remove_node(node)
 
 
 @pytest.mark.exhaustive

@@ -353,7 +353,6 @@ def test_a_worker_for_each_gpu_sees_its_own(
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
     workers = local(tmp_path, tmp_path / "study.py", [])
     try:
-        workers.start_all()
         pids = map(pid_of, workers.pool._workers)
         seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
     finally:
@@ -370,7 +369,6 @@ def test_the_study_decides_on_threads_and_so_on_workers(
     cores, told = this_machine().cores, list[str]()
     file.write_text(STUDY_FILE.replace("epochs=3,", f"epochs=3, threads={cores},"))
     workers = local(tmp_path, file, told)
-    workers.start_all()
     started = [*map(pid_of, workers.pool._workers)]
     try:
         workers.load()

@@ -1,24 +1,21 @@
-"""What is recorded of a study is read back as it was."""
+"""What is recorded of a study is found, and read back as it was."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import sqlite3
+import unicodedata
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from handmade import (
-    ENVIRONMENT,
-    losses,
-    make_result,
-    make_spec,
-    record_trial,
-)
+from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from scripted import SPACE, describe
 
 import kerastudy as ks
-from search_spaces import SearchSpace, StudyNotFoundError
-from tracking.history import StudyHistory, read_source, read_study
+from search_spaces import SearchSpace, StoreError, StudyNameError, StudyNotFoundError
+from tracking.history import find_engines, read_source, read_study, study_names
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
@@ -28,7 +25,7 @@ from tracking.records import (
     Proposal,
     TrialResult,
 )
-from tracking.store import Store
+from tracking.store import Store, check_study_name, known_names
 
 CURVE = losses(0.5, 0.25, 0.75)
 STATES = {0: "complete", 1: "pruned", 2: "infeasible", 3: "interrupted", 4: "running"}
@@ -46,55 +43,46 @@ CODE = CodeDescription("/home/me/내 연구.py", "study", SOURCE, DIGEST)
 
 
 def begin(store: Store, name: str, **settings: object) -> Journal:
-    return Journal.begin(store.new_folder(name), describe(name=name, **settings), ENVIRONMENT)
+    folder = store.folder_of(name) or store.new_folder(name)
+    return Journal.begin(folder, describe(name=name, **settings), ENVIRONMENT)
 
 
-@pytest.fixture(scope="module")
-def history(shared_store: Store) -> StudyHistory:
-    """A study with a trial of each state."""
-    journal = begin(shared_store, "one of each", data=DATA, code=CODE, notes="A note.")
+def test_a_definition_and_a_trial_of_each_state_are_read_back(shared_store: Store) -> None:
+    settings: dict[str, object] = {"data": DATA, "code": CODE, "notes": "줄 1\n줄 2", "keep": None}
+    journal = begin(shared_store, "one of each", **settings)
     for number, state in STATES.items():
         engine_state = {"sampler": f"state {number}", "empty": ""}
         record_trial(journal, make_spec(number), CURVE, state, engine_state)  # type: ignore[arg-type]
-    return read_study(shared_store, "one of each")
-
-
-def test_the_definition_is_read_back(history: StudyHistory) -> None:
-    written = describe(name="one of each", data=DATA, code=CODE, notes="A note.")
+    history = read_study(shared_store, "one of each")
+    written = describe(name="one of each", **settings)
     assert history.description == replace(written, code=replace(CODE, source=""))
     assert history.description.space.digest == SPACE.digest
     assert read_source(history, CODE.digest) == CODE.source
     assert read_source(history, "e" * 64) == ""
-
-
-@pytest.mark.parametrize("number", STATES)
-def test_a_trial_is_read_back(history: StudyHistory, number: int) -> None:
-    trial = history.trial(number)
-    assert trial.spec == make_spec(number)
-    assert trial.state == STATES[number]
-    assert trial.environment == ENVIRONMENT
-    assert trial.code_digest == CODE.digest
-    assert trial.engine_state == {"sampler": f"state {number}", "empty": ""}
-    assert history.curve(trial) == dict(enumerate(CURVE, start=1))
-    if trial.state == "running":
-        assert trial.result is None
-    else:
-        assert trial.result == make_result(trial.spec, CURVE, trial.state)
-
-
-def test_counts_are_by_state(history: StudyHistory) -> None:
-    expected = dict.fromkeys(("complete", "pruned", "infeasible", "interrupted", "running"), 1)
-    assert history.counts() == expected
+    for number, state in STATES.items():
+        trial = history.trial(number)
+        assert (trial.spec, trial.state) == (make_spec(number), state)
+        assert (trial.environment, trial.code_digest) == (ENVIRONMENT, CODE.digest)
+        assert trial.engine_state == {"sampler": f"state {number}", "empty": ""}
+        assert history.curve(trial) == dict(enumerate(CURVE, start=1))
+        made = None if state == "running" else make_result(trial.spec, CURVE, trial.state)
+        assert trial.result == made
+    assert history.counts() == dict.fromkeys(STATES.values(), 1)
+    with pytest.raises(StudyNotFoundError, match="no trial 99; it has 0 to 4"):
+        history.trial(99)
+    journal.end_left_over()
+    after = read_study(shared_store, "one of each")
+    assert [t.state for t in after.trials] == [*list(STATES.values())[:4], "interrupted"]
+    assert [t.result for t in after.trials] == [t.result for t in history.trials]
 
 
 def test_a_number_that_is_not_finite_is_in_no_curve(shared_store: Store) -> None:
-    journal = begin(shared_store, "not finite")
     curve = [
         {"val_loss": 0.5, "loss": math.nan, "up": math.inf},
         {"val_loss": math.inf, "loss": 0.25, "up": -math.inf},
         {"val_loss": math.nan, "loss": 0.125, "up": 1.0},
     ]
-    record_trial(journal, make_spec(), curve)
+    record_trial(begin(shared_store, "not finite"), make_spec(), curve)
     history = read_study(shared_store, "not finite")
     trial = history.trial(0)
     assert history.curve(trial) == {
@@ -104,14 +92,10 @@ def test_a_number_that_is_not_finite_is_in_no_curve(shared_store: Store) -> None
     }
     assert trial.best is not None
     assert (trial.best.epoch, trial.best.value) == (1, 0.5)
-    assert math.isnan(trial.best.metrics["loss"])
-    assert trial.best.metrics["up"] == math.inf
+    assert math.isnan(trial.best.metrics["loss"]) and trial.best.metrics["up"] == math.inf
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["recall@5", "정확도", "l2 (dense)", "f1|b", "seconds", "x,y", "a/b", "n" * 300],
-)
+@pytest.mark.parametrize("name", ["l2 (dense) @5|정확도", "seconds", "n" * 300])
 def test_metrics_and_hyperparameters_may_have_any_name(shared_store: Store, name: str) -> None:
     """Keras and search spaces let them; the record does not spell them as MLflow must."""
     space, objective = SearchSpace(ks.Float(name, 0.0, 1.0)), Objective(name, "max")
@@ -141,30 +125,14 @@ def test_long_texts_and_large_spaces_survive(shared_store: Store) -> None:
     assert trial.environment == {"device": text} and trial.engine_state == {"sampler": text}
 
 
-def test_trials_left_running_are_ended(shared_store: Store) -> None:
-    """What has a result keeps it."""
-    journal = begin(shared_store, "left running")
-    for number, state in ((0, "running"), (1, "pruned"), (2, "complete"), (3, "infeasible")):
-        record_trial(journal, make_spec(number), CURVE, state)  # type: ignore[arg-type]
-    before = read_study(shared_store, "left running")
-    journal.end_left_over()
-    history = read_study(shared_store, "left running")
-    assert [t.state for t in history.trials] == ["interrupted", "pruned", "complete", "infeasible"]
-    assert [t.result for t in history.trials] == [t.result for t in before.trials]
-
-
 def test_the_last_attempt_counts(shared_store: Store) -> None:
     journal = begin(shared_store, "attempts")
     record_trial(journal, make_spec(0), losses(0.1), "interrupted")
     record_trial(journal, make_spec(1), losses(0.4))
     second = record_trial(journal, make_spec(0, attempt=2), losses(0.3))
     history = read_study(shared_store, "attempts")
-    assert history.counts() == {
-        **dict.fromkeys(("pruned", "infeasible", "interrupted", "running"), 0),
-        "complete": 2,
-    }
-    assert history.trial(0).uuid == second
-    assert history.trial(0).spec.attempt == 2
+    assert history.counts()["complete"] == len(history.trials) == 2
+    assert (history.trial(0).uuid, history.trial(0).spec.attempt) == (second, 2)
     assert history.best == history.trial(0)
 
 
@@ -172,13 +140,125 @@ def test_a_study_without_a_finished_trial_is_begun_anew(shared_store: Store) -> 
     journal = begin(shared_store, "anew")
     record_trial(journal, make_spec(), CURVE, "running")
     journal.close()
-    Journal.begin(journal.folder, describe(name="anew", seed=7), ENVIRONMENT).close()
+    begin(shared_store, "anew", seed=7).close()
     history = read_study(shared_store, "anew")
     assert (history.description.seed, history.trials) == (7, ())
 
 
-def test_an_unknown_trial_says_what_there_is(history: StudyHistory) -> None:
-    with pytest.raises(StudyNotFoundError) as told:
-        history.trial(99)
-    assert "no trial 99" in str(told.value)
-    assert "0 to 4" in str(told.value)
+@pytest.mark.parametrize("text", ["{", "[]", '{"number": 3, "st'])
+def test_a_record_that_cannot_be_read_is_told(new_store: Store, text: str) -> None:
+    journal = begin(new_store, "lost")
+    record_trial(journal, make_spec(0), losses(0.5))
+    journal.close()
+    for table, column in (("trials", "result"), ("searches", "definition")):
+        with closing(sqlite3.connect(journal.folder / "journal.db")) as database, database:
+            database.execute(f"UPDATE {table} SET {column} = ?", (text,))
+        with pytest.raises(StoreError, match=r"cannot be read.*from a backup"):
+            read_study(new_store, "lost")
+
+
+# Finding studies.
+
+
+def test_two_engines_are_kept_apart(new_store: Store) -> None:
+    """That of the best trial is read, else the one launched last, unless another is asked for."""
+    tpe = begin(new_store, "two engines")
+    tpe.set_running({})
+    random = begin(new_store, "two engines", engine="optuna:random")
+    random.set_running({})
+    assert read_study(new_store, "two engines").description.engine == "optuna:random"
+    record_trial(tpe, make_spec(0), losses(0.5))
+    record_trial(random, make_spec(0), losses(0.25))
+    record_trial(random, make_spec(1), losses(0.75))
+    tpe.set_running({})
+    best = read_study(new_store, "two engines")
+    assert best.engines == ("optuna:random", "optuna:tpe")
+    assert best.description.engine == "optuna:random"
+    assert [t.value for t in best.trials] == [0.25, 0.75]
+    other = read_study(new_store, "two engines", "optuna:tpe")
+    assert (other.folder, other.search) == (best.folder, tpe.search)
+    assert [t.value for t in other.trials] == [0.5]
+    with pytest.raises(StudyNotFoundError, match="'optuna:grid', but with optuna:random, optuna:"):
+        read_study(new_store, "two engines", "optuna:grid")
+
+
+def test_a_study_is_where_its_journal_says(new_store: Store) -> None:
+    """Folders may be copied, moved, sent, damaged; and others may have folders there."""
+    with pytest.raises(StudyNotFoundError, match=r"has no study 'digits'. It is empty"):
+        read_study(new_store, "digits")
+    for name in ("digits", "other", "damaged"):
+        begin(new_store, name).close()
+    assert study_names(new_store) == ["damaged", "other", "digits"]
+    (new_store.root / "digits").rename(new_store.root / "from grace")
+    (new_store.root / "other").rename(new_store.root / "digits")
+    (new_store.root / "damaged" / "journal.db").write_bytes(b"no database " * 99)
+    (new_store.root / "theirs").mkdir()
+    (new_store.root / "theirs" / "notes.txt").write_text("mine")
+    assert read_study(new_store, "digits").folder.name == "from grace"
+    assert read_study(new_store, "other").folder.name == "digits"
+    assert study_names(new_store) == ["other", "digits"]
+    with pytest.raises(StoreError, match="is damaged"):
+        read_study(new_store, "damaged")
+    with pytest.raises(StudyNotFoundError, match="'digits'"):
+        read_study(new_store, "digitz")
+    assert find_engines(new_store, "theirs") == []
+    # A study of that name gets another folder.
+    assert begin(new_store, "theirs").folder.name == "theirs (2)"
+
+
+SEVERAL = [f"study {letter}" for letter in "abcdefghijkl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "said"),
+    [
+        ("zzz", SEVERAL, "'study e' and 7 more, listed by: kerastudy list"),
+        ("STUDY-C", SEVERAL, "Did you mean 'study c'"),
+        ("study z", SEVERAL, "All are listed by: kerastudy list"),
+    ],
+)
+def test_a_name_that_is_not_there(name: str, names: list[str], said: str) -> None:
+    assert said in known_names(name, names)
+
+
+def test_plain_names_in_any_script_are_taken_recorded_and_found_again(new_store: Store) -> None:
+    names = [
+        "7",
+        "손글씨 연구 1",
+        "two words  and more",
+        "naïve Über-Studie",
+        "研究",
+        "v1.2",
+        "a+b (c) [d] {e} = f & g; h, i ~ j ! k $ l ^ m's",
+        "한" * 66,
+        "x" * 200,
+    ]
+    for name in names:
+        assert check_study_name(name) == name
+        # As another system spells it.
+        assert check_study_name(unicodedata.normalize("NFD", name)) == name
+        folder = new_store.new_folder(name)
+        with new_store.lock_study(folder, name):
+            begin(new_store, name).close()
+    assert sorted(study_names(new_store)) == sorted(names)
+    for name in names:
+        assert read_study(new_store, name).description.name == name
+
+
+WRONG: list[tuple[object, str]] = [
+    *((f"my{character}study", "must not contain") for character in '/\\:@?#%"<>|*\n\t\0\x85'),
+    *((name, "must not be empty") for name in ("", "   ")),
+    *((name, "must not begin or end") for name in ("..", " x", ".x", "x.", "한" * 67)),
+    *((value, "must be a string") for value in (None, 3, b"digits")),
+    ("bad\udcff", "must not contain"),
+    ("Default", "must not be 'Default'"),
+    ("-x", "must not begin with '-'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "said"), WRONG)
+def test_what_is_no_name_is_refused(name: object, said: str) -> None:
+    with pytest.raises(StudyNameError, match=said) as told:
+        check_study_name(name)
+    # Messages have the first 200 characters of a value.
+    assert repr(name)[:199] in str(told.value) and "such as 'digits'" in str(told.value)

@@ -1,27 +1,28 @@
-"""The store's folder: made, opened, refused; files that are written whole or not at all."""
+"""The store's folder: made, opened, refused, held by processes; files whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade import ENVIRONMENT, contents
-from mlflow import MlflowClient
 from scripted import describe
 from stores import store_at
 
-from search_spaces import StoreError
+from search_spaces import StoreError, StoreLockedError
 from studies.exporting import check_free, file_for, written
 from tracking.history import study_names
 from tracking.journal import Journal
-from tracking.mlflow import bring_up_to_date
 from tracking.store import (
     STORE_FORMAT,
     Store,
@@ -30,139 +31,90 @@ from tracking.store import (
     default_store_path,
     open_store,
     replacing,
+    study_locks,
     write_atomically,
 )
 
 
-def write_facts(folder: Path, text: str | bytes) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    data = text.encode() if isinstance(text, str) else text
-    (folder / "store.json").write_bytes(data)
-
-
-def test_a_new_store_is_whole(empty_store_folder: Path) -> None:
+def test_a_new_store_is_whole_and_making_it_again_changes_nothing(new_store: Store) -> None:
     """It has no database yet, and nothing unfinished lies about."""
-    store = store_at(empty_store_folder)
-    assert study_names(store) == []
-    assert contents(empty_store_folder).keys() <= {"store.json", "store.lock"}
-
-
-def test_making_a_store_that_is_there_changes_nothing(new_store: Store) -> None:
     before = contents(new_store.root)
+    assert study_names(new_store) == []
+    assert before.keys() <= {"store.json", "store.lock"}
     assert create_store(new_store.root).root == new_store.root
     assert contents(new_store.root) == before
 
 
-def test_no_store_is_none_and_looking_makes_none(tmp_path: Path) -> None:
-    assert open_store(tmp_path / "nowhere") is None
-    assert open_store(tmp_path) is None
-    assert contents(tmp_path) == {}
-
-
-def test_a_path_with_a_space_and_korean(tmp_path: Path) -> None:
-    store = create_store(tmp_path / "내 연구" / "my store")
-    Journal.begin(store.root / "하나", describe(name="하나"), ENVIRONMENT).close()
-    bring_up_to_date(store, store.root / "하나")
-    (run,) = MlflowClient(store.mlflow_uri).search_runs(["1"])
-    files = f"mlartifacts/*/{run.info.run_id}/artifacts/study/definition.json"
-    assert len(list(store.root.glob(files))) == 1
-
-
-def test_a_relative_path_is_made_absolute(
-    empty_store_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_its_place(
+    empty_store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(empty_store_folder.parent)
-    store = store_at("store")
-    assert store.root == empty_store_folder
-
-
-def test_the_default_is_the_variable_or_a_folder_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store_at("store").root == empty_store_folder
     monkeypatch.delenv("KERASTUDY_STORE", raising=False)
     assert default_store_path() == Path("kerastudy-store")
     monkeypatch.setenv("KERASTUDY_STORE", "/somewhere/else")
     assert default_store_path() == Path("/somewhere/else")
-
-
-@pytest.mark.parametrize("function", [open_store, create_store])
-def test_a_store_that_is_a_file(tmp_path: Path, function: object) -> None:
-    file = tmp_path / "file"
-    file.write_text("mine")
-    with pytest.raises(StoreError, match="is a file") as told:
-        function(file)  # type: ignore[operator]
-    assert repr(str(file)) in str(told.value)
-    assert file.read_text() == "mine"
-
-
-def test_a_store_below_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("mine")
-    for check in (create_store, check_writable):
-        with pytest.raises(StoreError) as told:
-            check(file / "store")
-        assert str(file) in str(told.value)
-    assert contents(tmp_path).keys() == {"file"}
-
-
-@pytest.mark.parametrize("character", "?#%{}")
-def test_a_path_that_database_addresses_cannot_hold(tmp_path: Path, character: str) -> None:
-    with pytest.raises(StoreError) as told:
-        create_store(tmp_path / f"a{character}b")
-    assert repr(str(tmp_path / f"a{character}b")) in str(told.value)
+    # Looking makes none.
+    assert open_store(tmp_path / "nowhere") is None and open_store(tmp_path) is None
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        *((text, "damaged") for text in ("", "{", "null", '{"path": "/x"}', b"\xff\xfe{")),
+        ('{"format": 1e999, "path": "/x"}', "damaged"),
+        (json.dumps({"format": STORE_FORMAT + 1, "more": []}), r"newer kerastudy .*pip install"),
+        ('{"format": 1, "path": "/x"}', r"earlier kerastudy \(store format 1.*--store"),
+    ],
+)
 @pytest.mark.parametrize("function", [open_store, create_store])
-def test_a_store_made_by_a_newer_kerastudy(tmp_path: Path, function: object) -> None:
-    folder = tmp_path / "store"
-    write_facts(folder, json.dumps({"format": STORE_FORMAT + 1, "path": "/x", "more": []}))
-    before = contents(folder)
-    with pytest.raises(StoreError, match="newer kerastudy") as told:
-        function(folder)  # type: ignore[operator]
-    assert str(STORE_FORMAT + 1) in str(told.value)
-    assert "pip install" in str(told.value)
-    assert contents(folder) == before
-
-
-def test_a_store_made_by_an_earlier_kerastudy(tmp_path: Path) -> None:
-    write_facts(tmp_path / "store", '{"format": 1, "path": "/x"}')
-    with pytest.raises(StoreError, match=r"earlier kerastudy \(store format 1.*--store"):
-        open_store(tmp_path / "store")
+def test_a_store_that_cannot_be_used_is_told_and_left(
+    tmp_path: Path, facts: str | bytes, said: str, function: Any
+) -> None:
+    (tmp_path / "store.json").write_bytes(facts.encode() if isinstance(facts, str) else facts)
+    before = contents(tmp_path)
+    with pytest.raises(StoreError, match=said) as told:
+        function(tmp_path)
+    assert str(tmp_path) in str(told.value)
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "null", "3", '{"path": "/x"}', '{"format": "one", "path": "/x"}',
-     '{"format": null, "path": "/x"}', b"\xff\xfe{",
-     '{"format": 1e999, "path": "/x"}'],
-)  # fmt: skip
-@pytest.mark.parametrize("function", [open_store, create_store])
-def test_a_damaged_store_says_which_file(
-    tmp_path: Path, text: str | bytes, function: object
-) -> None:
-    folder = tmp_path / "store"
-    write_facts(folder, text)
-    before = contents(folder)
-    with pytest.raises(StoreError, match="damaged") as told:
-        function(folder)  # type: ignore[operator]
-    assert str(folder / "store.json") in str(told.value)
-    assert contents(folder) == before
+    ("function", "place", "said"),
+    [
+        (open_store, "file", "is a file"),
+        (create_store, "file", "is a file"),
+        (create_store, "file/store", "file"),
+        (check_writable, "file/store", "is a file"),
+        *((create_store, f"a{character}b", "must not contain") for character in "?#%{}"),
+    ],
+)
+def test_a_place_that_is_none_is_told(tmp_path: Path, function: Any, place: str, said: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match=said) as told:
+        function(tmp_path / place)
+    named = (str(tmp_path / "file"), repr(str(tmp_path / place)))
+    assert any(path in str(told.value) for path in named)
+    assert contents(tmp_path).keys() == {"file"}
 
 
 AS_NOBODY = """
 import os, sys
+from pathlib import Path
 from search_spaces import StoreError
-from tracking.store import check_writable, create_store, open_store
+from tracking.store import check_writable, create_store
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-for function in (check_writable, create_store):
-    from pathlib import Path
-    try:
-        function(Path(sys.argv[1]))
-        print(function.__name__, "passed")
-    except StoreError as error:
-        print(function.__name__, "refused:", error)
+for path in sys.argv[1:]:
+    for function in (check_writable, create_store):
+        try:
+            function(Path(path))
+            print(function.__name__, "passed")
+        except StoreError as error:
+            print(function.__name__, "refused:", error)
 """
 
 
@@ -170,37 +122,22 @@ for function in (check_writable, create_store):
 def open_to_all() -> Iterator[Path]:
     """A folder that everybody may enter, unlike pytest's."""
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
         yield Path(folder)
 
 
-def as_nobody(path: Path) -> list[str]:
-    run = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY, str(path)], capture_output=True, text=True, check=True
-    )
-    return run.stdout.splitlines()
-
-
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs POSIX users")
-def test_a_store_that_cannot_be_made(open_to_all: Path) -> None:
-    os.chmod(open_to_all, 0o555)
-    told = as_nobody(open_to_all / "store")
-    assert len(told) == 2
-    for line in told:
-        assert "refused" in line
-        assert str(open_to_all / "store") in line
-    assert contents(open_to_all) == {}
-
-
-@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs POSIX users")
-def test_a_store_that_cannot_be_written(open_to_all: Path) -> None:
-    folder = open_to_all / "store"
-    folder.mkdir()
-    write_facts(folder, json.dumps({"format": STORE_FORMAT, "path": str(folder)}))
-    before = contents(folder)
-    os.chmod(folder, 0o555)
-    assert all("not writable" in line for line in as_nobody(folder))
-    assert contents(folder) == before
+def test_a_store_that_cannot_be_made_or_written(open_to_all: Path) -> None:
+    store = create_store(open_to_all / "store").root
+    before = contents(open_to_all)
+    for folder in (store, open_to_all):
+        os.chmod(folder, 0o555)
+    command = [sys.executable, "-c", AS_NOBODY, str(store), str(open_to_all / "another")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = run.stdout.splitlines()
+    assert len(told) == 4
+    assert all("refused" in line and str(open_to_all) in line for line in told)
+    assert all("not writable" in line for line in told[:3])
+    assert contents(open_to_all) == before
 
 
 def test_killed_before_it_was_called_a_store(new_store: Store) -> None:
@@ -228,6 +165,9 @@ def test_paths_of_a_record_do_not_lead_out_of_the_store(tmp_path: Path, way: str
     assert store.inside(folder / "1" / "model") == folder / "1" / "model"
 
 
+# Files.
+
+
 def test_a_file_stays_as_it_was_if_writing_fails(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     write_atomically(file, "before")
@@ -238,7 +178,7 @@ def test_a_file_stays_as_it_was_if_writing_fails(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["report.html"]
 
 
-def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
+def test_a_pipe_is_written_into_and_a_link_followed(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
@@ -248,11 +188,7 @@ def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
         assert os.read(reader, 100) == b"a line"
     finally:
         os.close(reader)
-    assert stat.S_ISFIFO(pipe.stat().st_mode)
-    assert os.listdir(tmp_path) == ["pipe"]
-
-
-def test_what_a_user_writes_into_a_link_goes_where_it_leads(tmp_path: Path) -> None:
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and os.listdir(tmp_path) == ["pipe"]
     (tmp_path / "there").mkdir()
     target, link = tmp_path / "there" / "trials.csv", tmp_path / "latest.csv"
     target.write_text("before")
@@ -261,3 +197,91 @@ def test_what_a_user_writes_into_a_link_goes_where_it_leads(tmp_path: Path) -> N
     with written(link, "", force=True) as (_, partial):
         partial.write_text("after")
     assert link.is_symlink() and target.read_text() == "after"
+
+
+# Several processes.
+
+# Each is a process of its own, forked from one that has imported what takes seconds.
+CREATE = """
+import os, sys
+from tracking.store import create_store
+from tracking.mlflow.server import open_store_client
+import mlflow
+
+begin, go = os.pipe()
+children = []
+for _ in range(4):
+    child = os.fork()
+    if not child:
+        os.close(go)
+        os.read(begin, 1)
+        store = create_store(sys.argv[1])
+        assert open_store_client(store).search_experiments() == []
+        os._exit(0)
+    children.append(child)
+os.close(begin)
+# All of them read its end.
+os.close(go)
+sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
+"""
+
+HOLD = """
+import sys
+from tracking.store import open_store
+store = open_store(sys.argv[1])
+with store.lock_study(store.root / sys.argv[2], sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
+def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "새 곳" / "my store"
+    made = subprocess.run([sys.executable, "-c", CREATE, str(folder)], capture_output=True)
+    assert made.returncode == 0, made.stderr
+    assert study_names(store_at(folder)) == []
+    assert not list(folder.glob("partial*"))
+
+
+def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
+    """The others are told its number; it is killed, so the study is free again."""
+    name = "손글씨 연구 1"
+    command = [sys.executable, "-c", HOLD, str(new_store.root), name]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    holder = subprocess.Popen(command, text=True, **pipes)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline().strip() == "held"
+        for _ in range(2):
+            with (
+                pytest.raises(StoreLockedError, match=f"{name!r}.*process {holder.pid} "),
+                new_store.lock_study(new_store.root / name, name),
+            ):
+                pass
+        with new_store.lock_study(new_store.root / "another", "another"):
+            pass
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.communicate()
+    for _ in range(2):
+        with new_store.lock_study(new_store.root / name, name):
+            pass
+
+
+def test_on_a_network_disk_another_machine_is_refused(
+    new_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock may not be seen there, but the file that names it is."""
+    monkeypatch.setattr(study_locks, "on_network_disk", lambda folder: True)
+    folder = new_store.root / "digits"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(platform, "node", lambda: "another-desk")
+        with new_store.lock_study(folder, "digits"):
+            holder = (folder / "lock.json").read_bytes()
+    (folder / "lock.json").write_bytes(holder)
+    with (
+        pytest.raises(StoreLockedError, match="on another-desk is running it"),
+        new_store.lock_study(folder, "digits"),
+    ):
+        pass
+    assert (folder / "lock.json").read_bytes() == holder

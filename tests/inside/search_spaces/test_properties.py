@@ -1,4 +1,4 @@
-"""What holds for every parameter and every space: round trips, JSON, digests, grids, Optuna."""
+"""What holds for every parameter and space; Optuna and Keras Tuner propose from each space."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import hypothesis.strategies as st
+import keras_tuner
 import optuna
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -22,6 +23,7 @@ from search_spaces import (
     Float,
     Hyperparameters,
     Int,
+    KerasTunerSpace,
     OptunaSpace,
     Parameter,
     SearchSpace,
@@ -137,9 +139,15 @@ def spaces_and_values(draw: st.DrawFn) -> tuple[SearchSpace, dict[str, Any]]:
 
 
 @PROPERTY
-@given(parameters(), st.floats(0, 1))
-def test_a_coordinate_leads_into_the_domain_and_back(parameter: Parameter, unit: float) -> None:
+@given(parameters(), st.floats(0, 1), st.floats(0, 1))
+def test_a_coordinate_leads_into_the_domain_and_back(
+    parameter: Parameter, unit: float, other: float
+) -> None:
     value = parameter.from_unit(unit)
+    if isinstance(parameter, Float | Int):
+        assert sorted([value, parameter.from_unit(other)])[0] == parameter.from_unit(
+            min(unit, other)
+        )
     assert parameter.reason_outside(value) is None
     assert 0.0 <= parameter.to_unit(value) <= 1.0
     again = parameter.from_unit(parameter.to_unit(value))
@@ -151,14 +159,6 @@ def test_a_coordinate_leads_into_the_domain_and_back(parameter: Parameter, unit:
             assert again == pytest.approx(value, rel=1e-12)
     else:
         assert key(again) == key(value)
-
-
-@PROPERTY
-@given(parameters(), st.floats(0, 1), st.floats(0, 1))
-def test_coordinates_keep_order(parameter: Parameter, one: float, other: float) -> None:
-    assume(isinstance(parameter, Float | Int))
-    low, high = sorted([one, other])
-    assert parameter.from_unit(low) <= parameter.from_unit(high)
 
 
 @PROPERTY
@@ -182,12 +182,6 @@ def test_default_ends_and_copies(parameter: Parameter) -> None:
     copies = pickle.loads(pickle.dumps(parameter)), copy.deepcopy(parameter), eval(repr(parameter))
     assert [*map(hash, copies)] == [hash(parameter)] * 3
     assert all(each == parameter for each in copies)
-
-
-@PROPERTY
-@given(parameters(), parameters())
-def test_parameters_are_equal_if_they_declare_the_same(one: Parameter, other: Parameter) -> None:
-    assert (one == other) is (repr(one) == repr(other))
 
 
 @PROPERTY
@@ -331,3 +325,18 @@ def test_known_values_come_back_from_optuna(drawn: tuple[SearchSpace, dict[str, 
             assert suggested[name] == pytest.approx(value, abs=2e-16 * 2 * parameter.high)
         else:
             assert key(suggested[name]) == key(value)
+
+
+@OPTUNA_PROPERTY
+@given(spaces(), st.randoms(use_true_random=False))
+def test_keras_tuner_proposes_what_the_space_holds(space: SearchSpace, source: Any) -> None:
+    """As its random search does: parents first, active ones only."""
+    translated = KerasTunerSpace(space)
+    drawn = keras_tuner.HyperParameters()
+    for each in translated.hyperparameters().space:
+        if drawn.is_active(each):
+            drawn.values[each.name] = each.prob_to_value(source.random())
+    values = translated.decode(drawn.values)
+    assert space.contains(values).reason == ""
+    again = translated.decode(translated.encode(values))
+    assert {n: key(v) for n, v in again.items()} == {n: key(v) for n, v in values.items()}

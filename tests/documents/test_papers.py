@@ -1,16 +1,18 @@
-"""The papers are right about files: the index of decisions, the changelog, paths."""
+"""The papers are right about files: decisions, the changelog, paths, the rooms."""
 
 from __future__ import annotations
 
 import ast
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DECISIONS = ROOT / "docs" / "decisions"
 FLOORS = ("search_spaces", "tracking", "studies")
 FOLDERS = (*FLOORS, "tests", "scripts", "docs", "examples", "benchmarks", "changes")
@@ -35,15 +37,11 @@ def _is_module(path: Path) -> bool:
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def test_the_index_has_every_decision() -> None:
+def test_the_index_has_every_decision_under_a_number_of_its_own() -> None:
     index = (DECISIONS / "README.md").read_text(encoding="utf-8")
     linked = re.findall(r"^- \[\d{4}\]\((\d{4}-[\w-]+\.md)\)", index, re.MULTILINE)
     assert linked == sorted(file.name for file in DECISIONS.glob("[0-9]*.md"))
-
-
-def test_decisions_have_numbers_of_their_own() -> None:
-    numbers = [file.name[:4] for file in DECISIONS.glob("[0-9]*.md")]
-    assert len(numbers) == len(set(numbers))
+    assert len({name[:4] for name in linked}) == len(linked)
 
 
 def test_fragments_are_of_a_known_type() -> None:
@@ -89,3 +87,13 @@ def test_the_page_of_the_catalog_has_the_answers_of_its_studies() -> None:
         answer = answers.pop(file.stem.replace("_", "-"))
         assert set(decimals.findall(answer)) <= set(decimals.findall(study)), file.stem
     assert not answers
+
+
+def test_the_page_shows_the_rooms_and_a_trials_way_as_they_are() -> None:
+    """Launches a study of one trial, and observes it."""
+    command = [sys.executable, ROOT / "scripts" / "architecture", "--check"]
+    check = subprocess.run(command, capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout + check.stderr
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = page.split("<!-- made: epoch -->")[1].split("<!-- end -->")[0].count("| `")
+    assert 0 < rows <= 10, "an epoch passes few files"

@@ -1,0 +1,291 @@
+"""The doctor: what is damaged or left behind in a store is said, mended, and made again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from damage import cut_short, flip_byte, tear_last_page, tear_pages
+from doctored import CODE, Said, history_of, kinds, launch, outcome
+from handmade import contents
+from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
+from stores import store_at
+
+from search_spaces import StoreError
+from studies.doctor import diagnose
+from studies.training import TrainingState, write_state
+from tracking.store import Store, one_before
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a study of six trials."""
+    folder = tmp_path_factory.mktemp("made") / "store"
+    launch(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+    """What the study comes to with nine trials."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "store"
+    shutil.copytree(made, folder)
+    return outcome(launch(folder, trials=9))
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Store:
+    shutil.copytree(made, tmp_path / "store")
+    return store_at(tmp_path / "store")
+
+
+def facts_gone(store: Store) -> str:
+    (store.root / "store.json").unlink()
+    return "store"
+
+
+def left_running(store: Store) -> str:
+    """As a killed process leaves its study and a trial."""
+    history = history_of(store)
+    path, uuid = history.folder / "journal.db", history.top(6)[-1].uuid
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE searches SET status = 'RUNNING'")
+        for table, result in (("trials", "NULL"), ("fits", "result")):
+            database.execute(
+                f"UPDATE {table} SET state = 'running', result = {result}, ended = 0 "
+                "WHERE uuid = ?",
+                (uuid,),
+            )
+    return "running"
+
+
+def half_deleted(store: Store) -> str:
+    """As by a process that was killed between the two renames."""
+    folder = store.root / "another"
+    shutil.copytree(history_of(store).folder, folder)
+    (folder / "journal.db").rename(folder / "deleted.db")
+    return "leftover"
+
+
+def states_damaged(store: Store) -> str:
+    """The last state of a training, and the one before."""
+    path, arrays = history_of(store).files.state(2), [np.full(8, 7.5, np.float32)]
+    for _ in range(2):
+        write_state(path, TrainingState("x", [{"loss": 1.0}], None, "", arrays, arrays))
+    assert diagnose(store.root).findings == ()
+    for state in (path, one_before(path)):
+        flip_byte(state, arrays[0].tobytes()[:-1])
+    return "state"
+
+
+def pieces(store: Store) -> str:
+    folder = history_of(store).files.folder
+    (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
+    (store.root / "partial-1-store.json").write_bytes(b"{")
+    return "leftover"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [facts_gone, left_running, half_deleted, states_damaged, pieces],
+    ids=lambda damage: damage.__name__,
+)
+def test_what_is_damaged_is_said_and_mended(
+    store: Store, undisturbed: list[tuple], damage: Callable[[Store], str]
+) -> None:
+    sound = contents(store.root)
+    kind = damage(store)
+    damaged = contents(store.root)
+    told = diagnose(store.root)
+    assert kinds(told) == [kind]
+    assert len(told.left) == len(told.findings)
+    assert contents(store.root) == damaged, "looking changes nothing"
+    mended = diagnose(store.root, fix=True)
+    assert kinds(mended) == [kind] and mended.left == []
+    assert diagnose(store.root, fix=True).findings == ()
+    # In the journal it is noted that the study has ended.
+    changed = {"store.json", *(["scripted/journal.db"] if damage is left_running else [])}
+    kept = contents(store.root)
+    assert {name for name in sound if kept.get(name) != sound[name]} <= changed
+    said = Said()
+    assert outcome(launch(store.root, said, trials=9)) == undisturbed
+    assert not [line for line in said.lines if "damaged" in line]
+    assert diagnose(store.root).findings == ()
+
+
+KILLED = """
+import os, pathlib, signal, sys
+unlink = pathlib.Path.unlink
+
+def unlink_and_die(path, *arguments, **options):
+    unlink(path, *arguments, **options)
+    if path.name.startswith("partial-"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+pathlib.Path.unlink = unlink_and_die
+from studies.doctor import diagnose
+diagnose(sys.argv[1], fix=True)
+"""
+
+
+def test_killed_while_it_mends_it_is_done_again(store: Store, undisturbed: list[tuple]) -> None:
+    pieces(store)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(store.root)])
+    assert killed.returncode == -signal.SIGKILL
+    assert len(diagnose(store.root, fix=True).findings) == 1
+    assert diagnose(store.root).findings == ()
+    assert outcome(launch(store.root, trials=9)) == undisturbed
+
+
+def test_a_study_that_runs_is_left_alone(store: Store) -> None:
+    left_running(store)
+    before = contents(store.root / "scripted" / "checkpoints")
+    script = (
+        "import sys; from tracking.store import open_store\n"
+        f"store = open_store({str(store.root)!r})\n"
+        "with store.lock_study(store.root / 'scripted', 'scripted'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    for fix in (False, True):
+        told = diagnose(store.root, fix=fix)
+        assert list(told.at_work) == ["scripted"] and told.findings == ()
+        assert f"process {process.pid}" in told.at_work["scripted"]
+    assert contents(store.root / "scripted" / "checkpoints") == before
+    assert history_of(store).status == "RUNNING"
+    process.kill()
+    process.communicate()
+    assert kinds(diagnose(store.root, fix=True)) == ["running"]
+
+
+def damage_best(store: Store, damage: Callable[[Path], object]) -> tuple[Path, int]:
+    """Damages the best trial's checkpoint; returns its path and the trial's number."""
+    history = history_of(store)
+    assert history.best is not None
+    path = history.checkpoint(history.best)
+    assert path is not None
+    damage(path)
+    return path, history.best.number
+
+
+class Saving(ScriptedExecutor):
+    """Saves a made-up model, and notes the checkpoint that it is of."""
+
+    saved: Path
+
+    def save_champion(self, spec: Any, checkpoint: Path, space: Any, folder: Path) -> Any:
+        self.saved = checkpoint
+        return save_made_up_model(folder, checkpoint)
+
+
+def launch_saving(store: Store, executor: Saving) -> tuple[Any, list[str]]:
+    said = Said()
+    return run_study(executor, store=store.root, progress=said), said.lines
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: flip_byte(path, b'"attempt": ')])
+def test_a_damaged_checkpoint_is_said_and_trained_again_for_the_champion(
+    store: Store, damage: Callable[[Path], object]
+) -> None:
+    whole = contents(store.root)
+    path, number = damage_best(store, damage)
+    (finding,) = diagnose(store.root).left
+    assert (finding.kind, finding.trial, finding.path) == ("checkpoint", number, str(path))
+    assert f"kerastudy reproduce scripted --trial {number}" in finding.how
+    executor = Saving(describe(trials=6, code=CODE))
+    _, lines = launch_saving(store, executor)
+    assert executor.ran == [(number, 1)] and executor.saved == path
+    assert [line for line in lines if f"trial {number}" in line and "can't be used" in line]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest == whole[str(path.relative_to(store.root))]
+    assert diagnose(store.root).findings == ()
+
+
+def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(
+    store: Store,
+) -> None:
+    path, number = damage_best(store, cut_short)
+    damaged = path.read_bytes()
+
+    class Other(Saving):
+        def _train(self, task: Any, handler: Any) -> Any:
+            result = super()._train(task, handler)
+            return dataclasses.replace(result, weights_sha256="0" * 64)
+
+    executor = Other(describe(trials=6, code=CODE))
+    history, lines = launch_saving(store, executor)
+    second = history.top(2)[1]
+    assert executor.ran == [(number, 1)]
+    assert executor.saved == history.checkpoint(second)
+    assert f"the champion is the next best, trial {second.number}" in lines
+    assert path.read_bytes() == damaged, "what can't be made again is not written over"
+
+
+def test_no_more_checkpoints_are_missed_than_were_ever_kept(store: Store) -> None:
+    """A launch that keeps more than the ones before can't bring back what they dropped."""
+    launch(store.root, trials=6, keep=5)
+    assert diagnose(store.root).findings == ()
+
+
+@pytest.mark.parametrize("damage", [shutil.rmtree, lambda folder: flip_byte(
+    folder / "data" / "model.keras", b'"attempt": ')])  # fmt: skip
+def test_a_damaged_champion_is_said_and_registered_anew_by_a_launch(
+    store: Store, damage: Callable[[Path], object]
+) -> None:
+    launch_saving(store, Saving(describe(trials=6, code=CODE)))
+    assert diagnose(store.root).findings == ()
+    (champion,) = (store.root / "scripted" / "champion").iterdir()
+    damage(champion)
+    told = diagnose(store.root, fix=True)
+    assert kinds(told) == ["champion"] and "launch" in told.left[0].how
+    history, lines = launch_saving(store, Saving(describe(trials=6, code=CODE)))
+    assert [line for line in lines if "registered again" in line]
+    assert history.best is not None and history.model_uri(history.best)
+    assert diagnose(store.root).findings == ()
+
+
+def newer(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version=99")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [(tear_pages, "damaged"), (tear_last_page, "damaged"), (newer, "newer kerastudy")],
+)
+def test_a_journal_that_cannot_be_used_is_left_as_it_is(
+    store: Store, damage: Callable[[Path], None], told: str
+) -> None:
+    """And the other studies are checked all the same."""
+    launch(store.root, name="other", trials=2)
+    damage(store.root / "scripted" / "journal.db")
+    files = store.root / "other" / "checkpoints" / "optuna-tpe"
+    (files / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
+    before = contents(store.root / "scripted")
+    diagnosis = diagnose(store.root, fix=True)
+    assert kinds(diagnosis) == ["journal", "leftover"]
+    (finding,) = diagnosis.left
+    assert finding.kind == "journal" and told in finding.what
+    with pytest.raises(StoreError, match=told):
+        launch(store.root, trials=9)
+    assert contents(store.root / "scripted").items() >= before.items()
+
+
+def test_two_studies_of_one_name_are_said(store: Store) -> None:
+    shutil.copytree(store.root / "scripted", store.root / "a copy")
+    (finding,) = diagnose(store.root, fix=True).left
+    assert finding.kind == "name" and str(store.root / "a copy") in finding.what

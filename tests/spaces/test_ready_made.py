@@ -1,0 +1,143 @@
+"""Ready-made parameters: their ranges, what can be overridden, and the names of Keras's parts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+import kerastudy as ks
+from kerastudy import Boolean, Choice, Float, Hyperparameters, Int, SearchSpace
+
+L2 = Float("l2", 1e-6, 1e-1, scale="log", when={"use_l2": True}, otherwise=0.0)
+USUAL = {
+    ks.learning_rate: Float("learning_rate", 1e-4, 1e-1, scale="log", default=1e-3),
+    ks.epochs: Int("epochs", 5, 50),
+    ks.batch_size: Choice("batch_size", [16, 32, 64, 128, 256], default=32),
+    ks.dropout: Float("dropout", 0.0, 0.5),
+    ks.label_smoothing: Float("label_smoothing", 0.0, 0.2, default=0.1),
+    ks.momentum: Float("momentum", 0.01, 0.99, scale="reverse_log", default=0.9),
+    ks.batchnorm: Boolean("batch_normalization"),
+    ks.units: Int("units", 16, 512, scale="log"),
+    ks.layers: Int("num_layers", 1, 4),
+    ks.optimizer: Choice("optimizer", ["adam", "sgd", "rmsprop"]),
+    ks.activation: Choice("activation", ["relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid"]),
+    ks.bias_initializer: Choice("bias_initializer", ["zeros", "random_normal", "truncated_normal"]),
+    ks.l2: (Boolean("use_l2"), L2),
+}
+OTHER: dict[Any, tuple[Any, ...]] = {
+    **dict.fromkeys([ks.learning_rate, ks.momentum, ks.dropout, ks.label_smoothing], (0.2, 0.4)),
+    **dict.fromkeys([ks.epochs, ks.units, ks.layers], (2, 4)),
+    ks.batch_size: ([2, 3, 4],),
+    ks.activation: (["relu", "elu"],),
+    ks.initializer: (["zeros", "ones"],),
+    ks.bias_initializer: (["zeros", "ones"],),
+    ks.optimizer: (["sgd", "adam"],),
+    ks.batchnorm: (),
+}
+
+
+@pytest.mark.parametrize("make", USUAL, ids=lambda make: make.__name__)
+def test_usual_ranges(make: Any) -> None:
+    assert make() == USUAL[make]
+
+
+@pytest.mark.parametrize("make", OTHER, ids=lambda make: make.__name__)
+def test_every_part_can_be_overridden(make: Any) -> None:
+    default = make(*OTHER[make]).from_unit(1.0)
+    options = {"role": "scientific", "when": {"switch": True}, "default": default}
+    made = make(*OTHER[make], name="other", **options)
+    assert (made.name, made.role, made.default) == ("other", "scientific", default)
+    assert made.when == {"switch": (True,)}
+    assert SearchSpace(Boolean("switch"), made).defaults() == {"switch": False}
+
+
+def test_a_range_without_the_usual_default_begins_in_its_middle() -> None:
+    assert ks.learning_rate(1e-2, 1.0).default == 0.1
+    assert ks.label_smoothing(0.0, 0.05).default == 0.025
+    assert ks.batch_size([64, 128]).default == 64
+
+
+def test_penalties_are_read_without_asking_for_their_switch() -> None:
+    space = SearchSpace(ks.l1_l2())
+    assert space.names == ("use_l1", "l1", "use_l2", "l2")
+    assert SearchSpace(ks.l1(), ks.l2()) == space
+    hp = Hyperparameters(space, {"use_l1": False, "use_l2": True, "l2": 0.01})
+    assert (hp["l1"], hp["l2"]) == (0.0, 0.01)
+    assert SearchSpace(ks.l1_l2(off=False)).names == ("l1", "l2")
+    for off in (True, False):
+        space = SearchSpace(Boolean("dense"), ks.l2(off=off, when={"dense": True}))
+        assert Hyperparameters(space, {"dense": False})["l2"] == 0.0
+        assert space.active({"dense": True})[1] == ("use_l2" if off else "l2")
+
+
+# Keras itself says which names it takes, and with which defaults.
+
+
+def usable(names: Any, use: Callable[[str], bool]) -> set[str]:
+    """Returns the names that can be used as they are, in snake case."""
+    taken = set()
+    for name in names:
+        try:
+            if name.islower() and use(name):
+                taken.add(name)
+        except (ValueError, TypeError, KeyError, NotImplementedError):
+            continue
+    return taken
+
+
+def taken_by(make: Callable[[list[str]], object], names: Any) -> set[str]:
+    def take(name: str) -> bool:
+        return make([name]) is not None
+
+    return usable(names, take)
+
+
+def test_exactly_the_initializers_that_fill_weights_are_taken() -> None:
+    def fills(weight: str, shape: tuple[int, ...]) -> Callable[[str], bool]:
+        def use(name: str) -> bool:
+            layer = keras.layers.Dense(4, **{f"{weight}_initializer": name})
+            layer.build((None, 3))
+            return bool(getattr(layer, weight).shape == shape)
+
+        return use
+
+    names = {*keras.src.initializers.ALL_OBJECTS_DICT} - {"normal", "one", "uniform", "zero"}
+    assert taken_by(ks.initializer, names) == usable(names, fills("kernel", (3, 4)))
+    assert taken_by(ks.bias_initializer, names) == usable(names, fills("bias", (4,)))
+    made = ks.initializer()
+    assert made.name == "kernel_initializer" and made.default == "glorot_uniform"
+    for name in made.values:
+        layer = keras.layers.Dense(4, kernel_initializer=name)
+        layer.build((None, 3))
+        weights = layer.kernel.value.numpy()
+        assert len({float(weight) for weight in weights.ravel()}) == 12, name
+
+
+def test_exactly_the_activations_that_keep_the_shape_are_taken() -> None:
+    def keeps_shape(name: str) -> bool:
+        layer = keras.layers.Dense(4, activation=name)
+        return bool(layer(keras.ops.ones((2, 3))).shape == (2, 4))
+
+    names = keras.src.activations.ALL_OBJECTS_DICT
+    assert taken_by(ks.activation, names) == usable(names, keeps_shape)
+
+
+def test_exactly_the_optimizers_that_are_made_by_name_are_taken_with_their_parameters() -> None:
+    def is_made(name: str) -> bool:
+        return isinstance(keras.optimizers.get(name), keras.optimizers.Optimizer)
+
+    names = {*keras.src.optimizers.ALL_OBJECTS_DICT, "lamb"}
+    known = usable(names, is_made)
+    assert taken_by(ks.optimizer, names) == known
+    space = SearchSpace(ks.optimizer(sorted(known), learning_rate=True, momentum=True))
+    for name in known:
+        accepted = inspect.signature(type(keras.optimizers.get(name)).__init__).parameters
+        rate: Any = space[f"{name}.learning_rate"]
+        assert rate.default == accepted["learning_rate"].default, name
+        assert (rate.scale, rate.when) == ("log", {"optimizer": (name,)})
+        assert (f"{name}.momentum" in space) is ("momentum" in accepted), name
+    assert ks.optimizer(["Adam", "RMSprop"]) == Choice("optimizer", ["Adam", "RMSprop"])
