@@ -1,12 +1,15 @@
 """The works as kerastudy's users write them: a study file with a study for each."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import kerastudy as ks
 from benchmarks.peers.works import OBJECTIVE, WORKS, Parameter, Range, Whole
 
 
-def _parameter(parameter: Parameter) -> ks.Parameter:
+def _parameter(parameter: Parameter) -> Any:
     name = parameter.name
     if isinstance(parameter, Range):
         return ks.Float(
