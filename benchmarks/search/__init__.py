@@ -1,1 +1,1 @@
-"""Which search is right by default: searches replayed on tables of trials that were trained once."""
+"""Which search is best by default: searches replayed on tables of trained trials."""
