@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.search.table import Table
 from studies.engines import Engine, EngineSettings, make_engine
-from tracking.records import BestEpoch, TrialResult
+from tracking.records import BestEpoch, TrialResult, TrialState
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def replay(
         if not prunes and trial.epoch < trial.epochs:
             heapq.heappush(events, (now + 1, trial.number, trial))
             continue
+        state: TrialState = "pruned" if prunes and trial.epoch < trial.epochs else "complete"
         best = int(np.argmin(trial.losses))
         value = sign * trial.losses[best]
         metrics = {table.objective.metric: value}
