@@ -1,4 +1,3 @@
-from .declarations import holding_all as holding_all
 from .declarations import is_keras_tuners as is_keras_tuners
 from .declarations import read_as as read_as
 from .declarations import space_of_keras_tuners as space_of_keras_tuners

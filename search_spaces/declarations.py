@@ -25,6 +25,7 @@ of all of them.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +49,7 @@ from search_spaces.parameters.ranges import (
     Float,
     Grid,
     Int,
+    Ranged,
     decimal_of,
     leads_to,
     steps_between,
@@ -82,7 +84,7 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     If no default is given, it is None if None is among the values, and the first value otherwise,
     as Keras Tuner documents it.
     """
-    choice = Choice(name, _distinct(values))
+    choice = categorical(name, values)
     if default is None:
         return choice.with_default(None) if choice.contains(None) else choice
     meant = value_meant(choice, default)
@@ -93,11 +95,6 @@ def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
     """Returns what `HyperParameters.Boolean` declares."""
     value = without_numpy(default)
     return Boolean(name, default=bool(value) if value in (0, 1) else value)
-
-
-def keras_tuner_fixed(name: str, value: Any) -> Fixed:
-    """Returns what `HyperParameters.Fixed` declares."""
-    return Fixed(name, without_numpy(value))
 
 
 def optuna_range(
@@ -111,9 +108,9 @@ def optuna_range(
     return _range(kind, name, plain(low), plain(high), plain(step), scale)
 
 
-def optuna_categorical(name: str, choices: Any) -> Choice:
-    """Returns what `Trial.suggest_categorical` declares; its default is the first choice."""
-    return Choice(name, _distinct(choices))
+def categorical(name: str, values: Any) -> Choice:
+    """Returns what Optuna's `suggest_categorical` declares; its default is the first choice."""
+    return Choice(name, _distinct(values))
 
 
 def same_domain(one: Parameter, other: Parameter) -> bool:
@@ -223,62 +220,35 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
 def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
     """Returns one unconditional parameter for several declarations; None if their kinds differ.
 
-    It is the first declaration that has all values of the others. If there is none, it is made of
-    all declarations, with the scale, step and default of the first if they fit.
+    It has the name, the scale and the default of the first declaration, and its step if the ends of
+    all declarations are on its grid.
     """
-    for each in declared:
-        if all(_holds(each, other) for other in declared):
-            return each
     first = declared[0]
     if all(isinstance(each, Listed) for each in declared):
-        values: dict[tuple[str, object], Any] = {}
-        for each in declared:
-            for value in each.grid_values() or ():
-                values.setdefault(identity(value), each.opened(value))
-        return Choice(first.name, list(values.values()), default=first.opened(first.default))
-    numbers = [each for each in declared if not isinstance(each, Listed)]
-    kinds = {type(each) for each in numbers}
-    if len(kinds) != 1 or not all(_is_number_of(numbers[0], each) for each in declared):
+        values = [each.opened(value) for each in declared for value in each.grid_values() or ()]
+        return Choice(first.name, _distinct(values), default=first.opened(first.default))
+    like: Any = next(each for each in declared if not isinstance(each, Listed))
+    # A range of one value is a Fixed.
+    same_kind = (type(like), Fixed)
+    kind, scalar = type(like), int if isinstance(like, Int) else float
+    if not all(type(each) in same_kind and type(each.default) is scalar for each in declared):
         return None
-    return _hull(numbers[0], declared)
+    ends: list[Any] = [
+        end
+        for each in declared
+        for end in ((each.low, each.high) if isinstance(each, Ranged) else (each.default,))
+    ]
+    low, high = min(ends), max(ends)
+    options = {"default": first.default, "scale": like.scale if low > 0 else "linear"}
+    with contextlib.suppress(SearchSpaceError):
+        wide: Ranged = kind(like.name, low, high, step=like.step, **options)
+        if all(wide.contains(end) for end in ends) and _steps(declared) <= {like.step}:
+            return wide
+    return kind(like.name, low, high, **options)  # type: ignore[no-any-return]
 
 
-def _hull(like: Any, declared: Sequence[Any]) -> Parameter:
-    """Returns a range that covers all declared ones, with the steps of the first if they fit."""
-    lows = [each.default if isinstance(each, Listed) else each.low for each in declared]
-    highs = [each.default if isinstance(each, Listed) else each.high for each in declared]
-    low, high = min(lows), max(highs)
-    scale = like.scale if low > 0 else "linear"
-    kind: Any = type(like)
-    default = declared[0].default
-    same_step = {each.step for each in declared if not isinstance(each, Listed)} == {like.step}
-    fits = like.scale == "linear" and same_step and like.step is not None
-    if fits and kind is Int and all((each - low) % like.step == 0 for each in [*lows, *highs]):
-        return Int(like.name, low, high, step=like.step, default=default)
-    return kind(like.name, low, high, scale=scale, default=default)  # type: ignore[no-any-return]
-
-
-def _is_number_of(like: Parameter, other: Parameter) -> bool:
-    if isinstance(other, Listed):
-        # A range of one value is a Fixed.
-        return other.kind == "fixed" and like.kind == (
-            "int" if type(other.default) is int else "float"
-        )
-    return type(other) is type(like)
-
-
-def _holds(one: Parameter, other: Parameter) -> bool:
-    """Returns whether a parameter has all values of another."""
-    if same_domain(one, other):
-        return True
-    values = other.grid_values() if isinstance(other, Listed) else None
-    if values is not None:
-        return all(one.contains(value) for value in values)
-    if isinstance(one, Int) and isinstance(other, Int):
-        return one.contains(other.low) and one.contains(other.high) and other.step % one.step == 0
-    if isinstance(one, Float) and isinstance(other, Float) and one.step is None:
-        return one.low <= other.low and other.high <= one.high
-    return False
+def _steps(declared: Sequence[Parameter]) -> set[float | None]:
+    return {each.step for each in declared if isinstance(each, Ranged)}
 
 
 def _in_words(values: Sequence[Scalar]) -> str:
@@ -330,7 +300,7 @@ def _parameter(each: Any) -> Parameter:
     if kind == "Boolean":
         return keras_tuner_boolean(name, each.default)
     if kind == "Fixed":
-        return keras_tuner_fixed(name, each.value)
+        return Fixed(name, without_numpy(each.value))
     raise SearchSpaceError(
         f"{name!r} is a hyperparameter of type {kind}, which kerastudy does not know: declare it "
         "with Float, Int, Choice, Boolean or Fixed."

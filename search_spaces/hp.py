@@ -17,7 +17,14 @@ from search_spaces import declarations
 from search_spaces.declarations import read_as, same_domain
 from search_spaces.errors import HyperparameterError, suggestion
 from search_spaces.parameters import ranges as parameters
-from search_spaces.parameters.parameter import NOT_GIVEN, Parameter, Scalar, condition_in_words
+from search_spaces.parameters.choices import Fixed
+from search_spaces.parameters.parameter import (
+    NOT_GIVEN,
+    Parameter,
+    Scalar,
+    condition_in_words,
+    without_numpy,
+)
 from search_spaces.space import SearchSpace
 
 
@@ -210,7 +217,7 @@ class InlineDeclarations:
         self, name: str, value: Any, parent_name: str | None = None, parent_values: Any = None
     ) -> Any:
         """Keras Tuner's Fixed: a value that is recorded and does not vary."""
-        parameter = declarations.keras_tuner_fixed(self._scoped(name), value)
+        parameter = Fixed(self._scoped(name), without_numpy(value))
         return self._declare_under(parent_name, parent_values, parameter)
 
     @contextlib.contextmanager
@@ -264,7 +271,7 @@ class InlineDeclarations:
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         """Optuna's suggest_categorical."""
-        return self._declare(declarations.optuna_categorical(str(name), choices))
+        return self._declare(declarations.categorical(str(name), choices))
 
     def suggest_uniform(self, name: str, low: float, high: float) -> Any:
         """Optuna's suggest_float, its name before Optuna 3."""

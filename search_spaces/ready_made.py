@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from search_spaces.checks import whole_number
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import Boolean, Choice
-from search_spaces.parameters.parameter import NOT_GIVEN, Declared, MaybeScalar, Parameter
+from search_spaces.parameters.parameter import Declared, Parameter
 from search_spaces.parameters.ranges import Float, Int
 
 # The names of Keras 3.15's initializers, activations and optimizers, without importing Keras
@@ -98,7 +98,6 @@ def units(
     *,
     step: int = 1,
     name: str = "units",
-    default: int | None = None,
     **declared: Unpack[Declared],
 ) -> Int:
     """How many units a layer has, usually 16 to 512 on a log scale.
@@ -111,16 +110,11 @@ def units(
         >>> ks.units(16, 128)
         Int('units', 16, 128, scale='log')
     """
-    return Int(name, low, high, scale="log", step=step, default=default, **declared)
+    return Int(name, low, high, scale="log", step=step, **declared)
 
 
 def layers(
-    low: int = 1,
-    high: int = 4,
-    *,
-    name: str = "num_layers",
-    default: int | None = None,
-    **declared: Unpack[Declared],
+    low: int = 1, high: int = 4, *, name: str = "num_layers", **declared: Unpack[Declared]
 ) -> Int:
     """How many layers, usually 1 to 4 on a linear scale.
 
@@ -132,14 +126,13 @@ def layers(
         Int('num_layers', 1, 3)
     """
     _check_bounds("A number of layers", low, high, 0, math.inf)
-    return Int(name, low, high, default=default, **declared)
+    return Int(name, low, high, **declared)
 
 
 def activation(
     values: Sequence[str] = ("relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid"),
     *,
     name: str = "activation",
-    default: str | None = None,
     **declared: Unpack[Declared],
 ) -> Choice:
     """The activation of hidden layers, by its name in https://keras.io/api/layers/activations/.
@@ -149,14 +142,13 @@ def activation(
         Choice('activation', ['relu', 'gelu'])
     """
     known = _known(values, "activation", ACTIVATIONS)
-    return Choice(name, known, default=_or_first(default), **declared)
+    return Choice(name, known, **declared)
 
 
 def initializer(
     values: Sequence[str] = USUAL_KERNEL_INITIALIZERS,
     *,
     name: str = "kernel_initializer",
-    default: str | None = None,
     **declared: Unpack[Declared],
 ) -> Choice:
     """How a layer's kernel begins, by its name in https://keras.io/api/layers/initializers/.
@@ -176,14 +168,13 @@ def initializer(
         Choice('kernel_initializer', ['glorot_uniform', 'he_normal'])
     """
     known = _known(values, "initializer", INITIALIZERS)
-    return Choice(name, known, default=_or_first(default), **declared)
+    return Choice(name, known, **declared)
 
 
 def bias_initializer(
     values: Sequence[str] = ("zeros", "random_normal", "truncated_normal"),
     *,
     name: str = "bias_initializer",
-    default: str | None = None,
     **declared: Unpack[Declared],
 ) -> Choice:
     """How a layer's bias begins, by its Keras name; Keras's default, "zeros", is the first.
@@ -195,7 +186,7 @@ def bias_initializer(
         Choice('bias_initializer', ['zeros', 'ones'])
     """
     known = _known(values, "bias initializer", BIAS_INITIALIZERS)
-    return Choice(name, known, default=_or_first(default), **declared)
+    return Choice(name, known, **declared)
 
 
 def l1(
@@ -228,7 +219,7 @@ def l1(
     declared: Declared = {"role": role, "when": condition}
     if condition:
         declared["otherwise"] = 0.0
-    factor = Float(name, low, high, scale="log", default=default, **declared)
+    factor = Float(name, low, high, scale="log", **declared)
     return (Boolean(switch, role=role, when=when), factor) if off else factor
 
 
@@ -284,7 +275,6 @@ def dropout(
     *,
     step: float | None = None,
     name: str = "dropout",
-    default: float | None = None,
     **declared: Unpack[Declared],
 ) -> Float:
     """The fraction of units that a dropout layer sets to zero, usually 0.0 to 0.5.
@@ -298,12 +288,10 @@ def dropout(
         Float('dropout', 0.0, 0.6, step=0.2)
     """
     _check_bounds("A dropout rate", low, high, 0.0, 1.0)
-    return Float(name, low, high, step=step, default=default, **declared)
+    return Float(name, low, high, step=step, **declared)
 
 
-def batchnorm(
-    *, name: str = "batch_normalization", default: bool = False, **declared: Unpack[Declared]
-) -> Boolean:
+def batchnorm(*, name: str = "batch_normalization", **declared: Unpack[Declared]) -> Boolean:
     """Whether to normalize each layer over its batch.
 
     Ioffe and Szegedy 2015 (arXiv:1502.03167). In Keras, the layer
@@ -313,7 +301,7 @@ def batchnorm(
         >>> ks.batchnorm()
         Boolean('batch_normalization')
     """
-    return Boolean(name, default=default, **declared)
+    return Boolean(name, **declared)
 
 
 def learning_rate(
@@ -321,7 +309,6 @@ def learning_rate(
     high: float = 1e-1,
     *,
     name: str = "learning_rate",
-    default: float | None = None,
     **declared: Unpack[Declared],
 ) -> Float:
     """The learning rate, usually 1e-4 to 1e-1 on a log scale.
@@ -336,16 +323,11 @@ def learning_rate(
         >>> ks.learning_rate(1e-3, 1.0).default
         0.001
     """
-    return Float(name, low, high, scale="log", default=_usual(default, 1e-3, low, high), **declared)
+    return Float(name, low, high, scale="log", **_from(1e-3, low, high, declared))
 
 
 def momentum(
-    low: float = 0.01,
-    high: float = 0.99,
-    *,
-    name: str = "momentum",
-    default: float | None = None,
-    **declared: Unpack[Declared],
+    low: float = 0.01, high: float = 0.99, *, name: str = "momentum", **declared: Unpack[Declared]
 ) -> Float:
     """The momentum of SGD, RMSprop or Muon, usually 0.01 to 0.99 on a reversed log scale.
 
@@ -361,17 +343,11 @@ def momentum(
         Float('momentum', 0.01, 0.99, scale='reverse_log', default=0.9)
     """
     _check_bounds("A momentum", low, high, 0.0, 1.0)
-    usual = _usual(default, 0.9, low, high)
-    return Float(name, low, high, scale="reverse_log", default=usual, **declared)
+    return Float(name, low, high, scale="reverse_log", **_from(0.9, low, high, declared))
 
 
 def epochs(
-    low: int = 5,
-    high: int = 50,
-    *,
-    name: str = "epochs",
-    default: int | None = None,
-    **declared: Unpack[Declared],
+    low: int = 5, high: int = 50, *, name: str = "epochs", **declared: Unpack[Declared]
 ) -> Int:
     """How many epochs to train for, usually 5 to 50 on a linear scale.
 
@@ -384,14 +360,13 @@ def epochs(
         Int('epochs', 5, 20)
     """
     _check_bounds("A number of epochs", low, high, 1, math.inf)
-    return Int(name, low, high, default=default, **declared)
+    return Int(name, low, high, **declared)
 
 
 def batch_size(
     values: Sequence[int] = (16, 32, 64, 128, 256),
     *,
     name: str = "batch_size",
-    default: int | None = None,
     **declared: Unpack[Declared],
 ) -> Choice:
     """How many examples a training step sees, usually a power of two from 16 to 256.
@@ -404,8 +379,7 @@ def batch_size(
         Choice('batch_size', [32, 64])
     """
     sizes = [whole_number("A batch size", size, SearchSpaceError) for size in values]
-    usual = 32 if default is None and 32 in sizes else default
-    return Choice(name, sizes, default=_or_first(usual), **declared)
+    return Choice(name, sizes, **(Declared(default=32) if 32 in sizes else {}) | declared)
 
 
 def label_smoothing(
@@ -413,7 +387,6 @@ def label_smoothing(
     high: float = 0.2,
     *,
     name: str = "label_smoothing",
-    default: float | None = None,
     **declared: Unpack[Declared],
 ) -> Float:
     """How much of a target's weight is spread over all classes, usually 0.0 to 0.2.
@@ -427,7 +400,7 @@ def label_smoothing(
         Float('label_smoothing', 0.0, 0.2)
     """
     _check_bounds("A label smoothing", low, high, 0.0, 1.0)
-    return Float(name, low, high, default=_usual(default, 0.1, low, high), **declared)
+    return Float(name, low, high, **_from(0.1, low, high, declared))
 
 
 def optimizer(
@@ -436,7 +409,6 @@ def optimizer(
     learning_rate: bool = False,
     momentum: bool = False,
     name: str = "optimizer",
-    default: str | None = None,
     **declared: Unpack[Declared],
 ) -> Choice | tuple[Parameter, ...]:
     """Which optimizer, by its name in https://keras.io/api/optimizers/, and parameters for each.
@@ -451,7 +423,6 @@ def optimizer(
             of `LEARNING_RATES`.
         momentum: Whether to add "sgd.momentum" and so on; see `MOMENTUM_OPTIMIZERS`.
         name: What the choice is called.
-        default: The optimizer to begin with; left out, the first.
         **declared: Options of the choice. The added parameters have the role "nuisance".
 
     Returns:
@@ -465,7 +436,7 @@ def optimizer(
     """
     # Keras looks optimizers up by their names in lower case.
     names = _known(values, "optimizer", OPTIMIZERS, str.lower)
-    choice = Choice(name, names, default=_or_first(default), **declared)
+    choice = Choice(name, names, **declared)
     group: list[Parameter] = [choice]
     if momentum and not any(each.lower() in MOMENTUM_OPTIMIZERS for each in names):
         raise SearchSpaceError(
@@ -486,19 +457,11 @@ def optimizer(
 _rate, _momentum = learning_rate, momentum
 
 
-def _or_first(default: Any) -> MaybeScalar:
-    return NOT_GIVEN if default is None else default
-
-
-def _usual(default: float | None, customary: float, low: float, high: float) -> float | None:
-    """Returns the default, else the customary one if the range holds it, else None."""
-    if default is not None:
-        return default
-    try:
-        return customary if low <= customary <= high else None
-    except TypeError:
-        # The bounds aren't numbers: the parameter itself has a better message.
-        return None
+def _from(customary: float, low: object, high: object, declared: Declared) -> Declared:
+    """Returns the options of a range, with the customary default if the range holds it."""
+    ends = isinstance(low, int | float) and isinstance(high, int | float)
+    holds = ends and low <= customary <= high  # type: ignore[operator]
+    return Declared(default=customary) | declared if holds else declared
 
 
 def _check_bounds(setting: str, low: object, high: object, least: float, most: float) -> None:

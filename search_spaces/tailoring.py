@@ -72,7 +72,7 @@ class Tailoring(NamedTuple):
         for text in ranges:
             name, equals, value = (part.strip() for part in text.partition("="))
             if not equals or not name:
-                raise SearchSpaceError(f"--set takes NAME=VALUE, received {text!r}.")
+                raise SearchSpaceError("--set takes NAME=VALUE", received=text)
             if name in by_name:
                 raise SearchSpaceError(f"--set gives {name!r} twice: give it once.")
             by_name[name] = value
@@ -163,7 +163,7 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
 def read_value(parameter: Parameter, text: str) -> Any:
     """Returns a value of the parameter's kind, perhaps outside its domain, from a text."""
     if not text and not parameter.contains(text):
-        raise SearchSpaceError(f"{parameter.subject}: received no value: give one after the '='.")
+        raise SearchSpaceError(f"{parameter.subject} has no value: give one after the '='.")
     if isinstance(parameter, Listed):
         value = _read_listed(parameter, text)
     else:

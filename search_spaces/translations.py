@@ -147,8 +147,9 @@ class _EncodedSpace(Generic[_AnyEncoding]):
             if encoding.name not in stored:
                 raise SearchSpaceError(
                     f"{encoding.library}'s values have no {encoding.name!r}, and "
-                    f"{encoding.parameter.subject} is active; received {dict(stored)!r}. Is the "
-                    "trial unfinished, or of another space?"
+                    f"{encoding.parameter.subject} is active",
+                    received=dict(stored),
+                    hint="Is the trial unfinished, or of another space?",
                 )
             return encoding.decode(stored[encoding.name])
 

@@ -160,8 +160,6 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     ).read
     assert isinstance(described, Table), "it reads a table"
     read = described.contents_of(frame).pool
-    if meaning != "regression":
-        check_values(len(set(read.y)), meaning, str(file))
     options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
     call = (
         f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
@@ -171,7 +169,7 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     for name in left_out:
         hint = " For a model that reads it, see ks.datasets.text." if name in texts else ""
         notes.append(f"The column {name!r} is left out: it {refused[name]}.{hint}")
-    output = _output(meaning, len(set(read.y)))
+    output = checked_output(meaning, len(set(read.y)), str(file))
     return Samples(call, (), output, tuple(notes), "new_samples.csv")
 
 
@@ -287,38 +285,52 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     y = y.reshape(-1)
     kind = guessed(y) if kind is None else kind
     values = np.unique(y)
-    if kind != "regression":
-        check_values(len(values), kind, of)
     if kind == "regression" or y.dtype.kind not in "biuf":
         # Texts are numbered in their order, so every number has a class.
-        return _output(kind, len(values))
+        return checked_output(kind, len(values), of)
     if values[0] < 0 or (values != np.round(values)).any():
         raise DataError(
             f"The targets of {of} are numbers such as {values[0]:g}, and classes are whole numbers "
             "from 0 up. Number the classes 0, 1, 2 and so on, or pass --kind regression."
         )
     if kind == "binary" and values[-1] != 1:
-        raise DataError(
-            f"--kind binary needs the targets 0 and 1; those of {of} are {values[0]:g} and "
-            f"{values[-1]:g}. Make them 0 and 1, or take --kind classification."
-        )
-    return _output(kind, int(values[-1]) + 1)
+        raise _not_binary(of, f"{values[0]:g} to {values[-1]:g}")
+    checked_output(kind, len(values), of)
+    return f"classes({int(values[-1]) + 1})" if kind == "classification" else "binary()"
 
 
-def _output(kind: Kind, classes: int) -> str:
-    fixed = {"binary": "binary()", "regression": "regression()"}
-    return fixed.get(kind, f"classes({classes})")
-
-
-def check_values(count: int, kind: Kind, of: str) -> None:
-    """Checks the number of different targets. Raises DataError if it is too small or too large."""
-    if kind == "binary" and count != 2:
-        raise DataError(
-            f"--kind binary needs targets of two values; those of {of} have {count}. Take "
-            "--kind classification or regression."
-        )
+def checked_output(kind: Kind, count: int, of: str) -> str:
+    """Returns the call of `ks.outputs` for targets with this number of different values."""
+    if kind == "regression":
+        return "regression()"
     if count < 2:
         raise DataError(f"The targets of {of} all have the same value: there is nothing to learn.")
+    if kind == "binary" and count != 2:
+        raise _not_binary(of, f"of {count} values")
+    return "binary()" if kind == "binary" else f"classes({count})"
+
+
+def _not_binary(of: str, targets: str) -> DataError:
+    return DataError(
+        f"--kind binary needs targets of two values, 0 and 1; those of {of} are {targets}. Take "
+        "--kind classification or regression."
+    )
+
+
+def _output_for_rows(y: np.ndarray, kind: Kind | None, of: str) -> str:
+    zeros_and_ones = bool(((y == 0) | (y == 1)).all())
+    if kind == "regression" or (kind is None and not zeros_and_ones):
+        return f"regression({y.shape[1]})"
+    if not (zeros_and_ones and (y.sum(axis=1) == 1).all()):
+        raise DataError(
+            f"The targets of {of} are rows of {y.shape[1]} that are not one-hot, such as several "
+            "labels for each sample. Pass --kind regression, and change the output of the study "
+            f'file: Dense({y.shape[1]}, "sigmoid") and "binary_crossentropy" for labels.'
+        )
+    if kind == "binary":
+        raise _not_binary(of, f"one-hot rows of {y.shape[1]}")
+    checked_output("classification", len(np.unique(y.argmax(axis=1))), of)
+    return f"one_hot({y.shape[1]})"
 
 
 def quoted(text: str) -> str:
@@ -329,23 +341,3 @@ def quoted(text: str) -> str:
 def quoted_path(file: Path) -> str:
     """Returns a path as a Python string."""
     return quoted(file.as_posix())
-
-
-def _output_for_rows(y: np.ndarray, kind: Kind | None, of: str) -> str:
-    zeros_and_ones = bool(((y == 0) | (y == 1)).all())
-    one_hot = zeros_and_ones and bool((y.sum(axis=1) == 1).all())
-    if kind == "regression" or (kind is None and not zeros_and_ones):
-        return f"regression({y.shape[1]})"
-    if one_hot and kind != "binary":
-        check_values(len(np.unique(y.argmax(axis=1))), "classification", of)
-        return f"one_hot({y.shape[1]})"
-    if one_hot:
-        raise DataError(
-            f"--kind binary needs the targets 0 and 1; those of {of} are one-hot rows of "
-            f"{y.shape[1]}. Take --kind classification."
-        )
-    raise DataError(
-        f"The targets of {of} are rows of {y.shape[1]} that are not one-hot, such as several "
-        "labels for each sample. Pass --kind regression, and change the output of the study file: "
-        f'Dense({y.shape[1]}, "sigmoid") and "binary_crossentropy" for labels.'
-    )

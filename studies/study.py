@@ -133,8 +133,8 @@ class Study(StudyDefinition):
         keep: Number of checkpoints to keep, those of the best trials; None keeps all.
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or the threads that TensorFlow already uses in this process.
-        trainer: ``"auto"``, ``"compiled"`` (an error if that is not exact) or ``"plain"``
-            (`model.fit`). All give the same bits.
+        trainer: ``"auto"``, the faster trainer where it is exact, or ``"plain"`` (`model.fit`).
+            Both give the same bits.
         notes: The purpose of the study; shown in the MLflow UI.
 
     Raises:

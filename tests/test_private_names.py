@@ -15,36 +15,24 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("search_spaces", "tracking", "studies", "benchmarks")
-# The modules that may use what is private of a library, and the private modules of it that have no
-# underscore.
-FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "tensorflow": (
-        ("studies/libraries/tensorflow_parts.py",),
-        ("tensorflow.python", "tensorflow.core"),
-    ),
-    "keras": (
-        ("studies/libraries/keras_parts.py",),
-        ("keras.src",),
-    ),
-    "mlflow": (
-        ("tracking/mlflow/token_app.py",),
-        ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos"),
-    ),
-    "optuna": (("studies/libraries/optuna_parts.py",), ()),
-    "ray": (("studies/executors/ray/cluster.py",), ("ray._private",)),
-    "keras_tuner": (("studies/libraries/keras_tuner_parts.py",), ("keras_tuner.src",)),
-}
+# The module that may use what is private of a library, and the private modules of the library that
+# have no underscore.
+FENCES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "tensorflow": ("studies/libraries/tensorflow_parts.py",
+                   ("tensorflow.python", "tensorflow.core")),
+    "keras": ("studies/libraries/keras_parts.py", ("keras.src",)),
+    "mlflow": ("tracking/mlflow/token_app.py",
+               ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos")),
+    "optuna": ("studies/libraries/optuna_parts.py", ()),
+    "ray": ("studies/executors/ray/cluster.py", ("ray._private",)),
+    "keras_tuner": ("studies/libraries/keras_tuner_parts.py", ("keras_tuner.src",)),
+}  # fmt: skip
 BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
 # Python's own, which are public.
 PYTHONS = {"_asdict", "_replace", "_fields", "_make", "_exit", "_getframe"}
 # Ours, used by another file of ours: by a subclass, or by a module beside it.
 SHARED: Mapping[str, set[str]] = {
-    "search_spaces/discovery/tracing.py": {
-        "_readable",
-        "_declared",
-        "_out_of_scope",
-        "_declare",
-    },
+    "search_spaces/discovery/tracing.py": {"_readable", "_declared", "_out_of_scope", "_declare"},
 }
 
 
@@ -126,40 +114,33 @@ def first_name(node: ast.expr) -> str:
 
 
 def test_names_with_an_underscore_are_ours() -> None:
-    trees = {file: tree_of(file) for file in sources()}
-    definitions = {file: defined_in(tree) for file, tree in trees.items()}
-    allowed = {each for modules, _ in FENCES.values() for each in modules}
-    found = []
-    for file, tree in trees.items():
+    definitions = {file: defined_in(tree_of(file)) for file in sources()}
+    allowed = {module for module, _ in FENCES.values()}
+    uses = []
+    for file in sources():
         path = str(file.relative_to(ROOT))
         if path not in allowed:
             others = (names for each, names in definitions.items() if each != file)
             ours = definitions[file] | SHARED.get(path, set())
-            everywhere = set().union(*others)
-            names = private_names(tree, ours, everywhere)
-            found += [f"{path}:{line}: {name}" for line, name in names]
-    assert not found, "use a function of the library's own module"
+            names = private_names(tree_of(file), ours, set().union(*others))
+            uses += [f"{path}:{line}: {name}" for line, name in names]
+    assert not uses, "use a function of the library's own module"
 
 
 @pytest.mark.parametrize("library", FENCES)
 def test_private_modules_are_imported_in_the_module_for_their_library(library: str) -> None:
-    modules, private = FENCES[library]
-    found = []
+    module, private = FENCES[library]
+    uses = []
     for file in sources():
         path = str(file.relative_to(ROOT))
-        for line, name in imported(file):
-            parts = name.split(".")
-            hidden = parts[0] == library and any(map(is_private, parts))
-            if path not in modules and (
-                hidden or any(name == each or name.startswith(f"{each}.") for each in private)
-            ):
-                found.append(f"{path}:{line}: {name}")
-    assert not found
+        for line, name in imported(file) if path != module else ():
+            hidden = name.split(".")[0] == library and any(map(is_private, name.split(".")))
+            if hidden or any(f"{name}.".startswith(f"{each}.") for each in private):
+                uses.append(f"{path}:{line}: {name}")
+    assert not uses
 
 
 def test_all_that_is_allowed_is_needed() -> None:
     for path, names in SHARED.items():
-        used = {
-            node.attr for node in ast.walk(tree_of(ROOT / path)) if isinstance(node, ast.Attribute)
-        }
-        assert names <= used, path
+        nodes = ast.walk(tree_of(ROOT / path))
+        assert names <= {node.attr for node in nodes if isinstance(node, ast.Attribute)}, path

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from search_spaces.checks import whole_number
 from search_spaces.declarations import variant_name
 from search_spaces.discovery.exploring import (
     Conditions,
@@ -94,8 +95,7 @@ def discover(
         >>> dict(space["rate"].when)
         {'dropout': (True,)}
     """
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        raise SearchSpaceError(f"limit must be an int of 1 or more, received {limit!r}.")
+    whole_number("limit", limit, SearchSpaceError)
     merged: dict[str, Parameter] = {}
     builds = widened = 0
     while True:

@@ -66,8 +66,9 @@ tuned to compare the scientific ones fairly, *fixed* ones stay as they are."""
 
 
 class Declared(TypedDict, total=False):
-    """The options of every parameter, besides its domain and its default."""
+    """The options of every parameter, besides its domain."""
 
+    default: Any
     role: str
     when: Mapping[str, object] | None
     otherwise: MaybeScalar

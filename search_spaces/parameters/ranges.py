@@ -203,9 +203,9 @@ class Ranged(Parameter):
 
     def __attrs_post_init__(self) -> None:
         """Checks the range and the step; raises SearchSpaceError if they are wrong."""
-        wrong = self._wrong_range()
-        if wrong:
-            raise SearchSpaceError(f"{self.subject}: {wrong}")
+        self._check_range()
+        if self.step is not None:
+            self._check_step(self.step)
         super().__attrs_post_init__()
 
     @functools.cached_property
@@ -279,59 +279,46 @@ class Ranged(Parameter):
             f"{self.step!r}). Received: {value!r}. The nearest is {nearest!r}."
         )
 
-    def _wrong_range(self) -> str:
-        """Returns what is wrong with the range or step, with a remedy; empty if nothing is."""
-        ends = f"low={self.low!r}, high={self.high!r}"
-        if self.low == self.high:
-            return f"{ends} never varies: declare it as Fixed({self.name!r}, {self.low!r})."
-        if self.low > self.high:
-            return f"low must be below high, received {ends}: exchange them."
-        if self.scale != "linear" and self.low <= 0:
-            return (
-                f"on a {self.scale} scale low must be above 0, received low={self.low!r}: raise "
-                "it, or take scale='linear'. A regularization that may be off has a switch of its "
+    def _check_range(self) -> None:
+        low, high = self.low, self.high
+        if low == high:
+            hint = f"It never varies: declare it as Fixed({self.name!r}, {low!r})."
+            raise self.wrong("high", "above low", high, hint)
+        if low > high:
+            raise self.wrong("low", f"below high, which is {high!r}", low, "Exchange them.")
+        if self.scale != "linear" and low <= 0:
+            hint = (
+                "Raise it, or take scale='linear'. A penalty that may be off has a switch of its "
                 "own, as l2() makes."
             )
-        if not math.isfinite(self.high - self.low) or not math.isfinite(self.high + self.low):
-            return f"the range from {ends} is wider than a float can measure: narrow it."
-        return "" if self.step is None else self._wrong_step(self.step)
+            raise self.wrong("low", f"above 0 on a {self.scale} scale", low, hint)
+        if not math.isfinite(high - low) or not math.isfinite(high + low):
+            expected = f"such that a float can measure the range from {low!r}"
+            raise self.wrong("high", expected, high, "Narrow the range.")
 
-    def _wrong_step(self, step: float) -> str:
+    def _check_step(self, step: float) -> None:
+        by_ratio, low, high = self._by_ratio, self.low, self.high
+        expected, hint = "", "Take a larger step, or none."
         if self.scale == "reverse_log" and step != self.usual_step:
-            return (
-                f"step={step!r} has no meaning on a reverse_log scale: a step is a difference on a "
-                "linear scale and a ratio on a log scale, and values mirrored from the top have "
-                "neither. Leave the step out, or list the values in a Choice."
-            )
-        if self._by_ratio and step <= 1:
-            return (
-                "on a log scale step is the ratio of neighbours and must be above 1, received "
-                f"step={step!r}: 2 doubles, 10 goes through the powers of ten."
-            )
-        if step <= 0:
-            return f"step must be above 0, received step={step!r}."
-        by_ratio, ends = self._by_ratio, f"low={self.low!r} to high={self.high!r}"
-        steps = steps_between(self.low, self.high, step, by_ratio)
-        if steps > MOST_VALUES and isinstance(step, float):
-            return (
-                f"step={step!r} makes more than {MOST_VALUES:,} values from {ends}: take "
-                "a larger step, or none."
-            )
-        last = max(1, round(steps))
-        if not leads_to(self.low, self.high, step, by_ratio):
-            fitting = value_at(self.low, self.step, last, by_ratio)
-            return (
-                f"step={step!r} does not lead from {ends}. The nearest high that fits is "
-                f"{fitting!r}."
-            )
-        second = value_at(self.low, self.step, 1, by_ratio)
-        last_but_one = value_at(self.low, self.step, last - 1, by_ratio)
-        if not (second > self.low and last_but_one < self.high):
-            return (
-                f"step={step!r} is lost in the rounding of numbers as large as those from "
-                f"{ends}: take a larger step, or none."
-            )
-        return ""
+            expected = "left out on a reverse_log scale, which has neither differences nor ratios"
+            hint = "To have some of the values, list them in a Choice."
+        elif by_ratio and step <= 1:
+            expected = "above 1 on a log scale, as the ratio of neighbours"
+            hint = "2 doubles, 10 goes through the powers of ten."
+        elif step <= 0:
+            expected = "above 0"
+        elif isinstance(step, float) and steps_between(low, high, step, by_ratio) > MOST_VALUES:
+            expected = f"so large that there are at most {MOST_VALUES:,} values"
+        if expected:
+            raise self.wrong("step", expected, step, hint)
+        last = max(1, round(steps_between(low, high, step, by_ratio)))
+        if not leads_to(low, high, step, by_ratio):
+            hint = f"The nearest high that fits is {value_at(low, self.step, last, by_ratio)!r}."
+            raise self.wrong("step", f"one that leads from {low!r} to {high!r}", step, hint)
+        second = value_at(low, self.step, 1, by_ratio)
+        if not (second > low and value_at(low, self.step, last - 1, by_ratio) < high):
+            expected = "so large that it is not lost in the rounding of numbers as large as these"
+            raise self.wrong("step", expected, step, hint)
 
     def _arguments(self) -> list[str]:
         arguments = [repr(self.low), repr(self.high)]

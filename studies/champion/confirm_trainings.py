@@ -344,15 +344,6 @@ def _used_seeds(trials: Sequence[TrialRecord]) -> Iterator[int]:
             yield from (repeat.seed for repeat in trial.result.repeats)
 
 
-@dataclass
-class _Running:
-    """A training that runs."""
-
-    training: Training
-    spec: TrialSpec
-    uuid: str
-
-
 class Trainings(Jobs):
     """Runs a plan's trainings, each a job of one fit."""
 
@@ -370,7 +361,8 @@ class Trainings(Jobs):
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
         # If no trial is contradicted, the study's own trainer trains.
         self._trainer: TrainerName | None = "plain" if contradicted else None
-        self._running: dict[int, _Running] = {}
+        # The running trainings by the numbers of their jobs, each with the uuid of its fit.
+        self._running: dict[int, tuple[Training, str]] = {}
         self._planned = 0
         self._epochs: dict[str, Mapping[int, Mapping[str, float]]] = {}
 
@@ -465,37 +457,34 @@ class Trainings(Jobs):
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Records an epoch; ends a training whose time is up."""
-        running = self._running[epoch.number]
-        self.journal.log_epoch(running.uuid, epoch)
+        training, uuid = self._running[epoch.number]
+        self.journal.log_epoch(uuid, epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
         # A pruned training keeps its best epoch.
-        return "prune" if over and epoch.epoch < running.spec.epochs else "continue"
+        return "prune" if over and epoch.epoch < training.spec.epochs else "continue"
 
     def on_result(self, result: TrialResult) -> None:
         """Records a result."""
-        self._record(self._running.pop(result.number), result)
+        training, uuid = self._running.pop(result.number)
+        self.journal.end_training(uuid, result)
+        self._recorded[training.identity] = ConfirmationTraining(training.identity, result, uuid)
+        # A training on all folds together has no validation data, so its value is not shown.
+        valued = training.spec.fold != ALL_FOLDS
+        self.progress.trial_ended(result if valued else replace(result, best=None), None)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
         """Records the end of the lost attempt if the training begins again."""
         if not why:
-            self.journal.end_training(self._running[spec.number].uuid, None)
+            self.journal.end_training(self._running[spec.number][1], None)
 
     def _begin(self, number: int, training: Training) -> list[TrialTask]:
         spec = replace(training.spec, number=number)
         uuid = self.journal.begin_training(self.uuid, spec, training.name, training.identity)
-        self._running[number] = _Running(training, spec, uuid)
+        self._running[number] = training, uuid
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint, space = self.checkpoint(training), self._description.space
         return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
-
-    def _record(self, running: _Running, result: TrialResult) -> None:
-        # A training on all folds together has no validation data, so its value is not shown.
-        valued = running.spec.fold != ALL_FOLDS
-        self.journal.end_training(running.uuid, result)
-        identity = running.training.identity
-        self._recorded[identity] = ConfirmationTraining(identity, result, running.uuid)
-        self.progress.trial_ended(result if valued else replace(result, best=None), None)
 
 
 @dataclass(frozen=True)

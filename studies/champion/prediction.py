@@ -507,7 +507,7 @@ def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
 
 def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     if len(inputs.arrays) > 1:
-        return _of_columns(table, path, inputs)
+        raise inputs.refused(path, "is a table: give an npz file with an array for each input")
     (expected,) = inputs.arrays
     if inputs.columns:
         missing = [name for name in inputs.columns if name not in table.columns]
@@ -531,15 +531,6 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
         types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
         array = array.astype(np.result_type(*types))
     return {"": array}
-
-
-def _of_columns(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
-    arrays = {}
-    for expected in inputs.arrays:
-        if expected.name not in table.columns or len(expected.shape) > 1:
-            raise inputs.refused(path, f"has no column {expected.name!r}: give an npz file")
-        arrays[expected.name] = table[expected.name].to_numpy()
-    return arrays
 
 
 def _dtype(kind: Any) -> np.dtype:

@@ -15,13 +15,13 @@ from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
 from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
+from studies.results.models import existing_store
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
-from tracking.store.folder import default_store_path, open_store
 
 
 @dataclass(frozen=True)
@@ -180,12 +180,8 @@ def reproduce_study(
     progress: bool,
 ) -> Reproduction:
     """Runs a trial again with the study of this process."""
-    path = Path(store) if store is not None else default_store_path()
-    opened = open_store(path)
-    if opened is None:
-        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
     with showing(progress) as shown:
-        history = read_study(opened, study.name, engine)
+        history = read_study(existing_store(store), study.name, engine)
         return reproduce(history, number, study=study, trainer=trainer, progress=shown)
 
 

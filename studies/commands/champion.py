@@ -14,14 +14,13 @@ import click
 
 from studies.commands.command_line import (
     EXIT_NO,
+    answer,
     check_trusted,
+    common_options,
     data_option,
     engine_option,
-    json_option,
     print_json,
-    store_option,
     tell,
-    telling_errors,
     trust_option,
 )
 from studies.lines import COLUMNS, cut, wrapped
@@ -66,7 +65,7 @@ def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
         command(_Recorded(**{name: arguments.pop(name) for name in names}), **arguments)
 
     decorated: Callable[..., None] = of_recorded
-    options = (engine_option, data_option, trust_option, store_option, json_option, telling_errors)
+    options = (engine_option, data_option, trust_option, common_options)
     for option in reversed(options):
         decorated = option(decorated)
     return decorated
@@ -95,9 +94,7 @@ def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
     help="Which registered model.",
 )
 @trust_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def predict_command(
     study: str,
     samples: Path,
@@ -203,12 +200,12 @@ def evaluate_command(recorded: _Recorded, trial: int | None) -> None:
             sys.exit(EXIT_NO)
         if reading.warning:
             progress.say(f"warning: {reading.warning}")
-    if recorded.as_json:
-        document = dataclasses.asdict(reading.evaluation)
-        earlier = [dataclasses.asdict(evaluation) for evaluation in reading.earlier]
-        print_json({**document, "earlier": earlier, "flaws": list(reading.flaws)})
-    else:
-        tell(evaluation_text(reading))
+    document = {
+        **dataclasses.asdict(reading.evaluation),
+        "earlier": [dataclasses.asdict(evaluation) for evaluation in reading.earlier],
+        "flaws": list(reading.flaws),
+    }
+    answer(recorded.as_json, lambda: document, lambda: evaluation_text(reading))
 
 
 def evaluation_text(reading: Reading) -> str:
@@ -279,10 +276,8 @@ def promote_command(recorded: _Recorded, trial: int | None, reason: str, refit: 
             data=recorded.data,
             progress=progress,
         )
-    if recorded.as_json:
-        print_json(dataclasses.asdict(promotion))
-    else:
-        tell(promotion_text(promotion))
+    document = dataclasses.asdict(promotion)
+    answer(recorded.as_json, lambda: document, lambda: promotion_text(promotion))
 
 
 def promotion_text(promotion: Promotion) -> str:
@@ -336,27 +331,16 @@ def reproduce_command(recorded: _Recorded, trial: int | None, trainer: Any) -> N
     history = recorded.history()
     with showing() as progress:
         outcome = reproduce(history, trial, data=recorded.data, trainer=trainer, progress=progress)
-    if recorded.as_json:
-        print_json(
-            {
-                "study": outcome.study,
-                "engine": outcome.engine,
-                "trial": outcome.trial,
-                "trainer": outcome.trainer or None,
-                "identical": outcome.identical,
-                "epochs": outcome.epochs,
-                "max_difference": outcome.max_difference,
-                "weights_sha256": {
-                    "recorded": outcome.recorded_sha256,
-                    "reproduced": outcome.reproduced_sha256,
-                },
-                "environment_differences": list(outcome.environment_differences),
-                "notes": list(outcome.notes),
-            }
-        )
-    else:
-        text = reproduction_text(outcome, name_engine=len(history.engines) > 1)
-        tell(text)
+    document = dataclasses.asdict(outcome)
+    digests = ("recorded", "reproduced")
+    document["weights_sha256"] = {name: document.pop(f"{name}_sha256") for name in digests}
+    document["trainer"] = outcome.trainer or None
+    several = len(history.engines) > 1
+    answer(
+        recorded.as_json,
+        lambda: document,
+        lambda: reproduction_text(outcome, name_engine=several),
+    )
     sys.exit(0 if outcome.identical else EXIT_NO)
 
 
@@ -471,10 +455,8 @@ def confirm_command(
             progress=progress,
         )
     verdict = verdict_by(history, confirmation)
-    if recorded.as_json:
-        print_json({"verdict": verdict.text, **dataclasses.asdict(confirmation)})
-    else:
-        tell(confirmation_text(confirmation, verdict))
+    document = {"verdict": verdict.text, **dataclasses.asdict(confirmation)}
+    answer(recorded.as_json, lambda: document, lambda: confirmation_text(confirmation, verdict))
 
 
 def confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:

@@ -50,11 +50,16 @@ def engine_option(command: _Command) -> _Command:
     )(command)
 
 
-def json_option(command: _Command) -> _Command:
-    """Adds ``--json``."""
+def json_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--json``, and makes the command tell errors in a line; see `telling_errors`."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
-    )(command)
+    )(telling_errors(command))
+
+
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--store`` and ``--json``."""
+    return store_option(json_option(command))
 
 
 def trust_option(command: _Command) -> _Command:
@@ -222,6 +227,14 @@ def check_trusted(store: Path | None, trust: bool) -> None:
 def tell(text: str) -> None:
     """Prints lines for people, and escapes characters that control a terminal."""
     click.echo("\n".join(map(printable, text.split("\n"))))
+
+
+def answer(as_json: bool, document: Callable[[], object], text: Callable[[], str]) -> None:
+    """Prints one JSON document, or lines for people."""
+    if as_json:
+        print_json(document())
+    else:
+        tell(text())
 
 
 def print_json(document: object) -> None:

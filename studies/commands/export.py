@@ -11,23 +11,21 @@ import click
 
 from search_spaces.texts import counted
 from studies.commands.command_line import (
+    answer,
     check_trusted,
+    common_options,
     data_option,
-    json_option,
     print_json,
-    store_option,
     tell,
-    telling_errors,
     trust_option,
 )
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
-    from studies.exporting import KerasExport, ScriptExport, TableExport, TensorBoardExport
     from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
-_FORMATS = (*_OF_TRIALS, "csv", "parquet", "tensorboard", "optuna")
+_FORMATS = (*_OF_TRIALS, "csv", "parquet", "optuna")
 # The formats that take each of these options; all formats take the other options.
 _OPTIONS = {
     "trial": _OF_TRIALS,
@@ -46,7 +44,7 @@ _OPTIONS = {
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="The file; for script and tensorboard the folder; - to print CSV.",
+    help="The file; for script the folder; - to print CSV.",
 )
 @click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
@@ -57,14 +55,12 @@ _OPTIONS = {
     "[default: the file optuna.db in the store]",
 )
 @trust_option
-@store_option
-@json_option
+@common_options
 @click.pass_context
-@telling_errors
 def export_command(
     context: click.Context,
     study: str,
-    format_: str,
+    format_: Any,
     trial: int | None,
     output: Path | None,
     force: bool,
@@ -78,12 +74,11 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script       the best trial, or --trial: the study's files, and plain Keras
-                 that ends with the same weights, without kerastudy
-    keras        its model as a .keras file
-    csv          a row for each trial; parquet: the same
-    tensorboard  event files with the HParams plugin's tables
-    optuna       a study in an Optuna storage for each engine, or an update
+    script   the best trial, or --trial: the study's files, and plain Keras that
+             ends with the same weights, without kerastudy
+    keras    its model as a .keras file
+    csv      a row for each trial; parquet: the same
+    optuna   a study in an Optuna storage for each engine, or an update
 
     \b
     kerastudy export digits --as script
@@ -91,55 +86,40 @@ def export_command(
     kerastudy export digits --as csv
     kerastudy export digits --as optuna --storage sqlite:///digits.db
     """
-    from studies.exporting import table_of
+    from studies.commands.records import history_of
+    from studies.exporting import (
+        export_keras,
+        export_script,
+        export_table,
+        table_of,
+    )
     from studies.lines import as_csv
+    from studies.progress import showing, waiting
 
     for option, formats in _OPTIONS.items():
         if context.params[option] not in (None, False, "") and format_ not in formats:
             named = " or ".join(f"--as {name}" for name in formats)
             raise click.UsageError(f"--{option} is for {named}, not for --as {format_}.")
-    if format_ == "optuna":
-        _export_optuna(study, engine, store, storage, as_json)
-        return
-    if output == Path("-"):
-        if format_ != "csv" or as_json:
-            raise click.UsageError("--output - is for --as csv without --json: name a file.")
-        click.echo(as_csv(table_of(_histories(study, engine, store))), nl=False)
-        return
+    if output == Path("-") and (format_ != "csv" or as_json):
+        raise click.UsageError("--output - is for --as csv without --json: name a file.")
     if format_ in _OF_TRIALS:
         check_trusted(store, trust)
-    export = _written(format_, study, engine, store, trial, output, force, data)
-    if as_json:
-        document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
-        print_json({"as": format_, **document})
-    else:
-        tell("\n".join(_lines(export)))
-
-
-def _written(
-    format_: Any,
-    study: str,
-    engine: str | None,
-    store: Path | None,
-    trial: int | None,
-    output: Path | None,
-    force: bool,
-    data: str,
-) -> ScriptExport | KerasExport | TableExport | TensorBoardExport:
-    from studies.commands.records import history_of
-    from studies.exporting import export_keras, export_script, export_table, export_tensorboard
-    from studies.progress import showing, waiting
-
-    if format_ in _OF_TRIALS:
-        export = export_script if format_ == "script" else export_keras
+        write = export_script if format_ == "script" else export_keras
         history = history_of(study, engine, store)
         with showing() as progress:
-            return export(history, trial, output, force=force, data=data, progress=progress)
-    histories = _histories(study, engine, store)
-    with waiting("reading the trials"):
-        if format_ == "tensorboard":
-            return export_tensorboard(histories, output, force=force)
-        return export_table(histories, format_, output, force=force)
+            export: Any = write(history, trial, output, force=force, data=data, progress=progress)
+    else:
+        histories = _histories(study, engine, store)
+        if output == Path("-"):
+            click.echo(as_csv(table_of(histories)), nl=False)
+            return
+        if format_ == "optuna":
+            _export_optuna(histories, storage, as_json)
+            return
+        with waiting("reading the trials"):
+            export = export_table(histories, format_, output, force=force)
+    document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
+    answer(as_json, lambda: {"as": format_, **document}, lambda: "\n".join(_lines(export)))
 
 
 def _in_json(value: Any) -> Any:
@@ -148,17 +128,11 @@ def _in_json(value: Any) -> Any:
 
 def _lines(export: Any) -> list[str]:
     """Returns lines for people: the written file or folder, and the command that uses it."""
-    kind = type(export).__name__
-    paths = {"ScriptExport": "script", "TensorBoardExport": "folder"}
-    path: Path = getattr(export, paths.get(kind, "file"))
+    (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    if hasattr(export, "trial"):
-        lines = [f"{shown}: trial {export.trial} of {export.study}"]
-    else:
-        trials = export.rows if kind == "TableExport" else export.trials
-        lines = [f"{shown}: {counted(trials, 'trial')} of {export.study}"]
-    if kind == "TensorBoardExport":
-        lines.append(f"look at it with: tensorboard --logdir {shlex.quote(shown)}")
+    kind = type(export).__name__
+    what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
+    lines = [f"{shown}: {what} of {export.study}"]
     if kind == "ScriptExport":
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:
@@ -178,13 +152,10 @@ def _histories(study: str, engine: str | None, store: Path | None) -> list[Study
     return [first, *(read_study(first.store, name, each) for each in others)]
 
 
-def _export_optuna(
-    study: str, engine: str | None, store: Path | None, storage: str | None, as_json: bool
-) -> None:
+def _export_optuna(histories: list[StudyHistory], storage: str | None, as_json: bool) -> None:
     from studies.exporting import export_optuna
     from studies.progress import waiting
 
-    histories = _histories(study, engine, store)
     begun = [history for history in histories if history.trials] or histories[:1]
     with waiting("writing into Optuna's storage"):
         exports = [export_optuna(history, storage) for history in begun]
@@ -194,7 +165,7 @@ def _export_optuna(
         return
     for export in exports:
         tell(f"{export.study}: {export.trials} trials, {export.written} of them written")
-    address = shlex.quote(exports[0].storage)
+    address, name = shlex.quote(exports[0].storage), exports[0].study
     tell(f"open them with: optuna-dashboard {address}")
-    tell(f"or in Python: optuna.load_study(study_name={exports[0].study!r},")
+    tell(f"or in Python: optuna.load_study(study_name={name!r},")
     tell(f"                                storage={exports[0].storage!r})")

@@ -12,12 +12,11 @@ import click
 
 from studies.commands.command_line import (
     EXIT_NO,
+    answer,
     check_trusted,
-    json_option,
+    common_options,
     print_json,
-    store_option,
     tell,
-    telling_errors,
     trust_option,
 )
 from studies.lines import printable, wrapped
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
 @click.command("rename", short_help="Give a study another name.")
 @click.argument("study")
 @click.argument("name")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> None:
     """Give a study another name, in MLflow too.
 
@@ -51,19 +48,15 @@ def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> 
     renamed = rename_study(history, name)
     name = renamed.description.name
     export_later(renamed.folder)
-    if as_json:
-        print_json({"study": name, "former": former, "server": history.server or None})
-        return
-    tell(f"{former} is now {name}")
-    tell(f"to resume it: kerastudy launch … --name {shlex.quote(name)}")
+    document = {"study": name, "former": former, "server": history.server or None}
+    resume = f"to resume it: kerastudy launch … --name {shlex.quote(name)}"
+    answer(as_json, lambda: document, lambda: f"{former} is now {name}\n{resume}")
 
 
 @click.command("delete", short_help="Delete a study for ever.")
 @click.argument("study")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> None:
     """Delete a study for ever: its folder, with trials, checkpoints and the champion.
 
@@ -104,9 +97,7 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
 @trust_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
@@ -133,17 +124,13 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
         if sys.stderr.isatty():
             progress.wait(f"checking the store {str(root)!r}")
         diagnosis = diagnose(root, fix=fix, progress=progress)
-    if as_json:
-        print_json(
-            {
-                "store": str(diagnosis.root),
-                "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
-                "running": sorted(diagnosis.at_work),
-                "unread": diagnosis.unread,
-            }
-        )
-    else:
-        tell(_diagnosis_text(diagnosis))
+    document = {
+        "store": str(diagnosis.root),
+        "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
+        "running": sorted(diagnosis.at_work),
+        "unread": diagnosis.unread,
+    }
+    answer(as_json, lambda: document, lambda: _diagnosis_text(diagnosis))
     sys.exit(EXIT_NO if diagnosis.left else 0)
 
 

@@ -15,11 +15,9 @@ import click
 from studies.commands.command_line import (
     EXIT_INTERRUPTED,
     Sectioned,
+    answer,
     json_option,
-    print_json,
     store_option,
-    tell,
-    telling_errors,
 )
 from studies.definition import LaunchOptions, RayOptions, StudySettings
 from tracking.records import (
@@ -107,7 +105,6 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @json_option
-@telling_errors
 def launch_command(
     target: str | None,
     store: Path | None,
@@ -170,10 +167,9 @@ def launch_command(
     data = data_to_use(data_file, column, " For a value at which the study ends, use --stop-at.")
     if dry_run:
         description = describe_target(resolved, options.place, overrides=overrides, data=data)
-        if as_json:
-            print_json(definition_document(description))
-        else:
-            tell(definition_text(description))
+        answer(
+            as_json, lambda: definition_document(description), lambda: definition_text(description)
+        )
         return
     try:
         # The user's code may print in this process, and standard output is for results.
@@ -182,10 +178,8 @@ def launch_command(
     except KeyboardInterrupt:
         _tell_how_to_resume()
         sys.exit(EXIT_INTERRUPTED)
-    if as_json:
-        print_json(study_document(history))
-    else:
-        tell(verdict_text(history) if quiet else study_text(history))
+    text = verdict_text if quiet else study_text
+    answer(as_json, lambda: study_document(history), lambda: text(history))
 
 
 def _tell_how_to_resume() -> None:

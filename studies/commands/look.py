@@ -13,12 +13,11 @@ import click
 
 from search_spaces.texts import amounts, readable
 from studies.commands.command_line import (
+    answer,
+    common_options,
     engine_option,
-    json_option,
     print_json,
-    store_option,
     tell,
-    telling_errors,
 )
 from studies.commands.texts.tables import in_blocks, table
 from studies.lines import printable, wrapped
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("list")
 @click.option("--catalog", is_flag=True, help="List the ready studies instead.")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     """List the studies of the store, the latest first.
 
@@ -44,10 +41,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     if catalog:
         from studies.user_code import catalog_names
 
-        if as_json:
-            print_json(catalog_names())
-        else:
-            tell("\n".join(_catalog()))
+        answer(as_json, catalog_names, lambda: "\n".join(_catalog()))
         return
     from tracking.store.folder import default_store_path, open_store
 
@@ -59,12 +53,12 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
         with waiting(f"reading the store {str(path)!r}"):
             documents = _documents(opened)
-    if as_json:
-        print_json(documents)
-    elif documents:
-        tell("\n".join(_list_text(documents)))
-    else:
-        tell(f"no studies yet in {str(path)!r}; start with: kerastudy launch digits")
+    none = f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
+    answer(
+        as_json,
+        lambda: documents,
+        lambda: "\n".join(_list_text(documents)) if documents else none,
+    )
 
 
 def _catalog() -> Iterator[str]:
@@ -162,9 +156,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
 @click.option("--top", type=click.IntRange(min=1), help="How many of the best trials to show.")
 @click.option("--all", "every", is_flag=True, help="List all trials.")
 @engine_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def show_command(
     study: str,
     trial: int | None,
@@ -195,15 +187,14 @@ def show_command(
         raise click.UsageError("Give --top or --all, not both.")
     history = history_of(study, engine, store)
     if trial is not None:
-        shown_trial = history.trial(trial)
-        if as_json:
-            print_json(full_document(history, shown_trial))
-        else:
-            tell(trial_text(history, shown_trial))
-    elif as_json:
-        print_json(study_document(history))
-    else:
-        tell(study_text(history, top=top, every=every))
+        record = history.trial(trial)
+        answer(as_json, lambda: full_document(history, record), lambda: trial_text(history, record))
+        return
+    answer(
+        as_json,
+        lambda: study_document(history),
+        lambda: study_text(history, top=top, every=every),
+    )
 
 
 @click.command("compare", short_help="Compare studies, or the engines of one study.")
@@ -227,9 +218,7 @@ def show_command(
     type=click.IntRange(min=1),
     help="Best trials whose regions are compared.  [default: a fifth of them, 3 to 10]",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def compare_command(
     studies: tuple[str, ...],
     engines: tuple[str, ...],
@@ -256,10 +245,7 @@ def compare_command(
     if len(studies) == 1 and not engines:
         histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
     comparison = compare(histories, reach, top)
-    if as_json:
-        print_json(_comparison_document(comparison))
-    else:
-        tell(_comparison_text(comparison))
+    answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))
 
 
 def _comparison_document(comparison: Comparison) -> dict[str, Any]:
@@ -334,9 +320,7 @@ def _comparison_text(comparison: Comparison) -> str:
 @click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
 @click.argument("study")
 @engine_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def diagnose_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
     """Read Google's Deep Learning Tuning Playbook off a study's record.
 

@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from studies.commands.command_line import (
-    json_option,
-    print_json,
-    store_option,
-    tell,
-    telling_errors,
+    answer,
+    common_options,
 )
 
 if TYPE_CHECKING:
@@ -44,9 +41,7 @@ if TYPE_CHECKING:
     default=None,
     help="Whether to open a browser.  [default: on a terminal]",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def report_command(
     studies: tuple[str, ...],
     engines: tuple[str, ...],
@@ -88,20 +83,14 @@ def report_command(
                 with explained(output):
                     write_atomically(output, page.read_text(encoding="utf-8"))
                 page = output
-    if as_json:
-        print_json(
-            {
-                "report": str(page),
-                "url": page.as_uri(),
-                "bytes": page.stat().st_size,
-                "studies": [
-                    {"study": each.description.name, "engine": each.description.engine}
-                    for each in histories
-                ],
-            }
-        )
-    else:
-        tell(str(page))
+    descriptions = [each.description for each in histories]
+    document = {
+        "report": str(page),
+        "url": page.as_uri(),
+        "bytes": page.stat().st_size,
+        "studies": [{"study": each.name, "engine": each.engine} for each in descriptions],
+    }
+    answer(as_json, lambda: document, lambda: str(page))
     if open_browser if open_browser is not None else sys.stdout.isatty():
         webbrowser.open(page.as_uri())
 
@@ -134,9 +123,7 @@ _SHOWN = 10
     default=None,
     help="Whether to open a browser.  [default: on a terminal]",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def ui_command(
     study: str | None,
     engine: str | None,
@@ -187,21 +174,18 @@ def ui_command(
     ):
         if not stopped.is_set():
             page = pages.get(view, place.studies_page)
-            if as_json:
-                print_json(
-                    {
-                        "study": name,
-                        "url": page,
-                        "views": pages,
-                        "studies": studies,
-                        "address": place.address,
-                        "token": place.token or None,
-                        "pid": server.pid,
-                    }
-                )
-            else:
-                named = [f"{name}: {address}" for name, address in studies.items()]
-                tell("\n".join([page, *named, "Ctrl-C stops it."]))
+            document = {
+                "study": name,
+                "url": page,
+                "views": pages,
+                "studies": studies,
+                "address": place.address,
+                "token": place.token or None,
+                "pid": server.pid,
+            }
+            named = [f"{name}: {address}" for name, address in studies.items()]
+            text = "\n".join([page, *named, "Ctrl-C stops it."])
+            answer(as_json, lambda: document, lambda: text)
             sys.stdout.flush()
             if open_browser if open_browser is not None else sys.stdout.isatty():
                 webbrowser.open(page)
@@ -248,9 +232,7 @@ def _pages(
     "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
 )
 @click.option("--again", is_flag=True, help="Also what a person has deleted there.")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def push_command(
     study: str, tracking_uri: str | None, again: bool, store: Path | None, as_json: bool
 ) -> None:
@@ -285,7 +267,6 @@ def push_command(
             f"The study {name!r} was deleted on the MLflow server {address}, and is left so. "
             "Send it all the same with --again."
         )
-    if as_json:
-        print_json({"study": name, "server": address, "sent": sent, "page": exporter.page})
-    else:
-        tell(f"{sent} runs of {name} sent; all of it is at {exporter.page}")
+    document = {"study": name, "server": address, "sent": sent, "page": exporter.page}
+    text = f"{sent} runs of {name} sent; all of it is at {exporter.page}"
+    answer(as_json, lambda: document, lambda: text)

@@ -11,11 +11,9 @@ from typing import Any
 import click
 
 from studies.commands.command_line import (
+    answer,
+    common_options,
     json_option,
-    print_json,
-    store_option,
-    tell,
-    telling_errors,
 )
 
 KINDS = ("classification", "binary", "regression")
@@ -37,7 +35,6 @@ KINDS = ("classification", "binary", "regression")
 )
 @click.option("--from", "catalog", metavar="NAME", help="Copy a study of the catalog instead.")
 @json_option
-@telling_errors
 def new_command(
     file: Path,
     data: Path | None,
@@ -71,12 +68,10 @@ def new_command(
     name, notes = write_study(file, data=data, target=target, kind=kind, catalog=catalog)
     for note in notes:
         click.echo(f"note: {note}", err=True)
-    shown = shlex.quote(str(file))
-    if as_json:
-        print_json({"file": str(file.expanduser().absolute()), "study": name})
-    else:
-        tell(f"{file}: a study file to start from. Read it, change it, then:")
-        tell(f"  kerastudy launch {shown} --dry-run\n  kerastudy launch {shown}")
+    document = {"file": str(file.expanduser().absolute()), "study": name}
+    launch = f"kerastudy launch {shlex.quote(str(file))}"
+    text = f"{file}: a study file to start from. Read it, change it, then:\n  {launch} --dry-run"
+    answer(as_json, lambda: document, lambda: f"{text}\n  {launch}")
 
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
@@ -118,9 +113,7 @@ def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | Non
     type=click.Path(path_type=Path, dir_okay=False),
     help="A PNG file to write: a picture of the samples, if they are images.",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def data_command(
     target: str,
     data: Path | None,
@@ -175,7 +168,8 @@ def data_command(
             partial.write_bytes(outcome.picture)
     elif output is not None:
         click.echo("note: the samples are no images, so there is no picture", err=True)
-    if as_json:
-        print_json({**outcome.document(), "recorded": recorded})
-        return
-    tell("\n".join(data_text(outcome, recorded)))
+    answer(
+        as_json,
+        lambda: {**outcome.document(), "recorded": recorded},
+        lambda: "\n".join(data_text(outcome, recorded)),
+    )

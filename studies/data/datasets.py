@@ -29,7 +29,7 @@ from search_spaces import checks
 from search_spaces.errors import DataError, shown
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_samples
-from studies.data.description import Dataset, call_and_options, call_text
+from studies.data.description import Dataset, options_of
 from studies.data.files import TARGET, absolute_path, is_table, read_arrays
 from studies.data.folders import folder_kind, images, text
 from studies.data.streams import StreamedDataset, check_source
@@ -81,7 +81,7 @@ def arrays(
     sample_weight: ArrayLike | None = None,
     validation: float | int | Pair = DEFAULT_SHARE,
     test: float | int | Pair | None = DEFAULT_SHARE,
-    stratify: bool | str | None = None,
+    stratify: bool | None = None,
     preprocess: object = None,
     class_names: object = None,
     rule: Callable[[Any], Any] | None = None,
@@ -111,7 +111,7 @@ def arrays(
             (x, y), or (x, y, sample_weight). Without weights its samples count alike.
         test: As `validation`; None or 0: no test part.
         stratify: Whether each part gets the classes in equal proportions; None: yes, if y is one
-            array of classes. If y is a dict, the name of the targets to stratify by.
+            array of classes.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone is fitted
             on the training part's x alone, and applied to all parts. It gets samples of rank 3 and
             more flattened, and its results are converted to float32. For several inputs by name, a
@@ -135,11 +135,11 @@ def arrays(
         >>> dict(ks.datasets.arrays(x, y, validation=0.2, test=2).load().sizes)
         {'train': 6, 'validation': 2, 'test': 2}
     """
-    call, options = call_and_options(arrays, locals())
+    options = options_of(locals())
     if rule is not None:
         checks.function("rule", rule, DataError, "of x")
     read = partial(_read_memory, x, y, sample_weight)
-    return Dataset(name, "arrays in memory", call, options, read, rule)
+    return Dataset(name, "arrays in memory", options, read, rule)
 
 
 def _read_memory(x: object, y: object, sample_weight: object) -> Contents:
@@ -182,13 +182,13 @@ def npz(
     """
     own = [part for part, size in (("validation", validation), ("test", test)) if size is None]
     share = DEFAULT_SHARE if validation is None else validation
-    call, options = call_and_options(npz, locals(), validation=share)
+    options = options_of(locals(), validation=share)
     file = absolute_path(path)
     if test is None:
         # Set after the checks, as validation=0.9 is fine if the file has a test part.
         options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, own)
-    return Dataset(name or file.stem, str(file), call, options, read)
+    return Dataset(name or file.stem, str(file), options, read)
 
 
 def _read_npz(path: Path, parts: Collection[str]) -> Contents:
@@ -202,10 +202,7 @@ def _read_npz(path: Path, parts: Collection[str]) -> Contents:
     for part in parts:
         own = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
         if own and not {f"x_{part}", f"y_{part}"} <= set(own):
-            raise DataError(
-                f"{path} holds {' and '.join(own)} but not its counterpart. "
-                f"Save both x_{part} and y_{part}, or neither."
-            )
+            raise DataError(f"{path} holds {' and '.join(own)}, and must hold x and y.")
         if own:
             ready[part] = _part_in(arrays, part)
     return Contents(_part_in(arrays, "train"), ready)
@@ -262,7 +259,6 @@ def batches(
         >>> ks.datasets.batches(train, validation).name
         'batches'
     """
-    call = call_text(batches, locals())
     steps = {"train": steps_per_epoch, "validation": validation_steps}
     for option, value in zip(("steps_per_epoch", "validation_steps"), steps.values(), strict=True):
         if value is not None:
@@ -273,7 +269,7 @@ def batches(
         for part, source in parts.items()
         if part != "test" or source is not None
     }
-    return StreamedDataset(name, f"batches of {shown(train)}", call, sources)
+    return StreamedDataset(name, f"batches of {shown(train)}", sources)
 
 
 def digits(
@@ -302,7 +298,7 @@ def digits(
         >>> ks.datasets.digits().name
         'digits'
     """
-    return _of_scikit_learn(digits, locals())
+    return _of_scikit_learn("digits", locals())
 
 
 def breast_cancer(
@@ -331,7 +327,7 @@ def breast_cancer(
     Raises:
         DataError: An option is wrong.
     """
-    return _of_scikit_learn(breast_cancer, locals())
+    return _of_scikit_learn("breast_cancer", locals())
 
 
 def diabetes(
@@ -361,7 +357,7 @@ def diabetes(
     Raises:
         DataError: An option is wrong.
     """
-    return _of_scikit_learn(diabetes, locals())
+    return _of_scikit_learn("diabetes", locals())
 
 
 def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
@@ -385,7 +381,7 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
         DataError: A share, count or seed is out of range. `load` raises if the data can be neither
             read nor downloaded.
     """
-    return _of_keras(mnist, locals())
+    return _of_keras("mnist", locals())
 
 
 def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
@@ -402,26 +398,24 @@ def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> 
     Raises:
         DataError: As for `mnist`.
     """
-    return _of_keras(fashion_mnist, locals())
+    return _of_keras("fashion_mnist", locals())
 
 
-def _of_keras(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:
-    name = function.__name__
+def _of_keras(name: str, arguments: Mapping[str, Any]) -> Dataset:
     names = _CLOTHES if name == "fashion_mnist" else None
-    call, options = call_and_options(function, arguments, test=DEFAULT_SHARE, class_names=names)
+    options = options_of(arguments, test=DEFAULT_SHARE, class_names=names)
     path = os.environ.get(DATA_VARIABLE)
     if not path:
-        return Dataset(name, f"keras.datasets.{name}", call, options, partial(_download, name))
+        return Dataset(name, f"keras.datasets.{name}", options, partial(_download, name))
     file = absolute_path(path)
     # The file's own validation part replaces only the default share.
     own = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
-    return Dataset(name, str(file), call, options, partial(_read_npz, file, own))
+    return Dataset(name, str(file), options, partial(_read_npz, file, own))
 
 
-def _of_scikit_learn(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:
-    name, (call, options) = function.__name__, call_and_options(function, arguments)
+def _of_scikit_learn(name: str, arguments: Mapping[str, Any]) -> Dataset:
     source = f"scikit-learn {name.replace('_', ' ')}"
-    return Dataset(name, source, call, options, partial(_contained, name))
+    return Dataset(name, source, options_of(arguments), partial(_contained, name))
 
 
 def _contained(name: str) -> Contents:
@@ -471,15 +465,15 @@ def replaced_data(spelled: str, own: object) -> Dataset:
             return text(path)
         raise DataError(
             f"{path!r} is a folder, and the study's own data is no folder of images, so the size "
-            "of images is unknown. Describe it in the study file, by ks.datasets.images(folder, "
-            "image_size=(64, 64)), or begin with kerastudy new my_study.py --data FOLDER."
+            "of images is unknown",
+            hint="Describe it in the study file, by ks.datasets.images(folder, image_size=(8, 8)).",
         )
     if not is_table(path):
         return npz(path)
     if not target:
         raise DataError(
-            f"{path!r} is a table, and the study's own data is none: name the column to predict, "
-            "as in --data houses.csv --target price."
+            f"{path!r} is a table, and the study's own data is none",
+            hint="Name the column to predict: --data houses.csv --target price.",
         )
     return table(path, target=target)
 

@@ -5,27 +5,20 @@ Each kind of data implements `DescribedData` and `LoadedData`; no other code ask
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
-from search_spaces.errors import DataError, shown
+from search_spaces.errors import DataError
 from studies.data.arrays.mapped import shared
 from studies.data.arrays.partition import Contents, Options, check_options, make_splits
 from studies.data.arrays.parts import LoadedData, Splits
 from studies.data.arrays.samples import by_rule
-from studies.data.preprocessing import preprocessing_name
 from studies.data.splits import CrossValidation, FoldedSplits, make_folds
-
-# The most values, or arrays, in a tuple or list that `repr` shows one by one.
-_FEW = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,13 +29,11 @@ class DescribedData(ABC):
         name: Its name in records and reports.
         source: Where the data comes from: "scikit-learn digits", "arrays in memory",
             "keras.datasets.mnist", or the absolute path of a file.
-        text: The call that describes it, as `repr` shows it.
         in_batches: Whether the data comes in batches; loading such data may draw random numbers.
     """
 
     name: str
     source: str
-    text: str
     in_batches: ClassVar[bool] = False
 
     def load(self) -> LoadedData:
@@ -107,8 +98,8 @@ class DescribedData(ABC):
         return {k: v for k, v in vars(self).items() if k not in ("_facts", "_loaded")}
 
     def __repr__(self) -> str:
-        """Returns the call that describes this data, with arrays as dtype and shape."""
-        return self.text
+        """Returns the name and the source, never values."""
+        return f"<data {self.name!r} of {self.source}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,8 +128,7 @@ class Dataset(DescribedData):
         """Returns the description of another file or folder; None if that is of another kind."""
         if not isinstance(self.read, Reader) or not self.read.takes(place):
             return None
-        text, read = f"{self.text} from {str(place)!r}", self.read.at(place, target)
-        return replace(self, source=str(place), text=text, read=read)
+        return replace(self, source=str(place), read=self.read.at(place, target))
 
     def _read(self) -> Splits:
         contents = self.read()
@@ -166,50 +156,11 @@ class Reader(ABC):
         """Returns the reader of another place, with another column to predict if one is named."""
 
 
-def call_and_options(
-    function: Callable[..., object], arguments: Mapping[str, Any], **changes: object
-) -> tuple[str, Options]:
-    """Returns the text of a call of a `datasets` function, and the checked options of its splits.
+def options_of(arguments: Mapping[str, Any], **changes: object) -> Options:
+    """Returns the checked options of splits among the arguments of a `datasets` function.
 
     `changes` replace some options. Raises DataError if an option is wrong.
     """
     names = signature(check_options).parameters
     options = {name: value for name, value in arguments.items() if name in names}
-    return call_text(function, arguments), check_options(**options | changes)
-
-
-def call_text(function: Callable[..., object], arguments: Mapping[str, object]) -> str:
-    """Returns the text of a call of a `datasets` function, arrays as dtype and shape, for `repr`.
-
-    Arguments that equal their defaults are left out.
-    """
-    texts = []
-    for name, parameter in signature(function).parameters.items():
-        value, default = arguments[name], parameter.default
-        if type(value) is type(default) and not hasattr(value, "shape") and value == default:
-            continue
-        named = parameter.kind is Parameter.KEYWORD_ONLY
-        texts.append(f"{name}={_text_of(value)}" if named else _text_of(value))
-    return f"datasets.{function.__name__}({', '.join(texts)})"
-
-
-def _text_of(value: object) -> str:
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{name!r}: {_text_of(each)}' for name, each in value.items())}}}"
-    if hasattr(value, "shape"):
-        dtype = f" {value.dtype}" if hasattr(value, "dtype") else ""
-        return f"<{type(value).__name__}{dtype} {tuple(value.shape)}>"
-    if isinstance(value, list | tuple):
-        # A list of anything but texts is one array.
-        apart = isinstance(value, tuple) or all(isinstance(each, str) for each in value)
-        if not apart or not 0 < len(value) <= _FEW:
-            return f"<{type(value).__name__} of {len(value)}>"
-        texts = ", ".join(map(_text_of, value))
-        return f"({texts})" if isinstance(value, tuple) else f"[{texts}]"
-    if isinstance(value, np.number):
-        return repr(value.item())
-    if value is None or isinstance(value, str | bool | int | float):
-        return repr(value)
-    if isinstance(value, os.PathLike):
-        return repr(str(value))
-    return str(preprocessing_name(value)) if hasattr(value, "fit") else f"<{shown(value)}>"
+    return check_options(**options | changes)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 TARGET: Final = "?target="
-_SHOWN = 5
+_SAVE = (
+    "Write it with numpy.savez(path, x_train=..., y_train=...), and as wanted x_validation, "
+    "y_validation, x_test, y_test, sample_weight_train and so on."
+)
 _TABLE: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORECASE)
 
 
@@ -70,10 +73,9 @@ def absolute_path(path: object) -> Path:
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise DataError(
-            f"The data file {str(path)!r} {'is a folder' if path.is_dir() else 'does not exist'}. "
-            "Pass the path of a file; a relative one is taken from the current folder."
-        )
+        wrong = "is a folder" if path.is_dir() else "does not exist"
+        hint = "A relative path is taken from the current folder."
+        raise DataError(f"The data file {str(path)!r} {wrong}", hint=hint)
 
 
 def read_arrays(
@@ -85,25 +87,16 @@ def read_arrays(
     _check_file(path)
     try:
         if not zipfile.is_zipfile(path):
-            raise DataError(
-                f"{path} is not an npz file (a zip archive of arrays), whatever its name. "
-                "Write it with numpy.savez(path, x_train=..., y_train=...)."
-            )
+            raise DataError(f"{path} is not an npz file", hint=_SAVE)
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in required if name not in archive.files]
             if missing:
-                raise DataError(
-                    f"{path} lacks {', '.join(missing)}; it holds "
-                    f"{', '.join(archive.files) or 'nothing'}. Save it with the names x_train and "
-                    "y_train, and as wanted x_validation, y_validation, x_test, y_test, and "
-                    "sample_weight_train and so on."
-                )
+                lacks = f"{path} lacks {', '.join(missing)}"
+                raise DataError(lacks, received=archive.files, hint=_SAVE)
             names = [name for name in (*required, *optional) if name in archive.files]
             return {name: _read_array(archive, name, path) for name in names}
     except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} can't be read: {error} Check its permissions, or make it again."
-        ) from error
+        raise DataError(f"{path} can't be read: {error}") from error
 
 
 def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
@@ -119,12 +112,9 @@ def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndar
             # For a member that is no array, numpy returns the raw bytes.
             raise ValueError("it is no array.")
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if "allow_pickle" in str(error) or "Python objects" in str(error):
-            raise DataError(
-                f"{name} in {path} holds Python objects, which only unpickling could read, and "
-                "unpickling runs code of the file's choice. Save it as an array of numbers."
-            ) from error
-        raise DataError(f"{name} in {path} is damaged: {error} Make the file again.") from error
+        # numpy refuses Python objects, since unpickling runs code of the file's choice.
+        hint = "Save it as an array of numbers or texts."
+        raise DataError(f"{name} in {path} can't be read: {error}", hint=hint) from error
     return array
 
 
@@ -150,19 +140,14 @@ def read_table(
         # With low_memory, pandas may give the rows of one column different types.
         table = pd.read_csv(path, sep=between, low_memory=False, **options)
     except ImportError:
+        hint = "pip install pyarrow, or save it as CSV."
         raise DataError(
-            f"{str(path)!r} is a Parquet file, which pandas reads by pyarrow: pip install pyarrow. "
-            "Or save it as CSV."
+            f"pandas reads the Parquet file {str(path)!r} by pyarrow", hint=hint
         ) from None
     except (OSError, ValueError, EOFError) as error:
         # pandas's own errors of parsing are ValueErrors.
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        hint = "" if has_header(path) else "Is it a Parquet file?"
-        if isinstance(error, UnicodeDecodeError):
-            reason = "it is not in UTF-8"
-            hint = "Save it as UTF-8, or read it by pandas and pass datasets.table(df, target=...)."
-        elif "tokenizing" in reason:
-            hint = "A text that contains the separator, or a quote, needs quotes around it."
+        hint = "A CSV file is in UTF-8, with quotes around texts that contain the separator."
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}", hint=hint) from None
     names = [name for name in next(csv.reader([line], delimiter=between)) if name]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -170,7 +155,7 @@ def read_table(
         raise DataError(f"{str(path)!r} has several columns named {twice[0]!r}. Rename them.")
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(
-            f"{str(path)!r} has more values in a row than names in its first line, which are "
-            f"{', '.join(map(str, table.columns[:_SHOWN]))}. Name every column there."
+            f"{str(path)!r} has more values in a row than names in its first line",
+            received=list(table.columns),
         )
     return table

@@ -18,8 +18,8 @@ from search_spaces.errors import DataError
 from studies.data.arrays.mapped import allocated
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_samples
-from studies.data.description import Dataset, Reader, call_and_options
-from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
+from studies.data.description import Dataset, Reader, options_of
+from studies.data.files import absolute_path, is_table, name_of, read_table
 from studies.data.tables import check_complete, check_names
 from studies.error_texts import describe
 
@@ -76,14 +76,14 @@ def images(
         >>> ks.datasets.images("flowers", image_size=(64, 64)).name
         'flowers'
     """
-    call, options = call_and_options(images, locals())
+    options = options_of(locals())
     sides = tuple(image_size) if isinstance(image_size, tuple | list) else ()
     if len(sides) != 2 or not all(checks.is_whole(side) and side > 0 for side in sides):
         raise DataError.of_setting("image_size", "height and width, such as (64, 64)", image_size)
     place = absolute_path(folder)
     read = {"image_size": sides, "color_mode": color_mode, "interpolation": interpolation}
     reader = Folder("images", place, read)
-    return Dataset(name or place.name, str(place), call, options, reader)
+    return Dataset(name or place.name, str(place), options, reader)
 
 
 def text(
@@ -123,16 +123,12 @@ def text(
         >>> ks.datasets.text("reviews.csv", text="review", target="stars").name
         'reviews'
     """
-    call, options = call_and_options(_text, locals())
+    options = options_of(locals())
     if text == target:
         raise DataError(f"text and target are both {text!r}. Name two columns.")
     place = absolute_path(path)
     reader = Folder("texts", place, {"text": text, "target": target})
-    return Dataset(name or name_of(place), str(place), call, options, reader)
-
-
-# In `text`, the parameter of the same name hides the function.
-_text = text
+    return Dataset(name or name_of(place), str(place), options, reader)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +152,8 @@ class Folder(Reader):
         for part, place in places.items():
             # Keras numbers the classes of each part by itself: all parts must have the same ones.
             if (own := classes_in(place)) != classes:
-                raise DataError(
-                    f"{str(place)!r} has the classes {', '.join(own)}, and "
-                    f"{str(places['train'])!r} has {', '.join(classes)}. Give both the same "
-                    "subfolders; they may be empty."
-                )
+                expected = f"those of {str(places['train'])!r}: {', '.join(classes)}"
+                raise DataError.of_setting(f"The subfolders of {str(place)!r}", expected, own)
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             names = "{}" if part == "train" else f"{{}} of the {part} part"
@@ -185,25 +178,18 @@ def folder_kind(folder: Path) -> Kind:
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
     """Returns the folder of each part; a folder of classes is itself that of the training part."""
-    if not folder.is_dir():
-        raise DataError(
-            f"The folder {str(folder)!r} does not exist. Pass one with a subfolder for each class."
-        )
-    names = classes_in(folder)
+    names = classes_in(folder) if folder.is_dir() else []
     if not names:
-        raise DataError(
-            f"{str(folder)!r} has no images or texts in subfolders. Put those of each class into a "
-            "subfolder with the name of the class."
-        )
+        wrong = "has no subfolders" if folder.is_dir() else "does not exist"
+        hint = "Pass a folder with a subfolder for each class."
+        raise DataError(f"The folder {str(folder)!r} {wrong}", hint=hint)
     parts = {_PARTS[name.lower()]: folder / name for name in names if name.lower() in _PARTS}
     all_are = len(parts) == len(names)
     if "train" in parts and all_are:
         return parts
     if "train" in parts or (parts and all_are):
-        raise DataError(
-            f"{str(folder)!r} holds parts and other folders, or no part to train on: "
-            f"{', '.join(names)}. Name the parts train, validation and test, or the folder of one."
-        )
+        expected = "the parts train, validation and test, or a subfolder for each class"
+        raise DataError.of_setting(f"The subfolders of {str(folder)!r}", expected, names)
     return {"train": folder}
 
 
@@ -234,10 +220,7 @@ def read_images(
             labels.append(label)
     except tf.errors.OpError as error:
         file = str(files[len(labels)])
-        raise DataError(
-            f"{file!r} can't be read as an image: {describe(error)}",
-            hint="Remove it, or save it again.",
-        ) from None
+        raise DataError(f"{file!r} can't be read as an image: {describe(error)}") from None
     return x, np.array(labels, np.int64), files
 
 
@@ -258,10 +241,7 @@ def _read_by_keras(
     try:
         return functions[images](folder, labels, **options, **_IN_ORDER)
     except ValueError as error:
-        raise DataError(
-            f"{str(folder)!r} can't be read as {kind}, with those of each class in a subfolder "
-            f"with its name. Keras says: {error}"
-        ) from None
+        raise DataError(f"{str(folder)!r} can't be read as {kind}: {error}") from None
 
 
 def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.ndarray]:
@@ -270,6 +250,6 @@ def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.nda
     table = read_table(file, texts=[text], keep_default_na=False, na_values={target: [""]})
     check_names(table, {"text": [text], "target": [target]}, source)
     targets = table[target]
-    check_complete(targets, source, header=has_header(file))
+    check_complete(targets, f"the target {target!r}", source)
     y = targets.to_numpy(dtype=None if targets.dtype.kind in "biuf" else object)
     return table[text].to_numpy(dtype=object), y

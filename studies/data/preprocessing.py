@@ -46,9 +46,6 @@ __all__ = ["adapted"]
 _EXAMPLES = 5
 # The most numbers or texts in an example, which is kept as JSON.
 _MOST_VALUES = 10_000
-# A larger loss by float32 gets a warning. Its unit is that of a scaled feature, mostly the standard
-# deviation.
-_LARGEST_LOSS = 1e-3
 # The number of a column's categories, the most frequent ones, that get their own value.
 _MOST_CODED = 256
 _OTHER = "(other)"
@@ -110,17 +107,10 @@ def adapted(
         splits = data.load() if isinstance(data, DescribedData) else data
     if not isinstance(splits, Splits):
         raise DataError.of_setting("data", "data of kerastudy.datasets in arrays", data)
-    inputs = entries(splits.train.x)
-    key = "" if of is None else of
-    if key not in inputs:
-        raise DataError(
-            f"preprocessing.adapted needs of={next(iter(inputs))!r}, for the data has the inputs "
-            f"{list(inputs)}"
-            if "" not in inputs
-            else "preprocessing.adapted takes no of=, for the data has one input",
-            received=of,
-        )
-    layer.adapt(inputs[key])
+    inputs = {None if key == "" else key: array for key, array in entries(splits.train.x).items()}
+    if of not in inputs:
+        raise DataError.of_setting("of", f"one of the data's inputs: {list(inputs)}", of)
+    layer.adapt(inputs[of])
     return layer
 
 
@@ -177,14 +167,7 @@ class Preparation:
             for name, own in self.prepared.items()
             if not own.scalings
         ]
-        losses = [
-            f"Keras reads floats as float32, which moves values of {name} by up to "
-            f"{own.loss:.2g} after preprocess={own.name}. Subtract an offset from its large "
-            "numbers, such as dates as seconds."
-            for name, own in self.prepared.items()
-            if own.loss > _LARGEST_LOSS
-        ]
-        return [*layers, *(self.table.notes if self.table else ()), *losses]
+        return [*layers, *(self.table.notes if self.table else ())]
 
 
 def examples_of(x: Arrays) -> Arrays | None:
@@ -207,22 +190,15 @@ def preprocessed_parts(
         fitted = fit_table(table, parts["train"])
         return _OF_TABLES, {n: fitted.apply(x) for n, x in parts.items()}, {}, fitted
     train, name = parts["train"], preprocessing_name(preprocess)
-    if isinstance(preprocess, Mapping):
-        transformers = {key: each for key, each in preprocess.items() if each is not None}
-        inputs = train if isinstance(train, dict) else {}
-        if unknown := [key for key in preprocess if key not in inputs]:
-            raise DataError(
-                f"preprocess names {', '.join(map(repr, unknown))}, and x holds {described(train)}",
-                hint="Name arrays of x, or pass one preprocessing where x is one array.",
-            )
-    else:
-        transformers = {} if preprocess is None else {"": preprocess}
-        if transformers and not isinstance(train, np.ndarray):
-            raise DataError(
-                f"preprocess={name} is for one array, and x holds {described(train)}",
-                hint="Pass x as a dict, and preprocess as a dict by the names of its arrays: "
-                "preprocess={'tabular': 'standardize'}.",
-            )
+    by_key = preprocess if isinstance(preprocess, Mapping) else {"": preprocess}
+    transformers = {key: each for key, each in by_key.items() if each is not None}
+    if unknown := [key for key in transformers if key not in entries(train)]:
+        of = f"of {', '.join(map(repr, unknown))}" if isinstance(preprocess, Mapping) else "of x"
+        raise DataError(
+            f"preprocess={name} is {of}, and x holds {described(train)}",
+            hint="For several arrays pass x, and preprocess, as dicts by the same names: "
+            "preprocess={'tabular': 'standardize'}.",
+        )
     finished = {part: dict(entries(x)) for part, x in parts.items()}
     prepared: dict[str, Prepared] = {}
     for key, transformer in transformers.items():
@@ -270,9 +246,8 @@ def _fit_and_apply(
         part: _apply(transform, array, name, f"{what} of the {part} part")
         for part, array in parts.items()
     }
-    loss = _loss(rows, scalings) if scales else 0.0
     train = parts["train"]
-    return transformed, Prepared(name, scalings, train.dtype.name, train.shape[1:], loss)
+    return transformed, Prepared(name, scalings, train.dtype.name, train.shape[1:])
 
 
 def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
@@ -280,16 +255,6 @@ def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
     for scaling in scalings:
         rows = rows * scaling.scale + scaling.offset
     return rows
-
-
-def _loss(rows: np.ndarray, scalings: tuple[Scaling, ...]) -> float:
-    """Returns the largest change of a scaled value that reading floats as float32 causes."""
-    if rows.dtype.itemsize <= 4 or rows.dtype.kind != "f":
-        return 0.0
-    factors = np.prod([scaling.scale for scaling in scalings], axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = np.abs((rows - _as_read(rows)) * factors).max()
-    return float(moved) if np.isfinite(moved) else 0.0
 
 
 def _transformer(preprocess: object, seed: int) -> Any:
@@ -319,10 +284,10 @@ def _apply(transform: Any, array: np.ndarray, name: str, what: str) -> np.ndarra
     result = _attempt(f"Applying preprocess={name} to {what}", transform, rows)
     # Encoders return sparse matrices unless told otherwise.
     result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
-    if result.ndim == 0 or len(result) != len(array):
+    if result.shape[:1] != (len(array),):
         raise DataError(
             f"preprocess={name} made an array of shape {result.shape} of the {len(array)} samples "
-            f"of {what}. Pass a transformer that returns one row for each sample."
+            f"of {what}."
         )
     # Values too large for float32 become infinite, which the check below reports.
     with np.errstate(over="ignore"):
@@ -338,10 +303,7 @@ def _attempt(what: str, function: Any, argument: object) -> Any:
         return function(argument)
     except Exception as error:
         # A transformer may raise anything: the message says where it comes from.
-        raise DataError(
-            f"{what} failed with {type(error).__name__}: {error} "
-            "Try the transformer on the training samples alone, or pass preprocess=None."
-        ) from error
+        raise DataError(f"{what} failed with {type(error).__name__}: {error}") from error
 
 
 def _rows(array: np.ndarray) -> np.ndarray:
@@ -370,14 +332,12 @@ class Prepared:
         scalings: The preprocessing as scalings, for layers; empty if it is more than scaling.
         dtype: The dtype of the samples before preprocessing.
         shape: The shape of a sample before preprocessing.
-        loss: The largest change of a scaled value because Keras reads floats as float32.
     """
 
     name: str
     scalings: tuple[Scaling, ...]
     dtype: str
     shape: tuple[int, ...]
-    loss: float = 0.0
 
     def undone(self, rows: np.ndarray) -> np.ndarray:
         """Returns samples with their scaling undone; unchanged if they were not scaled."""

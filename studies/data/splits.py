@@ -25,10 +25,9 @@ import numpy as np
 from search_spaces import checks
 from search_spaces.errors import DataError, InternalError
 from studies.data.arrays.mapped import file_of, shared
-from studies.data.arrays.partition import Contents, Divided, Options, divide, rows_of
+from studies.data.arrays.partition import Contents, Divided, Options, divide
 from studies.data.arrays.parts import Part, Splits, joined
 from studies.data.arrays.samples import (
-    check_class_counts,
     check_several_classes,
     check_some_weight,
     labels_of,
@@ -48,6 +47,11 @@ Indices = tuple[np.ndarray, np.ndarray]
 Make = Callable[[int], Splits]
 """Makes the data of a fold, or of `ALL_FOLDS`."""
 
+# Why a test part can't be drawn at random from the samples of such folds.
+_TEST_NOT_DRAWN = {
+    "grouped": "some groups would be in both",
+    "forward": "some of its samples would be earlier than those trained on",
+}
 # The most bytes of folds that a process keeps in memory; arrays in files don't count.
 _KEPT_BYTES = 256 * 2**20
 
@@ -207,34 +211,23 @@ class CrossValidation:
         """The number of trainings of each trial, one for each fold."""
         return self.folds * self.times
 
-    @property
-    def drawn_test(self) -> str:
-        """Why the test part can't be drawn at random from the same samples; empty if it can."""
-        reasons = {
-            "grouped": "some groups would be in both",
-            "forward": "some of its samples would be earlier than those trained on",
-        }
-        return reasons.get(self.name, "")
-
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
         """Returns the samples of each fold; `labels` are their classes, or None without classes."""
-        if samples < self.folds:
-            raise DataError(
-                f"{samples} samples can't be split into {self.folds} folds. Pass fewer folds, or "
-                "more samples."
-            )
         strata = None if self.name in ("k_fold", "forward") else labels
+        hint = f"Pass fewer folds, more samples, or splits.k_fold({self.folds})."
         if strata is None and self.name == "stratified":
             raise DataError(
-                f"{self!r} needs classes, and {y_name} holds none, or the data has "
-                f"stratify=False. Use splits.k_fold({self.folds})."
+                f"{self!r} needs classes, and {y_name} holds none, or has stratify=False", hint=hint
             )
-        if strata is not None:
-            few = f"{self.folds} folds"
-            hint = f"Pass fewer folds, more samples of it, or splits.k_fold({self.folds})."
-            check_class_counts(strata, self.folds, y_name, few, hint)
+        rarest = samples if strata is None else np.unique(strata, return_counts=True)[1].min()
+        if rarest < self.folds:
+            # scikit-learn only warns that some folds lack the class.
+            of = "The data" if strata is None else f"The rarest class of {y_name}"
+            raise DataError(
+                f"{of} has {rarest} sample(s), fewer than {self.folds} folds", hint=hint
+            )
         groups, splitter = self.groups_of(samples), self._splitter(strata is not None)
         try:
             return tuple(splitter.split(np.zeros(samples), strata, groups))
@@ -253,10 +246,9 @@ class CrossValidation:
         group = "Group" if self.name == "grouped" else ""
         name = f"Stratified{group}KFold" if by_class else "KFold"
         if self.name == "repeated" and self.times > 1:
-            repeated = getattr(model_selection, f"Repeated{name}")
-            return repeated(n_splits=self.folds, n_repeats=self.times, random_state=self.seed)
-        drawn = getattr(model_selection, name)
-        return drawn(self.folds, shuffle=True, random_state=self.seed)
+            splitter = getattr(model_selection, f"Repeated{name}")
+            return splitter(n_splits=self.folds, n_repeats=self.times, random_state=self.seed)
+        return getattr(model_selection, name)(self.folds, shuffle=True, random_state=self.seed)
 
     def groups_of(self, samples: int) -> np.ndarray | None:
         """Returns the group of each sample, counted from 0; None if there are no groups."""
@@ -264,14 +256,12 @@ class CrossValidation:
             return None
         if len(self.groups) != samples:
             raise DataError(
-                f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
-                "each sample that is not in the test part."
+                f"groups holds {len(self.groups)} group(s) for {samples} samples",
+                hint="Pass one for each sample that is not in the test part.",
             )
         groups, places = np.unique(self.groups, return_inverse=True)
         if len(groups) < self.folds:
-            raise DataError(
-                f"{len(groups)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
-            )
+            raise DataError(f"{len(groups)} group(s) can't be split into {self.folds} folds.")
         return places
 
 
@@ -392,12 +382,12 @@ def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tup
     in_time = contents.pool.in_time
     if in_time and not how.name:
         how = forward(how.folds)
-    drawn = "test" not in contents.ready and isinstance(options.test, int | float)
-    if drawn and how.drawn_test and not (in_time and how.name == "forward"):
+    to_draw = "test" not in contents.ready and isinstance(options.test, int | float)
+    reason = _TEST_NOT_DRAWN.get(how.name)
+    if to_draw and reason and not (in_time and how.name == "forward"):
         raise DataError(
-            f"The test part can't be drawn from samples that are split by {how!r}: "
-            f"{how.drawn_test}. Pass a ready-made test part, such as test=(x_test, y_test), or "
-            "test=None."
+            f"The test part can't be drawn from samples that are split by {how!r}: {reason}",
+            hint="Pass a ready-made test part, such as test=(x_test, y_test), or test=None.",
         )
     divided = divide(contents, options, folds=True)
     part, y_name = divided.parts["train"], divided.pool.y_name
@@ -420,11 +410,8 @@ def _made(divided: Divided, part: Part, folds: tuple[Indices, ...], fold: int) -
     if fold == ALL_FOLDS:
         test = {name: each for name, each in divided.parts.items() if name == "test"}
         return divided.sealed({"train": part, **test})
-    parts = {}
-    for name, chosen in zip(("train", "validation"), folds[fold], strict=True):
-        weights = None if part.sample_weight is None else part.sample_weight[chosen]
-        groups = None if part.groups is None else part.groups[chosen]
-        check_some_weight(weights, f"sample_weight of the {name} part of fold {fold + 1}")
-        x, y = rows_of(part.x, chosen), rows_of(part.y, chosen)
-        parts[name] = Part(x, y, weights, part.alone, groups)
+    pairs = zip(("train", "validation"), folds[fold], strict=True)
+    parts = {name: part.rows(chosen) for name, chosen in pairs}
+    for name, own in parts.items():
+        check_some_weight(own.sample_weight, f"sample_weight of the {name} part of fold {fold + 1}")
     return divided.sealed(parts)

@@ -50,11 +50,6 @@ _ENDS = {
     "validation": "pass validation_steps",
     "test": "end it, by take()",
 }
-_EFFECTS = {
-    "train": ", so trials may not be reproduced",
-    "validation": ", so trials may not be reproduced, nor compared exactly",
-    "test": "",
-}
 _MORE_CLASSES = 2**12
 # Limits of what is read before training, as data may be large, or slow to make.
 _MOST_BATCHES = 128
@@ -64,19 +59,10 @@ _MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
 # The number of batches that are read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
-_BATCH_IT = (
-    "It seems to come sample by sample. Put samples together into batches: by batch(32) of a "
-    "tf.data.Dataset; a generator yields arrays whose first axis counts samples."
+_HINT = (
+    "Each call of the function returns a new iterable of batches. A batch is (x, y), of arrays "
+    "whose first axis counts samples; several inputs are a tuple or a dict."
 )
-# Advice for errors of generators, by a fragment of Keras's or TensorFlow's message.
-_HINTS = {
-    "must be at least rank 1": _BATCH_IT,
-    "`output_signature` must contain": "A generator gives several inputs as a tuple or a dict of "
-    "arrays, not as a list.",
-    "empty generator": "A function must return a new iterable of batches each time that it is "
-    "called: each epoch reads one.",
-}
-_NO_HINT = "Read a batch of it by itself to see why."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,10 +81,8 @@ class StreamedDataset(DescribedData):
         train = profiles["train"].head
         for name, profile in profiles.items():
             if _dimensions(profile.head) != _dimensions(train):
-                raise DataError(
-                    f"The {name} data has other arrays than the training data: {profile.head!r} "
-                    f"and {train!r}. Give both the same, by the same names."
-                )
+                unlike = f"{profile.head!r} and {train!r}"
+                raise DataError(f"The {name} and the training data have other arrays: {unlike}.")
         return profiles
 
     def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
@@ -183,28 +167,22 @@ class Stream:
     @property
     def warnings(self) -> list[str]:
         """Warnings for the user."""
-        source, profile, part = self.source, self.profile, self.source.part
+        source, profile, called = self.source, self.profile, _capital(self.source.called)
         warnings = []
         if not profile.repeatable:
-            advice = "Let nothing in it be random."
+            advice = "Make all that is random in it depend on a parameter seed alone."
             if not source.is_function:
-                advice = (
-                    "It shuffles itself again at each reading. Pass the function that makes it: "
-                    f"{part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
-                )
-            elif part == "train":
-                advice = (
-                    "Give the function that makes it a parameter seed, and make shuffling and all "
-                    "other randomness depend on that alone."
-                )
+                advice = f"Pass the function that makes it: {source.part}=lambda: ..."
+            elif source.part != "train":
+                advice = "Let nothing in it be random."
             warnings.append(
-                f"The {PART_NAMES[part]} data is not the same each time that it is read"
-                f"{_EFFECTS[part]}. {advice}"
+                f"{called} is not the same each time that it is read, so trials may not be "
+                f"reproduced. {advice}"
             )
         if profile.known_batches is None and profile.samples is None:
             warnings.append(
-                f"The {PART_NAMES[part]} data has no known length, and did not end within its "
-                f"first {profile.batches} batches. If it has no end, {_ENDS[part]}."
+                f"{called} has no known length, and did not end within its first "
+                f"{profile.batches} batches. If it has no end, {_ENDS[source.part]}."
             )
         return warnings
 
@@ -252,11 +230,8 @@ class Source:
         if batches_kind(opened) == PY_DATASET:
             return opened
         if not isinstance(opened, Iterable) or hasattr(opened, "shape") or _is_a_batch(opened):
-            raise DataError(
-                f"The function that gives {self.called} must return a {TF_DATA}, a {PY_DATASET}, "
-                "or an iterable of batches (x, y)",
-                received=opened,
-            )
+            expected = f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable"
+            raise DataError.of_setting(self.part, f"{expected} of batches (x, y)", opened)
         return _as_generator(opened, self.steps)
 
     def __getstate__(self) -> dict[str, object]:
@@ -274,13 +249,13 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
     if _is_read_itself(source):
         return Source(part, source, steps, seeded=False, targets=targets)
     if not callable(source):
-        again = f"Each epoch reads it: pass {part}=batches, not {part}=batches()."
         raise DataError.of_setting(
             part,
             f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable of batches; or "
             "one of the first two itself",
             source,
-            again if hasattr(source, "__next__") else "Arrays go to datasets.arrays(x, y).",
+            "Each epoch calls it: pass make_batches, not make_batches(). Arrays go to "
+            "datasets.arrays(x, y).",
         )
     return Source(part, source, steps, _takes_seed(part, source), targets)
 
@@ -300,8 +275,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     except TypeError as error:
         raise DataError(
             f"{part} is {shown(function)}, which can't be called: {error}",
-            hint="It gets nothing but, as training data, the seed of the epoch: other data must be "
-            "the same each time. Give the rest a default, or use functools.partial.",
+            hint="It gets nothing but, as training data, the seed of the epoch.",
         ) from None
     return seeded
 
@@ -385,10 +359,7 @@ class Reading:
         try:
             self._adapter = adapter_of(opened, weights)
         except MissingPartError as error:
-            raise DataError(
-                f"Data in batches can't be read with this version of Keras: {error}. Use another "
-                "version, or data in arrays."
-            ) from None
+            raise DataError(f"This version of Keras can't read data in batches: {error}.") from None
         self._dataset: Any = None
         self.batches: int | None = self._adapter.num_batches
         if self.kind == PY_DATASET:
@@ -476,10 +447,8 @@ def _profile_of(source: Source) -> Profile:
     except DataError:
         raise
     except Exception as error:
-        hint = next((hint for part, hint in _HINTS.items() if part in str(error)), _NO_HINT)
-        raise DataError(
-            f"{_capital(source.called)} can't be read: {describe(error)}", hint=hint
-        ) from error
+        wrong = f"{_capital(source.called)} can't be read: {describe(error)}"
+        raise DataError(wrong, hint=_HINT) from error
 
 
 def _profiled(source: Source) -> Profile:
@@ -502,10 +471,8 @@ def _profiled(source: Source) -> Profile:
     if not parts:
         raise DataError(f"{_capital(source.called)} has no batches.")
     if ended and source.steps is not None and len(digests) < source.steps:
-        raise DataError(
-            f"{_capital(source.called)} has {len(digests)} batches, but an epoch must read "
-            f"{source.steps}. Pass a smaller number, or none to read all."
-        )
+        too_few = f"{len(digests)} batches, but an epoch must read {source.steps}"
+        raise DataError(f"{_capital(source.called)} has {too_few}.")
     first, (head,) = digests[:_BATCHES_READ_AGAIN], parts
     repeatable = _digests_again(source, len(first)) == first
     types = ", ".join(
@@ -537,9 +504,9 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
             of = f"of batch {number} of {source.called}"
             if source.targets is None and _are_alike(batch):
                 raise DataError(
-                    f"The three arrays {of} have one shape and type. Pass targets=False if they "
-                    "are samples alone, such as (anchor, positive, negative), or targets=True if "
-                    "they are (x, y, sample_weight)."
+                    f"The three arrays {of} have one shape and type",
+                    hint="Pass targets=False if they are samples alone, such as (anchor, positive, "
+                    "negative), or targets=True if they are (x, y, sample_weight).",
                 )
             yield _checked((batch,) if alone else batch, of), alone
     except BaseException:
@@ -561,24 +528,21 @@ def _are_alike(entries: Any) -> bool:
 def _checked(entries: tuple[Any, ...], of: str) -> Batch:
     """Returns a batch's arrays as a training step gets them; refuses those that no step can use."""
     if len(entries) not in (1, 2, 3):
-        raise DataError(
-            "A batch must be (x, y), (x, y, sample_weight) or (x,). Received: "
-            f"{len(entries)} entries {of}. Give such tuples, or pass targets=False if all entries "
-            "are samples."
+        raise DataError.of_setting(
+            "A batch",
+            "(x, y), (x, y, sample_weight) or (x,)",
+            f"{len(entries)} entries {of}",
+            "Pass targets=False if all entries are samples.",
         )
     batch = tuple(
         _arrays(each, f"{name} {of}") for name, each in zip(_NAMES, entries, strict=False)
     )
-    samples = None
-    for name, array in _named(batch).items():
-        if array.ndim == 0:
-            raise DataError(f"{name} {of} is a single value. {_BATCH_IT}")
-        samples = len(array) if samples is None else samples
-        if len(array) != samples:
-            raise DataError(
-                f"{name} {of} has shape {array.shape}, and there are {samples} samples. Give one "
-                "entry of each array for each sample."
-            )
+    named = _named(batch)
+    shapes = {name: array.shape for name, array in named.items()}
+    if len({shape[:1] for shape in shapes.values()}) != 1 or () in shapes.values():
+        alike = f"The arrays {of} must have one length, the number of samples"
+        raise DataError(alike, received=shapes, hint=_HINT)
+    for name, array in named.items():
         check_finite(array, f"{name} {of}")
     return batch
 
@@ -591,10 +555,8 @@ def _arrays(entries: Any, name: str) -> Arrays:
     if isinstance(entries, tuple | list):
         return tuple(_arrays(each, name) for each in entries)  # type: ignore[misc]
     if not isinstance(entries, tf.Tensor):
-        raise DataError(
-            f"{name} holds a {type(entries).__name__}. Give an array, or a dict or tuple of "
-            "arrays; the model can make sparse or ragged tensors of them."
-        )
+        expected = "an array, or a dict or tuple of arrays"
+        raise DataError.of_setting(name, expected, entries)
     return np.asarray(entries.numpy())
 
 
@@ -638,8 +600,5 @@ def first_samples(stream: Stream) -> tuple[Part, bool]:
         x = concatenated(*(part.x for part in parts))
         y = concatenated(*(part.y for part in parts))
     except ValueError as error:
-        raise DataError(
-            f"Batches of {source.called} differ in shape, so their samples can't be looked "
-            f"at side by side: {error}."
-        ) from None
+        raise DataError(f"Batches of {source.called} differ in shape: {error}.") from None
     return Part(x, y, alone=parts[0].alone), ended

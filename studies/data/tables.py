@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -16,10 +16,10 @@ from search_spaces import checks
 from search_spaces.errors import DataError, suggestion
 from search_spaces.texts import listed, quoted
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents
-from studies.data.arrays.samples import Samples, is_frame
+from studies.data.arrays.samples import Samples, check_finite, is_frame
 from studies.data.column_values import MISSING, numbers_of, texts_of
-from studies.data.description import Dataset, Reader, call_and_options
-from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
+from studies.data.description import Dataset, Reader, options_of
+from studies.data.files import absolute_path, is_table, name_of, read_table
 from studies.data.preprocessing import Column, TableColumns
 
 # By default, a table with dates is split in time if no date is in more than this share of rows.
@@ -30,8 +30,6 @@ _FEW_LEVELS: Final = 30
 _LONG_TEXT: Final = 50
 _BEGUN: Final = 30
 _SHOWN: Final = 5
-# The most that float32 may move a value without a warning, in standard deviations.
-_LARGEST_LOSS: Final = 1e-3
 _LARGEST: Final = float(np.finfo(np.float32).max)
 # A year may have two digits if month and day have two as well: 1.10.22 may be a version.
 _DATE: Final = re.compile(
@@ -115,19 +113,16 @@ def table(
         if is_frame(size) or isinstance(size, str | PathLike | tuple):
             # The size is not used, as the ready-made part replaces it.
             ready[part], sizes[part] = _place_of(part, size), 1
-    text, options = call_and_options(table, arguments, **sizes)
+    options = options_of(arguments, **sizes)
     if classes is not None:
         checks.truth("classes", classes, DataError)
     if not isinstance(target, str) or not target:
         hint = "Several targets go with datasets.arrays."
         raise DataError.of_setting("target", "the name of a column", target, hint)
-    if not (time is None or time is False or (isinstance(time, str) and time)):
-        raise DataError.of_setting("time", "the name of a column, such as 'day', or False", time)
-    if time and (stratify or time == target):
-        both = "by classes" if stratify else f"by the target {target!r}"
-        raise DataError(
-            f"Parts can't be split by the time {time!r} and {both}. Leave stratify or time out."
-        )
+    named = isinstance(time, str) and time not in ("", target) and not stratify
+    if time not in (None, False) and not named:
+        expected = "False, or the name of another column than the target, without stratify=True"
+        raise DataError.of_setting("time", expected, time)
     reader = Table(
         place,
         target,
@@ -140,7 +135,7 @@ def table(
     )
     in_file = isinstance(place, Path)
     own_name, where = (name_of(place), str(place)) if in_file else ("table", "table in memory")
-    return Dataset(name or own_name, where, text, options, reader)
+    return Dataset(name or own_name, where, options, reader)
 
 
 def _place_of(setting: str, source: Any) -> Any:
@@ -197,29 +192,24 @@ class Table(Reader):
         dates = [column.name for column in columns if column.kind == "dates"]
         columns = [column for column in columns if column.kind != "dates"]
         if not columns:
-            also = hint = ""
-            if dates:
-                also = f" and the dates {quoted(dates, most=_SHOWN)}, which no model takes"
-                hint = f"Make numbers of them in pandas: df[{dates[0]!r}].dt.month."
-            target = f"besides the target {self.target!r}{also}"
-            raise DataError(f"{called} has no column {target}", hint=hint)
-        y = _read_target(frame[self.target], self.classes, called, header=has_header(self.source))
+            raise DataError(
+                f"{called} has no column besides the target {self.target!r}, and dates",
+                hint="No model takes dates: make numbers of them in pandas, by df['day'].dt.month.",
+            )
+        y = _read_target(frame[self.target], self.classes, called)
         time = self._time(frame, dates)
-        notes = []
-        if dates or time:
-            notes.append(self._note(time, dates))
+        notes = [_note(time, dates)] if dates or time else []
         if time:
             order = self._order(frame, time, called)
             frame, y = frame.iloc[order], y[order]
         x = _values_of(frame, columns, called)
-        notes += _losses(x, frame)
         table = TableColumns(tuple(columns), time, tuple(notes))
         pool = Samples(x, y, called, f"{self.target!r} of {called}", table=table)
         ready = {}
         for part, source in self.ready:
             other, part_called = self._frame(source), _called(source, part)
             check_names(other, {"target": [self.target]}, part_called)
-            targets = _read_alike(other[self.target], y, part_called, header=has_header(source))
+            targets = _read_alike(other[self.target], y, part_called)
             x = _values_of(other, columns, part_called)
             ready[part] = Samples(x, targets, part_called, f"{self.target!r} of {part_called}")
         return Contents(pool, ready)
@@ -238,33 +228,25 @@ class Table(Reader):
         whole = (name for name in dates if frame[name].notna().all())
         return next((n for n in whole if frame[n].value_counts().iloc[0] <= most), "")
 
-    def _note(self, time: str, dates: list[str]) -> str:
-        split = "" if self.ready else ": no validation row is earlier than a training row"
-        note = f"Parts are split in time, by the column {time!r}{split}. time=False draws them at"
-        note = f"{note if time else 'Parts are drawn at'} random."
-        names = quoted(dates, most=_SHOWN)
-        unseen = f" Models see no dates: make numbers of {names} in pandas if they should."
-        return note + (unseen if dates else "")
-
     def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
         """Returns the indices of the rows, in the order of time."""
+        check_complete(frame[time], f"the time {time!r}", called)
         try:
             values = numbers_of(frame[time])
         except (TypeError, ValueError):
             try:
                 values = _dates_of(frame[time])
             except ValueError:
-                raise DataError(
-                    f"{called} has neither dates nor numbers in the column {time!r} (time), by "
-                    "which rows could be ordered."
-                ) from None
-        missing = int(np.asarray(frame[time].isna()).sum())
-        if missing:
-            raise DataError(
-                f"{called} lacks the time {time!r} in {missing} of {len(frame)} rows. Remove these "
-                f"rows, such as by df.dropna(subset=[{time!r}]), or pass time=False."
-            )
+                held = f"{called} has neither dates nor numbers in the column {time!r} (time)"
+                raise DataError(held, hint="Pass time=False.") from None
         return np.argsort(np.asarray(values), kind="stable")
+
+
+def _note(time: str, dates: list[str]) -> str:
+    note = f"Parts are split in time, by the column {time!r}. time=False draws them at random."
+    unseen = "Models see no dates: make numbers of {} in pandas if they should."
+    told = unseen.format(quoted(dates, most=_SHOWN)) if dates else ""
+    return f"{note if time else 'Parts are drawn at random.'} {told}".strip()
 
 
 def _called(source: Any, part: str = "") -> str:
@@ -276,17 +258,12 @@ def _called(source: Any, part: str = "") -> str:
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
     """Checks that a DataFrame's column names differ, and include those that options name."""
     names = list(table.columns)
-    strange = [name for name in names if not isinstance(name, str) or not name]
-    if strange:
-        raise DataError(
-            f"{source} has columns without a name, or named by numbers: "
-            f"{quoted(strange, most=_SHOWN)}. Name them: df.columns = ['age', ...]."
-        )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"{source} has several columns named {quoted(twice, most=_SHOWN)}. Rename them."
-        )
+    for name in names:
+        if not isinstance(name, str) or not name or names.count(name) > 1:
+            raise DataError(
+                f"{source} has several columns named {name!r}, or one without a name",
+                hint="Give each its name: df.columns = ['age', ...].",
+            )
     for option, columns in named.items():
         for name in columns:
             if name not in names:
@@ -326,9 +303,7 @@ def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str
     """
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
-        raise DataError(
-            f"{source} lacks the columns {quoted(missing, most=_SHOWN)}, which the training has."
-        )
+        raise DataError(f"{source} lacks the columns {quoted(missing, most=_SHOWN)}.")
     values = {}
     for column in columns:
         try:
@@ -370,29 +345,13 @@ def _dates_of(series: Any) -> Any:
     return readings[0]
 
 
-def _losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
-    """Yields a warning for each column whose values change too much when read as float32."""
-    for name, rounded in values.items():
-        if rounded.dtype != np.float32:
-            continue
-        numbers = numbers_of(table[name])
-        known = ~np.isnan(numbers)
-        moved, spread = np.abs(numbers - rounded)[known].max(initial=0), numbers[known].std()
-        if spread > 0 and moved / spread > _LARGEST_LOSS:
-            yield (
-                f"Keras reads numbers as float32, which moves values of the column {name!r} by up "
-                f"to {moved / spread:.2g} standard deviations. Subtract an offset from its large "
-                "numbers."
-            )
-
-
 def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
     """Returns the error for columns that no model takes, by their names."""
     reasons = listed((f"{name!r} {why}" for name, why in refused.items()), most=_SHOWN)
     return DataError(
-        f"{source} has columns that are neither numbers nor categories: "
-        f"{reasons}. Leave them out by drop={list(refused)[: 2 * _SHOWN]}, or change them in "
-        "pandas and pass datasets.table(df, target=...)."
+        f"{source} has columns that are neither numbers nor categories: {reasons}",
+        hint=f"Leave them out by drop={list(refused)[: 2 * _SHOWN]}, or change them in pandas and "
+        "pass datasets.table(df, target=...).",
     )
 
 
@@ -440,54 +399,39 @@ def _kind_of_texts(series: Any) -> str:
         return "dates"
     strange = texts[pd.to_numeric(texts, errors="coerce").isna()]
     if len(texts) >= _FEW_LEVELS and len(strange) <= len(texts) // 10:
-        reason = f"holds numbers as texts (make numbers: pd.to_numeric(df[{series.name!r}]))"
-        if len(strange):
-            reason = f"holds numbers and texts such as {strange.iloc[0]!r} (missing values? pass "
-            reason += "missing=...)"
-        raise ValueError(reason)
+        few = f" and {quoted(strange, most=_SHOWN)} (missing values? pass missing=...)"
+        raise ValueError(f"holds numbers as texts{few if len(strange) else ''}")
     return "category"
 
 
 def _check_category(texts: np.ndarray, *, asked: bool) -> None:
     levels = sorted(set(texts.tolist()) - {""})
     count = len(levels)
-    many = f"holds {count} different texts in {len(texts)} rows"
-    if count > _MOST_LEVELS:
-        raise ValueError(f"{many}, more than the {_MOST_LEVELS} that a category may")
-    if asked or count <= _FEW_LEVELS:
-        return
-    first = repr(levels[0] if len(levels[0]) <= _BEGUN else f"{levels[0][:_BEGUN]}…")
-    if count > len(texts) / 2 or sum(map(len, levels)) / count > _LONG_TEXT:
-        raise ValueError(f"{many}, such as {first}")
+    free = count > len(texts) / 2 or sum(map(len, levels)) > _LONG_TEXT * count
+    if count > _MOST_LEVELS or (free and not asked and count > _FEW_LEVELS):
+        first = repr(levels[0] if len(levels[0]) <= _BEGUN else f"{levels[0][:_BEGUN]}…")
+        raise ValueError(f"holds {count} different texts in {len(texts)} rows, such as {first}")
 
 
-def _read_target(series: Any, classes: bool | None, source: str, *, header: bool) -> np.ndarray:
+def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
     """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
 
     If `classes` is None, classes are texts, booleans, and whole numbers from 0 up without a gap.
     Raises DataError if values are missing, or are no targets.
     """
-    import pandas as pd
     from pandas.api import types
 
-    called = f"The target {series.name!r} of {source}"
-    check_complete(series, source, header=header)
-    if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
-        raise DataError(
-            f"{called} holds dates or durations. Make numbers of it in pandas, and pass "
-            "datasets.table(df, target=...)."
-        )
-    texts = not types.is_numeric_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
-    texts |= isinstance(series.dtype, pd.CategoricalDtype)
-    if texts and classes is False:
-        raise DataError(
-            f"{called} holds {series.dtype}, which are classes, and classes=False asks for "
-            "numbers. Leave classes out, or make numbers of it."
-        )
+    name, dtype = f"the target {series.name!r}", series.dtype
+    check_complete(series, name, source)
+    texts = not types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype)
+    dates = types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype)
+    if dates or (texts and classes is False):
+        expected = "numbers" if classes is False else "numbers or classes"
+        hint = "Make numbers of it in pandas, and pass datasets.table(df, target=...)."
+        raise DataError.of_setting(f"{name} of {source}", expected, str(dtype), hint)
     if not texts:
         values = numbers_of(series)
-        if not np.isfinite(values).all():
-            raise DataError(f"{called} holds infinite values.")
+        check_finite(values, f"{name} of {source}")
         known = np.unique(values)
         many = len(known) <= min(_MOST_CLASSES, len(values) / _LEAST_ROWS)
         counted = len(known) >= 2 and many and np.array_equal(known, np.arange(len(known)))
@@ -495,39 +439,29 @@ def _read_target(series: Any, classes: bool | None, source: str, *, header: bool
             return values.astype(np.int64)
         if not classes:
             return values
-    labels = texts_of(series.astype(object))
-    if empty := int((labels == MISSING).sum()):
-        raise DataError(f"{called} is an empty text in {empty} rows.")
-    return labels
+    return texts_of(series.astype(object))
 
 
-def check_complete(series: Any, source: str, *, header: bool) -> None:
-    """Checks that no target is missing; messages count a file's header as its first row."""
-    missing = series.isna().to_numpy()
-    if not missing.any():
-        return
-    first = int(missing.argmax())
-    place = f"in row {first + 2}, counting the header" if header else f"at index {first}"
-    raise DataError(
-        f"{source} lacks the target {series.name!r} in {int(missing.sum())} of {len(series)} rows, "
-        f"the first {place}. Remove these rows, such as by df.dropna(subset=[{series.name!r}])."
-    )
+def check_complete(series: Any, name: str, source: str) -> None:
+    """Checks that no value of a column is missing."""
+    missing = (series.isna() | (series == MISSING)).to_numpy(dtype=bool)
+    if missing.any():
+        first = f"the first in row {missing.argmax() + 1} after the header"
+        raise DataError(
+            f"{source} lacks {name} in {missing.sum()} of {len(series)} rows, {first}",
+            hint=f"Remove these rows, such as by df.dropna(subset=[{series.name!r}]).",
+        )
 
 
-def _read_alike(series: Any, like: np.ndarray, source: str, *, header: bool) -> np.ndarray:
+def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
     """Returns the targets of another table, such as a test part's, in the dtype of `like`.
 
-    Raises DataError if values are missing, or don't fit `like`, the targets of the first table.
+    Raises DataError if values are missing, or are classes that the first table lacks.
     """
-    called = f"The target {series.name!r} of {source}"
-    targets = _read_target(series, like.dtype.kind == "O", source, header=header)
-    if like.dtype.kind == "O" and (strange := sorted(set(targets) - set(like))):
+    targets = _read_target(series, like.dtype.kind == "O", source)
+    if like.dtype.kind in "Oi" and (strange := sorted(set(targets) - set(like))):
         raise DataError(
-            f"{called} has classes that the training table lacks, such as {strange[0]!r}."
-        )
-    if like.dtype.kind == "i" and not bool((targets == np.floor(targets)).all()):
-        raise DataError(
-            f"{called} holds fractions, and that of the training table classes. Pass classes=False "
-            "if both are quantities."
+            f"The target {series.name!r} of {source} has classes that the training table lacks, "
+            f"such as {strange[0]!r}."
         )
     return targets.astype(like.dtype)

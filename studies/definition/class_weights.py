@@ -18,6 +18,7 @@ from search_spaces.texts import listed
 from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labels, described
 
 BALANCED = "balanced"
+_OTHERWISE = "Leave class_weight out, or give the data sample_weight."
 
 # Trainers recognize data by its object, so trials with the same weights must get the same object.
 # If weights depend on hyperparameters, a study has many such objects: only the latest are kept.
@@ -75,13 +76,13 @@ def resolve_class_weight(
     if unknown:
         raise StudyError(
             f"class_weight has weights for classes that the data lacks: "
-            f"{listed(unknown, most=10)}. Its classes are {listed(sorted(present), most=10)}. Give "
-            "weights for these alone; a class without counts 1."
+            f"{listed(unknown, most=10)}. Its classes are {listed(sorted(present), most=10)}",
+            hint="Give weights for these alone; a class without counts 1.",
         )
     if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
         raise StudyError(
-            f"class_weight={class_weight!r:.200} gives all training samples the weight 0. Give at "
-            "least one class a weight above 0."
+            f"class_weight={class_weight!r:.200} gives all training samples the weight 0",
+            hint="Give at least one class a weight above 0.",
         )
     return dict(class_weight)
 
@@ -99,12 +100,14 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
     if isinstance(class_weight, str):
         raise StudyError(
             f"class_weight={class_weight!r} needs all targets at once, and this data comes in "
-            "batches. Give the weights by class: class_weight={0: 1.0, 1: 5.0}."
+            "batches",
+            hint="Give the weights by class: class_weight={0: 1.0, 1: 5.0}.",
         )
     if profile.kind == GENERATOR:
         raise StudyError(
-            "class_weight can't be used with a Python generator, as in Keras. Give batches "
-            "(x, y, sample_weight), or a keras.utils.PyDataset or tf.data.Dataset."
+            "class_weight can't be used with a Python generator, as in Keras",
+            hint="Give batches "
+            "(x, y, sample_weight), or a keras.utils.PyDataset or tf.data.Dataset.",
         )
     one_hot = y.shape[1] - 1 if isinstance(y, np.ndarray) and y.ndim > 1 else 0
     largest = max([int(labels.max()), one_hot, *class_weight])
@@ -114,8 +117,8 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
 def _both(class_weight: Mapping[int, float] | str) -> StudyError:
     return StudyError(
         f"class_weight={class_weight!r:.200} and the data's sample_weight can't be used "
-        "together, as in Keras. Multiply the class's weight into sample_weight, and leave "
-        "class_weight out."
+        "together, as in Keras",
+        hint="Multiply the class's weight into sample_weight, and leave class_weight out.",
     )
 
 
@@ -143,15 +146,17 @@ def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | No
 def _labels(part: Part) -> np.ndarray:
     if not isinstance(part.y, np.ndarray):
         raise StudyError(
-            "class_weight is for a single output, as in Keras. Received: targets that are "
-            f"{described(part.y)}. Leave class_weight out, or give the data sample_weight."
+            f"class_weight is for a single output, as in Keras, and the targets are "
+            f"{described(part.y)}",
+            hint=_OTHERWISE,
         )
     labels = class_labels(part.y)
     if labels is None:
         raise StudyError(
             "class_weight needs targets that are classes: whole numbers from 0 up, or one-hot "
-            f"rows. Received: targets of type {part.y.dtype} and shape {part.y.shape}, as of a "
-            "regression. Leave class_weight out, or give the data sample_weight."
+            f"rows. The targets have type {part.y.dtype} and shape {part.y.shape}, as of a "
+            "regression",
+            hint=_OTHERWISE,
         )
     return labels
 

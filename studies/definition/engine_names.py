@@ -30,20 +30,8 @@ ENGINES: Final = (
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
 )
-_ALIASES: Final = {
-    "optuna": "optuna:tpe",
-    "optuna:qmc": "optuna:quasi-random",
-    "optuna:halton": "optuna:quasi-random",
-    "optuna:cmaes": "optuna:cma-es",
-    # The Bayesian tuner serves any study and learns from past trials, as Optuna's default does.
-    "keras-tuner": "keras-tuner:bayesian",
-    "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
-    "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
-    "keras-tuner:random-search": "keras-tuner:random",
-    "keras-tuner:randomsearch": "keras-tuner:random",
-    "keras-tuner:grid-search": "keras-tuner:grid",
-    "keras-tuner:gridsearch": "keras-tuner:grid",
-}
+# The Bayesian tuner serves any study and learns from past trials, as Optuna's default does.
+_DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
 
 
 def check_engine(engine: object) -> str:
@@ -56,7 +44,7 @@ def check_engine(engine: object) -> str:
         name, options = split_options(engine)
         name = name.lower().replace("_", "-")
         for spelling in (name, f"optuna:{name}", f"keras-tuner:{name}"):
-            full = _ALIASES.get(spelling, spelling)
+            full = _DEFAULTS.get(spelling, spelling)
             if full in ENGINES:
                 return with_options(full, options)
     short = dict.fromkeys(name.partition(":")[2] for name in ENGINES)
@@ -103,7 +91,7 @@ _WORDS: Final = {"True": True, "False": False, "None": None}
 # Settings are a part of a folder's name, so that their values must be plain words.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
-# Bounds that Optuna and scikit-learn check only during a study, or never.
+# Bounds that the libraries check only during a study, or never.
 _LEAST: Final = {
     "seed": 0,
     "n_startup_trials": 0,
@@ -114,6 +102,8 @@ _LEAST: Final = {
     "min_resource": 1,
     "max_resource": 1,
     "reduction_factor": 2,
+    "num_initial_points": 1,
+    "factor": 2,
 }
 
 

@@ -6,14 +6,14 @@ models, and returns a number. So its study has no data, no builder and no settin
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
 from studies.definition.engine_names import HYPERBAND, split_options
+from studies.definition.settings import why_not_called
 from tracking.records import Direction, Objective, RecordedSettings
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ def make_objective(objective: str | Objective) -> str | Objective:
             objective = Objective(name, direction)
     if isinstance(objective, Objective):
         if objective.direction not in ("max", "min"):
-            raise ObjectiveError(
-                "An objective's direction must be 'max' or 'min'. "
-                f"Received: {objective.direction!r} for {objective.metric!r}."
+            raise ObjectiveError.of_setting(
+                f"The direction of the objective {objective.metric!r}",
+                "'max' or 'min'",
+                objective.direction,
             )
         return objective
     if not isinstance(objective, str) or not objective.strip():
@@ -101,9 +102,7 @@ PRUNER: Final = "median"
 
 _DIRECTIONS: Final[Mapping[str, Direction]] = {
     "maximize": "max",
-    "max": "max",
     "minimize": "min",
-    "min": "min",
 }
 _OF_BUILDERS: Final = (
     *("data", "build", "callbacks", "compile", "class_weight", "cross_validation"),
@@ -121,7 +120,11 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         raise StudyError.of_setting(
             "objective_function", "a function of a trial that returns a number", function
         )
-    _check_takes_a_trial(function)
+    if why := why_not_called(function):
+        raise StudyError(
+            f"An objective function must take one argument, the trial; {why}",
+            hint="Define a function of the trial alone that calls it.",
+        )
     # `dataclasses.replace` passes `build` again, which is then the objective function.
     others = [
         name
@@ -129,7 +132,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         if getattr(study, name) is not None and getattr(study, name) is not function
     ]
     others += [n for n in _OF_FITS if getattr(study, n) != getattr(RecordedSettings, n)]
-    others += ["trainer"] if study.trainer == "compiled" else []
     if others:
         raise StudyError(
             f"The study {study.name!r} has an objective_function, which does everything itself, so "
@@ -140,33 +142,20 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(
             f"{HYPERBAND} decides how many epochs a trial trains, and the objective_function of "
-            f"the study {study.name!r} does so itself. Use optuna:tpe with the pruner hyperband, "
-            "which answers its trial.should_prune()."
+            f"the study {study.name!r} does so itself",
+            hint="Use optuna:tpe with the pruner hyperband, "
+            "which answers its trial.should_prune().",
         )
     objective = study.objective
     if not (objective == "val_loss" or getattr(objective, "metric", "") == VALUE):
         raise StudyError(
-            f"The value of the study {study.name!r} is what its objective_function returns. "
-            f"Received: objective={objective!r}. Leave it out; direction='maximize' or 'minimize' "
-            "says which way is better."
+            f"The objective of the study {study.name!r} is what its objective_function returns",
+            received=objective,
+            hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
         return Objective(VALUE, direction_of(study.direction))
     return objective if isinstance(objective, Objective) else Objective(VALUE, "min")
-
-
-def _check_takes_a_trial(function: Any) -> None:
-    # A function written in C may have no signature.
-    with contextlib.suppress(ValueError):
-        signature = inspect.signature(function)
-        try:
-            signature.bind(None)
-        except TypeError:
-            raise StudyError(
-                "An objective function must take one argument, the trial. "
-                f"{getattr(function, '__name__', 'Yours')} takes {signature}. Define a function "
-                "of the trial alone that calls it."
-            ) from None
 
 
 def direction_of(value: object) -> Direction:
@@ -188,8 +177,9 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
     for name in ("data", "build"):
         if getattr(study, name) is None:
             raise StudyError(
-                f"The study {study.name!r} has no {name}. Give data and build; or an "
-                "objective_function, which does everything itself and returns a number."
+                f"The study {study.name!r} has no {name}",
+                hint="Give data and build; or an objective_function, which does everything itself "
+                "and returns a number.",
             )
 
 

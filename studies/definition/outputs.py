@@ -76,8 +76,9 @@ class Output:
         for name in ("units", "activation"):
             if name in options:
                 raise StudyError(
-                    f"The output layer has {name}={getattr(self, name)!r}, which fits its "
-                    f"targets. Received: {name}={options[name]!r}. Leave it out."
+                    f"The output layer has {name}={getattr(self, name)!r}, which fits its targets",
+                    received=options[name],
+                    hint=f"Leave {name} out.",
                 )
         return keras.layers.Dense(self.units, activation=self.activation, **options)
 

@@ -26,7 +26,6 @@ from tracking.records import (
     SEARCH,
     TUNE,
     WHERE,
-    TrainerName,
     check_settings,
     declaration,
     setting,
@@ -79,17 +78,22 @@ def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
     expected = "a function of hp that returns a list of new callbacks"
     if not callable(value):
         raise error.of_setting(name, expected, value, "They keep state: trials can't share them.")
+    if why := why_not_called(value):
+        raise error(f"{name} must be {expected}; {why}")
+    return value
+
+
+def why_not_called(function: Callable[..., Any]) -> str:
+    """Returns why a function can't be called with one argument, or an empty text."""
     # Some callable objects have no signature.
     with contextlib.suppress(ValueError):
-        signature = inspect.signature(value)
+        signature = inspect.signature(function)
         try:
             signature.bind(None)
         except TypeError as cause:
-            called = f"{getattr(value, '__name__', 'yours')}{signature}"
-            raise error(
-                f"{name} must be {expected}; {called} can't be called with hp alone: {cause}."
-            ) from None
-    return value
+            call = f"{getattr(function, '__name__', 'yours')}{signature}"
+            return f"{call} can't be called with one argument: {cause}"
+    return ""
 
 
 def check_initial(
@@ -211,8 +215,8 @@ class StudySettings:
     )
     trainer: str = setting(
         "auto",
-        "How trials are trained: auto, compiled or plain (model.fit).",
-        partial(checks.choice, names=get_args(TrainerName)),
+        "How trials are trained: auto, or plain (model.fit).",
+        partial(checks.choice, names=("auto", "plain")),
     )
 
 

@@ -114,9 +114,10 @@ class StudyDefinition(RecordedSettings, StudySettings):
             received = "'batch_size' in the search space"
         if received:
             raise StudyError(
-                "The data of this study comes in batches, which have a size of their own. "
-                f"Received: {received}. Leave it out, and make batches of that size; a size to "
-                "tune needs data from datasets.arrays."
+                f"The data of this study comes in batches, which have a size: {received} has no "
+                "effect",
+                hint="Leave it out, and make batches of that size; a size to tune needs data from "
+                "datasets.arrays.",
             )
 
     def with_space(self, space: SearchSpace) -> Self:
@@ -144,14 +145,14 @@ class StudyDefinition(RecordedSettings, StudySettings):
         if isinstance(folds, CrossValidation) and folds.groups is not None:
             raise StudyError(
                 "Groups can't be given at launch alone, as the record does not hold them, and "
-                "trials could not be reproduced. Give them in the study: "
-                "Study(cross_validation=…)."
+                "trials could not be reproduced",
+                hint="Give them in the study: Study(cross_validation=…).",
             )
         if "data" in overrides and self.objective_function is not None:
             raise StudyError(
                 f"The objective_function of the study {self.name!r} loads its data itself, so "
-                "--data can't replace it. Change the function, or let it read the file's name "
-                "from a variable."
+                "--data can't replace it",
+                hint="Change the function, or let it read the file's name from a variable.",
             )
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):

@@ -94,14 +94,13 @@ _KERAS_TUNER = "keras-tuner:"
 
 def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
     """Raises EngineError, without importing TensorFlow, if an engine can't serve a study."""
-    from studies.engines.keras_tuner_engine import check_oracle, check_settings, oracle_settings
+    from studies.engines.keras_tuner_engine import check_oracle, oracle_settings
     from studies.engines.optuna_engine import check_sampler, sampler_settings
 
     name, options = split_options(engine)
     keras_tuners = name.startswith(_KERAS_TUNER)
     check_options(name, oracle_settings(name) if keras_tuners else sampler_settings(name), options)
     if keras_tuners:
-        check_settings(name, options)
         check_oracle(name, pruner, space, epochs)
     else:
         check_sampler(name, space)

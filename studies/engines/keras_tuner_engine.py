@@ -15,7 +15,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
-from search_spaces.checks import whole_number
 from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
@@ -148,22 +147,14 @@ def oracle_settings(engine: str) -> dict[str, str]:
     }.get(engine, {})
 
 
-def check_settings(engine: str, options: Mapping[str, Any]) -> None:
-    """Raises EngineError if Keras Tuner would reject the value of a setting."""
-    for name, least in (("factor", 2), ("num_initial_points", 1)):
-        if options.get(name) is not None:
-            whole_number(
-                f"The setting {name!r} of {engine}", options[name], EngineError, least=least
-            )
-
-
 def _check_grid(space: SearchSpace) -> None:
     check_finite(space, "keras-tuner:random")
     for parameter in space:
         if (parameter.count or 0) > _MOST_LISTED:
             raise EngineError(
                 f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
-                f"{parameter.name!r} has more. Give a larger step, or use optuna:grid."
+                f"{parameter.name!r} has more",
+                hint="Give a larger step, or use optuna:grid.",
             )
 
 
@@ -171,8 +162,9 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
     if "epochs" in space:
         raise EngineError(
             "Keras Tuner's Hyperband decides itself how many epochs a trial trains, and 'epochs' "
-            "is in the search space. Take it out and set the study's epochs to the most that a "
-            "trial may train, or use another engine, such as keras-tuner:bayesian."
+            "is in the search space",
+            hint="Take it out and set the study's epochs to the most that a "
+            "trial may train, or use another engine, such as keras-tuner:bayesian.",
         )
     if epochs < 2:
         raise EngineError(
@@ -183,7 +175,8 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
     if not space.dimensions:
         raise EngineError(
             "Keras Tuner's Hyperband needs a parameter that varies, and all of the space's are "
-            "Fixed. Use another engine, such as keras-tuner:random."
+            "Fixed",
+            hint="Use another engine, such as keras-tuner:random.",
         )
     if pruner != "none":
         raise EngineError(

@@ -317,8 +317,8 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
         check_finite(space, "optuna:quasi-random")
     if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):
         raise EngineError(
-            "The CMA-ES engine needs at least one Float or Int in the space, and there is none. "
-            "Use optuna:tpe."
+            "The CMA-ES engine needs at least one Float or Int in the space, and there is none",
+            hint="Use optuna:tpe.",
         )
 
 
@@ -327,8 +327,8 @@ def check_finite(space: SearchSpace, otherwise: str) -> None:
     for parameter in space:
         if parameter.count is None:
             raise EngineError(
-                f"The grid engine needs finitely many values, and {parameter.name!r} is "
-                f"continuous. Give it a step, or use {otherwise}."
+                f"The grid engine needs finitely many values, and {parameter.name!r} is continuous",
+                hint=f"Give it a step, or use {otherwise}.",
             )
 
 
@@ -353,10 +353,6 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     kind, usual = kinds[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # The patient pruner takes its own settings and those of the median pruner that it wraps.
-        median, first = kinds["median"] if name == "patient" else (None, {})
-        settings = {} if median is None else plain_settings(median)
-        check_options(f"The pruner {name}", {**settings, **plain_settings(kind)}, options)
-        inner = {n: options.pop(n) for n in [*options] if n not in plain_settings(kind)}
-        wrapped = [] if median is None else [median(**{**first, **inner})]
+        check_options(f"The pruner {name}", plain_settings(kind), options)
+        wrapped = [pruners.MedianPruner(n_startup_trials=5)] if name == "patient" else []
         return kind(*wrapped, **{**usual, **options})  # type: ignore[no-any-return]

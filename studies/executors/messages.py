@@ -128,10 +128,12 @@ def check_same(before: StudyDescription, now: StudyDescription) -> None:
     if changed:
         raise StudyError(
             f"The code of the study {before.name!r} has changed while it was loaded: "
-            f"{', '.join(changed)}. Launch again."
+            f"{', '.join(changed)}",
+            hint="Launch again.",
         )
     if before.data.digest != now.data.digest or before.space != now.space:
         raise StudyError(
             f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
-            "file imports), or is drawn without a seed. Undo the change and launch again to resume."
+            "file imports), or is drawn without a seed",
+            hint="Undo the change and launch again to resume.",
         )

@@ -232,8 +232,8 @@ def _loaded(
         raise StudyError(f"The data of the study {study.name!r}: {error}") from None
     except OSError as error:
         raise StudyError(
-            f"The data of the study {study.name!r} cannot be put into a temporary file: "
-            f"{error}. Make room there, or set TMPDIR to a folder that has some."
+            f"The data of the study {study.name!r} cannot be put into a temporary file: {error}",
+            hint="Make room there, or set TMPDIR to a folder that has some.",
         ) from None
 
 
@@ -243,24 +243,16 @@ def _check_trained_on(study: StudyDefinition, data: DescribedData) -> None:
     if data.in_batches and has_own_fit(study.build):
         raise StudyError(
             f"The HyperModel of the study {study.name!r} has its own fit, which is "
-            "given arrays, and the data comes in batches. Take data from datasets.arrays; "
-            "or leave the fit out: then model.fit trains the model."
+            "given arrays, and the data comes in batches",
+            hint="Take data from datasets.arrays; "
+            "or leave the fit out: then model.fit trains the model.",
         )
 
 
 def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
-    if study.trainer == "compiled" and unfit:
-        raise StudyError(
-            f"The study {study.name!r} cannot be compiled: {unfit}. Use the trainer 'auto'."
-        )
-    if not has_own_fit(study.build):
-        return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
-    if study.trainer == "compiled":
-        raise StudyError(
-            f"The study {study.name!r} can't be compiled: its HyperModel overrides fit(). Use the "
-            "trainer 'auto'."
-        )
-    return HyperModelTrainer(study.build)
+    if has_own_fit(study.build):
+        return HyperModelTrainer(study.build)
+    return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
 
 
 _DATA = DataDescription(

@@ -7,9 +7,7 @@ from .files import export_table as export_table
 from .files import file_for as file_for
 from .files import table_of as table_of
 from .files import written as written
-from .other_tools import TensorBoardExport as TensorBoardExport
-from .other_tools import export_optuna as export_optuna
-from .other_tools import export_tensorboard as export_tensorboard
+from .optuna_study import export_optuna as export_optuna
 from .script import ScriptExport as ScriptExport
 from .script import ScriptParts as ScriptParts
 from .script import export_script as export_script

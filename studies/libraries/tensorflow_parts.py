@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import pickle
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -182,23 +183,20 @@ def traced_functions(function: Any) -> list[Any]:
     return list(_traced.of(function)())
 
 
-def class_of_functions() -> type:
-    """Returns the class of a `tf.function`, which has no public name."""
+def untraced_functions() -> dict[type, Callable[[Any], Any]]:
+    """Returns how a pickler reduces a `tf.function`: without traces, which can't be pickled.
+
+    Publicly, its class has no name, and its options can't be read for a copy. If the private part
+    is missing, a function can be pickled only before it is called.
+    """
     import tensorflow as tf
 
-    return type(tf.function(lambda: None))
+    def reduced(function: Any) -> Any:
+        with contextlib.suppress(MissingPartError):
+            function = _untraced.of(function)(None)
+        return function.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
-
-def untraced(function: Any) -> Any:
-    """Returns a copy of a `tf.function`, with the same options but without traces.
-
-    A `tf.function` can be pickled only before it is called, as traces can't be pickled. Publicly,
-    its options can't be read. If the private part is missing, this returns the function itself.
-    """
-    try:
-        return _untraced.of(function)(None)
-    except MissingPartError:
-        return function
+    return {type(tf.function(lambda: None)): reduced}
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:

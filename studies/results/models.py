@@ -72,26 +72,25 @@ def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
 
 
 def _registered(history: StudyHistory, alias: str) -> Champion:
-    study = history.description.name
     registered = history.journal.champions(alias)
     if registered:
         return registered[-1]
+    study, best = history.description.name, history.best
+    promote = f"kerastudy promote {shlex.quote(study)}"
     if alias != ALIAS:
-        raise StudyError(
-            f"The study {study!r} has no registered model {alias!r}. Make one: "
-            f"kerastudy promote {shlex.quote(study)} --refit"
-        )
-    best = history.best
+        what = f"The study {study!r} has no registered model {alias!r}"
+        raise StudyError(what, hint=f"Make one: {promote} --refit")
+    what = f"The study {study!r} has no registered model"
     if best is not None and best.result.of_no_epoch:
-        raise StudyError(f"The study {study!r} has no registered model: {best.result.unsaved}.")
+        raise StudyError(f"{what}: {best.result.unsaved}.")
     if best is None and history.trials and history.status != "RUNNING":
         raise StudyError(
-            f"The study {study!r} has no registered model: none of its "
-            f"{counted(len(history.trials), 'trial')} has a value."
+            f"{what}: none of its {counted(len(history.trials), 'trial')} has a value."
         )
     raise StudyError(
-        f"The study {study!r} has no registered model. Launch it to its end: then the best "
-        f"trial's model is registered. Or register one: kerastudy promote {shlex.quote(study)}"
+        what,
+        hint="Launch it to its end: then the best trial's model is registered. Or register one: "
+        + promote,
     )
 
 

@@ -64,11 +64,15 @@ class Clock:
     """Counts the seconds of a launch."""
 
     def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Counts from now on."""
         self._began = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """The seconds since the launch began."""
+        """The seconds since the start."""
         return time.monotonic() - self._began
 
 

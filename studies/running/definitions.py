@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Fixed, Parameter, SearchSpace, parameter_from_dict
+from search_spaces import Fixed, parameter_from_dict
 from search_spaces.errors import EngineError, StudyChangedError
 from studies.data import path_in
 from studies.definition import (
@@ -84,8 +84,8 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
         listed = "; ".join(change.removesuffix(".") for change in changes)
         raise StudyChangedError(
-            f"The study {now.name!r} is recorded with another definition: {listed}. "
-            "Undo the change to resume it, or start a new one under another name with --name."
+            f"The study {now.name!r} is recorded with another definition: {listed}",
+            hint="Undo the change to resume it, or start a new one under another name with --name.",
         )
 
 
@@ -107,8 +107,9 @@ def with_hardware(
         return replace(now, hardware=ANY_HARDWARE)
     raise StudyChangedError(
         f"The study {now.name!r} was begun on other hardware ({recorded}) than this "
-        f"({now.hardware}), where trials get other bits. Resume it on the former, or add "
-        "--any-hardware (in Python any_hardware=True): the record then says that bits may differ."
+        f"({now.hardware}), where trials get other bits",
+        hint="Resume it on the former, or add "
+        "--any-hardware (in Python any_hardware=True): the record then says that bits may differ.",
     )
 
 
@@ -125,34 +126,14 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
     if description.deterministic and not lag and finished:
         raise StudyChangedError(
             f"The study {description.name!r} was begun without --deterministic, so its trials "
-            "may depend on timing already. Leave the option out to resume it, or start a new one "
-            "under another name with --name."
+            "may depend on timing already",
+            hint="Leave the option out to resume it, or start a new one "
+            "under another name with --name.",
         )
     if finished or (lag and before.trials):
         # A study keeps its first lag, even if the number of workers changes.
         return replace(description, lag=lag, deterministic=lag > 0)
     return description
-
-
-def with_defaults_of(
-    description: StudyDescription, before: StudyHistory
-) -> tuple[StudyDescription, list[str]]:
-    """Returns a study's definition with the recorded defaults, and a line for each changed one.
-
-    A changed default is allowed, as recorded trials still mean the same. But engines may begin with
-    the default, and the gain of tuning is measured against it, so the recorded one holds.
-    """
-    recorded = {parameter.name: parameter for parameter in before.description.space}
-    pairs = [(parameter, recorded.get(parameter.name)) for parameter in description.space]
-    kept = {
-        old.name: old
-        for now, old in pairs
-        if old is not None and old != now and _without_default(old) == _without_default(now)
-    }
-    if not kept:
-        return description, []
-    space = SearchSpace(*(kept.get(parameter.name, parameter) for parameter in description.space))
-    return replace(description, space=space), [f"{p.name} = {p.default!r}" for p in kept.values()]
 
 
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
@@ -195,10 +176,6 @@ def _unlike_data(now: StudyDescription) -> str:
         ", though the study's file is the same: either what it reads, such as a CSV file, has "
         "changed, or what it draws or shuffles has no seed"
     )
-
-
-def _without_default(parameter: Parameter) -> dict[str, Any]:
-    return {**parameter.to_dict(), "default": None}
 
 
 def _shown(value: object) -> str:

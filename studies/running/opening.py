@@ -20,7 +20,6 @@ from studies.running.definitions import (
     check_unchanged,
     differences,
     warnings_of,
-    with_defaults_of,
     with_lag,
 )
 from studies.running.starting_values import starting_values
@@ -127,10 +126,6 @@ def open_journal(
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
-    if held.recorded is not None:
-        description, kept = with_defaults_of(description, held.recorded)
-        if kept:
-            progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
     check_unchanged(held.recorded, description)
     if before is not None:
         asked = description.lag

@@ -53,7 +53,8 @@ def starting_values(
     if name == description.name and description.engine in [e.description.engine for e in engines]:
         raise StudyError(
             f"The study {name!r} can't start with its own trials, which its next trials follow "
-            "anyway. Leave --start-with out, or name another study."
+            "anyway",
+            hint="Leave --start-with out, or name another study.",
         )
     histories = read_engines(store, name)
     trials = [trial for history in histories for trial in history.trials]

@@ -265,8 +265,8 @@ class FirstTrials:
         trials = f"first {count} trials" if count > 1 else "first trial"
         alike = " alike" if count > 1 else ""
         raise FailedAlikeError(
-            f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}. Mend that and "
-            "launch again; --retry-infeasible then trains these trials too."
+            f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}",
+            hint="Mend that and launch again; --retry-infeasible then trains these trials too.",
         )
 
 

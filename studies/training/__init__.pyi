@@ -12,7 +12,6 @@ from .building.space import Resolved as Resolved
 from .building.space import resolve_space as resolve_space
 from .building.study_checks import check_study as check_study
 from .building.study_checks import check_targets as check_targets
-from .building.study_checks import check_weighted as check_weighted
 from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import weights_digest as weights_digest

@@ -28,10 +28,11 @@ from studies.training.models import (
     stateful_layers,
     values_of,
 )
-from studies.training.process.determinism import global_random_states
+from studies.training.process.determinism import global_random_states, present_settings
 from studies.training.process.users_state import UsersState
 from studies.training.programs.program import random_operation
-from studies.training.trainers import Trainer
+from studies.training.structure import Structure
+from studies.training.trainers import ChangedModelError, Trainer
 from studies.training.training_state import (
     Beyond,
     CallbackStateError,
@@ -69,6 +70,7 @@ class Checkpoints:
         callbacks: Sequence[keras.callbacks.Callback],
         weights: BestWeights,
         trainer: Trainer,
+        structure: str = "",
     ) -> None:
         # Why states are no longer kept.
         self.given_up = ""
@@ -80,9 +82,27 @@ class Checkpoints:
         self._path = task.state if resumable else None
         self._began, self._spent = time.monotonic(), 0.0
         self._beyond: Beyond | None = None
-        user_own = self._path is not None and may_change_model(callbacks)
-        self._around = UsersState(*map(type, callbacks)) if user_own else None
+        self._changes = self._path is not None and may_change_model(callbacks)
+        self._around = UsersState(*map(type, callbacks)) if self._changes else None
+        # The model's structure in the last state, and whether no epoch was trained since.
+        self._structure, self._resumed = structure, bool(structure)
         self._generator = global_random_states()[-1]
+
+    def check_resumed(self) -> None:
+        """Raises ChangedModelError if the first epoch after a state had another model than it.
+
+        Callbacks may have changed the model at an earlier epoch, which they don't do again.
+        """
+        if self._resumed and self._structure_now() != self._structure:
+            raise ChangedModelError("a callback changed the model at an earlier epoch")
+        self._resumed = False
+
+    def _structure_now(self) -> str:
+        try:
+            return Structure(self._model, present_settings()).traced
+        except Exception:
+            # Keras may be of another version.
+            return ""
 
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
@@ -105,7 +125,7 @@ class Checkpoints:
         except CallbackStateError as error:
             self._give_up(str(error))
             return
-        assert self._beyond is not None and self._trainer.traced is not None, "see _why_not"
+        assert self._beyond is not None, "see _why_not"
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
         # The copy of the best epoch's weights is never changed: it can be shared.
@@ -122,7 +142,7 @@ class Checkpoints:
             trainer=self._trainer.used,
             beyond=values_of(self._beyond.variables),
             beyond_names=self._beyond.names,
-            traced=tuple(self._trainer.traced),
+            structure=self._structure,
         )
         try:
             write_state(self._path, state)
@@ -144,8 +164,10 @@ class Checkpoints:
             return self._beyond.reason
         if not _same(global_random_states()[-1], self._generator):
             return "something draws by keras.random without a seed generator"
-        if self._trainer.traced is None:
-            return "callbacks may change the model, which can't be compared"
+        if self._changes:
+            before, self._structure = self._structure, self._structure_now()
+            if not self._structure or before not in ("", self._structure):
+                return "a callback may have changed the model"
         changed = [] if self._around is None else self._around.changed()
         if changed:
             return f"a callback keeps something outside of its attributes: {', '.join(changed)}"

@@ -92,7 +92,6 @@ class TracedObjective:
         self._name, self._function = name, function
         self._whole = 0
         self.epochs = 1  # The epochs of its first training with the default hyperparameters.
-        self.trains = False  # Whether a Keras model was trained for any hyperparameters.
         self._first = True
 
     def __call__(self, trial: Any) -> None:
@@ -111,7 +110,6 @@ class TracedObjective:
             self._whole += 1
             check_returned(self._name, outcome.value)
             return
-        self.trains = True
         epochs = outcome.arguments.get("epochs", 1)
         if first and isinstance(epochs, int) and epochs > 1:
             self.epochs = epochs
@@ -186,19 +184,15 @@ class ObjectiveTrial(Hyperparameters):
     @property
     def noted(self) -> dict[str, Any]:
         """The user's attributes; values that JSON lacks are texts."""
-        return {str(key): _as_json(value) for key, value in self.user_attrs.items()}
+        return {
+            str(key): json.loads(json.dumps(value, default=_as_json))
+            for key, value in self.user_attrs.items()
+        }
 
 
 def _as_json(value: Any) -> Any:
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
-        pass
-    try:
-        # It may be one of numpy's numbers.
-        return json.loads(json.dumps(value.item(), allow_nan=False))
-    except (AttributeError, TypeError, ValueError):
-        return repr(value)[:1000]
+    """Returns a number of numpy's as Python's, and anything else that JSON lacks as text."""
+    return value.item() if isinstance(value, np.generic) else repr(value)[:1000]
 
 
 class Watcher(Protocol):
@@ -216,68 +210,38 @@ class Watcher(Protocol):
         """Takes the model of a training that has ended by itself."""
         ...
 
-    def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Takes the metrics of a `model.evaluate` outside of a training."""
-        ...
-
 
 @contextlib.contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
     """Reports every training within the context to a watcher, and shows no progress bars."""
     import keras
 
-    fit, evaluate = keras.Model.fit, keras.Model.evaluate
+    fit = keras.Model.fit
     signature = inspect.signature(fit)
-    trains = 0
 
     @functools.wraps(fit)
     def watching(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-        nonlocal trains
         try:
             call = signature.bind(model, *arguments, **keywords)
         except TypeError:
             # Keras's own message explains wrong arguments.
             return fit(model, *arguments, **keywords)
         first, last = _watching(watcher)
-        call.arguments["callbacks"] = _around(call.arguments.get("callbacks"), model, first, last)
+        callbacks = keras.tree.flatten(call.arguments.get("callbacks") or [])
+        call.arguments["callbacks"] = [first, *callbacks, last]
         call.arguments["verbose"] = 0
         watcher.fit_begins(model, call.arguments)
-        trains += 1
         try:
             history = fit(*call.args, **call.kwargs)
         except BaseException:
             # If a user's callback raises, as pruning ones do, `last` has not seen the epoch's end.
             last.report()
             raise
-        finally:
-            trains -= 1
         watcher.fit_ended(model)
         return history
 
-    @functools.wraps(evaluate)
-    def measuring(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-        measured = evaluate(model, *arguments, **keywords)
-        # During a training, Keras itself calls this method to validate.
-        if not trains:
-            watcher.evaluated(model, _by_name(measured))
-        return measured
-
-    with replaced_method("fit", watching), replaced_method("evaluate", measuring):
+    with replaced_method("fit", watching):
         yield
-
-
-def _around(callbacks: Any, model: keras.Model, first: Any, last: Any) -> Any:
-    """Returns callbacks with `first` before and `last` after them."""
-    import keras
-
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        # Keras uses a CallbackList unchanged: the callbacks in it already have their model.
-        for callback in (first, last):
-            callback.set_model(model)
-        callbacks.callbacks.insert(0, first)
-        callbacks.append(last)
-        return callbacks
-    return [first, *keras.tree.flatten(callbacks or []), last]
 
 
 def _watching(watcher: Watcher) -> tuple[Any, Any]:
@@ -309,71 +273,47 @@ def _watching(watcher: Watcher) -> tuple[Any, Any]:
     return Noting(), last
 
 
-def _by_name(measured: Any) -> dict[str, float]:
-    """Returns the metrics of `model.evaluate` by name, or by number if they have no names."""
-    if isinstance(measured, Mapping):
-        return scalars(measured)
-    values = measured if isinstance(measured, list | tuple) else [measured]
-    return scalars({str(place): value for place, value in enumerate(values)})
-
-
 # A digest of a larger array covers only rows at equal distances: it takes 0.1 s, not 1 s.
 _MOST_BYTES: Final = 2**26
 
 
 class FitDigests(NamedTuple):
-    """Digests of the data of a training."""
+    """Digests of the data of a training; empty for data that is not in arrays."""
 
-    data: str = ""  # The digest of all data; empty if it isn't in arrays.
-    # The digest of the validation targets; empty if there are none, or they are unknown.
-    validation: str = ""
+    data: str = ""
+    validation: str = ""  # That of the validation targets.
 
 
 def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
-    """Returns digests of the arrays that `fit` gets; empty ones if it reads batches."""
+    """Returns digests of the arrays that `fit` gets."""
+    data = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
+    share, validation = (
+        np.asarray(arguments.get("validation_split") or 0.0),
+        data["validation_data"],
+    )
+    targets: Any = (data["y"], share) if share else None
     try:
-        return _digests(arguments)
+        if validation is not None:
+            targets = validation[1]
+        return FitDigests(_digest_of((data, share)), "" if targets is None else _digest_of(targets))
     except Exception:
-        # Users may pass `fit` anything that Keras takes.
+        # Users may pass `fit` anything that Keras takes, such as batches.
         return FitDigests()
 
 
-def _digests(arguments: Mapping[str, Any]) -> FitDigests:
-    parts = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
-    digests = {
-        place: _array_digest(array)
-        for name, value in parts.items()
-        for place, array in _arrays(name, value)
-    }
-    share, validation = arguments.get("validation_split") or 0.0, parts["validation_data"]
-    targets: Any = None
-    if isinstance(validation, tuple | list) and len(validation) > 1:
-        targets = validation[1]
-    elif validation is None and share:
-        digests["validation_split"] = str(share)
-        targets = parts["y"]
-    validated = {place: _array_digest(array) for place, array in _arrays("y", targets)}
-    if validated and validation is None:
-        validated["validation_split"] = str(share)
-    return FitDigests(combined_digest(digests), combined_digest(validated) if validated else "")
-
-
-def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays of a structure. Raises TypeError if it holds anything else."""
+def _digest_of(arrays: Any) -> str:
+    """Returns the digest of a structure of arrays; raises TypeError if it holds anything else."""
     import keras
 
-    for place, each in enumerate(keras.tree.flatten(value)):
+    digests: dict[str, str] = {}
+    for place, each in enumerate(keras.tree.flatten(arrays)):
         if each is None:
             continue
-        is_array = isinstance(each, np.ndarray) or keras.ops.is_tensor(each)
-        if not is_array and type(each).__module__.partition(".")[0] != "pandas":
+        if not hasattr(each, "__array__") or (array := np.asarray(each)).dtype.hasobject:
             raise TypeError
-        yield f"{name} {place}", np.asarray(each)
-
-
-def _array_digest(array: np.ndarray) -> str:
-    step = -(-array.nbytes // _MOST_BYTES)
-    return array_digest(array) if step <= 1 else f"{array.shape} {array_digest(array[::step])}"
+        step = -(-array.nbytes // _MOST_BYTES) or 1
+        digests[str(place)] = f"{array.shape} {array_digest(array[::step] if step > 1 else array)}"
+    return combined_digest(digests)
 
 
 # A value differs in its last digits if it is evaluated in batches of another size.
@@ -395,21 +335,18 @@ class _Best(NamedTuple):
 class MeasuredWeights:
     """Copies of a model's weights after the epoch that was best so far, by each metric.
 
-    A function may return the best value of a metric over the epochs of its training, what
-    `model.evaluate` measured afterwards, or any other number. A metric of unknown direction has the
-    objective's direction.
+    A function may return the best value of a metric over the epochs of its training, or any other
+    number. A metric of unknown direction has the objective's direction.
     """
 
     def __init__(self, model: keras.Model, objective: Objective) -> None:
         self.model, self._objective = model, objective
         self._best: dict[str, _Best] = {}
         self._last = 0
-        # The values that were evaluated since the last training.
-        self._evaluated: list[float] = []
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Copies the model's weights after an epoch, if they are the best by a metric."""
-        self._last, self._evaluated = epoch, []
+        self._last = epoch
         validated = [name for name in metrics if name.startswith("val_")]
         kept: Kept | None = None
         for name in validated or metrics:
@@ -421,21 +358,16 @@ class MeasuredWeights:
             kept = kept or Kept(epoch, copy_of(self.model))
             self._best[name] = _Best(now, kept)
 
-    def evaluated(self, measured: Mapping[str, float]) -> None:
-        """Notes metrics that were measured after a training."""
-        self._evaluated += measured.values()
-
     def of(self, value: float) -> Kept:
         """Returns the weights that have a value.
 
-        Those are the present weights if an evaluation gave the value; else the weights after an
-        epoch that was the best by a metric with this value; else the present weights.
+        Those are the weights after an epoch that was the best by a metric with this value; else the
+        present weights.
         """
         final = copy_of(self.model)
-        if not any(_same(value, each) for each in self._evaluated):
-            for best in self._best.values():
-                if _same(value, best.measured.value):
-                    return best.kept
+        for best in self._best.values():
+            if math.isclose(value, best.measured.value, rel_tol=_TOLERANCE):
+                return best.kept
         # A callback may have restored an earlier epoch's weights, but not the optimizer's state,
         # which comes after the weights in a copy.
         count = len(self.model.weights)
@@ -443,10 +375,6 @@ class MeasuredWeights:
             if _equal(best.kept.weights[:count], final[:count]):
                 return best.kept
         return Kept(self._last, final)
-
-
-def _same(value: float, other: float) -> bool:
-    return math.isclose(value, other, rel_tol=_TOLERANCE)
 
 
 def _equal(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:

@@ -147,7 +147,15 @@ class _Call:
             self._task.spec.number, "complete", epochs=following.length or 1, best=best
         )
         if kept is None or following.measured is None:
-            return replace(result, weights_sha256=self._all_weights(), unsaved=self._why_unsaved())
+            # A digest of all models' weights, to compare them.
+            digests = ";".join(following.digests)
+            digest = hashlib.sha256(digests.encode()).hexdigest() if digests else ""
+            models = following.models
+            why = f"trains {models} models, so none alone has its value"
+            if not models:
+                why = "trains no Keras model"
+            unsaved = f"the objective function {why}"
+            return replace(result, weights_sha256=digest, unsaved=unsaved)
         return self._with_weights(result, following.measured.model, kept)
 
     def _with_weights(self, result: TrialResult, model: keras.Model, kept: Kept) -> TrialResult:
@@ -158,17 +166,6 @@ class _Call:
         assert result.best is not None, "it has a value"
         may_stay = self._task.may_stay(result.best)
         return with_saved_weights(result, weights, self._task) if may_stay else result
-
-    def _why_unsaved(self) -> str:
-        models = self._following.models
-        if not models:
-            return "the objective function trains no Keras model"
-        return f"the objective function trains {models} models, so none alone has its value"
-
-    def _all_weights(self) -> str:
-        """Returns a digest of all models' weights, for comparisons; empty without models."""
-        digests = self._following.digests
-        return hashlib.sha256(";".join(digests).encode()).hexdigest() if digests else ""
 
 
 def _number(returned: Any) -> float | None:
@@ -249,11 +246,6 @@ class Following:
         """Notes the weights of a model whose training has ended."""
         self.parameters = parameters_of(model)
         self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
-
-    def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Notes the metrics that `model.evaluate` returned."""
-        if self.measured is not None and self.measured.model is model:
-            self.measured.evaluated(measured)
 
     def report(self, value: float, step: int) -> bool:
         """Notes a value that was reported at a step, from 0; returns whether to prune."""

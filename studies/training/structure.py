@@ -18,6 +18,7 @@ import functools
 import hashlib
 import itertools
 import random
+import re
 import sys
 import types
 from collections import deque
@@ -59,6 +60,7 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
         types.MethodDescriptorType | types.WrapperDescriptorType,
         lambda method: (method.__objclass__, method.__name__),
     ),
+    (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
 # Lifted numbers, by class and attribute; `test_exactness` shows that each is exact.

@@ -25,7 +25,7 @@ from studies.training.models import (
     replaced_method,
     scalars,
 )
-from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
+from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.structure import Structure
 from tracking.records import Objective, TrialSpec
 
@@ -51,7 +51,6 @@ class Training:
     hp: Hyperparameters
     initial_epoch: int = 0  # The number of epochs trained before.
     unfit: str = ""  # Why `model.fit` must train the model, or empty.
-    traced: Sequence[str] = ()  # What the steps were traced for before an interruption.
     validates: bool = True  # Whether there is validation data; if not, `model.fit` trains.
 
 
@@ -103,14 +102,6 @@ class Trainer(Protocol):
         ...
 
     @property
-    def traced(self) -> Sequence[str] | None:
-        """The structures that the training and the validation step are traced for, as texts.
-
-        Empty if no callback may change the model; None if unknown.
-        """
-        ...
-
-    @property
     def walked(self) -> Structure | None:
         """The structure of the model that is trained now, if it is known."""
         ...
@@ -125,12 +116,6 @@ class Trainer(Protocol):
         ...
 
 
-def check_traced_alike(traced: Sequence[str], structure: Structure) -> None:
-    """Raises ChangedModelError if a step is traced for another structure than before."""
-    if traced and structure.traced not in traced:
-        raise ChangedModelError("a callback changed the model at an earlier epoch")
-
-
 _PIPELINES_KEPT = 4
 
 
@@ -143,7 +128,6 @@ class PlainTrainer:
     used = ("plain", "")
 
     def __init__(self) -> None:
-        self.traced: Sequence[str] | None = ()
         # The keys are the data, the size of batches, whether they end with an epoch, and the type
         # of floats, which a builder may have chosen. Few are kept: each holds a copy of the data.
         self._batches = lru_cache(_PIPELINES_KEPT)(
@@ -153,7 +137,6 @@ class PlainTrainer:
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """Trains with one call of `model.fit`."""
         model, spec = training.model, training.spec
-        self.traced = ()
         batches = self._batches_of(training)
         with contextlib.closing(batches), warnings.catch_warnings():
             # Keras warns that it can't shuffle a tf.data.Dataset, which is shuffled already.
@@ -173,46 +156,11 @@ class PlainTrainer:
                 validation_steps=batches.validation_steps if training.validates else None,
                 callbacks=[
                     _begin_epochs(batches, training),
-                    *([self._noting(training)] if may_change_model(training.callbacks) else []),
                     *training.callbacks,
                     # This callback comes last, to see the entries that the user's callbacks add.
                     end_epochs(on_epoch),
                 ],
             )
-
-    def _noting(self, training: Training) -> keras.callbacks.Callback:
-        """Returns the callback that notes the structures that the steps are traced for."""
-        import keras
-
-        model, trainer = training.model, self
-        # For each step, its function and the structure that it was traced for.
-        noted: dict[int, tuple[Any, str]] = {}
-
-        def note(step: int, function: Any) -> None:
-            if step in noted and noted[step][0] is function:
-                return
-            again = step in noted
-            noted[step] = function, ""
-            try:
-                structure = Structure(model, present_settings())
-            except Exception:
-                # Keras may be of another version: `fit` must train nevertheless.
-                trainer.traced = None
-                return
-            if not again:
-                check_traced_alike(training.traced[step : step + 1], structure)
-            noted[step] = function, structure.traced
-            texts = [text for _, text in noted.values()]
-            trainer.traced = texts if all(texts) else None
-
-        class Noting(keras.callbacks.Callback):  # type: ignore[misc]
-            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-                note(0, model.train_function)
-
-            def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-                note(1, model.test_function)
-
-        return Noting()
 
     def _batches_of(self, training: Training) -> Batches | StreamedBatches:
         import keras
@@ -277,14 +225,10 @@ def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
 
 
 _SAMPLES = 8  # The number of samples to rehearse with.
-_OTHERS = (
-    "the HyperModel's fit trained other models than the given one, so no weights are known to have "
-    "this value. Train the given model, with the given callbacks, to get a checkpoint"
-)
-_NOT_MEASURED = (
-    "the value that the HyperModel's fit returned was not measured with the final weights of the "
-    "model, so no weights are known to have it. Return the history, or a value measured with the "
-    "final weights, to get a checkpoint"
+_UNKNOWN_WEIGHTS = (
+    "the HyperModel's fit trained other models than the given one, or returned a value that was "
+    "not measured with the final weights of the model, so no weights are known to have it. Train "
+    "the given model with the given callbacks, and return the history, to get a checkpoint"
 )
 # A value differs in its last digits if it is evaluated in batches of another size.
 _TOLERANCE = 1e-4
@@ -312,7 +256,7 @@ class HyperModelTrainer:
     """
 
     concludes = True
-    traced, walked = (), None
+    walked = None
     used = ("hypermodel", "the HyperModel overrides fit()")
     unsaved = ""
 
@@ -350,33 +294,28 @@ class HyperModelTrainer:
             outcome = _outcome_of(returned, objective)
         if outcome is not None:
             changed = [array.tobytes() for array in copy_of(model)] != before
-            trained = changed or any(each is model for each in fitted)
-            self.unsaved = self._why_unsaved(training, fitted, outcome) if trained else _OTHERS
+            known = changed and self._has_value(training, fitted, outcome)
+            self.unsaved = "" if known else _UNKNOWN_WEIGHTS
         return outcome
 
-    def _why_unsaved(
+    def _has_value(
         self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
-    ) -> str:
-        """Returns why the builder's model, as `fit` left it, is not known to have the value."""
+    ) -> bool:
+        """Returns whether the builder's model, as `fit` left it, is known to have the value."""
         model, objective = training.model, training.spec.objective.metric
         last = self._last.get(objective)
         value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
-        others = any(each is not model for each in fitted)
         if value is not None and measured is not None:
-            has_value = math.isclose(measured, value, rel_tol=_TOLERANCE)
-        else:
-            # A metric of the user's own can't be measured again. Only the final weights can have
-            # its value if it is the last epoch's, or if nothing else was trained.
-            has_value = value == last or (not others and len(fitted) <= 1)
-        if has_value:
-            return ""
-        return _OTHERS if others else _NOT_MEASURED
+            return math.isclose(measured, value, rel_tol=_TOLERANCE)
+        # A metric of the user's own can't be measured again. Only the final weights can have its
+        # value if it is the last epoch's, or if nothing else was trained.
+        return value == last or not fitted or (len(fitted) == 1 and fitted[0] is model)
 
     def _reporting(self, built: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
         """Returns a function that takes an epoch of any model that the `fit` trains."""
 
         def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
-            self.unsaved = "" if model is None or model is built else _OTHERS
+            self.unsaved = "" if model is None or model is built else _UNKNOWN_WEIGHTS
             if not self.unsaved:
                 self._last = metrics
             return on_epoch(epoch, metrics)

@@ -56,7 +56,8 @@ class TrainingState:
     trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
     beyond: Sequence[np.ndarray] = ()  # Variables beyond the weights.
     beyond_names: Sequence[str] = ()
-    traced: tuple[str, ...] = ()  # What the training and the validation step were traced for.
+    # The model's structure, as text, if callbacks of the user's own may change it.
+    structure: str = ""
 
 
 def identity_of(spec: TrialSpec) -> str:
@@ -110,7 +111,7 @@ def write_state(path: Path, state: TrainingState) -> None:
             "stopped": state.stopped,
             "trainer": state.trainer,
             "beyond_names": list(state.beyond_names),
-            "traced": state.traced,
+            "structure": state.structure,
             "best_is_last": best_is_last,
             "callbacks": callbacks,
             "types": others,
@@ -154,7 +155,7 @@ def read_state(path: Path) -> TrainingState:
         items = [restored(item) for item in content]
         return tuple(items) if kind == "tuple" else items
 
-    best, trainer, traced = (fields.pop(name) for name in ("best", "trainer", "traced"))
+    best, trainer = fields.pop("best"), fields.pop("trainer")
     callbacks = [restored(captured) for captured in fields.pop("callbacks")]
     last = _part(arrays, "last")
     best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
@@ -166,7 +167,6 @@ def read_state(path: Path) -> TrainingState:
         callbacks=callbacks,
         trainer=tuple(trainer),
         beyond=_part(arrays, "beyond"),
-        traced=tuple(traced),
     )
 
 

@@ -170,7 +170,8 @@ class _Run:
                 tell_once(spec.number, reason)
             return self._not_begun(reason, mistake_of(error, build), hp)
         weights = BestWeights(model)
-        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
+        structure = "" if state is None else state.structure
+        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer, structure)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
             spec,
@@ -211,7 +212,6 @@ class _Run:
                 training,
                 callbacks=[*training.callbacks, restored],
                 initial_epoch=len(state.epochs),
-                traced=state.traced,
             )
         try:
             with forgetting_gradients():
@@ -379,6 +379,7 @@ class Watch:
         if self.state != "complete" or self._diverged:
             # A user's own training loop may continue although it should stop.
             return False
+        self._checkpoints.check_resumed()
         # Without validation data, the last epoch counts.
         whole = self.spec.fold == ALL_FOLDS
         if not self._concludes and not whole:

@@ -25,7 +25,7 @@ import numpy as np
 from search_spaces.errors import DataError, StudyError
 from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
 from studies.definition import StudyDefinition
-from studies.libraries.tensorflow_parts import class_of_functions, untraced
+from studies.libraries.tensorflow_parts import untraced_functions
 from studies.user_code.loading import import_from
 from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription
@@ -138,18 +138,13 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
         files.add(code.co_filename)
         return marshal.loads, (marshal.dumps(code),)
 
-    def reduced_function(function: Any) -> Any:
-        """Returns how to make a `tf.function` again, even if it has been called here."""
-        return untraced(function).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-
     class Writer(Pickler):  # type: ignore[misc]
         """Pickles everything but large arrays."""
 
         # cloudpickle leaves out the names of files, by which TensorFlow's AutoGraph finds the text
         # of a function.
         dispatch_table: ClassVar = ChainMap(
-            {CodeType: reduced_code, class_of_functions(): reduced_function},
-            Pickler.dispatch_table,
+            {CodeType: reduced_code, **untraced_functions()}, Pickler.dispatch_table
         )
         arrays: dict[int, tuple[str, np.ndarray]]
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conformance.executor import STUDY_FILE
 from exact_training import taken
 from in_mlflow import InMlflow, wait_for_exporters
 from kinds_study import Kinds
 from stores import store_at
-from user_commands import as_json, kerastudy_here
+from user_commands import as_json
 
 import kerastudy as ks
 from studies.champion import Reading
@@ -150,21 +148,6 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert len(client.search_model_versions("name = 'kinds'")) == 3
 
 
-def test_what_can_not_be_evaluated_or_promoted(kinds: Kinds, tmp_path: Path) -> None:
-    assert "no trial 99" in kinds.run("evaluate", "kinds", "--trial", "99", expect=2).stderr
-    assert "no trial 99" in kinds.run("promote", "kinds", "--trial", "99", expect=2).stderr
-
-
-@pytest.mark.exhaustive
-def test_the_value_of_a_repeat_is_not_that_of_its_trial(tmp_path: Path) -> None:
-    text = STUDY_FILE.replace("trials=", "repeats=2, trials=")
-    assert "repeats=2" in text
-    (tmp_path / "study.py").write_text(text, encoding="utf-8")
-    launch = ("launch", "study.py", "--trials", "1", "--verify", "off", "-q")
-    kerastudy_here(tmp_path, *launch, "--executor", "in-process")
-    study = ks.read_study("작은 연구", store=tmp_path / "kerastudy-store")
-    assert study.best is not None
-    values = [repeat.best.value for repeat in study.best.result.repeats]
-    told = " ".join(kerastudy_here(tmp_path, "promote", "작은 연구").stdout.split())
-    assert f"{min(values):.6g} is the value of its best repeat" in told
-    assert f"the mean of 2, {sum(values) / 2:.6g}" in told
+def test_a_trial_that_is_not_there_is_refused(kinds: Kinds) -> None:
+    for command in ("evaluate", "promote"):
+        assert "no trial 99" in kinds.run(command, "kinds", "--trial", "99", expect=2).stderr

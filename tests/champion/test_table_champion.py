@@ -97,14 +97,6 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Houses:
     return Houses(folder, table.iloc[chosen], new)
 
 
-@pytest.mark.exhaustive
-def test_programs_train_it_and_model_fit_gets_the_same_bits(houses: Houses) -> None:
-    study = ks.read_study("houses", store=houses.store)
-    assert {trial.result.trainer for trial in study.trials} == {"compiled"}
-    assert study.best is not None
-    assert study.best.verified == "model.fit, identical"
-
-
 def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses: Houses) -> None:
     (model,) = houses.store.glob("*/champion/**/model.keras")
     done = subprocess.run(
@@ -119,6 +111,9 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     made = np.array(found["made"])
     weights = {name: list(map(np.array, each)) for name, each in found["layers"].items()}
     np.testing.assert_allclose(made, by_hand(houses, weights), rtol=1e-4)
+    study = ks.read_study("houses", store=houses.store)
+    assert {trial.result.trainer for trial in study.trials} == {"compiled"}
+    assert study.best is not None and study.best.verified == "model.fit, identical"
     other_ways(houses, made)
 
 
@@ -158,60 +153,28 @@ def other_ways(houses: Houses, made: np.ndarray) -> None:
     np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
 
 
-def test_rows_that_can_not_be_predicted_are_refused_in_a_line(houses: Houses) -> None:
-    houses.new.drop(columns="hidden").to_csv(houses.folder / "less.csv", index=False)
-    done = kerastudy_here(houses.folder, "predict", "houses", "--input", "less.csv", expect=2)
-    assert "lacks the columns 'hidden'" in done.stderr
-    houses.new.assign(hidden="many").to_csv(houses.folder / "texts.csv", index=False)
-    done = kerastudy_here(houses.folder, "predict", "houses", "--input", "texts.csv", expect=2)
-    assert "'hidden' holds something else than numbers" in done.stderr
+def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
+    folder, file = houses.folder, houses.folder / "the houses.csv"
+    houses.new.drop(columns="hidden").to_csv(folder / "less.csv", index=False)
+    houses.new.assign(hidden="many").to_csv(folder / "texts.csv", index=False)
     one = {name: column.iloc[0] for name, column in houses.new.items()}
-    np.savez(houses.folder / "one.npz", **one)
-    done = kerastudy_here(houses.folder, "predict", "houses", "--input", "one.npz", expect=2)
-    assert "has no rows" in done.stderr and done.stderr.count("\n") == 1
+    np.savez(folder / "one.npz", **one)
+    predict, launch = ("predict", "houses", "--input"), ("launch", "digits", *HERE)
+    before = file.read_text()
+    for arguments, words in (
+        ((*predict, "less.csv"), "lacks the columns 'hidden'"),
+        ((*predict, "texts.csv"), "'hidden' holds something else than numbers"),
+        ((*predict, "one.npz"), "has no rows"),
+        ((*launch, "--target", "price"), "--target 'price' names the column to predict of a csv"),
+        ((*launch, "--data", "new.csv"), "Name the column to predict"),
+        (("launch", "study.py", *HERE, "--trials", "3"), "the houses.csv' has changed"),
+    ):
+        file.write_text(before.replace("True", "False", 1) if "study.py" in arguments else before)
+        assert words in kerastudy_here(folder, *arguments, expect=2).last
+    file.write_text(before)
     study = ks.read_study("houses", store=houses.store)
     with pytest.raises(ks.errors.DataError, match="lacks the columns 'built'"):
         study.predict(houses.new.drop(columns="built"))
-
-
-def test_an_edited_file_is_told_in_a_line(houses: Houses) -> None:
-    file = houses.folder / "the houses.csv"
-    before = file.read_text()
-    try:
-        file.write_text(before.replace("True", "False", 1))
-        launch = ("launch", "study.py", "--executor", "in-process", "-q", "--trials", "3")
-        done = kerastudy_here(houses.folder, *launch, expect=2)
-    finally:
-        file.write_text(before)
-    assert "the houses.csv' has changed" in " ".join(done.stderr.split())
-
-
-@pytest.mark.exhaustive
-def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
-    made_houses(2).to_csv(houses.folder / "other.csv", index=False)
-    launch = ("launch", "study.py", "--executor", "in-process", "--verify", "off", "-q")
-    other = ("--data", "other.csv", "--trials", "1", "--name", "other")
-    kerastudy_here(houses.folder, *launch, *other)
-    described = ks.read_study("other", store=houses.store).description.data
-    expected = ks.datasets.table(
-        houses.folder / "other.csv", target="price", categories=["우편 번호=1"], seed=3
-    )
-    assert described.digest == expected.load().digest
-    assert described.override == str(houses.folder / "other.csv")
-    rooms = ("--data", "other.csv", "--target", "hidden", "--trials", "1", "--name", "rooms")
-    kerastudy_here(houses.folder, *launch, *rooms)
-    described = ks.read_study("rooms", store=houses.store).description.data
-    assert described.override == f"{houses.folder / 'other.csv'}?target=hidden"
-    assert described.details["shapes"]["train"]["x"] == [72, 12]
-
-
-def test_target_names_a_column_only_of_a_table(houses: Houses) -> None:
-    done = kerastudy_here(houses.folder, "launch", "digits", *HERE, "--target", "price", expect=2)
-    assert "--target 'price' names the column to predict of a csv or parquet" in done.stderr
-    assert "use --stop-at" in done.stderr
-    other = ("--data", "new.csv", "-q")
-    done = kerastudy_here(houses.folder, "launch", "digits", *HERE, *other, expect=2)
-    assert "name the column to predict" in done.stderr
 
 
 @pytest.mark.exhaustive

@@ -17,12 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 from exported import check_equal
-from mlflow_server import MlflowServer
 from stores import store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run
 
-from tracking.mlflow import bring_up_to_date, open_client, open_store_client
+from tracking.mlflow import bring_up_to_date, open_store_client
 
 NAME = "placed kills"
 STUDY_FILE = f"""
@@ -230,25 +229,6 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     (folder / "store" / NAME / "exports.db").unlink()
     kill("ui", NAME, "--no-open", "--store", "store", at="MLflow", with_its_children=True)
     check_whole(folder, killed=True)
-    server = MlflowServer(tmp_path)
-    server.start()
-    try:
-        push = ("push", NAME, "--tracking-uri", server.address, "--store", "store")
-
-        def runs() -> int:
-            with (
-                contextlib.suppress(sqlite3.Error),
-                contextlib.closing(sqlite3.connect(tmp_path / "server.db")) as database,
-            ):
-                return int(database.execute("SELECT count(*) FROM runs").fetchone()[0])
-            return 0
-
-        for least in (1, 3, 6, 10):
-            kill(*push, at=lambda: runs() >= least)  # noqa: B023
-        kerastudy(folder, *push)
-        check_equal(open_client(server.address), folder / "store" / NAME)
-    finally:
-        server.kill()
     # Between the two renames.
     kill.before("os.rename", NAME, "delete", NAME, "--yes", "--store", "store")
     kerastudy(folder, "doctor", "--fix", "--store", "store")
@@ -256,4 +236,4 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     assert store.folders() == [] and not any(store.root.glob("*placed*"))
     active = open_store_client(store).search_experiments()
     assert active == []
-    assert kill.count >= 20
+    assert kill.count >= 16

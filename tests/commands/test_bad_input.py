@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from blobs import Launched, write_study
 from handmade import contents
-from scripted import ScriptedExecutor, describe, run_study
-from stores import store_at
 from user_commands import Answer, kerastudy_here
-
-from studies.progress import NoProgress
 
 
 def check_refused(told: Answer, *words: str) -> None:
@@ -29,17 +24,12 @@ def check_refused(told: Answer, *words: str) -> None:
     ("arguments", "words"),
     [
         (["folder/nope.py:study"], ["'folder/nope.py'"]),
-        (["digitz"], ["'digitz'", "Did you mean 'digits'"]),
         ([""], []),
-        (["."], ["folder"]),
-        (["digits", "--trials", "-3"], ["trials", "-3"]),
         (["digits", "--engine", "optuna:tpee"], ["'optuna:tpee'", "'optuna:tpe'"]),
-        (["digits", "--pruner", "xyz"], ["'xyz'", "'median'", "'hyperband'"]),
         (["digits", "--name", "  "], ["'  '", "empty"]),
         (["digits", "--name", "../digits"], ["'../digits'", "'/'"]),
         (["digits", "--keep", "few"], ["keep", "'few'"]),
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'", "1h30m"]),
-        (["digits", "--stop-at", "nan"], ["stop_at", "nan"]),
         (["digits", "--workers", "2", "--executor", "in-process"], ["'in-process'", "2"]),
         (["digits", "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
     ],
@@ -97,8 +87,11 @@ def test_no_store_says_how_to_start_and_wrong_options_are_told_before_it_is_read
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("show", "reproduce", "ui",
-                                                                     "evaluate", "promote")),
+        *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("show", "ui", "diagnose")),
+        *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("reproduce", "promote")),
+        (["confirm", "blobs", "--budget", "3"], ["too small for a race of 3 trials"]),
+        (["confirm", "blobs", "--executor", "in-process", "--workers", "2"],
+         ["Leave one of the two out"]),
         (["reproduce", "blobs", "--trial", "99"], ["no trial 99", "0 to 2"]),
         (["reproduce", "blobs", "--trial", "-1"], ["-1", "0 to 2"]),
         (["show", "blobs", "--engine", "random"], ["optuna:random", "optuna:tpe"]),
@@ -152,11 +145,6 @@ CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
     "does not compile": ({"compiled": ""}, ["not compiled"]),
     "reads what is undeclared": ({"returned": "    hp['learning_rat']\n    return model\n"},
                                  ["'learning_rat'", "learning_rate"]),
-    "has callbacks that can't be compiled": (
-        {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
-         ".LambdaCallback(on_train_batch_end=print)],\n    trainer='compiled',"},
-        ["'blobs'", "LambdaCallback", "batches", "'auto'"],
-    ),
     "has no space": ({"space": "{}"}, ["SearchSpace", "{}"]),
     "has an unknown metric": ({"objective": '"val_acuracy"'}, ["'val_acuracy'", "'val_accuracy'"]),
     "has a metric that is not logged": ({"objective": '"val_auc"'},
@@ -211,51 +199,3 @@ def test_a_study_that_has_changed(copied_store: Path, tmp_path: Path, name: str)
     told = kerastudy_here(tmp_path, *arguments, "--trials", "4", expect=2)
     check_refused(told, "'blobs'", "--name", *words)
     assert contents(copied_store) == before
-
-
-STUDIES: dict[str, dict[str, Any]] = {
-    "one": {"trials": 1},
-    "failing": {"trials": 3, "infeasible": {0, 1, 2}},
-    "three": {"trials": 3},
-}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a space in its name, and a store of studies that nothing has trained."""
-    folder = tmp_path_factory.mktemp("bad choices")
-    for name, settings in STUDIES.items():
-        infeasible = settings.get("infeasible", set())
-        description = describe(name=name, trials=settings["trials"], epochs=2)
-        executor = ScriptedExecutor(description, infeasible=infeasible)
-        run_study(executor, store=folder / "kerastudy-store", progress=NoProgress(), report=False)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        ("confirm one", ["only one of its trials has a value", "more trials"]),
-        ("confirm failing", ["all of its 3 trials are infeasible", "--retry-infeasible"]),
-        ("confirm nowhere", ["'nowhere'", "'three'"]),
-        ("confirm three --budget 3", ["too small for a race of 3 trials", "Give --budget"]),
-        ("confirm three --top 0", ["at least 2", "Received: 0"]),
-        ("confirm three --seeds 1", ["at least 5", "Received: 1"]),
-        ("confirm three --executor in-process --workers 2", ["Leave one of the two out"]),
-        ("diagnose nowhere", ["'nowhere'"]),
-    ],
-)
-def test_what_a_record_can_not_serve(folder: Path, command: str, words: list[str]) -> None:
-    check_refused(kerastudy_here(folder, *command.split(), expect=2), *words)
-
-
-def test_confirm_waits_for_no_launch(folder: Path) -> None:
-    store = store_at(folder / "kerastudy-store")
-    with store.lock_study(store.root / "three", "three"):
-        check_refused(kerastudy_here(folder, "confirm", "three", expect=2), "'three'", "process")
-
-
-def test_diagnose_asks_for_more_where_it_can_say_nothing(folder: Path) -> None:
-    told = kerastudy_here(folder, "diagnose", "one")
-    assert told.stdout.startswith("study    one: 1 trial by optuna:tpe, min val_loss\n")
-    assert told.stdout.rstrip().splitlines()[-1].startswith("next     the record is too short for")

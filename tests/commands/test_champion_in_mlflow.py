@@ -22,7 +22,7 @@ from suite import exhaustive_but
 from user_commands import kerastudy_here, run
 
 from kerastudy import datasets
-from tracking.history import StudyHistory, read_validation_predictions
+from tracking.history import read_validation_predictions
 
 # Plain MLflow, as a user's program would have it.
 EVALUATE = """
@@ -47,14 +47,10 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def shown(launched: Launched, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, InMlflow]:
-    """A copy of the launched store, and what its MLflow shows."""
-    store = tmp_path_factory.mktemp("shown") / "my store"
+    """A copy of the launched store in another place, and its MLflow's contents."""
+    store = tmp_path_factory.mktemp("shown") / "옮긴 store"
     shutil.copytree(launched.store, store)
-    return store, InMlflow(history_in(store))
-
-
-def history_in(folder: Path) -> StudyHistory:
-    return history_at(folder, "blobs")
+    return store, InMlflow(history_at(store, "blobs"))
 
 
 @pytest.fixture(scope="module")
@@ -69,49 +65,54 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def arguments(store: Path, validation: Path) -> list[str]:
-    return [f"sqlite:///{(store / 'mlflow.db').as_posix()}", "blobs", str(validation)]
-
-
-def evaluate(store: Path, validation: Path, cwd: Path) -> Any:
-    """In a new process, where nothing of kerastudy's is."""
-    command = [sys.executable, "-c", EVALUATE, *arguments(store, validation)]
-    told = run(cwd, command)
+def evaluate(arguments: list[str], cwd: Path) -> Any:
+    """In a new process, which has nothing of kerastudy's."""
+    told = run(cwd, [sys.executable, "-c", EVALUATE, *arguments])
     found = json.loads(told.stdout.splitlines()[-1])
     assert not found["ours"]
     return found
 
 
-def evaluate_here(store: Path, validation: Path, cwd: Path) -> Any:
+def evaluate_here(arguments: list[str], cwd: Path) -> Any:
     before, printed = mlflow.get_tracking_uri(), io.StringIO()
-    argv = ["-c", *arguments(store, validation)]
     try:
-        with patch.object(sys, "argv", argv), contextlib.redirect_stdout(printed):
+        with (
+            patch.object(sys, "argv", ["-c", *arguments]),
+            contextlib.redirect_stdout(printed),
+        ):
             exec(EVALUATE, {})
     finally:
         mlflow.set_tracking_uri(before)
     return json.loads(printed.getvalue().splitlines()[-1])
 
 
-# That it needs nothing of kerastudy's, `end_to_end/test_own_layers` shows in a new process.
+# `end_to_end/test_own_layers` and `test_served_models` show models in new processes, too.
 @pytest.mark.parametrize("how", exhaustive_but([evaluate_here], [evaluate_here, evaluate]))
-def test_mlflow_loads_the_champion(
+def test_mlflow_loads_the_champion_of_a_moved_store(
     launched: Launched,
     shown: tuple[Path, InMlflow],
     validation: Path,
     tmp_path: Path,
     how: Callable[..., Any],
 ) -> None:
-    found = how(shown[0], validation, tmp_path)
+    store, in_mlflow = shown
+    database = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
+    found = how([database, "blobs", str(validation)], tmp_path)
     best = launched.document["best"]
     assert found["scores"]["accuracy"] == best["value"]
     assert found["scores"]["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
     assert found["inputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 4]}
     assert found["outputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 3]}
+    artifacts = in_mlflow.experiment.artifact_location
+    assert artifacts.startswith((store / "mlartifacts").as_uri())
+    told = kerastudy_here(tmp_path, "show", "blobs", "--json", "--store", store)
+    now = json.loads(told.stdout)["best"]
+    assert now["model_uri"] == "models:/blobs@champion"
+    assert Path(now["checkpoint"]).is_relative_to(store)
 
 
 def test_the_record_has_what_the_champion_predicts(launched: Launched, validation: Path) -> None:
-    found = read_validation_predictions(history_in(launched.store))
+    found = read_validation_predictions(history_at(launched.store, "blobs"))
     best = launched.document["best"]
     assert found is not None
     assert (found.uuid, found.trial, found.epoch) == (
@@ -122,24 +123,6 @@ def test_the_record_has_what_the_champion_predicts(launched: Launched, validatio
     assert found.correct / found.samples == pytest.approx(best["value"])
     y = np.load(validation)["y"]
     assert [each.samples for each in found.classes] == np.bincount(y).tolist()
-
-
-@pytest.mark.exhaustive
-def test_mlflow_loads_the_champion_of_a_moved_store(
-    launched: Launched, shown: tuple[Path, InMlflow], validation: Path, tmp_path: Path
-) -> None:
-    """Once MLflow is brought up to date in its new place; the old place is not read."""
-    away, moved = tmp_path / "away", tmp_path / "옮긴 store"
-    shutil.copytree(shown[0], away)
-    away.rename(moved)
-    told = kerastudy_here(tmp_path, "show", "blobs", "--json", "--store", moved)
-    best = json.loads(told.stdout)["best"]
-    assert best["model_uri"] == "models:/blobs@champion"
-    assert Path(best["checkpoint"]).is_relative_to(moved)
-    artifacts = InMlflow(history_in(moved)).experiment.artifact_location
-    assert artifacts.startswith((moved / "mlartifacts").as_uri())
-    found = evaluate(moved, validation, tmp_path)
-    assert found["scores"]["accuracy"] == launched.document["best"]["value"]
 
 
 def test_the_registry_says_where_the_champion_comes_from(
@@ -159,13 +142,10 @@ def test_the_registry_says_where_the_champion_comes_from(
 
 
 @pytest.mark.exhaustive
-def test_a_moved_study_reproduces(launched: Launched, tmp_path: Path) -> None:
-    """A second try, from another folder, after the store was moved, by the compiled trainer."""
-    moved = tmp_path / "another place"
-    shutil.copytree(launched.store, moved)
-    options = ("--trainer", "compiled", "--json", "--store", moved)
-    told = kerastudy_here(tmp_path, "reproduce", "blobs", *options)
-    document = json.loads(told.stdout)
-    assert document["trainer"] == "compiled"
-    assert document["identical"] is True
+def test_a_moved_study_reproduces_by_the_compiled_trainer(
+    shown: tuple[Path, InMlflow], tmp_path: Path
+) -> None:
+    options = ("--trainer", "compiled", "--json", "--store", shown[0])
+    document = json.loads(kerastudy_here(tmp_path, "reproduce", "blobs", *options).stdout)
+    assert (document["trainer"], document["identical"]) == ("compiled", True)
     assert document["max_difference"] == 0.0

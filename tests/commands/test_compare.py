@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from handmade import (
-    ENVIRONMENT,
-    losses,
-    make_result,
-    make_spec,
-    record_study,
-    record_trial,
-)
+from handmade import losses, make_spec, other_data, record_repeated, record_study, record_trial
 from stores import store_at
+from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
-from studies.commands import kerastudy as group
-from tracking.records import DataDescription, Objective, Proposal, Repeat
 
 SPACE = ks.SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]", "c"])
 )
 FALLING = [{"rate": 10.0 ** -(number + 1), "kind": "[b]"} for number in range(3)]
-ACCURACY = Objective("val_accuracy", "max")
+ACCURACY = ks.Objective("val_accuracy", "max")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +33,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study("손글씨 [red]", [0.9, 0.5, 0.1])
     study("accurate", [0.9], objective=ACCURACY)
     study("empty", [])
+    study("empty by two", [], "optuna:random")
+    study("empty by two", [])
     study("failed", [None, None])
     study("a study that has a rather long name", [0.9], "keras-tuner:random")
     study("led", [0.8, 0.1, 0.6], "optuna:random")
@@ -50,23 +42,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(store: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(group, [*arguments, "--store", str(store)])
+def run(store: Path, *arguments: str, expect: int = 0) -> Answer:
+    return kerastudy_here(store.parent, *arguments, "--store", store, expect=expect)
 
 
 def document(store: Path, *arguments: str) -> Any:
-    told = run(store, *arguments, "--json")
-    assert told.exit_code == 0, told.output
-
     def no_constant(text: str) -> None:
         raise ValueError(f"{text} is no JSON")
 
-    return json.loads(told.stdout, parse_constant=no_constant)
+    return json.loads(run(store, *arguments, "--json").stdout, parse_constant=no_constant)
 
 
-def lines(told: Result) -> list[list[str]]:
+def lines(told: Answer) -> list[list[str]]:
     """The lines of a table, each by its columns."""
-    assert told.exit_code == 0, told.output
     return [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
 
 
@@ -138,7 +126,7 @@ def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
 
 @pytest.mark.parametrize("direction", ["min", "max"])
 def test_usual_targets_are_the_worst_best_and_easier_ones(tmp_path: Path, direction: Any) -> None:
-    sign, objective = (1 if direction == "min" else -1), Objective("val_loss", direction)
+    sign, objective = (1 if direction == "min" else -1), ks.Objective("val_loss", direction)
     for name, values in {"one": (5, 4, 3, 1), "two": (5, 4, 2)}.items():
         record_study(tmp_path, name, [sign * v for v in values], space=SPACE, objective=objective)
     told = document(tmp_path, "compare", "one", "two")
@@ -157,12 +145,8 @@ def test_a_trial_costs_the_epochs_that_it_trained_itself(tmp_path: Path) -> None
     record_trial(journal, second, losses(0.9, 0.6, 0.5, 0.2, 0.4))
     record_trial(journal, make_spec(2, values=first.values), losses(0.7), "infeasible")
     record_trial(journal, make_spec(3, values=first.values), losses(0.1), "running")
-    trial = make_spec(values=first.values)
-    journal = record_study(tmp_path, "repeated", [], space=SPACE)
-    result = make_result(trial, losses(0.5))
-    repeats = [Repeat(i, "", 4 + i, result.best, "", 2.0) for i in range(3)]  # type: ignore[arg-type]
-    uuid = journal.begin_trial(trial, Proposal(0, trial.values), ENVIRONMENT)
-    journal.end_trial(uuid, replace(result, epochs=6, seconds=6.0, repeats=repeats))
+    repeated = record_study(tmp_path, "repeated", [], space=SPACE)
+    record_repeated(repeated, make_spec(values=first.values), losses(0.5), epochs=(4, 5, 6))
     told = document(tmp_path, "compare", "some", "repeated", "--reach", "0.6", "--reach", "0.25")
     some, repeated = told["studies"]
     assert (some["epochs"], some["seconds"]) == (6, 4.5)
@@ -224,10 +208,9 @@ def test_as_many_trials_are_taken_of_each(
 
 
 def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
-    data = DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
     record_study(tmp_path, "one", [0.5], space=SPACE)
     other = record_study(
-        tmp_path, "two", [], space=SPACE.with_parameters(ks.Int("units", 1, 9)), data=data
+        tmp_path, "two", [], space=SPACE.with_parameters(ks.Int("units", 1, 9)), data=other_data()
     )
     proposal = {**FALLING[0], "units": 3}
     record_trial(other, make_spec(values=proposal), losses(0.5), device="an accelerator")
@@ -256,31 +239,29 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_be_compared_is_told(store: Path, arguments: str, words: list[str]) -> None:
-    told = run(store, "compare", *arguments.split())
-    assert (told.exit_code, told.stdout) == (2, "")
+    told = run(store, "compare", *arguments.split(), expect=2)
+    assert told.stdout == ""
     for word in words:
         assert word in told.stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("engine", [None, "optuna:random", "optuna:tpe"])
 def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: str | None) -> None:
-    """The other one was launched last."""
+    """The other one was launched last, which counts where no trial has a value."""
+    assert document(store, "show", "empty by two")["engine"] == "optuna:tpe"
     led = engine != "optuna:tpe"
     arguments = [] if engine is None else ["--engine", engine]
     shown = run(store, "show", "led", *arguments)
     best = "trial 1 of optuna:random" if led else "trial 1 of optuna:tpe"
     assert f"best       {best}: val_loss {0.1 if led else 0.3} at epoch 2" in shown.stdout
-    assert "(see --engine)" in shown.stdout and shown.exit_code == 0
+    assert "(see --engine)" in shown.stdout
     compared = document(store, "compare", "led", "digits", *arguments)
     assert compared["studies"][0]["best"]["value"] == (0.1 if led else 0.3)
     every = document(store, "show", "led", *arguments)["all"]
     assert [each["value"] for each in every] == ([0.8, 0.1, 0.6] if led else [0.7, 0.3])
 
 
-def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(store: Path) -> None:
     said, long = lines(run(store, "list")), "a study that has a rather long name"
     assert ["led", "val_loss 0.1", "5 complete", "2", "just now"] in said
     assert [long, "val_loss 0.9", "1 complete", "1", "just now"] in said
@@ -301,6 +282,6 @@ def test_a_trial_is_shown_in_full(store: Path) -> None:
     assert "kerastudy reproduce '손글씨 [red]' --trial 1 --store" in text
     curve = document(store, *arguments)["curve"]
     assert curve == [{"epoch": 1, "val_loss": 9.0}, {"epoch": 2, "val_loss": 0.5}]
-    assert run(store, "show", "digits", "--trial", "9").exit_code == 2
-    nowhere = run(store / "nowhere", "compare", "a", "b")
-    assert nowhere.exit_code == 2 and "There is no store" in nowhere.stderr
+    assert "no trial 9" in run(store, "show", "digits", "--trial", "9", expect=2).stderr
+    nowhere = run(store.parent / "nowhere", "compare", "a", "b", expect=2)
+    assert "There is no store" in nowhere.stderr

@@ -1,111 +1,157 @@
-"""`kerastudy data`, and the warning of a launch whose data is badly off."""
+"""`kerastudy data`, and how a launch, the results and the report show grave flaws of data.
+
+By hand: the 60 test samples are the training samples, of which one is positive; of the 50
+validation samples one is too. Always answering 0 is right in 59 of 60 and 49 of 50.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from user_commands import as_json, kerastudy_here
+from in_mlflow import InMlflow, wait_for_exporters
+from stores import history_at
+from user_commands import Answer, as_json, kerastudy_here
+
+import kerastudy as ks
 
 STUDY = """
-import keras, numpy as np, kerastudy as ks
+import keras
+import numpy as np
+import kerastudy as ks
 
-random = np.random.default_rng(0)
-x = random.normal(size=(90, 3)).astype("float32")
-y = np.arange(90) % 2
-x[60:66] = x[:6]
+x = np.random.default_rng(0).normal(size=(110, 3)).astype("float32")
+y = np.zeros(110, "int64")
+y[[7, 70]] = 1
+train = (x[:60], y[:60])
+
 
 def build(hp):
-    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, "softmax")])
-    model.compile(keras.optimizers.SGD(hp["learning_rate"]), "sparse_categorical_crossentropy",
-                  metrics=["accuracy"])
+    layer = keras.layers.Dense(1, activation="sigmoid", kernel_initializer="zeros")
+    layer.bias_initializer = keras.initializers.Constant(-3.0)
+    model = keras.Sequential([keras.layers.Input((3,)), layer])
+    model.compile(keras.optimizers.SGD(hp["rate"]), "binary_crossentropy", metrics=["accuracy"])
     return model
 
-study = ks.Study("leaking", build=build, space=ks.SearchSpace(ks.learning_rate()), epochs=1,
-                 trials=1, objective="val_accuracy",
-                 data=ks.datasets.arrays(x[:60], y[:60], validation=(x[60:], y[60:]), test=None))
+
+study = ks.Study(
+    "flawed",
+    data=ks.datasets.arrays(*train, validation=(x[60:], y[60:]), test=train),
+    build=build,
+    space=ks.SearchSpace(ks.Float("rate", 1e-6, 1e-4)),
+    objective="val_accuracy",
+    trials=2,
+    epochs=1,
+)
 """
-WARNING = "6 of 30 (20 %) validation samples are training samples too"
+FLAW = "All 60 test samples are training samples too: a model that only remembers gets them right"
+HERE = ("--executor", "in-process")
+
+
+def flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
     folder = tmp_path_factory.mktemp("a folder")
-    (folder / "leaking.py").write_text(STUDY, encoding="utf-8")
-    return folder
+    (folder / "study.py").write_text(STUDY, encoding="utf-8")
+    options = ("--verify", "off", "--no-report", *HERE)
+    return folder, kerastudy_here(folder, "launch", "study.py", *options)
 
 
-@pytest.fixture(scope="module")
-def launched(folder: Path) -> subprocess.CompletedProcess[str]:
-    return kerastudy_here(
-        *(folder, "launch", "leaking.py", "--executor", "in-process", "--verify", "off"),
-        "--no-report",
-    )
-
-
-def test_it_prints_what_it_found_in_80_columns(folder: Path, tmp_path: Path) -> None:
-    told = kerastudy_here(folder, "data", "leaking.py", "--store", tmp_path / "s", COLUMNS="80")
-    lines = told.stdout.splitlines()
+def test_it_prints_its_findings_in_80_columns(
+    launched: tuple[Path, Answer], tmp_path: Path
+) -> None:
+    store = ("--store", tmp_path / "s")
+    lines = kerastudy_here(
+        launched[0], "data", "study.py", *store, COLUMNS="80"
+    ).stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[1] == "samples  train 60, validation 30"
+    assert lines[1] == "samples  train 60, validation 50, test 60"
     assert lines[3].startswith("found    1 problem, ")
-    assert "problem  Samples of the validation part are in the training part too" in lines
+    assert "problem  Samples of the test part are in the training part too" in lines
     assert not (tmp_path / "s").exists()
 
 
-def test_a_launch_warns_and_names_the_command(
-    launched: subprocess.CompletedProcess[str],
-) -> None:
-    assert launched.stderr.count("warning: ") == 1
-    warning = " ".join(launched.stderr.partition("warning: ")[2].split())
-    assert warning.startswith(WARNING) and "Look at it: kerastudy data leaking.py" in warning
-
-
 @pytest.mark.exhaustive
-def test_the_report_has_what_was_found_without_the_data(
-    folder: Path, launched: subprocess.CompletedProcess[str], tmp_path: Path
+def test_the_report_has_the_findings_without_the_data(
+    launched: tuple[Path, Answer], tmp_path: Path
 ) -> None:
-    shutil.copytree(folder / "kerastudy-store", tmp_path / "kerastudy-store")
-    told = kerastudy_here(tmp_path, "report", "leaking", "--no-open")
-    page = Path(told.stdout.strip())
+    shutil.copytree(launched[0] / "kerastudy-store", tmp_path / "kerastudy-store")
+    page = Path(kerastudy_here(tmp_path, "report", "flawed", "--no-open").stdout.strip())
     text = page.read_text(encoding="utf-8")
-    assert "<h2>The data</h2>" in text and WARNING in text
+    assert "<h2>The data</h2>" in text and FLAW in text
     assert "kerastudy data " in text and "samples look alike" not in text
     # A closer look is recorded, and the page made again.
-    (tmp_path / "leaking.py").write_text(STUDY, encoding="utf-8")
-    found = as_json(kerastudy_here(tmp_path, "data", "leaking.py", "--json"))
-    assert found["recorded"] == ["leaking"]
-    assert found["findings"][0]["figures"]["samples"] == 6
-    text = page.read_text(encoding="utf-8")
-    assert "samples look alike" in text
+    (tmp_path / "study.py").write_text(STUDY, encoding="utf-8")
+    findings = as_json(kerastudy_here(tmp_path, "data", "study.py", "--json"))
+    assert findings["recorded"] == ["flawed"]
+    assert findings["findings"][0]["figures"]["samples"] == 60
+    wait_for_exporters()
+    assert "samples look alike" in page.read_text(encoding="utf-8")
 
 
-def test_a_file_needs_no_study(folder: Path) -> None:
+def check(text: str, share: str) -> None:
+    """The flaw, the value and what a constant guess reaches stand there, once, in this order."""
+    text, guess = flat(text), f"which always answering 0 reaches too ({share})."
+    assert [text.count(each) for each in (FLAW, guess)] == [1, 1], text
+    assert text.index(FLAW) < text.index("Reported") < text.index("Expect 0.9") < text.index(guess)
+
+
+def test_a_flaw_is_in_the_verdict_wherever_that_is_shown(
+    launched: tuple[Path, Answer], tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(launched[0], folder)
+    done = launched[1]
+    check(done.stdout, "0.98")
+    assert f"warning: {FLAW}" in flat(done.stderr) and done.stderr.count("warning: ") == 1
+    assert "Look at it: kerastudy data study.py" in flat(done.stderr)
+    check(kerastudy_here(folder, "show", "flawed").stdout, "0.98")
+    options = ("flawed", "--top", "2", "--budget", "3", *HERE)
+    check(kerastudy_here(folder, "confirm", *options).stdout, "0.983")
+    check(as_json(kerastudy_here(folder, "confirm", *options, "--json"))["verdict"], "0.983")
+    check(kerastudy_here(folder, "show", "flawed").stdout, "0.983")
+    shown = as_json(kerastudy_here(folder, "show", "flawed", "--json"))
+    check(shown["verdict"]["text"], "0.983")
+    check(ks.read_study("flawed", store=folder / "kerastudy-store").verdict.text, "0.983")
+    kerastudy_here(folder, "report", "flawed", "--output", folder / "report.html")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    (believed,) = re.findall(r'<p class="believe">(.*?)</p>', page)
+    check(believed, "0.983")
+    in_mlflow = InMlflow(history_at(folder / "kerastudy-store", "flawed"))
+    check(in_mlflow.experiment.tags["mlflow.note.content"], "0.983")
+    check(in_mlflow.parent.data.tags["mlflow.note.content"], "0.983")
+    check(in_mlflow.champion.description, "0.983")
+    check(in_mlflow.champion.tags["kerastudy.verdict"], "0.983")
+    evaluated = flat(kerastudy_here(folder, "evaluate", "flawed").stdout)
+    assert evaluated.index(FLAW) < evaluated.index("accuracy 0.98")
+
+
+def test_a_file_needs_no_study(tmp_path: Path) -> None:
     rows = "".join(f"{area},{area % 2},{3 * area}\n" for area in range(200))
-    (folder / "many.csv").write_text(f"area,garden,price\n{rows}", encoding="utf-8")
-    found = as_json(kerastudy_here(folder, "data", "many.csv", "--target", "price", "--json"))
-    assert found["recorded"] == []
-    (folder / "my_study.py").write_text(
+    (tmp_path / "many.csv").write_text(f"area,garden,price\n{rows}", encoding="utf-8")
+    findings = as_json(kerastudy_here(tmp_path, "data", "many.csv", "--target", "price", "--json"))
+    assert findings["recorded"] == []
+    (tmp_path / "my_study.py").write_text(
         "import kerastudy as ks\n"
         "study = ks.Study('rows', data=ks.datasets.table('many.csv', target='price'),"
         " build=lambda hp: None)\n"
     )
-    assert found == as_json(kerastudy_here(folder, "data", "my_study.py", "--json"))
+    assert findings == as_json(kerastudy_here(tmp_path, "data", "my_study.py", "--json"))
 
 
-def test_what_a_user_can_get_wrong(folder: Path) -> None:
-    told = kerastudy_here(folder, "data", "nowhere.py", expect=2)
-    assert told.stderr.startswith("kerastudy: ") and told.stderr.count("\n") == 1
-    column = ("--target", "price")
-    told = kerastudy_here(folder, "data", "nowhere.csv", *column, expect=2)
-    assert "There is no file" in told.stderr
-    (folder / "houses.csv").write_text("area,price\n1,2\n", encoding="utf-8")
-    assert "--target price" in kerastudy_here(folder, "data", "houses.csv", expect=2).stderr
-    assert (
-        "--target 'price' names"
-        in kerastudy_here(folder, "data", "digits", *column, expect=2).stderr
-    )
-    output = ("--output", "no/such/folder.png")
-    assert "no folder" in kerastudy_here(folder, "data", "digits", *output, expect=2).stderr
+def test_wrong_use_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "houses.csv").write_text("area,price\n1,2\n", encoding="utf-8")
+    for arguments, words in (
+        (("nowhere.py",), "nowhere.py"),
+        (("nowhere.csv", "--target", "price"), "There is no file"),
+        (("houses.csv",), "--target price"),
+        (("digits", "--target", "price"), "--target 'price' names"),
+        (("digits", "--output", "no/such/folder.png"), "no folder"),
+    ):
+        done = kerastudy_here(tmp_path, "data", *arguments, expect=2)
+        assert words in done.last and done.last.startswith("kerastudy: ")

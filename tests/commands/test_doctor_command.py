@@ -12,9 +12,8 @@ import pytest
 from blobs import Launched
 from damage import cut_short, tear_last_page
 from handmade import contents
+from study_record import weights_in
 from user_commands import as_json, kerastudy_here, run
-
-from tracking.store import checkpoint_digest
 
 
 def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: Path) -> None:
@@ -37,7 +36,7 @@ def test_it_needs_neither_tensorflow_nor_mlflow(copied_store: Path, tmp_path: Pa
 def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Path) -> None:
     shown = kerastudy_here(tmp_path, "show", "blobs", "--json", "--store", copied_store)
     path = Path(as_json(shown)["best"]["checkpoint"])
-    whole = checkpoint_digest(path)
+    whole = weights_in(path)
     cut_short(path)
     told = kerastudy_here(tmp_path, "doctor", "--json", "--store", copied_store, expect=1)
     (finding,) = json.loads(told.stdout)["findings"]
@@ -48,7 +47,7 @@ def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Pat
     told = kerastudy_here(tmp_path, "doctor", "--fix", "--store", copied_store)
     assert f"is restored: {str(path)!r}" in " ".join(told.stderr.split())
     assert [line.split()[0] for line in told.stdout.splitlines()] == ["mended", "1"]
-    assert checkpoint_digest(path) == whole
+    assert weights_in(path) == whole
 
 
 def test_what_is_wrong_and_mended_is_a_line_each(copied_store: Path, tmp_path: Path) -> None:

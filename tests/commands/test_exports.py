@@ -1,4 +1,4 @@
-"""Trials as CSV, Parquet and TensorBoard's events; a model as a .keras file."""
+"""Trials as CSV and Parquet; a model as a .keras file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.exporting import export_tensorboard
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
 
@@ -75,31 +74,6 @@ def test_tables(made: StudyHistory, tmp_path: Path) -> None:
     assert "--trial is for --as script or --as keras" in export(
         "--as", "csv", "--trial", "1", code=2
     )
-
-
-def test_tensorboard_reads_the_events(made: StudyHistory, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="an extra of its own")
-    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
-    from tensorboard.plugins.hparams import metadata
-
-    done = export_tensorboard([made], tmp_path / "events")
-    read = EventMultiplexer().AddRunsFromDirectory(str(done.folder))
-    read.Reload()
-    experiment = metadata.parse_experiment_plugin_data(
-        read.SummaryMetadata(".", metadata.EXPERIMENT_TAG).plugin_data.content
-    )
-    assert {info.name for info in experiment.hparam_infos} == set(SPACE.names)
-    ended = [trial for trial in made.ended if trial.best is not None]
-    assert done.trials == len(ended)
-    for trial in ended:
-        run = f"trial-{trial.number:05}"
-        begun = metadata.parse_session_start_info_plugin_data(
-            read.SummaryMetadata(run, metadata.SESSION_START_INFO_TAG).plugin_data.content
-        )
-        assert set(begun.hparams) == set(trial.spec.values)
-        assert begun.hparams["units"].number_value == trial.spec.values["units"]
-        curve = {event.step: event.value for event in read.Scalars(run, "val_loss")}
-        assert curve == pytest.approx({e: m["val_loss"] for e, m in made.curve(trial).items()})
 
 
 def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:

@@ -7,16 +7,10 @@ import sys
 from pathlib import Path
 
 from blobs import Launched, write_study
-from handmade import ENVIRONMENT, losses, make_spec, record_trial
-from in_mlflow import InMlflow, wait_for_exporters
+from in_mlflow import wait_for_exporters
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from scripted import describe
 from user_commands import Answer, kerastudy_here, run
-
-from tracking.history import read_study
-from tracking.journal import Journal
-from tracking.store import create_store
 
 # As a user has it: neither MLflow nor the report is off.
 ON = {"KERASTUDY_MLFLOW": "", "KERASTUDY_REPORT": ""}
@@ -94,20 +88,6 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(tmp_path: Path) -> None
     assert deleted.experiment_id == experiment.experiment_id
     # Its name is free for a new study.
     assert deleted.name.startswith("blobs (deleted ")
-
-
-def test_a_definition_that_was_given_up_leaves_no_run(tmp_path: Path) -> None:
-    """A study without a finished trial may be launched with another definition."""
-    store = create_store(tmp_path / "store")
-    folder = store.new_folder("scripted")
-    journal = Journal.begin(folder, describe(epochs=3), ENVIRONMENT)
-    record_trial(journal, make_spec(), losses(0.5), "running")
-    assert InMlflow(read_study(store, "scripted")).parent.data.params["epochs"] == "3"
-    journal.close()
-    Journal.begin(folder, describe(epochs=4), ENVIRONMENT).close()
-    in_mlflow = InMlflow(read_study(store, "scripted"))
-    (run,) = in_mlflow.client.search_runs([in_mlflow.experiment.experiment_id])
-    assert run.data.params["epochs"] == "4"
 
 
 def test_a_launch_goes_on_without_mlflow_and_says_so_once(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from in_mlflow import InMlflow
-from stores import history_at
 from user_commands import as_json, environment, kerastudy_here
+
+import kerastudy as ks
 
 STUDY = """
 import keras
@@ -101,8 +103,6 @@ print(json.dumps({"scores": scores, "ours": ours}))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    import numpy as np
-
     folder = tmp_path / "study"
     (folder / "helpers").mkdir(parents=True)
     (folder / "own.py").write_text(STUDY)
@@ -116,22 +116,17 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.exhaustive
 def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -> None:
-    import numpy as np
-
-    from kerastudy import datasets
-
     launched = as_json(
         kerastudy_here(
             folder, "launch", "own.py", "--executor", "in-process", "--verify", "off", "--json"
         )
     )
     data = np.load(folder / "data.npz")
-    part = datasets.arrays(data["x"], data["y"]).load().validation
+    part = ks.datasets.arrays(data["x"], data["y"]).load().validation
     np.savez(tmp_path / "part.npz", x=part.x, y=part.y)
     store = tmp_path / "store"
     shutil.copytree(folder / "kerastudy-store", store)
-    assert as_json(kerastudy_here(tmp_path, "show", "own", "--json", "--store", str(store)))
-    InMlflow(history_at(store, "own"))
+    InMlflow(ks.read_study("own", store=store))
     shutil.rmtree(folder)
     uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
     done = subprocess.run(
@@ -150,10 +145,6 @@ def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -
 @pytest.mark.exhaustive
 def test_one_with_a_lambda_is_built_anew(folder: Path, tmp_path: Path) -> None:
     """Its text is in the record, and the modules that it imports are where they were."""
-    import numpy as np
-
-    import kerastudy as ks
-
     study = folder / "own.py"
     study.write_text(STUDY.replace("Lambda(shifted)", "Lambda(lambda x: x + SHIFT)"))
     done = kerastudy_here(folder, "launch", "own.py")

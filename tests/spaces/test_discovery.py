@@ -287,7 +287,7 @@ def test_under_conditions_they_are_parameters_of_their_own(build: Callable[[Any]
         ("hp.Int('x', 1, 4)", "hp.Int('x', 3, 9)", Int("x", 1, 9, default=1)),
         ("hp.Int('x', 0, 4, 2)", "hp.Int('x', 2, 8, 2)", Int("x", 0, 8, step=2, default=0)),
         ("hp.Choice('x', ['a', 'b'])", "hp.Choice('x', ['c', 'b'])", Choice("x", ["a", "b", "c"])),
-        ("hp.Choice('x', [(1,)])", "hp.Choice('x', [(2,), (1,)])", Choice("x", [(2,), (1,)])),
+        ("hp.Choice('x', [(1,)])", "hp.Choice('x', [(2,), (1,)])", Choice("x", [(1,), (2,)])),
     ],
 )
 def test_without_a_condition_one_domain_holds_all(first: str, second: str, parameter: Any) -> None:

@@ -1,4 +1,4 @@
-"""The study files of tests/builders/corpus, launched and run again in this process."""
+"""The studies of tests/builders/styles.py, launched and run again in this process."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from studies.user_code import load_study, resolve_target
 from tracking.history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
 
-CORPUS = Path(__file__).parents[1] / "builders" / "corpus"
+STYLES = Path(__file__).parents[1] / "builders" / "styles.py"
 
 
-def launch(file: Path, engine: str, store: Path, trials: int) -> StudyHistory:
-    """What `kerastudy launch FILE --engine ENGINE --trials TRIALS` does, in this process."""
+def launch(style: str, engine: str, store: Path, trials: int, file: Path = STYLES) -> StudyHistory:
+    """What `kerastudy launch FILE:STYLE --engine ENGINE --trials TRIALS` does, in this process."""
     return launch_target(
-        resolve_target(str(file)),
+        resolve_target(f"{file}:{style}"),
         LaunchOptions(store=store, executor="in-process", progress=False, verify="off"),
         overrides={"engine": engine, "trials": trials},
     )
@@ -51,7 +51,7 @@ def run(
     """As `launch`, but that the study is not loaded and traced again for each engine.
 
     Args:
-        style: The name of its file.
+        style: The name of the study.
         engine: The full name of an engine.
         store: The store's folder.
         trials: Trials in total.
@@ -116,7 +116,7 @@ def check_same_again(style: str, history: StudyHistory, trial: TrialRecord, fold
 
 def _open(style: str, space: SearchSpace | None) -> Session:
     prepare_environment(1)
-    study, code = load_study(resolve_target(str(CORPUS / f"{style}.py")))
+    study, code = load_study(resolve_target(f"{STYLES}:{style}"))
     if space is not None:
         study = study.with_space(space)
     return Session.open(study, code, study.threads)

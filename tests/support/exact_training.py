@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -23,6 +24,8 @@ SPACE = ks.SearchSpace(ks.Float("unused", 0.0, 1.0))
 SEED = 3_000_000_007
 COUNT = 64
 VALIDATION = 24
+# States of the seed generators that are not the model's own; a builder adds them.
+GENERATORS: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,14 @@ class Epoch:
 
     metrics: Mapping[str, float]
     state: tuple[bytes, ...]
+    weights: list[np.ndarray] = field(default_factory=list, compare=False, repr=False)
 
 
-def samples(classes: int = 3, **options: Any) -> Splits:
-    """40 samples for training and 24 for validation.
-
-    Batches of 8 divide both, of 10 the training alone, of 12 the validation alone, and of 16
-    neither: `fit` tells TensorFlow the size of a batch where it divides.
-    """
-    random = np.random.default_rng(5)
-    x, y = random.normal(size=(COUNT, 12)).astype("float32"), np.arange(COUNT) % classes
+def samples(classes: int = 3, inputs: Any = None, targets: Any = None, **options: Any) -> Splits:
+    """40 samples for training and 24 for validation."""
+    drawn = np.random.default_rng(5).normal(size=(COUNT, 12)).astype("float32")
+    x = drawn if inputs is None else inputs
+    y = np.arange(COUNT) % classes if targets is None else targets
     return ks.datasets.arrays(x, y, **{"validation": VALIDATION, "test": None, **options}).load()
 
 
@@ -49,10 +50,12 @@ def spec_of(epochs: int = 2, batch_size: int = 16, **fields: Any) -> TrialSpec:
     return TrialSpec(0, 1, {"unused": 0.0}, SEED, epochs, batch_size, 1, **fields)
 
 
-def built(model_of: Callable[[], keras.Model]) -> keras.Model:
-    begin_trial(SEED)
+def built(model_of: Callable[[], keras.Model], seed: int = SEED) -> keras.Model:
+    begin_trial(seed)
+    GENERATORS.clear()
     model = model_of()
-    if model.built:
+    # A class may build more when it is trained.
+    if model.built and isinstance(model, keras.Sequential | keras.src.models.Functional):
         model.optimizer.build(model.trainable_variables)
     return model
 
@@ -69,20 +72,33 @@ def leave_out_checks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(compiled, "is_due", lambda checked, values: False)
 
 
+def set_generators(model: keras.Model, seed: int, epoch: int) -> None:
+    """As docs/reproducing.md says."""
+    random.seed(epoch_seed(seed, epoch, 2**32 - 1))
+    np.random.seed(epoch_seed(seed, epoch, 2**32 - 2))
+    own = [v for v in model.variables if v.name == "seed_generator_state"]
+    # A loss may make its generator when it is first called.
+    seeds = getattr(model.loss, "seeds", None)
+    others = GENERATORS or ([] if seeds is None else [seeds.state])
+    for position, state in enumerate([*own, *others]):
+        state.assign([epoch_seed(seed, epoch, position), 0])
+
+
 def taken(arrays: Any, order: np.ndarray) -> Any:
     return keras.tree.map_structure(lambda array: array[order], arrays)
 
 
 def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec) -> list[Epoch]:
     """As anybody would write it, with Keras alone."""
-    model, epochs = built(model_of), []
+    model, epochs = built(model_of, spec.seed), []
     train, validation = splits.train, splits.validation
+    if isinstance(model, keras.Sequential) and not model.built:
+        # As fit does, which has no generators to set before.
+        model.build(train.x[:1].shape)
     weights = () if validation.sample_weight is None else (validation.sample_weight,)
     for epoch in range(1, spec.epochs + 1):
         order = permutation(spec.seed, epoch, len(train))
-        generators = [v for v in model.variables if v.name == "seed_generator_state"]
-        for position, state in enumerate(generators):
-            state.assign([epoch_seed(spec.seed, epoch, position), 0])
+        set_generators(model, spec.seed, epoch)
         history = model.fit(
             taken(train.x, order),
             taken(train.y, order) if train.has_targets else None,
@@ -97,7 +113,7 @@ def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec
             verbose=0,
         )
         metrics = {name: values[0] for name, values in history.history.items()}
-        epochs.append(Epoch(metrics, state_of(model)))
+        epochs.append(Epoch(metrics, state_of(model), model.get_weights()))
     return epochs
 
 
@@ -105,18 +121,9 @@ def by_fit(
     model_of: Callable[[], keras.Model],
     splits: Splits,
     spec: TrialSpec,
-    callbacks_of: Callable[[], Sequence[keras.callbacks.Callback]] = lambda: (),
-    generators: Sequence[Any] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Epoch]:
-    """By one call of Keras's `fit`, as callbacks need it, on batches in the order of each epoch.
-
-    Args:
-        model_of: Makes the model.
-        splits: The data, without weights.
-        spec: What to train.
-        callbacks_of: Makes the callbacks.
-        generators: States of the seed generators that are not the model's own; filled by then.
-    """
+    """By one `fit`, as callbacks need it, on unweighted batches in the order of each epoch."""
     model, epochs = built(model_of), []
     train, validation, size = splits.train, splits.validation, spec.batch_size
 
@@ -128,13 +135,11 @@ def by_fit(
 
     class Beginning(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            own = [v for v in model.variables if v.name == "seed_generator_state"]
-            for position, state in enumerate([*own, *generators]):
-                state.assign([epoch_seed(spec.seed, epoch + 1, position), 0])
+            set_generators(model, spec.seed, epoch + 1)
 
     class Ending(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            epochs.append(Epoch(dict(logs), state_of(model)))
+            epochs.append(Epoch(dict(logs), state_of(model), model.get_weights()))
 
     known = None if len(train) % size else size
     data = tf.data.Dataset.from_generator(
@@ -149,7 +154,7 @@ def by_fit(
         epochs=spec.epochs,
         validation_data=(validation.x, validation.y),
         validation_batch_size=size,
-        callbacks=[Beginning(), *callbacks_of(), Ending()],
+        callbacks=[Beginning(), *callbacks, Ending()],
         verbose=0,
     )
     return epochs

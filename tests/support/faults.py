@@ -13,7 +13,6 @@ database open. It reads orders, a line each, and answers each with a line:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -25,28 +24,22 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
 
 import study_record
-from scripted import (
-    ScriptedExecutor,
-    describe,
-    loss,
-    run_study,
-    save_made_up_model,
-    write_checkpoint,
-)
+from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
+from simulated_workers import SimulatedWorkers
 from unbroken import broken, interrupted
 from write_steps import NEEDS_NO_ROOM, Steps
 
-from benchmarks.many_workers.cluster import Faults, SimulatedCluster, Training
+from benchmarks.many_workers.cluster import Faults
 from search_spaces import SearchSpace
 from studies.commands import telling_errors
 from studies.progress import NoProgress
-from tracking.records import TrialResult, TrialSpec
+from tracking.records import TrialSpec
 from tracking.store import create_store
 
 # "power" kills too, and then the journal lacks what it was told last. "full" and "read-only" refuse
@@ -59,34 +52,6 @@ _MOST_FAULTS = 3
 
 class Executor(ScriptedExecutor):
     """Saves a champion too, without a model in it."""
-
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
-    ) -> dict[str, float]:
-        return save_made_up_model(folder, checkpoint)
-
-
-class Workers(SimulatedCluster):
-    """Workers whose trainings leave what real ones do."""
-
-    def is_infeasible(self, spec: TrialSpec) -> bool:
-        return bool(spec.values["units"] > 58)
-
-    def ended(self, training: Training, result: TrialResult) -> TrialResult:
-        task, spec = training.task, training.spec
-        if self.is_infeasible(spec):
-            reason = "the builder raised ValueError: no"
-            return TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
-        digest = ""
-        if result.state != "interrupted" and result.best and task.may_stay(result.best):
-            digest = write_checkpoint(task.checkpoint, spec)
-        return replace(
-            result,
-            weights_sha256=hashlib.sha256(f"{result.best}".encode()).hexdigest(),
-            checkpoint_sha256=digest,
-            unsaved="",
-            trainer="plain",
-        )
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
@@ -171,14 +136,14 @@ class StepsOfDriver(Steps):
 def launch(plan: Plan, root: Path, *, disturbed: bool, seed: int) -> int:
     """Launches a study as the command does; returns the exit code."""
     description = describe(**{"name": NAME, "keep": 1, "seed": plan.seed, **plan.settings})
-    workers = Workers(
+    workers = SimulatedWorkers(
         description,
         plan.workers,
-        lambda spec, epoch: {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)},
+        seed,
+        infeasible=lambda spec: spec.values["units"] > 58,
         faults=plan.faults if disturbed else Faults(),
-        seed=seed,
         on_node=plan.on_node,
-        spent=lambda: 0.0,
+        saves=True,
     )
     run = telling_errors(
         lambda: run_study(

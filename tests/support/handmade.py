@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
     Confirmation,
+    DataDescription,
     EpochResult,
     Interval,
     Objective,
     Proposal,
     Racer,
+    Repeat,
     TrialRecord,
     TrialResult,
     TrialSpec,
@@ -117,9 +120,35 @@ def record_study(
     return journal
 
 
-def record_confirmation(journal: Journal, study: str, race: Sequence[Racer]) -> None:
+def record_repeated(
+    journal: Journal,
+    spec: TrialSpec,
+    curve: Sequence[Mapping[str, float]],
+    epochs: Sequence[int],
+) -> None:
+    """Records a trial of 6 s whose repeats trained so many epochs, without their curves."""
+    result = make_result(spec, curve)
+    assert result.best is not None
+    repeats = [Repeat(i, "", each, result.best, "", 2.0) for i, each in enumerate(epochs)]
+    uuid = journal.begin_trial(spec, Proposal(spec.number, spec.values), ENVIRONMENT)
+    result = replace(result, epochs=max(epochs), seconds=6.0, repeats=repeats)
+    journal.end_trial(uuid, result)
+
+
+def other_data() -> DataDescription:
+    """The description of other data than recorded studies have."""
+    return DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
+
+
+def record_confirmation(
+    journal: Journal, study: str, race: Sequence[Racer], trainings: Sequence[TrialSpec] = ()
+) -> None:
     """Records a confirmation that has ended, by its race, the winner first."""
     uuid = journal.begin_confirmation('{"options": {"top": 2}}')
+    for number, spec in enumerate(trainings):
+        training = journal.begin_training(uuid, spec, f"#1 · seed {number}", f"{uuid}{number}")
+        journal.log_epoch(training, EpochResult(spec.number, 1, {"val_loss": 0.5}, 0.1))
+        journal.end_training(training, make_result(spec, losses(0.5)))
     outcome = Confirmation(
         study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
         race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),

@@ -45,19 +45,17 @@ class InMlflow:
     """
 
     def __init__(self, history: StudyHistory) -> None:
-        from mlflow.entities import ViewType
+        # Late, as it imports MLflow.
+        from exported import experiment_of, runs_of
 
         said: list[str] = []
         bring_up_to_date(history.store, history.folder, said.append)
         assert not said, said
         self.client = client_of(history.store)
         self._name, self._engine = history.description.name, history.description.engine
-        self.experiment = self.client.get_experiment_by_name(self._name)
-        self.runs: list[Run] = self.client.search_runs(
-            [self.experiment.experiment_id], run_view_type=ViewType.ALL, max_results=5000
-        )
-        self._by_uuid = {run.data.tags["kerastudy.uuid"]: run for run in self.runs}
-        assert len(self._by_uuid) == len(self.runs), "a run is there twice"
+        self.experiment = experiment_of(self.client, history.folder)
+        self._by_uuid = runs_of(self.client, history.folder)
+        self.runs: list[Run] = [*self._by_uuid.values()]
 
     def run(self, uuid: str) -> Run:
         """The run of a trial, or of a fit."""

@@ -36,8 +36,8 @@ FEW_OPTIONS = {
     "confirm": "--top 2 --budget 2 --no-test --executor in-process",
     "report": "--no-open",
 }
-# Unless they run as they stand, only their arguments are checked: they start a process.
-CHECKED = ("push", "reproduce", "evaluate", "promote", "export")
+# Unless they run as they stand, only their arguments are checked: they start a process, or draw.
+CHECKED = ("push", "report", "reproduce", "evaluate", "promote", "export")
 # The variables under which launches bring MLflow up to date.
 IN_MLFLOW = {"KERASTUDY_MLFLOW": ""}
 

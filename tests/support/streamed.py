@@ -125,12 +125,8 @@ def validation_generator() -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 VALIDATION: dict[str, Callable[[], Any]] = {
-    "tf.data": validation_tf_data,
-    "full batches": validation_tf_data,
-    "uneven": validation_tf_data,
-    "PyDataset": validation_py_dataset,
-    "threads": validation_py_dataset,
-    "shuffles itself": validation_py_dataset,
+    **dict.fromkeys(("tf.data", "full batches", "uneven"), validation_tf_data),
+    **dict.fromkeys(("PyDataset", "threads", "shuffles itself"), validation_py_dataset),
     "generator": validation_generator,
 }
 

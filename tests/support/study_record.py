@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 
 _FINISHED = ("complete", "pruned", "infeasible")
-# Of this repository, which may be edited while tests run; of this machine's load.
-_TIMES = ("seconds", "peak_memory_bytes")
+# In a trial: of this machine's load, and of how many attempts there were.
+_DIFFERENT = ("seconds", "peak_memory_bytes", "attempt", "uuid")
 
 Rows = list[dict[str, Any]]
 
@@ -157,32 +157,29 @@ def _trials(database: sqlite3.Connection, search: int) -> dict[str, Any]:
 
 
 def _trial(database: sqlite3.Connection, row: dict[str, Any]) -> dict[str, Any]:
-    result = _without(json.loads(row["result"]), *_TIMES)
-    for repeat in result["repeats"]:
-        del repeat["seconds"], repeat["uuid"]
-    whole = json.loads(row["whole"] or "null")
-    fits = []
-    for fit in _rows(database, "SELECT * FROM fits WHERE trial = ? ORDER BY id", row["uuid"]):
-        if fit["state"] == "interrupted":
-            continue
-        fits.append(
-            {
-                "state": fit["state"],
-                "spec": _without(json.loads(fit["spec"]), "attempt"),
-                "result": _without(json.loads(fit["result"] or "{}"), *_TIMES),
-                "epochs": _epochs(database, fit["id"]),
-            }
-        )
+    fits = [
+        {**_kept(fit, "state", "spec", "result"), "epochs": _epochs(database, fit["id"])}
+        for fit in _rows(database, "SELECT * FROM fits WHERE trial = ? ORDER BY id", row["uuid"])
+        if fit["state"] != "interrupted"
+    ]
+    columns = ("state", "spec", "result", "engine_state", "known", "whole", "code_digest")
+    return {**_kept(row, *columns), "fits": fits}
+
+
+def _kept(row: dict[str, Any], *columns: str) -> dict[str, Any]:
+    """Returns columns of a row, read as JSON if they are JSON."""
+    cells = {column: row[column] for column in columns}
     return {
-        "state": row["state"],
-        "spec": _without(json.loads(row["spec"]), "attempt"),
-        "result": result,
-        "engine_state": json.loads(row["engine_state"]),
-        "known": row["known"],
-        "whole": None if whole is None else _without(whole, "uuid", "seconds"),
-        "code": row["code_digest"],
-        "fits": fits,
+        column: _scrubbed(json.loads(cell) if str(cell).startswith("{") else cell)
+        for column, cell in cells.items()
     }
+
+
+def _scrubbed(value: Any) -> Any:
+    """Returns a part of a record without what two undisturbed launches may differ in."""
+    if isinstance(value, dict):
+        return {name: _scrubbed(each) for name, each in value.items() if name not in _DIFFERENT}
+    return [_scrubbed(each) for each in value] if isinstance(value, list) else value
 
 
 def _epochs(database: sqlite3.Connection, fit: int) -> dict[str, Any]:
@@ -229,10 +226,6 @@ def _files(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.glob("*")):
         found[path.name] = weights_in(path) if path.suffix == ".h5" else None
     return found
-
-
-def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name not in names}
 
 
 def attempts(root: Path, name: str) -> list[str]:

@@ -1,41 +1,25 @@
 """Scripts as people have them, in the style of the guides of Keras Tuner and Optuna, but tiny."""
 
 GUIDE = '''"""Hyperparameter tuning, as in the guide."""
-import os
 import numpy as np
 import keras
 from keras import layers
 import keras_tuner as kt
 
 keras.utils.set_random_seed(1)
-
-# The data: made images.
 rng = np.random.default_rng(0)
 x = rng.normal(size=(100, 4, 4))
 y = (x.mean(axis=(1, 2)) > 0).astype("int64")
 x_train, y_train = x[:80], y[:80]
-x_test, y_test = x[80:], y[80:]
 x_train /= 2.0
-x_test /= 2.0
 print("shapes", x_train.shape)
 
 
-def call_existing_code(units, activation, lr):
-    # Comments stay.
-    model = keras.Sequential([layers.Input((4, 4)), layers.Flatten()])
-    model.add(layers.Dense(units=units, activation=activation))
-    model.add(layers.Dense(2, activation="softmax"))
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate=lr),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    return model
-
-
 def build_model(hp):
-    units = hp.Int("units", min_value=8, max_value=16, step=8)
+    model = keras.Sequential([layers.Input((4, 4)), layers.Flatten()])
     activation = hp.Choice("activation", ["relu", "tanh"])
+    model.add(layers.Dense(hp.Int("units", min_value=8, max_value=16, step=8), activation))
+    model.add(layers.Dense(2, activation="softmax"))
     slow = hp.Boolean("slow")
     with hp.conditional_scope("slow", [True]):
         if slow:
@@ -43,31 +27,18 @@ def build_model(hp):
     with hp.conditional_scope("slow", [False]):
         if not slow:
             lr = hp.Float("lr", min_value=1e-4, max_value=1e-2, sampling="log")
-    return call_existing_code(units=units, activation=activation, lr=lr)
+    model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy", ["accuracy"])
+    return model
 
 
-model = build_model(kt.HyperParameters())
-model.fit(x_train, y_train, epochs=1, verbose=0)
-
-tuner = kt.Hyperband(
-    build_model,
-    objective="val_accuracy",
-    max_epochs=4,
-    factor=2,
-    seed=3,
-    directory="my_dir",
-    project_name="intro_to_kt",
-    overwrite=True,
-)
+build_model(kt.HyperParameters()).fit(x_train, y_train, epochs=1, verbose=0)
+tuner = kt.Hyperband(build_model, objective="val_accuracy", max_epochs=4, factor=2, seed=3,
+                     directory="my_dir", project_name="intro_to_kt", overwrite=True)
 tuner.search_space_summary()
 stop_early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)
 tuner.search(x_train, y_train, epochs=50, validation_split=0.25,
              callbacks=[stop_early, keras.callbacks.TensorBoard("logs")])
-
-best_hps = tuner.get_best_hyperparameters(num_trials=1)[0]
-model = tuner.hypermodel.build(best_hps)
-model.fit(x_train, y_train, epochs=50, validation_split=0.2)
-model.evaluate(x_test, y_test)
+tuner.hypermodel.build(tuner.get_best_hyperparameters()[0]).fit(x_train, y_train, epochs=50)
 '''
 
 GRID = """import keras
@@ -91,11 +62,9 @@ tuner = kt.GridSearch(build, objective="val_mae", max_trials=4)
 tuner.search(x[:32], y[:32], validation_data=(x[32:], y[32:]), epochs=1, batch_size=8, verbose=0)
 """
 
-MAIN = '''from __future__ import annotations
+MAIN = """from __future__ import annotations
 
 import argparse
-import sys
-
 import keras_tuner
 import numpy as np
 from tensorflow import keras
@@ -118,31 +87,19 @@ class MyHyperModel(keras_tuner.HyperModel):
 
 
 def load(n):
-    """Makes data.
-
-        With a docstring that is indented.
-    """
     rng = np.random.default_rng(n)
     x = rng.normal(size=(n, 4)).astype("float32")
     return x, (x.sum(axis=1) > 0).astype("int32")
 
 
-def make_tuner(hypermodel, trials):
-    return keras_tuner.RandomSearch(
-        hypermodel,
-        objective=keras_tuner.Objective("val_accuracy", direction="max"),
-        max_trials=trials, executions_per_trial=2, directory="out",
-    )
-
-
-def main(n, trials=3, verbose=False):
-    # Load.
+def main(n):
     x, y = load(n)
     x_val, y_val = load(n // 4)
-    if verbose:
-        print(x.shape)
-    hypermodel = MyHyperModel(classes=2)
-    tuner = make_tuner(hypermodel, trials)
+    print(x.shape)
+    tuner = keras_tuner.RandomSearch(
+        MyHyperModel(classes=2), keras_tuner.Objective("val_accuracy", direction="max"),
+        max_trials=3, executions_per_trial=2, directory="out",
+    )
     for epochs in [2, 3]:
         tuner.search(
             x, y, epochs=epochs, validation_data=(x_val, y_val), batch_size=16, verbose=0,
@@ -153,9 +110,9 @@ def main(n, trials=3, verbose=False):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--samples", type=int, required=True)
-    main(parser.parse_args().samples, verbose=True)
-'''
+    parser.add_argument("--samples", type=int, default=80)
+    main(parser.parse_args().samples)
+"""
 
 STREAMS = """import keras, keras_tuner as kt, tensorflow as tf
 import numpy as np

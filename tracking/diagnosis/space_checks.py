@@ -35,13 +35,13 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     cluster towards the edge of a search space (in some dimension), then the search space boundaries
     might need to be expanded".
 
-    The best trials, a tenth of all (3 to 10 trials), crowd at an end if three things are true:
-    at least half of them lie in the last tenth of the range in its sampling scale, or at the last
-    value of a short grid; the chance that so many lie there is below 1 % (binomial); and in the
-    half of the range next to the end, trials get better towards it (Spearman's rank correlation,
-    one-sided, 5 %). The third condition keeps a sampler's preference for a region from counting as
-    evidence. With fewer than fifty trials, the last fifth counts instead of the last tenth, which
-    then holds too few trials.
+    Only trials that have the hyperparameter count. The best tenth of them (3 to 10 trials) crowds
+    at an end if three things are true: at least half of it lies in the last tenth of the range in
+    its sampling scale, or at the last value of a short grid; the chance that so many lie there is
+    below 1 % (binomial); and in the half of the range next to the end, trials get better towards it
+    (Spearman's rank correlation, one-sided, 5 %). The third condition keeps a sampler's preference
+    for a region from counting as evidence. With fewer than fifty trials, the last fifth counts
+    instead of the last tenth, which then holds too few trials.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
@@ -240,35 +240,32 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
     A rate doesn't go below 0, and a share not above 1. A grid keeps its steps.
     """
     low, high, up = float(parameter.low), float(parameter.high), way == "upper"
-    factor = min(math.sqrt(high / low), _LARGEST_FACTOR) if parameter.scale != "linear" else 0.0
-    if parameter.scale == "reverse_log":
+    log, linear = parameter.scale == "log", parameter.scale == "linear"
+    by = (high - low) / 2 if linear else min(math.sqrt(high / low), _LARGEST_FACTOR)
+    if not log and not linear:
         # The sum low + high stays, and both ends move outwards: 0.01 to 0.99 becomes 0.001 to
         # 0.999. If trials crowd at the lower end, the range is not widened, and need not be.
-        nearer = float(f"{low / factor:.2g}")
+        nearer = float(f"{low / by:.2g}")
         return _spelled(parameter, nearer, low + high - nearer) if up else ""
-    share = isinstance(parameter, Float) and not factor and low >= 0 and high <= 1
-    whole = parameter.name in _COUNTS or low >= 1 or (factor and isinstance(parameter, Int))
+    share = linear and isinstance(parameter, Float) and low >= 0 and high <= 1
+    whole = parameter.name in _COUNTS or low >= 1 or (log and isinstance(parameter, Int))
     least = -math.inf if low < 0 else 1.0 if whole else 0.0
-    stepped = parameter.count is not None and parameter.step != parameter.usual_step
-    steps = range(max(1, (parameter.count or 0) // 2), 0, -1) if stepped else (1,)
-    for count in steps:
-        if factor:
-            by = float(parameter.step or 0) ** count if stepped else factor
-            end = high * by if up else low / by
-        else:
-            by = float(parameter.step or 0) * count if stepped else (high - low) / 2
-            end = float(f"{high + by if up else low - by:.12g}")
-        if not stepped:
-            # A share, such as a dropout rate, grows by at most half of its distance from 1.
-            if share and up and end > (high + 1) / 2:
-                # The distance from 1 is rounded, not the end itself.
-                end = 1 - float(f"{(1 - high) / 2:.2g}")
-                return _spelled(parameter, low, end, digits=12) if high < 1 else ""
-            end = max(end, least)
-        elif end < least or (share and end >= 1) or (isinstance(parameter, Int) and end % 1):
-            continue
-        return _spelled(parameter, low, end) if up else _spelled(parameter, end, high)
-    return ""
+    if up and share:
+        # A share, such as a dropout rate, grows by at most half of its distance from 1.
+        by = min(by, (1 - high) / 2)
+    elif not up:
+        by = min(by, (low / least if least else by) if log else low - least)
+    if parameter.count is not None and parameter.step != parameter.usual_step:
+        step = float(parameter.step or 0)
+        steps = int((math.log(by, step) if log else by / step) + 1e-9)
+        by = step**steps if log else step * steps
+        if isinstance(parameter, Int) and not up and log and low / by % 1:
+            return ""
+    # Sums are rounded: 0.3 less three steps of 0.1 is 0.
+    if up:
+        end = high * by if log else round(high + by, 12)
+        return _spelled(parameter, low, end, digits=12 if share else 2)
+    return _spelled(parameter, low / by if log else round(low - by, 12) or 0.0, high)
 
 
 def part(parameter: Float | Int, low_unit: float, high_unit: float) -> str:

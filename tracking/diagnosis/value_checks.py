@@ -89,11 +89,12 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
     significant differences between two different trained models that use the same hyperparameter
     settings".
 
-    With repeats, a one-way analysis of variance over the trials (Fisher 1925; F at 95 %) decides
-    whether hyperparameters matter at all. Without repeats, the standard deviation of all values is
-    compared with the noise of one value: if it is smaller, the effect of hyperparameters can't be
-    distinguished from noise. One standard error over samples is enough for that: values of trials
-    on the same samples depend on each other, and vary less.
+    With repeats or folds, a one-way analysis of variance over the trials (Fisher 1925; F at 95 %)
+    decides whether hyperparameters matter at all. Without them, the standard deviation of all
+    values is compared with the noise of one value, which a confirmation's seeds or else the samples
+    show: if it is smaller, the effect of hyperparameters can't be distinguished from noise. One
+    standard error over samples is enough for that: values of trials on the same samples depend on
+    each other, and vary less.
     """
     study.check_trials(_LEAST_TO_COMPARE)
     noise, description = study.noise, study.history.description

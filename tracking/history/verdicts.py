@@ -9,14 +9,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from search_spaces.errors import StatisticsError
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
-from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval
+from tracking.records.checks import Confirmation, Corrected, Evaluation
+from tracking.records.converting import RecordError, from_json, to_json
 from tracking.records.studies import DataFindings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 from tracking.store.folder import Store
@@ -170,12 +170,18 @@ def record_corrected(history: StudyHistory) -> None:
     trials = history.top(len(history.trials))
     if len(trials) < _FEWEST_RECORDED or _recorded(history, trials) is not None:
         return
-    key = _key(history, trials)
-    corrected, unknown = _computed(history, trials)
-    fields = None if corrected is None else dataclasses.asdict(corrected)
-    text = json.dumps({"key": key, "corrected": fields, "unknown": unknown}, ensure_ascii=False)
+    correction = _Correction(_key(history, trials), *_computed(history, trials))
     with history.writing() as journal:
-        journal.set_corrected(text)
+        journal.set_corrected(to_json(correction))
+
+
+@dataclass(frozen=True)
+class _Correction:
+    """A corrected value, or why there is none, as recorded for the trials that the key is of."""
+
+    key: str
+    corrected: Corrected | None
+    unknown: str
 
 
 def _recorded(
@@ -183,19 +189,11 @@ def _recorded(
 ) -> tuple[Corrected | None, str] | None:
     """Returns the recorded correction, or None if it is missing, damaged, or of other trials."""
     try:
-        fields = json.loads(history.recorded_correction)
-        if fields["key"] != _key(history, trials):
-            return None
-        return _read(fields["corrected"]), str(fields["unknown"])
-    except (ValueError, KeyError, TypeError):
-        # No correction is recorded, or it is damaged: the caller computes it again.
+        recorded = from_json(_Correction, history.recorded_correction)
+    except RecordError:
         return None
-
-
-def _read(fields: dict[str, Any] | None) -> Corrected | None:
-    if fields is None:
-        return None
-    return Corrected(**{**fields, "estimate": Interval(**fields["estimate"])})
+    same = recorded.key == _key(history, trials)
+    return (recorded.corrected, recorded.unknown) if same else None
 
 
 def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:

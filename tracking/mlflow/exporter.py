@@ -58,8 +58,6 @@ class StudyExporter:
         self.destination = Destination(store, folder, address)
         self._so_far: dict[int, TrialsSoFar] = {}
         self._looked_for_gone = False
-        # The facts that the prepared views were last made from.
-        self._viewed: object = None
         # The journal's revision, and the report's mark, as last sent.
         self._sent: tuple[int, str] | None = None
         self.page = ""
@@ -152,7 +150,7 @@ class StudyExporter:
             former = parent_name(notes.study, engine)
             runs.rename(search.uuid, former, parent_name(header.name, engine))
         name = self.destination.rename(experiment, notes, header)
-        Registry(runs.client, header).rename(notes.study, experiment.experiment_id)
+        Registry(runs.client, header).rename(notes.study)
         exports.named(header.name, name)
         renamed = exports.notes
         assert renamed is not None, "the experiment is noted"
@@ -226,14 +224,10 @@ class StudyExporter:
         if not searches:
             return
         description, several = searches[-1].description, len(searches) > 1
-        made_of = (description.space.digest, description.objective, several, metrics)
-        if made_of == self._viewed:
-            return
         views = view_tags(description, experiment.creation_time, several=several, metrics=metrics)
         for name, text in views.items():
             if experiment.tags.get(name) != text:
                 client.set_experiment_tag(experiment.experiment_id, name, text)
-        self._viewed = made_of
 
     def _send_files(
         self, exports: Exports, journal: JournalReader, search: Search, runs: Runs

@@ -62,15 +62,16 @@ def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
     Raises StoreError if the study is not there any more, Timeout if another process holds them.
     """
     journal, path = folder / JOURNAL, folder / "exports.lock"
+    gone = StoreError(f"There is no study in {str(folder)!r} any more.")
     if not journal.is_file():
-        raise StoreError(f"There is no study in {str(folder)!r} any more.")
+        raise gone
     with FileLock(path, timeout=seconds):
         if not journal.is_file():
             # The study was deleted or renamed while this process waited; the lock made its folder.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
-            raise StoreError(f"There is no study in {str(folder)!r} any more.")
+            raise gone
         yield
 
 
@@ -91,14 +92,11 @@ class Exports:
 
         Raises StoreError if the study is not there any more.
         """
-        self._stack.enter_context(locked_exports(self._folder))
-        try:
-            self._database = self._stack.enter_context(
-                contextlib.closing(_opened(self._folder / FILE_NAME))
-            )
-        except BaseException:
-            self._stack.close()
-            raise
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked_exports(self._folder))
+            notes = contextlib.closing(_opened(self._folder / FILE_NAME))
+            self._database = stack.enter_context(notes)
+            self._stack = stack.pop_all()
         rows = self._database.execute(
             "SELECT uuid, run, state FROM runs WHERE place = ?", (self._place,)
         )

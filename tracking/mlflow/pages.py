@@ -219,8 +219,6 @@ _MOST_ROWS: Final = 30
 # With more hyperparameters than these, the trials are columns, of which `_SIDE_BY_SIDE` fit.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
-# A verdict begins with this word, which may follow the flaws of the data.
-_REPORTED: Final = "Reported "
 
 
 @dataclass(frozen=True)
@@ -343,21 +341,16 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
         state = "It is running" if running else "It was killed; launch it again to resume it"
         text = f"{state}: its best trial so far is the first of the trials."
     elif history.best is not None:
-        verdict = plain(study_verdict(history).text)
-        if _REPORTED in verdict:
-            flaws, _, value = _believed(verdict).partition(_REPORTED)
-            text = f"{flaws}{_REPORTED}{plain(history.description.objective.metric)} {value}"
+        sentences = study_verdict(history).sentences
+        expected = [i for i, each in enumerate(sentences) if each.startswith("Expect ")]
+        # What follows the sentence on what to expect gives way to the links.
+        verdict = " ".join(sentences[: expected[0] + 1] if expected else sentences)
+        metric = history.description.objective.metric
+        text = plain(verdict.replace("Reported ", f"Reported {metric} ", 1))
     links = [link("summary", run_page(pages.experiment, pages.parent))]
     links += [link(view, view_page(pages.experiment, view)) for view in VIEWS]
     engine = f" ({plain(history.description.engine)})" if several else ""
     return f"{text}{engine} {' · '.join(links)}"
-
-
-def _believed(verdict: str) -> str:
-    """Returns a verdict up to the sentence on what to expect, to leave room for the links."""
-    sentences = re.split(r"(?<=[.]) (?=[A-Z])", verdict)
-    expected = [i for i, sentence in enumerate(sentences) if sentence.startswith("Expect ")]
-    return " ".join(sentences[: expected[0] + 1] if expected else sentences)
 
 
 def _rank(history: StudyHistory) -> tuple[bool, float]:

@@ -32,7 +32,7 @@ class Registry:
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
 
-    def rename(self, former: str, experiment: str) -> None:
+    def rename(self, former: str) -> None:
         """Gives the registered model the study's new name, if it has the former one."""
         from mlflow.exceptions import MlflowException
 
@@ -41,7 +41,6 @@ class Registry:
                 # Another model may have the name.
                 with contextlib.suppress(MlflowException):
                     self._client.rename_registered_model(former, self._study.name)
-                    self._rename_shown(former, experiment)
 
     def delete(self) -> None:
         """Deletes the registered model."""
@@ -111,9 +110,6 @@ class Registry:
             )
             self._show_registered(logged, [{"name": name, "version": str(version.version)}])
             runs.unless_deleted(search.uuid, partial(self._log_output, trial, logged, parent))
-            uuid = _trained(trial)
-            if uuid in runs.ids:
-                runs.unless_deleted(uuid, partial(self._log_metrics, trial, logged, runs.ids[uuid]))
             client.set_model_version_tag(name, version.version, tags.UUID, mark)
         runs.exports.sent_file(f"model {mark}", "")
         for tag, fact in facts.items():
@@ -219,17 +215,6 @@ class Registry:
         text = json.dumps(versions, ensure_ascii=False)
         self._client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: text})
 
-    def _rename_shown(self, former: str, experiment: str) -> None:
-        """Renames the registered model on the pages of the study's models."""
-        for logged in self._client.search_logged_models([experiment]):
-            versions = json.loads(logged.tags.get(tags.REGISTERED, "[]"))
-            if any(each["name"] == former for each in versions):
-                renamed = [
-                    {**each, "name": self._study.name} if each["name"] == former else each
-                    for each in versions
-                ]
-                self._show_registered(logged, renamed)
-
     def _log_output(self, trial: EndedTrial, logged: LoggedModel, parent: str) -> None:
         """Adds a model to the outputs of the study's run."""
         from mlflow.entities import LoggedModelOutput
@@ -238,30 +223,6 @@ class Registry:
         outputs = self._client.get_run(parent).outputs
         if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
             self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
-
-    def _log_metrics(self, trial: EndedTrial, logged: LoggedModel, run: str) -> None:
-        """Adds to a model the metrics of its training at the best epoch.
-
-        These are exactly the points of the training's own run: others would be drawn in addition.
-        """
-        from mlflow.entities import Metric
-
-        client = self._client
-        _, best = trial.best_training
-        measured = [
-            Metric(point.key, point.value, point.timestamp, point.step, model_id=logged.model_id)
-            for name in map(to_mlflow, best.metrics)
-            for point in client.get_metric_history(run, name)
-            if point.step == best.epoch
-        ]
-        if measured:
-            client.log_batch(run, metrics=measured)
-
-
-def _trained(trial: EndedTrial) -> str:
-    """Returns the uuid of the training that a champion's weights come from."""
-    repeats = trial.result.repeats if trial.whole is None else ()
-    return repeats[trial.result.best_repeat].uuid if repeats else trial.uuid
 
 
 def _mark(champion: Champion) -> str:

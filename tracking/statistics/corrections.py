@@ -43,17 +43,17 @@ def corrected(
     epoch is chosen, then the lower number. Losses can't decide ties, as they also come from the
     samples that were not drawn.
 
-    If each trial has the scores of its best epoch alone, the estimate is the mean of the choices'
-    scores. If trials have the scores of several epochs, and the objective is a mean, the estimate
-    comes from many random orders of the samples instead: each tenth of an order scores the choice
-    that is made on the other nine tenths. The mean over bootstrap resamples is too low by up to 0.7
-    points then, as a resample chooses as badly as half of the samples; see
-    docs/decisions/0041-the-corrected-value.md.
+    The estimate is the mean of the choices' scores. But if a trial has the scores of several epochs
+    and the objective is a mean, the estimate comes from many random orders of the samples instead:
+    each tenth of an order scores the choice that is made on the other nine tenths. The mean over
+    bootstrap resamples is too low by up to 0.7 points then, as a resample chooses as badly as half
+    of the samples; see docs/decisions/0041-the-corrected-value.md.
 
-    The interval reaches from the lower bound for a fixed model that has BBC's mean to the upper
-    bound for a fixed model that has the reported value. If low values are better, it is the other
-    way round. For values between 0 and 1 the bounds are those of `share_bounds`, whose interval has
-    a width even if a trial has no error; for other values they are those of `loss_interval`.
+    The interval reaches from the lower bound for a fixed model that has BBC's mean (or the
+    estimate, if that is lower) to the upper bound for a fixed model that has the best value among
+    the trials with scores. If low values are better, it is the other way round. For values between
+    0 and 1 the bounds are those of `share_bounds`, whose interval has a width even if a trial has
+    no error; for other values they are those of `loss_interval`.
 
     Two thousand trials of 10,000 samples take seconds: the objectives of all trials on all
     resamples are one product of matrices, computed in blocks.

@@ -61,7 +61,6 @@ class Crossed:
         """Returns the half width of an interval, in standard errors."""
         from scipy.special import stdtrit
 
-        _check_level(level)
         return float(stdtrit(self.freedom, (1 + level) / 2))
 
 
@@ -100,11 +99,6 @@ def _checked(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise StatisticsError(f"level must be above 0 and below 1, such as 0.95, not {level}")
-
-
 def share_bounds(
     low: float, high: float, samples: float, *, level: float = 0.95, freedom: float = math.inf
 ) -> tuple[float, float]:
@@ -123,7 +117,6 @@ def share_bounds(
     """
     from scipy.special import betaincinv, stdtrit
 
-    _check_level(level)
     tail = (1 - level) / 2
     if math.isfinite(freedom):
         samples *= float((stdtrit(math.inf, tail) / stdtrit(freedom, tail)) ** 2)
@@ -179,7 +172,7 @@ def crossed_share(
 def loss_interval(
     values: np.ndarray,
     *,
-    nonnegative: bool | None = None,
+    nonnegative: bool = False,
     level: float = 0.95,
     resamples: int = _RESAMPLES,
     seed: int = 0,
@@ -195,16 +188,13 @@ def loss_interval(
     1988. If a loss may be negative and the mean is near 0, the scale is linear.
 
     `values` are the values that `crossed` takes, on a part that no choice was made on.
-    `nonnegative` is whether the loss can't be below 0, though single values may be; by default it
-    is whether no value is below 0.
+    `nonnegative` is whether the loss can't be below 0, though single values may be.
     """
-    _check_level(level)
     values = _checked(values)
     mean = crossed(values)
     if mean.variance == 0:
         raise StatisticsError("all samples have the same loss, so its interval has no width")
     error = math.sqrt(mean.variance)
-    nonnegative = bool(values.min() >= 0) if nonnegative is None else nonnegative
     on_log = mean.mean > (0 if nonnegative else _FAR * error)
     per_sample = values.mean(axis=0)
     centred = per_sample - mean.mean
@@ -286,13 +276,7 @@ def gain(
     them. `hits` is the number of samples if each of them is right or wrong, so that a sample's
     difference is -1, 0 or 1. It is 0 if the scores are no hits.
     """
-    _check_level(level)
     winner, default = np.asarray(winner, np.float64), np.asarray(default, np.float64)
-    if winner.shape != default.shape:
-        raise StatisticsError(
-            "a gain is of the same seeds and samples, but the winner has scores of shape "
-            f"{winner.shape}, the defaults {default.shape}"
-        )
     differences = winner - default if direction == "max" else default - winner
     value = float(differences.mean())
     if hits:

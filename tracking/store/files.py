@@ -219,7 +219,7 @@ def as_store_errors() -> Iterator[None]:
         where = f": {error.filename!r}" if error.filename else ""
         raise StoreError(f"{error.strerror or error}{where}. {_MEND}") from error
     except Exception as error:
-        if not _of_a_database(error):
+        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
             raise
         raise StoreError(
             f"The store's database cannot be used: {first_cause(error)}. {_MEND}"
@@ -232,7 +232,3 @@ def first_cause(error: BaseException) -> str:
         error = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
-
-
-def _of_a_database(error: Exception) -> bool:
-    return type(error).__module__.partition(".")[0] in ("sqlalchemy", "mlflow", "sqlite3")

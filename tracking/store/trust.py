@@ -7,6 +7,7 @@ store's own salt. To a user whose fingerprint it lacks, the store is a stranger'
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
 import json
@@ -72,9 +73,14 @@ def facts_fault(root: Path) -> str:
 
 def write_facts(root: Path, *, new: bool = False) -> None:
     """Writes a store's format and users; with `new`, this user becomes its maker."""
-    users = _maker_facts() if new else _kept_facts(root)
-    facts = {"format": STORE_FORMAT, **users}
-    write_atomically(root / "store.json", json.dumps(facts) + "\n")
+    if new:
+        salt = uuid.uuid4().hex
+        maker = f"{_user()} on {platform.node() or 'a machine'}"
+        users: Mapping[str, Any] = {_SALT: salt, _USERS: [_fingerprint(salt)], _MAKER: maker}
+    else:
+        facts = _facts(root)
+        users = {key: facts[key] for key in (_SALT, _USERS, _MAKER) if key in facts}
+    write_atomically(root / "store.json", json.dumps({"format": STORE_FORMAT, **users}) + "\n")
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -82,22 +88,6 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 _SALT, _USERS, _MAKER = "salt", "users", "made_by"
-
-
-def _maker_facts() -> dict[str, Any]:
-    """Returns the entries of ``store.json`` for the user who makes a store."""
-    salt = uuid.uuid4().hex
-    return {
-        _SALT: salt,
-        _USERS: [_fingerprint(salt)],
-        _MAKER: f"{_user()} on {platform.node() or 'a machine'}",
-    }
-
-
-def _kept_facts(root: Path) -> dict[str, Any]:
-    """Returns the entries about a store's users that a new ``store.json`` must keep."""
-    facts = _facts(root)
-    return {key: facts[key] for key in (_SALT, _USERS, _MAKER) if key in facts}
 
 
 def stranger(root: Path) -> str:
@@ -146,24 +136,15 @@ def _facts(root: Path) -> Mapping[str, Any]:
 
 
 def _fingerprint(salt: str) -> str:
-    return hashlib.sha256(f"{salt} {_user_id()} {_machine()}".encode()).hexdigest()[:32]
-
-
-def _user_id() -> str:
-    uid = _uid()
-    return _user() if uid is None else str(uid)
-
-
-def _uid() -> int | None:
-    return os.getuid() if hasattr(os, "getuid") else None
+    user = os.getuid() if hasattr(os, "getuid") else _user()
+    return hashlib.sha256(f"{salt} {user} {_machine()}".encode()).hexdigest()[:32]
 
 
 def _user() -> str:
-    try:
+    # A container may have no list of users.
+    with contextlib.suppress(OSError, KeyError, ImportError):
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        # A container may have no list of users.
-        return f"user {_uid()}"
+    return "a user"
 
 
 def _machine() -> str:

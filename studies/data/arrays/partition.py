@@ -10,12 +10,10 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.mapped import taken
 from studies.data.arrays.parts import Part, Splits, seal
 from studies.data.arrays.samples import (
     ClassNames,
     Samples,
-    check_class_counts,
     check_same_shape,
     check_samples,
     check_several_classes,
@@ -24,12 +22,10 @@ from studies.data.arrays.samples import (
     labels_of,
     numbered,
 )
-from studies.data.arrays.structures import Arrays, entry_name, map_arrays
 from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 
 DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")
-_QUANTITIES = "targets that are quantities, not classes, pass as floats."
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +47,7 @@ class Options:
 
     validation: Size
     test: Size | None
-    stratify: bool | str | None
+    stratify: bool | None
     preprocess: object
     seed: int
     class_names: tuple[str, ...] = ()
@@ -71,28 +67,17 @@ def check_options(
     Raises DataError if one is wrong, or if the shares leave nothing to train on.
     """
     no_test = test is None or (checks.is_real(test) and test == 0)
-    if not (stratify is None or isinstance(stratify, bool | str)):
-        raise DataError.of_setting(
-            "stratify",
-            "True, False or None",
-            stratify,
-            "Splits are stratified by y itself; of several outputs, pass the name of one.",
-        )
     options = Options(
         _check_size("validation", validation),
         None if no_test else _check_size("test", test),
-        stratify,
+        None if stratify is None else checks.truth("stratify", stratify, DataError),
         _check_preprocess(preprocess),
         checks.seed("seed", seed, DataError),
         _check_class_names(class_names),
     )
-    if isinstance(options.validation, float) and isinstance(options.test, float):
-        total = options.validation + options.test
-        if total >= 1:
-            raise DataError(
-                f"validation={options.validation} and test={options.test} sum to {total:g}: "
-                "nothing is left to train on. Pass shares that sum to less than 1."
-            )
+    shares = [size for size in (options.validation, options.test) if isinstance(size, float)]
+    if sum(shares) >= 1:
+        raise DataError(f"validation={validation} and test={test} leave nothing to train on.")
     return options
 
 
@@ -104,13 +89,9 @@ def _check_size(name: str, value: object) -> Size:
         return int(value)
     if checks.is_real(value) and 0 < value < 1:
         return float(value)
-    raise DataError.of_setting(
-        name,
-        "a share between 0 and 1 (both excluded), a count of samples above 0, or a ready-made part",
-        value,
-        f"Pass for instance {name}=0.2, {name}=1000, or (x, y), with weights (x, y, sample_weight)"
-        f"{', or None for no such part' if name == 'test' else ''}.",
-    )
+    part = "a ready-made part (x, y) or (x, y, sample_weight)"
+    expected = f"a share between 0 and 1, a count of samples above 0, or {part}"
+    raise DataError.of_setting(name, expected, value)
 
 
 def _check_preprocess(value: object) -> object:
@@ -121,12 +102,8 @@ def _check_preprocess(value: object) -> object:
     methods = (getattr(value, method, None) for method in ("fit", "transform"))
     if value is None or (all(map(callable, methods)) and not isinstance(value, type)):
         return value
-    raise DataError.of_setting(
-        "preprocess",
-        "'standardize', 'minmax', or a scikit-learn transformer: an object, no class, with the "
-        "methods fit and transform",
-        value,
-    )
+    expected = "'standardize', 'minmax', or an object with the methods fit and transform"
+    raise DataError.of_setting("preprocess", expected, value)
 
 
 def _check_class_names(value: object) -> tuple[str, ...]:
@@ -136,13 +113,8 @@ def _check_class_names(value: object) -> tuple[str, ...]:
         return ()
     names = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
     if not names or len(set(map(str, names))) != len(names):
-        raise DataError.of_setting(
-            "class_names",
-            "different names, in the order of the labels 0, 1, 2 and so on, or a fitted "
-            "LabelEncoder",
-            value,
-            "Pass for instance class_names=['cat', 'dog'].",
-        )
+        expected = "different names, such as ['cat', 'dog'], or a fitted LabelEncoder"
+        raise DataError.of_setting("class_names", expected, value)
     return tuple(map(str, names))
 
 
@@ -214,11 +186,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
     labels, strata = labels_of(pool, options.stratify)
     if not folds:
         check_several_classes(labels, pool.y_name)
-    named = pool
-    if isinstance(options.stratify, str):
-        # Messages name the targets to stratify by.
-        named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
-    indices = split_indices(named, sizes, strata, options.seed)
+    indices = split_indices(pool, sizes, strata, options.seed)
     if labels is not None and not folds:
         # A split may leave the training part with a single class.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
@@ -229,22 +197,14 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         check_some_weight(part.sample_weight, f"sample_weight of the {name} part")
     parts |= {name: _part(samples) for name, samples in ready.items()}
     classes = None if labels is None else count_classes(pool, labels, ready.values())
-    return Divided(parts, named, options, classes, class_names)
+    return Divided(parts, pool, options, classes, class_names)
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
     """Returns a copy of some samples, or of all."""
     # Without targets, Keras passes one array on as it is, but takes a tuple of arrays for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
-    weights = samples.sample_weight
-    if weights is not None:
-        weights = weights.copy() if chosen is None else weights[chosen]
-    return Part(rows_of(samples.x, chosen), rows_of(samples.y, chosen), weights, alone)
-
-
-def rows_of(arrays: Arrays, chosen: np.ndarray | None) -> Any:
-    """Returns a copy of some rows of arrays, or of all."""
-    return map_arrays(lambda array: taken(array, chosen), arrays)
+    return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
 
 
 def split_indices(
@@ -266,32 +226,32 @@ def split_indices(
     left = len(samples) - sum(counts.values())
     if left <= 0:
         parts = " and ".join(f"{name}={size}" for name, size in sizes.items())
-        raise DataError(
-            f"{parts} of {len(samples)} samples leave none to train on. "
-            "Pass smaller parts or more samples."
-        )
-    if labels is not None and counts:
-        _check_classes(labels, len(counts) + 1, samples.y_name)
-        _check_room(labels, {**counts, "train": left}, samples.y_name)
+        raise DataError(f"{parts} of {len(samples)} samples leave none to train on.")
     rest, drawn = np.arange(len(samples)), {}
     for name, count in counts.items():
         if samples.in_time:
             rest, drawn[name] = rest[:-count], rest[-count:]
         else:
-            rest, drawn[name] = _draw(rest, count, labels, samples.y_name, seed)
+            try:
+                rest, drawn[name] = _draw(rest, count, labels, seed)
+            except ValueError as error:
+                raise DataError(
+                    f"The {name} part can't be drawn with the classes of {samples.y_name} in equal "
+                    f"proportions: {error}",
+                    hint="Pass stratify=False, ready-made parts, or larger ones. Targets that are "
+                    "quantities, not classes, pass as floats.",
+                ) from None
     return {"train": rest, **drawn}
 
 
 def _draw(
-    rest: np.ndarray, count: int, labels: np.ndarray | None, y_name: str, seed: int
+    rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Draws a part. scikit-learn raises ValueError where a class, or a part, is too small."""
     # The import takes half a second.
     from sklearn.model_selection import train_test_split
 
     strata = None if labels is None else labels[rest]
-    if strata is not None:
-        # An earlier part may have taken all but one sample of a small class.
-        _check_classes(strata, 2, f"{y_name}, parts drawn before taken off,")
     rest, part = train_test_split(
         rest, train_size=len(rest) - count, test_size=count, random_state=seed, stratify=strata
     )
@@ -321,25 +281,5 @@ def _holding_each_class(
 def _count(name: str, size: float | int, total: int) -> int:
     count = size if isinstance(size, int) else round(size * total)
     if count == 0:
-        raise DataError(
-            f"{name}={size} of {total} samples is less than one sample. "
-            f"Pass a larger share, a count, a ready-made part, or more samples."
-        )
+        raise DataError(f"{name}={size} of {total} samples is less than one sample.")
     return count
-
-
-def _check_classes(labels: np.ndarray, parts: int, y_name: str) -> None:
-    hint = f"Pass stratify=False, ready-made parts, or more samples of it; {_QUANTITIES}"
-    check_class_counts(labels, parts, y_name, f"the {parts} parts to split by class", hint)
-
-
-def _check_room(labels: np.ndarray, counts: Mapping[str, int], y_name: str) -> None:
-    """Refuses parts too small to hold one sample of each class."""
-    classes = len(np.unique(labels))
-    for name, count in counts.items():
-        if count < classes:
-            raise DataError(
-                f"The {name} part would have {count} sample(s), fewer than the {classes} classes "
-                f"of {y_name}. Make it larger, or pass stratify=False or ready-made parts; "
-                f"{_QUANTITIES}"
-            )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from search_spaces.errors import InternalError, NoTestPartError
+from studies.data.arrays.mapped import taken
 from studies.data.arrays.structures import (
     Arrays,
     array_digest,
@@ -270,6 +271,15 @@ class Part:
         arrays = {n: map_arrays(lambda a: a[:count], value) for n, value in self._arrays().items()}
         groups = None if self.groups is None else self.groups[:count]
         return Part(**arrays, alone=self.alone, groups=groups)
+
+    def rows(self, chosen: np.ndarray | None) -> Part:
+        """Returns a part with copies of some samples, or of all; large copies are in files."""
+        weights, groups = (
+            None if array is None else array.copy() if chosen is None else array[chosen]
+            for array in (self.sample_weight, self.groups)
+        )
+        x, y = (map_arrays(lambda array: taken(array, chosen), each) for each in (self.x, self.y))
+        return Part(x, y, weights, self.alone, groups)
 
     @property
     def digest(self) -> str:

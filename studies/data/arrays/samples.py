@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -79,10 +80,9 @@ def check_samples(x: object, y: object, sample_weight: object = None, names: str
     arrays = named_arrays(inputs, x_name) | named_arrays(targets, y_name)
     for name, array in arrays.items():
         if len(array) != len(samples):
-            raise DataError(
-                f"{next(iter(arrays))} and {name} differ in length: {len(samples)} and "
-                f"{len(array)} samples. Pass as many of each input and output."
-            )
+            first = next(iter(arrays))
+            lengths = f"{len(samples)} and {len(array)} samples"
+            raise DataError(f"{first} and {name} differ in length: {lengths}.")
         check_finite(array, name)
     if sample_weight is None:
         return samples
@@ -97,37 +97,27 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
         (part.x, part.x_name, pool.x, pool.x_name),
         (part.y, part.y_name, pool.y, pool.y_name),
     ):
-        if described(own) != described(first):
-            raise DataError(
-                f"{name} holds {described(own)}, but {first_name} holds {described(first)}. "
-                "Give all parts the same arrays."
-            )
-        firsts = named_arrays(first, first_name).items()
-        for (named, array), (of, like) in zip(named_arrays(own, name).items(), firsts, strict=True):
-            if array.shape[1:] != like.shape[1:]:
-                raise DataError(
-                    f"One entry of {named} has shape {array.shape[1:]}, but one of {of} has shape "
-                    f"{like.shape[1:]}. Give all parts the same shape, except for the first axis."
-                )
+        has, needs = (
+            f"{described(each)}, of shapes {[array.shape[1:] for array in entries(each).values()]}"
+            for each in (own, first)
+        )
+        if has != needs:
+            raise DataError(f"{name} holds {has}, but {first_name} holds {needs}.")
 
 
 def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
     """Returns finite weights from 0 up, not all 0, for samples or for their steps."""
-    weights, y, count = as_numbers(value, name), samples.y, len(samples)
-    several_steps = isinstance(y, np.ndarray) and y.ndim > 1
-    shapes = [(count,), (count, y.shape[1])] if several_steps else [(count,)]  # type: ignore[union-attr]
+    weights, y, shapes = as_numbers(value, name), samples.y, [(len(samples),)]
+    if isinstance(y, np.ndarray) and y.ndim > 1:
+        shapes.append((len(samples), y.shape[1]))  # type: ignore[arg-type]
     if weights.shape not in shapes:
         raise DataError(
-            f"{name} holds {len(weights)} weight(s) in an array of shape {weights.shape}. Pass one "
-            f"for each sample{', or each step' if several_steps else ''}, in an array of shape "
-            f"{' or '.join(map(str, shapes))}."
+            f"{name} has shape {weights.shape}",
+            hint=f"Pass one for each sample, or for each step: {' or '.join(map(str, shapes))}.",
         )
     check_finite(weights, name)
-    if (negative := np.argwhere(weights < 0)).size:
-        raise DataError(
-            f"{name} holds {len(negative)} negative weight(s), the first at index "
-            f"{negative[0][0]}: {weights[weights < 0][0]}. Pass weights from 0 up."
-        )
+    if (weights < 0).any():
+        raise DataError(f"{name} holds negative weights, such as {weights.min()}.")
     check_some_weight(weights, name)
     return weights
 
@@ -135,10 +125,7 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
 def check_some_weight(weights: np.ndarray | None, name: str) -> None:
     """Refuses weights that are all 0: such samples can neither train nor judge a model."""
     if weights is not None and not weights.any():
-        raise DataError(
-            f"{name} is 0 for all of {len(weights)} samples: none counts. Pass weights above 0 "
-            "for some, or make the part larger."
-        )
+        raise DataError(f"{name} is 0 for all of {len(weights)} samples: none counts.")
 
 
 def as_arrays(value: object, name: str) -> Arrays:
@@ -151,14 +138,9 @@ def as_arrays(value: object, name: str) -> Arrays:
     if arrays is None:
         return as_numbers(value, name, texts=True)
     if isinstance(arrays, dict):
-        for key in arrays:
-            if not isinstance(key, str) or not key:
-                raise DataError(
-                    f"{name} has an array under the name {key!r}. Name arrays by texts, as the "
-                    "model's inputs and outputs are: {'image': ..., 'tabular': ...}."
-                )
-        if not arrays:
-            raise DataError(f"{name} is an empty dict. Pass at least one array.")
+        if not arrays or not all(isinstance(key, str) and key for key in arrays):
+            names = "the names of the model's inputs or outputs, as texts"
+            raise DataError.of_setting(f"The keys of {name}", names, list(arrays))
         arrays = dict(sorted(arrays.items()))
     checked: Arrays = rebuilt(
         arrays,  # type: ignore[arg-type]
@@ -175,30 +157,22 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         # np.asarray would drop the mask, and return the masked values.
-        masked = int(np.ma.getmaskarray(value).sum())
-        raise DataError(
-            f"{name} is a masked array with {masked} masked value(s). "
-            "Remove those samples or fill the values in (`.filled(...)`)."
-        )
+        raise DataError(f"{name} has masked values", hint="Fill them in: x.filled(...).")
     try:
-        array = _table_array(value, name) if is_frame(value) else None
-        array = np.asarray(value) if array is None else array
-    except DataError:
-        raise
+        array = _table_array(value) if is_frame(value) else np.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{name} can't be made an array: {error} Received: {type(value).__name__}. "
-            "Pass a numpy array, or nested lists of numbers of equal lengths."
-        ) from error
+        raise DataError(f"{name} can't be made an array: {error}", received=value) from error
     if texts and array.ndim and is_text(array):
         array = _as_texts(array, name)
-    else:
-        _check_numbers(array, value, name)
-    if array.ndim == 0 or array.size == 0:
+    elif array.dtype.kind not in "biuf" or not is_portable(array.dtype):
+        received = f" ({type(value).__name__})" if array.dtype.kind == "O" else ""
         raise DataError(
-            f"{name} is {'empty' if array.ndim else 'a single value'}: its shape is {array.shape}. "
-            "Pass an array with one entry for each sample."
+            f"{name} has dtype {array.dtype}{received}, and must hold numbers",
+            hint="Make every column numeric, fill missing values in, and make sparse matrices "
+            "dense. Then convert it, such as by .astype('float32').",
         )
+    if array.ndim == 0 or array.size == 0:
+        raise DataError.of_setting(name, "an array with an entry for each sample", array.shape)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -209,29 +183,12 @@ def check_finite(array: np.ndarray, name: str) -> None:
     if all(np.isfinite(array[start:end]).all() for start, end in blocks(array)):
         return
     bad = ~np.isfinite(array)
-    nans = int(np.isnan(array).sum())
-    counts = {"NaN": nans, "infinite": int(bad.sum()) - nans}
-    first = tuple(int(place) for place in np.argwhere(bad)[0])
+    first = tuple(np.argwhere(bad)[0].tolist())
     raise DataError(
-        f"{name} holds {' and '.join(f'{n} {kind}' for kind, n in counts.items() if n)} value(s) "
-        f"of {array.size}, the first at index {first if len(first) > 1 else first[0]}. Remove "
-        "those samples or fill the values in."
+        f"{name} holds {bad.sum()} NaN or infinite value(s) of {array.size}, the first at index "
+        f"{first if len(first) > 1 else first[0]}",
+        hint="Remove those samples, or fill the values in.",
     )
-
-
-def _check_numbers(array: np.ndarray, value: object, name: str) -> None:
-    if array.dtype.kind in "biuf" and is_portable(array.dtype):
-        return
-    hint = "Convert it to booleans, integers, or floats of at most 64 bits."
-    if array.dtype.kind == "O":
-        types = sorted({type(entry).__name__ for entry in array.ravel()[:1000].tolist()})
-        sparse = " (a sparse matrix? `.toarray()`)" if hasattr(value, "toarray") else ""
-        hint = (
-            f"It becomes an array of Python objects ({', '.join(types)}); received: "
-            f"{type(value).__name__}{sparse}. Make every column numeric and fill missing values "
-            "in, then convert, for instance with `.astype('float32')`."
-        )
-    raise DataError(f"{name} has dtype {array.dtype}, and must hold numbers", hint=hint)
 
 
 def is_frame(value: object) -> bool:
@@ -255,21 +212,14 @@ def _columns_of(value: object, name: str) -> dict[str, Columns]:
     return columns
 
 
-def _table_array(table: Any, name: str) -> np.ndarray | None:
-    """Returns a table of numbers and booleans as an array of one type; None for other columns."""
+def _table_array(table: Any) -> np.ndarray:
+    """Returns a table of numbers and booleans as an array of one type; others as objects."""
     # pandas's extension types (Int64, boolean) have numpy's type as `numpy_dtype`.
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     if not all(isinstance(each, np.dtype) and each.kind in "biuf" for each in types):
-        return None
-    missing = table.isna().to_numpy()
-    common = np.result_type(*types)
-    if missing.any() and (common.kind != "f" or any(hasattr(d, "na_value") for d in table.dtypes)):
-        row, column = map(int, np.argwhere(missing)[0])
-        raise DataError(
-            f"{name} lacks {int(missing.sum())} value(s), the first in the column "
-            f"{table.columns[column]!r} at index {row}. Remove those samples or fill the values in."
-        )
-    array: np.ndarray = table.to_numpy(dtype=common)
+        return np.asarray(table)
+    dtype = np.dtype(np.float64) if table.isna().to_numpy().any() else np.result_type(*types)
+    array: np.ndarray = table.to_numpy(dtype=dtype, na_value=np.nan)
     return array
 
 
@@ -282,20 +232,16 @@ def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
         return array
     texts = array.astype(object)
     for place, entry in enumerate(texts.flat):
+        text = entry
         if isinstance(entry, bytes):
-            try:
-                texts.flat[place] = entry.decode()
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{name} holds bytes that are no text in UTF-8, such as the one that begins "
-                    f"with {entry[:40]!r}: {error}",
-                    hint="Save it as UTF-8.",
-                ) from None
-        elif not isinstance(entry, str):
+            with contextlib.suppress(UnicodeDecodeError):
+                text = texts.flat[place] = entry.decode()
+        if not isinstance(text, str):
             raise DataError(
-                f"{name} holds texts, and values that are none, the first at index {place}: "
-                f"{entry!r:.50}. Fill missing texts in. Columns of several kinds go into a dict: "
-                "{'text': df['text'], 'numbers': df[['age', 'size']]}."
+                f"{name} holds texts, but the value at index {place} is no text in UTF-8",
+                received=entry,
+                hint="Fill missing texts in. Columns of several kinds go into a dict: "
+                "{'text': df['text'], 'numbers': df[['age', 'size']]}.",
             )
     return texts
 
@@ -307,10 +253,8 @@ def by_rule(rule: Callable[[Any], Any], x: Any) -> np.ndarray:
     except Exception as error:
         raise DataError(f"rule failed on the samples: {type(error).__name__}: {error}") from error
     if not isinstance(x, np.ndarray) or targets.size != len(x):
-        raise DataError(
-            "rule must take all samples, as one array, and return a number for each. "
-            f"Received: an array of shape {targets.shape}."
-        )
+        expected = "a function that takes all samples, as one array, and returns a number for each"
+        raise DataError.of_setting("rule", expected, f"an array of shape {targets.shape}")
     return targets.reshape(-1)
 
 
@@ -334,44 +278,19 @@ def class_labels(y: np.ndarray) -> np.ndarray | None:
 
 
 def labels_of(
-    samples: Samples, stratify: bool | str | None
+    samples: Samples, stratify: bool | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Returns the class of each sample, and the labels to stratify splits by; each may be None.
 
-    Several targets together are no classes. Splits are stratified by the classes, or by those of
-    the named targets; samples in the order of time are not stratified. Raises DataError if there
-    are no labels to stratify by, or several for each sample.
+    Several targets together are no classes. Samples in the order of time are not stratified.
     """
     labels = class_labels(samples.y) if isinstance(samples.y, np.ndarray) else None
-    if stratify is False or samples.in_time:
-        return labels, None
-    if stratify is None:
-        return labels, labels
-    y, name = _target(samples, stratify)
-    strata = class_labels(y)
-    strata = _column(y) if strata is None else strata
-    if strata.ndim != 1:
+    if stratify and labels is None:
         raise DataError(
-            f"stratify={stratify!r} needs one class for each sample, but {name} has shape "
-            f"{y.shape} and its rows are not one-hot. Pass stratify=False, or ready-made parts."
+            f"stratify=True needs one target that holds classes, and {samples.y_name} is none",
+            hint="Leave stratify out, or make the parts yourself.",
         )
-    return labels, strata
-
-
-def _target(samples: Samples, stratify: bool | str) -> tuple[np.ndarray, str]:
-    """Returns the targets to stratify by, and their name."""
-    y, name = samples.y, samples.y_name
-    if isinstance(y, dict) and isinstance(stratify, str) and stratify in y:
-        return y[stratify], entry_name(name, stratify)
-    if isinstance(y, np.ndarray) and stratify is True:
-        return y, name
-    raise DataError(
-        f"stratify={stratify!r} does not say which targets to stratify by: {name} holds "
-        f"{described(y)}",
-        hint="Pass stratify=True or False."
-        if isinstance(y, np.ndarray)
-        else "Pass the name of an output as stratify, where y is a dict, or stratify=False.",
-    )
+    return labels, None if stratify is False or samples.in_time else labels
 
 
 def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -> int:
@@ -386,10 +305,7 @@ def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -
         assert isinstance(part.y, np.ndarray), "parts hold the same arrays"
         own = class_labels(part.y)
         if own is None:
-            raise DataError(
-                f"{pool.y_name} holds classes ({pool.y.dtype}), but {part.y_name} does not "
-                f"({part.y.dtype}: negative, fractional, or not one-hot). Encode both alike."
-            )
+            raise DataError(f"{pool.y_name} holds classes, and {part.y_name} does not.")
         everywhere.append(own)
     values = _column(pool.y)
     return values.shape[1] if values.ndim == 2 else len(np.unique(np.concatenate(everywhere)))
@@ -398,23 +314,8 @@ def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -
 def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:
     """Refuses targets that are all of one class, since there is nothing to learn."""
     if labels is not None and bool((labels == labels[0]).all()):
-        raise DataError(
-            f"{y_name} holds one class only: {labels[0].item()}, in all {len(labels)} samples. "
-            "There is nothing to learn: pass samples of at least two classes."
-        )
-
-
-def check_class_counts(labels: np.ndarray, least: int, y_name: str, of: str, hint: str) -> None:
-    """Refuses classes with fewer members than there are parts, or folds, to split them into."""
-    classes, counts = np.unique(labels, return_counts=True)
-    rarest = int(counts.argmin())
-    if counts[rarest] < least:
-        few = int((counts < least).sum())
-        others = f" ({few} classes have too few)" if few > 1 else ""
-        raise DataError(
-            f"Class {classes[rarest].item()} of {y_name} has {counts[rarest]} sample(s), fewer "
-            f"than {of}{others}. {hint}"
-        )
+        one = f"{labels[0].item()}, in all {len(labels)} samples"
+        raise DataError(f"{y_name} holds one class only: {one}. There is nothing to learn.")
 
 
 def _column(y: np.ndarray) -> np.ndarray:
@@ -466,14 +367,11 @@ def _check_names(
     labels: list[np.ndarray], own: tuple[str, ...], names: tuple[str, ...], y_name: str
 ) -> None:
     if own:
-        raise DataError(
-            f"{y_name} holds labels by name already ({', '.join(own[:5])}). Leave class_names out."
-        )
+        raise DataError(f"{y_name} holds labels by name already. Leave class_names out.")
     for part in labels:
         one_hot = part.ndim == 2 and part.shape[1] > 1
         largest = part.shape[1] - 1 if one_hot else float(part.max())
         if largest >= len(names):
             raise DataError(
-                f"class_names has {len(names)} name(s), and {y_name} has labels up to "
-                f"{largest:g}. Give a name for each label from 0 up."
+                f"class_names has {len(names)} name(s), and {y_name} has labels up to {largest:g}."
             )

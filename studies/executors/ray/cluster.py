@@ -55,7 +55,8 @@ class Cluster:
         self.gone = True
         raise StudyError(
             f"The head of the Ray cluster, {self._head}, does not answer any more, so the study "
-            "stops. Nothing that is recorded is lost: launch again to resume."
+            "stops",
+            hint="Nothing that is recorded is lost: launch again to resume.",
         )
 
     def nodes(self) -> Mapping[str, Mapping[str, float]]:
@@ -83,8 +84,8 @@ class Cluster:
         nodes = sorted({_amounts(needs, node) for node in self.nodes().values()})
         raise StudyError(
             f"No node of the Ray cluster has {_amounts(needs)} for a trial. Its nodes have: "
-            f"{'; '.join(nodes) or 'nothing'}. Ask for less with --cpus-per-trial and "
-            "--gpus-per-trial."
+            f"{'; '.join(nodes) or 'nothing'}",
+            hint="Ask for less with --cpus-per-trial and --gpus-per-trial.",
         )
 
     def waited_for(self, count: int, workers: int, needs: Mapping[str, float]) -> str:
@@ -231,6 +232,6 @@ def check_ray_installed() -> None:
     """Raises StudyError if Ray is not installed."""
     if find_spec("ray") is None:
         raise StudyError(
-            "The executor 'ray' needs Ray, which is not installed. "
-            "Install it: pip install 'kerastudy[ray]'."
+            "The executor 'ray' needs Ray, which is not installed",
+            hint="Install it: pip install 'kerastudy[ray]'.",
         )

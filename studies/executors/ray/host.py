@@ -322,5 +322,6 @@ def put(files: Mapping[str, bytes], request: object) -> None:
                 partial.write_bytes(files[name])
         except OSError as error:
             raise StudyError(
-                f"{str(path)!r} cannot be written: {error}. Make room, then launch again to resume."
+                f"{str(path)!r} cannot be written: {error}",
+                hint="Make room, then launch again to resume.",
             ) from None

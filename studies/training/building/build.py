@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import numbers
 import re
 from collections import deque
@@ -182,11 +181,6 @@ def _direction_of(metric: Any) -> Direction | None:
             direction = known_direction(snake_case(kind.__name__))
             if direction is not None:
                 return direction
-    # A user may give Keras's function another name: MeanMetricWrapper(keras.losses.mse, "error").
-    with contextlib.suppress(Exception):
-        function = metric.get_config()["fn"]
-        if function.get("module", "").partition(".")[0] in ("keras", "builtins"):
-            return known_direction(str(function["config"]))
     return None
 
 

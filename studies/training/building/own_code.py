@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from studies.error_texts import describe, first_paragraph
 from studies.libraries.keras_parts import compile_arguments
-from studies.libraries.tensorflow_parts import class_of_functions, untraced
+from studies.libraries.tensorflow_parts import untraced_functions
 from studies.user_code import is_users
 
 if TYPE_CHECKING:
@@ -171,8 +171,7 @@ def _pickled(value: Any) -> bytes:
         """Pickles functions of `tf.function` without their traces."""
 
         dispatch_table: ClassVar = ChainMap(
-            {class_of_functions(): lambda function: untraced(function).__reduce_ex__(4)},
-            cloudpickle.Pickler.dispatch_table,
+            untraced_functions(), cloudpickle.Pickler.dispatch_table
         )
 
     stream = io.BytesIO()

@@ -26,13 +26,11 @@ from studies.training.building.own_code import loading_warnings
 from studies.training.models import (
     fixed_batch_size,
     has_own_steps,
-    named_outputs,
     parameters_of,
     scalars,
     single_output,
 )
 from studies.training.process.determinism import begin_trial
-from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
@@ -40,7 +38,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import LoadedData, Part
+    from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
     Shape = tuple[int | None, ...]
@@ -63,9 +61,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
     So mistakes are reported before anything is written. Raises BuilderError if the builder returns
-    no compiled model, or reads what the space lacks; if output layer, loss and targets can't fit;
-    or if the study's trainer is "compiled" and the model or its callbacks can't be compiled. Raises
-    ObjectiveError if the model does not log the objective, or its direction is unknown.
+    no compiled model, or reads what the space lacks, or if output layer, loss and targets can't
+    fit. Raises ObjectiveError if the model does not log the objective, or its direction is unknown.
     """
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
@@ -79,16 +76,12 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except Exception as error:
         warnings = [_failure(study, data, error, "the builder")]
         return Checked(warnings, settled(study.objective, None))
-    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
-    if compiles:
-        _refuse(study, splits.unfit or why_not(model, callbacks))
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
         else:
             for part in (splits.train.at_hand, splits.validation.at_hand):
                 check_targets(model, part.x, part.y)
-                check_weighted(model, part)
             logged = _try_model(study, model, splits, hp)
     except StudyError:
         raise
@@ -99,20 +92,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
     objective = settled(study.objective, model)
-    if compiles:
-        # Only tracing shows the state that a model holds.
-        _refuse(study, CompiledTrainer().why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model)
     return Checked(warnings, objective, 4 * parameters_of(model))
-
-
-def _refuse(study: StudyDefinition, reason: str) -> None:
-    """Raises BuilderError if there is a reason why a study cannot be compiled."""
-    if reason:
-        raise BuilderError(
-            f"The study {study.name!r} cannot be compiled: {reason}",
-            hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
-        )
 
 
 def _try_model(
@@ -231,7 +212,6 @@ class _Loss:
     name: str
     from_logits: bool = False
     ignored: int | None = None  # The label that it leaves out.
-    dtype: str = "float32"  # The type in which it computes.
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
@@ -239,9 +219,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 
     Only mistakes that are certain are refused: with such a mistake, Keras raises during a trial, or
     trains silently and uselessly. A user's own losses, and subclasses of models and layers, are not
-    checked. Each of several outputs is checked separately; they are paired with targets and losses
-    as Keras pairs them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases
-    are left out.
+    checked, nor are models with several outputs.
 
     Sources: https://keras.io/api/losses/probabilistic_losses/ and
     https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
@@ -254,36 +232,22 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
         return
     if not model.built:
         model(as_keras_reads(map_arrays(lambda array: array[:1], x)))
-    for compared in compared_outputs(model, y):
-        problems = [problem for problem in _problems(compared) if problem]
-        if problems:
-            raise BuilderError(
-                f"The model can't learn the targets{compared.name} of shape "
-                f"{compared.targets.shape}: {'; '.join(problems)}."
-            )
-
-
-def check_weighted(model: keras.Model, part: Part) -> None:
-    """Raises BuilderError if Keras can't weight the samples of a model with several outputs.
-
-    Keras looks for an output's weights at the place of the output (`CompileLoss.call`).
-    """
-    output = getattr(model, "output", None) if _is_of_keras(model) else None
-    several = isinstance(output, list | tuple | dict) and not isinstance(part.y, np.ndarray)
-    if part.sample_weight is None or not several:
+    output = single_output(model)
+    if output is None or not isinstance(y, np.ndarray):
         return
-    if isinstance(part.y, dict) != isinstance(output, dict):
+    problems = [problem for problem in _problems(output, y, model.loss) if problem]
+    if problems:
         raise BuilderError(
-            "Keras can't weigh the samples of this model: its outputs are a "
-            f"{type(output).__name__}, and the targets a {type(part.y).__name__}. Give the model "
-            "its outputs as a dict by the names of the targets, or leave out sample_weight."
+            f"The model can't learn the targets of shape {y.shape}: {'; '.join(problems)}."
         )
 
 
-def _problems(compared: Compared) -> list[str]:
-    output, y = compared.output, compared.targets
+def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
     shape: Shape = tuple(output.shape)
-    loss = _loss(compared.loss, y.shape, shape)
+    if isinstance(compiled, list | tuple | dict) and len(compiled) == 1:
+        # One output may be given its loss in a list, or by the output's name.
+        compiled = next(iter(compiled.values() if isinstance(compiled, dict) else compiled))
+    loss = _loss(compiled)
     activation = _activation(output)
     if activation == "softmax" and shape[-1] == 1:
         return [
@@ -292,7 +256,7 @@ def _problems(compared: Compared) -> list[str]:
         ]
     if loss is None:
         return []
-    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation, output.dtype)]
+    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation)]
     # Check values only if the shapes are right.
     return problems if any(problems) else [_wrong_values(loss, y, shape)]
 
@@ -331,22 +295,13 @@ def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     return ""
 
 
-def _wrong_kind(loss: _Loss, activation: str, dtype: str) -> str:
-    """Returns a message if probabilities are taken as logits, or the reverse; else nothing."""
-    if not loss.name.endswith("crossentropy"):
-        return ""
-    if activation == "linear" and not loss.from_logits:
+def _wrong_kind(loss: _Loss, activation: str) -> str:
+    """Returns a message if logits are taken as probabilities; else nothing."""
+    if activation == "linear" and loss.name.endswith("crossentropy") and not loss.from_logits:
         fitting = "sigmoid" if loss.name in _BINARY else "softmax"
         return (
             f"{loss.name} takes probabilities, and the last layer is linear: give it the "
             f"activation {fitting!r}, or the loss from_logits=True"
-        )
-    # Keras finds the logits before the activation by itself and warns, unless they were converted
-    # in between, as in mixed precision (`_get_logits` in its backend for TensorFlow).
-    if activation in ("softmax", "sigmoid") and loss.from_logits and dtype != loss.dtype:
-        return (
-            f"{loss.name} has from_logits=True, and the last layer's {activation} gives "
-            "probabilities: leave out one of the two"
         )
     return ""
 
@@ -382,13 +337,11 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     return ""
 
 
-def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
+def _loss(compiled: Any) -> _Loss | None:
     """Returns the loss of `compile` if it is one of Keras's own losses."""
     import keras
 
     if isinstance(compiled, str):
-        if compiled.lower() in ("crossentropy", "ce"):
-            compiled = _crossentropy(targets, output)
         try:
             compiled = keras.losses.get(compiled)
         except ValueError:
@@ -403,17 +356,8 @@ def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
             if getattr(compiled, "axis", -1) != -1:
                 return None
             from_logits = bool(getattr(compiled, "from_logits", False))
-            return _Loss(name, from_logits, getattr(compiled, "ignore_class", None), compiled.dtype)
+            return _Loss(name, from_logits, getattr(compiled, "ignore_class", None))
     return None
-
-
-def _crossentropy(targets: Shape, output: Shape) -> str:
-    """Returns the loss that Keras takes for the name "crossentropy"."""
-    if output[-1] == 1:
-        return "binary_crossentropy"
-    if len(targets) < len(output) or targets[-1] == 1:
-        return _SPARSE
-    return "categorical_crossentropy"
 
 
 def _activation(output: Any) -> str:
@@ -465,36 +409,3 @@ def _agree(targets: Shape, output: Shape) -> bool:
 def _number(value: Any) -> str:
     number = value.item()
     return str(int(number)) if number == int(number) else f"{number:g}"
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A symbolic output of rank 1 or more, its targets of shape (n, ...), and its loss."""
-
-    name: str  # " of the output 'name'", or nothing if there is only one.
-    output: Any
-    targets: np.ndarray
-    loss: Any
-
-
-def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
-    """Returns the outputs of a Sequential or Functional model with their targets and losses."""
-    loss = model.loss
-    if isinstance(y, np.ndarray):
-        output = single_output(model)
-        if isinstance(loss, list | tuple | dict) and len(loss) == 1:
-            # One output may be given its loss in a list, or by the output's name.
-            loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
-        return [] if output is None else [Compared("", output, y, loss)]
-    outputs = named_outputs(model)
-    # Targets in a tuple have the order of the outputs.
-    targets = dict(zip(outputs, y, strict=False)) if isinstance(y, tuple) else y
-    if len(targets) != len(y) or set(targets) != set(outputs):
-        return []
-    if isinstance(loss, list | tuple):
-        loss = dict(zip(outputs, loss, strict=False)) if len(loss) == len(outputs) else None
-    by_name = loss if isinstance(loss, Mapping) else dict.fromkeys(outputs, loss)
-    return [
-        Compared(f" of the output {name!r}", output, targets[name], by_name.get(name))
-        for name, output in outputs.items()
-    ]

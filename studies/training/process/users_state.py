@@ -148,10 +148,6 @@ class UsersState:
             library, own = type(value).__module__.partition(".")[0], _is_own_class(type(value))
             if library in ("keras", "types") or own:
                 self._put(name, [type(value), getattr(value, "__dict__", None)])
-            if own and _slots_of(value):
-                read = functools.partial(_in_slots, value)
-                write = functools.partial(_name, value, named=_in_slots)
-                self._put(name, self._note(name, read, write).values())
 
     def _visit_function(self, function: types.FunctionType) -> None:
         if not _is_own(function.__globals__):
@@ -237,27 +233,13 @@ def _named(space: Any) -> dict[str, Any]:
     return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
 
 
-def _name(space: Any, before: Mapping[str, Any], named: Any = _named) -> None:
-    is_globals, now = isinstance(space, dict), named(space)
+def _name(space: Any, before: Mapping[str, Any]) -> None:
+    is_globals, now = isinstance(space, dict), _named(space)
     for name in {*before, *now}:
         if name not in before:
             space.pop(name) if is_globals else delattr(space, name)
         elif name not in now or before[name] is not now[name]:
             space.update({name: before[name]}) if is_globals else setattr(space, name, before[name])
-
-
-def _slots_of(value: object) -> list[str]:
-    """Returns the names of an object's slots."""
-    return [
-        name
-        for kind in type(value).__mro__
-        for name, item in vars(kind).items()
-        if isinstance(item, types.MemberDescriptorType)
-    ]
-
-
-def _in_slots(value: object) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in _slots_of(value) if hasattr(value, name)}
 
 
 def _fill(kind: Any, collection: Any, before: Any) -> None:

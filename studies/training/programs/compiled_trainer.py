@@ -37,7 +37,7 @@ from studies.training.process.determinism import (
     set_global_random_states,
 )
 from studies.training.programs.epochs import Arrays, Signature, in_order
-from studies.training.programs.fitting import Chosen, ChosenPrograms, fit
+from studies.training.programs.fitting import Chosen, Lending, fit
 from studies.training.programs.program import NotCompilableError, Program, Programs, is_due
 from studies.training.structure import Structure
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
@@ -45,8 +45,6 @@ from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Tr
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-    from studies.data import LoadedData
 
 
 _log = logging.getLogger(__name__)
@@ -76,14 +74,7 @@ class CompiledTrainer:
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
-        self._present: ChosenPrograms | None = None
-
-    @property
-    def traced(self) -> Sequence[str] | None:
-        """The structures that the training and the validation step were traced for."""
-        if self.used[0] == "plain":
-            return self._plain.traced
-        return () if self._present is None else self._present.traced
+        self._present: Lending | None = None
 
     @property
     def walked(self) -> Structure | None:
@@ -149,9 +140,7 @@ class CompiledTrainer:
         model = training.model
         arrays = self._arrays_of(training.splits.arrays)
         changes = may_change_model(training.callbacks)
-        lending = ChosenPrograms(
-            model, lambda: self._chosen(training, arrays), training.traced, own_callbacks=changes
-        )
+        lending = Lending(model, lambda: self._chosen(training, arrays), own_callbacks=changes)
         try:
             with lending as self._present:
                 fit(training, lending, arrays, on_epoch)
@@ -181,19 +170,6 @@ class CompiledTrainer:
                 self.programs.refuse(str(structure.key), reason)
                 raise NotCompilableError(reason)
         return chosen
-
-    def why_not_traced(self, model: keras.Model, splits: LoadedData, batch_size: int) -> str:
-        """Returns why no program can be traced for a model that `why_not` accepts, or nothing."""
-        arrays = splits.arrays
-        try:
-            structure = self._structure_of(model, arrays)
-            self._program(model, structure, self._arrays_of(arrays).signature(batch_size))
-        except NotCompilableError as error:
-            return str(error)
-        except Exception as error:
-            _log.debug("not traced ahead", exc_info=True)
-            return _raised(error)
-        return ""
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
         """Makes the variables that `fit` makes in its first step; returns the model's structure."""
@@ -253,19 +229,16 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     import keras
     import tensorflow as tf
 
-    watching = _watching_batches(callbacks)
-    if watching:
-        return f"the callback {watching} watches batches"
-    if has_own_steps(model):
-        return f"{type(model).__name__} has its own training step or validation step"
-    for name in _PARTS_OF_FIT:
-        if class_overrides(model, name):
-            return f"{type(model).__name__} has its own {name}"
-        if name in vars(model):
-            return f"the model was given its own {name}"
     config, traced = keras.config, (model.train_function, model.test_function)
+    kind, watching = type(model).__name__, _watching_batches(callbacks)
+    overridden = [name for name in _PARTS_OF_FIT if class_overrides(model, name)]
+    replaced = [name for name in _PARTS_OF_FIT if name in vars(model)]
     reasons = {
-        f"{type(model).__name__} decides itself which metrics it logs": logs_of_its_own(model),
+        f"the callback {watching} watches batches": watching,
+        f"{kind} has its own training step or validation step": has_own_steps(model),
+        f"{kind} has its own {' and '.join(overridden)}": overridden,
+        f"the model was given its own {' and '.join(replaced)}": replaced,
+        f"{kind} decides itself which metrics it logs": logs_of_its_own(model),
         # `fit` would continue with the functions that were traced by the builder.
         "the model was trained or evaluated by its builder": any(traced),
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),

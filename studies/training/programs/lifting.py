@@ -73,10 +73,6 @@ class Record:
         self.conditions.append(Condition(question, answer))
         return answer
 
-    def demand_value(self, position: int) -> None:
-        """Restricts the program to trials with the same number at a position."""
-        self.demand(lambda values: values[position])
-
 
 class Lifted:
     """A number that a formula computes from some of a trial's numbers."""
@@ -184,7 +180,7 @@ def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[R
     try:
         for position, source in enumerate(sources):
             if position in exact:
-                record.demand_value(position)
+                record.demand(operator.itemgetter(position))
                 continue
             number = Lifted(record, operator.itemgetter(position), frozenset([position]))
             vars(source.owner)[source.attribute] = number

@@ -365,7 +365,8 @@ def random_operation(model: keras.Model) -> str:
             for function in _traced(step):
                 for nodes in _functions(function):
                     for node in nodes.values():
-                        if _draws(node.op):
+                        draws = any(word in node.op for word in _DRAWING)
+                        if draws and is_stateful(node.op) is not False:
                             return f"{node.op} (in {_place(node.name)})"
     except MissingPartError as error:
         return f"something that can't be checked, as {error}"
@@ -378,10 +379,6 @@ def _traced(step: Any) -> Iterator[Any]:
     called = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
     for each in (step, *called):
         yield from traced_functions(each)
-
-
-def _draws(operation: str) -> bool:
-    return any(word in operation for word in _DRAWING) and is_stateful(operation) is not False
 
 
 def place_of_captured(loop: Loop, handles: Collection[int]) -> str:

@@ -241,7 +241,9 @@ class _OfNumbers:
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
         x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
-        raw = None if x is None else _all_before_preprocessing(x[chosen], self._preparation)
+        raw = None
+        if x is not None:
+            raw = np.stack([_before_preprocessing(s, "x", self._preparation) for s in x[chosen]])
         ruled: Sequence[float] = ()
         if self._rule is not None and raw is not None:
             ruled = by_rule(self._rule, raw).tolist()
@@ -316,11 +318,6 @@ def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str
             cells = map(_cell, values.reshape(-1).tolist())
             row.update({f"{prefix}{each}": cell for each, cell in zip(names, cells, strict=True)})
     return png, row
-
-
-def _all_before_preprocessing(samples: np.ndarray, preparation: Preparation) -> np.ndarray:
-    """Returns samples of a single input as they were before preprocessing."""
-    return np.stack([_before_preprocessing(sample, "x", preparation) for sample in samples])
 
 
 def _before_preprocessing(array: np.ndarray, name: str, preparation: Preparation) -> np.ndarray:

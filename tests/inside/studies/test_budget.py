@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ class ToldClock:
     """A launch's clock, which goes on when a test says so."""
 
     seconds: float = 0.0
+
+    def start(self) -> None:
+        self.seconds = 0.0
 
 
 @pytest.fixture
@@ -129,31 +132,28 @@ def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(launch: Any, a_w
     assert history.checkpoint(trial) is not None or trial not in history.top(3)
 
 
-@dataclass
 class Delaying(SimulatedWorkers):
     """The process of trial 1 has died before it began, and it takes a while to replace it."""
 
-    clock: ToldClock = field(default_factory=ToldClock)
-    begins: float = 0.0
+    def __init__(self, told: ToldClock, *arguments: Any, **options: Any) -> None:
+        self.told, self.begins = told, 0.0
+        super().__init__(*arguments, **options)
 
     @property
     def delayed(self) -> list[TrialSpec]:
-        loads = self.clock.seconds < self.begins
-        return [task.spec for n, (task, *_) in self._running.items() if n == 1 and loads]
+        specs = [training.spec for training in self._trainings.values()]
+        return [s for s in specs if s.number == 1 and self.told.seconds < self.begins]
 
     def submit(self, *fits: TrialTask) -> None:
         super().submit(*fits)
         if fits[0].spec.number == 1:
-            self.begins = self.clock.seconds + 1.2
+            self.begins = self.told.seconds + 1.2
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         if self.delayed:
-            self.clock.seconds += 0.05
+            self.told.seconds += 0.05
         else:
             super().wait(handler, seconds)
-
-    def cut(self, number: int) -> bool:
-        return not self.delayed and super().cut(number)
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -166,7 +166,7 @@ def test_a_trial_that_hangs_since_its_process_is_there_is_ended_with_it(
         clock.seconds += 0.1 * (spec.number == 1)
         return hangs and spec.number == 1
 
-    executor = Delaying(description, 1, hangs=hangs_for_ever, clock=clock)
+    executor = Delaying(clock, description, 1, hangs=hangs_for_ever)
     history = run_study(executor, store=folder, progress=NoProgress(), workers=2)
     trial = history.trial(1)
     assert trial.state == ("infeasible" if hangs else "complete")

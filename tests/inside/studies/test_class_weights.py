@@ -20,7 +20,7 @@ from stores import history_at
 
 import kerastudy as ks
 from search_spaces import BuilderError, StudyChangedError, StudyError
-from studies.commands import definition_text, study_text
+from studies.commands import study_text
 from studies.data import Splits
 from studies.definition import resolve_class_weight, with_class_weight
 from studies.progress import NoProgress
@@ -41,34 +41,29 @@ def study(class_weight: Any, y: Any = Y, **fields: Any) -> ks.Study:
     return ks.Study("weighted", data=data, class_weight=class_weight, **fields)
 
 
-# What they come to
-
-
 def test_balanced_is_what_scikit_learn_computes_from_the_training_part() -> None:
     splits = load()
     balanced = resolve_class_weight("balanced", splits)
     weighted = with_class_weight(splits, balanced)
-    wanted = compute_sample_weight("balanced", splits.train.y)
-    np.testing.assert_array_equal(weighted.train.sample_weight, wanted)
+    expected = compute_sample_weight("balanced", splits.train.y)
+    np.testing.assert_array_equal(weighted.train.sample_weight, expected)
     assert balanced == {0: 2.0, 1: 1.0, 2: pytest.approx(2 / 3)}
+    # A class of the validation part alone is known.
+    other = load(validation=(X[:2], np.array([3, 0])))
+    assert resolve_class_weight({3: 2.0}, other) == {3: 2.0}
 
 
-def test_only_the_training_part_is_weighted_and_the_digest_stays_the_datas() -> None:
+def test_only_the_training_part_is_weighted_and_kept_as_long_as_the_data() -> None:
     splits = load()
     weighted = with_class_weight(splits, {1: 5.0})
     np.testing.assert_array_equal(weighted.train.sample_weight, np.where(splits.train.y == 1, 5, 1))
-    assert weighted.validation.sample_weight is None
-    assert weighted.digest == splits.digest
+    assert weighted.validation.sample_weight is None and weighted.digest == splits.digest
     assert with_class_weight(splits, {1: 5.0}) is weighted, "trainers keep data by its object"
     assert with_class_weight(splits, None) is splits
-
-
-def test_weighted_data_is_let_go_with_the_data_itself() -> None:
-    splits = load()
-    weighted = weakref.ref(with_class_weight(splits, {1: 5.0}))
-    del splits
+    gone = weakref.ref(weighted)
+    del splits, weighted
     gc.collect()
-    assert weighted() is None
+    assert gone() is None
 
 
 # Refused
@@ -120,11 +115,6 @@ def test_what_does_not_suit_the_data_is_refused_before_anything_runs(
     assert not (tmp_path / "store").exists()
 
 
-def test_a_class_of_the_validation_part_alone_is_known() -> None:
-    splits = load(validation=(X[:2], np.array([3, 0])))
-    assert resolve_class_weight({3: 2.0}, splits) == {3: 2.0}
-
-
 # A HyperModel that trains itself
 
 
@@ -165,27 +155,22 @@ def test_a_fit_that_takes_no_weights_is_refused(tmp_path: Path) -> None:
 
 def launch(folder: Path, **settings: Any) -> StudyHistory:
     executor = ScriptedExecutor(describe(**settings))
-    return run_study(executor, store=folder, progress=NoProgress())
+    return run_study(executor, store=folder / "store", progress=NoProgress())
 
 
-def test_they_are_recorded_with_the_study_and_with_each_trial(tmp_path: Path) -> None:
-    launch(tmp_path / "store", trials=2, class_weight={0: 1.0, 10: 5.5})
+def test_they_are_recorded_and_others_are_refused(tmp_path: Path) -> None:
+    launch(tmp_path, trials=2, class_weight={0: 1.0, 10: 5.5})
     history = history_at(tmp_path / "store", "scripted", "optuna:tpe")
     assert history.description.class_weight == {0: 1.0, 10: 5.5}
     assert [t.spec.class_weight for t in history.trials] == [{0: 1.0, 10: 5.5}] * 2
-    params = InMlflow(history).parent.data.params
-    assert params["class_weight"] == '{"0": 1.0, "10": 5.5}'
-    line = "weights    of classes 0: 1 and 10: 5.5; of others 1"
-    assert line in study_text(history) and line in definition_text(history.description)
-
-
-@pytest.mark.parametrize("later", [None, {0: 1.0, 1: 4.0}], ids=["without", "others"])
-def test_going_on_with_others_is_refused(tmp_path: Path, later: Any) -> None:
-    launch(tmp_path / "store", trials=2, class_weight={0: 1.0, 1: 5.0})
-    with pytest.raises(StudyChangedError, match=r"class_weight was \{0: 1\.0, 1: 5\.0\} and is"):
-        launch(tmp_path / "store", trials=3, class_weight=later)
-    history = launch(tmp_path / "store", trials=3, class_weight={1: 5.0, 0: 1.0})
-    assert len(history.trials) == 3
+    assert InMlflow(history).parent.data.params["class_weight"] == '{"0": 1.0, "10": 5.5}'
+    assert "weights    of classes 0: 1 and 10: 5.5; of others 1" in study_text(history)
+    for later in (None, {0: 1.0, 1: 4.0}):
+        with pytest.raises(
+            StudyChangedError, match=r"class_weight was \{0: 1\.0, 10: 5\.5\} and is"
+        ):
+            launch(tmp_path, trials=3, class_weight=later)
+    assert len(launch(tmp_path, trials=3, class_weight={10: 5.5, 0: 1.0}).trials) == 3
 
 
 def test_a_state_is_of_one_weighting() -> None:

@@ -1,121 +1,145 @@
-"""A tiny study confirmed once, and looked at from many sides; one whose process is killed."""
+"""Two tiny studies, one cross-validated, are confirmed: each number again by plain Keras."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import math
-import os
 import shutil
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
-import h5py
 import mlflow
 import numpy as np
 import pytest
 from in_mlflow import InMlflow
-from scipy.stats import beta
-from scipy.stats import norm as normal
-from scipy.stats import t as student
+from sklearn.model_selection import StratifiedKFold, train_test_split
 from stores import history_at
-from user_commands import KERASTUDY, as_json, environment, kerastudy_here
+from study_record import weights_in
+from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import StoreLockedError, StudyError
-from studies.champion import ConfirmOptions, confirm_study, make_plan
+from search_spaces import StudyError
+from studies.champion import DEFAULTS, ConfirmOptions, confirm_study, make_plan, not_paired
+from studies.definition import fold_seed
 from studies.progress import NoProgress
 from tracking.history import (
     StudyHistory,
     evaluations_on,
     read_confirmations,
+    read_evaluations,
     record_evaluation,
     study_verdict,
 )
 from tracking.journal import Fit
-from tracking.records import Confirmation, Evaluation, TrialResult
-from tracking.statistics import interval_text
+from tracking.records import Confirmation, Evaluation, Interval, TrialResult
+from tracking.scores import SampleScores
+from tracking.statistics import confirmed_value, gain, interval_text
 
-STUDY = """
+STUDIES = """
+import keras
 import numpy as np
 import kerastudy as ks
 
 random = np.random.default_rng(0)
 x = random.normal(size=(300, 6)).astype("float32")
 y = (x[:, 0] + x[:, 1] + random.normal(size=300) > 0).astype("int64")
+test = x[200:].copy(), y[200:]
+test[0][50] = 1000
 
 
-def build(hp):
-    import keras
+class Guard(keras.layers.Layer):
+    # It fails where samples are scored one by one, not in Keras's functions.
+    def call(self, x):
+        if hasattr(x, "numpy") and x.numpy().max() > 100:
+            raise ValueError("a sample is out of range")
+        return x
 
-    model = keras.Sequential(
-        [
-            keras.layers.Input((6,)),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.Dense(1, activation="sigmoid"),
-        ]
-    )
-    optimizer = keras.optimizers.SGD(hp["learning_rate"])
-    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
+
+def build(hp, *more):
+    layers = [
+        keras.layers.Input((6,)), *more, keras.layers.Dense(hp["units"], activation="relu"),
+        keras.layers.Dense(1, activation="sigmoid"),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.SGD(hp["rate"]), "binary_crossentropy", metrics=["accuracy"])
     return model
 
 
-study = ks.Study(
-    "확인 study",
-    data=ks.datasets.arrays(
-        x[:100], y[:100], validation=(x[100:200], y[100:200]), test=(x[200:], y[200:])
-    ),
-    build=build,
-    space=ks.SearchSpace(ks.Float("learning_rate", 1e-3, 3.0, scale="log")),
-    objective="val_accuracy",
-    trials=6,
-    epochs=2,
-    batch_size=25,
-    engine="optuna:random",
-)
+def guarded(hp):
+    return build(hp, Guard())
+
+
+def study(name, data, **settings):
+    rate = ks.Float("rate", 1e-3, 3.0, scale="log", default=0.01)
+    usual = {"build": build, "space": ks.SearchSpace(rate, ks.Choice("units", [4, 8])), "trials": 6,
+             "objective": "val_accuracy", "engine": "optuna:random", "epochs": 2, "batch_size": 25}
+    return ks.Study(name, data=data, **{**usual, **settings})
+
+
+parts = {"validation": (x[100:200], y[100:200])}
+plain = study("확인 study", ks.datasets.arrays(x[:100], y[:100], **parts, test=(x[200:], y[200:])))
+folds = study("folds", ks.datasets.arrays(x[:150], y[:150], test=60), trials=3, epochs=3,
+              batch_size=15, cross_validation=3)
+odd = study("odd", ks.datasets.arrays(x[:100], y[:100], **parts, test=test), build=guarded,
+            trials=2)
 """
 NAME = "확인 study"
-OPTIONS = ("--top", "4", "--budget", "6", "--executor", "in-process")
+HERE = ("--executor", "in-process", "--store", "store")
+SETTINGS = ("--top", "4", "--budget", "6", *HERE)
+OPTIONS = ConfirmOptions(top=4, budget=6)
+OF_FOLDS = ConfirmOptions(top=2, budget=4)
 
 
-@pytest.fixture(scope="module")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a path with a space, a study, and its store."""
-    folder = tmp_path_factory.mktemp("a folder")
-    (folder / "study.py").write_text(STUDY, encoding="utf-8")
-    options = ("--executor", "in-process", "--verify", "off", "--store", "store")
-    kerastudy_here(folder, "launch", "study.py", *options)
+def launched(folder: Path, *variables: str) -> Path:
+    (folder / "study.py").write_text(STUDIES, encoding="utf-8")
+    for variable in variables:
+        kerastudy_here(folder, "launch", f"study.py:{variable}", "--verify", "off", *HERE)
     return folder
 
 
+class Interrupting(NoProgress):
+    """Presses Ctrl-C when some trainings have ended, or when a line says something."""
+
+    def __init__(self, trainings: int = 0, at: str = " ") -> None:
+        self.said: list[str] = []
+        self._left, self._at = trainings, at
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def wait(self, what: str) -> None:
+        if what.startswith(self._at):
+            raise KeyboardInterrupt
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
-def folder(launched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, confirmed."""
-    copied = tmp_path_factory.mktemp("confirmed") / "again"
-    shutil.copytree(launched, copied)
-    kerastudy_here(copied, "confirm", NAME, *OPTIONS, "--store", "store")
+def launched_plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder, whose path has a space, with the studies' file and the plain study's store."""
+    return launched(tmp_path_factory.mktemp("a folder"), "plain")
+
+
+@pytest.fixture(scope="module")
+def launched_folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return launched(tmp_path_factory.mktemp("a folder"), "folds")
+
+
+@pytest.fixture(scope="module")
+def folder(launched_plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the folder with the plain study, confirmed after Ctrl-C."""
+    copied = Path(shutil.copytree(launched_plain, tmp_path_factory.mktemp("confirmed") / "again"))
+    with pytest.raises(KeyboardInterrupt, match=r"^9 of 16 trainings are recorded; confirm again"):
+        confirm_study(history_in(copied), OPTIONS, in_process=True, progress=Interrupting(9))
+    history = history_in(copied)
+    assert [each.state for each in history.journal.confirmations(history.search)] == ["interrupted"]
+    kerastudy_here(copied, "confirm", NAME, *SETTINGS)
     return copied
-
-
-@pytest.fixture
-def copy(launched: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(launched, tmp_path / "copied"))
-
-
-def history_in(folder: Path) -> StudyHistory:
-    return history_at(folder / "store", NAME)
-
-
-def study_in(folder: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("confirmed_study", folder / "study.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -124,123 +148,166 @@ def found(folder: Path) -> Confirmation:
     return only
 
 
-def trainings_in(folder: Path) -> list[Fit]:
-    return [fit for fit in history_in(folder).journal.fits() if fit.confirmation]
+def history_in(folder: Path, name: str = NAME) -> StudyHistory:
+    return history_at(folder / "store", name)
 
 
-@pytest.mark.exhaustive
-def test_new_seeds_are_shared_and_none_is_a_trials_own(folder: Path, found: Confirmation) -> None:
+def trainings_in(folder: Path, name: str = NAME) -> list[Fit]:
+    return [fit for fit in history_in(folder, name).journal.fits() if fit.confirmation]
+
+
+class ByHand:
+    """Trains by Keras alone; models of equal units are traced once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.module = run_path(str(folder / "study.py"))
+        self.x, self.y, self.models = self.module["x"], self.module["y"], dict[int, Any]()
+
+    def trained(
+        self, values: Any, seed: int, train: Any, epochs: int, batch_size: int
+    ) -> list[list[np.ndarray]]:
+        """Returns the weights after each epoch."""
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        fresh = self.module["build"](values)
+        model = self.models.setdefault(values["units"], fresh)
+        model.set_weights(fresh.get_weights())
+        model.optimizer.learning_rate = values["rate"]
+        model.optimizer.iterations.assign(0)
+        weights = []
+        for epoch in range(1, epochs + 1):
+            order = train[ks.permutation(seed, epoch, len(train))]
+            x, y = self.x[order], self.y[order]
+            model.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0)
+            weights.append(model.get_weights())
+        return weights
+
+    def right(self, values: Any, weights: list[np.ndarray], samples: Any) -> np.ndarray:
+        """Returns which samples are classified correctly."""
+        model = self.models[values["units"]]
+        model.set_weights(weights)
+        predicted = np.asarray(model(self.x[samples]))[:, 0] > 0.5
+        return np.asarray(predicted == self.y[samples], float)
+
+    def best(self, values: Any, seeds: Sequence[int]) -> tuple[list[float], np.ndarray]:
+        """Returns the plain study's best accuracies, and which test samples are then right."""
+        accuracies, tested = [], []
+        for seed in seeds:
+            epochs = self.trained(values, seed, np.arange(100), 2, 25)
+            valued = [self.right(values, w, np.arange(100, 200)).mean() for w in epochs]
+            accuracies.append(max(valued))
+            weights = epochs[int(np.argmax(valued))]
+            tested.append(self.right(values, weights, np.arange(200, 300)))
+        return accuracies, np.array(tested)
+
+
+@pytest.fixture(scope="module")
+def by_hand(launched_plain: Path) -> ByHand:
+    return ByHand(launched_plain)
+
+
+def check_statistics(found: Confirmation, winner: np.ndarray, default: np.ndarray) -> None:
+    """The intervals are those of these hits; `test_intervals` compares them with SciPy's."""
+    assert list(found.winner_on_test) == pytest.approx(winner.mean(1))
+    assert list(found.default_on_test) == pytest.approx(default.mean(1))
+    scores = [SampleScores("val_accuracy", "mean", row, 1) for row in winner]
+    expected = confirmed_value(scores, "max")[0], gain(winner, default, "max", hits=len(winner.T))
+    for interval, other in zip((found.confirmed, found.gain), expected, strict=True):
+        assert isinstance(interval, Interval)
+        assert vars(interval) == pytest.approx(vars(other))
+    assert (found.test_samples, found.readings) == (len(winner.T), 1)
+
+
+def test_the_race_is_that_of_plain_keras_under_new_seeds(
+    folder: Path, found: Confirmation, by_hand: ByHand
+) -> None:
     history = history_in(folder)
     own = {trial.spec.seed for trial in history.trials}
-    assert len({*found.seeds, *found.test_seeds}) == 2 + 5
-    assert not own & {*found.seeds, *found.test_seeds}
-    best = [trial.number for trial in history.top(4)]
-    assert {racer.trial for racer in found.race} == set(best)
-    assert sorted(len(racer.values) for racer in found.race) == [1, 1, 2, 2]
-
-
-@pytest.mark.exhaustive
-def test_the_best_under_new_seeds_wins(found: Confirmation) -> None:
-    finalists = [racer for racer in found.race if len(racer.values) == 2]
-    means = {racer.trial: np.mean(racer.values) for racer in finalists}
-    assert means[found.winner] == max(means.values())
-    assert found.reported == max(found.reported, *(racer.values[0] for racer in found.race))
-
-
-def trained_by_hand(
-    folder: Path, values: Any, seeds: Sequence[int]
-) -> tuple[list[float], np.ndarray]:
-    """The best validation accuracies, and which test samples are right, by Keras alone."""
-    import keras
-
-    made = study_in(folder)
-    x, y = made.x, made.y
-    # Traced once: each seed gets the weights of a model of its own.
-    model = made.build(values)
-    found, right = [], []
-    for seed in seeds:
-        keras.utils.set_random_seed(seed)
-        model.set_weights(made.build(values).get_weights())
-        model.optimizer.iterations.assign(0)
-        best, weights = -1.0, None
-        for epoch in (1, 2):
-            order = ks.permutation(seed, epoch, 100)
-            fitted = model.fit(
-                x[:100][order],
-                y[:100][order],
-                shuffle=False,
-                batch_size=25,
-                initial_epoch=epoch - 1,
-                epochs=epoch,
-                validation_data=(x[100:200], y[100:200]),
-                validation_batch_size=25,
-                verbose=0,
-            )
-            value = fitted.history["val_accuracy"][0]
-            if value > best:
-                best, weights = value, model.get_weights()
-        model.set_weights(weights)
-        found.append(best)
-        right.append((model.predict(x[200:], verbose=0)[:, 0] > 0.5) == y[200:])
-    return found, np.array(right, float)
-
-
-def interval_of(scores: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Mean, variance and quantile of scores of shape (seeds, samples)."""
-    seeds, samples = scores.shape
-    of_seeds = scores.mean(1).var(ddof=1) / seeds
-    of_samples = scores.mean(0).var(ddof=1) / samples
-    variance = of_seeds + of_samples
-    freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_samples**2 / (samples - 1))
-    return float(scores.mean()), variance, float(student.ppf((1 + level) / 2, freedom))
+    assert len({*found.seeds, *found.test_seeds} - own) == 2 + 5
+    assert {racer.trial for racer in found.race} == {trial.number for trial in history.top(4)}
+    assert [len(racer.values) for racer in found.race] == [2, 2, 1, 1]
+    first, second = found.race[:2]
+    assert found.winner == first.trial and np.mean(first.values) >= np.mean(second.values)
+    values = history.trial(second.trial).spec.values
+    assert by_hand.best(values, found.seeds)[0] == pytest.approx(second.values)
 
 
 def test_the_verdict_is_that_of_models_trained_by_plain_keras(
-    folder: Path, found: Confirmation
+    folder: Path, found: Confirmation, by_hand: ByHand
 ) -> None:
     history = history_in(folder)
-    spec = history.trial(found.winner).spec
-    assert found.default is not None and found.confirmed is not None and found.gain is not None
-    both = []
-    for values, validated in (
-        (spec.values, None),
-        (history.description.space.defaults(), found.default.values),
-    ):
-        trained, right = trained_by_hand(folder, values, found.test_seeds)
-        if validated is not None:
-            assert trained == list(validated)
-        both.append(right)
-    winner, default = both
-    assert list(found.winner_on_test) == pytest.approx(winner.mean(1))
-    assert list(found.default_on_test) == pytest.approx(default.mean(1))
-    mean, variance, quantile = interval_of(winner, 0.95)
-    # Half a sample more is counted, one on which all seeds agree.
-    count, of_samples = winner.shape[1], winner.mean(0).var(ddof=1) / winner.shape[1]
-    variance += 0.5 * (mean * (1 - mean) / count - of_samples) / count
-    # As many samples as have that variance, fewer by the few degrees of freedom; Clopper, Pearson.
-    samples = mean * (1 - mean) / variance * (normal.ppf(0.975) / quantile) ** 2
-    hits = samples * mean
-    bounds = beta.ppf(0.025, hits, samples - hits + 1), beta.ppf(0.975, hits + 1, samples - hits)
-    assert (found.confirmed.low, found.confirmed.high) == pytest.approx(bounds)
-    assert found.confirmed.value == pytest.approx(mean)
-    # A sample more that only the winner has right, and one that only the default has.
-    more = np.concatenate([winner - default, np.tile([1, -1], (len(winner), 1))], axis=1)
-    mean, variance, quantile = interval_of(more, 0.95)
-    half = quantile * math.sqrt(variance)
-    assert (found.gain.value, found.gain.low, found.gain.high) == pytest.approx(
-        ((winner - default).mean(), mean - half, mean + half)
-    )
-    assert (found.test_samples, found.readings) == (100, 1)
+    assert found.default is not None
+    defaults = history.description.space.defaults()
+    validated, default = by_hand.best(defaults, found.test_seeds)
+    assert validated == pytest.approx(found.default.values)
+    _, winner = by_hand.best(history.trial(found.winner).spec.values, found.test_seeds)
+    check_statistics(found, winner, default)
 
 
 @pytest.mark.exhaustive
-def test_trainings_of_the_race_are_those_of_plain_keras(folder: Path, found: Confirmation) -> None:
-    racer = found.race[1]
-    values = history_in(folder).trial(racer.trial).spec.values
-    assert trained_by_hand(folder, values, found.seeds)[0] == list(racer.values)
+def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
+    launched_folds: Path, by_hand: ByHand, tmp_path: Path
+) -> None:
+    history, x, y = history_in(launched_folds, "folds"), by_hand.x, by_hand.y
+    # Without the trial of the defaults, the epoch to train them for is not known.
+    plan = make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
+    assert plan.test_trainings(DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
+    assert "so the epoch to train them for is not known" in not_paired(plan, {1: {}})
+    copy = Path(shutil.copytree(launched_folds, tmp_path / "copied"))
+    with pytest.raises(KeyboardInterrupt, match=r"^5 of 22 trainings are recorded"):
+        confirm_study(
+            history_in(copy, "folds"), OF_FOLDS, in_process=True, progress=Interrupting(5)
+        )
+    found = confirm_study(history_in(copy, "folds"), OF_FOLDS, in_process=True)
+    ended = [fit for fit in trainings_in(copy, "folds") if fit.result is not None]
+    assert len(ended) == 22
+
+    pool, test = train_test_split(
+        np.arange(150), test_size=60, train_size=90, random_state=0, stratify=y[:150]
+    )
+    split = StratifiedKFold(3, shuffle=True, random_state=0).split(x[pool], y[pool])
+    folds = [(pool[train], pool[held]) for train, held in split]
+    own = {fold.seed for trial in history.ended for fold in trial.result.repeats}
+    assert not own & {fold_seed(seed, fold) for seed in found.seeds for fold in range(3)}
+    for racer in found.race:
+        values = history.trial(racer.trial).spec.values
+        accuracies = []
+        for seed in found.seeds:
+            means = []
+            for fold, (train, held) in enumerate(folds):
+                epochs = by_hand.trained(values, fold_seed(seed, fold), train, 3, 15)
+                means.append([by_hand.right(values, w, held).mean() for w in epochs])
+            accuracies.append(np.mean(means, axis=0).max())
+        assert accuracies == pytest.approx(racer.values)
+    both = []
+    for trial in (history.trial(found.winner), history.trial(0)):
+        assert trial.epoch is not None
+        values = trial.spec.values
+        trained = [by_hand.trained(values, s, pool, trial.epoch, 15) for s in found.test_seeds]
+        both.append(np.array([by_hand.right(values, epochs[-1], test) for epochs in trained]))
+    assert values == history.description.space.defaults()
+    check_statistics(found, *both)
+    (reading,) = read_evaluations(history_in(copy, "folds"))
+    assert reading.confirmation == found.uuid
+    assert reading.metrics["accuracy"].validation == history.trial(found.winner).value
+    names = {str(run.info.run_name) for run in InMlflow(history_in(copy, "folds")).runs}
+    assert any(name.startswith(f"#{found.winner} · seed 1 · fold 3 · val_acc") for name in names)
+    whole = f"#{found.winner} · seed 3 · all folds · complete"
+    assert whole in names, "on all folds it has no value"
 
 
-def test_runs_are_below_the_study_and_named_readably(folder: Path, found: Confirmation) -> None:
+def test_ctrl_c_loses_only_the_running_training(folder: Path, found: Confirmation) -> None:
+    trainings = trainings_in(folder)
+    assert "running" not in {fit.state for fit in trainings}
+    ended = Counter(fit.identity for fit in trainings if fit.result is not None)
+    assert len(ended) == 16 and set(ended.values()) == {1}
+    assert {fit.confirmation for fit in trainings} == {found.uuid}
+
+
+def test_runs_are_below_the_study_and_no_command_takes_them_for_trials(
+    folder: Path, found: Confirmation
+) -> None:
     history = history_in(folder)
     shown = InMlflow(history)
     (parent,) = shown.of_kind("confirmation")
@@ -248,57 +315,53 @@ def test_runs_are_below_the_study_and_named_readably(folder: Path, found: Confir
     trainings = shown.below(parent)
     assert len(trainings) == 6 + 10
     assert {run.info.status for run in [parent, *trainings]} == {"FINISHED"}
-    first = next(racer for racer in found.race)
+    first = found.race[0]
     name = f"#{first.trial} · seed 2 · val_accuracy {first.values[1]:.4g}"
     (named,) = [run for run in trainings if run.info.run_name == name]
     points = shown.points(named, "val_accuracy")
     assert max(value for _, value in points) == first.values[1] and len(points) == 2
     assert not list((history.files.folder / "confirming").glob("*"))
-
-
-def test_no_command_takes_them_for_trials(folder: Path) -> None:
-    shown = as_json(kerastudy_here(folder, "show", NAME, "--store", "store", "--json"))
-    assert shown["trials"]["total"] == 6 and len(shown["all"]) == 6
-    listed = as_json(kerastudy_here(folder, "list", "--store", "store", "--json"))
-    assert "16" not in str(listed[0]["trials"] if isinstance(listed, list) else "")
+    document = as_json(kerastudy_here(folder, "show", NAME, "--store", "store", "--json"))
+    assert document["trials"]["total"] == 6 and len(document["all"]) == 6
     kerastudy_here(folder, "export", NAME, "--as", "csv", "--store", "store", "--output", "all.csv")
     assert len((folder / "all.csv").read_text().splitlines()) == 7
     kerastudy_here(folder, "doctor", "--store", "store")
 
 
-def test_again_nothing_is_trained(folder: Path, found: Confirmation) -> None:
-    done = kerastudy_here(folder, "confirm", NAME, *OPTIONS, "--store", "store", "--json")
+def test_again_nothing_is_trained(folder: Path, found: Confirmation, tmp_path: Path) -> None:
+    done = kerastudy_here(folder, "confirm", NAME, *SETTINGS, "--json")
     assert as_json(done)["uuid"] == found.uuid
     assert "nothing has changed since" in done.stderr
-    text = kerastudy_here(folder, "confirm", NAME, *OPTIONS, "--store", "store").stdout
+    text = kerastudy_here(folder, "confirm", NAME, *SETTINGS).stdout
     assert text.startswith("Reported ") and max(map(len, text.splitlines())) <= 100
-    assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    study = run_path(str(folder / "study.py"))["plain"]
+    sealed = ks.confirm(study, top=4, budget=6, test=False, store=copied / "store", progress=False)
+    assert len(trainings_in(copied)) == 16, "the race is recorded"
+    assert sealed.race == found.race
+    assert sealed.confirmed is None and sealed.gain is None and sealed.test_seeds == ()
+    assert "The test part was left sealed, as asked." in sealed.notes
+    assert len(evaluations_on(history_in(copied).store, found.test_digest)) == 1
 
 
 def check_champion(folder: Path, found: Confirmation) -> None:
     """The registered model, by MLflow's client, is the winner's, with the verdict on it."""
     history = history_in(folder)
     shown = InMlflow(history)
-    version = shown.client.get_model_version_by_alias(NAME, "champion")
-    winner = history.trial(found.winner)
+    version = shown.champion
     assert version.tags["kerastudy.trial"] == str(found.winner)
     assert version.tags["kerastudy.promoted"] == "it won under new seeds"
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
-    told = study_verdict(history).text
-    assert version.tags["kerastudy.verdict"] == told
+    assert version.tags["kerastudy.verdict"] == study_verdict(history).text
     assert version.description.startswith("**Reported ")
-    model = mlflow.keras.load_model(version.source)
-    with h5py.File(history.files.checkpoint(winner.number)) as kept:
-        saved = {array.tobytes() for array in arrays_in(kept)}
-    assert {array.tobytes() for array in model.get_weights()} <= saved
+    kept = weights_in(history.files.checkpoint(found.winner))
+    mlflow.keras.load_model(version.source).save_weights(folder / "served.weights.h5")
+    served = weights_in(folder / "served.weights.h5")
+    assert {digest for name, digest in served.items() if "optimizer" not in name} <= {
+        *kept.values()
+    }
     note = shown.parent.data.tags["mlflow.note.content"]
     assert f"champion: trial {found.winner}, it won under new seeds" in note
-
-
-def arrays_in(group: Any) -> list[np.ndarray]:
-    found: list[np.ndarray] = []
-    group.visititems(lambda _, each: found.append(each[()]) if hasattr(each, "shape") else None)
-    return found
 
 
 def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path: Path) -> None:
@@ -315,56 +378,21 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path:
         f"Trial {found.winner} won under new seeds: expect {expected} from it."
     )
     assert worth.rstrip(".") in " ".join(told.split())
-    # Launches and --keep leave what a person chose.
-    kerastudy_here(copied, "launch", "study.py", "--executor", "in-process", *store)
-    kerastudy_here(copied, "confirm", NAME, *OPTIONS, "--keep", *store)
-    now = history_in(copied)
-    assert now.champion is not None and now.champion.number == left
-    version = InMlflow(now).client.get_model_version_by_alias(NAME, "champion")
-    assert version.tags["kerastudy.verdict"] == worth
-    assert version.description.startswith(f"**Trial {left} has ")
-    shown = " ".join(kerastudy_here(copied, "show", NAME, *store).stdout.split())
-    assert f"champion: trial {left}, promoted. {worth}" in shown
-    # The next confirmation does not; and launches leave its winner.
-    done = kerastudy_here(copied, "confirm", NAME, *OPTIONS, *store)
+    kerastudy_here(copied, "confirm", NAME, *SETTINGS, "--keep")
+    version = InMlflow(history_in(copied)).champion
+    assert (version.tags["kerastudy.trial"], version.tags["kerastudy.verdict"]) == (
+        str(left),
+        worth,
+    )
+    # The next confirmation registers its winner, also if it is interrupted before it does so.
+    with pytest.raises(KeyboardInterrupt):
+        confirm_study(
+            history_in(copied), OPTIONS, in_process=True, progress=Interrupting(at="registering")
+        )
+    assert history_in(copied).is_champion(history.trial(left))
+    done = kerastudy_here(copied, "confirm", NAME, *SETTINGS)
     assert "its winner becomes the champion" in done.stderr
     check_champion(copied, found)
-    done = kerastudy_here(copied, "launch", "study.py", "--executor", "in-process", *store)
-    assert history_in(copied).is_champion(now.trial(found.winner))
-
-
-@pytest.mark.exhaustive
-def test_a_kill_between_outcome_and_champion(
-    folder: Path, found: Confirmation, tmp_path: Path
-) -> None:
-    copied = Path(shutil.copytree(folder, tmp_path / "killed"))
-    other = next(r.trial for r in found.race if r.trial != found.winner)
-    kerastudy_here(copied, "promote", NAME, "--trial", str(other), "--store", "store")
-    process = subprocess.Popen(
-        [*KERASTUDY, "confirm", NAME, *OPTIONS, "--store", "store"],
-        cwd=copied,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert any("registering trial" in line for line in iter(process.stderr.readline, ""))
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    champion = history_in(copied).champion
-    assert champion is not None and champion.number == other
-    confirm_study(history_in(copied), ConfirmOptions(top=4, budget=6), in_process=True)
-    check_champion(copied, found)
-
-
-def test_the_test_part_stays_sealed_if_asked(folder: Path, found: Confirmation) -> None:
-    made = study_in(folder).study
-    sealed = ks.confirm(made, top=4, budget=6, test=False, store=folder / "store", progress=False)
-    # Nothing is trained: the race is recorded.
-    assert len(trainings_in(folder)) == 16
-    assert sealed.race == found.race
-    assert sealed.confirmed is None and sealed.gain is None and sealed.test_seeds == ()
-    assert "The test part was left sealed, as asked." in sealed.notes
 
 
 @pytest.mark.exhaustive
@@ -373,105 +401,21 @@ def test_a_part_that_was_read_before_widens_the_interval(
 ) -> None:
     shutil.copytree(folder, tmp_path / "read")
     history = history_in(tmp_path / "read")
-    other = Evaluation("another", "optuna:tpe", "", 3, 1, 100, found.test_digest, {}, time=1)
+    other = Evaluation("another", "optuna:tpe", 3, 1, 100, found.test_digest, {}, time=1)
     record_evaluation(history, other)
-    said: list[str] = []
-
-    class Saying(NoProgress):
-        def say(self, text: str) -> None:
-            said.append(text)
-
+    progress = Interrupting(99)
     options = ConfirmOptions(top=3, budget=5)
-    again = confirm_study(history, options, in_process=True, progress=Saying())
+    again = confirm_study(history, options, in_process=True, progress=progress)
     assert again.readings == 3
     assert again.gain is not None and again.gain.level == pytest.approx(1 - 0.05 / 3)
-    assert any("read 2 times before" in text and "98.3 %" in text for text in said)
-
-
-class Interrupting(NoProgress):
-    """Presses Ctrl-C when some trainings have ended."""
-
-    def __init__(self, trainings: int) -> None:
-        self._left = trainings
-
-    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        self._left -= 1
-        if not self._left:
-            raise KeyboardInterrupt
-
-
-def without_run(found: Confirmation) -> dict[str, Any]:
-    kept = vars(found).copy()
-    del kept["uuid"], kept["time"]
-    return kept
+    assert any("read 2 times before" in text and "98.3 %" in text for text in progress.said)
 
 
 @pytest.mark.exhaustive
-def test_ctrl_c_loses_only_what_runs(copy: Path, found: Confirmation) -> None:
-    history = history_in(copy)
-    options = ConfirmOptions(top=4, budget=6)
-    with pytest.raises(KeyboardInterrupt, match=r"^3 of 16 trainings are recorded; confirm again"):
-        confirm_study(history, options, in_process=True, progress=Interrupting(3))
-    (confirmation,) = history.journal.confirmations(history.search)
-    assert confirmation.state == "interrupted"
-    check_resumed(copy, found)
-
-
-@pytest.mark.exhaustive
-def test_a_kill_loses_only_what_runs(copy: Path, found: Confirmation) -> None:
-    process = subprocess.Popen(
-        [*KERASTUDY, "confirm", NAME, *OPTIONS, "--store", "store"],
-        cwd=copy,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    # In the middle of the trainings for the test part.
-    assert any("seed 5 " in line for line in iter(process.stderr.readline, ""))
-    with pytest.raises(StoreLockedError):
-        confirm_study(history_in(copy), ConfirmOptions(top=4, budget=6), in_process=True)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    check_resumed(copy, found)
-
-
-def check_resumed(folder: Path, found: Confirmation) -> None:
-    """Resumes a confirmation: it ends as one without a break, and trains nothing twice."""
-    options = ConfirmOptions(top=4, budget=6)
-    resumed = confirm_study(history_in(folder), options, in_process=True)
-    assert without_run(resumed) == without_run(found)
-    history, trainings = history_in(folder), trainings_in(folder)
-    assert len(history.journal.confirmations(history.search)) == 1
-    assert "running" not in {fit.state for fit in trainings}
-    ended = [fit.identity for fit in trainings if fit.result is not None]
-    assert set(Counter(ended).values()) == {1}
-    assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
-
-
-GUARD = """
-import keras
-
-
-class Guard(keras.layers.Layer):
-    # It fails where samples are scored one by one, not in Keras's functions.
-    def call(self, x):
-        if hasattr(x, "numpy") and x.numpy().max() > 100:
-            raise ValueError("a sample is out of range")
-        return x
-
-"""
-
-
 def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path) -> None:
-    text = STUDY.replace("\n\ndef build(hp):", f"x[250] = 1000\n{GUARD}\ndef build(hp):")
-    text = text.replace("keras.layers.Input((6,)),", "keras.layers.Input((6,)), Guard(),")
-    (tmp_path / "study.py").write_text(text, encoding="utf-8")
-    options = ("--executor", "in-process", "--verify", "off", "--store", "store")
-    kerastudy_here(tmp_path, "launch", "study.py", "--trials", "2", *options)
-    command = ("confirm", NAME, "--top", "2", "--budget", "2", "--executor", "in-process")
-    done = kerastudy_here(tmp_path, *command, "--store", "store")
-    history = history_in(tmp_path)
+    launched(tmp_path, "odd")
+    done = kerastudy_here(tmp_path, "confirm", "odd", "--top", "2", "--budget", "2", *HERE)
+    history = history_in(tmp_path, "odd")
     (outcome,) = read_confirmations(history)
     assert outcome.confirmed is None and outcome.winner_on_test == () and len(outcome.race) == 2
     (why,) = [note for note in outcome.notes if "The test part gives no value" in note]
@@ -486,32 +430,12 @@ def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"budget": 5}, "A budget of 5 trainings is too small for a race of 6 trials, which needs"),
-        ({"top": 1}, "top must be a whole number of at least 2. Received: 1."),
-        ({"top": 0}, "top must be a whole number of at least 2. Received: 0."),
-        ({"seeds": 4}, "seeds must be a whole number of at least 5"),
         ({"budget": 0}, "budget must be a whole number of at least 1"),
         ({"workers": 0}, "workers must be a whole number of at least 1"),
-        ({"workers": 2, "executor": "in-process"}, "takes no number of workers"),
         ({"executor": "elsewhere"}, "executor must be"),
     ],
 )
-def test_wrong_options_are_refused_at_once(
-    launched: Path, options: dict[str, Any], told: str
-) -> None:
+def test_wrong_options_are_refused_at_once(options: dict[str, Any], told: str) -> None:
+    """Others are refused in `commands/test_bad_input`."""
     with pytest.raises(StudyError, match=told):
-        ks.confirm(NAME, store=launched / "store", progress=False, **options)
-
-
-def test_studies_without_a_choice_are_refused(launched: Path) -> None:
-    history = history_in(launched)
-    failed = [
-        trial.with_result(TrialResult(trial.number, "infeasible")) for trial in history.trials
-    ]
-    for trials, told in (
-        ([], "it has no trials"),
-        (failed, "all of its 6 trials are infeasible"),
-        (history.trials[:1], "only one of its trials has a value"),
-    ):
-        with pytest.raises(StudyError, match=told):
-            make_plan(dataclasses.replace(history, trials=tuple(trials)), ConfirmOptions())
+        ks.confirm(NAME, progress=False, **options)

@@ -232,7 +232,7 @@ def test_what_can_not_be_cross_validated(
 def test_more_folds_than_samples_of_a_class_is_one_line(folder: Path) -> None:
     command = ("launch", "study.py", "--folds", "23", "--executor", "in-process", "--name", "many")
     refused = kerastudy_here(folder, *command, expect=2)
-    assert "Class 2 of y has 20 sample(s), fewer than 23 folds" in refused.stderr
+    assert "rarest class of y has 20 sample(s), fewer than 23 folds" in refused.stderr
     changed = kerastudy_here(
         folder, "launch", "study.py", "--folds", "4", "--executor", "in-process", expect=2
     )

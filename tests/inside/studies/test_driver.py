@@ -14,14 +14,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from scripted import ScriptedExecutor, describe, loss, run_study
+from scripted import SPACE, ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
 from stores import history_at, store_at
 from study_record import attempts
 from suite import exhaustive_but
 
 import kerastudy as ks
-from benchmarks.many_workers.cluster import SimulatedCluster
 from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.engines import Engine, EngineSettings, make_engine
@@ -235,6 +234,9 @@ def test_epochs_and_batch_size_in_the_space_are_the_trials_own(tmp_path: Path) -
         assert trial.result is not None and trial.result.epochs == trial.spec.epochs
 
 
+OTHER_DEFAULT = ks.SearchSpace(
+    *(p if p.name != "units" else ks.Int("units", 4, 64, default=8) for p in SPACE)
+)
 OTHER_DATA = replace(describe().data, digest="e" * 64, digests={"train": "3" * 64})
 
 
@@ -245,6 +247,7 @@ class TestChangedDefinition:
             ({"epochs": 5}, "epochs was 4 and is 5"),
             ({"initial": ({"rate": 0.01, "units": 8, "kind": "a"},)}, r"initial was \(\)"),
             ({"space": ks.SearchSpace(ks.Float("rate", 0.1, 1.0), ks.Int("units", 4, 64))}, "rate"),
+            ({"space": OTHER_DEFAULT}, "'units': default was 34, and is now 8"),
             ({"data": OTHER_DATA}, r"the data differs \(train, validation\)\. "),
         ],
     )
@@ -331,9 +334,7 @@ def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> 
                 called[frame.f_code.co_qualname] += 1
 
         description = describe(name=f"by {workers}", trials=48, epochs=2, engine="optuna:random")
-        cluster = SimulatedCluster(
-            description, workers, lambda s, e: {"val_loss": loss(s, e)}, spent=lambda: 0.0
-        )
+        cluster = SimulatedWorkers(description, workers)
         before = sys.getprofile()
         sys.setprofile(count)
         try:

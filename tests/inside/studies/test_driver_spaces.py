@@ -1,4 +1,4 @@
-"""Spaces that grow while a study runs; known first configurations; trials that go on."""
+"""Spaces that grow while a study runs, and trials that go on from others."""
 
 from __future__ import annotations
 
@@ -114,13 +114,6 @@ class TestGoingOn:
                 assert {epoch: curve[epoch] for epoch in before} == before
             assert trial.best is not None
             assert trial.best.value == min(metrics["val_loss"] for metrics in curve.values())
-
-    def test_the_best_of_a_rung_is_promoted(self, history: StudyHistory) -> None:
-        """Of the first rung of the first bracket, those with the best values."""
-        rung = [t for t in history.trials if t.spec.epochs == 1]
-        chosen = {t.spec.goes_on_from for t in history.trials if t.spec.initial_epoch == 1}
-        best = sorted(rung, key=lambda t: t.best.value)[: len(chosen)]  # type: ignore[union-attr]
-        assert chosen == {t.number for t in best}
 
     def test_files_to_go_on_from_are_dropped_once_nobody_can(self, history: StudyHistory) -> None:
         folder = history.files.folder

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import faults
 import pytest
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
+from simulated_workers import SimulatedWorkers
 from statements import noting_statements, read_whole
 from study_record import left_behind
 
@@ -287,12 +287,9 @@ def test_lost_machines_cost_a_study_no_champion(folder: Path) -> None:
 
 def on_workers(folder: Path, name: str, workers: int, **rates: float) -> list[Any]:
     description = described(name, "fold", engine="optuna:random", trials=8, seed=1)
-    executor = faults.Workers(
-        description,
-        workers,
-        lambda spec, epoch: {"val_loss": loss(spec, epoch)},
-        faults=Faults(**rates),
-        spent=lambda: 0.0,
+    failing = Faults(**rates)
+    executor = SimulatedWorkers(
+        description, workers, infeasible=lambda spec: spec.values["units"] > 58, faults=failing
     )
     history = launch(folder, executor)
     assert executor.figures.lost > 0 or not rates

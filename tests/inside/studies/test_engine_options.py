@@ -46,8 +46,14 @@ def test_names_with_settings_have_one_spelling() -> None:
     assert split_options("a,b=1,c=1.0,d=null,e=ipop") == (
         "a", {"b": 1, "c": 1.0, "d": None, "e": "ipop"}
     )  # fmt: skip
-    for wrong in ("tpe,n", "tpe,=3", "tpe,a=b/c", "tpe,a=NaN"):
-        with pytest.raises(EngineError):
+    for wrong, told in {
+        "tpe,n": "NAME=VALUE",
+        "tpe,=3": "NAME=VALUE",
+        "tpe,a=b/c": "must be a number, true, false, null or a word",
+        "tpe,a=NaN": "must be finite",
+        "keras-tuner:hyperbnd": "Did you mean 'keras-tuner:hyperband'",
+    }.items():
+        with pytest.raises(EngineError, match=told):
             check_engine(wrong)
 
 
@@ -57,7 +63,7 @@ def test_names_with_settings_have_one_spelling() -> None:
         ("keras-tuner", "keras-tuner:bayesian"),
         ("Bayesian", "keras-tuner:bayesian"),
         ("hyperband", "keras-tuner:hyperband"),
-        ("keras_tuner:RandomSearch", "keras-tuner:random"),
+        ("keras_tuner:Random", "keras-tuner:random"),
         # Names of both libraries are Optuna's.
         ("random", "optuna:random"),
         ("grid", "optuna:grid"),
@@ -143,6 +149,8 @@ def test_what_can_not_be_made_again_is_refused(what: str, given: Any, said: str)
         ("optuna:cma-es,popsize=0", "must be at least 2"),
         ("optuna:tpe,n_startup_trials=few", "of type int"),
         ("optuna:grid,a=1", "It has none"),
+        ("optuna:tpe,n_startup_trial=3", "Did you mean 'n_startup_trials'"),
+        ("keras-tuner:bayesian,bets=1", "Did you mean 'beta'"),
         ("keras-tuner:hyperband,factor=1", "'factor' of keras-tuner:hyper"),
     ],
 )

@@ -45,7 +45,6 @@ WITH_SETTINGS = "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
     "engine, pruner",
     [
         *((engine, "none") for engine in ENGINES if engine.startswith("optuna:")),
-        *(("optuna:tpe", pruner) for pruner in PRUNING),
         # Settings, as they are also read from `TPESampler(multivariate=False, seed=3, …)`.
         ("optuna:tpe,multivariate=false,n_startup_trials=3,seed=3", "median,n_warmup_steps=1"),
     ],
@@ -54,6 +53,17 @@ class TestOptuna(EngineConformance):
     @pytest.fixture
     def make(self, engine: str, pruner: str) -> Callable[..., Engine]:
         return lambda space, seed=7: make(engine, pruner, space, seed)
+
+
+@pytest.mark.parametrize("pruner", PRUNING)
+def test_a_resumed_study_prunes_as_an_uninterrupted_one(pruner: str) -> None:
+    def with_pruner(space: SearchSpace, seed: int = 7) -> Engine:
+        return make("optuna:tpe", pruner, space, seed)
+
+    conformance = EngineConformance()
+    conformance.test_resumed_proposes_what_an_uninterrupted_one_would(with_pruner, 11)
+    conformance.test_resumed_with_a_trial_in_flight(with_pruner)
+    conformance.test_takes_what_is_not_finite(with_pruner)
 
 
 @pytest.mark.parametrize(
@@ -171,14 +181,6 @@ def test_a_grid_is_walked_once_also_while_trials_run(engine: str) -> None:
     assert engine == "optuna:grid" or found[0] == canonical_json(space.defaults())
 
 
-def test_tpe_learns() -> None:
-    """Late proposals are better than early ones."""
-    played = Played(make("optuna:tpe", space=SPACE))
-    played.play(40)
-    values = [r.best.value for r in played.records if r.best is not None]
-    assert sum(values[-10:]) < sum(values[:10])
-
-
 def test_bayesian_learns_in_the_objectives_own_direction() -> None:
     engine = make(
         "keras-tuner:bayesian",
@@ -253,15 +255,6 @@ def test_a_space_that_an_engine_can_not_serve(engine: str, space: SearchSpace, t
 
 
 # Pruners
-
-
-def test_median_prunes_the_hopeless_and_no_other() -> None:
-    played = Played(make("optuna:random", "median", SPACE))
-    played.play(30)
-    pruned = [r.best.value for r in played.records if r.state == "pruned" and r.best]
-    complete = [r.best.value for r in played.records if r.state == "complete" and r.best]
-    assert pruned
-    assert min(pruned) > min(complete)
 
 
 @pytest.mark.parametrize("pruner", PRUNING)

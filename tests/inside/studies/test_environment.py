@@ -40,12 +40,8 @@ def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.Mo
     assert variables == f"variables was none and is {flags}"
     assert "hush" not in str(now)
     assert {"processor", "instructions", "device", "python", "tensorflow"} <= now.keys()
-
-
-def test_what_an_older_record_lacks_is_no_difference() -> None:
-    now = {"python": "3.12", "variables": "XLA_FLAGS=x"}
-    assert environment_differences({"python": "3.12"}, now) == []
-    assert environment_differences({"python": "3.11"}, now) == ["python was 3.11 and is 3.12"]
+    # The class of this machine is its device, or its processor with the widest instructions.
+    assert hardware_class() == now["device"] or hardware_class().startswith(now["processor"])
 
 
 PAGES = Pages("1", "parent")
@@ -77,15 +73,6 @@ def test_another_class_is_refused_until_a_user_allows_it(tmp_path: Path) -> None
     assert DIFFER in study_text(history) and DIFFER in study_note(history, PAGES)
     # From then on, on each.
     assert specs(launch(tmp_path, OURS, 5)) == [*[OURS] * 3, "any", "any"]
-
-
-def test_the_class_of_this_machine() -> None:
-    found = environment()
-    name = hardware_class()
-    assert name and "\n" not in name
-    if found["device"] != name and found["processor"]:
-        assert name.startswith(found["processor"])
-        assert name.removeprefix(found["processor"]).strip() in found["instructions"]
 
 
 MEBIBYTE = 2**20

@@ -88,40 +88,17 @@ def test_a_model_without_an_error_is_no_certainty() -> None:
     assert tested.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
 
 
-def test_sample_weights_count_as_in_keras() -> None:
-    model = network(metrics=["accuracy"], weighted_metrics=["mae"])
-    test = (X[TEST], Y[TEST], W[TEST])
-    splits = datasets.arrays(X, Y, test=test).load()
-    found = evaluate_test_part(model, splits, 32)
-    by_hand = model.evaluate(*test[:2], 32, 0, test[2], return_dict=True)
-    assert found.scores == pytest.approx(by_hand, rel=1e-6)
-    off = np.abs(model.predict(X[TEST], verbose=0)[:, 0] - Y[TEST])
-    weights = W[TEST]
-    expected = resampled(lambda i: (off * weights)[i].sum() / weights[i].sum())
-    assert found.intervals["mae"] == pytest.approx(expected, rel=1e-5)
-    assert found.note == "" and set(found.intervals) == {"loss", "accuracy", "mae"}
-
-
-@pytest.mark.parametrize("classes", [1, 3])
-def test_sure_mistakes_cost_what_they_do_in_keras(classes: int) -> None:
+def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
     """Keras takes a loss from logits, where probabilities below 1e-7 differ."""
     import keras
 
-    first = classes == 1
-    activation, loss = ("sigmoid", "binary") if first else ("softmax", "sparse_categorical")
-    layer = keras.layers.Dense(classes, activation=activation)
-    model = built(keras.Sequential([layer]), loss=f"{loss}_crossentropy")
-    kernel = np.zeros((4, classes), "float32")
-    kernel[0, 0] = -30 if first else 30
-    layer.set_weights([kernel, np.zeros(classes, "float32")])
-    # A sigmoid of 1 hides how sure it was: no mistake is one.
-    y = np.where(X[:, 0] < 0, 1, Y) if first else Y
-    splits = datasets.arrays(X, y, test=(X[TEST], y[TEST])).load()
-    found = evaluate_test_part(model, splits, 32)
-    made = model.predict(X[TEST], verbose=0).astype(float)
-    of_truth = made[:, 0] if first else made[np.arange(100), y[TEST]]
-    of_truth = np.where(y[TEST] == 1, of_truth, 1 - of_truth) if first else of_truth
-    lost = -np.log(of_truth)
+    layer = keras.layers.Dense(3, activation="softmax")
+    model = built(keras.Sequential([layer]), loss="sparse_categorical_crossentropy")
+    kernel = np.zeros((4, 3), "float32")
+    kernel[0, 0] = 30
+    layer.set_weights([kernel, np.zeros(3, "float32")])
+    found = evaluate_test_part(model, datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load(), 32)
+    lost = -np.log(model.predict(X[TEST], verbose=0).astype(float)[np.arange(100), Y[TEST]])
     assert lost.max() > 20
     assert found.scores["loss"] == pytest.approx(lost.mean(), rel=1e-4)
     expected = resampled(lambda i: lost[i].mean())
@@ -129,41 +106,23 @@ def test_sure_mistakes_cost_what_they_do_in_keras(classes: int) -> None:
 
 
 @pytest.mark.exhaustive
-def test_batches_and_several_outputs() -> None:
-    import keras
+def test_batches_of_weighted_samples() -> None:
     import tensorflow as tf
 
-    targets = {"a": Y, "b": X[:, 1]}
-    inputs = keras.Input((4,))
-    outputs = {
-        "a": keras.layers.Dense(1, activation="sigmoid", name="a")(inputs),
-        "b": keras.layers.Dense(1, name="b")(inputs),
-    }
-    losses = {"a": "binary_crossentropy", "b": "mse"}
-    model = built(
-        keras.Model(inputs, outputs), loss=losses, metrics={"a": ["accuracy"], "b": ["mae"]}
-    )
+    model = network(metrics=["accuracy"], weighted_metrics=["mae"])
 
     def data() -> Any:
-        return tf.data.Dataset.from_tensor_slices((X, targets)).batch(32)
+        return tf.data.Dataset.from_tensor_slices((X, Y, W)).batch(32)
 
-    tested = {name: array[TEST] for name, array in targets.items()}
-    whole = datasets.arrays(X, targets, test=(X[TEST], tested)).load()
-    found = evaluate_test_part(model, whole, 32)
-    by_hand = model.evaluate(X[TEST], tested, batch_size=32, verbose=0, return_dict=True)
-    assert found.scores == pytest.approx(by_hand, rel=1e-6)
-    assert set(found.intervals) == set(by_hand) and not found.note
-    off = np.square(model.predict(X[TEST], verbose=0)["b"][:, 0] - X[TEST, 1])
-    # Keras takes the mean over batches, of which the last one is smaller.
-    weights = np.repeat([1 / 32, 1 / 4], [96, 4])
-    expected = resampled(lambda i: np.average(off[i], weights=weights[i]))
-    assert found.intervals["b_loss"] == pytest.approx(expected, rel=1e-4)
-    streamed = datasets.batches(data, data, test=lambda: data().skip(6).take(3)).load()
-    of_batches = evaluate_test_part(model, streamed, 32)
-    last = {name: array[192:288] for name, array in targets.items()}
-    by_hand = model.evaluate(X[192:288], last, batch_size=32, verbose=0, return_dict=True)
-    assert of_batches.scores == pytest.approx(by_hand, rel=1e-6) and of_batches.samples == 96
-    assert of_batches.intervals["b_mae"][0] < by_hand["b_mae"] < of_batches.intervals["b_mae"][1]
+    splits = datasets.batches(data, data, test=lambda: data().skip(6).take(3)).load()
+    found = evaluate_test_part(model, splits, 32)
+    x, y, weights = X[192:288], Y[192:288], W[192:288]
+    by_hand = model.evaluate(x, y, 32, 0, weights, return_dict=True)
+    assert found.scores == pytest.approx(by_hand, rel=1e-6) and found.samples == 96
+    off = np.abs(model.predict(x, verbose=0)[:, 0] - y)
+    expected = resampled(lambda i: (off * weights)[i].sum() / weights[i].sum(), 96)
+    assert found.intervals["mae"] == pytest.approx(expected, rel=1e-5)
+    assert found.note == "" and set(found.intervals) == {"loss", "accuracy", "mae"}
 
 
 def test_what_has_no_intervals_says_why() -> None:

@@ -1,12 +1,9 @@
-"""Models of many kinds, trained by hand and by programs: every bit the same.
-
-The programs are those of one trainer: each is used by several trials, with others in between.
-"""
+"""The corpus of models, trained by plain `fit` and by both trainers: every bit the same."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +11,22 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from exact_training import built, by_hand, by_trainer, leave_out_checks, samples, spec_of
+from exact_training import (
+    GENERATORS,
+    built,
+    by_hand,
+    by_trainer,
+    leave_out_checks,
+    samples,
+    spec_of,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
-from model_zoo import BATCH_SIZES, PROGRAMS, ZOO
-from other_models import OTHERS
+from model_zoo import compiled, stack
 from suite import exhaustive_but
+from training_corpus import CORPUS, ONE_HOT, Case, stateful
+from two_sided import by_name, in_order, listed
 
 import kerastudy as ks
 from studies.data.arrays import mapped as large
@@ -29,66 +35,129 @@ from studies.training import (
     Batches,
     CompiledTrainer,
     PlainTrainer,
-    Structure,
+    batches,
     configure_tensorflow,
 )
 
 layers = keras.layers
-# `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.
-ALL = {**ZOO, **OTHERS}
-_OF_ONE_FIT = {"averaged_at_the_end"}
 
 
 @pytest.fixture(scope="module")
 def trainer() -> Iterator[CompiledTrainer]:
+    """One for all, as in a worker: each of its programs is used with others in between."""
     configure_tensorflow(None)
-    yield CompiledTrainer("compiled")
+    yield CompiledTrainer()
 
 
-# Their parts are of the kinds of all. By hand with images, below, is a convolution.
-KEPT = ["of_many_parts", "averaged_at_the_end"]
+@pytest.fixture(autouse=True)
+def policy() -> Iterator[None]:
+    configure_tensorflow(None)
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
-@pytest.mark.parametrize("name", exhaustive_but(KEPT, ALL))
-def test_every_way_to_train_comes_to_what_is_trained_by_hand(
-    name: str, every: bool, trainer: CompiledTrainer, monkeypatch: pytest.MonkeyPatch
+# Their parts are of the kinds of all.
+KEPT = [
+    "of many parts",
+    "averaged at the end",
+    "some losses and metrics",
+    "two inputs, named, weighted",
+]
+
+
+@pytest.mark.parametrize("name", exhaustive_but(KEPT, CORPUS))
+def test_every_way_to_train_comes_to_what_fit_comes_to(
+    name: str, trainer: CompiledTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each program for some values, for others, and for the first ones again.
+    """Programs for each set of values, for the first ones again, and from the second epoch."""
+    case = CORPUS[name]
+    builders = [functools.partial(case.build, values) for values in case.values]
+    splits = case.data()
+    spec = spec_of(2, case.batch_size, class_weight=case.class_weight)
+    fitted = [case.judge(builder, splits, spec) for builder in builders]
+    generators = [*GENERATORS]
+    made = trainer.programs.made
+    with monkeypatch.context() as patch:
+        leave_out_checks(patch)
+        for builder, wanted in zip(builders, fitted, strict=True):
+            assert by_trainer(trainer, builder, splits, spec) == wanted
+            assert trainer.used[0] == case.trainer, trainer.used
+    if case.trainer == "plain":
+        return
+    # Its program is checked now, if it was used by other values.
+    assert by_trainer(trainer, builders[0], splits, spec) == fitted[0]
+    assert trainer.programs.made - made == case.programs, "programs are used again"
+    if case.resumes and case.judge is by_hand:
+        rest = by_trainer(trainer, builders[0], splits, spec, fitted[0][0].state, 1)
+        assert rest == fitted[0][1:]
+    assert by_trainer(PlainTrainer(), builders[-1], splits, spec) == fitted[-1]
+    if generators:
+        model = built(builders[0])
+        assert ks.seed_states(model)[-len(generators) :] == GENERATORS
 
-    What it comes to for the others is by hand; for the first ones, the same after the others as
-    before, from their second epoch. All is by hand, and the plain trainer's too, where all is run.
-    """
-    if not every:
-        leave_out_checks(monkeypatch)
-    build, values = ALL[name]
-    builders = [functools.partial(build, hp) for hp in values]
-    splits = samples(2 if name == "binary" else 3)
-    spec = spec_of(3 if every else 2, batch_size=BATCH_SIZES.get(name, 16))
-    judge = functools.partial(by_trainer, PlainTrainer()) if name in _OF_ONE_FIT else by_hand
-    programs = PROGRAMS.get(name, 1)
-    if not every and programs == len(values):
-        structures = {Structure(built(builder)).key for builder in builders}
-        if len(structures) == programs:
-            # As it should be, none can use the program of another.
-            builders, programs = builders[:1], 1
-    wanted, before = [], trainer.programs.made
-    for number, builder in enumerate(builders):
-        # With a new program, or that of the values before.
-        wanted.append(by_trainer(trainer, builder, splits, spec))
-        if number or every or len(builders) == 1:
-            assert wanted[-1] == judge(builder, splits, spec)
-    if every:
-        assert by_trainer(PlainTrainer(), builders[0], splits, spec) == wanted[0]
-    # With programs that all the values have used meanwhile, the last ones first.
-    again = [*zip(builders, wanted, strict=True)][: None if every else 1]
-    for builder, epochs in reversed(again):
-        if every:
-            assert by_trainer(trainer, builder, splits, spec) == epochs
-        for done in range(1, spec.epochs):
-            rest = by_trainer(trainer, builder, splits, spec, epochs[done - 1].state, done)
-            assert rest == epochs[done:], f"after epoch {done}"
-    assert trainer.programs.made - before == programs, "programs are used again"
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["names and places", "weights"])
+def test_each_kind_of_data_has_its_program(kind: str) -> None:
+    """The same model on other data is another graph."""
+    if kind == "weights":
+        cases = [Case(CORPUS["weights of both parts"].build)]
+        cases += [case for name, case in CORPUS.items() if name.startswith("weights of ")][:4]
+    else:
+        values = [{"rate": 0.3, "l2": 1e-3, "lr": 0.01}]
+        cases = [Case(listed, values, data=lambda d=d: d().load()) for d in (by_name, in_order)]
+    trainer, spec = CompiledTrainer("compiled"), spec_of()
+    build = functools.partial(cases[0].build, cases[0].values[0])
+    wanted = [by_hand(build, case.data(), spec) for case in cases]
+    for _ in range(2):
+        assert [by_trainer(trainer, build, case.data(), spec) for case in cases] == wanted
+    assert trainer.programs.made == len(cases)
+
+
+@pytest.mark.parametrize("units", [3, 1])
+def test_a_metric_with_a_value_for_each_class_is_a_metric_for_each(
+    units: int, trainer: CompiledTrainer
+) -> None:
+    """Of a single class it keeps its own name."""
+
+    def build() -> keras.Model:
+        model = keras.Sequential([layers.Input((12,)), layers.Dense(units, activation="sigmoid")])
+        model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.F1Score(name="f1")])
+        return model
+
+    splits = samples(targets=ONE_HOT[:, :units])
+    by_class = by_hand(build, splits, spec_of(1))[0].metrics["val_f1"]
+    names = ["val_f1"] if units == 1 else [f"val_f1_{i}" for i in range(units)]
+    for each in (trainer, PlainTrainer()):
+        (epoch,) = by_trainer(each, build, splits, spec_of(1))
+        found = {name: v for name, v in epoch.metrics.items() if name.startswith("val_f1")}
+        assert found == dict(zip(names, map(float, by_class), strict=True))
+
+
+@pytest.mark.exhaustive
+def test_a_study_of_a_stateful_model_is_verified_by_fit(tmp_path: Path) -> None:
+    """Its batches have one size; what it keeps from batch to batch is in no checkpoint."""
+
+    def build(hp: Any) -> keras.Model:
+        model = stateful()
+        model.optimizer.learning_rate = hp["learning_rate"]
+        return model
+
+    training = samples().train
+    study = ks.Study(
+        "stateful",
+        data=ks.datasets.arrays(training.x, training.y, validation=16, test=None),
+        build=build,
+        space=ks.SearchSpace(ks.learning_rate()),
+        batch_size=8,
+        epochs=2,
+        trials=1,
+    )
+    history = study.launch(store=tmp_path / "store", progress=False, verify="full")
+    assert not history.description.warnings
+    assert history.best is not None
+    assert history.best.verified == "model.fit, identical"
 
 
 @pytest.mark.parametrize("batch_size", [8, 10, 12, 16, 100])
@@ -97,48 +166,54 @@ def test_tensorflow_is_told_the_sizes_of_batches_that_fit_tells(batch_size: int)
     splits = samples()
     told = Batches(splits, batch_size)
     signature = Arrays(splits).signature(batch_size)
-    for part, plain, compiled in (
+    for part, plain, of_program in (
         (splits.train, told.training, signature.training_size),
         (splits.validation, told.validation, signature.validation_size),
     ):
         by_fit = ArrayDataAdapter(part.x, part.y, batch_size=batch_size).get_tf_dataset()
         wanted = [spec.shape[0] for spec in by_fit.element_spec]
-        assert wanted == [spec.shape[0] for spec in plain.element_spec] == [compiled, compiled]
+        assert wanted == [spec.shape[0] for spec in plain.element_spec] == [of_program, of_program]
+
+
+def _rescaled() -> keras.Model:
+    return CORPUS["rescaled"].build(CORPUS["rescaled"].values[0])
+
+
+@pytest.mark.parametrize("name", ["dropouts", "two inputs, named, weighted"])
+def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch, the same bits."""
+    monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
+    case = CORPUS[name]
+    build, splits = functools.partial(case.build, case.values[0]), case.data()
+    wanted = by_hand(build, splits, spec_of())
+    assert by_trainer(PlainTrainer(), build, splits, spec_of()) == wanted
 
 
 @pytest.mark.exhaustive
-def test_images_stay_bytes_until_they_are_in_a_batch() -> None:
-    random = np.random.default_rng(0)
-    x = random.integers(0, 256, size=(64, 12), dtype="uint8")
-    splits = ks.datasets.arrays(x, np.arange(64) % 3, validation=24, test=None).load()
+def test_images_stay_bytes_until_they_are_in_a_batch(trainer: CompiledTrainer) -> None:
+    x = np.random.default_rng(0).integers(0, 256, size=(64, 12), dtype="uint8")
+    splits, spec = samples(inputs=x), spec_of(1)
     assert Arrays(splits).training[0].dtype == Arrays(splits).validation[0].dtype == tf.uint8
     assert Batches(splits, 8).training.element_spec[0].dtype == tf.uint8
-    build = functools.partial(*_first("convolutional"))
-    assert by_trainer(CompiledTrainer("compiled"), build, splits, spec_of(1)) == by_hand(
-        build, splits, spec_of(1)
-    )
+    assert by_trainer(trainer, _rescaled, splits, spec) == by_hand(_rescaled, splits, spec)
 
 
 def test_data_in_a_mapped_file_trains_as_by_hand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trainer: CompiledTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As data is that is too large to be held in memory."""
     random = np.random.default_rng(0)
     x, y = random.normal(size=(64, 12)).astype("float32"), np.arange(64) % 3
     path = tmp_path / "data.npz"
     np.savez(path, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
-    build, spec = functools.partial(*_first("rescaled")), spec_of(2)
-    wanted = by_hand(build, ks.datasets.npz(path, validation=24).load(), spec)
+    wanted = by_hand(_rescaled, ks.datasets.npz(path, validation=24).load(), spec_of(2))
     monkeypatch.setattr(large, "_LARGE_BYTES", 1000)
     splits = ks.datasets.npz(path, validation=24).load()
     assert large.file_of(splits.train.x) is not None
-    for trainer in (CompiledTrainer("compiled"), PlainTrainer()):
-        assert by_trainer(trainer, build, splits, spec) == wanted
-
-
-def _first(name: str) -> tuple[Any, Any]:
-    build, values = ZOO[name]
-    return build, values[0]
+    for each in (trainer, PlainTrainer()):
+        assert by_trainer(each, _rescaled, splits, spec_of(2)) == wanted
 
 
 RATES = st.floats(0.0, 0.9).map(lambda rate: round(rate, 3))
@@ -150,7 +225,7 @@ def layer(draw: st.DrawFn) -> object:
     """A function that makes a layer: a new one for each trial."""
     rate, l1, l2 = draw(RATES), draw(FACTORS), draw(FACTORS)
     activation = draw(st.sampled_from(["relu", "tanh", "gelu", "swish", None]))
-    kinds = [
+    kinds: list[Callable[[], keras.Layer]] = [
         lambda: layers.Dense(
             5, activation=activation, kernel_regularizer=keras.regularizers.L1L2(l1, l2)
         ),
@@ -181,10 +256,7 @@ def test_models_put_together_at_random_train_as_by_hand(
     trainer: CompiledTrainer, inner: list, optimizer: str, batch_size: int
 ) -> None:
     def build() -> keras.Model:
-        outputs = layers.Dense(3, activation="softmax")
-        model = keras.Sequential([layers.Input((12,)), *(make() for make in inner), outputs])
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-        return model
+        return compiled(stack(*(make() for make in inner)), optimizer)
 
     splits, spec = samples(), spec_of(batch_size=batch_size)
     wanted = by_hand(build, splits, spec)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conformance.models import SPACE, dense, make_spec, make_study
+from exact_training import by_hand, by_trainer, samples, spec_of
+from model_zoo import compiled
 from suite import exhaustive_but
 
-import kerastudy as ks
-from search_spaces import Hyperparameters, StudyError
+from search_spaces import Hyperparameters
 from studies.training import (
     CompiledTrainer,
     Loop,
@@ -26,7 +26,7 @@ from studies.training import (
     configure_tensorflow,
     run_trial,
 )
-from studies.training.programs import compiled_trainer as compiled
+from studies.training.programs import compiled_trainer as compiling
 from studies.training.programs import program as programs
 from tracking.records import EpochResult, TrialResult, TrialTask
 
@@ -104,8 +104,8 @@ def after(function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
 
 
 FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
-    "variables": (compiled, "make_variables", raising(TypeError("odd"))),
-    "structure": (compiled, "Structure", raising(AttributeError("no '_layout'"))),
+    "variables": (compiling, "make_variables", raising(TypeError("odd"))),
+    "structure": (compiling, "Structure", raising(AttributeError("no '_layout'"))),
     "tracing": (programs, "trace_validation", raising(ImportError("no such module"))),
     "training": (
         Loop,
@@ -171,66 +171,49 @@ def test_a_training_that_goes_on_reports_no_epoch_twice(
     assert (best, weights) == tuple(wanted[2:])
 
 
-def test_what_the_model_is_at_fault_for_is_said_by_fit(tmp_path: Path) -> None:
-    def build(hp: Hyperparameters) -> keras.Model:
-        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
-        model.compile("sgd", "mse")
-        return model
-
-    study = make_study(build)
-    task = TrialTask(make_spec(1), SPACE, tmp_path / "best.weights.h5")
-    results = [
-        run_trial(study, study.data.load(), task, lambda _: "continue", trainer)
-        for trainer in (CompiledTrainer(), PlainTrainer())
-    ]
-    assert [result.state for result in results] == ["infeasible", "infeasible"]
-    assert results[0].reason == results[1].reason
-    assert "ValueError" in results[0].reason
-
-
 class Paired(keras.losses.Loss):  # type: ignore[misc]
-    """Takes batches of an even size only."""
+    """Takes batches of an even size only: not the single sample by which a program is tried."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         pairs = keras.ops.reshape(y_pred, (-1, 2, 3))
         return keras.ops.sum(pairs[:, 0] * pairs[:, 1], axis=-1)
 
 
-def test_what_fails_on_a_single_sample_is_trained_by_fit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "loss", "state"), [(5, "mse", "infeasible"), (12, Paired(), "complete")]
+)
+def test_what_becomes_of_it_is_what_becomes_of_it_by_fit(
+    inputs: int, loss: Any, state: str, tmp_path: Path
+) -> None:
+    """Also what the model is at fault for."""
+
     def build(hp: Hyperparameters) -> keras.Model:
-        model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
-        model.compile("sgd", Paired())
+        model = keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(3)])
+        model.compile("sgd", loss)
         return model
 
     study = make_study(build)
     task = TrialTask(make_spec(1, 10), SPACE, tmp_path / "best.weights.h5")
-    results = [
+    by_program, by_fit = (
         run_trial(study, study.data.load(), task, lambda _: "continue", trainer)
         for trainer in (CompiledTrainer(), PlainTrainer())
-    ]
-    assert [result.state for result in results] == ["complete", "complete"]
-    assert results[0].weights_sha256 == results[1].weights_sha256
-
-
-def test_compiled_is_refused_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(*FAILURES["structure"])
-    with pytest.raises(StudyError, match=r"cannot be compiled: .*AttributeError.*'auto'"):
-        make_study(dense, trainer="compiled").launch(store=tmp_path / "store", progress=False)
-    assert not (tmp_path / "store").exists()
+    )
+    assert by_program.state == by_fit.state == state
+    assert by_program.reason == by_fit.reason
+    assert ("ValueError" in by_fit.reason) == (state == "infeasible")
+    assert by_program.weights_sha256 == by_fit.weights_sha256
 
 
 class Lately(keras.layers.Layer):  # type: ignore[misc]
     """Makes a sublayer when it is built, and builds another when it is first trained."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.rate, self.trained_only = rate, keras.layers.Dense(8)
+        self.trained_only = keras.layers.Dense(8)
 
     def build(self, shape: Any) -> None:
         self.always = keras.layers.Dense(8, activation="relu")
-        self.dropout = keras.layers.Dropout(self.rate)
+        self.dropout = keras.layers.Dropout(0.3)
 
     def call(self, x: Any, training: bool = False) -> Any:
         hidden = self.always(x)
@@ -240,9 +223,9 @@ class Lately(keras.layers.Layer):  # type: ignore[misc]
 
 
 class BuiltByCall(keras.Model):  # type: ignore[misc]
-    def __init__(self, rate: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.first, self.last = Lately(rate), keras.layers.Dense(3)
+        self.first, self.last = Lately(), keras.layers.Dense(3, activation="softmax")
 
     def call(self, x: Any, training: bool = False) -> Any:
         return self.last(self.first(x, training=training))
@@ -251,53 +234,17 @@ class BuiltByCall(keras.Model):  # type: ignore[misc]
 # What fails when it was traced is below, too.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_trace_that_failed_leaves_nothing_behind(optimizer: str, tmp_path: Path) -> None:
-    def build(hp: Mapping[str, Any]) -> keras.Model:
-        model = BuiltByCall(hp["rate"])
-        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+def test_a_trace_that_failed_leaves_nothing_behind(optimizer: str) -> None:
+    splits, spec, trainer = samples(), spec_of(3), CompiledTrainer()
+
+    def called() -> keras.Model:
+        model = compiled(BuiltByCall(), optimizer)
+        model(splits.train.x[:1])
         return model
 
-    study, spec = make_study(build), make_spec(3)
-    splits = study.data.load()
-    reported: list[Mapping[str, float]] = []
-
-    def on_epoch(epoch: EpochResult) -> Any:
-        reported.append(epoch.metrics)
-        return "continue"
-
-    path = tmp_path / "best.weights.h5"
-    result = run_trial(study, splits, TrialTask(spec, SPACE, path), on_epoch, CompiledTrainer())
-    assert result.trainer == "plain"
-
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(spec.seed)
-    model = build({"rate": 0.3})
-    train, validation = splits.train, splits.validation
-    model(train.x[:1])
-    best, weights = float("inf"), []
-    for epoch, metrics in enumerate(reported, start=1):
-        for place, state in enumerate(ks.seed_states(model)):
-            state.assign([ks.epoch_seed(spec.seed, epoch, place), 0])
-        random.seed(ks.epoch_seed(spec.seed, epoch, 2**32 - 1))
-        order = ks.permutation(spec.seed, epoch, len(train))
-        history = model.fit(
-            train.x[order],
-            train.y[order],
-            batch_size=spec.batch_size,
-            shuffle=False,
-            validation_data=(validation.x, validation.y),
-            validation_batch_size=spec.batch_size,
-            verbose=0,
-        ).history
-        assert metrics == {name: values[0] for name, values in history.items()}
-        if history["val_loss"][0] < best:
-            best, weights = history["val_loss"][0], model.get_weights()
-    assert len(reported) == 3
-    loaded = build({"rate": 0.3})
-    loaded(train.x[:1], training=True)
-    loaded.load_weights(path)
-    for mine, theirs in zip(weights, loaded.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    found = by_trainer(trainer, lambda: compiled(BuiltByCall(), optimizer), splits, spec)
+    assert trainer.used[0] == "plain"
+    assert found == by_hand(called, splits, spec)
 
 
 def test_what_fails_in_a_later_epoch_is_trained_by_fit_from_the_first(

@@ -23,7 +23,6 @@ from studies.exporting import export_table
 from studies.progress import NoProgress
 from studies.running import read_rows
 from tracking.history import StudyHistory, ranked
-from tracking.records import TrialSpec
 
 
 class Answer(NoProgress):
@@ -43,9 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(folder: Path, name: str, told: Answer | None = None, **settings: Any) -> StudyHistory:
-    before = settings.pop("before", lambda spec: None)
     usual = {"name": name, "try_defaults": True, "trials": 4}
-    executor = ScriptedExecutor(describe(**{**usual, **settings}), before=before)
+    executor = ScriptedExecutor(describe(**{**usual, **settings}))
     return run_study(executor, store=folder / "store", progress=told or NoProgress())
 
 
@@ -55,8 +53,6 @@ def values(history: StudyHistory) -> list[dict[str, Any]]:
 
 # Trial 0 has the defaults of the space, unless the study says otherwise.
 
-# What `scripted.SPACE` declares: the middle of each range, in its scale; the first choice.
-MIDDLE = {"rate": pytest.approx(10**-2.5), "units": 34, "kind": "a"}
 SMALL = SearchSpace(
     ks.Float("rate", 0.01, 0.04, step=0.01, default=0.02),
     ks.Int("units", 8, 10),
@@ -98,35 +94,11 @@ def test_then_tpe_proposes_what_plain_optuna_does(folder: Path, conditional: boo
         study.tell(asked, min(loss(trial.spec, epoch) for epoch in range(1, 5)))
 
 
-def test_hyperband_gives_them_a_place_in_the_first_rung(folder: Path) -> None:
-    settings = {"engine": "keras-tuner:hyperband", "epochs": 9, "trials": 17}
-    history = launch(folder, "hyperband", **settings)
-    without = launch(folder, "hyperband without", try_defaults=False, **settings)
-
-    def budgets(history: StudyHistory) -> list[tuple[int, bool]]:
-        return [(t.spec.epochs, t.spec.goes_on_from is None) for t in history.trials]
-
-    assert values(history)[0] == MIDDLE
-    assert history.trials[0].spec.epochs < 9
-    assert budgets(history) == budgets(without)
-
-
 def test_known_values_follow_and_the_defaults_are_not_trained_twice(folder: Path) -> None:
     others = [{"rate": 0.01, "units": 8, "kind": "a"}, {**OF_SMALL, "units": 10}]
     found = values(launch(folder, "again", space=SMALL, initial=[others[0], OF_SMALL, others[1]]))
     assert found[:3] == [OF_SMALL, *others]
     assert found[3] not in found[:3]
-
-
-def test_a_study_that_was_cut_in_them_tries_them_again(folder: Path) -> None:
-    def interrupt(spec: TrialSpec) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        launch(folder, "cut", before=interrupt)
-    history = launch(folder, "cut")
-    assert values(history) == values(launch(folder, "uncut"))
-    assert history.default is not None and history.default.spec.attempt == 2
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -138,18 +110,6 @@ def test_a_study_stays_as_it_was_begun(folder: Path, before: bool) -> None:
     resumed = launch(folder, name, try_defaults=not before, trials=8, **settings)
     assert values(resumed) == values(wanted)
     assert resumed.description.try_defaults is before
-
-
-def test_another_default_is_no_other_definition(folder: Path) -> None:
-    other = ks.Int("units", 4, 64, default=8)
-    others = SearchSpace(*(each if each.name != "units" else other for each in SCRIPTED))
-    wanted = launch(folder, "one default", trials=8, try_defaults=False)
-    launch(folder, "another", trials=2, try_defaults=False)
-    told = Answer()
-    resumed = launch(folder, "another", told, trials=8, space=others, try_defaults=False)
-    assert values(resumed) == values(wanted)
-    assert resumed.description.space == SCRIPTED
-    assert "note: defaults stay as the study was begun: units = 34" in told.lines
 
 
 # Values of a file, or of another study

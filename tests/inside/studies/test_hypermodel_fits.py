@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,26 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from builder_corpus import without_tracing
 from exact_training import SPACE, samples, spec_of
 from model_zoo import compiled, stack
 
 import kerastudy as ks
 from studies.training import HyperModelTrainer, configure_tensorflow, run_trial
-from tracking.records import Decision, EpochResult, TrialTask
+from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 
 Fit = Callable[..., Any]
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*run_functions_eagerly")
+
+
+@pytest.fixture(autouse=True)
+def eagerly() -> Iterator[None]:
+    """Each fit trains a few samples: TensorFlow would trace longer than it trains."""
+    configure_tensorflow(None)
+    with without_tracing():
+        yield
 
 
 class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -70,9 +82,10 @@ def score(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> dict[s
     return {"score": 0.5}
 
 
-def score_of_folds(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> dict[str, float]:
-    by_folds(model, x, y, validation, callbacks)
-    return {"score": 0.5}
+def by_fresh_models(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> float:
+    fresh = compiled(keras.models.clone_model(model))
+    fresh.fit(x, y, verbose=0)
+    return float(fresh.evaluate(*validation, verbose=0)[0])
 
 
 def best_epoch(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> float:
@@ -80,78 +93,70 @@ def best_epoch(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> f
     return float(min(fitted.history["val_loss"]))
 
 
+NOT_MEASURED = "was not measured with the final weights"
+
+
 @pytest.mark.parametrize(
-    ("own_fit", "metric", "kept"),
+    ("own_fit", "metric", "unsaved"),
     [
-        (by_folds, "val_loss", False),
-        pytest.param(worst_fold, "val_loss", False, marks=pytest.mark.exhaustive),
-        pytest.param(restored, "val_loss", False, marks=pytest.mark.exhaustive),
-        pytest.param(score_of_folds, "score", False, marks=pytest.mark.exhaustive),
-        (measured, "val_loss", True),
-        pytest.param(score, "score", True, marks=pytest.mark.exhaustive),
-        (best_epoch, "val_loss", True),
+        (by_folds, "val_loss", NOT_MEASURED),
+        pytest.param(worst_fold, "val_loss", NOT_MEASURED, marks=pytest.mark.exhaustive),
+        pytest.param(restored, "val_loss", NOT_MEASURED, marks=pytest.mark.exhaustive),
+        (by_fresh_models, "val_loss", "other models than the given one"),
+        (measured, "val_loss", ""),
+        pytest.param(score, "score", "", marks=pytest.mark.exhaustive),
+        (best_epoch, "val_loss", ""),
     ],
 )
 def test_only_weights_that_were_measured_are_kept(
-    own_fit: Fit, metric: str, kept: bool, tmp_path: Path
+    own_fit: Fit, metric: str, unsaved: str, tmp_path: Path
 ) -> None:
-    configure_tensorflow(None)
-    build = Fitting(own_fit)
-    study = ks.Study("fits", data=samples_of_a_study(), build=build, space=SPACE)
     spec = spec_of(objective=ks.Objective(metric, "min"))
-    task = TrialTask(spec, SPACE, tmp_path / "trial.weights.h5")
-    result = run_trial(study, samples(), task, lambda epoch: "continue", HyperModelTrainer(build))
+    result = run(own_fit, spec, tmp_path)
     assert result.state == "complete", result.reason
-    assert task.checkpoint.exists() == bool(result.weights_sha256) == kept
-    assert ("was not measured with the final weights" in result.unsaved) != kept
+    kept = (tmp_path / "trial.weights.h5").exists()
+    assert kept == bool(result.weights_sha256) == bool(result.checkpoint_sha256) == (not unsaved)
+    assert unsaved in result.unsaved
+
+
+def run(
+    own_fit: Fit,
+    spec: TrialSpec,
+    folder: Path,
+    on_epoch: Callable[[EpochResult], Decision] = lambda epoch: "continue",
+    **files: Path,
+) -> TrialResult:
+    build, splits, part = Fitting(own_fit), samples(), samples().validation
+    data = ks.datasets.arrays(part.x, part.y, test=None)
+    study = ks.Study("fits", data=data, build=build, space=SPACE)
+    task = TrialTask(spec, SPACE, folder / "trial.weights.h5", **files)
+    return run_trial(study, splits, task, on_epoch, HyperModelTrainer(build))
 
 
 def test_what_continues_another_trial_is_what_one_fit_would_be(tmp_path: Path) -> None:
     """It is fitted from its first epoch: its own loop can't be entered elsewhere."""
-    configure_tensorflow(None)
-
-    def fit(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> Any:
-        return model.fit(x, y, epochs=2, verbose=0, validation_data=validation, callbacks=callbacks)
-
-    build = Fitting(fit)
-    study = ks.Study("fits", data=samples_of_a_study(), build=build, space=SPACE)
-    straight, further = spec_of(2), replace(spec_of(2), goes_on_from=0, initial_epoch=1)
-    results = []
-    for spec, files in ((straight, {}), (further, {"origin": tmp_path / "other.state"})):
-        task = TrialTask(spec, SPACE, tmp_path / "trial.weights.h5", **files)
-        trainer = HyperModelTrainer(build)
-        results.append(run_trial(study, samples(), task, lambda epoch: "continue", trainer))
-    assert results[0].weights_sha256 == results[1].weights_sha256 != ""
-    assert results[0].best == results[1].best
+    straight = run(best_epoch, spec_of(2), tmp_path)
+    spec = replace(spec_of(2), goes_on_from=0, initial_epoch=1)
+    further = run(best_epoch, spec, tmp_path, origin=tmp_path / "other.state")
+    assert straight.weights_sha256 == further.weights_sha256 != ""
+    assert straight.best == further.best
 
 
 def test_what_was_stopped_begins_again(tmp_path: Path) -> None:
     """To the same bits; its reason says that the stopped epochs are lost."""
-    configure_tensorflow(None)
-    build = Fitting(best_epoch)
-    study = ks.Study("fits", data=samples_of_a_study(), build=build, space=SPACE)
-    results, epochs = [], []
+    epochs: list[tuple[int, int]] = []
 
-    def on_epoch(epoch: EpochResult) -> Decision:
-        epochs.append((len(results), epoch.epoch))
-        return "stop" if epochs[-1] == (1, 2) else "continue"
+    def attempt(number: int, stops: bool) -> TrialResult:
+        def on_epoch(epoch: EpochResult) -> Decision:
+            epochs.append((number, epoch.epoch))
+            return "stop" if stops and epoch.epoch == 2 else "continue"
 
-    for attempt in (1, 1, 2):
-        spec, state = replace(spec_of(3), attempt=attempt), tmp_path / "trial.state"
-        task = TrialTask(spec, SPACE, tmp_path / "trial.weights.h5", state)
-        results.append(run_trial(study, samples(), task, on_epoch, HyperModelTrainer(build)))
-    whole, stopped, again = results
-    assert (stopped.state, stopped.reason) == (
-        "interrupted",
-        "stopped after epoch 2; it begins again",
-    )
-    assert [epoch for run, epoch in epochs if run == 2] == [
-        epoch for run, epoch in epochs if not run
-    ]
+        spec = replace(spec_of(3), attempt=number)
+        return run(best_epoch, spec, tmp_path, on_epoch, state=tmp_path / "trial.state")
+
+    whole, stopped, again = attempt(1, False), attempt(2, True), attempt(3, False)
+    assert stopped.state == "interrupted"
+    assert stopped.reason == "stopped after epoch 2; it begins again"
+    assert [e for n, e in epochs if n == 3] == [e for n, e in epochs if n == 1]
     assert (again.best, again.weights_sha256) == (whole.best, whole.weights_sha256)
     assert again.weights_sha256
-
-
-def samples_of_a_study() -> Any:
-    part = samples().validation
-    return ks.datasets.arrays(part.x, part.y, test=None)

@@ -1,4 +1,4 @@
-"""Each private name of TensorFlow and Keras taken away: trials come to the same bits without it."""
+"""Each private name of a library taken away: trials come to the same bits, or it is told."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from conformance.engine import SMALL, Played, make
 from conformance.models import SPACE, by_hand, make_spec, make_study, samples
 
 import kerastudy as ks
-from search_spaces import Hyperparameters, MissingPartError, PrivatePart, StudyError, private_parts
-from studies.libraries import keras_parts, tensorflow_parts
+from search_spaces import (
+    EngineError,
+    Hyperparameters,
+    MissingPartError,
+    PrivatePart,
+    StudyError,
+    private_parts,
+)
+from studies.engines import keras_tuner_engine
+from studies.libraries import keras_parts, keras_tuner_parts, optuna_parts, tensorflow_parts
 from studies.training import (
     CompiledTrainer,
     begin_trial,
@@ -43,6 +52,9 @@ NEEDED_TO_COMPILE = {
     "Model._get_metrics_result_or_logs",
     SYMBOLICALLY,
 }
+
+
+assert set(PARTS) > NEEDED_TO_COMPILE
 
 
 class Doubling(keras.layers.Layer):
@@ -150,43 +162,23 @@ def test_without_private_parts_trials_come_to_the_same(
             assert (result.trainer, result.trainer_reason) == ("compiled", "")
 
 
-def test_every_part_that_is_needed_is_one() -> None:
-    assert set(PARTS) > NEEDED_TO_COMPILE
-
-
-class TestWhatIsDoneWithout:
-    """By public means, and to the same."""
-
-    def parts(self) -> tuple[PrivatePart, ...]:
-        return (
-            PARTS["Layer._flatten_layers"],
-            PARTS["Model._compile_config"],
-            PARTS["KerasTensor._keras_history"],
-        )
-
-    @pytest.fixture(autouse=True)
-    def taken_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.model = model(Hyperparameters(SPACE, {"rate": 0.3}))
-        self.nested = keras.Sequential(
-            [keras.Input((4, 3), 8), keras.layers.LSTM(2, stateful=True)]
-        )
-        self.outer = keras.Sequential([keras.Input((4, 3), 8), self.nested, keras.layers.Dense(1)])
-        self.found = {id(layer) for layer in keras_parts.layers_within(self.outer)}
-        for part in self.parts():
-            take_away(part, monkeypatch)
-
-    def test_layers_within_others(self) -> None:
-        found = {id(layer) for layer in keras_parts.layers_within(self.outer)}
-        assert found >= self.found
-        assert stateful_layers(self.outer) == self.nested.layers
-
-    def test_the_arguments_of_compile(self) -> None:
-        arguments = keras_parts.compile_arguments(self.model)
-        assert arguments["loss"] == "sparse_categorical_crossentropy"
-        assert arguments["optimizer"].get_config() == self.model.optimizer.get_config()
-
-    def test_what_makes_a_tensor(self) -> None:
-        assert keras_parts.made_by(self.model.outputs[0]) is None
+def test_what_is_done_by_public_means_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = model(Hyperparameters(SPACE, {"rate": 0.3}))
+    nested = keras.Sequential([keras.Input((4, 3), 8), keras.layers.LSTM(2, stateful=True)])
+    outer = keras.Sequential([keras.Input((4, 3), 8), nested, keras.layers.Dense(1)])
+    within = {id(layer) for layer in keras_parts.layers_within(outer)}
+    for name in (
+        "Layer._flatten_layers",
+        "Model._compile_config",
+        "KerasTensor._keras_history",
+    ):
+        take_away(PARTS[name], monkeypatch)
+    assert {id(layer) for layer in keras_parts.layers_within(outer)} >= within
+    assert stateful_layers(outer) == nested.layers
+    arguments = keras_parts.compile_arguments(made)
+    assert arguments["loss"] == "sparse_categorical_crossentropy"
+    assert arguments["optimizer"].get_config() == made.optimizer.get_config()
+    assert keras_parts.made_by(made.outputs[0]) is None
 
 
 def test_seeds_are_set_without_a_private_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,3 +215,36 @@ def test_data_in_batches_is_refused_without_what_reads_it(
         study.launch(store=tmp_path / "store", progress=False)
     with pytest.raises(MissingPartError):
         keras_parts.adapter_class()
+
+
+assert keras_tuner_engine and keras_tuner_parts and optuna_parts
+OF_OPTUNA, OF_KERAS_TUNER = private_parts("optuna"), private_parts("keras-tuner")
+
+
+@pytest.mark.parametrize("part", OF_OPTUNA, ids=str)
+def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_away(part, monkeypatch)
+    engine = make("optuna:tpe", "median", SMALL)
+    played = Played(engine)
+    played.play(12, infeasible=[2, 3])
+    # One that is told anew.
+    proposal = played.ask()
+    assert proposal is not None
+    for _ in range(2):
+        engine.report(proposal.number, 1, 1.0)
+    played.finish(proposal)
+
+
+@pytest.mark.parametrize("part", OF_KERAS_TUNER, ids=str)
+def test_an_oracle_that_lacks_it_is_refused(
+    part: PrivatePart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_away(part, monkeypatch)
+    refused = []
+    for engine in ("random", "bayesian", "grid", "hyperband"):
+        try:
+            Played(make(f"keras-tuner:{engine}", "none", SMALL)).play(2)
+        except EngineError as error:
+            assert f"lacks {part}" in str(error)
+            refused.append(engine)
+    assert len(refused) == (4 if part.owner == "Oracle" else 1)

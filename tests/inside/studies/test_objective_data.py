@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import kerastudy as ks
@@ -35,16 +37,10 @@ def test_each_part_of_a_fit_counts() -> None:
     assert fit_digests({**given, "validation_data": (X + 1, Y)}).validation != digests.validation
 
 
-def test_a_share_for_validation_counts() -> None:
+def test_shares_structures_frames_and_tensors_count() -> None:
     first, second = (fit_digests({"x": X, "y": Y, "validation_split": s}) for s in (0.2, 0.5))
     assert first.data != second.data and first.validation != second.validation
     assert fit_digests({"x": X, "y": Y}).validation == ""
-
-
-def test_structures_frames_and_tensors_are_arrays() -> None:
-    import keras
-    import pandas as pd
-
     digests = fit_digests({"x": {"a": X, "b": [Y]}, "y": Y})
     assert digests.data != fit_digests({"x": {"a": X, "b": [Y + 1]}, "y": Y}).data
     assert fit_digests({"x": keras.ops.convert_to_tensor(X), "y": Y}).data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 import streamed
 from exact_training import SPACE, samples, spec_of
 from model_zoo import compiled, stack
-from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.training import CompiledTrainer, HyperModelTrainer, configure_tensorflow, run_trial
@@ -93,71 +92,49 @@ def _arrays(splits: Any) -> tuple[np.ndarray, np.ndarray]:
     return splits.validation.x, splits.validation.y
 
 
-@pytest.mark.parametrize("kind", exhaustive_but(["best"], ["best", "every"]))
-def test_a_trial_with_scores_has_the_bits_of_one_without(kind: str, tmp_path: Path) -> None:
-    runners = [Runner(tmp_path / each) for each in ("none", kind)]
-    # Each runs two trials: the second may not depend on what the first one left behind.
-    found = []
-    for runner, each in zip(runners, (None, kind), strict=True):
-        results = [runner.run(each), runner.run(each, repeat=1)]
-        found.append(
+def test_a_trial_with_scores_has_the_bits_of_one_without(tmp_path: Path) -> None:
+    # Each runner runs two trials: the first may leave nothing behind that the second depends on.
+    outcomes = []
+    for kind in (None, "best"):
+        runner = Runner(tmp_path / str(kind))
+        results = [runner.run(kind), runner.run(kind, repeat=1)]
+        outcomes.append(
             [(r.best, r.weights_sha256, r.checkpoint_sha256, r.trainer, r.epochs) for r in results]
             + [[replace(epoch, seconds=0.0) for epoch in runner.epochs]]
         )
-
-    assert found[0] == found[1]
-    assert [runner.scores.exists() for runner in runners] == [False, True]
+        assert runner.scores.exists() is (kind is not None)
+    assert outcomes[0] == outcomes[1]
 
 
 def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
-    runner, splits = Runner(tmp_path), SPLITS
-
-    result = runner.run("best", splits)
-
+    runner = Runner(tmp_path)
+    result = runner.run("best", SPLITS)
     assert result.best is not None
     read = read_scores(runner.scores, weights_sha256=result.weights_sha256)
     scores = best_scores(read, result.best.epoch)
-    x, y = _arrays(splits)
+    x, y = _arrays(SPLITS)
     assert np.array_equal(scores.values, runner.predicted(x).argmax(axis=1) == y)
     assert (scores.epoch, scores.metric) == (result.best.epoch, "val_accuracy")
     assert (result.scores_bytes, result.unscored) == (runner.scores.stat().st_size, "")
 
 
-def test_all_epochs_have_scores_that_agree_with_their_values(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "samples", "scored"), [("every", 60, 5), ("best", 60, 2), ("best", 300, 1)]
+)
+def test_epochs_have_scores_that_agree_with_their_values(
+    kind: str, samples: int, scored: int, tmp_path: Path
+) -> None:
+    """All epochs, the best two where samples are few, or the best one."""
+    x, y = (np.repeat(array, 20, axis=0)[:samples] for array in _arrays(SPLITS))
+    train = SPLITS.train.x, SPLITS.train.y
+    splits = ks.datasets.arrays(*train, validation=(x, y), test=None).load()
     runner = Runner(tmp_path)
-
-    runner.run("every", objective=Objective("val_loss", "min"))
-
-    read = read_scores(runner.scores)
-    values = [epoch.metrics["val_loss"] for epoch in runner.epochs]
-    assert [scores.epoch for scores in read] == [1, 2, 3]
-    assert [scores.value for scores in read] == pytest.approx(values, rel=1e-4)
-    assert len(set(values)) == 3
-
-
-def test_the_second_best_epoch_is_scored_too_where_samples_are_few(tmp_path: Path) -> None:
-    runner = Runner(tmp_path)
-    loss = Objective("val_loss", "min")
-
-    runner.run("best", objective=loss, epochs=5)
-
+    runner.run(kind, splits, objective=Objective("val_loss", "min"), epochs=5)
     values = {epoch.epoch: epoch.metrics["val_loss"] for epoch in runner.epochs}
-    best = sorted(sorted(values, key=lambda epoch: values[epoch])[:2])
+    best = sorted(sorted(values, key=lambda epoch: values[epoch])[:scored])
     read = read_scores(runner.scores)
     assert [scores.epoch for scores in read] == best
     assert [scores.value for scores in read] == pytest.approx([values[e] for e in best], rel=1e-4)
-
-
-def test_only_the_best_epoch_is_scored_where_samples_are_many(tmp_path: Path) -> None:
-    x, y = (np.repeat(array, 20, axis=0)[:300] for array in _arrays(SPLITS))
-    train = SPLITS.train.x, SPLITS.train.y
-    many = ks.datasets.arrays(*train, validation=(x, y), test=None).load()
-    runner = Runner(tmp_path)
-
-    result = runner.run("best", many)
-
-    (scores,) = read_scores(runner.scores)
-    assert result.best is not None and scores.epoch == result.best.epoch
 
 
 def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> None:
@@ -194,52 +171,24 @@ def test_streamed_samples_are_scored_in_the_order_in_which_they_are_read(tmp_pat
 
 
 class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
-    """Fits by itself, and returns a value that is, or is not, the model's."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
+    """Fits by itself, and returns a value of the model."""
 
     def build(self, hp: Any) -> keras.Model:
         return build(hp)
 
     def fit(self, hp: Any, model: Any, x: Any, y: Any, **keywords: Any) -> Any:
-        validation = keywords["validation_data"]
         model.fit(x, y, verbose=0)
-        value = model.evaluate(*validation, verbose=0, return_dict=True)["loss"]
-        return {"val_loss": value * self.factor}
+        values = model.evaluate(*keywords["validation_data"], verbose=0, return_dict=True)
+        return {"val_loss": values["loss"]}
 
     def __call__(self, hp: Any) -> keras.Model:
         return self.build(hp)
 
 
-# What disagrees is recorded of another model below.
-@pytest.mark.parametrize(
-    ("factor", "scored"), exhaustive_but([(1.0, True)], [(1.0, True), (1.5, False)])
-)
-def test_a_hypermodel_s_own_fit_has_scores_if_they_agree_with_what_it_returns(
-    factor: float, scored: bool, tmp_path: Path
-) -> None:
-    runner = Runner(tmp_path, Fitting(factor))
-
+def test_a_hypermodel_s_own_fit_has_scores(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, Fitting())
     result = runner.run("best", objective=Objective("val_loss", "min"))
-
-    assert result.state == "complete" and runner.scores.exists() == scored
-    assert bool(result.unscored) != scored, result.unscored
-
-
-def drawing(hp: Any) -> keras.Model:
-    """A model that drops out while it is validated too."""
-
-    class Always(layers.Layer):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.dropout = layers.Dropout(0.5)
-
-        def call(self, x: Any) -> Any:
-            return self.dropout(x, training=True)
-
-    return compiled(stack(layers.Dense(8), Always()))
+    assert result.state == "complete" and runner.scores.exists() and not result.unscored
 
 
 def raising(hp: Any) -> keras.Model:
@@ -258,7 +207,6 @@ def raising(hp: Any) -> keras.Model:
 @pytest.mark.parametrize(
     ("builder", "metric", "why"),
     [
-        (drawing, "val_loss", "the scores of its samples give val_loss"),
         (raising, "val_only_in_graphs", "its samples can't be scored: RuntimeError: not like this"),
         (build, "loss", "loss is no metric of the validation data"),
     ],
@@ -274,13 +222,3 @@ def test_why_there_are_no_scores_is_recorded(
 
     assert result.state == "complete" and result.unscored.startswith(why), result.unscored
     assert result.scores_bytes == 0 and not runner.scores.exists()
-
-
-def test_a_full_disk_stops_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any, **options: Any) -> Iterator[None]:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("studies.training.scoring.sample_scores.write_scores", full)
-
-    with pytest.raises(ks.errors.StudyError, match="cannot be written: No space left on device"):
-        Runner(tmp_path).run("best")

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,9 @@ def history(folder: Path) -> ks.StudyResults:
     return ks.read_study("작은 & 연구", store=folder / "kerastudy-store")
 
 
-def test_the_best_is_the_best_of_all_curves(history: ks.StudyResults) -> None:
+def test_the_best_of_all_curves_and_a_table_with_a_row_for_each_trial(
+    history: ks.StudyResults,
+) -> None:
     curves = {trial.number: trial.curve["val_loss"] for trial in history.trials}
     lowest = pd.DataFrame(curves).unstack()
     number, epoch = lowest.idxmin()
@@ -43,9 +44,6 @@ def test_the_best_is_the_best_of_all_curves(history: ks.StudyResults) -> None:
     assert dict(history.best.params) == history.best_params
     assert set(history.best.params) == {"learning_rate", "dropout", "units"}
     assert list(history.best.curve.index) == [1, 2, 3]
-
-
-def test_the_table_has_a_row_for_each_trial(history: ks.StudyResults) -> None:
     table = history.to_dataframe()
     assert list(table["number"]) == [0, 1, 2, 3]
     for trial, row in zip(history.trials, table.to_dict("records"), strict=True):
@@ -55,19 +53,12 @@ def test_the_table_has_a_row_for_each_trial(history: ks.StudyResults) -> None:
     assert table["started"].is_monotonic_increasing
 
 
-@pytest.mark.exhaustive
-def test_any_kept_trial_gives_its_model(history: ks.StudyResults, folder: Path) -> None:
-    """Evaluated by Keras on the validation part, it gives the recorded value."""
-    assert history.definition is None, "it was read from the record alone"
-    part = ks.datasets.arrays(*_samples(), name="made up").load().validation
-    for trial in history.trials[:2]:
-        found = trial.load_model().evaluate(part.x, part.y, verbose=0, return_dict=True)
-        assert found["loss"] == pytest.approx(trial.value, rel=1e-6)
-
-
 def test_the_champion_predicts(history: ks.StudyResults) -> None:
     x, _ = _samples()
     assert history.best is not None
+    part = ks.datasets.arrays(*_samples(), name="made up").load().validation
+    scores = history.load_model().evaluate(part.x, part.y, verbose=0, return_dict=True)
+    assert scores["loss"] == pytest.approx(history.best.value, rel=1e-6)
     np.testing.assert_array_equal(
         history.predict(x[:5]), history.best.load_model().predict(x[:5], verbose=0)
     )
@@ -112,15 +103,6 @@ def test_names_of_other_libraries_are_there(history: ks.StudyResults) -> None:
         _ = study.best_params
     with pytest.raises(AttributeError, match="'Study' has no attribute 'nothing'"):
         _ = study.nothing
-
-
-def test_an_error_within_a_property_stays(
-    history: ks.StudyResults, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nothing: Any = None
-    monkeypatch.setattr(ks.StudyResults, "best", property(lambda _: nothing.value))
-    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'value'"):
-        _ = history.best
 
 
 def test_a_definition_prints_in_a_line_and_with_its_space() -> None:

@@ -10,8 +10,8 @@ import pytest
 from handmade import trial_record
 from scripted import SPACE, describe
 
-from studies.engines import EngineSettings, make_engine
-from studies.running import Retention, task_of
+from studies.engines import Engine, EngineSettings, make_engine
+from studies.running import Retention
 from tracking.records import EndedTrial, Rank, TrialRecord
 from tracking.scores import KeptScores
 from tracking.store import StudyFiles
@@ -35,21 +35,24 @@ TRIALS = [
 BEST = [7, 1, 5, 3, 6, 0, 4]
 
 
-@pytest.mark.parametrize("keep", [1, 2, 3, 5, 6, 7, 9, None])
+def an_engine() -> Engine:
+    return make_engine(EngineSettings(
+        name="any", engine="optuna:random", space=SPACE, objective=describe().objective,
+        pruner="none", epochs=9, seed=0,
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize("keep", [1, 3, 6, 7, None])
 @pytest.mark.parametrize("recorded", [0, 4, 8])
 def test_the_best_are_kept_and_no_other_is_written(
     keep: int | None, recorded: int, tmp_path: Path
 ) -> None:
-    description = describe(keep=keep)
-    engine = make_engine(EngineSettings(
-        name="any", engine="optuna:random", space=SPACE, objective=description.objective,
-        pruner="none", epochs=9, seed=0,
-    ))  # fmt: skip
+    engine = an_engine()
     for attempt in range(20):
         trials = random.Random(attempt).sample(TRIALS, len(TRIALS))
         files = StudyFiles(tmp_path / f"{attempt}")
         files.folder.mkdir()
-        retention = Retention(files, description, trials[:recorded])
+        retention = Retention(files, describe(keep=keep), trials[:recorded])
         for trial in trials[:recorded]:
             files.checkpoint(trial.number).touch()
         retention.tidy(engine)
@@ -61,12 +64,6 @@ def test_the_best_are_kept_and_no_other_is_written(
             retention.tidy(engine)
         kept = {path.name for path in files.folder.iterdir()} - {files.checkpoint(2).name}
         assert kept == {files.checkpoint(number).name for number in BEST[:keep]}
-
-
-def test_only_trials_that_are_known_count() -> None:
-    retention = Retention(StudyFiles(Path("none")), describe(keep=2), TRIALS)
-    numbers = [last and last.number for last in map(retention.last_kept, (1, 2, 4, 6, 8, None))]
-    assert numbers == [None, 0, 3, 5, 1, 1]
 
 
 def rank(trial: TrialRecord) -> tuple[float, float, int, int]:
@@ -96,18 +93,7 @@ def test_the_best_trials_keep_their_scores_within_the_limit() -> None:
         assert len([line for line in lines if line]) == 1
 
 
-@pytest.mark.parametrize(("fold", "wanted"), [(None, "best"), (1, "every")])
-def test_a_task_has_a_place_for_scores(fold: int | None, wanted: str, tmp_path: Path) -> None:
-    spec, description = TRIALS[0].spec, describe(repeats=2)
-
-    task = task_of(replace(spec, repeat=1, fold=fold), description, StudyFiles(tmp_path))
-
-    assert (task.scores, task.scores_of) == (StudyFiles(tmp_path).scores(0, 1), wanted)
-
-
-def test_files_of_scores_beyond_the_limit_are_removed(
-    tmp_path: Path,
-) -> None:
+def test_files_of_scores_beyond_the_limit_are_removed(tmp_path: Path) -> None:
     description, files = describe(repeats=2), StudyFiles(tmp_path)
     retention = Retention(files, description, [])
     trial = TRIALS[1]
@@ -120,8 +106,5 @@ def test_files_of_scores_beyond_the_limit_are_removed(
     assert retention.told() == (
         "the scores of validation samples reached 64 MB: only those of the best 0 trials are kept"
     )
-    retention.tidy(make_engine(EngineSettings(
-        name="any", engine="optuna:random", space=SPACE, objective=description.objective,
-        pruner="none", epochs=9, seed=0,
-    )))  # fmt: skip
+    retention.tidy(an_engine())
     assert list(tmp_path.iterdir()) == [] and retention.told() == ""

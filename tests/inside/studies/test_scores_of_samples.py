@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,35 +95,33 @@ def classes() -> Judged:
     return Judged(model, LABELS, WEIGHTS)
 
 
-def test_an_accuracy_is_a_bit_for_each_sample(classes: Judged) -> None:
-    scores = classes.scores("accuracy")
-
-    assert np.array_equal(scores.values, classes.predicted.argmax(axis=1) == LABELS)
-    assert scores.weights is None
-    assert scores.value == pytest.approx(classes.recorded["accuracy"], rel=1e-6)
-
-
 def test_sample_weights_count_where_keras_counts_them(classes: Judged) -> None:
+    hits, plain = classes.predicted.argmax(axis=1) == LABELS, classes.scores("accuracy")
+    assert np.array_equal(plain.values, hits) and plain.weights is None
+    assert plain.value == pytest.approx(classes.recorded["accuracy"], rel=1e-6)
     scores, entropy = classes.scores("weighted_accuracy"), classes.scores("ce")
-
-    assert np.array_equal(scores.values, classes.predicted.argmax(axis=1) == LABELS)
+    assert np.array_equal(scores.values, hits)
     np.testing.assert_array_equal(scores.weights, WEIGHTS)
     by_hand = -np.log(classes.predicted[np.arange(SAMPLES), LABELS])
     np.testing.assert_allclose(entropy.values, by_hand, rtol=1e-4)
-    for each, values in ((scores, scores.values), (entropy, by_hand)):
+    for weighted, values in ((scores, hits), (entropy, by_hand)):
         resampled = [np.average(values, weights=WEIGHTS * counts) for counts in COUNTS]
-        assert each.of_resamples(COUNTS) == pytest.approx(resampled, rel=1e-4)
+        assert weighted.of_resamples(COUNTS) == pytest.approx(resampled, rel=1e-4)
 
 
-def test_a_loss_has_weights_in_its_values_and_penalties_as_a_constant(classes: Judged) -> None:
-    scores = classes.scores("loss")
-
+def test_a_loss_has_weights_in_its_values_and_penalties_as_a_constant(
+    classes: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     by_hand = -WEIGHTS * np.log(classes.predicted[np.arange(SAMPLES), LABELS])
-    np.testing.assert_allclose(scores.values, by_hand, rtol=1e-4)
     first, last = classes.model.layers[0].kernel, classes.model.layers[-1].bias
     penalties = 0.1 * np.sum(np.square(first)) + 0.01 * np.sum(np.abs(last))
-    assert scores.constant == pytest.approx(penalties, rel=1e-5)
-    assert scores.value == pytest.approx(classes.recorded["loss"], rel=1e-5)
+    scores = classes.scores("loss")
+    # In slices, too, where memory is scarce.
+    monkeypatch.setattr("studies.training.scoring.sample_scores._MEMORY", 10_000)
+    for each in (scores, classes.scores("loss")):
+        np.testing.assert_allclose(each.values, by_hand, rtol=1e-4)
+        assert each.constant == pytest.approx(penalties, rel=1e-5)
+        assert each.value == pytest.approx(classes.recorded["loss"], rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +144,6 @@ def binary() -> Judged:
     return Judged(model, BINARY, WEIGHTS)
 
 
-@pytest.mark.parametrize("name", ["auc", "pr", "few", "precision", "recall"])
-def test_what_is_no_mean_is_that_of_keras_on_any_resample(binary: Judged, name: str) -> None:
-    check_resamples(binary, name, BINARY[:, None], weighted=name not in ("auc", "pr"))
-
-
 @pytest.fixture(scope="module")
 def several() -> Judged:
     """Returns a model of three classes, with one-hot targets."""
@@ -173,13 +164,6 @@ def several() -> Judged:
         ],
     )  # fmt: skip
     return Judged(model, ONE_HOT)
-
-
-@pytest.mark.parametrize(
-    "name", ["top", "ce", "labels", "all", "precision", "recall", "macro", "weighted", "micro"]
-)
-def test_metrics_of_several_classes_are_those_of_keras(several: Judged, name: str) -> None:
-    check_resamples(several, name, ONE_HOT)
 
 
 def test_one_of_several_values_of_a_metric_is_scored(several: Judged) -> None:
@@ -209,11 +193,6 @@ def numbers() -> Judged:
     return Judged(model, NUMBERS)
 
 
-@pytest.mark.parametrize("name", ["rmse", "cosine", "r2", "r2_weighted"])
-def test_metrics_of_numbers_are_those_of_keras(numbers: Judged, name: str) -> None:
-    check_resamples(numbers, name, NUMBERS, tolerance=2e-3)
-
-
 @pytest.mark.parametrize(("name", "power"), [("squared", 2), ("mae", 1), ("loss", 2), ("rmse", 2)])
 def test_errors_of_samples_are_means_over_outputs(numbers: Judged, name: str, power: int) -> None:
     scores = numbers.scores(name)
@@ -223,12 +202,23 @@ def test_errors_of_samples_are_means_over_outputs(numbers: Judged, name: str, po
     assert scores.kind == ("root_mean" if name == "rmse" else "mean")
 
 
-def check_resamples(
-    judged: Judged, name: str, y: np.ndarray, *, weighted: bool = False, tolerance: float = 1e-4
+OF_CLASSES = ["top", "ce", "labels", "all", "precision", "recall", "macro", "weighted", "micro"]
+
+
+@pytest.mark.parametrize(
+    ("fixture", "name"),
+    [("binary", name) for name in ("auc", "pr", "few", "precision", "recall")]
+    + [("several", name) for name in OF_CLASSES]
+    + [("numbers", name) for name in ("rmse", "cosine", "r2", "r2_weighted")],
+)
+def test_a_metric_of_any_resample_is_that_of_keras(
+    fixture: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """Checks the objective of resamples by Keras's own metric on the resampled predictions."""
     import keras
 
+    judged: Judged = request.getfixturevalue(fixture)
+    y = {"binary": BINARY[:, None], "several": ONE_HOT, "numbers": NUMBERS}[fixture]
+    tolerance = 2e-3 if fixture == "numbers" else 1e-4
     scores = judged.scores(name)
     assert scores.value == pytest.approx(float(judged.recorded[name]), rel=tolerance, abs=1e-5)
     (metric,) = (
@@ -239,11 +229,11 @@ def check_resamples(
     for counts in COUNTS:
         chosen = np.repeat(np.arange(SAMPLES), counts)
         fresh = type(metric).from_config(metric.get_config())
-        weights = judged.weights[chosen] if weighted else None
+        weighted = judged.weights is not None and name not in ("auc", "pr")
         fresh.update_state(
             keras.ops.convert_to_tensor(y[chosen]),
             keras.ops.convert_to_tensor(judged.predicted[chosen]),
-            sample_weight=weights,
+            sample_weight=judged.weights[chosen] if weighted else None,
         )
         by_keras.append(float(fresh.result()))
     assert scores.of_resamples(COUNTS) == pytest.approx(by_keras, rel=tolerance, abs=1e-5)
@@ -367,31 +357,3 @@ def test_steps_of_sequences_are_means_of_their_samples_without_masked_steps() ->
     assert scores.value == pytest.approx(hits[counted].mean(), rel=1e-5)
     with pytest.raises(NotScoredError, match="masked steps"):
         judged.scores("loss")
-
-
-def test_a_part_of_few_samples_at_once_gives_the_same(
-    classes: Judged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = classes.scores("loss")
-    monkeypatch.setattr("studies.training.scoring.sample_scores._MEMORY", 10_000)
-    slices: list[int] = []
-    call: Callable[..., Any] = type(classes.model).__call__
-
-    def counted(model: Any, x: Any, **given: Any) -> Any:
-        slices.append(len(x))
-        return call(model, x, **given)
-
-    monkeypatch.setattr(type(classes.model), "__call__", counted)
-    parted = classes.scores("loss")
-
-    assert max(slices) < SAMPLES and sum(slices) == SAMPLES
-    np.testing.assert_allclose(parted.values, whole.values, rtol=1e-4)
-
-
-def test_another_part_is_scored_in_the_place_of_the_validation_part(classes: Judged) -> None:
-    other = replace(classes.splits, validation=classes.splits.validation.first(40))
-
-    scores = sample_scores(classes.model, other, "val_accuracy", epoch=2, batch_size=BATCH)
-
-    assert len(scores) == 40 and scores.epoch == 2
-    assert np.array_equal(scores.values, classes.scores("accuracy").values[:40])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import functools
-import json
 import math
-import subprocess
+import os
+import os.path
 import sys
-from collections.abc import Callable
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,106 +26,283 @@ from keras import ops
 from keras.ops import mean
 from model_zoo import compiled, stack
 from sklearn.metrics import f1_score
-from user_commands import environment, kerastudy_here
+from suite import exhaustive_but
 
-import kerastudy as ks
 from studies.training import CompiledTrainer, Structure, configure_tensorflow
 
-STUDY = """
-import builtins
-import sys
-from pathlib import Path
+layers = keras.layers
 
-import keras
-import numpy as np
-import tensorflow as tf
 
-import kerastudy as ks
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
 
-random = np.random.default_rng(0)
-x = random.normal(size=(48, 4)).astype("float32")
-y = x.sum(axis=1)
-FACTORS = {
-    "a file": lambda: float(Path("factor.txt").read_text()),
-    "tensorflow": lambda: tf.strings.to_number(tf.io.read_file("factor.txt")),
-    "arguments": lambda: float(sys.argv[-1]),
-    "builtins": lambda: FACTOR_OF_THE_TRIAL,
+
+def module(name: str, **values: Any) -> types.ModuleType:
+    made = types.ModuleType(name)
+    vars(made).update(values)
+    return made
+
+
+settings = module("user_settings", FACTOR=1.0)
+package = module("user_package", inner=module("user_package.inner", FACTOR=1.0))
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("USER_FACTOR", "1.0")
+    monkeypatch.setenv("TZ", "UTC-1")
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "1.0"])
+    monkeypatch.setattr(builtins, "USER_FACTOR", 1.0, raising=False)
+    write_all(1.0)
+    for each in (settings, package, package.inner):
+        monkeypatch.setitem(sys.modules, each.__name__, each)
+    yield
+    monkeypatch.undo()
+    time.tzset()
+    Scaled.factor = scaled.factor = settings.FACTOR = package.inner.FACTOR = 1.0
+
+
+def scaled(x: Any) -> Any:
+    return x * scaled.factor
+
+
+scaled.factor = 1.0  # type: ignore[attr-defined]
+
+
+class Holder:
+    held = settings
+
+
+class Scaled(keras.layers.Layer):
+    """By a number that is no attribute of the object."""
+
+    factor = 1.0
+
+    def __init__(self, by: Callable[[], Any]) -> None:
+        super().__init__()
+        self.by = by
+
+    def call(self, x: Any) -> Any:
+        return x * self.by()
+
+
+def imported() -> float:
+    import user_settings
+
+    return user_settings.FACTOR  # type: ignore[no-any-return]
+
+
+def imported_from() -> float:
+    from user_settings import FACTOR
+
+    return FACTOR  # type: ignore[no-any-return]
+
+
+def imported_inner() -> float:
+    import user_package.inner
+
+    return user_package.inner.FACTOR  # type: ignore[no-any-return]
+
+
+def write_all(value: float) -> None:
+    """Into all kinds of files."""
+    Path("factor.txt").write_text(str(value))
+    np.save("factor.npy", np.float32(value))
+    if value > 1.0:
+        Path("large").touch()
+    else:
+        Path("large").unlink(missing_ok=True)
+
+
+def set_zone(hours: float) -> None:
+    os.environ["TZ"] = f"UTC-{hours:.0f}"
+    time.tzset()
+
+
+# What a loss may read while it is traced, and how that changes from trial to trial.
+READ: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
+    "a module": (lambda: settings.FACTOR, lambda v: setattr(settings, "FACTOR", v)),
+    "a module in a module": (
+        lambda: package.inner.FACTOR,
+        lambda v: setattr(package.inner, "FACTOR", v),
+    ),
+    "a module by a name": (
+        lambda: getattr(settings, "FACTOR"),  # noqa: B009
+        lambda v: setattr(settings, "FACTOR", v),
+    ),
+    "an import": (imported, lambda v: setattr(settings, "FACTOR", v)),
+    "an import from": (imported_from, lambda v: setattr(settings, "FACTOR", v)),
+    "an inner import": (imported_inner, lambda v: setattr(package.inner, "FACTOR", v)),
+    "a function": (lambda: scaled(1.0), lambda v: setattr(scaled, "factor", v)),
+    "a class": (lambda: Scaled.factor, lambda v: setattr(Scaled, "factor", v)),
+    "the environment": (
+        lambda: float(os.environ["USER_FACTOR"]),
+        lambda v: os.environ.__setitem__("USER_FACTOR", str(v)),
+    ),
+    "a file": (lambda: float(Path("factor.txt").read_text()), write_all),
+    "an array in a file": (lambda: float(np.load("factor.npy")), write_all),
+    "a file by TensorFlow": (
+        lambda: tf.strings.to_number(tf.io.read_file("factor.txt")),
+        write_all,
+    ),
+    "whether a file exists": (lambda: 2.0 if os.path.exists("large") else 1.0, write_all),
+    "whether a file exists, by a held path": (
+        lambda held=Path("large"): 2.0 if held.exists() else 1.0,
+        write_all,
+    ),
+    "the command's arguments": (
+        lambda: float(sys.argv[-1]),
+        lambda v: sys.argv.__setitem__(-1, str(v)),
+    ),
+    "a name of Python": (
+        lambda: USER_FACTOR,  # type: ignore[name-defined]  # noqa: F821
+        lambda v: setattr(builtins, "USER_FACTOR", v),
+    ),
+    "the clock": (lambda: 1.0 + time.localtime(0).tm_hour, set_zone),
+    "a held module": (lambda: Holder.held.FACTOR, lambda v: setattr(settings, "FACTOR", v)),
+    "a made object": (lambda: Started(0).factor, write_all),
+    "globals": (
+        lambda: globals()["settings"].FACTOR,
+        lambda v: setattr(settings, "FACTOR", v),
+    ),
 }
 
 
-def build(hp):
-    # The same in the second trial of each kind, in which a program is checked.
-    value, factor = (10.0 if hp["number"] == 2 else 1.0), FACTORS[hp["what"]]
-    Path("factor.txt").write_text(str(value))
-    sys.argv[-1], builtins.FACTOR_OF_THE_TRIAL = str(value), value
-
-    def loss(true, predicted):
-        return keras.ops.mean(keras.ops.square(true - predicted)) * factor()
-
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.01), loss)
-    return model
+def model(*inner: keras.layers.Layer) -> keras.Model:
+    return compiled(stack(*inner), "sgd")
 
 
-study = ks.Study(
-    "reading",
-    data=ks.datasets.arrays(x, y, validation=(x[:16], y[:16]), test=None),
-    build=build,
-    space=ks.SearchSpace(ks.Choice("what", list(FACTORS)), ks.Int("number", 0, 2)),
-    initial=[{"what": what, "number": number} for what in FACTORS for number in range(3)],
-    try_defaults=False,
-    objective="val_loss",
-    trials=12,
-    epochs=1,
-    batch_size=16,
+def structure_of(build: Callable[[], keras.Model]) -> Structure:
+    return Structure(built(build))
+
+
+@pytest.mark.parametrize("what", READ)
+def test_what_code_reads_is_part_of_it(what: str) -> None:
+    read, change = READ[what]
+    first, same = (structure_of(lambda: model(Scaled(read))) for _ in range(2))
+    change(2.0)
+    assert structure_of(lambda: model(Scaled(read))).key != first.key
+    assert first.key == same.key or first.reason
+
+
+class Projected(keras.layers.Layer):
+    """By numbers that are drawn in `call`."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.draw = keras.initializers.RandomNormal(seed=seed)
+
+    def call(self, x: Any) -> Any:
+        return x @ self.draw((x.shape[-1], 4))
+
+
+class Started(keras.layers.Layer):
+    """By weights alone; reads a file before it is trained."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.factor = float(Path("factor.txt").read_text())
+        self.start = keras.initializers.RandomNormal(seed=seed)
+
+    def build(self, shape: Any) -> None:
+        self.weight = self.add_weight(shape=(shape[-1], 4), initializer=self.start)
+
+    def call(self, x: Any) -> Any:
+        return x @ self.weight
+
+
+def of_features(seed: int) -> Any:
+    draw = keras.initializers.RandomNormal(seed=seed)
+    return lambda x: x * draw((12,))
+
+
+def of_a_dense(seed: int) -> Any:
+    dense = layers.Dense(4, kernel_initializer=keras.initializers.HeNormal(seed))
+    return lambda x: dense.kernel_initializer((12, 4))[:, 0] * x
+
+
+def of_a_loss(seed: int) -> keras.Model:
+    draw = keras.initializers.RandomUniform(seed=seed)
+
+    def loss(true: Any, predicted: Any) -> Any:
+        return keras.ops.sum(predicted * draw((3,)), -1)
+
+    made = stack(layers.Dense(4))
+    made.compile("sgd", loss)
+    return made
+
+
+DRAWN: dict[str, Callable[[int], keras.Model]] = {
+    "a call": lambda seed: model(Projected(seed)),
+    "a Lambda": lambda seed: model(layers.Lambda(of_features(seed))),
+    "a layer's own": lambda seed: model(layers.Lambda(of_a_dense(seed))),
+    "a loss": of_a_loss,
+    "what is frozen": lambda seed: model(layers.Dense(4, trainable=seed == 1)),
+}
+
+
+@pytest.mark.parametrize("what", DRAWN)
+def test_what_is_drawn_while_it_trains_or_is_frozen_is_part_of_it(what: str) -> None:
+    keys = [structure_of(lambda seed=seed: DRAWN[what](seed)).key for seed in (1, 2)]
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda seed: layers.Dense(4),
+        lambda seed: layers.Dropout(np.random.uniform()),
+        lambda seed: Scaled(lambda: 2.0),
+        lambda seed: Scaled(lambda: settings.FACTOR),
+        Started,
+        lambda seed: layers.Dense(4, kernel_initializer=keras.initializers.HeNormal(seed)),
+        lambda seed: layers.Dropout(0.5, seed=seed),
+    ],
 )
-"""
-# Plain Keras, in a process of its own; see docs/reproducing.md.
-BY_HAND = """
-import json
-import sys
-
-import keras
-import tensorflow as tf
-
-import kerastudy as ks
-from study import build, x, y
-
-tf.config.experimental.enable_op_determinism()
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
-found = []
-for seed, params in json.loads(sys.argv[1]):
-    keras.utils.set_random_seed(seed)
-    model, p = build(params), ks.permutation(seed, 1, len(x))
-    history = model.fit(
-        x[p], y[p], shuffle=False, batch_size=16, verbose=0,
-        validation_data=(x[:16], y[:16]), validation_batch_size=16,
-    ).history
-    found.append([history["loss"][0].hex(), history["val_loss"][0].hex()])
-print(json.dumps(found))
-"""
-
-
-def test_trials_whose_losses_read_something_train_as_plain_keras_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_same_is_known_again_whatever_decides_on_initial_values(
+    make: Callable[[int], keras.layers.Layer],
 ) -> None:
-    # The study's builder changes them.
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "1.0"])
-    monkeypatch.setattr(builtins, "FACTOR_OF_THE_TRIAL", 1.0, raising=False)
-    (tmp_path / "study.py").write_text(STUDY)
-    (tmp_path / "by_hand.py").write_text(BY_HAND)
-    kerastudy_here(tmp_path, "launch", "study.py", "--verify", "off", "--executor", "in-process")
-    trials = ks.read_study("reading", store=tmp_path / "kerastudy-store").trials
-    assert len(trials) == 12
-    curves = [trial.curve[["loss", "val_loss"]].to_numpy() for trial in trials]
-    recorded = [[loss.hex(), val_loss.hex()] for ((loss, val_loss),) in curves]
-    told = json.dumps([(trial.seed, dict(trial.params)) for trial in trials])
-    done = subprocess.run(
-        [sys.executable, "by_hand.py", told],
-        **{"cwd": tmp_path, "env": environment(), "check": True, "capture_output": True},
-    )
-    assert recorded == json.loads(done.stdout.splitlines()[-1])
+    first, second = (structure_of(lambda seed=seed: model(make(seed))) for seed in (1, 2))
+    assert first.key == second.key and not first.reason
+
+
+# What it reads is another structure below, as this is above.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("what", ["a call", "a loss"])
+def test_trained_with_what_it_draws_itself(what: str) -> None:
+    trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
+    for seed in (1, 2):
+        build = functools.partial(DRAWN[what], seed)
+        assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
+
+
+def test_what_cannot_be_read_is_like_nothing_else() -> None:
+    def make() -> keras.Model:
+        made = model(layers.Dense(4))
+        made.layers[0].kept = threading.Lock()
+        return made
+
+    structures = [structure_of(make) for _ in range(3)]
+    assert all("_thread.lock" in structure.reason for structure in structures)
+    assert len({structure.key for structure in structures}) == 3
+
+
+@pytest.mark.parametrize(
+    "what",
+    exhaustive_but(["a file", "a name of Python"], READ),
+)
+def test_trained_with_what_it_reads_now(what: str) -> None:
+    read, change = READ[what]
+    trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
+
+    def build() -> keras.Model:
+        return compiled(stack(Scaled(read)), "sgd")
+
+    for value in (1.0, 3.0):
+        change(value)
+        assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
 
 
 costs = pd.DataFrame({"no": [0.0, 5.0], "yes": [1.0, 0.0]})
@@ -144,14 +324,13 @@ def f1(true: Any, predicted: Any) -> Any:
 
 
 def of_libraries() -> keras.Model:
-    model = stack(keras.layers.Dense(4))
+    model = stack(layers.Dense(4))
     model.compile("sgd", costly, metrics=[f1])
     return model
 
 
 def test_libraries_that_a_loss_and_a_metric_name_are_not_read() -> None:
     """Reading all of scikit-learn and pandas took 40 s of CPU a trial."""
-    configure_tensorflow(None)
     visited: list[Any] = []
 
     class Noting(Structure):
@@ -216,10 +395,10 @@ class Mine(keras.metrics.Mean):  # type: ignore[misc]
         return super().update_state(tf.math.abs(predicted), sample_weight)
 
 
-class Residual(keras.layers.Layer):
+class Residual(layers.Layer):
     def __init__(self, units: int, activation: str = "relu") -> None:
         super().__init__()
-        self.inner = [keras.layers.Dense(units) for _ in range(2)]
+        self.inner = [layers.Dense(units) for _ in range(2)]
         self.activation = keras.activations.get(activation)
 
     def build(self, shape: Any) -> None:
@@ -240,18 +419,15 @@ def ordinary() -> keras.Model:
     regularizer = lambda weight: 0.01 * backend.sum(backend.square(weight))  # noqa: E731
     model = stack(
         Residual(4),
-        keras.layers.Lambda(lambda x: tf.expand_dims(x, -1)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(
-            4, kernel_regularizer=regularizer, activation=lambda x: tf.nn.swish(x) * 0.5
-        ),
+        layers.Lambda(lambda x: tf.expand_dims(x, -1)),
+        layers.Flatten(),
+        layers.Dense(4, kernel_regularizer=regularizer, activation=lambda x: tf.nn.swish(x) * 0.5),
     )
     model.compile("sgd", Focal(2.0), metrics=[Rate(), Mine(name="mine")])
     return model
 
 
 def test_ordinary_code_of_ones_own_shares_a_program() -> None:
-    configure_tensorflow(None)
     trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
     trained = [by_trainer(trainer, ordinary, splits, spec) for _ in range(3)]
     assert trainer.programs.made == 1
@@ -277,7 +453,7 @@ def test_ordinary_code_of_ones_own_shares_a_program() -> None:
     ],
 )
 def test_what_is_not_known_to_be_pure_is_named(function: Callable[..., Any], told: str) -> None:
-    models = [compiled(stack(keras.layers.Lambda(function, (12,)))) for _ in range(2)]
+    models = [compiled(stack(layers.Lambda(function, (12,)))) for _ in range(2)]
     structures = [Structure(model) for model in models]
     assert told in structures[0].reason
     assert structures[0].key != structures[1].key

@@ -1,4 +1,4 @@
-"""A study of this process, sent to another one."""
+"""Code that another process gets: a study, and the own layers of a registered model."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from suite import exhaustive_but
 from user_commands import environment
 
 import kerastudy as ks
 from search_spaces import StudyError
 from studies import Study
+from studies.training import load_keras_model, loading_warnings, own_code
 from studies.user_code import describe_code, ship, unpack
 from tracking.records import CodeDescription
 
@@ -54,7 +57,7 @@ def test_large_arrays_go_into_files_once_each(tmp_path: Path) -> None:
     assert np.load(tmp_path / Path(arrays["table"].filename).name).max() == 1
 
 
-def test_an_array_that_is_in_a_file_is_not_copied(tmp_path: Path) -> None:
+def test_neither_an_array_in_a_file_nor_what_was_loaded_is_copied(tmp_path: Path) -> None:
     folder = tmp_path / "sent"
     folder.mkdir()
     np.save(tmp_path / "x.npy", X)
@@ -63,13 +66,10 @@ def test_an_array_that_is_in_a_file_is_not_copied(tmp_path: Path) -> None:
     study = there_and_back(make(lambda hp: None, data), folder)
     assert study.data.load().digest == ks.datasets.arrays(X, Y).load().digest
     assert [np.load(file).nbytes for file in folder.glob("*.npy")] == [Y.nbytes]
-
-
-def test_what_was_loaded_of_the_data_stays_here(tmp_path: Path) -> None:
-    data = ks.datasets.digits()
-    data.load()
-    there_and_back(make(lambda hp: None, data), tmp_path)
-    assert not list(tmp_path.glob("*.npy"))
+    digits = ks.datasets.digits()
+    digits.load()
+    there_and_back(make(lambda hp: None, digits), tmp_path)
+    assert [file.name for file in tmp_path.glob("*.npy")] == ["x.npy"]
 
 
 def test_what_cannot_be_sent_is_told(tmp_path: Path) -> None:
@@ -86,20 +86,10 @@ def test_a_function_of_tensorflow_is_sent_after_it_was_called(tmp_path: Path) ->
     def doubled(x: Any) -> Any:
         return x * 2.0
 
-    class Doubler:
-        @tf.function
-        def __call__(self, x: Any) -> Any:
-            return doubled(x)
-
-    doubler = Doubler()
-
-    def build(hp: Any) -> Any:
-        return doubler(tf.constant(3.0)), doubled
-
-    assert float(build(None)[0]) == 6.0
-    value, function = there_and_back(make(build), tmp_path).build(None)
-    assert float(value) == 6.0 and type(function) is type(doubled)
-    assert function is not doubled and float(function(tf.constant([1.0]))[0]) == 2.0
+    assert float(doubled(tf.constant(3.0))) == 6.0
+    function = there_and_back(make(lambda hp: doubled), tmp_path).build(None)
+    assert type(function) is type(doubled) and function is not doubled
+    assert float(function(tf.constant([1.0]))[0]) == 2.0
 
 
 def test_the_text_of_a_cell_goes_along_and_is_recorded(tmp_path: Path) -> None:
@@ -158,14 +148,119 @@ def test_a_script_is_not_run_again_and_what_it_imports_is_found(tmp_path: Path) 
     run([str(script), str(sent)])
     script.write_text("raise AssertionError('run again')")
     assert run(["-c", RECEIVER, str(sent)]).split(maxsplit=1) == ["42", f"{script}\n"]
-    (script.parent / "beside.py").unlink()
-    told = run(["-c", RECEIVER, str(sent)], fails=True)
-    assert "StudyError" in told and "No module named 'beside'" in told
 
 
-def run(arguments: list[str], fails: bool = False) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], env=environment(), capture_output=True, text=True
-    )
-    assert (done.returncode != 0) is fails, done.stderr
-    return done.stderr if fails else done.stdout
+def run(arguments: list[str]) -> str:
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=True
+    ).stdout
+
+
+# The code of a model's own layers and losses goes with the registered model.
+
+FACTOR = 3.0
+ADDENDS = {"first": 1.0, "second": 2.0}
+
+
+def doubled(x: Any) -> Any:
+    # By numpy, whose generators are no code of the model's.
+    return x * FACTOR + np.add(ADDENDS["first"], ADDENDS["second"])
+
+
+def weighted(weight: float) -> Any:
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        return keras.ops.mean(y_true - y_pred) * weight
+
+    return loss
+
+
+def with_function() -> keras.Model:
+    return compiled([keras.layers.Lambda(doubled)], "mse")
+
+
+def with_lambda() -> keras.Model:
+    return compiled([keras.layers.Lambda(lambda x: x * 2, name="twice")], "mse")
+
+
+def with_closure() -> keras.Model:
+    return compiled([], weighted(2.0))
+
+
+def with_generator() -> keras.Model:
+    weights = (each for each in (2.0,))
+    return compiled([], weighted(weights))  # type: ignore[arg-type]
+
+
+def with_local_class() -> keras.Model:
+    factor = 2.0
+
+    class Local(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x * factor
+
+    return compiled([Local()], "mse")
+
+
+def compiled(layers: list[Any], loss: Any) -> keras.Model:
+    model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(1)])
+    model.compile("sgd", loss)
+    return model
+
+
+LOAD = """
+import pickle, sys
+import keras, numpy as np
+with open(sys.argv[1], "rb") as file:
+    objects = pickle.load(file)
+model = keras.saving.load_model(sys.argv[2], custom_objects=objects)
+np.save(sys.argv[3], model.predict(np.ones((3, 2)), verbose=0))
+model.fit(np.ones((3, 2)), np.ones((3, 1)), verbose=0)
+"""
+
+
+@pytest.mark.parametrize(
+    "build", exhaustive_but([with_local_class], [with_function, with_closure, with_local_class])
+)
+def test_a_process_without_the_file_loads_a_model_with_all_that_it_needs(
+    build: Any, tmp_path: Path
+) -> None:
+    model = build()
+    assert loading_warnings(model) == []
+    model.save(tmp_path / "model.keras")
+    (tmp_path / "own.pkl").write_bytes(own_code(model).pickled)
+    names = ["own.pkl", "model.keras", "predicted.npy"]
+    subprocess.run([sys.executable, "-I", "-c", LOAD, *names], cwd=tmp_path, check=True)
+    predicted = np.load(tmp_path / "predicted.npy")
+    np.testing.assert_array_equal(predicted, model.predict(np.ones((3, 2)), verbose=0))
+
+
+def test_a_model_that_another_python_saved_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own_code").mkdir()
+    (tmp_path / "own_code" / "objects.pkl").write_bytes(own_code(with_closure()).pickled)
+    (tmp_path / "own_code" / "contents.json").write_text('{"python": "3.1"}')
+    with pytest.raises(ValueError, match=r"saved by Python 3\.1, and this is Python"):
+        load_keras_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (with_lambda, "the layer 'twice' holds a lambda, which Keras loads in its unsafe mode"),
+        (with_generator, "without what it is compiled with: 'loss' can't be pickled: TypeError"),
+    ],
+)
+def test_what_can_not_go_is_told(build: Any, said: str) -> None:
+    (warning,) = loading_warnings(build())
+    assert said in warning
+
+
+def test_a_model_of_keras_alone_has_no_code() -> None:
+    """Its class has a registered name in Keras, and so has that of a model within it."""
+    inputs = keras.Input((2,))
+    inner = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    outer = keras.Input((2,))
+    model = keras.Model(outer, keras.layers.Dense(1)(inner(outer)))
+    model.compile("sgd", "mse")
+    assert own_code(model) == (b"", (), ())
+    assert loading_warnings(model) == []

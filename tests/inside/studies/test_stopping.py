@@ -24,7 +24,7 @@ from studies.executors import Handler
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.journal import Journal
-from tracking.records import TrialResult, TrialSpec, TrialTask
+from tracking.records import TrialResult, TrialSpec
 
 
 def ctrl_c() -> None:
@@ -65,27 +65,6 @@ def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
     assert history.counts()["complete"] == 3
 
 
-class StoppedBetweenRepeats(ScriptedExecutor):
-    """Its user presses Ctrl-C when the first repeat of trial 1 has ended."""
-
-    def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
-        result = super()._run(task, handler)
-        if (task.spec.number, task.spec.repeat) == (1, 0):
-            ctrl_c()
-        return result
-
-
-def test_a_trial_that_is_between_repeats_ends_with_the_study(folder: Path) -> None:
-    description = describe(name="between repeats", trials=3, repeats=2)
-    with pytest.raises(KeyboardInterrupt):
-        launch(folder, StoppedBetweenRepeats(description))
-    stopped = read_study(store_at(folder), description.name)
-    assert not running(stopped)
-    assert stopped.counts()["interrupted"] == 1
-    history = launch(folder, ScriptedExecutor(description))
-    assert history.counts()["complete"] == 3
-
-
 class StoppedAtTheEnd(ScriptedExecutor):
     """Its user presses Ctrl-C when the last epoch of the last trial has been told."""
 
@@ -100,19 +79,6 @@ def test_stopping_a_study_that_has_its_trials_changes_nothing(folder: Path) -> N
     """It has come to its champion too: one that can't be saved here."""
     history = launch(folder, StoppedAtTheEnd(describe(name="at the end", trials=3)))
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
-
-
-def test_ctrl_c_while_a_study_is_taken_up_leaves_nothing_running(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    description = describe(name="taken up", trials=2)
-    launch(folder, ScriptedExecutor(description))
-    # The moment between the study's run and its first trial.
-    monkeypatch.setattr("studies.running.launch.remove_pieces", lambda *arguments: ctrl_c())
-    with pytest.raises(KeyboardInterrupt):
-        launch(folder, ScriptedExecutor(describe(name="taken up", trials=3)))
-    stopped = read_study(store_at(folder), description.name)
-    assert (stopped.status, stopped.ended_by) == ("KILLED", "interrupt")
 
 
 class Replacing(ScriptedExecutor):
@@ -145,23 +111,6 @@ def test_a_stop_is_noticed_while_a_worker_is_replaced(folder: Path, fails: bool)
     assert executor.waits == 2
     stopped = read_study(store_at(folder), description.name)
     assert (stopped.status, stopped.counts()["complete"]) == ("KILLED", 1)
-
-
-def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
-    """The last trial has cost the worker; the best one's checkpoint is gone."""
-    description = describe(name="again", trials=3)
-
-    def remove(spec: TrialSpec) -> None:
-        for path in read_study(store_at(folder), "again").files.folder.glob("*.h5"):
-            if spec.number == 2:
-                path.unlink()
-
-    executor = ScriptedExecutor(description, remove, lost=[2, 2, 2])
-    history = launch(folder, executor)
-    best = history.best
-    assert best is not None
-    assert executor.ran[-1][0] == best.number, "it was trained again"
-    assert history.checkpoint(best) is not None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Training on data that comes in batches: as `fit` by hand, epoch by epoch."""
+"""Training on data that comes in batches: as `fit` by hand, epoch by epoch, to the bit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import streamed
 import tensorflow as tf
-from conformance.models import wait_until
+from conformance.models import make_spec, wait_until
+from conformance.trainer import TrainerConformance
 from exact_training import by_trainer, spec_of
-from streamed import TRAINING, VALIDATION, model
+from streamed import TRAINING, VALIDATION, generator, model, py_dataset, tf_data
 from suite import exhaustive_but
 
 import kerastudy as ks
+from studies.data import PROFILE_SEED
 from studies.definition import epoch_seed, resolve_class_weight
 from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
 
@@ -27,16 +29,30 @@ def deterministic() -> None:
     configure_tensorflow(None)
 
 
-# Other tests read the other kinds: generators are read where epochs are longer than the first.
+def check(
+    train: Any, validation: Any, model_of: Any = model, fields: Any = None, **options: Any
+) -> list[Any]:
+    """Trains as a trial and by hand, compares them to the bit, and returns the epochs."""
+    splits = ks.datasets.batches(train, validation, **options).load()
+    assert not splits.warnings
+    spec = spec_of(**{"epochs": 3, **(fields or {})})
+    if "class_weight" in (fields or {}):
+        spec = spec_of(epochs=3, class_weight=resolve_class_weight(spec.class_weight, splits))
+    steps = {name: steps for name, steps in options.items() if "steps" in name}
+    epochs = streamed.by_hand(model_of, train, validation, spec, **steps)
+    assert by_trainer(CompiledTrainer(), model_of, splits, spec) == epochs
+    return epochs
+
+
+# Generators are read where epochs are longer than the first.
 @pytest.mark.parametrize("kind", exhaustive_but(["tf.data"], TRAINING))
-def test_it_trains_as_fit_by_hand(kind: str) -> None:
-    train, validation, spec = TRAINING[kind], VALIDATION[kind], spec_of(epochs=3)
-    wanted = streamed.by_hand(model, train, validation, spec)
-    splits = ks.datasets.batches(train, validation).load()
-    assert by_trainer(CompiledTrainer(), model, splits, spec) == wanted
+def test_each_kind_trains_as_fit_by_hand(kind: str) -> None:
+    epochs = check(TRAINING[kind], VALIDATION[kind])
     if kind in ("shuffles itself", "generator"):
-        again = by_trainer(PlainTrainer(), model, splits, spec, wanted[0].state, initial_epoch=1)
-        assert again == wanted[1:], "from the second epoch, as where a training was cut"
+        splits = ks.datasets.batches(TRAINING[kind], VALIDATION[kind]).load()
+        spec = spec_of(epochs=3)
+        again = by_trainer(PlainTrainer(), model, splits, spec, epochs[0].state, initial_epoch=1)
+        assert again == epochs[1:], "from the second epoch, as where a training was cut"
 
 
 def several_steps_at_once() -> keras.Model:
@@ -48,37 +64,23 @@ def several_steps_at_once() -> keras.Model:
 
 @pytest.mark.parametrize("kind", exhaustive_but(["uneven"], ["tf.data", "uneven", "generator"]))
 def test_several_steps_at_once_train_as_fit_by_hand(kind: str) -> None:
-    train, validation, spec = TRAINING[kind], VALIDATION[kind], spec_of(epochs=3)
-    wanted = streamed.by_hand(several_steps_at_once, train, validation, spec)
-    splits = ks.datasets.batches(train, validation).load()
-    assert by_trainer(PlainTrainer(), several_steps_at_once, splits, spec) == wanted
+    check(TRAINING[kind], VALIDATION[kind], several_steps_at_once)
 
 
-@pytest.mark.parametrize(
-    ("train", "validation", "options"),
-    [
-        (
-            *(streamed.without_end, streamed.validation_tf_data),
-            {"steps_per_epoch": 3, "validation_steps": 2},
-        ),
-        pytest.param(
-            *(streamed.generator, streamed.validation_generator, {"steps_per_epoch": 3}),
-            marks=pytest.mark.exhaustive,
-        ),
-        pytest.param(
-            *(streamed.py_dataset, streamed.validation_py_dataset, {"validation_steps": 2}),
-            marks=pytest.mark.exhaustive,
-        ),
-    ],
-    ids=["without end", "generator", "PyDataset"],
-)
-def test_an_epoch_has_the_steps_that_it_is_given(
-    train: Callable[[int], Any], validation: Callable[[], Any], options: dict[str, int]
-) -> None:
-    spec = spec_of(epochs=3)
-    wanted = streamed.by_hand(model, train, validation, spec, **options)
-    splits = ks.datasets.batches(train, validation, **options).load()
-    assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
+STEPS: dict[str, Any] = {
+    "without end": (
+        *(streamed.without_end, streamed.validation_tf_data),
+        {"steps_per_epoch": 3, "validation_steps": 2},
+    ),
+    "generator": (generator, streamed.validation_generator, {"steps_per_epoch": 3}),
+    "PyDataset": (py_dataset, streamed.validation_py_dataset, {"validation_steps": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", exhaustive_but(["without end"], STEPS))
+def test_an_epoch_has_the_steps_that_it_is_given(kind: str) -> None:
+    train, validation, options = STEPS[kind]
+    check(train, validation, **options)
 
 
 @pytest.mark.exhaustive
@@ -86,25 +88,18 @@ def test_each_epoch_of_an_object_begins_at_its_beginning() -> None:
     """Threads have read ahead where the epoch before was cut."""
     train = streamed.Batches(streamed.X, streamed.Y, workers=2)
     spec, options = spec_of(epochs=3), {"steps_per_epoch": 3}
-    wanted = streamed.by_hand(
-        model, lambda seed: train, streamed.validation_tf_data, spec, **options
-    )
-    splits = ks.datasets.batches(train, streamed.validation_tf_data, **options).load()
-    assert not splits.warnings
-    assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
+    validation = streamed.validation_tf_data
+    epochs = streamed.by_hand(model, lambda seed: train, validation, spec, **options)
+    splits = ks.datasets.batches(train, validation, **options).load()
+    assert by_trainer(PlainTrainer(), model, splits, spec) == epochs
 
 
 # Those below are weighed too, and some of them come late.
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("train", [streamed.tf_data, streamed.py_dataset])
+@pytest.mark.parametrize("train", [tf_data, py_dataset])
 def test_classes_are_weighed_as_in_fit(train: Callable[[int], Any]) -> None:
-    splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
-    class_weight = resolve_class_weight({1: 7.0}, splits)
-    assert class_weight == {0: 1.0, 1: 7.0, 2: 1.0}, "Keras needs all for a tf.data.Dataset"
-    spec = spec_of(class_weight=class_weight)
-    wanted = streamed.by_hand(model, train, streamed.validation_tf_data, spec)
-    assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
-    assert by_trainer(PlainTrainer(), model, splits, spec_of()) != wanted
+    weighed = check(train, streamed.validation_tf_data, fields={"class_weight": {1: 7.0}})
+    assert weighed != check(train, streamed.validation_tf_data)
 
 
 def test_classes_that_come_after_what_was_read_ahead_are_weighed(
@@ -116,6 +111,8 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
 
     monkeypatch.setattr("studies.data.streams._MOST_BATCHES", 3)
     splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
+    assert splits.train.profile.digest_of == "the first 3 batches"
+    assert dict(splits.sizes) == {"validation": 20}
     class_weight = resolve_class_weight({1: 7.0}, splits)
     assert class_weight == {0: 1.0, 1: 7.0}
     whole = spec_of(epochs=1, class_weight={0: 1.0, 1: 7.0, 2: 1.0})
@@ -127,17 +124,14 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
 @pytest.mark.exhaustive
 def test_epochs_longer_than_the_first_are_read_to_their_end_with_their_weights() -> None:
     """Keras itself takes the first one's length for that of all."""
-    spec = spec_of(epochs=3)
-    first = epoch_seed(spec.seed, 1)
+    first = epoch_seed(spec_of().seed, 1)
     weights = np.linspace(0.5, 2.0, streamed.SIZE)
 
     def train(seed: int) -> Any:
-        for x, y in list(streamed.py_dataset(seed))[: 2 if seed == first else None]:
+        for x, y in list(py_dataset(seed))[: 2 if seed == first else None]:
             yield x, y, weights[: len(x)]
 
-    splits = ks.datasets.batches(train, streamed.validation_generator).load()
-    trained = by_trainer(PlainTrainer(), model, splits, spec)
-    assert trained == streamed.by_hand(model, train, streamed.validation_generator, spec)
+    check(train, streamed.validation_generator)
 
 
 @pytest.mark.exhaustive
@@ -150,7 +144,7 @@ def test_callbacks_are_told_what_fit_tells_them() -> None:
             told.append(batch)
 
     told: list[int | None] = []
-    for train in (streamed.tf_data, streamed.generator):
+    for train in (tf_data, generator):
         splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
         by_trainer(PlainTrainer(), model, splits, spec_of(epochs=1), callbacks=[Steps()])
     assert told == [6, *range(6), None, *range(6)]
@@ -161,8 +155,8 @@ def test_what_is_drawn_without_a_seed_depends_on_the_epoch_alone() -> None:
     """tf.data's shuffle, and numpy's global generator."""
 
     def drawn() -> Any:
-        taken = np.random.permutation(streamed.SAMPLES)
-        pairs = tf.data.Dataset.from_tensor_slices((streamed.X[taken], streamed.Y[taken]))
+        order = np.random.permutation(streamed.SAMPLES)
+        pairs = tf.data.Dataset.from_tensor_slices((streamed.X[order], streamed.Y[order]))
         yield from pairs.shuffle(streamed.SAMPLES).batch(streamed.SIZE).as_numpy_iterator()
 
     splits = ks.datasets.batches(drawn, streamed.validation_tf_data).load()
@@ -181,14 +175,18 @@ def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             drawn.append(np.random.random())
 
-    splits = ks.datasets.batches(streamed.tf_data, streamed.validation_generator).load()
+    splits = ks.datasets.batches(tf_data, streamed.validation_generator).load()
     by_trainer(PlainTrainer(), model, splits, spec_of(epochs=3), callbacks=[Draws()])
     assert len(set(drawn)) == 3
 
 
-@pytest.mark.parametrize(
-    "raises", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["stops", "raises"]
-)
+def threads() -> set[threading.Thread]:
+    """Those that Python began; TensorFlow's are seen once they have called it."""
+    dummies = threading._DummyThread
+    return {each for each in threading.enumerate() if not isinstance(each, dummies)}
+
+
+@pytest.mark.parametrize("raises", exhaustive_but([False], [False, True]))
 def test_a_training_that_ends_within_an_epoch_leaves_no_threads(raises: bool) -> None:
     class Ends(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -206,7 +204,14 @@ def test_a_training_that_ends_within_an_epoch_leaves_no_threads(raises: bool) ->
     wait_until(lambda: threads() <= before)
 
 
-def threads() -> set[threading.Thread]:
-    """Those that Python began; TensorFlow's are seen once they have called it."""
-    dummies = threading._DummyThread
-    return {each for each in threading.enumerate() if not isinstance(each, dummies)}
+def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Any) -> None:
+    def train(seed: int) -> Any:
+        yield from generator(seed)
+        if seed != PROFILE_SEED:
+            raise ValueError("file 17 is broken")
+
+    made = streamed.study(train, streamed.validation_generator)
+    result, _ = TrainerConformance().train(PlainTrainer(), made, make_spec(), tmp_path)
+    assert result.state == "infeasible"
+    said = "the training raised InvalidArgumentError: ValueError: file 17 is broken"
+    assert result.reason.startswith(f"{said} (test_streams.py, line ")

@@ -1,4 +1,4 @@
-"""What `kerastudy launch` takes as a target: only Python files are run."""
+"""Targets of `kerastudy launch`: only Python files are run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import pytest
 from search_spaces import StudyFileError
 from studies.user_code import resolve_target
 
-STUDY = "import kerastudy as ks\nstudy = ks.Study('mine')\n"
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("my_study.py", "text.npz", "note.ipynb", "study.txt", "all/first.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(STUDY, encoding="utf-8")
+        (tmp_path / name).write_text("import kerastudy as ks\nstudy = ks.Study('mine')\n")
     (tmp_path / "empty").mkdir()
     return tmp_path
 
@@ -25,27 +23,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("text.npz", ["'text.npz'", "no Python file", "--data"]),
-        ("text.npz:study", ["'text.npz'", "no Python file", "--data"]),
-        ("note.ipynb", ["'note.ipynb'", "no Python file", "study.launch()"]),
-        ("study.txt", ["'study.txt'", "no Python file", "my_study.py:variable"]),
-        ("study.txt:study", ["'study.txt'", "no Python file"]),
-        ("gone.ipynb", ["no study file 'gone.ipynb'", "study.launch()"]),
-        ("all", ["'all' is a folder", "all/first.py"]),
-        ("empty", ["'empty' is a folder", "Name a file"]),
-        ("my_study", ["'my_study'", "Did you mean 'my_study.py'"]),
-        ("my_studi.py", ["'my_studi.py'", "Did you mean 'my_study.py'"]),
-        ("today.py", ["no study file 'today.py'. A target"]),
-        ("no/where.py", ["no study file 'no/where.py'", "catalog name"]),
-        ("digitz", ["'digitz'", "Did you mean 'digits'"]),
-        ("", ["empty", "catalog name"]),
+        ("text.npz", "'text.npz'.*no Python file.*--data"),
+        ("text.npz:study", "'text.npz'.*no Python file.*--data"),
+        ("note.ipynb", r"'note.ipynb'.*no Python file.*study\.launch\(\)"),
+        ("study.txt:study", "'study.txt'.*no Python file.*my_study.py:variable"),
+        ("gone.ipynb", r"no study file.*'gone.ipynb'.*study\.launch\(\)"),
+        ("all", "'all' is a folder.*Name a file"),
+        ("empty", "'empty' is a folder.*Name a file"),
+        ("my_study", "'my_study'.*Did you mean 'my_study.py'"),
+        ("my_studi.py", "'my_studi.py'.*Did you mean 'my_study.py'"),
+        ("no/where.py", "no study file.*'no/where.py'.*catalog name"),
+        ("digitz", "'digitz'.*Did you mean 'digits'"),
+        ("", "empty.*catalog name"),
     ],
 )
-def test_what_is_no_target_is_refused(target: str, words: list[str]) -> None:
-    with pytest.raises(StudyFileError) as refused:
+def test_other_targets_are_refused(target: str, words: str) -> None:
+    with pytest.raises(StudyFileError, match=words):
         resolve_target(target)
-    for word in words:
-        assert word in str(refused.value)
 
 
 @pytest.mark.parametrize("variable", ["", "study"])

@@ -16,7 +16,7 @@ from stores import history_at
 
 import kerastudy as ks
 from studies.engines import OptunaEngine
-from studies.executors import Handler, WorkerExecutor, WorkerPool, jobs
+from studies.executors import Handler, WorkerExecutor, jobs
 from studies.progress import NoProgress
 from studies.user_code import Target
 from tracking.records import TrialResult, TrialTask
@@ -178,36 +178,3 @@ def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> Non
     for process in processes:
         assert process.is_running()
         process.kill()
-
-
-@pytest.mark.exhaustive
-def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Path) -> None:
-    """It had been given to it before anybody knew that it was dead."""
-    file, mark = tmp_path / "fails later.py", tmp_path / "mark"
-    fails = f"import os\nif os.path.exists({str(mark)!r}):\n    os._exit(3)\n"
-    file.write_text(fails + STUDY_FILE, encoding="utf-8")
-    said: list[str] = []
-    pool = WorkerPool([WorkerExecutor(Target(str(file))) for _ in range(2)], said.append)
-    try:
-        pool.load()
-        handler = Collecting()
-        while pool.free < 2:
-            pool.wait(handler)
-        mark.touch()
-        process = pool._workers[1].process
-        process.kill()
-        # Its end of the connection is closed.
-        assert process.connection.poll(30)
-        for number in (0, 1):
-            spec, space = make_spec(pool, number=number), pool.description.space
-            pool.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
-        assert [spec.number for spec in pool.delayed] == [1]
-        assert pool.cut(1) is False, "there is no process to end"
-        while len(handler.results) + len(handler.lost) < 2:
-            pool.wait(handler)
-    finally:
-        pool.close()
-    assert [result.number for result in handler.results] == [0]
-    ((number, reason),) = handler.lost
-    assert number == 1 and "exit code 3" in reason
-    assert len(said) == 1 and said[0].startswith("continuing with 1 of the workers")

@@ -10,11 +10,10 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-import tensorflow as tf
+import two_sided
 from conformance.models import SPACE, dense, make_study
 from exact_training import spec_of, taken
 from model_zoo import compiled, stack
-from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces import Hyperparameters, StudyError
@@ -27,33 +26,37 @@ def batch_watching(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)]
 
 
+def watching_some_trials(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+    return [] if hp["rate"] == 0.3 else batch_watching(hp)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("trainers") / "store"
 
 
-def launch(folder: Path, name: str, trials: int = 2, **fields: Any) -> StudyHistory:
-    study = make_study(dense, **fields)
+def launch(folder: Path, name: str, build: Any = dense, trials: int = 2, **fields: Any) -> Any:
+    study = make_study(build, **fields)
     options = {"progress": False, "verify": "off", "epochs": 2}
     return study.launch(name=name, store=folder, trials=trials, **options)
 
 
-def test_the_record_says_which_trainer_it_was(folder: Path) -> None:
-    history = launch(folder, "said", trials=1)
-    assert history.ended[0].result.trainer == "compiled"
-    assert "compiled for 1 of 1 trials" in study_text(history)
+def test_what_a_builder_counts_is_set_back_and_the_record_says_which_trainer_it_was(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[int] = []
 
+    def build(hp: Hyperparameters) -> keras.Model:
+        calls.append(0)
+        return compiled(stack(*(keras.layers.Dense(4) for _ in range(len(calls)))))
 
-# Every trainer's tests show the bits.
-@pytest.mark.exhaustive
-def test_both_trainers_leave_the_same_bits(folder: Path) -> None:
-    histories = [launch(folder, name, trainer=name) for name in ("auto", "plain")]
-    trainers = [trial.result.trainer for h in histories for trial in h.trials if trial.result]
-    assert trainers == [*["compiled"] * 2, *["plain"] * 2]
-    first, other = [
-        [(t.best, t.result.weights_sha256) for t in h.trials if t.result] for h in histories
-    ]
-    assert other == first
+    history: StudyHistory = launch(folder, "counting", build)
+    results = [trial.result for trial in history.trials if trial.result is not None]
+    # An input of 12 numbers, a layer of 4, and one of 3.
+    assert [each.model_parameters for each in results] == [12 * 4 + 4 + 4 * 3 + 3] * 2
+    assert [each.trainer for each in results] == ["compiled", "compiled"]
+    assert caplog.text.count("calls (test_trainer_choice.py)") == 1
+    assert "compiled for 2 of 2 trials" in study_text(history)
 
 
 # As where data comes in batches, see `test_streamed_studies`.
@@ -66,141 +69,54 @@ def test_what_can_not_be_compiled_is_trained_plainly_and_says_why(folder: Path) 
     assert "LambdaCallback" in study_text(history)
 
 
-def test_compiled_on_what_can_not_be_is_refused_before_anything_is_written(
-    tmp_path: Path,
-) -> None:
-    with pytest.raises(StudyError, match=r"LambdaCallback watches batches.*'auto'"):
-        launch(tmp_path / "store", "refused", callbacks=batch_watching, trainer="compiled")
-    assert not (tmp_path / "store").exists()
-
-
-class Counting(keras.layers.Layer):
-    """Its state is in no Keras variable."""
-
-    def __init__(self) -> None:
+class Own(keras_tuner.HyperModel):  # type: ignore[misc]
+    def __init__(self, build: Any = dense) -> None:
         super().__init__()
-        self.count = tf.Variable(0.0, trainable=False)
+        self.of_hp = build
 
-    def call(self, inputs: Any) -> Any:
-        return inputs + 0 * self.count.assign_add(1.0)
+    def build(self, hp: Any) -> keras.Model:
+        return self.of_hp(hp)
 
-
-class Unseeded(keras.layers.Layer):
-    def call(self, inputs: Any) -> Any:
-        return inputs + keras.random.normal((12,))
-
-
-@pytest.mark.parametrize(
-    ("layer", "named"),
-    exhaustive_but([(Counting, "counting")], [(Counting, "counting"), (Unseeded, "unseeded")]),
-)
-def test_compiled_on_a_layer_with_hidden_state_is_refused_before_anything_is_written(
-    layer: type[keras.layers.Layer], named: str, tmp_path: Path
-) -> None:
-    def build(hp: Hyperparameters) -> keras.Model:
-        return compiled(stack(layer()))
-
-    study = make_study(build, trainer="compiled")
-    with pytest.raises(StudyError, match=f"'conformance' cannot be compiled.*{named}.*'auto'"):
-        study.launch(store=tmp_path / "store", trials=2, epochs=2, progress=False)
-    assert not (tmp_path / "store").exists()
-
-
-@pytest.mark.exhaustive
-def test_compiled_on_callbacks_that_only_some_trials_have_is_refused_at_such_a_trial(
-    folder: Path,
-) -> None:
-    def watching_slow_trials(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
-        return [] if hp["rate"] == 0.3 else batch_watching(hp)
-
-    with pytest.raises(StudyError, match=r"trial 1 .*LambdaCallback watches batches"):
-        launch(folder, "refused later", callbacks=watching_slow_trials, trainer="compiled")
-
-
-def test_compiled_on_a_fit_of_ones_own_is_refused_before_anything_runs(folder: Path) -> None:
-    class Own(keras_tuner.HyperModel):  # type: ignore[misc]
-        def build(self, hp: Any) -> keras.Model:
-            return dense(hp)
-
-        def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-            return model.fit(*args, **kwargs)
-
-    study = ks.Study("own", data=make_study(dense).data, build=Own(), space=SPACE)
-    with pytest.raises(StudyError, match=r"its HyperModel overrides fit\(\)"):
-        study.launch(store=folder, trainer="compiled", progress=False)
-
-
-def test_what_a_builder_counts_is_set_back_before_each_fit(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    calls: list[int] = []
-
-    def build(hp: Hyperparameters) -> keras.Model:
-        calls.append(0)
-        layers = [keras.layers.Dense(4) for _ in range(len(calls))]
-        model = keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
-        model.compile(keras.optimizers.Adam(hp["learning_rate"]), "sparse_categorical_crossentropy")
-        return model
-
-    space, data = ks.SearchSpace(ks.learning_rate()), make_study(dense).data
-    study = ks.Study("counting", data=data, build=build, space=space)
-    history = study.launch(store=folder, trials=2, epochs=1, verify="off")
-    results = [trial.result for trial in history.trials if trial.result is not None]
-    # An input of 12 numbers, a layer of 4, and one of 3.
-    assert [each.model_parameters for each in results] == [12 * 4 + 4 + 4 * 3 + 3] * 2
-    assert [each.trainer for each in results] == ["compiled", "compiled"]
-    assert caplog.text.count("calls (test_trainer_choice.py)") == 1
+    def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, **kwargs)
 
 
 def test_an_unknown_trainer_is_told_with_its_near_match() -> None:
-    with pytest.raises(StudyError, match=r"'complied'.*'compiled'"):
-        make_study(dense, trainer="complied")
+    with pytest.raises(StudyError, match=r"'plian'.*'plain'"):
+        make_study(dense, trainer="plian")
 
 
-random = np.random.default_rng(6)
-X = {"a": random.normal(size=(60, 3)).astype("float32"), "b": random.normal(size=(60, 2))}
-Y = {"left": random.normal(size=60).astype("float32"), "right": random.normal(size=(60, 1))}
-W = random.uniform(0.5, 2, 60)
+HP = {"rate": 0.3, "l2": 1e-3, "lr": 0.01}
 
 
-def build(hp: Any) -> Any:
-    import keras
-
-    inputs = {name: keras.Input((array.shape[1],), name=name) for name, array in X.items()}
-    joined = keras.layers.Concatenate()([inputs["a"], inputs["b"]])
-    outputs = {name: keras.layers.Dense(1, name=name)(joined) for name in Y}
-    model = keras.Model(inputs, outputs)
-    model.compile(keras.optimizers.SGD(hp["rate"]), loss="mse")
-    return model
+def study_on(data: Any, build: Any) -> ks.Study:
+    return ks.Study("several", data=data, build=build, space=SPACE, objective="val_loss")
 
 
-def study_on(data: Any, build: Any = build) -> ks.Study:
-    space = ks.SearchSpace(ks.Float("rate", 0.01, 0.1))
-    return ks.Study("several", data=data, build=build, space=space, objective="val_loss")
-
-
-def test_several_inputs_and_outputs_with_weights() -> None:
-    import keras
-
-    data = ks.datasets.arrays(X, Y, sample_weight=W, test=10)
-    study, splits, spec = study_on(data), data.load(), replace(spec_of(), values={"rate": 0.05})
-    assert study.space is not None
-    hp = Hyperparameters(study.space, spec.values)
-    model, joined, how = refit(study, splits, spec, hp, epochs=2)
+def test_several_inputs_and_outputs_with_weights_train_on_all_data() -> None:
+    weights = np.random.default_rng(6).uniform(0.5, 2, two_sided.COUNT)
+    data = two_sided.by_name(sample_weight=weights, validation=10, test=12)
+    study, splits = study_on(data, lambda hp: two_sided.named(HP)), data.load()
+    spec = replace(spec_of(), values={"rate": 0.3})
+    model, joined, how = refit(study, splits, spec, Hyperparameters(SPACE, spec.values), epochs=2)
     assert (how.samples, how.steps, how.steps_before) == (50, 4, 3)
 
-    train, validation = splits.train, splits.validation
-    x = {name: np.concatenate([train.x[name], validation.x[name]]) for name in X}
-    y = {name: np.concatenate([train.y[name], validation.y[name]]) for name in Y}
-    weights = np.concatenate([train.sample_weight, validation.sample_weight])
+    parts = splits.train, splits.validation
+    x, y = (
+        {name: np.concatenate([of(part)[name] for part in parts]) for name in of(parts[0])}
+        for of in (lambda part: part.x, lambda part: part.y)
+    )
+    weights = np.concatenate([part.sample_weight for part in parts])
     keras.utils.set_random_seed(spec.seed)
-    by_hand = build({"rate": 0.05})
+    by_hand = two_sided.named(HP)
     for epoch in (1, 2):
         order = ks.permutation(spec.seed, epoch, 50)
+        for place, state in enumerate(ks.seed_states(by_hand)):
+            state.assign([ks.epoch_seed(spec.seed, epoch, place), 0])
         by_hand.fit(
             taken(x, order),
             taken(y, order),
-            sample_weight={name: weights[order] for name in Y},
+            sample_weight={name: weights[order] for name in y},
             batch_size=16,
             shuffle=False,
             verbose=0,
@@ -211,24 +127,13 @@ def test_several_inputs_and_outputs_with_weights() -> None:
 
 
 def test_what_can_not_be_trained_on_all_data() -> None:
-    import keras_tuner
+    def batch() -> Any:
+        return iter([(np.ones((4, 12)), np.ones(4))])
 
-    class Own(keras_tuner.HyperModel):
-        def build(self, hp: Any) -> Any:
-            return build(hp)
-
-        def fit(self, hp: Any, model: Any, *arguments: Any, **options: Any) -> Any:
-            return model.fit(*arguments, **options)
-
-    batches = ks.datasets.batches(
-        lambda: iter([(np.ones((4, 2)), np.ones(4))]), lambda: iter([(np.ones((4, 2)), np.ones(4))])
-    )
-    arrays = ks.datasets.arrays(X, Y, test=10)
-    for study, told in (
-        (study_on(batches), "can't be joined"),
-        (study_on(arrays, Own()), "its fit"),
+    for data, build, told in (
+        (ks.datasets.batches(batch, batch), dense, "can't be joined"),
+        (two_sided.by_name(test=10), Own(), "its fit"),
     ):
-        assert study.space is not None
-        hp = Hyperparameters(study.space, {"rate": 0.05})
+        hp = Hyperparameters(SPACE, {"rate": 0.3})
         with pytest.raises(ks.errors.StudyError, match=told):
-            refit(study, study.data.load(), spec_of(), hp, 2)
+            refit(study_on(data, build), data.load(), spec_of(), hp, 2)

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -105,8 +106,10 @@ def test_the_best_epoch_that_is_the_last_one_stands_in_the_file_once(tmp_path: P
 
 
 def test_any_damage_is_noticed(tmp_path: Path) -> None:
-    """Cut anywhere, or with any one byte changed."""
+    """Gone, cut anywhere, or with any one byte changed."""
     path = tmp_path / "trial.state"
+    with pytest.raises(StateError, match="can't be read"):
+        read_state(path)
     write_state(path, make_state())
     whole = path.read_bytes()
     for length in range(0, len(whole), 97):
@@ -117,11 +120,6 @@ def test_any_damage_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         with pytest.raises(StateError):
             read_state(path)
-
-
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="can't be read"):
-        read_state(tmp_path / "nothing")
 
 
 def test_identity_is_what_an_epoch_computes() -> None:
@@ -135,78 +133,42 @@ def test_identity_is_what_an_epoch_computes() -> None:
         assert identity_of(make_spec(**change)) != identity_of(spec)
 
 
-def test_a_disk_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self.kept = kept
+
+
+def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
+    """Those of Keras do so in the trainers' conformance."""
+    one, other = Keeping([1.0, 2.0]), Keeping([])
+    captured = capture([one])
+    one.kept.append(3.0)
+    restore([other], captured)
+    other.kept.append(4.0)
+    assert other.kept == [1.0, 2.0, 4.0]
+    assert captured == [{"kept": [1.0, 2.0]}]
+
+
+@pytest.mark.parametrize(
+    ("callback", "told"),
+    [
+        (keras.callbacks.LambdaCallback(on_epoch_end=print), "LambdaCallback"),
+        (keras.callbacks.CSVLogger("log.csv"), "CSVLogger"),
+        (Keeping(iter([])), r"Keeping.*kept is list_iterator"),
+    ],
+)
+def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, told: str) -> None:
+    with pytest.raises(CallbackStateError, match=told):
+        capture([callback])
+
+
+def test_a_disk_that_can_not_be_written_or_is_full_is_told(tmp_path: Path) -> None:
+    """So that it stops the study, and is not taken for the trial's fault."""
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="file"):
         write_state(tmp_path / "file" / "trial.state", make_state())
-
-
-class TestCallbacks:
-    def test_patience_goes_on_where_it_was(self) -> None:
-        model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
-
-        def make() -> list[keras.callbacks.Callback]:
-            callbacks = [
-                keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True),
-                keras.callbacks.ReduceLROnPlateau(patience=2),
-            ]
-            for callback in callbacks:
-                callback.set_model(model)
-                callback.on_train_begin()
-            return callbacks
-
-        through, cut = make(), make()
-        for epoch, loss in enumerate([1.0, 0.5, 0.7]):
-            for callback in (*through, *cut):
-                callback.on_epoch_end(epoch, {"val_loss": loss})
-        again = make()
-        restore(again, capture(cut))
-        for callback in (*through, *again):
-            callback.on_epoch_end(3, {"val_loss": 0.6})
-        assert same(capture(through), capture(again))
-        assert through[0].wait == again[0].wait == 2
-
-    def test_one_of_the_users_own(self) -> None:
-        class Counting(keras.callbacks.Callback):  # type: ignore[misc]
-            def __init__(self) -> None:
-                super().__init__()
-                self.seen: list[float] = []
-
-        one, other = Counting(), Counting()
-        one.seen = [1.0, 2.0]
-        captured = capture([one])
-        one.seen.append(3.0)
-        restore([other], captured)
-        other.seen.append(4.0)
-        assert other.seen == [1.0, 2.0, 4.0]
-        assert captured == [{"seen": [1.0, 2.0]}]
-
-    @pytest.mark.parametrize(
-        "callback, told",
-        [
-            (keras.callbacks.LambdaCallback(on_epoch_end=print), "LambdaCallback"),
-            (keras.callbacks.CSVLogger("log.csv"), "CSVLogger"),
-        ],
-    )
-    def test_what_can_not_be_put_aside_is_named(
-        self, callback: keras.callbacks.Callback, told: str
-    ) -> None:
-        with pytest.raises(CallbackStateError, match=told):
-            capture([callback])
-
-    def test_an_attribute_that_can_not_be_put_aside_is_named(self) -> None:
-        class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
-            def __init__(self) -> None:
-                super().__init__()
-                self.stream = iter([])
-
-        with pytest.raises(CallbackStateError, match=r"Keeping.*stream is list_iterator"):
-            capture([Keeping()])
-
-
-def test_a_full_disk_is_an_error_of_the_disk(tmp_path: Path) -> None:
-    """So that it stops the study, and is not taken for the trial's fault."""
+    (tmp_path / "file").unlink()
     path = tmp_path / "trial.state"
     write_state(path, make_state())
     before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)

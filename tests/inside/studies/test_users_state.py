@@ -1,10 +1,14 @@
-"""State of the user's modules, which fits change: each fit begins as in a fresh process."""
+"""State of the user's modules and of the process, which fits change: each begins as if alone."""
 
 from __future__ import annotations
 
+import os
+import random
 import subprocess
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +17,21 @@ import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
+from exact_training import by_hand, samples, spec_of
+from model_zoo import compiled, stack
 from pages import recipe_of
-from user_commands import environment, kerastudy_here
+from user_commands import environment
 
 import kerastudy as ks
 from studies.definition import LaunchOptions
+from studies.executors import Session
 from studies.running import launch_target
 from studies.training import UsersState
 from studies.user_code import resolve_target
+from tracking.history import StudyHistory
+from tracking.records import CodeDescription, EpochResult, TrialTask
 
+layers = keras.layers
 HELPERS = """
 import numpy as np
 
@@ -109,38 +119,19 @@ study = ks.Study(
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study file with the modules that it imports, launched in this process."""
-    folder = tmp_path_factory.mktemp("stateful")
+def test_a_trial_is_that_of_a_fresh_process_that_loads_the_file(tmp_path: Path) -> None:
+    """In which plain Keras trains it, as docs/reproducing.md says."""
     for name, text in {
         "own_helpers": HELPERS,
         "own_late": LATE,
         "stateful": STUDY,
         "by_hand": recipe_of("stateful"),
     }.items():
-        (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    launch(folder, "store", "in-process")
-    return folder
-
-
-def launch(folder: Path, store: str, executor: Any) -> None:
-    launch_target(
-        resolve_target(str(folder / "stateful.py")),
-        LaunchOptions(
-            store=folder / store, executor=executor, progress=False, verify="off", report=False
-        ),
-    )
-
-
-def trials_in(store: Path) -> list[Any]:
-    return list(ks.read_study("stateful", store=store).trials)
-
-
-def test_a_trial_is_that_of_a_fresh_process_that_loads_the_file(folder: Path) -> None:
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    launch(tmp_path / "stateful.py", tmp_path / "store")
     done = subprocess.run(
         [sys.executable, "by_hand.py", "2"],
-        cwd=folder,
+        cwd=tmp_path,
         env=environment(KERAS_BACKEND="tensorflow", KERASTUDY_STORE="store"),
         capture_output=True,
         text=True,
@@ -149,23 +140,9 @@ def test_a_trial_is_that_of_a_fresh_process_that_loads_the_file(folder: Path) ->
     assert done.stdout.startswith("identical in 3 epochs")
 
 
-def test_it_is_reproduced(folder: Path) -> None:
-    done = kerastudy_here(folder, "reproduce", "stateful", "--trial", "1", "--store", "store")
-    assert done.stdout.startswith("identical"), done.stdout
-
-
-@pytest.mark.exhaustive
-def test_workers_give_the_same_and_say_once_what_fits_change(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["launch", "stateful.py", "--store", "workers", "--workers", "2", "--verify", "off"]
-    done = kerastudy_here(folder, *command)
-    assert [t.result.weights_sha256 for t in trials_in(folder / "workers")] == [
-        t.result.weights_sha256 for t in trials_in(folder / "store")
-    ]
-    said = " ".join(done.stderr.split())
-    for name in ("scale (stateful.py)", "steps (stateful.py)", "rng (own_helpers.py)"):
-        assert said.count(name) == 1, said
+def launch(file: Path, store: Path) -> StudyHistory:
+    options = LaunchOptions(store=store, executor="in-process", progress=False, verify="off")
+    return launch_target(resolve_target(str(file)), options)
 
 
 def test_a_hypermodels_attributes_are_set_back(tmp_path: Path) -> None:
@@ -176,40 +153,24 @@ def test_a_hypermodels_attributes_are_set_back(tmp_path: Path) -> None:
 
         def build(self, hp: Any) -> keras.Model:
             self.built += 1
-            model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(self.built)])
-            model.add(keras.layers.Dense(1))
-            model.compile(keras.optimizers.SGD(hp.Float("rate", 0.01, 0.1)), "mse")
-            return model
+            rate = hp.Float("rate", 0.01, 0.1)
+            return compiled(stack(keras.layers.Dense(self.built)), keras.optimizers.SGD(rate))
 
-    x = np.random.default_rng(1).normal(size=(40, 6)).astype("float32")
-    data = ks.datasets.arrays(x, x[:, 0], validation=10, test=None)
-    study = ks.Study("growing", data=data, build=Growing(), trials=3, epochs=1)
+    part = samples().train
+    data = ks.datasets.arrays(part.x, part.y, validation=10, test=None)
+    study = ks.Study("growing", data=data, build=Growing(), trials=2, epochs=1)
     # Also for a second launch in the same process.
     for store in ("first", "second"):
         results = study.launch(store=tmp_path / store, progress=False, verify="off", report=False)
-        # Six weights and a bias of the first layer, one of each of the second.
-        assert [trial.result.model_parameters for trial in results.trials] == [6 + 1 + 1 + 1] * 3
-
-
-class Slotted:
-    __slots__ = ("__hidden", "count", "late")
-
-    def __init__(self) -> None:
-        self.count, self.__hidden = [1], 1
-
-    def hide(self, value: int) -> None:
-        self.__hidden = value
-
-    @property
-    def hidden(self) -> int:
-        return self.__hidden
+        # Twelve weights and a bias of the first layer, two for each class of the second.
+        assert [trial.result.model_parameters for trial in results.trials] == [12 + 1 + 6] * 2
 
 
 class Holder:
     shared = 1
 
     def __init__(self) -> None:
-        self.inner: dict[str, Any] = {"list": [1, [2]], "slotted": Slotted()}
+        self.inner: dict[str, Any] = {"list": [1, [2]]}
 
 
 HOLDER, VALUES = Holder(), {"array": np.arange(4.0), "more": (deque([1], 2), {1, 2})}
@@ -226,10 +187,6 @@ def changes(seen: list[int] = []) -> None:  # noqa: B006
     NUMBER, LATER = 2, True
     seen.append(1)
     HOLDER.inner["list"][1].append(3)
-    slotted = HOLDER.inner["slotted"]
-    slotted.count.append(2)
-    slotted.count, slotted.late = [3], 4
-    slotted.hide(5)
     HOLDER.other = Holder.shared = 5  # type: ignore[attr-defined]
     VALUES["array"][:] = 0.0
     VALUES["more"][0].append(2)
@@ -251,9 +208,7 @@ def draws() -> list[Any]:
 
 
 def as_text() -> str:
-    slotted = HOLDER.inner["slotted"]
     held = [HOLDER.inner, vars(HOLDER).keys(), Holder.shared, VALUES, TABLES, NUMBER]
-    held += [slotted.count, hasattr(slotted, "late"), slotted.hidden]
     held += [VARIABLES[0].numpy(), VARIABLES[1].numpy(), "LATER" in globals(), changes.__defaults__]
     return repr(held)
 
@@ -277,3 +232,120 @@ def test_all_that_functions_reach_is_set_back_in_place() -> None:
     assert draws() == first
     now = [VALUES["array"], HOLDER.inner, TABLES["d"]]
     assert all(one is other for one, other in zip(objects, now, strict=True))
+
+
+def other_settings() -> None:
+    keras.config.set_floatx("float64")
+    keras.config.set_epsilon(0.1)
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_max_epochs(1)
+    tf.config.run_functions_eagerly(True)
+    os.environ["USER_SCALE"] = "3.0"
+
+
+SETTINGS = {
+    "nothing": lambda: None,
+    "policy": lambda: keras.mixed_precision.set_global_policy("mixed_float16"),
+    "others": other_settings,
+}
+
+
+def build(hp: Mapping[str, Any]) -> keras.Model:
+    SETTINGS[hp["setting"]]()
+    scale = layers.Lambda(lambda x: x * float(os.environ.get("USER_SCALE", "1.0")))
+    return compiled(stack(layers.Dense(4, "tanh"), layers.BatchNormalization(), scale))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions")
+@pytest.mark.filterwarnings("ignore:Limiting epochs")
+def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path: Path) -> None:
+    splits, spec = samples(), spec_of(2)
+    wanted = by_hand(lambda: build({"setting": "nothing"}), splits, spec)
+    data = ks.datasets.arrays(
+        *(splits.train.x, splits.train.y),
+        validation=(splits.validation.x, splits.validation.y),
+        test=None,
+    )
+    # The default ones, which a launch tries first, are those that set most.
+    space = ks.SearchSpace(ks.Choice("setting", list(SETTINGS)[::-1]))
+    study = ks.Study("settings", data=data, build=build, space=space, objective="val_loss")
+    session = Session.open(study, CodeDescription("", "", "", ""), None)
+    for setting in [*SETTINGS][1:]:
+        epochs: list[Mapping[str, float]] = []
+
+        def on_epoch(epoch: EpochResult, epochs: list[Any] = epochs) -> Any:
+            epochs.append(epoch.metrics)
+            return "continue"
+
+        for tried in {setting: None, "nothing": None}:
+            epochs.clear()
+            task = TrialTask(
+                replace(spec, values={"setting": tried}), space, tmp_path / "best.weights.h5"
+            )
+            session.run(task, on_epoch)
+        assert epochs == [epoch.metrics for epoch in wanted], f"after {setting}"
+    session.save_champion(
+        replace(spec, values={"setting": "others"}),
+        tmp_path / "best.weights.h5",
+        space,
+        tmp_path / "champion",
+    )
+    assert keras.config.dtype_policy().name == keras.config.floatx() == "float32"
+    assert "USER_SCALE" not in os.environ
+
+
+ANEW = """
+import os
+
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+
+
+def build(hp):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    keras.config.set_epsilon(0.01)
+    os.environ["SET_BY_A_BUILDER"] = "1"
+    model = keras.Sequential([keras.layers.Dense(2), keras.layers.Lambda(lambda x: x + 1.0)])
+    model.compile(keras.optimizers.SGD(hp["rate"]), "mse")
+    return model
+
+
+study = ks.Study(
+    "anew",
+    data=ks.datasets.arrays(x, x[:, :2]),
+    build=build,
+    space=ks.SearchSpace(ks.Float("rate", 0.001, 0.1)),
+    epochs=1,
+    trials=1,
+)
+"""
+
+
+def test_a_model_that_is_built_anew_leaves_settings_and_random_states_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it can't be saved, loading it calls its builder."""
+    (tmp_path / "anew.py").write_text(ANEW, encoding="utf-8")
+    launch(tmp_path / "anew.py", tmp_path / "store")
+    before = keras.config.epsilon()
+    keras.config.set_epsilon(1e-3)
+    monkeypatch.setenv("SET_BY_A_BUILDER", "")
+    random.seed(3)
+    np.random.seed(3)
+    try:
+        model = ks.load_model("anew", store=tmp_path / "store")
+        assert model.dtype_policy.name == "mixed_bfloat16"
+        assert keras.config.dtype_policy().name == "float32"
+        assert keras.config.epsilon() == 1e-3
+        assert os.environ["SET_BY_A_BUILDER"] == ""
+        assert (random.random(), np.random.rand()) == (
+            random.Random(3).random(),
+            np.random.RandomState(3).rand(),
+        )
+    finally:
+        keras.config.set_epsilon(before)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
 from search_spaces import DataError
@@ -24,8 +26,6 @@ LABELS = np.arange(N) % 3
 
 
 def model(*layers: Any, loss: Any) -> Any:
-    import keras
-
     keras.utils.set_random_seed(1)
     made = keras.Sequential(list(layers))
     made.compile("sgd", loss=loss)
@@ -58,8 +58,6 @@ def check_classes(found: ValidationPredictions, y: np.ndarray, odds: np.ndarray)
 
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_classes_of_a_table_are_counted_and_its_worst_rows_shown_as_given(one_hot: bool) -> None:
-    import keras
-
     targets = np.eye(3, dtype="float32")[LABELS] if one_hot else np.array(["a", "b", "c"])[LABELS]
     splits = datasets.arrays(TABLE, targets, preprocess="standardize", test=None).load()
     loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
@@ -77,9 +75,6 @@ def test_classes_of_a_table_are_counted_and_its_worst_rows_shown_as_given(one_ho
 
 
 def test_logits_are_probabilities_and_images_are_shown() -> None:
-    import keras
-    import tensorflow as tf
-
     splits = datasets.arrays(IMAGES, LABELS, test=None).load()
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -92,9 +87,6 @@ def test_logits_are_probabilities_and_images_are_shown() -> None:
 
 @pytest.mark.parametrize("logits", [False, True])
 def test_two_classes_of_one_output(logits: bool) -> None:
-    import keras
-    import tensorflow as tf
-
     splits = datasets.arrays(TABLE.to_numpy(), LABELS % 2, preprocess="minmax", test=None).load()
     loss = keras.losses.BinaryCrossentropy(from_logits=logits)
     last = keras.layers.Dense(1, activation=None if logits else "sigmoid")
@@ -105,8 +97,6 @@ def test_two_classes_of_one_output(logits: bool) -> None:
 
 
 def test_a_regression_keeps_points_at_even_distances() -> None:
-    import keras
-
     x = random.normal(size=(6000, 2)).astype("float32")
     splits = datasets.arrays(x, x.sum(axis=1), validation=5000, test=None).load()
     found, made = predicted(model(keras.layers.Dense(1), loss="mse"), splits)
@@ -118,8 +108,6 @@ def test_a_regression_keeps_points_at_even_distances() -> None:
 
 
 def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
-    import keras
-
     table = pd.DataFrame({"metres": random.uniform(50, 90, N)})
     y = 3 * table["metres"].to_numpy() + 1 + random.normal(size=N)
     splits = datasets.arrays(
@@ -148,22 +136,17 @@ def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (lambda x: x.nothing, ["rule failed", "AttributeError"]),
-        (lambda x: x[:3], ["a number for each", r"\(3, 1\)"]),
+        (lambda x: x.nothing, "rule failed.*AttributeError"),
+        (lambda x: x[:3], r"a number for each.*\(3, 1\)"),
+        (3, "must be a function"),
     ],
 )
-def test_a_rule_that_fits_no_samples_says_so(rule: Any, words: list[str]) -> None:
-    dataset = datasets.arrays(np.ones((9, 1)), np.arange(9.0), rule=rule)
-    with pytest.raises(DataError, match=".*".join(words)):
-        dataset.load()
-    with pytest.raises(DataError, match="must be a function"):
-        datasets.arrays(np.ones((9, 1)), np.arange(9.0), rule=3)  # type: ignore[arg-type]
+def test_a_rule_that_fits_no_samples_says_so(rule: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        datasets.arrays(np.ones((9, 1)), np.arange(9.0), rule=rule).load()
 
 
 def test_batches_are_counted_like_arrays() -> None:
-    import keras
-    import tensorflow as tf
-
     x, y = random.normal(size=(70, 64)).astype("float32"), np.arange(70) % 10
 
     def data() -> Any:
@@ -186,8 +169,6 @@ def test_batches_are_counted_like_arrays() -> None:
 
 @pytest.mark.parametrize("in_order", [False, True])
 def test_each_of_several_outputs_is_counted(in_order: bool) -> None:
-    import keras
-
     keras.utils.set_random_seed(2)
     # Names in another order than that of the letters.
     kinds, size = np.array(["a", "b", "c"])[LABELS], TABLE["age"].to_numpy("float32")
@@ -229,8 +210,6 @@ def test_each_of_several_outputs_is_counted(in_order: bool) -> None:
 
 
 def test_sequences_are_not_counted() -> None:
-    import keras
-
     series = random.normal(size=(N, 4, 2)).astype("float32")
     splits = datasets.arrays(series, series, test=None).load()
     assert validation_predictions(model(keras.layers.Dense(2), loss="mse"), splits, 0, 16) is None

@@ -18,7 +18,6 @@ import pytest
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
-from search_spaces import WorkerError
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
@@ -148,37 +147,26 @@ def test_what_differs_as_its_surroundings_do_is_registered_with_a_warning(folder
     assert expected in tags_of(history)[1] == tags_of(history)[2]["kerastudy.verified"]
 
 
-def test_ctrl_c_while_a_trial_is_verified_leaves_it_to_the_next_launch(folder: Path) -> None:
-    description = describe(name="interrupted", trials=2)
-
-    def stop(spec: TrialSpec) -> None:
-        if len(executor.ran) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    executor, progress = Compiled(description, stop), Saying()
-    with pytest.raises(KeyboardInterrupt):
-        run_study(executor, store=folder, progress=progress, verify="full")
-    assert len(executor.ran) == 3
-    assert progress.said[-1].startswith("stopping after the present epoch")
-    history, executor, _ = launch(folder, description)
-    assert (history.counts()["complete"], len(executor.ran)) == (2, 1)
-    assert tags_of(history)[1] == "model.fit, identical"
-
-
-def test_ctrl_c_just_before_a_trial_is_verified_does_too(folder: Path) -> None:
-    description = describe(name="interrupted early", trials=1)
+@pytest.mark.parametrize("during", [True, False])
+def test_ctrl_c_leaves_a_verification_to_the_next_launch(folder: Path, during: bool) -> None:
+    description = describe(name=f"interrupted {during}", trials=2)
 
     class Interrupting(Saying):
         def say(self, text: str) -> None:
             super().say(text)
-            if text.startswith("verifying"):
+            if text.startswith("verifying") and not during:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    executor = Compiled(description)
+    def stop(spec: TrialSpec) -> None:
+        if len(executor.ran) == 2 and during:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    executor, progress = Compiled(description, stop), Interrupting()
     with pytest.raises(KeyboardInterrupt):
-        run_study(executor, store=folder, progress=Interrupting(), verify="full")
+        run_study(executor, store=folder, progress=progress, verify="full")
+    assert progress.said[-1].startswith("stopping after the present epoch") or not during
     history, executor, _ = launch(folder, description)
-    assert executor.ran == [(0, 1)]
+    assert (history.counts()["complete"], len(executor.ran)) == (2, 1)
     assert tags_of(history)[1] == "model.fit, identical"
 
 
@@ -195,24 +183,3 @@ def test_a_trial_that_can_not_be_trained_again_is_registered_as_not_verified(fol
     history = run_study(executor, store=folder, progress=progress, verify="full")
     assert executor.ran == [(0, 1)] * 4
     assert tags_of(history)[1].startswith("model.fit, not run: Trial 0 could not be run again")
-
-
-def test_a_machine_that_is_gone_does_not_count(folder: Path) -> None:
-    """However often: each time another machine begins, and a line says so."""
-
-    class Preempted(Compiled):
-        losses = 5
-
-        def wait(self, handler: Any, seconds: float | None = None) -> None:
-            if self.losses and any(fits[0].trainer is not None for fits in self._waiting):
-                self.losses -= 1
-                gone = WorkerError("the node far is gone", killed=True, machine_gone=True)
-                handler.on_lost(self._waiting.popleft()[0].spec, gone)
-            else:
-                super().wait(handler, seconds)
-
-    executor, progress = Preempted(describe(name="preempted", trials=1)), Saying()
-    history = run_study(executor, store=folder, progress=progress, verify="full")
-    assert tags_of(history)[1] == "model.fit, identical"
-    told = [line for line in progress.said if "the node far is gone" in line]
-    assert len(told) == 5 and set(told) == {"trial 0: the node far is gone"}

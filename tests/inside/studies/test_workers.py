@@ -94,6 +94,10 @@ class TestPool(ExecutorConformance):
         ExecutorConformance.test_the_same_spec_gives_the_same_bits
     )
 
+    test_a_task_may_ask_for_another_trainer = exhaustive(
+        ExecutorConformance.test_a_task_may_ask_for_another_trainer
+    )
+
     # A command tells it.
     test_what_is_wrong_with_the_study_is_told = exhaustive(
         ExecutorConformance.test_what_is_wrong_with_the_study_is_told
@@ -151,7 +155,7 @@ class TestPool(ExecutorConformance):
         self, executor: WorkerPool, tmp_path: Path
     ) -> None:
         """The new one runs the study's text as it was, though its file has changed meanwhile."""
-        from studies.executors.worker import COUNTS
+        from studies.executors import worker
 
         killed: list[int] = []
 
@@ -159,7 +163,7 @@ class TestPool(ExecutorConformance):
             if {each.number for each in handler.epochs} == {0, 1} and not killed:
                 killed.append(epoch.number)
                 (runs,) = (w for w in executor._workers if w.trial == epoch.number)
-                COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
+                worker.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
                 file = Path(executor.description.code.path)
                 file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
                 os.kill(pid_of(runs), signal.SIGKILL)

@@ -18,10 +18,8 @@ from search_spaces import SearchSpace, StoreError, StudyNameError, StudyNotFound
 from tracking.history import find_engines, read_source, read_study, study_names
 from tracking.journal import Journal
 from tracking.records import (
-    BestEpoch,
     CodeDescription,
     DataDescription,
-    Objective,
     Proposal,
     TrialResult,
 )
@@ -95,21 +93,6 @@ def test_a_number_that_is_not_finite_is_in_no_curve(shared_store: Store) -> None
     assert math.isnan(trial.best.metrics["loss"]) and trial.best.metrics["up"] == math.inf
 
 
-@pytest.mark.parametrize("name", ["l2 (dense) @5|정확도", "seconds", "n" * 300])
-def test_metrics_and_hyperparameters_may_have_any_name(shared_store: Store, name: str) -> None:
-    """Keras and search spaces let them; the record does not spell them as MLflow must."""
-    space, objective = SearchSpace(ks.Float(name, 0.0, 1.0)), Objective(name, "max")
-    study = f"a name {hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    journal = begin(shared_store, study, space=space, objective=objective)
-    spec = make_spec(values={name: 0.25}, objective=objective)
-    curve = [{name: 0.75, "loss": 0.5}, {name: 0.875, "loss": 0.25}]
-    record_trial(journal, spec, curve)
-    history = read_study(shared_store, study)
-    assert history.trial(0).spec == spec
-    assert history.curve(history.trial(0)) == dict(enumerate(curve, start=1))
-    assert history.best is not None and history.best.best == BestEpoch(2, 0.875, curve[1])
-
-
 def test_long_texts_and_large_spaces_survive(shared_store: Store) -> None:
     space = SearchSpace([ks.Float(f"a parameter with number {i:03}", 0.0, 1.0) for i in range(200)])
     values = {name: 1 / (3 + i) for i, name in enumerate(space.names)}
@@ -158,28 +141,6 @@ def test_a_record_that_cannot_be_read_is_told(new_store: Store, text: str) -> No
 
 
 # Finding studies.
-
-
-def test_two_engines_are_kept_apart(new_store: Store) -> None:
-    """That of the best trial is read, else the one launched last, unless another is asked for."""
-    tpe = begin(new_store, "two engines")
-    tpe.set_running({})
-    random = begin(new_store, "two engines", engine="optuna:random")
-    random.set_running({})
-    assert read_study(new_store, "two engines").description.engine == "optuna:random"
-    record_trial(tpe, make_spec(0), losses(0.5))
-    record_trial(random, make_spec(0), losses(0.25))
-    record_trial(random, make_spec(1), losses(0.75))
-    tpe.set_running({})
-    best = read_study(new_store, "two engines")
-    assert best.engines == ("optuna:random", "optuna:tpe")
-    assert best.description.engine == "optuna:random"
-    assert [t.value for t in best.trials] == [0.25, 0.75]
-    other = read_study(new_store, "two engines", "optuna:tpe")
-    assert (other.folder, other.search) == (best.folder, tpe.search)
-    assert [t.value for t in other.trials] == [0.5]
-    with pytest.raises(StudyNotFoundError, match="'optuna:grid', but with optuna:random, optuna:"):
-        read_study(new_store, "two engines", "optuna:grid")
 
 
 def test_a_study_is_where_its_journal_says(new_store: Store) -> None:

@@ -11,21 +11,17 @@ import json
 import math
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pytest
 from handmade import make_spec, trial_record
-from reported import EVIL, MARKED, MAX, MIN, record, usual
-from scripted import ScriptedExecutor, describe, run_study
+from reported import EVIL, MARKED, record, usual
 
 import kerastudy as ks
 from search_spaces import StudyError
-from studies.progress import NoProgress
 from tracking.history import trials_table
-from tracking.mlflow import process
 from tracking.records import Objective, RecordedSettings, settings_of
 from tracking.report import (
     NotebookChart,
@@ -169,15 +165,6 @@ def test_importance_with_few_trials(store: Store) -> None:
         StudyPlots(few).importance()
 
 
-def test_the_verdict_counts_all_trials(store: Store) -> None:
-    history = record(store, "verdict", 60)
-    summary, counts = StudyData(history).summary, history.counts()
-    said = dict(summary.facts)
-    assert f"{counts['pruned']} pruned, {counts['infeasible']} infeasible" in said["trials"]
-    # There are no scores of samples.
-    assert "What to expect is unknown" in said["verdict"]
-
-
 def test_a_finding_is_shown_by_its_chart_and_kinds_of_charts_are_few(store: Store) -> None:
     history = record(store, "found", 40, metrics=lambda a: {**usual(a), "accuracy": a - 0.2})
     data = StudyData(history)
@@ -235,14 +222,6 @@ def test_a_page_lists_the_settings_of_the_study(store: Store) -> None:
         (0, {}),
         (1, {}),
         (3, {"infeasible": lambda number: True}),
-        pytest.param(
-            *(12, {"objective": MIN, "metrics": lambda a: {"val_loss": 10 ** (600 * (a - 0.7))}}),
-            marks=pytest.mark.exhaustive,
-        ),
-        pytest.param(
-            *(12, {"objective": MAX, "metrics": lambda a: {"val_accuracy": 0.5}}),
-            marks=pytest.mark.exhaustive,
-        ),
         (
             12,
             {
@@ -252,7 +231,7 @@ def test_a_page_lists_the_settings_of_the_study(store: Store) -> None:
             },
         ),
     ],
-    ids=["none", "one", "infeasible", "huge", "equal", "a huge metric of its own"],
+    ids=["none", "one", "infeasible", "a huge metric of its own"],
 )
 def test_odd_studies_have_no_empty_chart(
     store: Store, trials: int, settings: dict[str, Any], request: pytest.FixtureRequest
@@ -314,31 +293,6 @@ def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None
     best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
     assert rows["best_so_far"][20:] == pytest.approx(best.tolist(), rel=1e-5)
     assert rows["seconds"][20:] == pytest.approx(np.cumsum(table["seconds"]).tolist())
-
-
-def test_a_launch_leaves_a_report_of_its_outcome(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Another process draws it, which a busy machine delays.
-    monkeypatch.setattr(process, "_SECONDS_TO_WAIT", 120)
-    executor = ScriptedExecutor(describe(trials=20))
-    history = run_study(executor, store=tmp_path / "store", progress=NoProgress(), report=True)
-    best, folder = history.best, history.folder
-    assert best is not None and best.best is not None
-    text = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"Trial {best.number}: val_loss {best.best.value:.6g} at epoch" in text
-    assert f"Reported {best.best.value:.4g}. What to expect is unknown" in text
-    rows = json.loads(Page(text).scripts[0])["tables"]["trials"]
-    assert rows["trial"] == [trial.number for trial in history.trials]
-    charts = json.loads(Page(text).scripts[0])["charts"]
-    assert {"history", "curves", "parallel", "importance"} <= set(charts)
-    none = run_study(
-        ScriptedExecutor(describe(name="no report", trials=2)),
-        store=tmp_path / "store",
-        progress=NoProgress(),
-        report=False,
-    )
-    assert not (none.folder / "report.html").exists()
 
 
 def test_worst_samples_are_shown_as_texts() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from handmade import ENVIRONMENT, make_spec, record_trial
-from scipy.stats import beta
 from scripted import describe
 
 import kerastudy as ks
@@ -29,6 +28,7 @@ from tracking.mlflow import Pages, study_note
 from tracking.records import Confirmation, Interval, Objective, Racer
 from tracking.report import StudyData, belief
 from tracking.scores import SampleScores, write_scores
+from tracking.statistics import corrected
 from tracking.store import Store
 from tracking.summary import summary_of
 
@@ -51,34 +51,18 @@ def recorded(store: Store, name: str, epochs: list[dict[str, float]]) -> StudyHi
 
 def study(store: Store, name: str, shares: list[float], scored: int = 99) -> StudyHistory:
     """A study whose trials classify these shares of the samples rightly; the first have scores."""
-    right = [rights(number, share) for number, share in enumerate(shares)]
-    history = recorded(store, name, [{"val_accuracy": float(each.mean())} for each in right])
-    for number, each in enumerate(right[:scored]):
-        scores = SampleScores("val_accuracy", "mean", each, 1)
-        write_scores(history.files.scores(number), [scores], weights_sha256=f"{number:064x}")
+    values = [scores_of(number, shares).value for number in range(len(shares))]
+    history = recorded(store, name, [{"val_accuracy": value} for value in values])
+    for number in range(len(shares))[:scored]:
+        path = history.files.scores(number)
+        write_scores(path, [scores_of(number, shares)], weights_sha256=f"{number:064x}")
     return history
 
 
-def rights(number: int, share: float) -> np.ndarray:
+def scores_of(number: int, shares: list[float]) -> SampleScores:
     random = np.random.default_rng(number)
-    return (random.permutation(SAMPLES) < share * SAMPLES).astype(np.float32)
-
-
-def by_hand(shares: list[float], resamples: int = 4000) -> tuple[float, float, float]:
-    """The bias correction as its paper describes it, a resample at a time, of other resamples.
-
-    And the exact bounds: the lower one of the corrected, the upper one of the best value.
-    """
-    random, outside = np.random.default_rng(99), []
-    right = np.stack([rights(number, share) for number, share in enumerate(shares)])
-    for _ in range(resamples):
-        drawn = random.integers(0, SAMPLES, SAMPLES)
-        left = np.setdiff1d(np.arange(SAMPLES), drawn)
-        outside.append(right[right[:, drawn].mean(axis=1).argmax()][left].mean())
-    value, best = float(np.mean(outside)), float(right.mean(axis=1).max())
-    hits, most = SAMPLES * value, SAMPLES * best
-    low = beta.ppf(0.025, hits, SAMPLES - hits + 1)
-    return value, float(low), float(beta.ppf(0.975, most + 1, SAMPLES - most))
+    right = random.permutation(SAMPLES) < shares[number] * SAMPLES
+    return SampleScores("val_accuracy", "mean", right.astype(np.float32), 1)
 
 
 SHARES = [0.9, 0.91, 0.905, 0.92, 0.9, 0.915]
@@ -93,10 +77,8 @@ def test_it_corrects_the_trials_that_count(shared_store: Store) -> None:
     verdict = study_verdict(history)
     assert verdict.corrected is not None and verdict.reported == history.best.value
     assert (verdict.corrected.trials, verdict.corrected.samples) == (5, SAMPLES)
-    counted = [share if number != 3 else 0.0 for number, share in enumerate(SHARES)]
-    estimate = verdict.corrected.estimate
-    shown = estimate.value, estimate.low, estimate.high
-    assert shown == pytest.approx(by_hand(counted), abs=0.005)
+    scores = {number: [scores_of(number, SHARES)] for number in range(6) if number != 3}
+    assert verdict.corrected == corrected(scores, "max", reported=verdict.reported)
 
 
 def test_trials_without_scores_are_named(shared_store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from suite import exhaustive_but
@@ -106,13 +107,10 @@ class Played:
         return proposal
 
     def finish(self, proposal: Proposal, infeasible: bool = False) -> None:
-        number = proposal.number
         spec = self._spec(proposal)
-        if infeasible:
-            result = TrialResult(number, "infeasible", reason="made up")
-        else:
-            result = self._train(spec)
-        self.engine.tell(number, result)
+        failed = TrialResult(proposal.number, "infeasible", reason="made up")
+        result = failed if infeasible else self._train(spec)
+        self.engine.tell(proposal.number, result)
         self.records.append(record(spec, proposal, result))
 
     def unfinished(self, proposal: Proposal) -> TrialRecord:
@@ -134,20 +132,13 @@ class Played:
         return TrialResult(spec.number, state, epochs=epoch, best=best)  # type: ignore[arg-type]
 
     def _spec(self, proposal: Proposal) -> TrialSpec:
-        past = proposal.goes_on_from
-        return TrialSpec(
-            proposal.number,
-            1,
-            proposal.values,
-            trial_seed(0, proposal.number),
-            proposal.epochs or EPOCHS,
-            32,
-            1,
-            "digest",
-            OBJECTIVE,
-            past,
-            0 if past is None else self.record(past).spec.epochs,
+        past, seed = proposal.goes_on_from, trial_seed(0, proposal.number)
+        epochs = proposal.epochs or EPOCHS
+        spec = TrialSpec(
+            proposal.number, 1, proposal.values, seed, epochs, 32, 1, "digest", OBJECTIVE
         )
+        before = 0 if past is None else self.record(past).spec.epochs
+        return replace(spec, goes_on_from=past, initial_epoch=before)
 
 
 def proposed(proposal: Proposal) -> Proposed:

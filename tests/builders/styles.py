@@ -1,0 +1,439 @@
+"""Studies with builders in the styles of Keras Tuner's guides and of Optuna's Keras examples."""
+
+import keras
+import keras_tuner
+import keras_tuner.applications
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+import kerastudy as ks
+
+FEATURES, CLASSES = 4, 3
+
+
+def classes():
+    """40 samples of 4 features in 3 classes, which two of the features tell apart."""
+    x = np.random.default_rng(0).normal(size=(40, FEATURES)).astype("float32")
+    y = np.digitize(x[:, 0] + x[:, 1], [-0.6, 0.6]).astype("int32")
+    return ks.datasets.arrays(x, y, validation=8, test=0)
+
+
+def numbers():
+    """40 samples of 4 features, and a number that is nearly linear in them."""
+    draw = np.random.default_rng(1)
+    x = draw.normal(loc=2.0, scale=3.0, size=(40, FEATURES)).astype("float32")
+    y = (x @ np.array([0.5, -0.2, 0.1, 0.0]) + draw.normal(scale=0.1, size=40)).astype("float32")
+    return ks.datasets.arrays(x, y, validation=8, test=0)
+
+
+def images(size, count):
+    """Images of noise in color, in two classes, one-hot."""
+    draw = np.random.default_rng(2)
+    x = draw.random(size=(count, size, size, 3)).astype("float32")
+    y = np.eye(2, dtype="float32")[np.arange(count) % 2]
+    return ks.datasets.arrays(x, y, validation=count // 2, test=0)
+
+
+# A function of hp that declares one hyperparameter of each kind.
+def build_plain(hp):
+    model = keras.Sequential()
+    model.add(keras.Input((FEATURES,)))
+    model.add(
+        layers.Dense(
+            units=hp.Int("units", min_value=4, max_value=16, step=4),
+            activation=hp.Choice("activation", ["relu", "tanh"]),
+            use_bias=hp.Boolean("use_bias", default=True),
+        )
+    )
+    model.add(layers.Dropout(hp.Float("dropout", 0.0, 0.5, step=0.25)))
+    model.add(layers.Dense(CLASSES, activation="softmax"))
+    model.compile(
+        optimizer=keras.optimizers.Adam(
+            hp.Float("learning_rate", 1e-4, 1e-2, step=10, sampling="log")
+        ),
+        loss=hp.Fixed("loss", "sparse_categorical_crossentropy"),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+plain = ks.Study("plain", data=classes(), build=build_plain, objective="val_accuracy", epochs=3)
+
+
+# Keras Tuner's scopes, and parent_name where one declaration has a parent.
+def build_conditional_scopes(hp):
+    kind = hp.Choice("kind", ["wide", "deep", "linear"])
+    inputs = keras.Input((FEATURES,))
+    x = inputs
+    with hp.conditional_scope("kind", ["wide"]):
+        if kind == "wide":
+            x = layers.Dense(hp.Int("wide_units", 16, 48, step=16), activation="relu")(x)
+    with hp.conditional_scope("kind", ["deep"]):
+        # Declared whatever the kind is: what is out of its scope has no value.
+        depth = hp.Int("depth", 2, 3)
+        units = hp.Int("deep_units", 4, 8, step=4)
+        if kind == "deep":
+            for _ in range(depth):
+                x = layers.Dense(units, activation="tanh")(x)
+    l2 = hp.Choice("l2", [1e-3, 1e-4], parent_name="kind", parent_values=["linear"])
+    outputs = layers.Dense(1, kernel_regularizer=None if l2 is None else keras.regularizers.L2(l2))(
+        x
+    )
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    return model
+
+
+conditional_scopes = ks.Study(
+    "conditional scopes", data=numbers(), build=build_conditional_scopes, epochs=3
+)
+
+
+# A space declared as Keras Tuner's HyperParameters, to which the builder adds.
+declared = keras_tuner.HyperParameters()
+declared.Int("units", 4, 16, step=4, default=8)
+declared.Choice("optimizer", ["adam", "sgd"])
+with declared.conditional_scope("optimizer", ["adam"]):
+    declared.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+with declared.conditional_scope("optimizer", ["sgd"]):
+    declared.Float("learning_rate", 1e-2, 1e-1, sampling="log")
+    declared.Boolean("nesterov")
+declared.Fixed("activation", "tanh")
+
+
+def build_tuner_space(hp):
+    units = hp.Int("units", 32, 512)
+    drop = hp.Float("drop", 0.0, 0.2, step=0.1)
+    model = keras.Sequential(
+        [
+            layers.Input((FEATURES,)),
+            layers.Dense(units, activation=hp.get("activation")),
+            layers.Dropout(drop),
+            layers.Dense(1),
+        ]
+    )
+    rate = hp.get("learning_rate")
+    if hp.get("optimizer") == "adam":
+        assert 1e-4 <= rate <= 1e-2
+        optimizer = keras.optimizers.Adam(rate)
+    else:
+        assert 1e-2 <= rate <= 1e-1
+        optimizer = keras.optimizers.SGD(rate, momentum=0.5, nesterov=hp.get("nesterov"))
+    model.compile(optimizer, loss="mse")
+    return model
+
+
+tuner_space = ks.Study(
+    "tuner space", data=numbers(), build=build_tuner_space, space=declared, epochs=3
+)
+
+
+# HyperModel.fit that says how long is trained.
+class TunesEpochs(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((FEATURES,))])
+        model.add(layers.Dense(hp.Int("units", 4, 16, step=4), activation="relu"))
+        model.add(layers.Dense(1))
+        model.compile("adam", loss="mse")
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, epochs=hp.Int("epochs", 1, 3), **kwargs)
+
+
+fit_tunes_epochs = ks.Study("fit tunes epochs", data=numbers(), build=TunesEpochs())
+
+
+# HyperModel.fit that tunes what model.fit is called with.
+class TunesTraining(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential(
+            [
+                keras.Input((FEATURES,)),
+                layers.Dense(hp.Int("units", 4, 16, step=4), activation="relu"),
+                layers.Dropout(0.2),
+                layers.Dense(CLASSES, activation="softmax"),
+            ]
+        )
+        model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(
+            *args,
+            batch_size=hp.Choice("batch_size", [8, 16]),
+            shuffle=hp.Boolean("shuffle"),
+            **kwargs,
+        )
+
+
+fit_tunes_training = ks.Study(
+    "fit tunes training",
+    data=classes(),
+    build=TunesTraining(),
+    objective="val_accuracy",
+    epochs=3,
+)
+
+
+# HyperModel.fit that measures the trained model itself and returns several metrics.
+class Measured(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((FEATURES,))])
+        model.add(layers.Dense(hp.Int("units", 4, 12, step=4), activation="relu"))
+        model.add(layers.Dense(1))
+        model.compile(hp.Choice("optimizer", ["adam", "rmsprop"]), loss="mse")
+        return model
+
+    def fit(self, hp, model, x, y, validation_data, **kwargs):
+        model.fit(x, y, **kwargs)
+        x_val, y_val = validation_data
+        errors = np.abs(model.predict(x_val, verbose=0).flatten() - y_val)
+        return {"worst_error": np.max(errors), "typical_error": np.median(errors)}
+
+
+fit_returns_dict = ks.Study(
+    "fit returns dict",
+    data=numbers(),
+    build=Measured(),
+    objective=ks.Objective("typical_error", "min"),
+    epochs=2,
+)
+
+
+# HyperModel.fit with a training loop of its own, on a model that is never compiled.
+class Looped(keras_tuner.HyperModel):
+    def build(self, hp):
+        return keras.Sequential(
+            [
+                layers.Flatten(),
+                layers.Dense(hp.Int("units", 4, 12, step=4), activation="relu"),
+                layers.Dropout(0.1),
+                layers.Dense(CLASSES),
+            ]
+        )
+
+    def fit(self, hp, model, x, y, validation_data, callbacks=None, **kwargs):
+        batch_size = hp.Int("batch_size", 8, 16, step=8, default=16)
+        training = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(64).batch(batch_size)
+        validation = tf.data.Dataset.from_tensor_slices(validation_data).batch(batch_size)
+        optimizer = keras.optimizers.Adam(hp.Choice("learning_rate", [1e-2, 1e-3]))
+        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        epoch_loss = keras.metrics.Mean()
+
+        @tf.function
+        def train(samples, labels):
+            with tf.GradientTape() as tape:
+                loss = loss_of(labels, model(samples, training=True))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+        @tf.function
+        def validate(samples, labels):
+            epoch_loss.update_state(loss_of(labels, model(samples, training=False)))
+
+        for callback in callbacks:
+            callback.set_model(model)
+        best = float("inf")
+        for epoch in range(3):
+            for callback in callbacks:
+                callback.on_epoch_begin(epoch)
+            for samples, labels in training:
+                train(samples, labels)
+            for samples, labels in validation:
+                validate(samples, labels)
+            loss = float(epoch_loss.result().numpy())
+            for callback in callbacks:
+                # With a name of its own, which no metric of Keras has.
+                callback.on_epoch_end(epoch, logs={"my_loss": loss})
+            epoch_loss.reset_state()
+            best = min(best, loss)
+        return best
+
+
+fit_custom_loop = ks.Study(
+    "fit custom loop",
+    data=classes(),
+    build=Looped(),
+    objective=ks.Objective("my_loss", "min"),
+    epochs=3,
+)
+
+
+# Optuna's way: layers in a loop, and an optimizer with arguments of its own.
+def create_optimizer(trial):
+    kwargs = {}
+    selected = trial.suggest_categorical("optimizer", ["RMSprop", "Adam", "SGD"])
+    if selected == "RMSprop":
+        kwargs["learning_rate"] = trial.suggest_float("rmsprop_learning_rate", 1e-5, 1e-1, log=True)
+        kwargs["rho"] = trial.suggest_float("rmsprop_rho", 0.85, 0.99)
+    elif selected == "Adam":
+        kwargs["learning_rate"] = trial.suggest_float("adam_learning_rate", 1e-5, 1e-1, log=True)
+    else:
+        kwargs["learning_rate"] = trial.suggest_float("sgd_learning_rate", 1e-5, 1e-1, log=True)
+        kwargs["momentum"] = trial.suggest_float("sgd_momentum", 1e-5, 1e-1, log=True)
+    return getattr(keras.optimizers, selected)(**kwargs)
+
+
+def optuna_create_model_model(trial):
+    keras.backend.clear_session()
+    n_layers = trial.suggest_int("n_layers", 1, 3)
+    weight_decay = trial.suggest_float("weight_decay", 1e-10, 1e-3, log=True)
+    model = keras.Sequential([layers.Flatten()])
+    for i in range(n_layers):
+        model.add(
+            layers.Dense(
+                trial.suggest_int(f"n_units_l{i}", 4, 32, log=True),
+                activation="relu",
+                kernel_regularizer=keras.regularizers.l2(weight_decay),
+            )
+        )
+        model.add(layers.Dropout(rate=trial.suggest_float(f"dropout_l{i}", 0.2, 0.5)))
+    model.add(layers.Dense(CLASSES, activation="softmax"))
+    model.compile(
+        optimizer=create_optimizer(trial),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+optuna_create_model = ks.Study(
+    "optuna create model",
+    data=classes(),
+    build=optuna_create_model_model,
+    objective="val_accuracy",
+    epochs=3,
+)
+
+
+# Optuna's steps, and what a trial knows of itself.
+def optuna_steps_model(trial):
+    units = trial.suggest_int("units", 4, 16, step=4)
+    dropout = trial.suggest_float("dropout", 0.0, 0.4, step=0.2)
+    trial.suggest_categorical("activation", ["relu", "tanh"])
+    trial.set_user_attr("hidden units", units)
+    model = keras.Sequential([keras.Input((FEATURES,))], name=f"trial_{trial.number}")
+    model.add(layers.Dense(units, activation=trial.params["activation"]))
+    # Another model in each trial, whatever the hyperparameters are.
+    for _ in range(trial.number):
+        model.add(layers.Dense(trial.user_attrs["hidden units"], activation="relu"))
+    if dropout > 0.0:
+        model.add(layers.Dropout(dropout))
+    model.add(layers.Dense(1))
+    learning_rate = trial.suggest_categorical("lr", [1e-3, 1e-2])
+    model.compile(keras.optimizers.Adam(learning_rate), loss="mse")
+    return model
+
+
+optuna_steps = ks.Study("optuna steps", data=numbers(), build=optuna_steps_model, epochs=3)
+
+
+# One name with a range for each optimizer, tuples to choose from, Optuna's older calls.
+def several_domains_model(trial):
+    hidden = trial.suggest_categorical("hidden", [(8,), (8, 4), [4]])
+    model = keras.Sequential([keras.Input((FEATURES,))])
+    for units in hidden:
+        model.add(layers.Dense(units, activation="relu"))
+    # By position, as before Optuna 4.
+    for _ in range(trial.suggest_int("more", 0, 2, 1)):
+        model.add(layers.Dense(4))
+    model.add(layers.Dense(1))
+    if trial.suggest_categorical("optimizer", ["adam", "sgd"]) == "adam":
+        optimizer = keras.optimizers.Adam(trial.suggest_loguniform("learning_rate", 1e-3, 1e-1))
+    else:
+        rate = trial.suggest_discrete_uniform("learning_rate", 0.01, 0.03, 0.01)
+        optimizer = keras.optimizers.SGD(rate)
+    model.compile(optimizer, loss="mse")
+    return model
+
+
+several_domains = ks.Study("several domains", data=numbers(), build=several_domains_model, epochs=3)
+
+
+# A generator against a discriminator, each with an optimizer of its own.
+LATENT = 3
+
+
+class Adversaries(keras.Model):
+    def __init__(self, discriminator, generator):
+        super().__init__()
+        self.discriminator, self.generator = discriminator, generator
+        self.seeds = keras.random.SeedGenerator(1)
+        self.d_loss_metric = keras.metrics.Mean(name="d_loss")
+        self.g_loss_metric = keras.metrics.Mean(name="g_loss")
+
+    def compile(self, d_optimizer, g_optimizer, loss_fn):
+        super().compile()
+        self.d_optimizer, self.g_optimizer, self.loss_fn = d_optimizer, g_optimizer, loss_fn
+
+    @property
+    def metrics(self):
+        return [self.d_loss_metric, self.g_loss_metric]
+
+    def _generated(self, count):
+        return self.generator(keras.random.normal((count, LATENT), seed=self.seeds))
+
+    def _judged(self, real):
+        count = keras.ops.shape(real)[0]
+        both = keras.ops.concatenate([self._generated(count), real])
+        labels = keras.ops.concatenate([keras.ops.ones((count, 1)), keras.ops.zeros((count, 1))])
+        return self.loss_fn(labels, self.discriminator(both))
+
+    def train_step(self, data):
+        real = data[0]
+        with tf.GradientTape() as tape:
+            d_loss = self._judged(real)
+        weights = self.discriminator.trainable_weights
+        self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights, strict=True))
+        count = keras.ops.shape(real)[0]
+        with tf.GradientTape() as tape:
+            judged = self.discriminator(self._generated(count))
+            g_loss = self.loss_fn(keras.ops.zeros((count, 1)), judged)
+        weights = self.generator.trainable_weights
+        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights, strict=True))
+        self.d_loss_metric.update_state(d_loss)
+        self.g_loss_metric.update_state(g_loss)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def test_step(self, data):
+        self.d_loss_metric.update_state(self._judged(data[0]))
+        return {"d_loss": self.d_loss_metric.result()}
+
+
+def build_two_optimizers(hp):
+    units = hp.Int("units", 4, 12, step=4)
+    judge = keras.Sequential([keras.Input((FEATURES,)), layers.Dense(units)])
+    judge.add(layers.LeakyReLU(0.2))
+    judge.add(layers.Dense(1))
+    generator = keras.Sequential([keras.Input((LATENT,)), layers.Dense(FEATURES)])
+    model = Adversaries(judge, generator)
+    rate = hp.Choice("lr", [1e-2, 1e-3])
+    model.compile(
+        keras.optimizers.Adam(rate),
+        keras.optimizers.Adam(rate),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+    )
+    return model
+
+
+two_optimizers = ks.Study(
+    "two optimizers",
+    data=classes(),
+    build=build_two_optimizers,
+    objective=ks.Objective("val_d_loss", "min"),
+    epochs=3,
+)
+
+
+# One of Keras Tuner's ready hypermodels, on images as small as it takes.
+ready_hypermodel = ks.Study(
+    "ready hypermodel",
+    data=images(size=16, count=8),
+    build=keras_tuner.applications.HyperXception(input_shape=(16, 16, 3), classes=2),
+    objective="val_accuracy",
+    trials=1,
+    epochs=1,
+    batch_size=4,
+)

@@ -1,0 +1,357 @@
+"""Data in arrays: what becomes of it, its digests, several inputs, sample weights, refusals."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+
+import kerastudy as ks
+
+datasets, DataError = ks.datasets, ks.errors.DataError
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(60, 3))
+Y = np.arange(60) % 2
+# Each weight shows whose it is.
+WEIGHTS = X[:, 0] ** 2
+# Each sample's number is in all of its arrays.
+IMAGES = np.arange(60, dtype=np.uint8).reshape(60, 1, 1, 1) * np.ones((1, 4, 4, 1), np.uint8)
+KIND, NUMBERS = np.repeat([0, 1, 2], [10, 20, 30]), np.arange(60.0)
+INPUTS, TARGETS = {"tabular": X, "image": IMAGES}, {"kind": KIND, "number": NUMBERS}
+
+
+def load(x: Any = X, y: Any = Y, **options: Any) -> Any:
+    return datasets.arrays(x, y, **options).load()
+
+
+def parts(splits: Any) -> list[Any]:
+    return [splits.train, splits.validation, splits.unseal_test()]
+
+
+class Untouchable:
+    """Fails the test when it is read."""
+
+    def __array__(self, *arguments: object, **options: object) -> np.ndarray:
+        raise AssertionError("the data was read")
+
+
+def test_describing_reads_nothing_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from studies.data import datasets, Dataset, Splits, Part;"
+        "datasets.digits(); datasets.npz('none.npz', preprocess='minmax');"
+        "datasets.arrays([[1.0], [2.0]], [0, 1], preprocess='standardize');"
+        "heavy = {'sklearn', 'tensorflow', 'keras', 'pandas', 'scipy'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    command, root = [sys.executable, "-c", code], Path(ks.__file__).parent
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
+    data = datasets.arrays(Untouchable(), Untouchable())
+    assert repr(data) == "<data 'arrays' of arrays in memory>"
+    with pytest.raises(AssertionError, match="was read"):
+        data.load()
+
+
+def test_data_is_read_once_and_is_sent_without_what_was_read() -> None:
+    data = datasets.arrays(X, Y, preprocess="standardize")
+    assert data.load() is data.load()
+    assert len(pickle.dumps(data)) < 10_000
+    assert pickle.loads(pickle.dumps(data)).load().digest == data.load().digest
+    other: Any = data
+    with pytest.raises(AttributeError):
+        other.name = "mine"
+
+
+def test_samples_and_digests_are_the_same_on_every_machine() -> None:
+    x = np.arange(400, dtype=np.float32).reshape(100, 4)
+    y = np.repeat([0, 1, 2, 3], [10, 20, 30, 40])
+    assert load(x, y).digest == "e0c4e6d18e5f59afa95fef395dc67b828e9149b4b3105bab4dfcf210eaeeeb40"
+    quantities = load(x, y * 0.5 + 0.25).digest
+    assert quantities == "d7e5a4530b1892c2ad83fded29e636454308a1a732debbfe6483587aa48d5266"
+    digits = datasets.digits().load()
+    assert digits.digest == "e92c14e1251f9513e87e789fecb4720e6cde6e1cdaf5a9e33e6ff24a5955b1bc"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float16, np.float32, np.float64, bool])
+def test_dtypes_stay_as_they_are(dtype: type) -> None:
+    x: np.ndarray = (np.arange(60 * 4 * 4).reshape(60, 4, 4) % 7).astype(dtype)
+    splits = load(x, Y.astype(np.uint8))
+    assert (splits.train.x.dtype, splits.train.x.shape) == (dtype, (36, 4, 4))
+    assert splits.train.y.dtype == np.uint8
+
+
+def test_lists_frames_and_foreign_byte_orders_are_the_same_data() -> None:
+    digest = load().digest
+    frame, series = pd.DataFrame(X, columns=list("abc")), pd.Series(Y, index=range(7, 67))
+    swapped = load(X.astype(">f8"), Y.astype(">i8"))
+    assert swapped.train.x.dtype.isnative
+    same = [load(X.tolist(), Y.tolist()), load(frame, series), swapped, load(np.asfortranarray(X))]
+    assert {each.digest for each in same} == {digest}
+    assert load(X.astype("float32")).digest != digest
+
+
+def test_numbers_and_booleans_of_a_frame_become_one_type() -> None:
+    table = pd.DataFrame({"age": np.arange(60), "new": Y == 0, "size": X[:, 0]})
+    splits = load(table)
+    assert splits.train.x.dtype == np.float64
+    nullable = table.astype({"age": "Int64", "new": "boolean", "size": "Float64"})
+    assert load(nullable).digest == splits.digest
+    nullable.loc[3, "age"] = pd.NA
+    with pytest.raises(DataError, match=r"x holds 1 NaN .*at index \(3, 0\)"):
+        load(nullable)
+
+
+def test_texts_are_classes_and_samples_of_one_digest_whatever_their_dtype() -> None:
+    words = np.array(["good", "bad", "süß"])[np.arange(60) % 3]
+    named = load(words, words)
+    assert named.preparation.class_names == ("bad", "good", "süß") and named.classes == 3
+    as_objects = load(words.astype(object), [word.encode() for word in words.tolist()])
+    assert as_objects.digest == named.digest
+
+
+# Parts
+
+
+def test_parts_are_read_only_copies_that_keep_their_digests() -> None:
+    x, y, weights = X.copy(), Y.copy(), WEIGHTS.copy()
+    splits = load(x, y, sample_weight=weights, validation=(x, y, weights), test=None)
+    x[:], weights[:] = -1, 1
+    for name, part in (("train", splits.train), ("validation", splits.validation)):
+        assert part.digest == splits.digests[name]
+        for array in (part.x, part.y, part.sample_weight):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1
+    with pytest.raises(TypeError):
+        splits.digests["train"] = "0"
+
+
+def test_only_unsealing_returns_the_test_part() -> None:
+    splits = load()
+    test = splits.unseal_test()
+    for name in dir(splits):
+        if not name.startswith(("_", "unseal_")):
+            value = getattr(splits, name)
+            assert value is not test
+            for array in (test.x, test.y):
+                assert not (isinstance(value, np.ndarray) and np.shares_memory(value, array))
+    assert not np.isin(test.x, np.concatenate([splits.train.x, splits.validation.x])).any()
+    changed = X.copy()
+    changed[np.isin(X[:, 0], test.x[:, 0])] += 1
+    digests, others = splits.digests, load(changed).digests
+    assert [name for name in digests if digests[name] != others[name]] == ["test"]
+
+
+@pytest.mark.parametrize("none", [None, 0, 0.0])
+def test_without_a_test_part_there_is_nothing_to_unseal(none: float | None) -> None:
+    splits = load(test=none)
+    assert set(splits.digests) == {"train", "validation"} == set(splits.sizes)
+    with pytest.raises(ks.errors.NoTestPartError, match=r"no test part.*test=0\.2"):
+        splits.unseal_test()
+
+
+def test_the_description_is_json_without_values() -> None:
+    splits = load(INPUTS, (KIND, NUMBERS), preprocess={"tabular": "minmax"})
+    described: Any = splits.describe()
+    assert json.loads(json.dumps(described))["sizes"] == {"train": 36, "validation": 12, "test": 12}
+    assert described["shapes"]["train"]["x"] == {"image": [36, 4, 4, 1], "tabular": [36, 3]}
+    assert described["dtypes"]["train"]["y"] == ("int64", "float64")
+    assert described["preprocessing"] == "tabular: minmax" and described["classes"] is None
+    assert repr(splits).startswith("Splits(train=36, validation=12, test=12, digest=")
+    assert "x['image']=uint8(36, 4, 4, 1)" in repr(splits.train)
+
+
+def test_ready_made_parts_stay_as_they_are() -> None:
+    other = X[::-1][:10] + 0.5
+    splits = load(validation=(X[:5], Y[:5]), test=(other, Y[:10]))
+    train, validation, test = parts(splits)
+    assert np.array_equal(train.x, X) and np.array_equal(validation.x, X[:5])
+    assert np.array_equal(test.x, other)
+    # A share beside a ready-made part is of the other samples; classes count in all parts.
+    beside = load(validation=0.2, test=(X[:7], Y[:7] + 2))
+    assert beside.sizes == {"train": 48, "validation": 12, "test": 7} and beside.classes == 4
+
+
+# Several inputs and outputs
+
+
+def test_several_arrays_are_split_together() -> None:
+    splits = load(INPUTS, TARGETS, sample_weight=NUMBERS + 1)
+    rows = []
+    for part in parts(splits):
+        numbers = part.y["number"].astype(int)
+        assert np.array_equal(part.x["image"][:, 0, 0, 0], numbers)
+        assert np.array_equal(part.x["tabular"], X[numbers])
+        assert np.array_equal(part.y["kind"], KIND[numbers])
+        assert np.array_equal(part.sample_weight, numbers + 1)
+        rows += list(numbers)
+    assert sorted(rows) == list(range(60))
+
+
+def test_a_tuple_of_arrays_is_several_and_a_list_is_data() -> None:
+    splits = load((X, IMAGES), (KIND, NUMBERS))
+    assert np.array_equal(splits.train.x[1][:, 0, 0, 0], splits.train.y[1])
+    two = [[1.0, 2.0], [3.0, 4.0]]
+    nested = load(two, [0, 1], validation=(two, [0, 1]), test=None)
+    as_tuples = load(tuple(map(tuple, two)), (0, 1), validation=(two, [0, 1]), test=None)
+    assert as_tuples.digest == nested.digest and isinstance(nested.train.x, np.ndarray)
+    one_output = load(INPUTS, KIND)
+    assert np.bincount(one_output.validation.y).tolist() == [2, 4, 6], "stratified"
+
+
+def test_names_of_arrays_count_in_the_digest_and_their_order_does_not() -> None:
+    digest = load(INPUTS, TARGETS).digest
+    turned = {"image": IMAGES, "tabular": pd.DataFrame(X)}, dict(reversed(TARGETS.items()))
+    assert load(*turned).digest == digest
+    others = [{"pixels": IMAGES, "tabular": X}, {"image": X, "tabular": IMAGES}, (X, IMAGES)]
+    assert len({digest, *(load(each, TARGETS).digest for each in others)}) == 4
+
+
+# Sample weights
+
+
+def test_weights_are_part_of_the_digest_and_of_a_ready_made_part() -> None:
+    # Weights of 1 change no training, but the data is another: it says so.
+    digests = [load(sample_weight=weights).digest for weights in (None, WEIGHTS, np.ones(60))]
+    assert len(set(digests)) == 3
+    ready = load(sample_weight=WEIGHTS, validation=(X, Y, WEIGHTS), test=(X[:5], Y[:5]))
+    assert np.array_equal(ready.validation.sample_weight, WEIGHTS)
+    assert ready.unseal_test().sample_weight is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (WEIGHTS[:49], r"has shape \(49,\). Pass one for each sample.*\(60,\)"),
+        (WEIGHTS[:, None], r"has shape \(60, 1\)"),
+        (1.0, r"must be an array with an entry for each sample"),
+        (-WEIGHTS, "holds negative weights, such as -"),
+        (np.where(Y, np.nan, WEIGHTS), "holds 30 NaN"),
+        (np.zeros(60), "is 0 for all of 60 samples"),
+        (["heavy"] * 60, "has dtype <U5.*must hold numbers"),
+    ],
+    ids=["length", "shape", "single", "negative", "NaN", "all 0", "text"],
+)
+def test_other_weights_are_refused(weights: Any, words: str) -> None:
+    with pytest.raises(DataError, match=f"^sample_weight {words}"):
+        load(sample_weight=weights)
+    with pytest.raises(DataError, match="sample_weight of the ready-made validation part"):
+        load(validation=(X, Y, weights))
+
+
+# Refused when described
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        *[
+            ("validation", value, f"a share between 0 and 1, a count.* Received: {shown}")
+            for value, shown in [
+                *[(0, "0"), (1.0, "1.0"), (-0.1, "-0.1"), (float("nan"), "nan"), (True, "True")],
+                *[("0.2", "'0.2'"), ((X, Y, Y, Y), "an object of type tuple")],
+            ]
+        ],
+        ("test", False, "Received: False"),
+        ("stratify", 1, "True or False. Received: 1"),
+        ("stratify", "kind", "True or False"),
+        ("seed", 2**32, "a whole number from 0 to"),
+        ("seed", None, "Received: None"),
+        ("preprocess", "standardise", "Did you mean 'standardize'"),
+        ("preprocess", {"tabular": "min-max"}, "Did you mean 'minmax'"),
+        ("preprocess", len, "methods fit and transform"),
+        ("preprocess", dict, "Received: the class dict"),
+        ("class_names", ["a", "a"], "different names"),
+    ],
+)
+def test_options_are_checked_at_once(setting: str, value: Any, words: str) -> None:
+    with pytest.raises(DataError, match=f"^{setting} must be .*{words}"):
+        datasets.arrays(X, Y, **{setting: value})
+    if setting != "class_names":
+        with pytest.raises(DataError, match=f"^{setting} must be .*{words}"):
+            datasets.npz("none.npz", **{setting: value})
+
+
+# Refused when loaded
+
+
+def changed(array: np.ndarray, *changes: tuple[Any, float]) -> np.ndarray:
+    array = array.astype(np.float64)
+    for index, value in changes:
+        array[index] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (changed(X, ((4, 2), np.nan), ((9, 0), np.inf)), Y, r"x holds 2 NaN .*180.* \(4, 2\)"),
+        (X, changed(Y, (3, np.nan)), "y holds 1 NaN or infinite value.*at index 3"),
+        (X, Y[:49], "x and y differ in length: 60 and 49"),
+        (X[:0], Y[:0], r"x must be an array with an entry.* Received: \(0, 3\)"),
+        (X[:, :0], Y, r"Received: \(60, 0\)"),
+        (3.0, Y, "x must be an array with an entry for each sample"),
+        (X, np.ones(60, int), "y holds one class only: 1, in all 60 samples"),
+        (X, np.eye(3)[np.full(60, 2)], "y holds one class only: 2"),
+        (X, np.ones(60, bool), "y holds one class only: True"),
+        (X, ["a"] * 60, "y holds one class only"),
+        (X[:2], [0.5, 1.5], "test=0.2 of 2 samples is less than one sample"),
+        (X, np.array(["a", None] * 30, dtype=object), "y holds texts, .* index 1 .*Received: None"),
+        (X, pd.Series([b"\xff"] * 60), "y holds texts, .*no text in UTF-8"),
+        (pd.DataFrame({"a": Y, "b": "c"}), Y, "x has dtype object.*DataFrame.*every column num"),
+        (csr_matrix(X), Y, "x has dtype object .csr_matrix.*sparse matrices dense"),
+        ([[1, 2], [3]], [0, 1], "x can't be made an array"),
+        (X + 1j, Y, "x has dtype complex128"),
+        (X, np.full(60, "2020-01-01", "datetime64[D]"), r"y has dtype datetime64\[D\]"),
+        (X.astype(np.longdouble), Y, "x has dtype (float128|longdouble|float96)"),
+        (np.ma.masked_less(X, 0), Y, "x has masked values"),
+        ({**INPUTS, "image": IMAGES[:5]}, Y, r"x\['image'\] and x\['tabular'\] differ in length"),
+        (INPUTS, {**TARGETS, "kind": KIND[:5]}, r"x\['image'\] and y\['kind'\] differ in length"),
+        ((X, IMAGES * np.nan), Y, r"x\[1\] holds 960 NaN"),
+        ({"name": ["a", None] * 30}, Y, r"x\['name'\] holds texts, but"),
+        ({3: X}, Y, "keys of x must be the names.* Received: .3."),
+        ({}, Y, "keys of x must be the names"),
+        ({"inner": INPUTS}, Y, r"x\['inner'\] has dtype object"),
+    ],
+)
+def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words) as raised:
+        load(x, y)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"validation": 0.5, "test": 0.5}, "validation=0.5 and test=0.5 leave nothing to train on"),
+        ({"validation": 40, "test": 20}, "test=20 and validation=40 of 60 samples leave none"),
+        ({"validation": 0.9, "test": 6}, "of 60 samples leave none"),
+        ({"validation": 0.001, "test": 0}, "validation=0.001 of 60 samples is less than one"),
+        ({"validation": 1}, "validation part can't be drawn with the classes of y .*stratify=Fals"),
+        ({"validation": 49, "test": 10}, "validation part can't be drawn with the classes"),
+        ({"y": np.arange(60)}, "test part can't be drawn .*quantities, not classes, pass as floa"),
+        ({"y": X[:, 0], "stratify": True}, "stratify=True needs one target that holds classes"),
+        ({"y": TARGETS, "stratify": True}, "stratify=True needs one target"),
+        ({"validation": (X[:, :2], Y)}, r"x of the ready-made validation part.*\(2,\).*\(3,\)"),
+        ({"test": (X, Y[:, None])}, r"y of the ready-made test part holds .*\(1,\).* but y"),
+        ({"x": INPUTS, "validation": (IMAGES, Y)}, "holds one array.* but x holds arrays named"),
+        ({"x": INPUTS, "test": ((X, IMAGES), Y)}, "holds 2 arrays in a tuple"),
+        ({"test": (X, Y[1:])}, "ready-made test part differ in length: 60 and 59"),
+        ({"test": (X * np.nan, Y)}, "x of the ready-made test part holds 180 NaN"),
+        ({"test": (X, Y + 0.5)}, "y holds classes, and y of the ready-made test part does not"),
+        ({"sample_weight": np.eye(60)[0]}, "sample_weight of the .* part is 0 for all of"),
+        ({"y": None, "sample_weight": WEIGHTS}, "weighs the loss of targets, and there are none"),
+        ({"class_names": ["a"]}, r"class_names has 1 name.* labels up to 1"),
+        ({"y": ["a", "b"] * 30, "class_names": ["a", "b"]}, "holds labels by name already"),
+    ],
+)
+def test_parts_without_a_use_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        load(**options)

@@ -1,0 +1,281 @@
+"""Data sets with a name, npz files, and folders of images and texts as Keras reads them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import kerastudy as ks
+
+datasets, DataError = ks.datasets, ks.errors.DataError
+RANDOM = np.random.default_rng(0)
+X, Y = RANDOM.normal(size=(50, 3)), np.arange(50) % 2
+WEIGHTS = X[:, 0] ** 2
+
+
+# Data sets with a name
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "classes", "features"),
+    [
+        ("digits", (1079, 359, 359), 10, 64),
+        ("breast_cancer", (341, 114, 114), 2, 30),
+        ("diabetes", (266, 88, 88), None, 10),
+    ],
+)
+def test_data_of_scikit_learn(
+    name: str, sizes: tuple[int, ...], classes: int | None, features: int
+) -> None:
+    from sklearn import datasets as of_scikit_learn
+
+    data = getattr(datasets, name)()
+    splits = data.load()
+    assert data.name == name and data.source == f"scikit-learn {name.replace('_', ' ')}"
+    assert tuple(splits.sizes.values()) == sizes and splits.classes == classes
+    parts = [splits.train, splits.validation, splits.unseal_test()]
+    x, y = getattr(of_scikit_learn, f"load_{name}")(return_X_y=True)
+    x = x / 16 if name == "digits" else x
+    rows = np.concatenate([np.column_stack([part.x, part.y]) for part in parts])
+    assert rows.shape[1] == features + 1
+    assert np.array_equal(*(each[np.lexsort(each.T)] for each in (rows, np.column_stack([x, y]))))
+    with pytest.raises(DataError, match=r"validation must be .* Received: 2\.0"):
+        getattr(datasets, name)(validation=2.0)
+
+
+def test_mnist_from_the_file_that_the_variable_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays: dict[str, Any] = {}
+    for part, count in (("train", 200), ("test", 50)):
+        arrays[f"x_{part}"] = RANDOM.integers(0, 256, (count, 28, 28), "uint8")
+        arrays[f"y_{part}"] = (np.arange(count) % 10).astype("uint8")
+    np.savez(tmp_path / "images.npz", **arrays)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERASTUDY_DATA", "images.npz")
+    data, clothes = datasets.mnist(), datasets.fashion_mnist()
+    monkeypatch.chdir("/")
+    splits = data.load()
+    assert (data.source, data.name) == (str(tmp_path / "images.npz"), "mnist")
+    assert splits.sizes == {"train": 160, "validation": 40, "test": 50} and splits.classes == 10
+    assert np.array_equal(splits.unseal_test().x, arrays["x_test"])
+    assert clothes.load().preparation.class_names[9] == "ankle boot"
+    # A study that ran with the variable goes on with --data, and the other way round.
+    assert splits.digest == datasets.npz(tmp_path / "images.npz").load().digest
+    monkeypatch.setenv("KERASTUDY_DATA", "/nowhere/images.npz")
+    with pytest.raises(DataError, match=r"/nowhere/images\.npz' does not exist"):
+        datasets.mnist().load()
+
+
+# npz files
+
+
+def save(folder: Path, **arrays: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    np.savez(folder / "손글씨 숫자.npz", **arrays)
+    return folder / "손글씨 숫자.npz"
+
+
+def test_a_file_is_split_like_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "내 자료", x_train=X, y_train=Y, sample_weight_train=WEIGHTS)
+    monkeypatch.chdir(tmp_path)
+    data = datasets.npz("내 자료/손글씨 숫자.npz")
+    monkeypatch.chdir("/")
+    assert data.load().digest == datasets.arrays(X, Y, sample_weight=WEIGHTS).load().digest
+    assert (data.name, data.source) == ("손글씨 숫자", str(path))
+    assert set(datasets.npz(path, test=0).load().sizes) == {"train", "validation"}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert datasets.npz("~/내 자료/손글씨 숫자.npz").load().digest == data.load().digest
+
+
+def test_the_files_own_parts_are_the_parts_unless_others_are_described(tmp_path: Path) -> None:
+    own = {"x_test": X[:5] + 1, "y_test": Y[:5], "x_validation": X[:7] + 2, "y_validation": Y[:7]}
+    weights = {"sample_weight_validation": WEIGHTS[:7]}
+    path = save(tmp_path, x_train=X, y_train=Y, **own, **weights)
+    splits = datasets.npz(path).load()
+    assert splits.sizes == {"train": 50, "validation": 7, "test": 5}
+    assert np.array_equal(splits.unseal_test().x, X[:5] + 1)
+    assert np.array_equal(splits.validation.x, X[:7] + 2)
+    assert np.array_equal(splits.validation.sample_weight, WEIGHTS[:7])
+    assert splits.train.sample_weight is None
+    # The default share of the test part does not count beside the file's own test part.
+    sizes = {"train": 5, "validation": 45, "test": 5}
+    assert datasets.npz(path, validation=0.9).load().sizes == sizes
+    drawn = datasets.npz(path, validation=5, test=10).load()
+    assert drawn.digest == datasets.arrays(X, Y, validation=5, test=10).load().digest
+
+
+class Bomb:
+    """Goes off when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return pytest.fail, ("the file's code was run",)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"labels": Y}, r"lacks y_train.* Received: \['x_train', 'labels'\]"),
+        ({"y_train": Y, "x_test": X}, "holds x_test, and must hold x and y"),
+        ({"y_train": Y, "sample_weight_test": Y}, "holds sample_weight_test, and must"),
+        ({"y_train": Y, "x_test": X[:, :2], "y_test": Y}, r"x_test holds .*\(2,\).* but x_train"),
+        ({"y_train": Y, "sample_weight_train": Y[:3]}, r"sample_weight_train has shape \(3,\)"),
+        ({"y_train": np.array([Bomb()] * 50, dtype=object)}, "y_train in .* can't be read: Object"),
+    ],
+)
+def test_files_without_a_use_are_refused(
+    tmp_path: Path, arrays: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        datasets.npz(save(tmp_path, x_train=X, **arrays)).load()
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, x_train=X, y_train=Y)
+    content = bytearray(path.read_bytes())
+    content[500:520] = bytes(20)
+    path.write_bytes(content)
+    (tmp_path / "text.npz").write_text("x_train,y_train\n1,2\n")
+    with (tmp_path / "single.npz").open("wb") as file:
+        np.save(file, X)
+    for place, words in (
+        (path, "x_train in .* can't be read"),
+        ("none.npz", r"none\.npz' does not exist.*current folder"),
+        ("text.npz", r"is not an npz file.*numpy\.savez"),
+        ("single.npz", "is not an npz file"),
+        (".", "is a folder"),
+    ):
+        with pytest.raises(DataError, match=words):
+            datasets.npz(tmp_path / place).load()
+    for wrong in (3, None, "", b"a.npz"):
+        with pytest.raises(DataError, match="path must be a str or a Path"):
+            datasets.npz(wrong)  # type: ignore[arg-type]
+
+
+# Folders
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("some images")
+    for number in range(18):
+        place = folder / f"class {'ab'[number % 2]}" / ("inner" if number == 4 else ".")
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = RANDOM.integers(0, 256, (9 + number % 3, 12, 3))
+        ending = ("png", "jpg", "PNG")[number % 3]
+        keras.utils.save_img(place / f"{number:02}.{ending.lower()}", pixels, scale=False)
+        (place / f"{number:02}.{ending.lower()}").rename(place / f"{number:02}.{ending}")
+    (folder / "class a" / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("some texts")
+    for number in range(12):
+        place = folder / ("neg", "pos")[number % 2]
+        place.mkdir(exist_ok=True)
+        (place / f"{number:02}.txt").write_text(f"Text {number}, süß\n", encoding="utf-8")
+    return folder
+
+
+def labels_of(data: Any) -> dict[Any, int]:
+    """The label of each sample, by its content, of all parts."""
+    splits = data.load()
+    return {
+        (each.tobytes() if isinstance(each, np.ndarray) else each): int(label)
+        for part in (splits.train, splits.validation, splits.unseal_test())
+        for each, label in zip(part.x, part.y, strict=True)
+    }
+
+
+@pytest.mark.parametrize(("mode", "size"), [("rgb", (6, 5)), ("grayscale", (12, 16))])
+def test_images_are_those_that_keras_reads(
+    images: Path, mode: str, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    read = keras.utils.image_dataset_from_directory(
+        images, color_mode=mode, image_size=size, shuffle=False, batch_size=None, verbose=False
+    )
+    expected = {np.round(x.numpy()).astype("uint8").tobytes(): int(y) for x, y in read}
+    data = datasets.images(images, image_size=size, color_mode=mode)
+    assert labels_of(data) == expected and len(expected) == 18
+    splits = data.load()
+    assert splits.preparation.class_names == ("class a", "class b")
+    assert (splits.train.x.dtype, splits.train.x.shape[1:3]) == (np.uint8, size)
+    assert capfd.readouterr().out == ""
+
+
+def test_texts_are_those_that_keras_reads(texts: Path, tmp_path: Path) -> None:
+    read = keras.utils.text_dataset_from_directory(
+        texts, shuffle=False, batch_size=None, verbose=False
+    )
+    expected = {x.numpy().decode(): int(y) for x, y in read}
+    assert labels_of(datasets.text(texts, validation=2, test=2)) == expected
+    lines = [f'"{text.strip()}, ""quoted""",{("bad", "good")[y]}' for text, y in expected.items()]
+    file = tmp_path / "some reviews.csv"
+    file.write_text("\n".join(["review,stars", *lines]), encoding="utf-8")
+    data = datasets.text(file, text="review", target="stars", validation=2, test=2)
+    assert labels_of(data) == {f'{text.strip()}, "quoted"': y for text, y in expected.items()}
+    assert data.name == "some reviews"
+    assert data.load().preparation.class_names == ("bad", "good")
+
+
+def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: Path) -> None:
+    for part in ("Train", "val"):
+        shutil.copytree(images, tmp_path / "parts" / part)
+    data = datasets.images(tmp_path / "parts", image_size=(8, 8), test=None)
+    assert data.load().sizes == {"train": 18, "validation": 18}
+    assert data.load().preparation.class_names == ("class a", "class b")
+    findings = ks.check_data(data)
+    assert "images of 8 × 8 × 3" in findings.inputs["x"]
+    assert (findings.findings[0].check, findings.findings[0].severity) == ("leaks", "problem")
+    # A part without a folder is drawn from the training part's.
+    drawn = datasets.images(tmp_path / "parts", image_size=(8, 8), test=4).load()
+    assert drawn.sizes == {"train": 14, "validation": 18, "test": 4}
+    shutil.copytree(texts / "neg", tmp_path / "texts" / "training" / "neg")
+    shutil.copytree(texts, tmp_path / "texts" / "test")
+    with pytest.raises(DataError, match=r"test' must be those of .*training': neg. Received:"):
+        datasets.text(tmp_path / "texts", validation=2).load()
+
+
+def test_folders_without_a_use_are_refused(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty" / "rose").mkdir(parents=True)
+    for names in ("val test", "train val rose", "train val valid"):
+        for name in names.split():
+            (tmp_path / names / name / "a").mkdir(parents=True)
+    shutil.copytree(images, tmp_path / "flaws")
+    (tmp_path / "flaws" / "class b" / "05damaged.png").write_bytes(b"\x89PNG no more")
+    (tmp_path / "words" / "a").mkdir(parents=True)
+    (tmp_path / "words" / "a" / "1.txt").write_bytes("süß".encode("latin-1"))
+    (tmp_path / "table.csv").write_text("text,target\na,1\nb,\n")
+    for place, words in (
+        ("nowhere", "does not exist"),
+        ("empty/rose", r"has no subfolders. Pass a folder with a subfolder for each class"),
+        ("empty", r"can't be read as images.* No images found"),
+        *((names, "must be the parts train, validation and test, or") for names in (
+            "val test", "train val rose", "train val valid"
+        )),
+        ("flaws", r"05damaged\.png' can't be read as an image: [A-Z]"),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=words):
+            datasets.images(tmp_path / place).load()
+    for place, words in (
+        ("no.csv", "does not exist"),
+        ("words", "no text in UTF-8"),
+        ("table.csv", "lacks the target 'target' in 1 of 2 rows, the first in row 2"),
+    ):
+        with pytest.raises(DataError, match=words):
+            datasets.text(tmp_path / place).load()
+    with pytest.raises(DataError, match="Received: color_mode=grey"):
+        datasets.images(images, color_mode="grey").load()
+    with pytest.raises(DataError, match="image_size must be height and width"):
+        datasets.images(images, image_size=8)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="a share between"):
+        datasets.images(images, validation=2.5)
+    with pytest.raises(DataError, match="Name two columns"):
+        datasets.text(tmp_path, text="a", target="a")

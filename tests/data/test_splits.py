@@ -1,0 +1,328 @@
+"""Parts and folds, judged by scikit-learn's own splitters and by counts."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import model_selection as sk
+from sklearn.preprocessing import StandardScaler
+
+import kerastudy as ks
+
+arrays, DataError = ks.datasets.arrays, ks.errors.DataError
+ALL_FOLDS = -1
+COUNT = 60
+X = np.arange(COUNT * 2, dtype="float32").reshape(COUNT, 2)
+Y = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], [30, 20, 10]))
+GROUPS = np.repeat(np.arange(12), 5)
+NO_TEST = arrays(X, Y, test=None)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def rows(part: Any) -> list[int]:
+    """The samples of a part: each has its number in it."""
+    return [int(x) for x in np.asarray(part.x)[:, 0] / 2]
+
+
+def folds_of(data: Any, how: Any, **options: Any) -> Any:
+    study = ks.Study("folds", data=data, build=lambda hp: None, cross_validation=how)
+    return data.load_folds(study.cross_validation, **options)
+
+
+def parts_of(splits: Any) -> dict[str, Any]:
+    parts = {"train": splits.train, "validation": splits.validation}
+    return parts | ({"test": splits.unseal_test()} if "test" in splits.sizes else {})
+
+
+# Parts
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.integers(2, 12), st.integers(6, 15), st.booleans())
+def test_parts_are_those_of_scikit_learn(
+    seed: int, test: int, validation: int, classes: bool
+) -> None:
+    y = Y if classes else Y / 7
+    test = max(test, 3)
+    data = arrays(X, y, sample_weight=Y + 1.0, test=test, validation=validation, seed=seed)
+    parts = parts_of(data.load())
+    rest, expected = np.arange(COUNT), {}
+    for name, count in (("test", test), ("validation", validation)):
+        strata = y[rest] if classes else None
+        rest, expected[name] = sk.train_test_split(
+            *(rest,), test_size=count, random_state=seed, stratify=strata
+        )
+    expected["train"] = rest
+    for name, part in parts.items():
+        assert np.array_equal(part.y, y[rows(part)])
+        assert np.array_equal(part.sample_weight, Y[rows(part)] + 1.0)
+        if all(len(set(Y[each])) == 3 for each in expected.values()) or not classes:
+            assert rows(part) == expected[name].tolist()
+    assert sorted(itertools.chain(*map(rows, parts.values()))) == list(range(COUNT))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seeds,
+    st.lists(st.integers(3, 90), min_size=2, max_size=4),
+    st.sampled_from([0.05, 0.1, 0.2, 4, 7]),
+    st.sampled_from([None, 0.05, 0.2, 4]),
+)
+def test_each_part_has_each_class_however_rare(
+    seed: int, counts: list[int], validation: float | int, test: float | int | None
+) -> None:
+    y = np.repeat(np.arange(len(counts)), counts)
+    x = np.arange(len(y) * 2.0).reshape(-1, 2)
+    data = arrays(x, y, validation=validation, test=test, seed=seed)
+    try:
+        splits = data.load()
+    except DataError as error:
+        # Otherwise there is room for one sample of each class.
+        assert any(words in str(error) for words in ("can't be drawn", "leave none", "less than"))
+        return
+    parts = parts_of(splits)
+    assert all(set(part.y) == set(range(len(counts))) for part in parts.values())
+    assert sorted(itertools.chain(*map(rows, parts.values()))) == list(range(len(y)))
+    assert all((y[rows(part)] == part.y).all() for part in parts.values())
+    sizes = {"validation": validation, "test": test or 0}
+    for name, size in sizes.items():
+        assert len(parts.get(name, ())) == (size if isinstance(size, int) else round(size * len(y)))
+    assert arrays(x, y, validation=validation, test=test, seed=seed).load().digest == splits.digest
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        *[Y, Y.astype(np.uint8), Y[:, None], np.eye(3)[Y], np.eye(3, dtype=np.int8)[Y]],
+        *[Y > 1, (Y > 1).astype(np.float32), (Y > 1).astype(np.float64)[:, None]],
+    ],
+)
+def test_classes_are_split_in_equal_proportions_however_written(y: np.ndarray) -> None:
+    splits = arrays(X, y, validation=0.2, test=0.1).load()
+    labels = Y if splits.classes == 3 else (Y > 1).astype(int)
+    for part, share in zip(parts_of(splits).values(), (0.7, 0.2, 0.1), strict=True):
+        assert np.bincount(labels[rows(part)]).tolist() == [*(np.bincount(labels) * share).round()]
+        assert part.y.dtype == y.dtype
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        *[Y / 7, np.stack([Y, Y], axis=1), np.where(Y > 1, 1, -1)],
+        np.zeros((COUNT, 3, 2)) + np.arange(COUNT)[:, None, None],
+    ],
+)
+def test_quantities_have_no_classes(y: np.ndarray) -> None:
+    splits = arrays(X, y).load()
+    assert splits.classes is None and splits.train.y.shape == (36, *y.shape[1:])
+
+
+def test_stratify_false_draws_at_random_and_knows_the_classes_still() -> None:
+    rare = np.r_[np.zeros(COUNT - 1, int), 1]
+    drawn = []
+    for seed in range(10):
+        data = arrays(X, rare, stratify=False, test=None, seed=seed)
+        try:
+            drawn.append(data.load().classes)
+        except DataError as error:
+            assert "training part of y holds one class only: 0" in str(error)
+    assert set(drawn) == {2}
+
+
+# Folds
+
+
+@pytest.mark.parametrize(
+    ("how", "splitter", "y"),
+    [
+        (4, sk.StratifiedKFold(4, shuffle=True, random_state=0), Y),
+        (4, sk.KFold(4, shuffle=True, random_state=0), Y / 7),
+        (ks.splits.stratified(3, seed=5), sk.StratifiedKFold(3, shuffle=True, random_state=5), Y),
+        (ks.splits.k_fold(5, seed=2), sk.KFold(5, shuffle=True, random_state=2), Y),
+        (ks.splits.grouped(GROUPS, 3), sk.StratifiedGroupKFold(3, shuffle=True, random_state=0), Y),
+        (ks.splits.grouped(GROUPS, 3), sk.GroupKFold(3), Y / 7),
+        (
+            ks.splits.repeated(3, times=2, seed=1),
+            sk.RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=1),
+            Y,
+        ),
+        (ks.splits.repeated(3), sk.RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), Y / 7),
+        (ks.splits.forward(4), sk.TimeSeriesSplit(4), Y / 7),
+        (
+            ks.splits.forward(3, gap=2, test_size=5, max_train_size=20),
+            sk.TimeSeriesSplit(3, gap=2, test_size=5, max_train_size=20),
+            Y / 7,
+        ),
+    ],
+)
+def test_folds_are_those_of_scikit_learn(how: Any, splitter: Any, y: np.ndarray) -> None:
+    folds = folds_of(arrays(X, y, test=None), how)
+    expected = [(a.tolist(), b.tolist()) for a, b in splitter.split(X, y, GROUPS)]
+    made = [folds.of(fold) for fold in range(folds.folds)]
+    assert [(rows(each.train), rows(each.validation)) for each in made] == expected
+    for fold, (train, validation) in enumerate(expected):
+        # The identity of a fold is that of these arrays.
+        plain = arrays(X[train], y[train], validation=(X[validation], y[validation]), test=None)
+        assert folds.details["folds"][fold]["digest"] == plain.load().digest == made[fold].digest
+    validated = {row for _, validation in expected for row in validation}
+    assert folds.sizes == {"train": COUNT, "validation": len(validated)}
+
+
+def test_all_but_the_test_part_is_split_and_the_test_part_stays_sealed() -> None:
+    data = arrays(X, Y, validation=0.4, test=12)
+    rest, test = sk.train_test_split(np.arange(COUNT), test_size=12, random_state=0, stratify=Y)
+    folds = data.load_folds(ks.splits.stratified(3))
+    assert np.array_equal(folds.whole.unseal_test().x, X[test])
+    assert np.array_equal(folds.whole.train.x, X[rest])
+    assert folds.digests["test"] == data.load().digests["test"], "whatever the folds"
+    for fold in range(3):
+        assert "test" not in folds.of(fold).digests
+        with pytest.raises(ks.errors.NoTestPartError):
+            folds.of(fold).unseal_test()
+
+
+def test_a_ready_made_validation_part_follows_the_other_samples() -> None:
+    weights, validation = np.linspace(1, 2, 40), (X[40:], Y[40:])
+    data = arrays(X[:40], Y[:40], sample_weight=weights, validation=validation, test=None)
+    whole = data.load_folds(ks.splits.stratified(3)).whole.train
+    assert np.array_equal(whole.x, X) and np.array_equal(whole.y, Y)
+    assert np.array_equal(whole.sample_weight, [*weights, *np.ones(20)])
+
+
+def test_preprocessing_is_fitted_on_the_training_part_of_each_fold() -> None:
+    how = ks.splits.stratified(3)
+    scaled = arrays(X, Y, test=9, preprocess="standardize").load_folds(how)
+    plain = arrays(X, Y, test=9).load_folds(how)
+    for fold in (0, 1, 2, ALL_FOLDS):
+        raw = plain.of(fold)
+        scaler = StandardScaler().fit(raw.train.x)
+        for own, part in (
+            (scaled.of(fold).train, raw.train),
+            (scaled.of(fold).validation, raw.validation),
+        ):
+            np.testing.assert_allclose(own.x, scaler.transform(part.x), atol=1e-6)
+    test = scaler.transform(plain.whole.unseal_test().x)
+    np.testing.assert_allclose(scaled.whole.unseal_test().x, test, atol=1e-6)
+
+
+def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
+    how = ks.splits.stratified(3)
+    alone = NO_TEST.load_folds(how)
+    first, second = (NO_TEST.load_folds(how, tmp_path) for _ in range(2))
+    described = [(each.digest, each.sizes, each.describe()) for each in (first, second, alone)]
+    assert described[0] == described[1] == described[2]
+    for fold in (0, 1, 2, ALL_FOLDS):
+        array = second.of(fold).train.x
+        assert isinstance(array, np.memmap) and Path(str(array.filename)).is_relative_to(tmp_path)
+        assert second.of(fold).digest == alone.of(fold).digest
+
+
+@pytest.mark.parametrize(
+    ("how", "data", "words"),
+    [
+        (11, NO_TEST, "rarest class of y has 10 sample.s., fewer than 11 folds.*k_fold"),
+        (ks.splits.k_fold(70), NO_TEST, "The data has 60 sample.s., fewer than 70 folds"),
+        (ks.splits.stratified(2), arrays(X, Y / 7), "needs classes"),
+        (ks.splits.stratified(2), arrays(X, Y, stratify=False), "stratify=False"),
+        (ks.splits.grouped(GROUPS[1:], 3), NO_TEST, "holds 59 group.s. for 60 samples"),
+        (ks.splits.grouped(GROUPS, 13), arrays(X, Y / 7, test=None), "12 group.s. can't be split"),
+        (ks.splits.grouped(GROUPS, 3), arrays(X, Y), "some groups would be in both"),
+        (ks.splits.forward(3), arrays(X, Y), "would be earlier"),
+        (ks.splits.forward(3, test_size=30), NO_TEST, "can't be split by splits.forward"),
+    ],
+)
+def test_folds_that_can_not_be_made_are_refused(how: Any, data: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words) as raised:
+        folds_of(data, how)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ks.splits.stratified(1),
+        lambda: ks.splits.k_fold(2.0),
+        lambda: ks.splits.k_fold(2, seed=-1),
+        lambda: ks.splits.repeated(3, times=0),
+        lambda: ks.splits.forward(3, gap=-1),
+        lambda: ks.splits.forward(3, test_size=0),
+        lambda: ks.splits.grouped([[1, 2]], 2),
+    ],
+)
+def test_wrong_numbers_of_folds_are_refused(make: Any) -> None:
+    with pytest.raises(DataError, match=r"must be .*Received"):
+        make()
+
+
+# Samples that depend on each other
+
+
+def grouping(groups: np.ndarray | None, count: int) -> set[frozenset[int]]:
+    """The places of samples by group; of independent samples each alone."""
+    codes = range(count) if groups is None else groups.tolist()
+    places: dict[int, set[int]] = {}
+    for place, code in enumerate(codes):
+        places.setdefault(code, set()).add(place)
+    return {frozenset(each) for each in places.values()}
+
+
+def test_samples_of_folds_keep_their_groups() -> None:
+    folds = NO_TEST.load_folds(ks.splits.grouped(GROUPS, 3))
+    for fold in range(3):
+        part = folds.of(fold).validation
+        assert grouping(part.groups, len(part)) == grouping(GROUPS[rows(part)], len(part))
+
+
+def test_copies_in_several_folds_are_one_group() -> None:
+    x, y = np.random.default_rng(2).normal(size=(20, 3)).astype("float32"), np.arange(20) % 2
+    data = arrays(np.tile(x, (4, 1)), np.tile(y, 4), test=None)
+    folds = data.load_folds(ks.splits.k_fold(4))
+    codes: dict[bytes, set[int]] = {}
+    for part in (folds.of(fold).validation for fold in range(4)):
+        for row, code in zip(np.asarray(part.x), np.asarray(part.groups), strict=True):
+            codes.setdefault(row.tobytes(), set()).add(int(code))
+    assert [len(each) for each in codes.values()] == [1] * 20
+
+
+@pytest.mark.parametrize("kind", ["numbers", "one column", "texts", "several inputs"])
+def test_copies_of_a_sample_are_a_group(kind: str) -> None:
+    random = np.random.default_rng(0)
+    once: Any = random.normal(size=(30, 1 if kind == "one column" else 4)).astype("float32")
+    if kind == "texts":
+        once = np.array([f"the text of number {row}" for row in range(30)], dtype=object)
+    order = random.permutation(90) % 30
+    x, y = once[order], np.arange(30)[order] % 2
+    samples: Any = {"one": x, "other": order * 1.0} if kind == "several inputs" else x
+
+    def groups_of(targets: np.ndarray) -> set[frozenset[int]]:
+        weights = random.random(90)
+        parts = (samples, targets, weights)
+        splits = arrays(samples, targets, sample_weight=weights, validation=parts, test=None).load()
+        return grouping(splits.validation.groups, 90)
+
+    assert groups_of(y) == {frozenset(np.flatnonzero(order == row).tolist()) for row in range(30)}
+    # With another target it is another sample.
+    first = int(np.flatnonzero(order == 0)[0])
+    y[first] = 1 - y[first]
+    assert frozenset([first]) in groups_of(y)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts", "one-hot", "age and sex"])
+def test_rows_that_repeat_by_chance_are_no_copies(kind: str) -> None:
+    random = np.random.default_rng(2)
+    x: Any = random.integers(0, 2, (600, 8))
+    if kind == "texts":
+        x = np.array(["no", "yes"], dtype=object)[x]
+    elif kind == "one-hot":
+        x = np.concatenate([x, 1 - x], axis=1)
+    elif kind == "age and sex":
+        # 600 people have few other combinations.
+        x = np.stack([random.integers(20, 60, 600), x[:, 0]], axis=1)
+    y = random.integers(0, 2, 600)
+    assert arrays(x, y, validation=(x, y), test=None).load().validation.groups is None

@@ -1,0 +1,392 @@
+"""Tables: kinds of columns, statistics of the training part alone, dates, refusals."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import KFold, TimeSeriesSplit
+
+import kerastudy as ks
+
+table, DataError = ks.datasets.table, ks.errors.DataError
+
+
+def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            "area": random.normal(100, 30, rows).round(1),
+            "city": random.choice(["Oslo", "Bergen", "Rome"], rows).astype(object),
+            "garden": random.random(rows) < 0.5,
+            "built": random.integers(1900, 2020, rows).astype(float),
+            "price": random.normal(300, 50, rows),
+        }
+    )
+    frame.loc[random.random(rows) < 0.1, "built"] = np.nan
+    frame.loc[random.random(rows) < 0.1, "city"] = None
+    return frame
+
+
+def rows_of(part: Any, splits: Any, column: str = "id") -> np.ndarray:
+    """The numbers of the table's rows, by a column of them, which is scaled like all numbers."""
+    rows: np.ndarray = splits.preparation.table.columns_in(part.x)[column].round().astype(int)
+    return rows
+
+
+def columns_of(splits: Any) -> dict[str, Any]:
+    return {column.name: column for column in splits.preparation.table.columns}
+
+
+def by_pandas(rows: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
+    """What a model gets of rows: numbers, indicators of missing ones, categories one-hot."""
+    scaled = [
+        ((rows[name] - train[name].mean()) / train[name].std(ddof=0)).fillna(0)
+        for name in ("id", "area", "built")
+    ]
+    known = ["", *sorted(train["city"].dropna().unique())]
+    one_hot = [rows["city"].fillna("") == city for city in known]
+    columns = [*scaled[:2], rows["garden"], scaled[2], rows["built"].isna(), *one_hot]
+    return np.column_stack([each.astype(float) for each in columns])
+
+
+# Rows as a model takes them
+
+
+def test_rows_are_what_pandas_makes_of_the_training_part() -> None:
+    frame = houses()
+    plain = table(frame, target="price").load()
+    validated = rows_of(plain.validation, plain)
+    # Rows of the other parts teach nothing.
+    frame.loc[validated[0], ["city", "area"]] = "Ulan Bator", np.nan
+    frame.loc[validated[1], "built"] = 1e6
+    splits = table(frame, target="price").load()
+    train = frame.iloc[rows_of(splits.train, splits)]
+    assert len(train) == 120 and np.array_equal(splits.train.y, train["price"])
+    for part in (splits.train, splits.validation, splits.unseal_test()):
+        assert part.x.dtype == np.float32
+        expected = by_pandas(frame.iloc[rows_of(part, splits)], train)
+        np.testing.assert_allclose(part.x, expected, atol=1e-2, rtol=1e-5)
+    assert splits.digests["train"] == plain.digests["train"]
+    assert splits.preparation.table.columns_in(splits.validation.x)["city"][0] == "(other)"
+
+
+def test_each_fold_has_the_statistics_of_its_own_training_part() -> None:
+    frame = houses(60)
+    frame["city"] = ["rare"] + ["Oslo", "Rome"] * 29 + ["Oslo"]
+    data = table(frame, target="price", drop=["garden"], test=None)
+    folds = data.load_folds(ks.splits.k_fold(3))
+    with_rare = []
+    for splits in map(folds.of, range(3)):
+        train = frame.iloc[rows_of(splits.train, splits)]
+        city, area = columns_of(splits)["city"], columns_of(splits)["area"]
+        assert len(train) == 40 and city.vocabulary == tuple(sorted(train["city"].unique()))
+        with_rare.append("rare" in city.vocabulary)
+        assert -area.offset / area.scale == pytest.approx(train["area"].mean(), abs=1e-4)
+    assert sorted(with_rare) == [False, True, True]
+
+
+def test_of_many_categories_the_most_frequent_ones_get_a_value() -> None:
+    texts = [f"common {place:03}" for place in range(250)] * 8 + [f"rare {i}" for i in range(50)]
+    frame = pd.DataFrame({"c": texts, "y": np.arange(2050.0)})
+    splits = table(frame, target="y", test=None, validation=0.1).load()
+    train = frame["c"].iloc[splits.train.y.astype(int)]
+    counts, column = train.value_counts(), columns_of(splits)["c"]
+    known = list(column.vocabulary)
+    assert len(known) == 256 and column.rare == len(counts) - 256
+    assert counts[known].min() >= counts.drop(known).max()
+    expected = np.column_stack([train == text for text in known])
+    assert np.array_equal(splits.train.x, expected)
+
+
+KINDS: list[tuple[str, Any, str, tuple[str, ...]]] = [
+    ("dummies", pd.get_dummies(pd.Series(["a", "b"] * 20))["a"], "boolean", ()),
+    ("bytes of dummies", np.array([0, 1] * 20, "uint8"), "boolean", ()),
+    ("mixed numbers", pd.Series([1, 2.5, None, np.float32(3)] * 10, dtype=object), "number", ()),
+    ("mixed texts", pd.Series([1, "one", np.int64(2), "yes"] * 10, dtype=object), "category",
+     ("1", "2", "one", "yes")),
+    ("versions", ["1.10.22", "2.10.21"] * 20, "category", ("1.10.22", "2.10.21")),
+    ("asked", [1.0, np.nan, 30.0, 1.0] * 10, "category", ("", "1", "30")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "values", "kind", "vocabulary"), KINDS)
+def test_kinds_of_columns(name: str, values: Any, kind: str, vocabulary: tuple[str, ...]) -> None:
+    frame = pd.DataFrame({name: values, "y": np.arange(40.0) / 3})
+    splits = table(frame, target="y", categories=[name] if name == "asked" else ()).load()
+    column = columns_of(splits)[name]
+    assert (column.kind, column.vocabulary) == (kind, vocabulary) and not splits.warnings
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "names", "first"),
+    [
+        (["no", "yes"] * 20, None, ("no", "yes"), [0, 1]),
+        ([False, True] * 20, None, ("False", "True"), [0, 1]),
+        ([0, 1] * 20, None, (), [0, 1]),
+        ([0, 1] * 20, False, (), [0.0, 1.0]),
+        ([1.5, 2.0] * 20, None, (), [1.5, 2.0]),
+        # Prices and grades are whole numbers too, and no classes unless that is asked for.
+        ([100_000, 250_000] * 20, None, (), [100_000.0, 250_000.0]),
+        ([3, 6] * 20, True, ("3", "6"), [0, 1]),
+    ],
+)
+def test_targets_are_classes_or_quantities(
+    target: list[Any], classes: bool | None, names: tuple[str, ...], first: list[float]
+) -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0), "y": target})
+    splits = table(frame, target="y", classes=classes).load()
+    assert splits.preparation.class_names == names
+    rows = rows_of(splits.train, splits, "x")
+    assert splits.train.y.tolist() == [first[row % 2] for row in rows]
+    assert splits.train.y.dtype == type(first[0])
+
+
+# Files
+
+
+def test_a_file_is_read_as_its_frame(tmp_path: Path) -> None:
+    frame = houses()
+    digest = table(frame, target="price").load().digest
+    frame.to_parquet(tmp_path / "houses.parquet")
+    frame.to_csv(tmp_path / "the houses.csv", index=False)
+    for ending in ("csv", "csv.gz", "csv.bz2", "csv.xz", "csv.zip"):
+        frame.to_csv(tmp_path / f"semicolons.{ending}", index=False, sep=";")
+    frame.to_csv(tmp_path / "tabs.tsv", index=False, sep="\t")
+    for file in tmp_path.iterdir():
+        described = table(file, target="price")
+        assert described.source == str(file) and described.load().digest == digest
+        assert described.name == file.name.partition(".")[0]
+
+
+def test_parts_may_be_tables_of_their_own(tmp_path: Path) -> None:
+    frame, test = houses(), houses(50, seed=1)
+    test["city"] = "Paris"
+    by_frame = table(frame, target="price", test=test[test.columns[::-1]]).load()
+    assert by_frame.sizes == {"train": 160, "validation": 40, "test": 50}
+    assert not by_frame.unseal_test().x[:, -4:].any()
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    test.to_csv(tmp_path / "test.csv", index=False)
+    by_file = table(tmp_path / "train.csv", target="price", test=tmp_path / "test.csv")
+    assert by_file.load().digest == by_frame.digest
+    with pytest.raises(DataError, match="lacks the columns 'area'"):
+        table(frame, target="price", test=test.drop(columns="area")).load()
+    counted = pd.DataFrame({"x": np.arange(60.0), "y": [0, 1, 2] * 20})
+    # Not all classes, so that it alone would be quantities.
+    splits = table(counted, target="y", test=counted[counted.y != 1]).load()
+    assert splits.classes == 3 and set(splits.unseal_test().y) == {0, 2}
+    for other in (counted.replace(2, 5), counted / 4):
+        with pytest.raises(DataError, match="has classes that the training table lacks, such as"):
+            table(counted, target="y", test=other).load()
+
+
+def test_texts_for_missing_values_can_be_named(tmp_path: Path) -> None:
+    rows = "".join(f"{i if i % 9 else '?'},{i / 7}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"a,y\n{rows}")
+    with pytest.raises(DataError, match=r"pass missing="):
+        table(tmp_path / "t.csv", target="y").load()
+    splits = table(tmp_path / "t.csv", target="y", missing=["?"]).load()
+    assert splits.train.x.shape == (36, 2)
+
+
+# Dates
+
+
+def days(rows: int = 100) -> pd.DataFrame:
+    """A table of days, in no order."""
+    frame = houses(rows).drop(columns="id").assign(day=pd.date_range("2020-01-01", periods=rows))
+    return frame.sample(frac=1, random_state=0).assign(row=np.arange(rows) + 0.5)
+
+
+SPELLINGS: dict[str, Any] = {
+    "datetimes": lambda dates: dates,
+    "in a time zone": lambda dates: dates.dt.tz_localize("Asia/Seoul"),
+    "periods": lambda dates: dates.dt.to_period("D"),
+    "of Python": lambda dates: dates.dt.date,
+    "by year": lambda dates: dates.dt.strftime("%Y-%m-%d"),
+    "with hours": lambda dates: dates.dt.strftime("%Y-%m-%d %H:%M"),
+    "by month": lambda dates: dates.dt.strftime("%m/%d/%Y"),
+    "by day": lambda dates: dates.dt.strftime("%d.%m.%Y"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_dates_split_a_table_in_time_and_are_no_input(spelling: str) -> None:
+    frame = days()
+    later = frame.sort_values("day")["price"].to_numpy()
+    frame["day"] = SPELLINGS[spelling](frame["day"])
+    splits = table(frame, target="price").load()
+    parts = [splits.train, splits.validation, splits.unseal_test()]
+    for part, rows in zip(parts, np.split(later, [60, 80]), strict=True):
+        assert np.array_equal(part.y, rows)
+    assert list(columns_of(splits)) == ["area", "city", "garden", "built", "row"]
+    (warning,) = splits.warnings
+    assert warning.startswith("Parts are split in time, by the column 'day'")
+    assert "Models see no dates" in warning
+
+
+def test_the_order_of_the_rows_shows_whether_the_day_comes_first() -> None:
+    """Of the first twelve days of months, nothing else does."""
+    dates = pd.Series(pd.date_range("2020-01-01", periods=400))
+    texts = dates[dates.dt.day <= 12].dt.strftime("%d/%m/%Y")
+    rows = np.arange(len(texts))
+    splits = table(pd.DataFrame({"day": texts, "x": rows, "y": rows / 3}), target="y").load()
+    assert np.array_equal(splits.train.y, rows[: len(splits.train)] / 3)
+
+
+def test_other_columns_order_rows_if_asked_and_none_if_not_wanted() -> None:
+    frame = days()
+    by_row = table(frame, target="price", time="row", drop=["day"]).load()
+    assert np.array_equal(by_row.train.y, frame["price"][:60]) and "row" in columns_of(by_row)
+    by_day = table(frame, target="price", time="day", drop=["day"]).load()
+    assert np.array_equal(by_day.train.y, frame.sort_values("day")["price"][:60])
+    at_random = table(frame, target="price", time=False).load()
+    plain = table(frame, target="price", drop=["day"]).load()
+    assert at_random.digest == plain.digest and plain.warnings == []
+    # As classes in equal proportions ask.
+    sold = frame.assign(price=np.arange(100) % 4 == 0)
+    assert table(sold, target="price", stratify=True).load().validation.y.sum() == 5
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pd.Series([pd.Timestamp("2021-01-01"), *[pd.NaT] * 99]),
+        [pd.Timestamp(0)] * 100,
+        ["2020-01-01"] * 45 + ["2020-01-02"] * 55,
+    ],
+    ids=["gaps", "one", "two"],
+)
+def test_dates_that_say_little_order_no_rows(dates: Any) -> None:
+    frame = days().drop(columns="day").assign(died=np.asarray(dates))
+    (warning,) = table(frame, target="price").load().warnings
+    assert warning.startswith("Parts are drawn at random. Models see no dates: make numbers of 'di")
+    by_day = table(frame.assign(day=days()["day"]), target="price").load()
+    assert "by the column 'day'" in by_day.warnings[0]
+
+
+def test_a_number_of_folds_goes_forward_in_time() -> None:
+    frame = days()
+    data = table(frame, target="price")
+    study = ks.Study("in time", data=data, build=lambda hp: None, cross_validation=3)
+    folds: Any = data.load_folds(study.cross_validation)
+    later = frame.sort_values("day")["price"].to_numpy()
+    assert np.array_equal(folds.whole.unseal_test().y, later[80:])
+    for fold, (train, validation) in enumerate(TimeSeriesSplit(3).split(later[:80])):
+        assert np.array_equal(folds.of(fold).train.y, later[train])
+        assert np.array_equal(folds.of(fold).validation.y, later[validation])
+    # A named way to split counts.
+    drawn = data.load_folds(ks.splits.k_fold(3))
+    (_, validation) = next(KFold(3, shuffle=True, random_state=0).split(later[:80]))
+    assert np.array_equal(drawn.of(0).validation.y, later[validation])
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (pd.to_timedelta(range(40), unit="D"), "'c' holds values of the kind timedelta64"),
+        ([datetime.time(i % 24) for i in range(40)], "'c' holds values of the kind time"),
+        ([f"Mr. {i} has a house with a garden" for i in range(40)], "40 different texts.*garde…'"),
+        ([*map(str, range(39)), "?"], "numbers as texts and '[?]' .missing values. pass missing="),
+        ([np.nan] * 40, "'c' has no values"),
+        ([*[1.0] * 39, np.inf], "'c' holds infinite values"),
+        ([*[1.0] * 39, 1e300], "too large for float32"),
+        ([[1, 2]] * 40, "'c' holds values of the kind list"),
+        ([1j] * 40, "complex"),
+    ],
+)
+def test_other_columns_are_refused_with_what_to_do(column: Any, words: str) -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0), "c": column, "y": np.arange(40.0) / 3})
+    with pytest.raises(DataError, match=words) as raised:
+        table(frame, target="y").load()
+    assert "drop=['c']" in str(raised.value) and "\n" not in str(raised.value)
+    assert table(frame, target="y", drop=["c"]).load().train.x.shape == (24, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target": ""}, "target must be the name"),
+        ({"target": ["a", "b"]}, r"Received: \['a', 'b'\]. Several targets go with"),
+        ({"target": "y", "validation": 2.5}, "Received: 2.5"),
+        ({"target": "y", "test": ([1], [2])}, "test must be a CSV or Parquet file"),
+        ({"target": "y", "classes": 1}, "classes must be"),
+        ({"target": "y", "drop": [1]}, "drop must be a list of texts"),
+        ({"target": "y", "time": True}, "time must be False, or the name of another column"),
+        ({"target": "y", "time": "y"}, "another column than the target"),
+        ({"target": "y", "time": "day", "stratify": True}, "without stratify=True"),
+    ],
+)
+def test_options_are_checked_before_the_file_is_read(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        table("missing.csv", **options)
+
+
+LATER = days().sort_values("day").assign(price=["old"] * 70 + ["new"] * 30)
+DATED = days()
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "words"),
+    [
+        (houses(), {"target": "prize"}, "no column 'prize'.*Did you mean 'price'"),
+        (houses(), {"drop": ["nope"]}, "no column 'nope' .drop"),
+        (houses(), {"categories": "citi"}, "no column 'citi' .categories.*'city'"),
+        (houses(), {"time": "days"}, "no column 'days' .time"),
+        (houses(), {"time": "city"}, "lacks the time 'city' in .* of 200 rows"),
+        (DATED.assign(city="a"), {"time": "city"}, "neither dates nor numbers in .*'city'"),
+        (DATED[["day", "price"]], {}, "no column besides the target 'price', and dates"),
+        (LATER, {}, r"split in time .time=False draws it at random., of 'price"),
+        (
+            DATED.assign(price=DATED.day),
+            {},
+            "target 'price' of The table must be numbers or classes",
+        ),
+        (DATED.assign(price="a"), {"classes": False}, "must be numbers. Received: 'str'"),
+        (DATED.assign(price=np.inf), {}, "the target 'price' of The table holds 100 NaN or inf"),
+        (DATED.assign(price=["", "a"] * 50), {}, "lacks the target 'price' in 50 of 100 rows"),
+        (DATED.rename(columns={"city": 3}), {}, "several columns named 3, or one without a name"),
+    ],
+)
+def test_tables_without_a_use_are_refused(
+    frame: pd.DataFrame, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        table(frame, **{"target": "price", **options}).load()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "No columns to parse from file"),
+        (b"a,y\n", "has no rows"),
+        (b"y\n1\n2\n", "no column besides the target 'y'"),
+        (b"a,a,y\n1,2,3\n", "several columns named 'a'"),
+        (b"a,y\n1,2\n1,\n", "lacks the target 'y' in 1 of 2 rows, the first in row 2 after the"),
+        ("a,y\n1,2\nø,3\n".encode("latin-1"), "can't be read: .*A CSV file is in UTF-8"),
+        ("a,y\n1,2\n".encode("utf-16"), "A CSV file is in UTF-8"),
+        (b"a,y\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
+        (b"a,y\n1,2,3\n1,2,3\n", "more values in a row than names in its first line"),
+        (b'a,y\n1,"2\n1,2\n', "EOF inside string starting at row 1"),
+        (None, "does not exist"),
+    ],
+)
+def test_damaged_files_are_refused_in_a_line(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / "t.csv").write_bytes(content)
+        (tmp_path / "t.parquet").write_bytes(content)
+        with pytest.raises(DataError, match=r"t\.parquet' can't be read"):
+            table(tmp_path / "t.parquet", target="y").load()
+    with pytest.raises(DataError, match=words) as raised:
+        table(tmp_path / "t.csv", target="y").load()
+    assert "t.csv'" in str(raised.value) and "\n" not in str(raised.value)

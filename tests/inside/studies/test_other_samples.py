@@ -1,0 +1,201 @@
+"""Samples that are texts, and samples without targets, for models with their own training step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import streamed
+import tensorflow as tf
+from exact_training import by_hand, by_trainer, spec_of
+from mlflow.models import Model
+from suite import exhaustive_but
+from user_commands import environment
+
+import kerastudy as ks
+from studies.definition import permutation
+from studies.training import CompiledTrainer, configure_tensorflow
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+# Without targets
+
+random = np.random.default_rng(0)
+X = random.normal(size=(40, 4)).astype("float32")
+TRIPLETS = tuple(random.normal(size=(40, 4)).astype("float32") for _ in range(3))
+SAMPLES: dict[str, Any] = {"x": X, "triplets": TRIPLETS}
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnStep(keras.Model):  # type: ignore[misc]
+    """Compares what it makes of samples: of one array with itself, of three with each other."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.dense = keras.layers.Dense(4)
+        self.mean = keras.metrics.Mean(name="loss")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [self.mean]
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+    def compared(self, data: Any) -> Any:
+        if not isinstance(data, tuple):
+            return keras.ops.mean(keras.ops.square(self(data) - data))
+        (data,) = data if len(data) == 1 else (data,)
+        anchor, positive, negative = (self(each) for each in data)
+        nearer = keras.ops.square(anchor - positive) - keras.ops.square(anchor - negative)
+        return keras.ops.mean(nearer)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        with tf.GradientTape() as tape:
+            loss = self.compared(data)
+        weights = self.trainable_weights
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        self.mean.update_state(loss)
+        return {"loss": self.mean.result()}
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        self.mean.update_state(self.compared(data))
+        return {"loss": self.mean.result()}
+
+
+def own_step() -> keras.Model:
+    made = OwnStep()
+    made.compile("sgd")
+    return made
+
+
+@pytest.mark.parametrize("kind", exhaustive_but(["triplets"], SAMPLES))
+def test_arrays_without_targets_train_as_by_hand(kind: str) -> None:
+    x = SAMPLES[kind]
+    validation = X[:12] + 1 if kind == "x" else tuple(each[:12] + 1 for each in x)
+    splits = ks.datasets.arrays(x, validation=(validation, None), test=None).load()
+    epochs = by_hand(own_step, splits, spec_of())
+    assert by_trainer(CompiledTrainer(), own_step, splits, spec_of()) == epochs
+
+
+@pytest.mark.parametrize("kind", exhaustive_but(["x"], SAMPLES))
+def test_batches_without_targets_train_as_by_hand(kind: str) -> None:
+    arrays = tf.data.Dataset.from_tensor_slices(SAMPLES[kind])
+
+    def train(seed: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(SAMPLES[kind]).shuffle(40, seed=seed).batch(8)
+
+    def validation() -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(SAMPLES[kind]).take(12).batch(8)
+
+    splits = ks.datasets.batches(train, validation, targets=False).load()
+    assert splits.warnings == [] and len(arrays) == 40
+    epochs = streamed.by_hand(own_step, train, validation, spec_of())
+    assert by_trainer(CompiledTrainer(), own_step, splits, spec_of()) == epochs
+
+
+# Texts
+
+WORDS = np.array("a good film|a bad film|good good|bad, so bad|nothing good".split("|"))
+TEXTS = WORDS[np.arange(40) % 5]
+LABELS = np.array(["pos", "neg", "pos", "neg", "neg"])[np.arange(40) % 5]
+
+
+def of_texts() -> keras.Model:
+    """As public code has it: the vocabulary is of the training texts."""
+    vectorize = keras.layers.TextVectorization(max_tokens=20, output_sequence_length=4)
+    vectorize.adapt(WORDS)
+    made = keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            vectorize,
+            keras.layers.Embedding(20, 3),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    made.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    return made
+
+
+@pytest.mark.parametrize("dtype", exhaustive_but(["U14"], ["U14", "object"]))
+def test_texts_are_trained_on_as_by_hand(dtype: str) -> None:
+    splits: Any = ks.datasets.arrays(TEXTS.astype(dtype), LABELS, validation=0.25, test=None).load()
+    trainer = CompiledTrainer("auto", unfit=splits.unfit)
+    trained = by_trainer(trainer, of_texts, splits, spec_of(batch_size=8))
+    assert trainer.used == ("plain", "the samples are texts")
+    spec, expected = spec_of(batch_size=8), []
+    keras.utils.set_random_seed(spec.seed)
+    made = of_texts()
+    validation = splits.validation
+    for epoch in (1, 2):
+        order = permutation(spec.seed, epoch, len(splits.train))
+        history = made.fit(
+            tf.constant(splits.train.x[order]),
+            splits.train.y[order],
+            shuffle=False,
+            batch_size=8,
+            validation_data=(tf.constant(validation.x), validation.y),
+            validation_batch_size=8,
+            verbose=0,
+        ).history
+        expected.append({name: values[0] for name, values in history.items()})
+    assert [dict(epoch.metrics) for epoch in trained] == expected
+
+
+LOAD = """
+import json, sys
+import mlflow, numpy as np
+
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(json.dumps(model.predict(np.array(["a good film", "bad"])).tolist()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "objective"),
+    [
+        (of_texts, ks.datasets.arrays(TEXTS, LABELS), "val_accuracy"),
+        (own_step, ks.datasets.arrays(X, validation=0.25, test=None), "val_loss"),
+    ],
+    ids=["texts", "autoencoder"],
+)
+def test_such_studies_register_a_champion(
+    tmp_path: Path, model: Any, data: Any, objective: str
+) -> None:
+    study = ks.Study(
+        "samples",
+        data=data,
+        build=lambda hp: model(),
+        space=ks.SearchSpace(ks.learning_rate()),
+        objective=objective,
+        trials=1,
+        epochs=1,
+    )
+    history = study.launch(store=tmp_path / "store", progress=False, verify="off")
+    assert history.best is not None and history.is_champion(history.best)
+    if model is own_step:
+        return
+    (file,) = (tmp_path / "store").rglob("MLmodel")
+    registered = Model.load(str(file.parent))
+    assert registered.signature is not None and registered.metadata is not None
+    (inputs,) = registered.signature.inputs.to_dict()
+    assert inputs["tensor-spec"] == {"dtype": "str", "shape": (-1,)}
+    assert registered.metadata["class_names"] == ["neg", "pos"]
+    command = [sys.executable, "-P", "-c", LOAD, str(file.parent)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    alone = np.array(json.loads(done.stdout.splitlines()[-1]))
+    champion = ks.load_model("samples", store=tmp_path / "store")
+    texts = tf.constant(["a good film", "bad"])
+    np.testing.assert_allclose(champion.predict(texts, verbose=0), alone, rtol=1e-6)

@@ -1,0 +1,75 @@
+"""Samples are read from files of any shape, and predictions are named by their loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from search_spaces import DataError
+from studies import as_csv
+from studies.champion import Input, Inputs, predictions_table, read_inputs
+
+
+def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
+    inputs = Inputs((), (Input("", np.dtype("float32"), (4,)),))
+    file, rows = tmp_path / "x.csv", np.array([[0, 0.5, 0, 0], [1, 2, 3, 4]])
+    # Without a first line of names; with pandas's own; with others.
+    for header in (False, True, ["a", "b", "c", "d"]):
+        pd.DataFrame(rows).to_csv(file, header=header, index=False)
+        assert np.array_equal(read_inputs(file, inputs)[0][""], rows)
+    # Names that are numbers.
+    named = Inputs(("7", "9"), (Input("", np.dtype("float32"), (2,)),))
+    pd.DataFrame(rows[:, :2], columns=["9", "7"]).to_csv(file, index=False)
+    assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
+
+
+def test_several_inputs_and_texts(tmp_path: Path) -> None:
+    several = Inputs(
+        (), (Input("words", np.dtype(str), ()), Input("numbers", np.dtype("float32"), (2,)))
+    )
+    file, words, numbers = tmp_path / "several.npz", np.array(["=a", "b"]), np.ones((2, 2))
+    np.savez(file, words=words, numbers=numbers, more=words)
+    arrays, _ = read_inputs(file, several)
+    assert arrays["words"].tolist() == ["=a", "b"] and arrays["numbers"].shape == (2, 2)
+    for content, told in (
+        ({"words": words}, r"lacks 'numbers'. The model takes words: texts of shape"),
+        ({"words": words[:1], "numbers": numbers}, r"arrays of \[1, 2\] samples"),
+    ):
+        np.savez(file, **content)
+        with pytest.raises(DataError, match=told):
+            read_inputs(file, several)
+    np.save(tmp_path / "x.npy", numbers)
+    with pytest.raises(DataError, match="has one array: give an npz file"):
+        read_inputs(tmp_path / "x.npy", several)
+
+
+def test_predictions_by_their_loss() -> None:
+    def compiled(loss: Any, units: int = 1) -> Any:
+        model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(units)])
+        model.compile("sgd", loss=loss)
+        return model
+
+    logits = keras.losses.BinaryCrossentropy(from_logits=True)
+    made = np.array([[-2.0], [3.0]], "float32")
+    found = predictions_table(compiled(logits), made, ["no", "-yes"], probabilities=True)
+    assert found["class"].tolist() == ["no", "-yes"]
+    assert np.allclose(found["probability_-yes"], 1 / (1 + np.exp([2.0, -3.0])))
+    assert "'-yes" in as_csv(pd.DataFrame(found)) and "'-2" not in as_csv(pd.DataFrame({"a": [-2]}))
+    regression = predictions_table(compiled("mse"), made, (), probabilities=True)
+    assert regression["prediction"].tolist() == [-2, 3]
+    classes = predictions_table(
+        compiled("sparse_categorical_crossentropy", 3), np.eye(3)[[2, 0]], (), probabilities=False
+    )
+    assert classes["class"].tolist() == ["2", "0"]
+    several = predictions_table(
+        compiled({"a": "mse", "b": "binary_crossentropy"}),
+        {"a": made, "b": np.array([[0.2], [0.9]])},
+        {"b": ["x", "y"]},
+        probabilities=False,
+    )
+    assert several["a prediction"].tolist() == [-2, 3] and several["b class"].tolist() == ["x", "y"]

@@ -1,0 +1,336 @@
+"""Both trainers do what every trainer must; what the compiled one can't do, it leaves to `fit`."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conformance.trainer import TrainerConformance
+from exact_training import by_hand, by_trainer, samples, spec_of
+from model_zoo import Holding, Unseeded, closed_over, compiled, stack
+from training_corpus import several_steps
+
+import kerastudy as ks
+from search_spaces import BuilderError
+from studies.data import Splits
+from studies.training import (
+    Checked,
+    CompiledTrainer,
+    PlainTrainer,
+    Structure,
+    configure_tensorflow,
+    is_due,
+)
+from studies.training.programs import compiled_trainer as compiling
+from studies.training.programs import program as programs
+
+layers = keras.layers
+
+
+@pytest.fixture(scope="module")
+def warm() -> CompiledTrainer:
+    """One for many trials, as in a worker: what is like a model before is traced once."""
+    return CompiledTrainer()
+
+
+@pytest.fixture(scope="module")
+def only_compiled(warm: CompiledTrainer) -> CompiledTrainer:
+    """One with the same programs that trains by nothing else."""
+    return warm.in_mode("compiled")
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+class TestCompiledTrainer(TrainerConformance):
+    @pytest.fixture
+    def trainer(
+        self, warm: CompiledTrainer, request: pytest.FixtureRequest
+    ) -> Iterator[CompiledTrainer]:
+        yield warm
+        by_batch = "batch" in request.node.originalname
+        assert warm.used[0] == ("plain" if by_batch else "compiled"), warm.used
+
+
+@pytest.mark.exhaustive
+class TestPlainTrainer(TrainerConformance):
+    """It traces each time. In the suite it trains the corpus, see `test_exactness`."""
+
+    @pytest.fixture
+    def trainer(self) -> PlainTrainer:
+        return PlainTrainer()
+
+
+def small(rate: float = 0.3, units: int = 4) -> keras.Model:
+    return compiled(stack(layers.Dense(units), layers.Dropout(rate)))
+
+
+class Own(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = layers.Dense(3, activation="softmax")
+
+    def call(self, inputs: Any) -> Any:
+        return self.out(inputs)
+
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+class Looking(keras.Layer):
+    """Looks something up in a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        keys, values = tf.constant([0, 1]), tf.constant([1.0, 2.0])
+        initializer = tf.lookup.KeyValueTensorInitializer(keys, values)
+        self.table = tf.lookup.StaticHashTable(initializer, 0.0)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.table.lookup(tf.constant(1))
+
+
+class Leaving(keras.Layer):
+    """Leaves TensorFlow for Python."""
+
+    def call(self, inputs: Any) -> Any:
+        same = tf.numpy_function(lambda x: x, [inputs], tf.float32)
+        return tf.ensure_shape(same, inputs.shape)
+
+
+class Traced(keras.layers.Layer):
+    """Its call is traced by itself, and keeps the variables that it was traced with."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.scale
+
+
+def eager() -> keras.Model:
+    model = small()
+    model.run_eagerly = True
+    return model
+
+
+def with_an_evaluate() -> keras.Model:
+    model = small()
+    model.evaluate = functools.partial(keras.Model.evaluate, model)
+    return model
+
+
+def stacked_cells() -> keras.Model:
+    cells = [layers.LSTMCell(3, dropout=0.2), layers.GRUCell(3, recurrent_dropout=0.2)]
+    return compiled(stack(layers.Reshape((4, 3)), layers.RNN(cells)))
+
+
+@pytest.mark.parametrize(
+    "build, reason",
+    [
+        (lambda: compiled(Own()), "Own has its own training step"),
+        (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
+        pytest.param(
+            lambda: compiled(stack(Looking())),
+            "state, used in .*looking.*, that is in no Keras",
+            marks=pytest.mark.exhaustive,
+        ),
+        (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
+        (eager, "eagerly"),
+        (with_an_evaluate, "given its own evaluate"),
+        (several_steps, "steps_per_execution"),
+        pytest.param(stacked_cells, "StackedRNNCells", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_what_it_cannot_do_exactly_it_refuses_to_compile(
+    build: Callable[[], keras.Model], reason: str
+) -> None:
+    with pytest.raises(BuilderError, match=reason):
+        by_trainer(CompiledTrainer("compiled"), build, samples(), spec_of())
+
+
+@pytest.mark.parametrize(
+    "layer, reason",
+    [
+        (Holding, "a tf.Variable .*in the layer 'holding'"),
+        pytest.param(Traced, "", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_what_it_cannot_do_exactly_fit_trains_as_if_nothing_had_been_tried(
+    layer: type[keras.Layer], reason: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    def build() -> keras.Model:
+        return compiled(stack(layer()))
+
+    trainer = CompiledTrainer()
+    epochs = by_trainer(trainer, build, samples(), spec_of())
+    assert trainer.used[0] == "plain" and re.search(reason, trainer.used[1])
+    assert epochs == by_hand(build, samples(), spec_of())
+    assert not [each for each in recwarn if "Gradients do not exist" in str(each.message)]
+
+
+def test_random_numbers_that_are_drawn_while_it_is_traced_are_the_trials_own() -> None:
+    def build() -> keras.Model:
+        return compiled(stack(layers.Lambda(lambda x: x * float(np.random.uniform()))), "sgd")
+
+    trainer = CompiledTrainer()
+    epochs = by_trainer(trainer, build, samples(), spec_of(1))
+    assert epochs == by_hand(build, samples(), spec_of(1))
+    assert trainer.used[0] == "plain" and "random numbers" in trainer.used[1]
+
+
+def test_trials_share_no_state(only_compiled: CompiledTrainer) -> None:
+    trainer, splits = only_compiled, samples()
+    models = []
+
+    def build() -> keras.Model:
+        models.append(small())
+        return models[-1]
+
+    by_trainer(trainer, build, splits, spec_of(1))
+    kept = [np.array(weight) for weight in models[0].get_weights()]
+    by_trainer(trainer, build, splits, spec_of(3))
+    assert all(map(np.array_equal, kept, models[0].get_weights()))
+    evaluated = models[0].evaluate(splits.train.x, splits.train.y, verbose=0)
+    models[1].evaluate(splits.train.x, splits.train.y, verbose=0)
+    assert models[0].evaluate(splits.train.x, splits.train.y, verbose=0) == evaluated
+
+
+@pytest.mark.exhaustive
+def test_programs_that_were_used_longest_ago_are_let_go_and_freed() -> None:
+    trainer, splits = CompiledTrainer("compiled", kept=2), samples()
+    trained = {}
+    for units in (4, 5, 4, 6):
+        trained[units] = by_trainer(trainer, lambda u=units: small(units=u), splits, spec_of(1))
+        if units == 5:
+            (_, first), (_, second) = ((weakref.ref(p), p) for p in trainer.programs)
+            dropped = weakref.ref(second)
+            del first, second
+    assert len(trainer.programs) == 2
+    gc.collect()
+    assert dropped() is None
+    made = trainer.programs.made
+    by_trainer(trainer, lambda: small(units=4), splits, spec_of(1))
+    assert trainer.programs.made == made, "that of 4 units was used since"
+    again = by_trainer(trainer, lambda: small(units=5), splits, spec_of(1))
+    assert (trainer.programs.made, again) == (made + 1, trained[5]), "it is made again"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["one program", "programs let go", "plain"])
+def test_many_trials_leave_nothing_behind(kind: str) -> None:
+    """TensorFlow would keep the graphs; the operations of one are more than is allowed here."""
+    trainer = PlainTrainer() if kind == "plain" else CompiledTrainer("compiled", kept=1)
+    splits = samples()
+
+    def objects_after(trials: int) -> int:
+        for number in [*range(trials), 0]:
+            units = 4 + number if kind == "programs let go" else 4
+            build = functools.partial(small, 0.1 + number / 100, units)
+            by_trainer(trainer, build, splits, spec_of(1))
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = objects_after(2)
+    assert objects_after(3) - before < (700 if kind == "plain" else 500)
+
+
+def batches_of(size: int) -> Splits:
+    """A batch for training and one for validation."""
+    some = samples().train
+    given = (some.x[:size], some.y[:size])
+    return ks.datasets.arrays(*given, validation=given, test=None).load()
+
+
+def wide() -> keras.Model:
+    """Its gradients are large enough for TensorFlow to sum them up in temporary variables.
+
+    That takes four fifths of 256 MB at once, by TensorFlow's own estimate, and a tensor of a
+    known size that is used three times.
+    """
+    inputs = keras.Input((12,))
+    shared = layers.RepeatVector(300_000)(layers.Dense(4)(inputs))
+    ways = [layers.Activation(name)(shared) for name in ("tanh", "sigmoid", "softsign", "elu")]
+    sums = layers.Add()([layers.GlobalAveragePooling1D()(way) for way in ways])
+    return compiled(keras.Model(inputs, layers.Dense(3, activation="softmax")(sums)))
+
+
+def attentive() -> keras.Model:
+    """The order in which the gradients of what attention is given are summed up matters."""
+    inputs = keras.Input((12,))
+    steps = layers.RepeatVector(392)(layers.Dense(16)(inputs))
+    steps = steps + layers.Embedding(392, 16)(keras.ops.arange(392))
+    steps = steps + layers.MultiHeadAttention(2, 8)(steps, steps)
+    pooled = layers.GlobalAveragePooling1D()(steps)
+    return compiled(keras.Model(inputs, layers.Dense(3, activation="softmax")(pooled)))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("build", "size"), [(wide, 8), (attentive, 40)])
+def test_sums_of_large_gradients_come_to_the_same_each_time(
+    build: Callable[[], keras.Model], size: int
+) -> None:
+    trainer, splits, spec = CompiledTrainer("compiled"), batches_of(size), spec_of(1, size)
+    trained = [by_trainer(trainer, build, splits, spec) for _ in range(2)]
+    assert len(trainer.programs) == 1
+    assert trained == 2 * [by_hand(build, splits, spec)]
+
+
+class TestProgramChecks:
+    """A program that was traced for another trial is checked before it trains this one."""
+
+    @pytest.mark.exhaustive
+    def test_a_stale_program_is_found(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Careless(Structure):
+            """Takes all models for alike: a constant of one trial is shared by all."""
+
+            def __init__(self, *roots: object) -> None:
+                super().__init__(*roots)
+                self.key = self.digest = "the same"
+
+        for module in (compiling, programs):
+            monkeypatch.setattr(module, "Structure", Careless)
+        trainer, splits, used = CompiledTrainer(), samples(), []
+        for number, strength in enumerate([0.5, 1.5, 0.5]):
+            build = functools.partial(closed_over, {"strength": strength})
+            spec = replace(spec_of(2), number=number, values={"unused": strength / 2})
+            with caplog.at_level(logging.WARNING):
+                trained = by_trainer(trainer, build, splits, spec)
+            assert trained == by_hand(build, splits, spec)
+            used.append(trainer.used)
+        assert [name for name, _ in used] == ["compiled", "plain", "plain"]
+        assert used[1][1] == used[2][1]
+        assert "other numbers than the model's own steps" in used[1][1]
+        (told,) = [record.getMessage() for record in caplog.records]
+        assert told.startswith("trial 1: ") and "\n" not in told
+
+    def test_a_program_is_checked_for_each_hyperparameter_that_varies(self) -> None:
+        checked, due = Checked(), []
+        for values in (
+            {"rate": 0.1, "units": 8},
+            {"rate": 0.1, "units": 8},
+            {"rate": 0.2, "units": 8},
+            {"rate": 0.3, "units": 8},
+            {"rate": 0.1, "units": 8, "momentum": 0.9},
+            {"rate": 0.4, "units": 9},
+            {"rate": 0.4, "units": 9, "momentum": 0.8},
+        ):
+            due.append(is_due(checked, values))
+            if due[-1]:
+                checked.passed(values)
+        assert due == [False, True, True, False, True, True, False]

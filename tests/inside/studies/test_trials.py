@@ -1,0 +1,296 @@
+"""What becomes of a trial around its trainer, and what of a study is refused before any trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+from conformance.models import SPACE, dense, make_spec, make_study
+
+import kerastudy as ks
+from search_spaces import BuilderError, Hyperparameters, ObjectiveError, StudyError
+from studies.training import (
+    PlainTrainer,
+    check_study,
+    configure_tensorflow,
+    remember_settings,
+    resolve_space,
+    run_trial,
+)
+from tracking.records import Decision, EpochResult, TrialResult, TrialTask
+
+SPARSE = "sparse_categorical_crossentropy"
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+def run(study: ks.Study, folder: Path, epochs: int = 3, **fields: Any) -> TrialResult:
+    spec = dataclasses.replace(make_spec(epochs), **fields)
+    task = TrialTask(spec, SPACE, folder / "best.weights.h5")
+    return run_trial(study, study.data.load(), task, lambda _: "continue", PlainTrainer())
+
+
+def exploding(hp: Hyperparameters) -> keras.Model:
+    model = dense(hp)
+    model.compile(keras.optimizers.SGD(1e30), SPARSE)
+    return model
+
+
+def raising(hp: Hyperparameters) -> keras.Model:
+    raise ValueError("too wide")
+
+
+def giving_up(hp: Hyperparameters) -> keras.Model:
+    raise keras_tuner.errors.FailedTrialError("too large")
+
+
+def without_memory(hp: Hyperparameters) -> keras.Model:
+    np.empty(10**18)
+    return dense(hp)
+
+
+def of_wrong_shape(hp: Hyperparameters) -> keras.Model:
+    model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def reading(hp: Hyperparameters) -> keras.Model:
+    assert hp["rates"]
+    return dense(hp)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason", "mistake"),
+    [
+        (exploding, "loss is (nan|inf) in epoch 1", False),
+        (raising, r"^the builder raised ValueError: too wide \(test_trials.py, line ", True),
+        (giving_up, "too large", False),
+        (without_memory, "", False),
+        (
+            of_wrong_shape,
+            r"^the training raised ValueError: Input 0 with name 'None' of layer '"
+            r".*\(of_wrong_shape in test_trials.py, line",
+            True,
+        ),
+        (reading, "'rates'.*'rate'", True),
+    ],
+)
+def test_what_can_not_be_trained_is_infeasible_with_the_reason(
+    build: Any, reason: str, mistake: bool, tmp_path: Path
+) -> None:
+    """A trial that is given up, or a lack of memory, is no mistake."""
+    result = run(make_study(build), tmp_path)
+    assert (result.state, result.best) == ("infeasible", None)
+    assert re.search(reason, result.reason, re.DOTALL)
+    assert bool(result.raised) == mistake
+    assert not (tmp_path / "best.weights.h5").exists()
+
+
+def test_what_ends_a_search_of_keras_tuner_ends_the_study(tmp_path: Path) -> None:
+    def fatal(hp: Hyperparameters) -> keras.Model:
+        raise keras_tuner.errors.FatalTypeError("no such type")
+
+    with pytest.raises(BuilderError, match=r"ended the search: FatalTypeError: no such type \("):
+        run(make_study(fatal), tmp_path)
+
+
+def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:
+    with pytest.raises(ObjectiveError, match=r"'val_acuracy'.*'val_loss'.*'val_accuracy'"):
+        run(make_study(dense), tmp_path, objective=ks.Objective("val_acuracy", "max"))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way of the folder")
+    with pytest.raises(StudyError, match="cannot be written"):
+        run(make_study(dense), tmp_path / "file", epochs=1)
+
+
+def test_random_numbers_whose_state_is_in_no_variable_begin_anew(tmp_path: Path) -> None:
+    """A training that was cut comes to what one in a single go comes to."""
+
+    def noisy(hp: Hyperparameters) -> keras.Model:
+        noise = keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)))
+        model = keras.Sequential([noise, keras.layers.Dense(3)])
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    study = make_study(noisy)
+
+    def curve(name: str, *epochs: int) -> list[float]:
+        seen: list[float] = []
+
+        def note(epoch: EpochResult) -> Decision:
+            seen.append(epoch.metrics["val_loss"])
+            return "continue"
+
+        for count in epochs:
+            seen.clear()
+            files = tmp_path / f"{name}.weights.h5", tmp_path / f"{name}.state"
+            task = TrialTask(make_spec(count), SPACE, *files)
+            run_trial(study, study.data.load(), task, note, PlainTrainer())
+        return seen
+
+    whole = curve("whole", 4)
+    assert len(whole) == 4
+    assert curve("cut", 2, 4) == whole
+
+
+def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> None:
+    """Keras would call the second trial's metric auc_1."""
+
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = dense(hp)
+        model.compile("sgd", SPARSE, metrics=[keras.metrics.SparseTopKCategoricalAccuracy(2)])
+        return model
+
+    bests = [run(make_study(build), tmp_path, epochs=1).best for _ in range(2)]
+    assert bests[0] == bests[1] is not None
+
+
+def test_a_dtype_policy_of_the_studys_file_outlives_a_trial(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    remember_settings()
+    try:
+        run(make_study(dense), tmp_path, epochs=1)
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+        remember_settings()
+
+
+def test_a_study_compiles_its_models_with_its_own_arguments(tmp_path: Path) -> None:
+    """In place of the builder's; what it does not give stays the builder's."""
+    seen: list[keras.Model] = []
+
+    def build(hp: Hyperparameters) -> keras.Model:
+        seen.append(dense(hp))
+        return seen[-1]
+
+    optimizer = keras.optimizers.SGD(0.25, momentum=0.5)
+    metrics = ["accuracy", "sparse_top_k_categorical_accuracy"]
+    study = make_study(build, compile={"optimizer": optimizer, "metrics": metrics})
+    for _ in range(2):
+        result = run(study, tmp_path, epochs=1)
+        assert result.best is not None
+        assert {"val_accuracy", "val_sparse_top_k_categorical_accuracy"} <= set(result.best.metrics)
+    assert all(isinstance(model.optimizer, keras.optimizers.SGD) for model in seen)
+    assert [float(model.optimizer.learning_rate.numpy()) for model in seen] == [0.25, 0.25]
+    assert len({id(model.optimizer) for model in seen} | {id(optimizer)}) == 3
+    assert [model.loss for model in seen] == [SPARSE] * 2
+
+
+def test_an_uncompiled_model_is_compiled_by_the_study(tmp_path: Path) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        return keras.Sequential([keras.layers.Dense(3, activation="softmax")])
+
+    whole = make_study(build, compile={"optimizer": "adam", "loss": SPARSE})
+    assert run(whole, tmp_path, epochs=1).state == "complete"
+    reason = run(make_study(build, compile={"optimizer": "adam"}), tmp_path).reason
+    assert "must give both optimizer and loss" in reason
+
+
+class Failing(keras.Sequential):
+    def train_step(self, data: object) -> dict[str, float]:
+        raise RuntimeError("not this one")
+
+
+def failing_loss(y_true: object, y_pred: object) -> None:
+    raise RuntimeError("not this one")
+
+
+def failing_builder(hp: Hyperparameters) -> keras.Model:
+    raise RuntimeError("not this one")
+
+
+def uncompiled(hp: Hyperparameters) -> keras.Model:
+    return keras.Sequential([keras.layers.Dense(1)])
+
+
+def compiled_with(kind: type[keras.Model], loss: Any) -> Any:
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = kind([keras.layers.Dense(3)])
+        model.compile("sgd", loss)
+        return model
+
+    return build
+
+
+class TestCheckStudy:
+    """What is told before anything is written."""
+
+    def check(self, build: object, **settings: object) -> list[str]:
+        study = make_study(build, **settings)  # type: ignore[arg-type]
+        return check_study(study, study.data.load()).warnings
+
+    def test_a_good_study_has_no_warnings(self) -> None:
+        assert self.check(dense) == []
+
+    @pytest.mark.parametrize(
+        ("build", "settings", "words"),
+        [
+            (lambda hp: None, {}, "must return a Keras model. Received: None"),
+            (uncompiled, {}, "not compiled"),
+            (reading, {}, "'rates'.*'rate'"),
+            (dense, {"callbacks": lambda hp: [3]}, "callbacks.*Received: 3"),
+            *(
+                (build, {}, r"RuntimeError: not this one \(test_trials.py, line ")
+                for build in (
+                    failing_builder,
+                    compiled_with(Failing, "mse"),
+                    compiled_with(keras.Sequential, failing_loss),
+                )
+            ),
+        ],
+    )
+    def test_what_fails_whatever_the_values_is_refused(
+        self, build: Any, settings: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(BuilderError, match=words):
+            self.check(build, **settings)
+
+    def test_what_raises_for_the_default_values_alone_is_a_warning(self) -> None:
+        def build(hp: Hyperparameters) -> keras.Model:
+            if hp["rate"] == SPACE.defaults()["rate"]:
+                raise RuntimeError("not this one")
+            return dense(hp)
+
+        (warning,) = self.check(build)
+        assert "RuntimeError: not this one" in warning
+
+    def test_what_can_only_be_traced_is_no_mistake(self) -> None:
+        """It is tried as quickly as can be, which is not how trials run."""
+
+        def loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+            if tf.executing_eagerly():
+                raise RuntimeError("only in a graph")
+            return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+        def build(hp: Hyperparameters) -> keras.Model:
+            model = dense(hp)
+            model.compile("sgd", loss)
+            return model
+
+        assert self.check(build) == []
+
+    def test_an_objective_of_optunas_is_traced_once(self) -> None:
+        scored: list[float] = []
+
+        def objective(trial: Any) -> float:
+            scored.append(trial.suggest_float("rate", 0.0, 0.5))
+            return 0.97
+
+        study = dataclasses.replace(make_study(dense), build=objective, space=None)
+        with pytest.raises(BuilderError, match=r"0\.97\. Is it an objective of Optuna's"):
+            resolve_space(study, study.data.load())
+        assert len(scored) == 1

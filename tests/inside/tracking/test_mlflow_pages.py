@@ -1,0 +1,296 @@
+"""What people read in MLflow: names as it takes them, prepared views, and texts on a study."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+import shlex
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
+from in_mlflow import InMlflow, client_of
+from mlflow.entities import Metric, Param, RunTag
+from scripted import describe
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from tracking.history import StudyHistory, again_command, read_study, record_evaluation
+from tracking.journal import Journal
+from tracking.mlflow import (
+    Pages,
+    study_description,
+    study_note,
+    to_mlflow,
+    view_id,
+    view_tags,
+)
+from tracking.records import Evaluation, Measured, Objective
+from tracking.store import Store
+from tracking.summary import summary_of
+
+LONG = "정확도 100%: a/b@" + "n" * 387
+NAMES = ["", ".", "..", "...", "../a", "..a", "/a", "a/", "a//b", "a/./b", ":x:", ":x40:",
+         ":x3a:x", "a\0b", "a\nb", "\udcff", "🐝" * 60, "`quoted` 'so' \"or so\"", LONG, LONG + "1",
+         LONG + "2", "/" * 300, "é", "e\N{COMBINING ACUTE ACCENT}"]  # fmt: skip
+USUAL = ["loss", "val_loss", "정확도", "l2 dense", "a: b/c-d.e_1", "n" * 250]
+
+
+def test_mlflow_takes_every_name_and_most_stay_as_they_are(shared_store: Store) -> None:
+    assert [to_mlflow(name) for name in USUAL] == USUAL
+    client = client_of(shared_store)
+    run = client.create_run(client.create_experiment("names")).info.run_id
+    spelled = {to_mlflow(name): float(place) for place, name in enumerate(NAMES)}
+    assert len(spelled) == len(NAMES)
+    client.log_batch(
+        run,
+        [Metric(name, value, 0, 0) for name, value in spelled.items()],
+        [Param(name, str(value)) for name, value in spelled.items()],
+        [RunTag(name, str(value)) for name, value in spelled.items()],
+    )
+    data = client.get_run(run).data
+    assert data.metrics == spelled
+    texts = {name: str(value) for name, value in spelled.items()}
+    assert data.params == texts and data.tags.items() >= texts.items()
+
+
+def test_two_names_are_never_spelled_alike() -> None:
+    """Of all short names of characters that are refused, spell others, or change a path."""
+    names = ["".join(name) for n in range(6) for name in itertools.product(":x@4/.", repeat=n)]
+    assert len({to_mlflow(name) for name in names}) == len(names)
+
+
+def test_a_long_name_of_a_run_has_its_number_and_its_value(shared_store: Store) -> None:
+    objective = Objective("n" * 400, "max")
+    description = describe(name="titles", objective=objective)
+    journal = Journal.begin(shared_store.new_folder("titles"), description, ENVIRONMENT)
+    record_trial(journal, make_spec(objective=objective), [{objective.metric: 0.5}])
+    history = read_study(shared_store, "titles")
+    name = InMlflow(history).run(history.trial(0).uuid).info.run_name
+    assert len(name) <= 250
+    assert name.startswith("#0 · nnn") and name.endswith("nnn 0.5 @ epoch 1")
+
+
+# Prepared views.
+
+
+def view(name: str, /, *metrics: str, **settings: Any) -> dict[str, Any]:
+    """A prepared view of a study, as MLflow's UI unpacks it."""
+    tags = view_tags(describe(**settings), 0, several=False, metrics=metrics)
+    state = json.loads(tags[f"mlflow.sharedViewState.{view_id(name)}"])["state"]
+    unpacked: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(state.split(";")[1])))
+    return unpacked
+
+
+def test_training_and_validation_share_a_chart() -> None:
+    """Those of each model of an objective function too; a value that is reported stands alone."""
+    metrics = ("loss", "fit_2/loss", "fit_2/val_loss", "value", "fit_2/lr")
+    charts = view("curves", "val_loss", *metrics)["compareRunCharts"]
+    assert [chart["selectedMetricKeys"] for chart in charts if not chart["deleted"]] == [
+        ["val_loss", "loss"],
+        ["fit_2/val_loss", "fit_2/loss"],
+        ["fit_2/lr"],
+        ["value"],
+    ]
+    # The UI adds charts of metrics that it does not find.
+    others = {chart["metricKey"] for chart in charts if chart["deleted"]}
+    assert {"loss", "fit_2/loss"} < others and not others & {"val_loss", "fit_2/val_loss"}
+
+
+@pytest.mark.parametrize("name", [LONG, "../a"])
+def test_what_the_views_name_is_what_a_run_has(shared_store: Store, name: str) -> None:
+    objective, space = Objective(f"val_{name}", "max"), SearchSpace(ks.Float(name, 0.0, 1.0))
+    study = f"views of {len(name)}"
+    settings = {"name": study, "objective": objective, "space": space}
+    journal = Journal.begin(shared_store.new_folder(study), describe(**settings), ENVIRONMENT)
+    spec = make_spec(values={name: 0.25}, objective=objective)
+    metrics = [objective.metric, name, name + "2"]
+    curve = [dict.fromkeys(metrics, 0.5), dict.fromkeys(metrics, 0.75)]
+    record_trial(journal, spec, curve)
+    history = read_study(shared_store, study)
+    # The record does not spell names as MLflow must.
+    assert history.trial(0).spec == spec
+    assert history.curve(history.trial(0)) == dict(enumerate(curve, start=1))
+    shown = InMlflow(history)
+    run = shown.run(history.trial(0).uuid)
+    own = {each for each in run.data.metrics if not each.startswith("system/")}
+    assert own == {to_mlflow(each) for each in (*metrics, f"best_{objective.metric}")}
+    assert all(shown.points(run, to_mlflow(each)) == [(1, 0.5), (2, 0.75)] for each in metrics)
+    pages = {which: view(which, *metrics, **settings) for which in ("trials", "charts", "curves")}
+    for page in pages.values():
+        best = re.fullmatch("metrics.`(.*)`", page["orderByKey"])
+        assert best is not None and run.data.metrics[best[1]] == 0.75
+        rows = shown.client.search_runs(
+            [shown.experiment.experiment_id],
+            f"{page['orderByKey']} = 0.75 and {page['searchFilter']}",
+            order_by=[f"{page['orderByKey']} DESC"],
+        )
+        assert [row.info.run_id for row in rows] == [run.info.run_id]
+        params = [column for column in page["selectedColumns"] if column.startswith("params.")]
+        assert params == [f"params.`{to_mlflow(name)}`"] and to_mlflow(name) in run.data.params
+    charts = [chart for page in pages.values() for chart in page.get("compareRunCharts", ())]
+    keys = {key for chart in charts for key in chart.get("selectedMetricKeys", ())}
+    assert keys == {to_mlflow(each) for each in metrics}
+    axes = {c["yaxis"]["key"] for c in charts if c["type"] == "SCATTER"}
+    assert axes == {to_mlflow(f"best_{objective.metric}")}
+
+
+# The text on the page of a study's run.
+
+PAGES = Pages("1", "parent")
+MARKS = ["a|b", "`c`", "two\nlines", "![x](http://e.example/x.png)", "# @someone", "*<b>"]
+RATE = SearchSpace(ks.Float("rate", 0.0, 1.0))
+
+
+def study(store: Store, name: str, trials: int = 3, **settings: Any) -> StudyHistory:
+    described = describe(**{"name": name, "space": RATE, **settings})
+    folder = store.folder_of(name) or store.new_folder(name)
+    with Journal.begin(folder, described, ENVIRONMENT) as journal:
+        for number in range(trials):
+            values = dict.fromkeys(described.space.names, number / 100)
+            spec = make_spec(number, values=values)
+            record_trial(journal, spec, losses(0.9, 0.5 - number / 100, 0.8))
+    return read_study(store, name, described.engine)
+
+
+def table(note: str) -> list[list[str]]:
+    """The cells of the table in a note, as Markdown reads them."""
+    lines = [line for line in note.splitlines() if line.startswith("|")]
+    return [
+        [cell.replace("&emsp;", "").strip() for cell in line.strip().strip("|").split("|")]
+        for line in lines
+    ]
+
+
+def test_a_note_has_the_verdict_first_then_facts_links_commands_and_the_best(
+    shared_store: Store,
+) -> None:
+    history = study(shared_store, "it's 손글씨 1", trials=12, notes="Why.")
+    runs = {trial.uuid: f"{trial.number:032}" for trial in history.trials}
+    pages = Pages("7", "parent", runs, report=True, model="model")
+    note = study_note(history, pages, "all 12 trials are done")
+    first, _, verdict, _, links, _, *facts = note.splitlines()
+    assert first.startswith("**Best: [trial 11](")
+    assert first.endswith(": val_loss 0.39 at epoch 2 of 3**")
+    assert verdict.startswith("Reported 0.39. What to expect is unknown")
+    names = ["report", "registered model", "trials", "charts", "curves"]
+    assert [*re.findall(r"\[([\w ]+)\]\(#/", links)] == names
+    assert "#/experiments/7/runs/parent/artifacts/report.html?" in links
+    assert "#/models/model?" in links
+    for fact in (
+        "- verified: not compared with model.fit",
+        "- trials: 12 of 12: 12 complete",
+        "- ended: all 12 trials are done",
+        "- engine: optuna:tpe, pruner none",
+        "- objective: min val_loss, seed 0",
+        "- notes: Why.",
+    ):
+        assert fact in facts
+    # From the first trial's value to the best.
+    progress = re.compile("- progress: 0.5 [▁-█]{12} 0.39, the best so far by trial")
+    assert any(map(progress.fullmatch, facts))
+    header, rule, *rows = table(note)
+    assert header == ["trial", "val_loss", "epoch", "state", "rate"]
+    assert rule == ["---"] * len(header)
+    shown = [f"[&#35;{number}](#/experiments/7/runs/{number:032}" for number in range(11, 1, -1)]
+    assert [row[0].partition("?")[0] for row in rows] == shown
+    assert rows[0][1:] == ["0.39", "2/3", "complete", "0.11"]
+    for command in (command.text for command in summary_of(history).commands):
+        words = shlex.split(command)
+        assert (words[0], words[2]) == ("kerastudy", "it's 손글씨 1") and command in note
+        assert words[words.index("--store") + 1] == str(shared_store.root)
+
+
+def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
+    history = study(shared_store, "evaluated")
+    for time in (1, 2):
+        metrics = {"accuracy": Measured(0.5, 0.25, 0.75), "<i>loss": Measured(2.0)}
+        record_evaluation(
+            history, Evaluation("evaluated", "optuna:tpe", 0, 2, 9, "d", metrics, time=time)
+        )
+    data = replace(history.description.data, digests={"test": "d"})
+    history = replace(history, description=replace(history.description, data=data))
+    said = "- test part: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2, by trial 0; read 2 times\n"
+    assert said in study_note(history, PAGES, "done")
+
+
+def test_while_it_runs_a_note_has_nothing_that_the_next_trial_makes_wrong(
+    shared_store: Store,
+) -> None:
+    note = study_note(study(shared_store, "runs", notes="Why."), PAGES)
+    first, _, links, _, before, *rest = note.splitlines()
+    assert first.startswith("**It is running: its best trial so far is the first of the [trials](")
+    assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
+    assert before == "Before this launch: trial 2: val_loss 0.48 at epoch 2 of 3."
+    assert rest[1] == "This text is written again when it stops." and rest[-1] == "- notes: Why."
+    assert "ended" not in note and "verdict" not in note and table(note) == []
+    none = study(shared_store, "begins", trials=0)
+    assert "No trial has" not in study_note(none, PAGES)
+    assert "No trial has a value of val_loss yet" in study_note(none, PAGES, "interrupted")
+
+
+def test_many_hyperparameters_are_below_each_other(shared_store: Store) -> None:
+    names = [f"p{i}" for i in range(20)]
+    space = SearchSpace(ks.Float(name, 0.0, 1.0) for name in names)
+    rows = table(study_note(study(shared_store, "wide", 8, space=space), PAGES, "done"))
+    assert [row[0] for row in rows] == ["trial", "---", "val_loss", "epoch", "state", *names]
+    assert {len(row) for row in rows} == {6}
+    assert rows[-1] == ["p19", "0.07", "0.06", "0.05", "0.04", "0.03"]
+
+
+def test_users_texts_are_no_markup(shared_store: Store) -> None:
+    space = SearchSpace(ks.Choice("kind|of", MARKS), ks.Choice("off", [None, True]))
+    name = "<script>alert(1)<"
+    described = describe(name=name, space=space, notes="a | <i>b")
+    Journal.begin(shared_store.root / "of marks", described, ENVIRONMENT).close()
+    trials = [trial_record(number, number / 10) for number in range(len(MARKS))]
+    marked = [
+        replace(trial, spec=replace(trial.spec, values={"kind|of": mark, "off": None}))
+        for trial, mark in zip(trials, MARKS, strict=True)
+    ]
+    history = replace(read_study(shared_store, name), trials=tuple(marked))
+    note = study_note(history, PAGES, "a <b>reason</b>")
+    # Commands are in a block of code.
+    prose = [line for line in note.splitlines() if not line.startswith("    ")]
+    shown = "\n".join(prose).replace("&emsp;", "")
+    assert not re.search(r"[<>`]", re.sub(r"`[▁-█]*`|`model.fit`", "", shown))
+    for mark in MARKS:
+        escaped = "".join(f"&#{ord(c)};" if c in "|`![]<>#@*" else c for c in mark)
+        assert " ".join(escaped.split()) in shown
+    rows = table(note)
+    assert len(rows) == 2 + len(MARKS) and {len(row) for row in rows} == {6}
+    assert rows[0][4] == "kind&#124;of" and rows[2][5] == "None"
+
+
+# The line above the views.
+
+
+def line(*histories: StudyHistory, running: bool = False) -> str:
+    pages = {history.description.engine: PAGES for history in histories}
+    return study_description(histories, pages, running=running)
+
+
+def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Store) -> None:
+    history = study(shared_store, "손글씨 *1*")
+    assert line(history, running=True).startswith("It is running: its best trial so far")
+    assert line(history).startswith("It was killed; launch it again to resume it")
+    text = line(replace(history, status="FINISHED"))
+    assert text.startswith("Reported val_loss 0.48. What to expect is unknown")
+    assert " [summary](#/experiments/1/runs/parent?" in text
+    page = "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=kerastudy-"
+    assert text.count(page) == 3
+
+
+def test_of_several_engines_the_one_with_the_best_value_comes_first(shared_store: Store) -> None:
+    one, other = (
+        replace(study(shared_store, "by two engines", trials, engine=engine), status="FINISHED")
+        for trials, engine in ((2, "optuna:random"), (3, "optuna:tpe"))
+    )
+    first, second = line(one, other).split("\n\n")
+    assert first.startswith("Reported val_loss 0.48") and " (optuna:tpe) [summary]" in first
+    assert second.startswith("Reported val_loss 0.49") and " (optuna:random) [summary]" in second
+    assert other.best is not None and "--engine optuna:tpe" in again_command(other, other.best)
