@@ -6,13 +6,12 @@ variable in it (``my_study.py:wide``). The file may be a script for Keras Tuner 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from search_spaces.errors import StudyFileError, suggestion
+from search_spaces.errors import StudyFileError
 from studies.catalog import COURSE
 
 _CATALOG = Path(__file__).parents[1] / "catalog"
@@ -76,22 +75,15 @@ def _no_target(text: str, path: str, file: Path, command: str) -> str:
     if not text:
         return f"The target is empty. {_A_TARGET}"
     if file.is_dir():
-        studies = sorted(each.name for each in file.glob("*.py") if defines_studies(each))
-        example = f", such as {os.path.join(path, studies[0])}" if studies else ""
-        return f"{path!r} is a folder. {_A_TARGET} Name a file in the folder{example}."
+        return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
     if file.is_file():
         return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
-    python_file = file.with_name(f"{file.name}.py")
-    if python_file.is_file():
-        return f"There is no file {path!r}. Did you mean {str(python_file)!r}?"
-    if not file.suffix and os.sep not in path:
-        known = suggestion(text, catalog_names())
-        return f"There is no study {text!r} in the catalog, and no such file. {known}"
     # Names are compared without the ending, which all files share.
-    neighbours = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
-    near = get_close_matches(file.stem, neighbours, n=1, cutoff=0.7)
-    meant = f" Did you mean {str(file.with_name(near[0] + '.py'))!r}?" if near else ""
-    return f"There is no study file {path!r}.{meant} {_A_TARGET}{hint}"
+    targets = {} if file.suffix else {name: name for name in catalog_names()}
+    targets |= {each.stem: str(each) for each in file.parent.glob("*.py")}
+    near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
+    meant = f" Did you mean {targets[near[0]]!r}?" if near else ""
+    return f"There is no study file or catalog study {path!r}.{meant} {_A_TARGET}{hint}"
 
 
 def what_is_loaded(target: Target) -> str:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from in_mlflow import InMlflow
+from in_mlflow import InMlflow, wait_for_exporters
 from stores import history_at
 from user_commands import Answer, as_json, kerastudy_here
 
@@ -90,6 +90,7 @@ def test_the_report_has_the_findings_without_the_data(
     findings = as_json(kerastudy_here(tmp_path, "data", "study.py", "--json"))
     assert findings["recorded"] == ["flawed"]
     assert findings["findings"][0]["figures"]["samples"] == 60
+    wait_for_exporters()
     assert "samples look alike" in page.read_text(encoding="utf-8")
 
 

@@ -77,7 +77,10 @@ def set_generators(model: keras.Model, seed: int, epoch: int) -> None:
     random.seed(epoch_seed(seed, epoch, 2**32 - 1))
     np.random.seed(epoch_seed(seed, epoch, 2**32 - 2))
     own = [v for v in model.variables if v.name == "seed_generator_state"]
-    for position, state in enumerate([*own, *GENERATORS]):
+    # A loss may make its generator when it is first called.
+    seeds = getattr(model.loss, "seeds", None)
+    others = GENERATORS or ([] if seeds is None else [seeds.state])
+    for position, state in enumerate([*own, *others]):
         state.assign([epoch_seed(seed, epoch, position), 0])
 
 

@@ -40,16 +40,15 @@ TRIED = ["linear-regression"]
 
 LOAD_ALL = """
 import kerastudy
-from studies.data import DataError, Dataset
-from studies.user_code import load_study
-from studies.user_code.targets import catalog_names, resolve_target
+from studies.data import Dataset
+from studies.user_code import catalog_names, load_study, resolve_target
 
 load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")
 studies = {name: load_study(resolve_target(name))[0] for name in catalog_names()}
 Dataset.load = load
 try:
     studies["fashion-mnist"].data.load()
-except DataError as error:
+except kerastudy.errors.DataError as error:
     print(error)
 """
 
