@@ -29,7 +29,7 @@ class DescribedData(ABC):
         name: The name of the data in records and reports.
         source: Where the data comes from, such as "scikit-learn digits", "arrays in memory",
             "keras.datasets.mnist", or the absolute path of a file.
-        in_batches: Whether the data comes in batches. To load it may then draw random numbers.
+        in_batches: Whether the data comes in batches. If so, `load` may draw random numbers.
     """
 
     name: str
@@ -80,7 +80,7 @@ class DescribedData(ABC):
 
     @abstractmethod
     def _with(self, facts: Any) -> LoadedData:
-        """Makes the data of the facts that `_read` returned, perhaps in another process."""
+        """Makes the data from the facts. Another process may have read them."""
 
     @cached_property
     def _facts(self) -> Any:
