@@ -38,7 +38,7 @@ from studies.libraries.tensorflow_parts import is_dataset, seeded
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
-# Profiles are read before there is a trial, whose seed training data depends on.
+# The seed of a profile, which is read before there is a trial with a seed.
 PROFILE_SEED = 0
 
 Batch = tuple[Arrays, ...]
