@@ -190,7 +190,6 @@ def npz(
 
 
 def _read_npz(path: Path, parts: Collection[str]) -> Contents:
-    """Reads x_train and y_train, and those other parts that the file has."""
     names = [f"{array}_{part}" for part in ("train", *parts) for array in _ARRAYS]
     arrays = read_arrays(path, required=("x_train", "y_train"), optional=names[2:])
     ready: dict[str, Samples] = {}

@@ -277,7 +277,6 @@ def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
 
 
 def _repeats(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields findings on samples that are in two parts, or twice in the training part."""
     bits = {part: marks(arrays) for part, arrays in seen.x.items()}
     train, within = len(bits["train"]), " of those that were looked at" if seen.partial else ""
     own = train - len(np.unique(bits["train"]))
@@ -455,7 +454,6 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
 
 
 def _changed_parts(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields findings on whether the other parts have the distribution of the training part."""
     for part in seen.x:
         samples = min(seen.count("train"), seen.count(part), _MOST_SAMPLES)
         if part == "train" or samples < _FEWEST_SAMPLES:

@@ -82,9 +82,6 @@ def adapted(
         data: The study's data.
         of: Which of several inputs: its name, or its place.
 
-    Returns:
-        The same layer.
-
     Raises:
         DataError: The layer has no `adapt`, or the data has no such input.
 
@@ -298,7 +295,6 @@ def _attempt(what: str, function: Any, argument: object) -> Any:
     try:
         return function(argument)
     except Exception as error:
-        # A transformer may raise any error.
         raise DataError(f"{what} failed with {type(error).__name__}: {error}") from error
 
 
@@ -348,7 +344,6 @@ class Prepared:
 
 
 def _can_be_scalings(transformer: Any) -> bool:
-    """Returns whether a transformer, fitted or not, only scales."""
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
     steps = _steps(transformer)
@@ -370,7 +365,6 @@ def _steps(transformer: Any) -> Sequence[Any] | None:
 
 
 def _scalings_of(transformer: Any) -> tuple[Scaling, ...]:
-    """Returns the scalings of a fitted transformer, in their order."""
     steps = _steps(transformer)
     if steps is not None:
         return tuple(scaling for step in steps for scaling in _scalings_of(step))
