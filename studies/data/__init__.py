@@ -1,4 +1,4 @@
-"""Descriptions of data (`datasets`), and its parts, which studies train, validate and test on."""
+"""Data: its descriptions (`datasets`), and the parts that studies train, validate and test on."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
 """Values of a table's columns, as numbers and as texts.
 
-This file is copied into the folder of a registered model, where MLflow runs it: it needs only numpy
-and pandas.
+Each registered model has a copy of this file, and MLflow runs it there. So it imports nothing of
+kerastudy.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ MISSING = ""
 
 
 def numbers_of(column: Any) -> np.ndarray:
-    """Returns a column of numbers or booleans as float64, of shape (n,), with NaN for missing ones.
+    """Returns a column of numbers or booleans as float64 of shape (n,). Missing values are NaN.
 
-    Raises ValueError or TypeError if it holds something else.
+    Raises ValueError or TypeError if the column holds something else.
     """
     import pandas as pd
 
@@ -30,20 +30,20 @@ def numbers_of(column: Any) -> np.ndarray:
 
 
 def texts_of(column: Any) -> np.ndarray:
-    """Returns a column as texts, of shape (n,) and dtype object, with "" for missing ones."""
+    """Returns a column as texts of shape (n,) and dtype object. Missing values are ""."""
     import pandas as pd
 
     codes, kinds = pd.factorize(pd.Series(column).astype(object))
-    # Missing values have the code -1, which takes the last text.
+    # Missing values have the code -1, the index of the last text.
     texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
 
 
 def model_columns(model: Any, table: Any) -> dict[str, Any]:
-    """Returns the columns of a table as tensors, for a model with an input for each column.
+    """Returns a tensor for each input of a model: the table's column of the same name.
 
-    The table is a DataFrame, or a dict of columns; further columns are ignored. Raises KeyError
-    with the names of missing columns, and ValueError for a column that should hold numbers.
+    The table is a DataFrame, or a dict of columns. Raises KeyError with the names of missing
+    columns, and ValueError for a column that should hold numbers.
     """
     import tensorflow as tf
 
@@ -67,7 +67,7 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
 
 
 def takes_columns(model: Any) -> bool:
-    """Returns whether a Keras model takes columns: named inputs of one number or text each."""
+    """Returns whether a Keras model has named inputs of one number or text each."""
     inputs = getattr(model, "input", None)
     return isinstance(inputs, Mapping) and all(
         tuple(tensor.shape[1:]) == (1,) for tensor in inputs.values()
@@ -75,7 +75,7 @@ def takes_columns(model: Any) -> bool:
 
 
 def _text(value: object) -> str:
-    """Returns a category's text: "3" for 3.0, as pandas reads whole numbers with gaps as floats."""
+    """Returns "3" for 3.0, because pandas reads whole numbers as floats if some are missing."""
     return (
         str(int(value))
         if isinstance(value, float | np.floating) and value.is_integer()

@@ -1,4 +1,4 @@
-"""Descriptions of data sets, which workers read when they first need them.
+"""Functions that describe data sets. Workers read the data when they first need it.
 
 datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
@@ -64,9 +64,9 @@ _CLOTHES: Final = (
     *("T-shirt", "trouser", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
-# The arrays of a part in an npz file; the last is optional.
+# The arrays of a part in an npz file, e.g. x_train. The last one is optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
-# Images of this size are large enough to look at.
+# Images are resized to this if no study gives a size.
 _IMAGE_SIZE: Final = (64, 64)
 
 
@@ -90,38 +90,36 @@ def arrays(
 ) -> Dataset:
     """Describes arrays that are in memory.
 
-    They are checked and copied when the data is loaded: don't change them before. Dtypes
-    stay as they are (uint8 images stay uint8) unless `preprocess` changes them.
+    They are checked and copied when the data is loaded. Don't change them before. Dtypes stay as
+    they are (uint8 images stay uint8) unless `preprocess` changes them.
 
     Args:
-        x: Samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists, or anything
-            else that `np.asarray` turns into an array of numbers or texts. For a model of several
-            inputs: a dict of these by the inputs' names, or a tuple of arrays in their order.
-        y: Targets, of shape (n, ...); for a model of several outputs, a dict or a tuple as for `x`.
+        x: Samples of shape (n, ...), numbers or texts: a numpy array, a pandas DataFrame, nested
+            lists, or anything else that `np.asarray` takes. For a model of several inputs: a dict
+            of these by the inputs' names, or a tuple in the inputs' order.
+        y: Targets of shape (n, ...). For a model of several outputs: a dict or a tuple, as for `x`.
             One array is classes if it is booleans, integers from 0 up, floats that are all 0 or 1,
-            or one-hot rows. Texts are classes too, numbered in sorted order as LabelEncoder does.
-            Anything else makes a regression. None: there are no targets, as for an autoencoder
-            whose training step compares samples with themselves; ready-made parts are then (x,
-            None).
+            one-hot rows, or texts. Texts are numbered in sorted order, as LabelEncoder does.
+            Anything else makes a regression. None: there are no targets, e.g. for an autoencoder
+            with its own training step. Ready-made parts are then (x, None).
         sample_weight: How much each sample counts, of shape (n,), or each step of its targets, of
-            shape (n, steps): finite, from 0 up, not all 0.
-            Each part gets the weights of its samples. They weight the loss, in training and in
-            validation, and the model's `weighted_metrics`, but not its `metrics`.
+            shape (n, steps). Weights are finite, from 0 up, and not all 0. They weight the loss, in
+            training and in validation, and the model's `weighted_metrics`, but not its `metrics`.
         validation: Share in (0, 1) of all samples, count of samples, or a ready-made part:
-            (x, y), or (x, y, sample_weight). Without weights its samples count alike.
+            (x, y), or (x, y, sample_weight).
         test: As `validation`; None or 0: no test part.
         stratify: Whether each part gets the classes in equal proportions; None: yes, if y is one
             array of classes.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone is fitted
-            on the training part's x alone, and applied to all parts. It gets samples of rank 3 and
-            more flattened, and its results are converted to float32. For several inputs by name, a
-            dict, such as {"tabular": "standardize"}; inputs that it lacks stay as they are. The
-            registered model takes samples as you pass them here: "standardize", "minmax", and
-            scikit-learn's StandardScaler and similar classes become layers of it.
-        class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them;
-            kept with the registered model. Targets that are texts need none.
-        rule: For made data, the function that gives the targets without noise, from x before
-            preprocessing. If a sample is one number, the report draws the rule next to the
+            on the training part's x and applied to all parts. It gets samples of rank 3 and more
+            flattened. Its results become float32. For several inputs by name, pass a dict, such as
+            {"tabular": "standardize"}. Inputs that the dict lacks stay as they are. "standardize",
+            "minmax", StandardScaler and similar scalers become layers of the registered model, so
+            it takes samples as you pass them here.
+        class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them.
+            They are kept with the registered model. Leave this out if targets are texts.
+        rule: For synthetic data, the function that computes the targets without noise, from x
+            before preprocessing. If a sample is one number, the report draws the rule next to the
             champion's predictions.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records.
@@ -158,16 +156,16 @@ def npz(
 ) -> Dataset:
     """Describes a file of numpy's `savez`, with arrays x_train and y_train.
 
-    If it holds x_validation and y_validation, or x_test and y_test, these are the parts;
-    else the parts are split from x_train and y_train. Each part may have sample weights, named
-    sample_weight_train and so on. Files that need pickles are refused.
+    It may also hold x_validation and y_validation, and x_test and y_test. A part that it lacks is
+    split from x_train and y_train. Sample weights are named sample_weight_train and so on. Files
+    with pickled Python objects are refused.
 
     Args:
         path: The file. A relative path starts from the current folder; `~` is the home folder.
-        validation: As in `arrays`, whatever the file holds; None: the file's own validation part,
+        validation: As in `arrays`, in place of the file's validation part. None: the file's part,
             else a share of 0.2.
-        test: As in `arrays`, whatever the file holds; None: the file's own test part, else a share
-            of 0.2; 0: no test part.
+        test: As in `arrays`, in place of the file's test part. None: the file's part, else a share
+            of 0.2. 0: no test part.
         stratify: As in `arrays`.
         preprocess: As in `arrays`.
         seed: As in `arrays`.
@@ -185,17 +183,13 @@ def npz(
     options = options_of(locals(), validation=share)
     file = absolute_path(path)
     if test is None:
-        # Set after the checks, as validation=0.9 is fine if the file has a test part.
+        # Set after the checks, because validation=0.9 is right for a file with a test part.
         options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, own)
     return Dataset(name or file.stem, str(file), options, read)
 
 
 def _read_npz(path: Path, parts: Collection[str]) -> Contents:
-    """Reads the training samples of a file, and the other parts that it has.
-
-    Raises DataError if the file can't be read, or lacks an array.
-    """
     names = [f"{array}_{part}" for part in ("train", *parts) for array in _ARRAYS]
     arrays = read_arrays(path, required=("x_train", "y_train"), optional=names[2:])
     ready: dict[str, Samples] = {}
@@ -225,26 +219,25 @@ def batches(
 ) -> StreamedDataset:
     """Describes data that comes in batches: tf.data, a `keras.utils.PyDataset`, a generator.
 
-    `model.fit` trains on it, in the order in which it comes. Batches are (x, y),
-    (x, y, sample_weight), or x alone. They keep their size, so such a study has no batch size.
+    `model.fit` trains on the batches in their order. A batch is (x, y), (x, y, sample_weight), or x
+    alone. The data decides the batch size, so the study has none.
 
     Args:
         train: A function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
-            It is called for each epoch. If it has a parameter
-            ``seed``, it gets ``kerastudy.epoch_seed(seed of the trial, epoch)``: if shuffling and
-            all other randomness depend on that alone, trials can be resumed and reproduced to the
-            bit. Python's, numpy's and TensorFlow's global generators are seeded with it too, even
-            without such a parameter. A `tf.data.Dataset` or `PyDataset` itself is taken too, and
-            read again for each epoch.
-        validation: As `train`, but the same at each reading: a function gets no seed.
-        test: As `validation`, or None for no test part.
-        steps_per_epoch: The number of batches that an epoch reads, from the beginning each time;
-            None: all. Endless data needs it.
-        validation_steps: The same for the validation data.
+            It is called for each epoch. If it has a parameter ``seed``, it gets
+            ``kerastudy.epoch_seed(seed of the trial, epoch)``. Trials can be resumed and reproduced
+            to the bit if shuffling and all other randomness depend on this seed alone. Python's,
+            numpy's and TensorFlow's global generators are always seeded with it. You may also pass
+            a `tf.data.Dataset` or `PyDataset` itself. It is read again for each epoch.
+        validation: As `train`, but the same at each reading. The function gets no seed.
+        test: As `validation`; None: no test part.
+        steps_per_epoch: The number of batches in an epoch. Each epoch starts from the first batch.
+            None: all batches. Endless data needs a number.
+        validation_steps: The number of validation batches; None: all.
         targets: Whether batches have targets. False: a batch is samples alone, such as (anchor,
             positive, negative), for a model with its own training step. None: batches that are
-            tuples have targets; three arrays of one shape and type are refused, as they may be
-            samples alone or (x, y, sample_weight).
+            tuples have targets. Three arrays of one shape and type are then refused, as they may
+            be samples alone or (x, y, sample_weight).
         name: Name in records.
 
     Raises:
@@ -280,15 +273,15 @@ def digits(
 ) -> Dataset:
     """Describes scikit-learn's digits: 1,797 images of handwritten digits, of 8 by 8 pixels.
 
-    Source: https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits,
-    which scikit-learn contains: nothing is downloaded.
+    Source: https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits.
+    The images come with scikit-learn. Nothing is downloaded.
 
-    The loaded x is float32 of shape (n, 64), from 0 to 1 (16 shades of gray; the factor is a
-    constant, so nothing is fitted); y is int64 of shape (n,), from 0 to 9. Splits are stratified.
+    The loaded x is float32 of shape (n, 64), from 0 to 1. y is int64 of shape (n,), from 0 to 9.
+    Splits are stratified.
 
     Args:
         validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples to seal for the test; None or 0: no test part.
+        test: Share or count of samples for the test part; None or 0: no test part.
         seed: The seed of the splits.
 
     Raises:
@@ -310,17 +303,17 @@ def breast_cancer(
 ) -> Dataset:
     """Describes scikit-learn's breast cancer data: 569 tumours, 30 measurements of each.
 
-    Source: https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic, which
-    scikit-learn contains: nothing is downloaded.
+    Source: https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic. The data
+    comes with scikit-learn. Nothing is downloaded.
 
     The loaded x is float64 of shape (n, 30): radius, texture, area and so on of the cell nuclei in
     an image, each as its mean, standard error and worst value. Their ranges differ by a factor of
-    up to 10,000: take `preprocess="standardize"` for a network. y is int64 of shape (n,): 0 for
+    up to 10,000, so a network needs `preprocess="standardize"`. y is int64 of shape (n,): 0 for
     malignant, 1 for benign (63 %). Splits are stratified.
 
     Args:
         validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples to seal for the test; None or 0: no test part.
+        test: Share or count of samples for the test part; None or 0: no test part.
         preprocess: As in `arrays`.
         seed: The seed of the splits.
 
@@ -340,17 +333,16 @@ def diabetes(
     """Describes scikit-learn's diabetes data: 442 patients, 10 measurements of each.
 
     Source: https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html (Efron et al. 2004, "Least
-    Angle Regression"), which scikit-learn contains: nothing is downloaded.
+    Angle Regression"). The data comes with scikit-learn. Nothing is downloaded.
 
     The loaded x is float64 of shape (n, 10): age, sex, body mass index, blood pressure and six
-    blood serum measurements. scikit-learn has centred them and scaled them to a sum of squares of
-    1 over all patients, so that they are about 0.05: take `preprocess="standardize"` for a
-    network. y is float64 of shape (n,): the progression of the disease a year later, from 25 to
-    346.
+    blood serum measurements. scikit-learn has scaled them to values of about 0.05, so a network
+    needs `preprocess="standardize"`. y is float64 of shape (n,): the progression of the disease a
+    year later, from 25 to 346.
 
     Args:
         validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples to seal for the test; None or 0: no test part.
+        test: Share or count of samples for the test part; None or 0: no test part.
         preprocess: As in `arrays`.
         seed: The seed of the splits.
 
@@ -364,14 +356,13 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     """Describes MNIST: 70,000 images of handwritten digits, of 28 by 28 pixels.
 
     Source: https://keras.io/api/datasets/mnist/ (LeCun et al. 1998). Keras downloads 11 MB to
-    `~/.keras/datasets` when the data is loaded for the first time. Where there is no network, the
-    environment variable KERASTUDY_DATA names an npz file to read instead, as `npz` does: with
-    arrays x_train, y_train, x_test and y_test. The same images give the same digest either way.
+    `~/.keras/datasets` when the data is loaded for the first time. Without a network, set the
+    environment variable KERASTUDY_DATA to an npz file with the arrays x_train, y_train, x_test and
+    y_test. The same images give the same digest either way.
 
-    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255, and stays so, which takes a quarter
-    of the memory of floats; the model scales it (`keras.layers.Rescaling(1 / 255)`). y is uint8 of
-    shape (n,), from 0 to 9. MNIST's own 10,000 test images are the test part; the validation part
-    is split from the other 60,000, stratified.
+    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255. The model scales it, by
+    `keras.layers.Rescaling(1 / 255)`. y is uint8 of shape (n,), from 0 to 9. MNIST's own 10,000
+    test images are the test part. The validation part is split from the other 60,000, stratified.
 
     Args:
         validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
@@ -388,8 +379,7 @@ def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> 
     """Describes Fashion-MNIST: 70,000 images of clothes in ten classes, of 28 by 28 pixels.
 
     Source: https://keras.io/api/datasets/fashion_mnist/ (Xiao et al. 2017, arXiv:1708.07747). Keras
-    downloads 30 MB. All else is as for `mnist`: shapes, parts, and a file where there is no
-    network.
+    downloads 30 MB. Shapes, parts and KERASTUDY_DATA are as for `mnist`.
 
     Args:
         validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
@@ -408,7 +398,7 @@ def _of_keras(name: str, arguments: Mapping[str, Any]) -> Dataset:
     if not path:
         return Dataset(name, f"keras.datasets.{name}", options, partial(_download, name))
     file = absolute_path(path)
-    # The file's own validation part replaces only the default share.
+    # A validation part in the file replaces the default share, but no other value.
     own = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
     return Dataset(name, str(file), options, partial(_read_npz, file, own))
 
@@ -419,12 +409,12 @@ def _of_scikit_learn(name: str, arguments: Mapping[str, Any]) -> Dataset:
 
 
 def _contained(name: str) -> Contents:
-    # The import takes longer than describing a hundred data sets.
+    # Imported late, because scikit-learn is slow to import.
     from sklearn import datasets
 
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     if name == "digits":
-        # Pixels are whole numbers up to 16, a power of two: the division is exact.
+        # Pixels are whole numbers up to 16. Division by a power of two is exact.
         x = x.astype(np.float32) / 16
     return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y))
 
@@ -434,11 +424,11 @@ def _download(name: str) -> Contents:
 
     title = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}[name]
     try:
-        # Keras prints progress to standard output, which is for the command's answer.
+        # Keras prints progress to standard output, which must hold only the command's answer.
         with contextlib.redirect_stdout(sys.stderr):
             (x, y), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:
-        # Keras raises a plain Exception for a failed download; disks and proxies raise others.
+        # Keras raises a plain Exception for a failed download.
         file = f"{name}.npz"
         raise DataError(
             f"{title} could not be downloaded: {' '.join(str(error).split())}",
@@ -450,10 +440,10 @@ def _download(name: str) -> Contents:
 
 
 def replaced_data(spelled: str, own: object) -> Dataset:
-    """Returns the description of a file, or folder, in place of a study's own data.
+    """Describes a file or folder that replaces a study's own data, e.g. by ``--data``.
 
-    If the study's own data is of the same kind (table, images or texts), the new data is read and
-    split in the same way. `spelled` is a text of `files.spelled`, such as the value of ``--data``.
+    If `own`, the study's data, is of the same kind (table, images or texts), the new data is read
+    and split in the same way. `spelled` is a text in the format of `files.spelled`.
     """
     path, _, target = spelled.partition(TARGET)
     place = absolute_path(path)
@@ -479,7 +469,7 @@ def replaced_data(spelled: str, own: object) -> Dataset:
 
 
 def data_alone(spelled: str) -> Dataset:
-    """Returns the description of a file, or folder, that belongs to no study."""
+    """Describes a file or folder that belongs to no study."""
     path = Path(spelled.partition(TARGET)[0])
     if path.is_dir() and folder_kind(path) == "images":
         return images(path, image_size=_IMAGE_SIZE)

@@ -1,6 +1,6 @@
-"""Descriptions of data: nothing is read before it is loaded.
+"""Descriptions of data, which say how to read it. `load` reads it.
 
-Each kind of data implements `DescribedData` and `LoadedData`; no other code asks for the kind.
+Each kind of data, arrays and batches, has a subclass of `DescribedData` and one of `LoadedData`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class DescribedData(ABC):
     """A description of data. Nothing is read before `load`.
 
     Attributes:
-        name: Its name in records and reports.
-        source: Where the data comes from: "scikit-learn digits", "arrays in memory",
+        name: The name of the data in records and reports.
+        source: Where the data comes from, such as "scikit-learn digits", "arrays in memory",
             "keras.datasets.mnist", or the absolute path of a file.
-        in_batches: Whether the data comes in batches; loading such data may draw random numbers.
+        in_batches: Whether the data comes in batches. If so, `load` may draw random numbers.
     """
 
     name: str
@@ -37,10 +37,9 @@ class DescribedData(ABC):
     in_batches: ClassVar[bool] = False
 
     def load(self) -> LoadedData:
-        """Reads and checks the data at the first call: all of it, or its first batches.
+        """Reads and checks the data. Later calls return the same object.
 
-        Returns:
-            The data: the same object at every call.
+        Of data in batches, only the first batches are read.
 
         Raises:
             DataError: The data can't be read, or no study can be run on it.
@@ -48,28 +47,26 @@ class DescribedData(ABC):
         return self._loaded
 
     def load_shared(self, folder: Path) -> LoadedData:
-        """Loads the data once for all processes that share a folder, which no others use.
+        """Loads the data once for all processes that pass the same folder.
 
-        Returns:
-            The data, with arrays in memory that the processes share. From now on, `load` returns
-            the same object.
+        The folder must hold nothing else. All these processes map the arrays in it to memory. From
+        now on, `load` returns the same object.
 
         Raises:
             DataError: The data can't be read, or no study can be run on it.
             OSError: The folder can't be written to.
         """
         facts = shared(lambda: self._facts, folder)
-        # Replaces data that was loaded before, so that memory holds it once.
+        # Data that was loaded before is dropped, so that memory holds the data once.
         self.__dict__.update(_facts=facts, _loaded=self._with(facts))
         return self._loaded
 
     def load_folds(self, how: CrossValidation, folder: Path | None = None) -> FoldedSplits:
-        """Reads the data, and splits all but the test part into folds.
+        """Reads the data, and splits all samples but the test part into folds.
 
         Args:
             how: How to split.
-            folder: The folder of the processes that share the data, which no others use; None: no
-                processes share the data.
+            folder: As in `load_shared`; None: no other process shares the data.
 
         Raises:
             DataError: The data can't be read, or can't be split so.
@@ -79,11 +76,11 @@ class DescribedData(ABC):
 
     @abstractmethod
     def _read(self) -> Any:
-        """Reads the data and returns its facts, which may be pickled for other processes."""
+        """Reads the data. The result, the facts, may be pickled for other processes."""
 
     @abstractmethod
     def _with(self, facts: Any) -> LoadedData:
-        """Returns the data that belongs to facts, which `_read` of any process returned."""
+        """Makes the data from the facts. Another process may have read them."""
 
     @cached_property
     def _facts(self) -> Any:
@@ -94,11 +91,10 @@ class DescribedData(ABC):
         return self._with(self._facts)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns the state to pickle: the description without loaded data."""
+        """Leaves loaded data out of the pickle."""
         return {k: v for k, v in vars(self).items() if k not in ("_facts", "_loaded")}
 
     def __repr__(self) -> str:
-        """Returns the name and the source, never values."""
         return f"<data {self.name!r} of {self.source}>"
 
 
@@ -107,7 +103,9 @@ class Dataset(DescribedData):
     """A description of data in arrays. Make one by a function of `datasets`.
 
     Attributes:
-        rule: The function that made the targets, for reports.
+        options: How to split and preprocess the samples.
+        read: Reads the samples.
+        rule: The `rule` of `datasets.arrays`.
     """
 
     options: Options
@@ -121,11 +119,13 @@ class Dataset(DescribedData):
         def load_shared(self, folder: Path) -> Splits: ...
 
     def load_folds(self, how: CrossValidation, folder: Path | None = None) -> FoldedSplits:
-        """Reads the data, and splits all but the test part into folds."""
         return make_folds(self.read, self.options, how, folder)
 
     def at(self, place: Path, target: str) -> Dataset | None:
-        """Returns the description of another file or folder; None if that is of another kind."""
+        """Returns a description that reads another file or folder in the same way.
+
+        Returns None if `read` can't read it, e.g. a folder of images in place of a table.
+        """
         if not isinstance(self.read, Reader) or not self.read.takes(place):
             return None
         return replace(self, source=str(place), read=self.read.at(place, target))
@@ -141,25 +141,28 @@ class Dataset(DescribedData):
 
 
 class Reader(ABC):
-    """Reads a file or folder of some kind, and others of that kind in the same way."""
+    """Reads a file or folder. `at` makes a reader of another one, with the same options."""
 
     @abstractmethod
     def __call__(self) -> Contents:
-        """Reads all samples, and the parts that the files have."""
+        """Reads the samples, and the parts that the files already have."""
 
     @abstractmethod
     def takes(self, place: Path) -> bool:
-        """Returns whether another file or folder can be read in the same way."""
+        """Returns whether this kind of reader can read a file or folder."""
 
     @abstractmethod
     def at(self, place: Path, target: str) -> Self:
-        """Returns the reader of another place, with another column to predict if one is named."""
+        """Returns the reader of another file or folder.
+
+        `target` is the column to predict. If it is empty, the column stays.
+        """
 
 
 def options_of(arguments: Mapping[str, Any], **changes: object) -> Options:
-    """Returns the checked options of splits among the arguments of a `datasets` function.
+    """Returns the checked `Options` in the arguments of a function of `datasets`.
 
-    `changes` replace some options. Raises DataError if an option is wrong.
+    `changes` replace arguments. Raises DataError if an option is wrong.
     """
     names = signature(check_options).parameters
     options = {name: value for name, value in arguments.items() if name in names}

@@ -1,4 +1,4 @@
-"""Files of data: npz files of numpy, and tables in CSV or Parquet files. No code in them is run."""
+"""Reads npz, CSV and Parquet files. Pickles in npz files are refused, because they may run code."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _TABLE: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORE
 
 
 def is_data(path: str) -> bool:
-    """Returns whether a path is a folder, or has the name of a data file that can be read."""
+    """Returns whether a path is a folder, or has the ending of an npz file or a table."""
     return is_table(path) or path.lower().endswith(".npz") or Path(path).is_dir()
 
 
 def is_table(path: str | Path) -> bool:
-    """Returns whether a path has the ending of a table, and is no folder."""
+    """Returns whether a path has the ending of a table, such as .csv.gz, and is no folder."""
     return _TABLE.search(str(path)) is not None and not Path(path).is_dir()
 
 
@@ -40,15 +40,14 @@ def name_of(path: Path) -> str:
 
 
 def has_header(source: object) -> bool:
-    """Returns whether a source is a file with a header line, which people count as a row."""
+    """Returns whether a source is a CSV file, whose first line is a header."""
     return isinstance(source, Path) and source.suffix.lower() != ".parquet"
 
 
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
-    """Returns a file, and the column to predict if it is a table, as one text for records.
+    """Returns a path and a target as one text for records, such as "houses.csv?target=price".
 
-    Without a path, returns the recorded text. A path without a target gets the column of the
-    recorded text.
+    `recorded` is an earlier text. It replaces an empty path, and its target an empty target.
     """
     if not path:
         return recorded
@@ -57,7 +56,7 @@ def spelled(path: str, target: str = "", recorded: str = "") -> str:
 
 
 def path_in(text: str) -> str:
-    """Returns the file in a text that `spelled` returned."""
+    """Returns "houses.csv" for the text "houses.csv?target=price"."""
     return text.partition(TARGET)[0]
 
 
@@ -81,7 +80,7 @@ def _check_file(path: Path) -> None:
 def read_arrays(
     path: Path, *, required: Collection[str], optional: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Reads the required arrays of an npz file, and those optional ones that the file has."""
+    """Reads the required arrays of an npz file, and the optional ones that the file has."""
     import numpy as np
 
     _check_file(path)
@@ -112,7 +111,7 @@ def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndar
             # For a member that is no array, numpy returns the raw bytes.
             raise ValueError("it is no array.")
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        # numpy refuses Python objects, since unpickling runs code of the file's choice.
+        # numpy refuses pickled Python objects, because they may run code.
         hint = "Save it as an array of numbers or texts."
         raise DataError(f"{name} in {path} can't be read: {error}", hint=hint) from error
     return array
@@ -123,9 +122,8 @@ def read_table(
 ) -> Any:
     """Reads a Parquet file, or a CSV file with columns separated by commas, semicolons, | or tabs.
 
-    A CSV file is compressed if its name ends with .gz, .zip, .bz2 or .xz. `missing` are further
-    texts that stand for missing values. `texts` are the columns to read as texts, so that "007"
-    stays "007".
+    `missing` are further texts for missing values, such as "?". `texts` are the columns to read as
+    texts, so that "007" stays "007".
     """
     import pandas as pd
 
@@ -145,7 +143,7 @@ def read_table(
             f"pandas reads the Parquet file {str(path)!r} by pyarrow", hint=hint
         ) from None
     except (OSError, ValueError, EOFError) as error:
-        # pandas's own errors of parsing are ValueErrors.
+        # pandas's ParserError is a ValueError.
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         hint = "A CSV file is in UTF-8, with quotes around texts that contain the separator."
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}", hint=hint) from None

@@ -1,6 +1,7 @@
 """Images and texts in folders: a file for each sample, a subfolder for each class.
 
-Keras's own functions read them. Texts may also be a column of a table.
+Keras's `image_dataset_from_directory` and `text_dataset_from_directory` read the files. Texts may
+also be a column of a table.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
-# Names of folders, in small letters, and the part that each holds.
+# The part that a folder holds, by the folder's name in lower case.
 _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
-# Without a seed Keras draws one, which changes numpy's state.
+# Without a seed, Keras draws one from numpy's global generator, whose state then changes.
 _IN_ORDER: Final[dict[str, Any]] = dict(
     batch_size=None, shuffle=False, seed=0, follow_links=True, verbose=False
 )
@@ -52,14 +53,13 @@ def images(
 
     `keras.utils.image_dataset_from_directory` reads bmp, gif, jpeg and png files, also in deeper
     folders, resizes them, and orders the classes by name. The loaded x is uint8 of shape
-    (n, height, width, channels), from 0 to 255; the model scales it
-    (`keras.layers.Rescaling(1 / 255)`), so that its champion takes images as they come. y is int64
-    of shape (n,). Arrays of 256 MiB and more are in files that are mapped to memory, so that the
-    images may be larger than the memory.
+    (n, height, width, channels), from 0 to 255. The model scales it, by
+    `keras.layers.Rescaling(1 / 255)`. y is int64 of shape (n,). Arrays of 256 MiB and more are in
+    files that are mapped to memory, so the images may be larger than the memory.
 
     Args:
-        folder: The folder. A relative path starts from the current folder. If its subfolders are
-            called train, validation and test, they are the parts, with a subfolder for each class.
+        folder: The folder. A relative path starts from the current folder. Subfolders called train,
+            validation and test are the parts. Each of them has a subfolder for each class.
         image_size: Height and width to resize to.
         color_mode: "grayscale", "rgb" or "rgba": 1, 3 or 4 channels.
         interpolation: How to resize, such as "bilinear" or "nearest".
@@ -99,17 +99,16 @@ def text(
 ) -> Dataset:
     """Describes texts: a folder with a subfolder of txt files for each class, or a table.
 
-    The loaded x is texts of shape (n,), as they are: the model's first layer is
-    `keras.layers.TextVectorization`, adapted to the training part alone
-    (`vectorize.adapt(data.load().train.x)`), so that the champion takes texts.
+    The loaded x is texts of shape (n,). The model's first layer is
+    `keras.layers.TextVectorization`, adapted to the training part by `ks.preprocessing.adapted`.
 
     Args:
-        path: The folder; or a csv file, compressed or not, in UTF-8, or a Parquet file. A relative
-            path starts from the current folder. A folder may have the subfolders train, validation
-            and test, as that of `images`.
+        path: The folder, or a table: a csv file in UTF-8, compressed or not, or a Parquet file. A
+            relative path starts from the current folder. A folder may have the subfolders train,
+            validation and test, as for `images`.
         text: The column of the texts, if the file is a table.
         target: The column of the targets, if the file is a table. Texts and whole numbers from 0 up
-            are classes, other numbers make a regression.
+            are classes. Other numbers make a regression.
         validation: Share in (0, 1), or count, of texts; ignored if there is a validation folder.
         test: As `validation`; None or 0: no test part.
         stratify: Whether each part gets the classes in equal proportions; None: yes, for classes.
@@ -133,9 +132,10 @@ def text(
 
 @dataclass(frozen=True, eq=False)
 class Folder(Reader):
-    """Reads images or texts: a folder with a subfolder for each class, or a table of texts.
+    """Reads images or texts from a folder with a subfolder for each class, or texts from a table.
 
-    `options` are Keras's options for images, or `text` and `target`, the columns of a table.
+    `options` are the arguments of `image_dataset_from_directory`, or the columns `text` and
+    `target` of a table.
     """
 
     kind: Kind
@@ -150,14 +150,14 @@ class Folder(Reader):
         classes = classes_in(places["train"])
         read: dict[str, Samples] = {}
         for part, place in places.items():
-            # Keras numbers the classes of each part by itself: all parts must have the same ones.
+            # Keras numbers the subfolders of each part, so all parts must have the same ones.
             if (own := classes_in(place)) != classes:
                 expected = f"those of {str(places['train'])!r}: {', '.join(classes)}"
                 raise DataError.of_setting(f"The subfolders of {str(place)!r}", expected, own)
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             names = "{}" if part == "train" else f"{{}} of the {part} part"
-            # `numbered` numbers the names later, in the same order.
+            # `numbered` later turns these names into the same numbers.
             y = np.array(classes, dtype=object)[labels]
             read[part] = check_samples(x, y, names=names)
         return Contents(replace(read.pop("train"), files=self.options), read)
@@ -177,7 +177,7 @@ def folder_kind(folder: Path) -> Kind:
 
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Returns the folder of each part; a folder of classes is itself that of the training part."""
+    """Returns the folder of each part. A folder of classes is the training part."""
     names = classes_in(folder) if folder.is_dir() else []
     if not names:
         wrong = "has no subfolders" if folder.is_dir() else "does not exist"
@@ -194,17 +194,17 @@ def folders_of_parts(folder: Path) -> dict[str, Path]:
 
 
 def classes_in(folder: Path) -> list[str]:
-    """Returns the names of a folder's subfolders, in the order that Keras numbers them in."""
+    """Returns the names of a folder's subfolders, in the order in which Keras numbers them."""
     return sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
 
 
 def read_images(
     folder: Path, options: Mapping[str, Any], *, labelled: bool = True
 ) -> tuple[np.ndarray, np.ndarray, list[Path]]:
-    """Reads a folder of images; a large array of them is in a file that is mapped to memory.
+    """Reads a folder of images. A large array is in a file that is mapped to memory.
 
-    Returns the images as uint8 of shape (n, height, width, channels), the number of each image's
-    class, and the files. If the images are not `labelled` by subfolders, all class numbers are 0.
+    Returns the images as uint8 of shape (n, height, width, channels), the class number of each
+    image, and the files. If subfolders are no classes (`labelled=False`), all class numbers are 0.
     """
     import tensorflow as tf
 
@@ -225,7 +225,7 @@ def read_images(
 
 
 def _read_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a folder's texts as bytes, of shape (n,), and the number of each text's class."""
+    """Returns a folder's texts, as bytes, and their class numbers. Both have the shape (n,)."""
     read = _read_by_keras("texts", folder)
     texts, labels = zip(*read.as_numpy_iterator(), strict=True)
     return np.array(texts, dtype=object), np.array(labels, np.int64)
@@ -245,7 +245,7 @@ def _read_by_keras(
 
 
 def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a table's column of texts and its column of targets."""
+    """Returns two columns of a table: the texts and the targets."""
     source = repr(str(file))
     table = read_table(file, texts=[text], keep_default_na=False, na_values={target: [""]})
     check_names(table, {"text": [text], "target": [target]}, source)

@@ -1,4 +1,4 @@
-"""Looks for faults in data before a model is trained on it, and describes them in sentences."""
+"""Checks data before a model is trained on it, and describes what it finds in sentences."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tracking.records.studies import (
 ByName = Mapping[str, np.ndarray]
 _QUICK_BYTES = 64 * 2**20
 _OFTEN = 0.01
-# If a larger share of training samples repeats others, rows are taken to be alike by chance.
+# If a larger share of training samples is repeated, equal samples may be mere chance.
 _ALIKE_ANYWAY = 0.1
 _UNBALANCED = 10
 _MUCH = 0.5
 _LISTED = 3
-# The most and the fewest samples of each part that a classifier sees. More take time, and only show
+# The most and the fewest samples of a part that a classifier gets. With more samples it would find
 # differences that are too small to matter.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
 _MOST_FEATURES = 256
@@ -45,20 +45,20 @@ _REMEDY = (
     "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
     "the later part comes later in time is it to be expected."
 )
-# The sizes of a picture of samples, in pixels and images.
+# The picture of samples: sides and gaps in pixels, rows and columns in images.
 _LARGEST_SIDE = 48
 _ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
 
 def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
-    """Looks at a study's data in full. It takes some seconds, and longer for data of gigabytes."""
+    """Runs all checks of a study's data. They take seconds, and longer for gigabytes."""
     return _looked(_seen_of(splits), splits, name, thorough=True)
 
 
 def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | None:
-    """Runs the checks of data that take a few hundredths of a second at most.
+    """Runs the fast checks of a study's data.
 
-    Returns None for data in batches, which can't be checked that fast.
+    Returns None for data in batches, which is slow to read.
     """
     if splits.streams:
         return None
@@ -66,7 +66,7 @@ def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | No
 
 
 def guess_on(splits: LoadedData) -> ConstantGuess | None:
-    """Returns the most frequent class of the validation samples; with folds, of all samples."""
+    """Returns the most frequent class of the validation part. Returns None for data in batches."""
     if splits.streams:
         return None
     return most_frequent(_class_counts(_seen_of(splits)), "validation")
@@ -101,16 +101,16 @@ def _looked(
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The samples that are looked at.
+    """The samples that are checked.
 
     Attributes:
-        x: The inputs of each part by their names.
-        y: The targets of each part but the test part.
-        sizes: The number of samples of each part for which it is known.
-        preparation: How samples became a model's inputs.
-        partial: Whether there are more samples than are looked at.
-        folds: How many folds the training part is split into; 0: none.
-        notes: What is not looked at, in sentences.
+        x: For each part, the inputs by name.
+        y: For each part but the test part, the targets by name.
+        sizes: The number of samples of each part, if known.
+        preparation: How the samples were preprocessed.
+        partial: Whether only the first samples are checked.
+        folds: The number of folds that the training part is split into; 0: none.
+        notes: Sentences that say what is not checked.
     """
 
     x: Mapping[str, ByName]
@@ -122,16 +122,14 @@ class _Seen:
     notes: tuple[str, ...] = ()
 
     def count(self, part: str) -> int:
-        """Returns how many samples of a part are looked at."""
         return len(next(iter(self.x[part].values())))
 
     @property
     def bytes(self) -> int:
-        """The size of all inputs in memory."""
         return sum(array.nbytes for arrays in self.x.values() for array in arrays.values())
 
     def kind(self, name: str) -> str:
-        """Returns the kind of an input: ``"images"``, ``"texts"``, ``"columns"``, ``"arrays"``."""
+        """Returns the kind of an input: "images", "texts", "columns" or "arrays"."""
         array = self.x["train"][name]
         if is_text(array):
             return "texts"
@@ -139,23 +137,22 @@ class _Seen:
             return "columns"
         first = self.original(name, array[:1])[0]
         image = None if name in self.preparation.columns else image_of(first)
-        # An array with numbers below 0 is no image, but measurements over time, for example.
+        # Negative numbers are no pixels, but e.g. measurements over time.
         if image is not None and image.min() >= 0:
             return "images"
         return "columns" if array.ndim <= 2 else "arrays"
 
     def original(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """Returns samples of an input with the scaling undone; unchanged if there was none."""
+        """Undoes the scaling of an input's samples, if there was one."""
         prepared = self.preparation.prepared.get(name)
         return rows if prepared is None else prepared.undone(rows)
 
     def labels(self, part: str) -> np.ndarray | None:
-        """Returns the class of each sample of a part, if there is one array of classes."""
+        """Returns the class of each sample of a part, if the targets are one array of classes."""
         y = self.y.get(part, {})
         return class_labels(next(iter(y.values()))) if len(y) == 1 else None
 
     def columns(self, name: str) -> list[str]:
-        """Returns the names of the columns of an input, or of targets."""
         array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.preparation.table
         if table is not None and name == "x":
             return table.names
@@ -168,16 +165,12 @@ class _Seen:
 
 
 def _own_name(name: str) -> str:
-    """Returns the inner name of an array: ``image`` of ``x['image']``."""
+    """Returns "image" for "x['image']", and any other name as it is."""
     return name[3:-2] if name[1:3] == "['" else name
 
 
 def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
-    """Returns the samples of a study's data to look at.
-
-    The targets of a test part are never read: only its inputs, to see whether they are in another
-    part too, and whether they come from the same distribution.
-    """
+    """Returns the samples to check. Of the test part these are only the inputs."""
     sizes, notes, preparation = dict(splits.sizes), [], Preparation()
     parts: dict[str, Part] = {}
     for name, stream in splits.streams.items():
@@ -206,7 +199,7 @@ def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
 
 
 def _class_counts(seen: _Seen) -> Classes:
-    """Counts the samples of each class in each part, for each target that is classes."""
+    """Counts samples by target, part and class. Targets that are no classes are left out."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     names = seen.preparation.class_names
     for name in seen.y.get("train", {}):
@@ -230,7 +223,7 @@ def _shown(label: np.generic, names: Sequence[str]) -> str:
 
 
 def _inputs_of(seen: _Seen) -> dict[str, str]:
-    """Returns the kind of each input in words; for a table, also the treatment of its columns."""
+    """Describes each input in words. For a table, also says how its columns are preprocessed."""
     table = seen.preparation.table
     if table is not None:
         return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
@@ -249,10 +242,10 @@ def _inputs_of(seen: _Seen) -> dict[str, str]:
 
 
 def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
-    """Returns the first samples of the training part as one PNG, of at most 10 by 10 images.
+    """Returns a PNG of at most 10 by 10 training samples, and the classes in its rows.
 
-    The PNG is empty if no input is images. If samples have classes, each row of images is of one
-    class; their names are returned as one text.
+    Each row shows samples of one class. Without classes, there is one row. If no input is images,
+    the PNG is empty.
     """
     name = next((each for each in seen.x["train"] if seen.kind(each) == "images"), None)
     if name is None:
@@ -284,7 +277,6 @@ def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
 
 
 def _repeats(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields findings on samples that are in two parts, or twice in the training part."""
     bits = {part: marks(arrays) for part, arrays in seen.x.items()}
     train, within = len(bits["train"]), " of those that were looked at" if seen.partial else ""
     own = train - len(np.unique(bits["train"]))
@@ -330,7 +322,6 @@ def _repeats(seen: _Seen) -> Iterator[DataFinding]:
 
 
 def _class_findings(classes: Classes) -> Iterator[DataFinding]:
-    """Yields findings on classes that a part lacks, and on classes much rarer than others."""
     for name, parts in classes.items():
         of = f" of {_own_name(name)}" if len(classes) > 1 else ""
         for part, counts in parts.items():
@@ -361,7 +352,6 @@ def _class_findings(classes: Classes) -> Iterator[DataFinding]:
 
 
 def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields findings on columns that lack values, and on columns of a single value."""
     missing = _missing(seen)
     if missing:
         worst = sorted(missing, key=missing.__getitem__, reverse=True)
@@ -400,7 +390,7 @@ def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
 
 
 def _missing(seen: _Seen) -> dict[str, float]:
-    """Returns the share of training samples without a value, for each column that lacks some."""
+    """Returns the share of missing values, for each column of the training part that has some."""
     shares: dict[str, float] = {}
     table = seen.preparation.table
     for name, array in seen.x["train"].items():
@@ -415,25 +405,24 @@ def _missing(seen: _Seen) -> dict[str, float]:
 
 
 def _constant(seen: _Seen, arrays: str) -> Iterator[str]:
-    """Yields the columns of the training part's inputs, or targets, that hold a single value."""
+    """Yields the columns of the training part that hold a single value. `arrays` is "x" or "y"."""
     for name, array in (seen.x if arrays == "x" else seen.y).get("train", {}).items():
         if is_text(array):
             if bool((array == array[:1]).all()):
                 yield _own_name(name)
         elif arrays == "y" or seen.kind(name) == "columns":
             rows = array.reshape(len(array), -1)
-            # A comparison with the first row would make an array as large as the data.
+            # `rows == rows[0]` would be an array as large as the data.
             same = rows.min(axis=0) == rows.max(axis=0)
             yield from itertools.compress(seen.columns(name), same.tolist())
 
 
 class _Told(NamedTuple):
-    """How well a classifier tells two samples apart.
+    """How well a classifier tells which of two arrays a row is from.
 
     Attributes:
-        share: The share of pairs, one row of each sample, that the classifier assigns rightly; 0.5
-            is chance.
-        p: The probability that chance does as well.
+        share: The AUC of the classifier; 0.5 is chance.
+        p: The p-value of a Mann-Whitney test of its scores.
     """
 
     share: float
@@ -441,11 +430,11 @@ class _Told(NamedTuple):
 
 
 def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
-    """Tests by a classifier whether two samples, of shape (n, features), have one distribution.
+    """Tests whether two arrays, of shape (n, features), have the same distribution.
 
-    It learns from half of the rows which sample a row is from, and is judged on the other half, by
-    a Mann-Whitney test of its scores. Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample
-    Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
+    A classifier learns from half of the rows which array a row is from. A Mann-Whitney test of its
+    scores on the other half gives the p-value. Lopez-Paz and Oquab, "Revisiting Classifier
+    Two-Sample Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
     """
     from scipy.stats import mannwhitneyu
     from sklearn.ensemble import ExtraTreesClassifier
@@ -455,7 +444,8 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
     learnt, judged, answers, truth = train_test_split(
         rows, labels, test_size=0.5, stratify=labels, random_state=seed
     )
-    # Each split considers all features, so that relations between a few of many are found.
+    # With max_features=None, each split of a tree considers all features. This finds relations
+    # between a few of many features.
     forest = ExtraTreesClassifier(min_samples_leaf=5, max_features=None, random_state=seed)
     scores = forest.fit(learnt, answers).predict_proba(judged)[:, 1]
     tested = mannwhitneyu(scores[truth == 1], scores[truth == 0], alternative="greater")
@@ -464,7 +454,6 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
 
 
 def _changed_parts(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields findings on whether the other parts look like the training part."""
     for part in seen.x:
         samples = min(seen.count("train"), seen.count(part), _MOST_SAMPLES)
         if part == "train" or samples < _FEWEST_SAMPLES:
@@ -507,7 +496,7 @@ def _changed_parts(seen: _Seen) -> Iterator[DataFinding]:
 def _drawn(
     seen: _Seen, arrays: Mapping[str, ByName], part: str, samples: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Returns the columns' names, and as many samples of the training part as of another one."""
+    """Returns names of columns, `samples` rows of the training part, and as many of `part`."""
     names: list[str] = []
     columns: list[np.ndarray] = []
     for name, first in arrays["train"].items():
@@ -523,7 +512,7 @@ def _drawn(
 
 
 def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Returns the columns' names, some of them empty, and samples as columns of numbers."""
+    """Turns samples into columns of numbers. Returns their names, empty for pixels, and values."""
     own = _own_name(name)
     if is_text(rows):
         from sklearn.feature_extraction.text import HashingVectorizer
@@ -538,7 +527,7 @@ def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.nd
     values = rows.reshape(len(rows), -1).astype(np.float32)
     one_by_one = name not in seen.x["train"] or seen.kind(name) == "columns"
     names = seen.columns(name) if one_by_one else [""] * values.shape[1]
-    # No single pixel shows an image's brightness and contrast.
+    # An image's mean and deviation are columns too: no single pixel shows brightness and contrast.
     whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
     if values.shape[1] > _MOST_FEATURES:
         chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
@@ -548,7 +537,7 @@ def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.nd
 
 
 def _differing(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> list[str]:
-    """Returns the columns that differ most, by the test of Kolmogorov and Smirnov."""
+    """Returns the columns that differ most, by the Kolmogorov-Smirnov test."""
     from scipy.stats import ks_2samp
 
     tested = ks_2samp(first, second, method="asymp")
@@ -561,7 +550,6 @@ def _differing(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> l
 
 
 def _texts(array: np.ndarray) -> list[list[str]]:
-    """Returns the texts of each sample, which arrays may hold as bytes."""
     return [
         [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in row]
         for row in array.reshape(len(array), -1).tolist()

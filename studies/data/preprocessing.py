@@ -1,11 +1,10 @@
-"""Preprocessing: fitted on the training samples alone, applied to all parts, and undone.
+"""Preprocesses all parts of the data, as fitted on the training part alone.
 
 words = ks.preprocessing.adapted(keras.layers.TextVectorization(max_tokens=5_000), data)
 
-The registered model takes samples before preprocessing, so scalings and the treatment of tables
-become its layers. Keras passes floats to a layer as float32. So floats are rounded to float32
-before they are scaled here, too. Both compute ``x * scale + offset`` in float64, and round the
-result to float32.
+The registered model takes samples before preprocessing, so its first layers do the scaling. They
+must give the same bits as this module. So both round floats to float32, compute
+``x * scale + offset`` in float64, and round the result to float32.
 """
 
 from __future__ import annotations
@@ -44,9 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["adapted"]
 
 _EXAMPLES = 5
-# The most numbers or texts in an example, which is kept as JSON.
+# An example is kept as JSON, so it has at most this many numbers or texts.
 _MOST_VALUES = 10_000
-# The number of a column's categories, the most frequent ones, that get their own value.
+# At most this many categories of a column get an input: the most frequent ones.
 _MOST_CODED = 256
 _OTHER = "(other)"
 _SHOWN = 20
@@ -61,7 +60,7 @@ def __dir__() -> list[str]:
 
 @contextlib.contextmanager
 def building_for(splits: LoadedData | None) -> Iterator[None]:
-    """Makes `adapted` use the data of a trial in the builders that are called within."""
+    """Makes `adapted` use the data of a trial while the trial's model is built."""
     token = _present.set(splits)
     try:
         yield
@@ -72,19 +71,16 @@ def building_for(splits: LoadedData | None) -> Iterator[None]:
 def adapted(
     layer: keras.layers.Layer, data: Dataset | Splits, *, of: str | int | None = None
 ) -> keras.layers.Layer:
-    """Returns a Keras layer after a call of its `adapt` on the samples of the training part.
+    """Calls `layer.adapt` with the samples of the training part, and returns the layer.
 
-    It is for `TextVectorization`, `Normalization`, `StringLookup` and the like. The training part
-    is that of the trial that the model is built for: in cross-validation, that of its fold; with a
-    file in place of the study's data, that of the file.
+    It is for `TextVectorization`, `Normalization`, `StringLookup` and the like. In
+    cross-validation, the training part is that of the trial's fold. If a file replaces the study's
+    data, the training part is that of the file.
 
     Args:
         layer: A layer with a method `adapt`.
         data: The study's data.
         of: Which of several inputs: its name, or its place.
-
-    Returns:
-        The same layer.
 
     Raises:
         DataError: The layer has no `adapt`, or the data has no such input.
@@ -96,7 +92,7 @@ def adapted(
             model = keras.Sequential([keras.Input((), dtype="string"), words, ...])
         ```
     """
-    # These modules import this one.
+    # Imported late, because these modules import this one.
     from studies.data.arrays.parts import Splits
     from studies.data.description import DescribedData
 
@@ -116,14 +112,14 @@ def adapted(
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """How the samples of a data set became a model's inputs.
+    """How samples were preprocessed, and what else the registered model needs to know of them.
 
     Attributes:
-        example: The first training samples; none if one is too large to be shown.
-        prepared: The preprocessing of inputs, by their names in `structures.named_arrays`.
-        columns: Columns of inputs that were tables, by the same names.
+        example: The first training samples before preprocessing; None if one is too large.
+        prepared: The preprocessing of each input that has one, by names such as "x['image']".
+        columns: The columns of inputs that were DataFrames, by the same names.
         class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. For several
-            targets, a mapping by their names in `y`.
+            targets, a dict by target.
         table: The columns of a table, as fitted on its training part; None if the data is no table.
         files: How images or texts are read from files, such as the size of images.
     """
@@ -136,7 +132,7 @@ class Preparation:
     files: Mapping[str, object] = field(default_factory=dict)
 
     def describe(self) -> dict[str, object]:
-        """Returns metadata for the registered model, ready for JSON, without values."""
+        """Returns metadata for the registered model, ready for JSON."""
         names, files = self.class_names, self.files.items()
         return {
             # MLflow's YAML has no tuples.
@@ -158,7 +154,6 @@ class Preparation:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings for the user."""
         layers = [
             f"preprocess={own.name} can't become layers of a Keras model, so the registered model "
             f"will take {name} after this preprocessing. Put it into the model as layers, or use "
@@ -171,7 +166,7 @@ class Preparation:
 
 
 def examples_of(x: Arrays) -> Arrays | None:
-    """Returns copies of a few of the first samples, or None if one is too large to be shown."""
+    """Returns copies of the first few samples, or None if a sample is too large."""
     values = sum(math.prod(array.shape[1:]) for array in entries(x).values())
     count = min(_EXAMPLES, _MOST_VALUES // max(1, values))
     copies: Arrays = map_arrays(lambda array: np.array(array[:count]), x)
@@ -183,8 +178,8 @@ def preprocessed_parts(
 ) -> tuple[str | None, dict[str, Any], dict[str, Prepared], FittedTable | None]:
     """Fits the preprocessing of a data set on its training samples, and applies it to all parts.
 
-    Returns the name of the preprocessing in records; the samples; the preprocessing of each changed
-    array, by the array's name in messages; and the fitted table, if the data is one.
+    Returns the name of the preprocessing in records, the samples of each part, and the `prepared`
+    and `table` of `Preparation`.
     """
     if table is not None:
         fitted = fit_table(table, parts["train"])
@@ -212,7 +207,7 @@ def preprocessed_parts(
 
 
 def preprocessing_name(preprocess: object) -> str | None:
-    """Returns the name of a preprocessing in records; that of a transformer has its parameters."""
+    """Returns the name in records, such as "standardize" or "PCA(n_components=2)"."""
     if isinstance(preprocess, Mapping):
         named = {name: preprocessing_name(each) for name, each in sorted(preprocess.items())}
         return ", ".join(f"{name}: {own}" for name, own in named.items() if own) or None
@@ -220,20 +215,18 @@ def preprocessing_name(preprocess: object) -> str | None:
         return preprocess
     if hasattr(preprocess, "get_params"):
         return " ".join(repr(preprocess).split())
-    # The repr of an object that isn't scikit-learn's may hold its address in memory.
+    # The repr of any other object may hold its address in memory.
     return type(preprocess).__qualname__
 
 
 def _fit_and_apply(
     preprocess: object, parts: Mapping[str, np.ndarray], seed: int, what: str
 ) -> tuple[dict[str, np.ndarray], Prepared]:
-    """Fits a transformer on the training samples; returns all parts, transformed, as float32.
+    """Fits a transformer on the training samples. Returns all parts as float32.
 
-    The transformer sees one row for each sample: (n, 1) for samples of shape (n,), and
-    (n, features) for samples of rank 3 and more, where every pixel is a feature. If the number of
-    features stays the same, the result gets the shape of the samples back; else it stays
-    (n, new features). A transformer that only scales sees floats rounded to float32, as Keras reads
-    them. The seed is for a random transformer that has none.
+    The transformer sees one row for each sample: (n, 1) for samples of shape (n,), and (n, pixels)
+    for images. If the number of features stays the same, the result gets the shape of the samples
+    back. `seed` replaces random_state=None.
     """
     transformer = _transformer(preprocess, seed)
     name = str(preprocessing_name(preprocess))
@@ -258,7 +251,7 @@ def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
 
 
 def _transformer(preprocess: object, seed: int) -> Any:
-    # The import takes longer than describing a hundred data sets.
+    # Imported late, because scikit-learn is slow to import.
     from sklearn.base import clone
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -266,7 +259,7 @@ def _transformer(preprocess: object, seed: int) -> Any:
         return StandardScaler()
     if preprocess == "minmax":
         return MinMaxScaler()
-    # Objects that are no estimators are copied deeply.
+    # With safe=False, an object that is no estimator is copied deeply.
     transformer: Any = clone(preprocess, safe=False)
     if hasattr(transformer, "get_params"):
         # Without a seed each worker would get other data, with another digest.
@@ -282,14 +275,14 @@ def _transformer(preprocess: object, seed: int) -> Any:
 def _apply(transform: Any, array: np.ndarray, name: str, what: str) -> np.ndarray:
     rows = _rows(array)
     result = _attempt(f"Applying preprocess={name} to {what}", transform, rows)
-    # Encoders return sparse matrices unless told otherwise.
+    # By default, encoders return sparse matrices.
     result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
     if result.shape[:1] != (len(array),):
         raise DataError(
             f"preprocess={name} made an array of shape {result.shape} of the {len(array)} samples "
             f"of {what}."
         )
-    # Values too large for float32 become infinite, which the check below reports.
+    # Values too large for float32 become infinite, which `check_finite` reports.
     with np.errstate(over="ignore"):
         numbers: np.ndarray = _attempt(
             f"Converting what preprocess={name} made", result.astype, np.float32
@@ -302,7 +295,6 @@ def _attempt(what: str, function: Any, argument: object) -> Any:
     try:
         return function(argument)
     except Exception as error:
-        # A transformer may raise anything: the message says where it comes from.
         raise DataError(f"{what} failed with {type(error).__name__}: {error}") from error
 
 
@@ -311,13 +303,13 @@ def _rows(array: np.ndarray) -> np.ndarray:
 
 
 def _as_read(rows: np.ndarray) -> np.ndarray:
-    """Returns numbers as Keras passes them to a layer that computes in float64."""
+    """Rounds floats to float32, as Keras does before a layer. Returns numbers as float64."""
     return (rows.astype(np.float32) if rows.dtype.kind == "f" else rows).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """A factor and an addend for each feature: float64, of shape (features,)."""
+    """``x * scale + offset``, with arrays of float64 and shape (features,)."""
 
     scale: np.ndarray
     offset: np.ndarray
@@ -329,7 +321,7 @@ class Prepared:
 
     Attributes:
         name: Its name in records.
-        scalings: The preprocessing as scalings, for layers; empty if it is more than scaling.
+        scalings: The preprocessing, if it only scales; else empty.
         dtype: The dtype of the samples before preprocessing.
         shape: The shape of a sample before preprocessing.
     """
@@ -340,7 +332,7 @@ class Prepared:
     shape: tuple[int, ...]
 
     def undone(self, rows: np.ndarray) -> np.ndarray:
-        """Returns samples with their scaling undone; unchanged if they were not scaled."""
+        """Undoes the scaling of samples. Returns them unchanged if they were not scaled."""
         if not self.scalings:
             return rows
         values = rows.reshape(len(rows), -1).astype(np.float64)
@@ -352,20 +344,19 @@ class Prepared:
 
 
 def _can_be_scalings(transformer: Any) -> bool:
-    """Returns whether a transformer, fitted or not, only scales."""
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
     steps = _steps(transformer)
     if steps is not None:
         return bool(steps) and all(map(_can_be_scalings, steps))
-    # Subclasses are left out, as they may do anything.
+    # Types are compared exactly, because a subclass may do anything.
     if type(transformer) is MinMaxScaler:
         return not transformer.clip
     return type(transformer) in (StandardScaler, RobustScaler, MaxAbsScaler)
 
 
 def _steps(transformer: Any) -> Sequence[Any] | None:
-    """Returns the steps of a pipeline that do something; None if it is no pipeline."""
+    """Returns the steps of a pipeline without "passthrough"; None if it is no pipeline."""
     from sklearn.pipeline import Pipeline
 
     if type(transformer) is not Pipeline:
@@ -374,7 +365,6 @@ def _steps(transformer: Any) -> Sequence[Any] | None:
 
 
 def _scalings_of(transformer: Any) -> tuple[Scaling, ...]:
-    """Returns the scalings of a fitted transformer for which `_can_be_scalings`, in their order."""
     steps = _steps(transformer)
     if steps is not None:
         return tuple(scaling for step in steps for scaling in _scalings_of(step))
@@ -398,8 +388,8 @@ class Column:
 
     Attributes:
         name: Its name in the table.
-        kind: "number"; "boolean" for true and false, or numbers that are only 0 and 1; "category"
-            for texts; "dates", which may order rows, but which no model takes.
+        kind: "boolean" also stands for numbers that are only 0 and 1, "category" for texts. "dates"
+            may order rows, but are no input of a model.
     """
 
     name: str
@@ -412,7 +402,7 @@ class TableColumns:
 
     Attributes:
         columns: The columns that a model learns from, in the order of the table.
-        time: The column whose order the rows have, so that parts are split in time; or empty.
+        time: The column that orders the rows; empty if parts are drawn at random.
         notes: Notes for the user.
     """
 
@@ -426,11 +416,10 @@ class FittedColumn(Column):
     """A column, and the statistics of its values in the training part.
 
     Attributes:
-        scale, offset: A factor and an addend that bring numbers to mean 0 and deviation 1.
-        fill: What a missing number becomes after scaling: the mean.
-        gaps: Whether numbers are missing in the training part, so that a further input says where.
-        vocabulary: The texts of a category that get their own input; the empty text is a missing
-            category.
+        scale, offset: ``x * scale + offset`` has mean 0 and deviation 1.
+        fill: The value for missing numbers: the mean, after scaling.
+        gaps: Whether values are missing in the training part. If so, another input marks them by 1.
+        vocabulary: The texts of a category that get an input each; "" is a missing category.
         rare: How many texts are too rare to get an input.
     """
 
@@ -443,7 +432,6 @@ class FittedColumn(Column):
 
     @property
     def treatment(self) -> str:
-        """How the column is treated, for people."""
         if self.kind == "category":
             missing = ", a missing one of them" if MISSING in self.vocabulary else ""
             rare = f"; {self.rare} rarer ones are 0" if self.rare else ""
@@ -457,16 +445,17 @@ class FittedColumn(Column):
 class FittedTable:
     """The columns of a table, with their statistics in the training part.
 
-    A model takes each row as one array: first the numbers, scaled to mean 0 and deviation 1, and
-    the booleans as 0 and 1; then, for each of these columns with gaps, 1 where the value is
-    missing; then the categories, one-hot. An unknown category is all 0, since an input that is
-    never 1 in training would keep its random weights. For the registered model,
-    `saved_models.served` makes Keras layers that compute the same, to the bit. In training, such
-    layers would run in each step.
+    A model gets each row as one array. Its values are, in this order:
+
+    * numbers, scaled, and booleans as 0 and 1 (`numbers`);
+    * for each of these columns with gaps, 1 where the value is missing (`indicated`);
+    * categories, one-hot (`categories`). An unknown category is all 0.
+
+    For the registered model, `saved_models.served` makes Keras layers that compute the same bits.
 
     Attributes:
         columns: The columns, in the order of the table.
-        time: The column whose order the rows have; or empty.
+        time: The column that orders the rows; empty if there is none.
         notes: Notes for the user.
     """
 
@@ -476,22 +465,19 @@ class FittedTable:
 
     @property
     def numbers(self) -> list[FittedColumn]:
-        """The columns of numbers and booleans: the first values of a row."""
         return [column for column in self.columns if column.kind != "category"]
 
     @property
     def indicated(self) -> list[FittedColumn]:
-        """The columns of numbers with gaps in the training part: the next values of a row."""
         return [column for column in self.numbers if column.gaps]
 
     @property
     def categories(self) -> list[FittedColumn]:
-        """The columns of categories: the last values of a row."""
         return [column for column in self.columns if column.kind == "category"]
 
     @property
     def names(self) -> list[str]:
-        """The names of the values in a row that a model takes, after the columns they come from."""
+        """The name of each number in a model's row, such as "age" or "missing age"."""
         return [
             *(column.name for column in self.numbers),
             *(f"missing {column.name}" for column in self.indicated),
@@ -499,7 +485,7 @@ class FittedTable:
         ]
 
     def apply(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns a table's columns as a model takes them: float32 of shape (n, values)."""
+        """Turns columns into a model's rows: float32 of shape (n, values)."""
         import pandas as pd
 
         rows = np.empty((len(x[self.columns[0].name]), len(self.names)), np.float32)
@@ -516,7 +502,7 @@ class FittedTable:
         return rows
 
     def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns rows of `apply` as columns of the table, by name: numbers, with NaN, and texts.
+        """Undoes `apply`. Returns the columns by name: numbers, with NaN, and texts.
 
         If a column has no gaps in the training part, its missing numbers appear as its mean.
         """
@@ -535,7 +521,7 @@ class FittedTable:
 
     @property
     def treatments(self) -> dict[str, str]:
-        """How columns are treated, by their names; columns with one treatment share an entry."""
+        """How columns are preprocessed, in words. Columns with one treatment share an entry."""
         alike: dict[str, list[str]] = {}
         for column in self.columns:
             alike.setdefault(column.treatment, []).append(column.name)
@@ -546,7 +532,6 @@ class FittedTable:
         return treatments
 
     def describe(self) -> list[dict[str, object]]:
-        """Returns the columns for records, ready for JSON."""
         return [{"name": column.name, "kind": column.kind} for column in self.columns]
 
 
@@ -559,7 +544,7 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     own = (column.name, column.kind)
     if column.kind == "category":
-        # Of equally frequent texts, those that come first in the alphabet are preferred.
+        # Among equally frequent texts, the first in the alphabet is preferred.
         frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))
         vocabulary = tuple(sorted(text for text, _ in frequent[:_MOST_CODED]))
         return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent[_MOST_CODED:]))

@@ -6,7 +6,7 @@ splits.grouped(patients, 5)
 splits.repeated(5, times=3)
 splits.forward(5, gap=7)
 
-scikit-learn's splitters draw the folds.
+Splitters of scikit-learn draw the folds.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ Indices = tuple[np.ndarray, np.ndarray]
 Make = Callable[[int], Splits]
 """Makes the data of a fold, or of `ALL_FOLDS`."""
 
-# Why a test part can't be drawn at random from the samples of such folds.
+# Why a test part can't be drawn at random with these folds.
 _TEST_NOT_DRAWN = {
     "grouped": "some groups would be in both",
     "forward": "some of its samples would be earlier than those trained on",
 }
-# The most bytes of folds that a process keeps in memory; arrays in files don't count.
+# A process keeps at most this many bytes of folds in memory. Arrays in files don't count.
 _KEPT_BYTES = 256 * 2**20
 
 
@@ -63,11 +63,11 @@ def __dir__() -> list[str]:
 def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
     """Makes folds with the classes in equal proportions.
 
-    They are those of ``StratifiedKFold(folds, shuffle=True, random_state=seed)``.
+    scikit-learn draws them: ``StratifiedKFold(folds, shuffle=True, random_state=seed)``.
 
     Args:
         folds: At least 2, and at most the number of samples of the rarest class.
-        seed: The seed that the folds are drawn with, 0 to 2**32 - 1.
+        seed: The seed of the folds, from 0 to 2**32 - 1.
 
     Example:
         >>> ks.splits.stratified(5)
@@ -77,9 +77,9 @@ def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 
 
 def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds that are drawn at random, whatever the classes.
+    """Makes folds at random, whatever the classes.
 
-    They are those of ``KFold(folds, shuffle=True, random_state=seed)``.
+    scikit-learn draws them: ``KFold(folds, shuffle=True, random_state=seed)``.
     """
     return CrossValidation("k_fold", folds, seed)
 
@@ -87,24 +87,24 @@ def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidation:
     """Makes folds that share no group, such as a patient or a machine.
 
-    They are those of ``StratifiedGroupKFold(folds, shuffle=True, random_state=seed)`` for classes,
-    else of ``GroupKFold(folds)``. There must be a ready-made test part, or none: a part drawn at
-    random would share groups with the rest.
+    scikit-learn draws them: for classes by ``StratifiedGroupKFold(folds, shuffle=True,
+    random_state=seed)``, else by ``GroupKFold(folds)``. A test part must be ready-made: one drawn
+    at random would share groups with the rest.
 
     Args:
         groups: The group of each sample of `x`, then of each sample of a ready-made validation
             part.
         folds: At least 2, and at most the number of groups.
-        seed: The seed that the folds are drawn with, if there are classes.
+        seed: The seed of the folds, if there are classes.
     """
     return CrossValidation("grouped", folds, seed, groups=np.array(groups))
 
 
 def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
-    """Makes folds that are drawn several times, so that the mean of a trial is more certain.
+    """Makes folds several times, so that the mean of a trial is more certain.
 
-    They are those of ``RepeatedStratifiedKFold(n_splits=folds, n_repeats=times,
-    random_state=seed)`` for classes, else of ``RepeatedKFold``.
+    scikit-learn draws them: for classes by ``RepeatedStratifiedKFold(n_splits=folds,
+    n_repeats=times, random_state=seed)``, else by ``RepeatedKFold``.
     """
     return CrossValidation("repeated", folds, seed, times=times)
 
@@ -116,10 +116,11 @@ def forward(
     test_size: int | None = None,
     max_train_size: int | None = None,
 ) -> CrossValidation:
-    """Makes folds of a time series, whose validation samples follow their training samples.
+    """Makes folds of a time series: validation samples come after training samples.
 
-    They are those of ``TimeSeriesSplit(folds, …)``. The samples must be in the order of time. There
-    must be a ready-made test part, such as the last samples, or none.
+    scikit-learn makes them: ``TimeSeriesSplit(folds, …)``. The samples must be in the order of
+    time. A test part must be ready-made, e.g. the last samples. It is drawn only for tables that
+    are split in time.
 
     Args:
         folds: At least 2.
@@ -132,10 +133,10 @@ def forward(
 
 
 def check_cross_validation(value: object) -> CrossValidation | None:
-    """Returns how to split, or None; a number of folds is stratified if there are classes.
+    """Checks a study's `cross_validation`. A number of folds becomes a `CrossValidation`.
 
     Raises:
-        DataError: If it is something else, or there are less than 2 folds.
+        DataError: The value is something else, or there are less than 2 folds.
     """
     if value is None or isinstance(value, CrossValidation):
         return value
@@ -149,7 +150,10 @@ def check_cross_validation(value: object) -> CrossValidation | None:
 
 
 def read_spelled(text: str) -> CrossValidation | None:
-    """Returns the `CrossValidation` with this `repr`; None for one with groups, or for no text."""
+    """Returns the `CrossValidation` whose `repr` a text is.
+
+    Returns None for an empty text, and for `grouped`, because the `repr` has no groups.
+    """
     if not text or text.startswith("splits.grouped"):
         return None
     if text.isdigit():
@@ -165,15 +169,15 @@ def read_spelled(text: str) -> CrossValidation | None:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CrossValidation:
-    """How samples are split into folds. Made by the functions above.
+    """How samples are split into folds. The functions above make it.
 
     Attributes:
         name: The name of the function that made it; empty if the user gave only a number of folds.
-        folds: Parts that the samples are split into, at least 2.
-        seed: The seed that the folds are drawn with, 0 to 2**32 - 1.
-        times: How often all samples are split anew, at least 1.
-        groups: The group of each sample, for folds that share no group; else None.
-        order: The options of scikit-learn's `TimeSeriesSplit`, for folds in the order of time.
+        folds: The number of folds of a split, at least 2.
+        seed: The seed of the folds, from 0 to 2**32 - 1.
+        times: How often all samples are split, at least 1. Only `repeated` splits several times.
+        groups: The group of each sample, for `grouped`; else None.
+        order: The options of scikit-learn's `TimeSeriesSplit`, for `forward`.
     """
 
     name: str
@@ -184,7 +188,6 @@ class CrossValidation:
     order: Mapping[str, int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Checks the numbers. Raises DataError if one is wrong."""
         checks.whole_number("folds", self.folds, DataError, least=2)
         checks.seed("seed", self.seed, DataError)
         checks.whole_number("times", self.times, DataError)
@@ -197,7 +200,7 @@ class CrossValidation:
             raise DataError.of_setting("groups", expected, groups.tolist())
 
     def __repr__(self) -> str:
-        """Returns the call that makes it."""
+        """Returns the call that makes it, such as "splits.stratified(5)"."""
         if not self.name:
             return str(self.folds)
         times = self.times if self.name == "repeated" else None
@@ -208,13 +211,13 @@ class CrossValidation:
 
     @property
     def trainings(self) -> int:
-        """The number of trainings of each trial, one for each fold."""
+        """How often each trial trains a model: once for each fold of each split."""
         return self.folds * self.times
 
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
-        """Returns the samples of each fold; `labels` are their classes, or None without classes."""
+        """Returns the `Indices` of each fold. `labels` are the classes of the samples, if any."""
         strata = None if self.name in ("k_fold", "forward") else labels
         hint = f"Pass fewer folds, more samples, or splits.k_fold({self.folds})."
         if strata is None and self.name == "stratified":
@@ -235,8 +238,7 @@ class CrossValidation:
             raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
 
     def _splitter(self, by_class: bool) -> Any:
-        """Returns scikit-learn's splitter."""
-        # The import takes half a second.
+        # Imported late, because scikit-learn is slow to import.
         from sklearn import model_selection
 
         if self.name == "forward":
@@ -251,7 +253,7 @@ class CrossValidation:
         return getattr(model_selection, name)(self.folds, shuffle=True, random_state=self.seed)
 
     def groups_of(self, samples: int) -> np.ndarray | None:
-        """Returns the group of each sample, counted from 0; None if there are no groups."""
+        """Returns the group of each sample, numbered from 0; None if there are no groups."""
         if self.groups is None:
             return None
         if len(self.groups) != samples:
@@ -267,16 +269,16 @@ class CrossValidation:
 
 @dataclass(frozen=True, eq=False)
 class FoldedSplits:
-    """The data of a cross-validated study. It is described as `LoadedData` is; `of` makes a fold.
+    """The data of a cross-validated study. `of` makes the data of a fold.
 
     Attributes:
         folds: The number of folds.
         digests: The SHA-256 of all samples that are split ("train"), of all folds ("validation"),
             and of the test part ("test").
-        sizes: The numbers of samples that are split, that are validated on, and in the test part,
-            by the same names.
-        details: Shapes, types, classes, preprocessing; sizes and digest of each fold.
-        make: Makes a fold.
+        sizes: How many samples are split ("train"), validated on ("validation"), and in the test
+            part ("test").
+        details: The result of `describe`.
+        make: Makes the data of a fold.
     """
 
     folds: int
@@ -290,22 +292,20 @@ class FoldedSplits:
 
     @property
     def digest(self) -> str:
-        """One SHA-256 over `digests`: the identity of the data."""
         return combined_digest(self.digests)
 
     def describe(self) -> dict[str, Any]:
-        """Returns the description in records, ready for JSON."""
         return dict(self.details)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns the state to pickle: the description without folds."""
+        """Leaves the folds out of the pickle."""
         return {name: each for name, each in vars(self).items() if name not in ("make", "_kept")}
 
     def of(self, fold: int | None) -> Splits:
-        """Returns the data of a fold, counted from 0: its training and its validation part.
+        """Returns the training and the validation part of a fold, counted from 0.
 
-        For `ALL_FOLDS`, all samples are the training part, and the test part comes with it. The
-        first sample is the validation part, since there must be one.
+        For `ALL_FOLDS`, returns all samples as the training part, and the test part. The validation
+        part is then the first sample, because `Splits` needs one.
         """
         if fold is None or not ALL_FOLDS <= fold < self.folds:
             raise InternalError(f"The data has folds 0 to {self.folds - 1}, and no {fold!r}.")
@@ -318,12 +318,11 @@ class FoldedSplits:
 
     @property
     def whole(self) -> Splits:
-        """All samples to train on, and the test part."""
         return self.of(ALL_FOLDS)
 
 
 def _bytes_of(splits: Splits) -> int:
-    """Returns the bytes of the arrays in memory, without those that are mapped from files."""
+    """Returns the bytes of the arrays in memory. Arrays in files don't count."""
     arrays = [*splits.train.named.values(), *splits.validation.named.values()]
     return sum(array.nbytes for array in arrays if file_of(array) is None)
 
@@ -331,11 +330,11 @@ def _bytes_of(splits: Splits) -> int:
 def make_folds(
     read: Callable[[], Contents], options: Options, how: CrossValidation, folder: Path | None
 ) -> FoldedSplits:
-    """Splits all samples but the test part into folds; the arrays are copies.
+    """Splits all samples but the test part into folds.
 
-    The share for validation is ignored. A ready-made validation part is appended to the other
-    samples. The test part is the same as without folds. Raises DataError if no study can be run on
-    the data. Processes that share a folder make each fold once, and map it to memory.
+    A share for validation is ignored. A ready-made validation part is appended to the other
+    samples. The test part is the same as without folds. Processes that share `folder` make each
+    fold once, and map it to memory. Raises DataError if no study can be run on the data.
     """
     if folder is None:
         return _folded(*_folds_of(read(), options, how))
@@ -361,7 +360,7 @@ def _gone(fold: int) -> Splits:
 
 
 def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
-    """Makes each fold once, and returns the data; `validated` counts the validation samples."""
+    """Makes each fold once, for its digest. `validated` is the number of validation samples."""
     folds = []
     for fold in range(count):
         splits = make(fold)
@@ -378,7 +377,7 @@ def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
 
 
 def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
-    """Returns the number of folds, the number of validation samples, and the maker of a fold."""
+    """Returns the numbers of folds and of validation samples, and a function that makes a fold."""
     in_time = contents.pool.in_time
     if in_time and not how.name:
         how = forward(how.folds)
@@ -406,7 +405,6 @@ def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tup
 
 
 def _made(divided: Divided, part: Part, folds: tuple[Indices, ...], fold: int) -> Splits:
-    """Returns the data of a fold, or of all folds."""
     if fold == ALL_FOLDS:
         test = {name: each for name, each in divided.parts.items() if name == "test"}
         return divided.sealed({"train": part, **test})

@@ -1,8 +1,8 @@
-"""Streams: data that is read batch by batch, in the order in which it comes.
+"""Data that is read batch by batch, for `datasets.batches`.
 
-A source gives the batches of a part at each reading. It is a function that returns a
-`tf.data.Dataset`, a `keras.utils.PyDataset` or an iterable of batches; or one of the first two
-itself.
+For each part, a user passes a function that returns a `tf.data.Dataset`, a
+`keras.utils.PyDataset` or an iterable of batches. Each reading of the part, e.g. an epoch, calls
+the function. A `tf.data.Dataset` or a `PyDataset` may also be passed itself.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from studies.libraries.tensorflow_parts import is_dataset, seeded
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
-# Training data depends on the trial's seed; the batches to profile are read with this seed.
+# The seed of a profile, which is read before there is a trial with a seed.
 PROFILE_SEED = 0
 
 Batch = tuple[Arrays, ...]
-"""x, and y and weights if there are any."""
+"""(x,), (x, y) or (x, y, sample_weight)."""
 
-# The advice for data that has no end.
+# The advice for a part that has no end.
 _ENDS = {
     "train": "pass steps_per_epoch",
     "validation": "pass validation_steps",
     "test": "end it, by take()",
 }
 _MORE_CLASSES = 2**12
-# Limits of what is read before training, as data may be large, or slow to make.
+# A profile reads at most this much, since batches may be slow to make.
 _MOST_BATCHES = 128
 _MOST_BYTES = 32 * 2**20
-# Limits of the samples to look at.
+# `first_samples` stops at the first of these limits.
 _MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
-# The number of batches that are read twice, to see whether they are the same.
+# A profile reads this many batches twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
 _HINT = (
@@ -67,7 +67,7 @@ _HINT = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedDataset(DescribedData):
-    """A description of data that is read batch by batch. Made by `datasets.batches`."""
+    """Describes data that is read batch by batch. `datasets.batches` makes it."""
 
     sources: Mapping[str, Source]
     in_batches: ClassVar[bool] = True
@@ -99,7 +99,7 @@ def _dimensions(part: Part) -> dict[str, int]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedSplits(LoadedData):
-    """Data that is read batch by batch, as `Splits` are for arrays."""
+    """The parts of data that is read batch by batch."""
 
     train: Stream
     validation: Stream
@@ -111,62 +111,56 @@ class StreamedSplits(LoadedData):
 
     @property
     def unfit(self) -> str:
-        """Why the compiled trainer can't train on this data."""
         article = "" if self.train.profile.kind.startswith("keras") else "a "
         return f"the data comes as {article}{self.train.profile.kind}"
 
     @property
     def batch_size(self) -> int:
-        """The number of samples in the first training batch."""
         return len(self.train.at_hand)
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings for the user."""
         return [text for stream in self.streams.values() for text in stream.warnings]
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """All parts; a reader of the test part's targets must record it, as `evaluate` does."""
+        """All parts. Only `evaluate` may use the targets of the test part."""
         return self._parts()
 
     def describe(self) -> dict[str, Any]:
-        """Returns the description in records, ready for JSON, without values of the data."""
         streams = {name: stream.profile.describe() for name, stream in self.streams.items()}
         return {**super().describe(), "streams": streams}
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """A part that is read batch by batch, and the facts from its first batches."""
+    """A part that is read batch by batch, with the profile of its first batches."""
 
     source: Source
     profile: Profile
-    # Groups are unknown, as only the first samples are in memory.
+    # Groups are unknown, because only the first batch is in memory.
     groups: ClassVar[None] = None
 
     @property
     def at_hand(self) -> Part:
-        """The samples in memory: the first batch."""
+        """The first batch, which is in memory."""
         return self.profile.head
 
     @property
     def samples(self) -> int | None:
-        """The number of samples; None if the part was not read to its end."""
         return self.profile.samples
 
     @property
     def targets_digest(self) -> str:
-        """The digest of the whole part, since its targets alone have none."""
+        """The digest of the profile. A stream has no digest of the targets alone."""
         return self.profile.digest
 
     def first(self, count: int) -> Part:
-        """Returns a part of the first `count` samples, at most those of the first batch."""
+        """Returns the first `count` samples, or the whole first batch if it has fewer."""
         return self.profile.head.first(count)
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings for the user."""
         source, profile, called = self.source, self.profile, _capital(self.source.called)
         warnings = []
         if not profile.repeatable:
@@ -189,13 +183,13 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The source of a part's batches.
+    """Opens the batches of a part for each reading.
 
     Attributes:
         part: "train", "validation" or "test".
-        origin: The function, or the data itself.
+        origin: What the user passed: a function, a `tf.data.Dataset` or a `PyDataset`.
         steps: The number of batches in a reading, at least 1; None: all.
-        seeded: Whether the function takes the seed of each reading.
+        seeded: Whether the function gets the seed of the reading.
         targets: Whether batches have targets; None: those that are tuples do.
     """
 
@@ -207,18 +201,16 @@ class Source:
 
     @property
     def called(self) -> str:
-        """The part's name in messages."""
         return f"the {PART_NAMES[self.part]} data"
 
     @property
     def is_function(self) -> bool:
-        """Whether each reading gets a new object."""
         return not _is_read_itself(self.origin)
 
     def open(self, seed: int) -> Any:
-        """Returns a `tf.data.Dataset`, a `PyDataset`, or a generator of batches, for a reading.
+        """Returns the batches of a reading: a `tf.data.Dataset`, a `PyDataset` or a generator.
 
-        Python's, numpy's and TensorFlow's global generators get the seed too.
+        Python's, numpy's and TensorFlow's global generators are seeded with `seed`.
         """
         with _drawing_with(seed), _quiet_keras():
             if not self.is_function:
@@ -235,7 +227,6 @@ class Source:
         return _as_generator(opened, self.steps)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns the state to pickle; refuses a `tf.data.Dataset`, which can't be pickled."""
         if batches_kind(self.origin) == TF_DATA:
             raise DataError(
                 f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
@@ -245,7 +236,7 @@ class Source:
 
 
 def check_source(part: str, source: object, steps: int | None, targets: bool | None) -> Source:
-    """Checks the source of a part, without reading it."""
+    """Returns the source of a part. Checks its type and arguments, but reads nothing."""
     if _is_read_itself(source):
         return Source(part, source, steps, seeded=False, targets=targets)
     if not callable(source):
@@ -261,13 +252,13 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
 
 
 def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
-    """Returns whether a function takes the epoch's seed; refuses one that needs other arguments."""
+    """Returns whether a function gets a seed. Raises DataError if it needs other arguments."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Some functions written in C have no signature.
+        # Some functions that are written in C have no signature.
         return False
-    # A partial function that has a seed already keeps it.
+    # functools.partial(make_batches, seed=1) keeps its seed.
     own = isinstance(function, partial) and "seed" in function.keywords
     seeded = part == "train" and "seed" in signature.parameters and not own
     try:
@@ -281,10 +272,9 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
 
 
 def batches_kind(thing: object) -> str:
-    """Returns the kind of data in batches: `TF_DATA`, `PY_DATASET`, or else `GENERATOR`."""
+    """Returns `TF_DATA`, `PY_DATASET` or, for anything else, `GENERATOR`."""
     for parent in type(thing).__mro__:
-        # The names of classes are compared, as in Keras: describing data must not import
-        # TensorFlow.
+        # Both functions compare names of classes, because an import of TensorFlow is slow.
         if is_dataset(parent):
             return TF_DATA
         if is_batches(parent):
@@ -297,14 +287,14 @@ def _is_read_itself(thing: object) -> bool:
 
 
 def _is_a_batch(thing: object) -> bool:
-    """Returns whether a thing is a single batch instead of many."""
+    """Returns whether a user's function returned a single batch, by mistake."""
     return isinstance(thing, dict | str) or (
         isinstance(thing, tuple) and len(thing) in (2, 3) and hasattr(thing[0], "shape")
     )
 
 
 def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
-    # No batch after the last step is made, since it could draw from global generators.
+    # `islice` makes no batch after the last step: it could draw from global generators.
     for batch in itertools.islice(batches, steps):
         yield tuple(batch) if isinstance(batch, list) else batch
 
@@ -313,9 +303,9 @@ def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
 def _drawing_with(seed: int) -> Iterator[None]:
     """Seeds the global generators as `keras.utils.set_random_seed` does.
 
-    So a shuffle without a seed, or a generator that draws from numpy, depends on the seed too.
-    Python's and numpy's generators keep their new state, as batches are drawn later. Only
-    TensorFlow's global seed is restored, as models are traced with it.
+    So `dataset.shuffle(100)`, or a generator that calls `np.random`, depends on the seed too. On
+    exit TensorFlow's seed is restored, because models are traced with it. Python's and numpy's
+    generators keep their new state, because batches are drawn later.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -325,7 +315,7 @@ def _drawing_with(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_keras() -> Iterator[None]:
-    """Keeps Keras from printing how many files a folder has, once for each epoch."""
+    """Hides Keras's "Found 100 files", which a user's function may print for each epoch."""
     import keras
 
     before = keras.config.is_interactive_logging_enabled()
@@ -338,11 +328,15 @@ def _quiet_keras() -> Iterator[None]:
 
 
 class Reading:
-    """One reading of a source, by the adapter that `model.fit` uses for such data.
+    """Reads a source once, by the adapter that `model.fit` uses for such data.
 
-    A caller begins, iterates and ends it, once. It raises whatever the user's function, or Keras,
-    raises. `batches` is the number of batches, or None if unknown. `endless` is whether the data is
-    known to have no end.
+    The caller calls `begin`, iterates, and calls `end`. Errors of the user's function, and of
+    Keras, are passed on.
+
+    Attributes:
+        kind: `TF_DATA`, `PY_DATASET` or `GENERATOR`.
+        batches: The number of batches; None: unknown.
+        endless: Whether the data is known to have no end.
     """
 
     def __init__(
@@ -353,8 +347,8 @@ class Reading:
         self._steps = source.steps
         weights = None if class_weight is None else dict(class_weight)
         if weights is not None and self.kind == TF_DATA:
-            # For a tf.data.Dataset, Keras looks weights up in a list that ends with the largest
-            # class that has a weight; later batches may have larger classes.
+            # For a tf.data.Dataset, Keras makes a list of the weights, up to the largest class
+            # that has one. Batches may have larger classes, which here get the weight 1.
             weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
         try:
             self._adapter = adapter_of(opened, weights)
@@ -370,18 +364,16 @@ class Reading:
             self.endless = _is_infinite(opened)
 
     def begin(self) -> None:
-        """Calls the data's hook for the beginning of an epoch, as `fit` does."""
-        # Some adapters read the first batches here.
+        """Calls the adapter's hooks that `fit` calls before an epoch."""
+        # Some adapters read the first batches in this call.
         self._dataset = self._adapter.get_tf_dataset()
         self._adapter.on_epoch_end()
         self._adapter.on_epoch_begin()
 
     def end(self) -> None:
-        """Calls the data's hook for the end of an epoch."""
         self._adapter.on_epoch_end()
 
     def __iter__(self) -> Iterator[Any]:
-        """Returns TensorFlow's iterator over the batches, for a training step to take."""
         if self.kind == PY_DATASET and self._steps is not None:
             return iter(self._dataset.take(self._steps))
         return iter(self._dataset)
@@ -397,17 +389,17 @@ def _is_infinite(opened: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """A source's digest and first batch, and how much was read for them before training.
+    """What is known of a source from its first batches, which are read before training.
 
     Attributes:
         kind: The kind of source, such as "tf.data.Dataset".
         head: The first batch.
-        digest: SHA-256 over the batches that were read; over the types and shapes of the first
-            batch if a second reading gave other batches.
+        digest: SHA-256 of the batches that were read. If a second reading gave other batches, only
+            of the types and shapes in the first batch.
         repeatable: Whether a second reading gave the same batches.
         batches: The number of batches that were read.
-        samples: The number of samples in a reading; None if not all were read.
-        known_batches: The number of batches in a reading, if known beforehand; else None.
+        samples: The number of all samples; None if not all were read.
+        known_batches: The number of all batches, if it is known without reading them.
     """
 
     kind: str
@@ -419,7 +411,6 @@ class Profile:
     known_batches: int | None
 
     def describe(self) -> dict[str, object]:
-        """Returns its description in records, ready for JSON."""
         return {
             "kind": self.kind,
             "batches": self.known_batches if self.samples is None else self.batches,
@@ -430,7 +421,6 @@ class Profile:
 
     @property
     def digest_of(self) -> str:
-        """What the digest covers, for people to read."""
         if not self.repeatable:
             return "types and shapes alone"
         batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
@@ -438,10 +428,6 @@ class Profile:
 
 
 def _profile_of(source: Source) -> Profile:
-    """Profiles a source: reads its first batches, and the very first ones of them twice.
-
-    Raises DataError if the source raises, gives unusable batches, or has no end.
-    """
     try:
         return _profiled(source)
     except DataError:
@@ -496,7 +482,7 @@ def _digests_again(source: Source, count: int) -> list[str]:
 
 
 def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch, bool], None, None]:
-    """Yields the checked arrays of each batch of an epoch, and whether it has only samples."""
+    """Yields each batch as checked arrays, and whether the batch was x alone."""
     try:
         reading.begin()
         for number, batch in enumerate(reading, start=1):
@@ -510,7 +496,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
                 )
             yield _checked((batch,) if alone else batch, of), alone
     except BaseException:
-        # `end` stops the data's threads. The first error says more than one that `end` raises.
+        # `end` stops the data's threads. Its own errors say less than the first one.
         with contextlib.suppress(Exception):
             reading.end()
         raise
@@ -518,7 +504,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
 
 
 def _are_alike(entries: Any) -> bool:
-    """Returns whether a batch may be (anchor, positive, negative): three similar arrays."""
+    """Returns whether a batch is three similar arrays, such as (anchor, positive, negative)."""
     if not isinstance(entries, tuple) or len(entries) != 3:
         return False
     shapes = {(getattr(each, "dtype", None), str(getattr(each, "shape", ""))) for each in entries}
@@ -526,7 +512,7 @@ def _are_alike(entries: Any) -> bool:
 
 
 def _checked(entries: tuple[Any, ...], of: str) -> Batch:
-    """Returns a batch's arrays as a training step gets them; refuses those that no step can use."""
+    """Returns a batch as numpy arrays. Raises DataError if no training step can use it."""
     if len(entries) not in (1, 2, 3):
         raise DataError.of_setting(
             "A batch",
@@ -568,7 +554,7 @@ def _named(batch: Batch) -> dict[str, np.ndarray]:
 
 
 def _part_of(batch: Batch, alone: bool) -> Part:
-    """Returns a batch as a part; weights are left out if each output has its own."""
+    # Weights for each output are left out, because a part has only one array of weights.
     x, y, weights, *_ = (*batch, (), ())
     return Part(x, y, weights if isinstance(weights, np.ndarray) else None, alone)
 
@@ -582,9 +568,9 @@ def _capital(text: str) -> str:
 
 
 def first_samples(stream: Stream) -> tuple[Part, bool]:
-    """Returns the first samples of a part, to look at, and whether these are all samples.
+    """Returns the first samples of a part, without weights, and whether they are all samples.
 
-    Reads at least one batch, and stops after about 5,000 samples or 64 MiB. Weights are left out.
+    Stops after the batch with which there are 5,000 samples or 64 MiB.
     """
     source, parts = stream.source, []
     samples, size, ended = 0, 0, True

@@ -22,7 +22,7 @@ from studies.data.description import Dataset, Reader, options_of
 from studies.data.files import absolute_path, is_table, name_of, read_table
 from studies.data.preprocessing import Column, TableColumns
 
-# By default, a table with dates is split in time if no date is in more than this share of rows.
+# By default, dates order the rows of a table if no date is in more than this share of them.
 _MOST_OF_A_DATE = 0.25
 _MOST_LEVELS: Final = 10_000
 # A column with at most this many different texts is a category, however few rows there are.
@@ -31,19 +31,19 @@ _LONG_TEXT: Final = 50
 _BEGUN: Final = 30
 _SHOWN: Final = 5
 _LARGEST: Final = float(np.finfo(np.float32).max)
-# A year may have two digits if month and day have two as well: 1.10.22 may be a version.
+# With a year of two digits, month and day must have two as well: 1.10.22 may be a version.
 _DATE: Final = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
 )
-# The kind of a column by the name that pandas infers.
+# The kind of a column by the result of pandas's `infer_dtype`.
 _KINDS: Final[Mapping[str, Any]] = {
     "boolean": "boolean",
     **dict.fromkeys(("integer", "floating", "mixed-integer-float"), "number"),
     "categorical": "category",
     **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
 }
-# Whole numbers 0, 1, 2 and so on are classes if there are at most this many, and on average at
-# least this many rows of each.
+# Targets 0, 1, 2 and so on are classes if there are at most this many, with at least this many rows
+# of each on average.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
 
 
@@ -64,30 +64,30 @@ def table(
 ) -> Dataset:
     """Describes a table: columns of numbers, booleans and categories, and one to predict.
 
-    The study's data is one array with a row for each sample: numbers scaled to mean 0 and standard
-    deviation 1, booleans as 0 and 1, and categories one-hot. A missing number or boolean becomes
-    the mean, and a further column is 1 for it. Means, deviations and categories are those of the
-    trial's training part; in cross-validation, of the training part of its fold. The registered
-    model takes the columns of the table.
+    The study's data is one array with a row for each sample. Numbers are scaled to mean 0 and
+    standard deviation 1, booleans are 0 and 1, and categories are one-hot. A missing number or
+    boolean becomes the mean, and a further column is 1 for it. Means, deviations and categories are
+    those of the trial's training part. The registered model takes the columns of the table.
 
-    Values may be missing, except in the target. Free text is refused, with advice. If there is a
-    column of dates, no validation row is earlier than a training row, and no test row earlier than
-    either: what comes next can only be predicted from what was before. Models see no dates.
+    Values may be missing, except in the target. Free text is refused. If there is a column of
+    dates, rows are split in time: training rows come first, then validation rows, then test rows.
+    Models see no dates.
 
     Args:
-        source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a
-            DataFrame of pandas, whose index is ignored, and which must not change before the data
-            is loaded. A relative path starts from the current folder; `~` is the home folder.
-        target: The column to predict. Texts and booleans are classes, numbered in their order, with
-            their names kept; so are whole numbers 0, 1, 2 and so on without a gap. Other numbers
-            are quantities.
+        source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a pandas
+            DataFrame. A relative path starts from the current folder; `~` is the home folder. The
+            index of a DataFrame is ignored. Don't change the DataFrame before the data is loaded.
+        target: The column to predict. Texts and booleans are classes, numbered in their order. So
+            are whole numbers 0, 1, 2 and so on without a gap, if there are enough rows of each.
+            Other numbers are quantities.
         drop: Columns to leave out, such as identifiers.
         categories: Columns that are categories though they hold numbers, such as postal codes.
         missing: Further texts of a CSV file that stand for missing values, such as "?". Empty
             cells, "NA", "NaN", "null" and "None" always do.
         classes: Whether the target is classes; None: as described for `target`.
-        time: The column of dates, or of numbers, by whose order parts are split; None: the first
-            column of dates without a gap, if there is one; False: parts are drawn at random.
+        time: The column of dates, or of numbers, by whose order rows are split. None: the first
+            column of dates without a gap and with few rows of each date. False: parts are drawn at
+            random.
         validation: Share in (0, 1) of all rows, count of rows, or another table of the same
             columns.
         test: As `validation`; None or 0: no test part.
@@ -111,7 +111,7 @@ def table(
     sizes: dict[str, Any] = {"validation": validation, "test": test}
     for part, size in sizes.items():
         if is_frame(size) or isinstance(size, str | PathLike | tuple):
-            # The size is not used, as the ready-made part replaces it.
+            # Size 1 only passes the checks: the ready-made part is used.
             ready[part], sizes[part] = _place_of(part, size), 1
     options = options_of(arguments, **sizes)
     if classes is not None:
@@ -139,7 +139,6 @@ def table(
 
 
 def _place_of(setting: str, source: Any) -> Any:
-    """Returns a DataFrame as it is, else the path of a file."""
     if is_frame(source):
         return source
     if isinstance(source, str | PathLike):
@@ -154,9 +153,9 @@ def _place_of(setting: str, source: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Table(Reader):
-    """Reads a table: a path, or a DataFrame, with the options of `datasets.table`.
+    """Reads a table with the options of `datasets.table`.
 
-    `ready` has the sources of ready-made parts, by the names of the parts.
+    `source` is a path or a DataFrame. `ready` has ready-made parts, such as ("test", DataFrame).
     """
 
     source: Any
@@ -178,7 +177,6 @@ class Table(Reader):
         return replace(self, source=place, target=target or self.target)
 
     def contents_of(self, frame: Any) -> Contents:
-        """Returns the contents of a table that has been read."""
         called = _called(self.source)
         named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
         check_names(frame, {**named, "time": [self.time] if self.time else []}, called)
@@ -220,7 +218,7 @@ class Table(Reader):
         return read_table(source, missing=self.missing, texts=self.categories)
 
     def _time(self, frame: Any, dates: list[str]) -> str:
-        """Returns the column whose order the rows get, or an empty text."""
+        """Returns the column that orders the rows, or an empty text if none does."""
         if self.time is not None:
             return self.time or ""
         # A date that many rows share says little about their order.
@@ -229,7 +227,6 @@ class Table(Reader):
         return next((n for n in whole if frame[n].value_counts().iloc[0] <= most), "")
 
     def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
-        """Returns the indices of the rows, in the order of time."""
         check_complete(frame[time], f"the time {time!r}", called)
         try:
             values = numbers_of(frame[time])
@@ -256,7 +253,7 @@ def _called(source: Any, part: str = "") -> str:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that a DataFrame's column names differ, and include those that options name."""
+    """Checks that the names of columns are unique, and that the names in options exist."""
     names = list(table.columns)
     for name in names:
         if not isinstance(name, str) or not name or names.count(name) > 1:
@@ -275,9 +272,9 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
 def table_columns(
     table: Any, categories: Collection[str] = ()
 ) -> tuple[list[Column], dict[str, str]]:
-    """Returns the usable columns of a DataFrame without the target, and why others can't be used.
+    """Returns the usable columns of a DataFrame, and the reason why each other column is refused.
 
-    `categories` are the columns that are categories whatever they hold.
+    The DataFrame has no target. Columns in `categories` are categories, whatever they hold.
     """
     usable, refused = [], {}
     for name in table.columns:
@@ -296,11 +293,7 @@ def table_columns(
 
 
 def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
-    """Returns the values of a DataFrame's columns by name, each of shape (n,).
-
-    Categories are texts, with "" for missing ones. Other columns are float32, with NaN for missing
-    values. Raises DataError if the table lacks a column, or a column holds something else.
-    """
+    """Returns columns by name: categories as texts with "" for gaps, others as float32 with NaN."""
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
         raise DataError(f"{source} lacks the columns {quoted(missing, most=_SHOWN)}.")
@@ -315,11 +308,10 @@ def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str
 
 
 def _dates_of(series: Any) -> Any:
-    """Returns a column of dates as datetimes of pandas, with NaT for missing ones.
+    """Reads a column of dates. Raises ValueError if a value is no date.
 
-    Texts may begin with the day, the month or the year. If it is unclear whether the month or the
-    day comes first, the reading that puts the rows in order counts. Raises ValueError if a value is
-    no date.
+    In 3/4/2024 the month may be first or second. The reading that puts the rows in order is taken,
+    else the first one that pandas can read.
     """
     import pandas as pd
 
@@ -346,7 +338,6 @@ def _dates_of(series: Any) -> Any:
 
 
 def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
-    """Returns the error for columns that no model takes, by their names."""
     reasons = listed((f"{name!r} {why}" for name, why in refused.items()), most=_SHOWN)
     return DataError(
         f"{source} has columns that are neither numbers nor categories: {reasons}",
@@ -356,7 +347,7 @@ def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
 
 
 def _float32(series: Any) -> np.ndarray:
-    """Returns a column as float32, with NaN for gaps, or raises ValueError with the reason."""
+    """Returns a column as float32, with NaN for gaps. A ValueError says why that can't be done."""
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):
@@ -369,7 +360,7 @@ def _float32(series: Any) -> np.ndarray:
 
 
 def _kind_of(series: Any) -> Any:
-    """Returns the kind of a column's values. Raises ValueError if no model takes it."""
+    """Returns the `Column.kind` of a column. Raises ValueError if no model can use it."""
     from pandas.api import types
 
     if not series.notna().any():
@@ -416,8 +407,7 @@ def _check_category(texts: np.ndarray, *, asked: bool) -> None:
 def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
     """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
 
-    If `classes` is None, classes are texts, booleans, and whole numbers from 0 up without a gap.
-    Raises DataError if values are missing, or are no targets.
+    `classes` is as in `datasets.table`. Raises DataError if values are missing, or no targets.
     """
     from pandas.api import types
 
@@ -443,7 +433,7 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
 
 
 def check_complete(series: Any, name: str, source: str) -> None:
-    """Checks that no value of a column is missing."""
+    """Raises DataError if a value of a column is missing."""
     missing = (series.isna() | (series == MISSING)).to_numpy(dtype=bool)
     if missing.any():
         first = f"the first in row {missing.argmax() + 1} after the header"
@@ -454,9 +444,9 @@ def check_complete(series: Any, name: str, source: str) -> None:
 
 
 def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
-    """Returns the targets of another table, such as a test part's, in the dtype of `like`.
+    """Returns the targets of a ready-made part. `like` are the training table's targets.
 
-    Raises DataError if values are missing, or are classes that the first table lacks.
+    Raises DataError for classes that the training table lacks.
     """
     targets = _read_target(series, like.dtype.kind == "O", source)
     if like.dtype.kind in "Oi" and (strange := sorted(set(targets) - set(like))):

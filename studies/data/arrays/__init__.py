@@ -1,1 +1,1 @@
-"""Arrays: from a user's samples to a training, a validation and a sealed test part."""
+"""Data in arrays: checks a user's samples, and splits them into parts."""

@@ -1,7 +1,7 @@
-"""Arrays in files that are mapped to memory: too large for a process, or shared by several.
+"""Arrays in npy files that are mapped to memory (`np.memmap`).
 
-The system reads their pages when they are used and drops them when it needs memory, so a data set
-may be larger than memory. In all other ways they are ordinary arrays.
+The system reads such a file page by page when the array is used. It keeps the pages in memory once
+for all processes, and drops them when it needs memory. So the array may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from tracking.store.files import replacing
 
-# Larger arrays go into a file; a process can easily hold a smaller one twice.
+# Arrays of this size and more go into a file.
 _LARGE_BYTES = 256 * 2**20
 _BLOCK_BYTES = 16 * 2**20
 _PREFIX = "kerastudy-data-"
@@ -36,18 +36,16 @@ _numbers = itertools.count()
 
 _Thing = TypeVar("_Thing")
 _FACTS = "splits"
-"""The file that describes the data, written last."""
+"""The file of the pickled data. It is written after the files of the arrays."""
 _LOADING = "lock"
 """The lock of the process that loads the data."""
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Makes a folder for arrays, on a disk if possible; the caller removes it.
+    """Makes a folder for arrays, on a disk if possible. The caller removes it.
 
-    It is in ``TMPDIR`` if that is set, else in ``/var/tmp`` if that is usable, else where Python
-    puts temporary files. Unlike ``/tmp``, ``/var/tmp`` is not in memory
-    (https://systemd.io/TEMPORARY_DIRECTORIES/). Folders that killed processes left in the same
-    place are removed.
+    It is in ``TMPDIR`` or, if that is not set, in ``/var/tmp``, because ``/tmp`` may be in memory:
+    https://systemd.io/TEMPORARY_DIRECTORIES/. Folders that killed processes left are removed.
     """
     large = Path("/var/tmp")
     usable = "TMPDIR" not in os.environ and large.is_dir() and os.access(large, os.W_OK)
@@ -65,10 +63,10 @@ def temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
-    """A folder with a lock in it that is held for as long as its process lives."""
+    """A temporary folder with a lock file, which its process holds for as long as it lives."""
 
     def hold(self) -> bool:
-        """Takes the lock; returns False if another process is removing the folder as abandoned."""
+        """Takes the lock. Returns False if another process is removing the folder as abandoned."""
         self._lock = FileLock(Path(self.name) / _LOCK)
         try:
             self._lock.acquire()
@@ -77,7 +75,6 @@ class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
         return Path(self._lock.lock_file).exists()
 
     def cleanup(self) -> None:
-        """Removes the folder."""
         self._lock.release()
         super().cleanup()
 
@@ -86,7 +83,7 @@ def _remove_abandoned(place: Path) -> None:
     for folder in place.glob(f"{_PREFIX}*"):
         lock = FileLock(folder / _LOCK)
         if not Path(lock.lock_file).exists():
-            # The folder's process is about to make the lock.
+            # The folder is new: its process has not made the lock yet.
             continue
         try:
             with lock.acquire(timeout=0):
@@ -98,7 +95,7 @@ def _remove_abandoned(place: Path) -> None:
 
 @contextlib.contextmanager
 def large_arrays_in(folder: Path) -> Iterator[None]:
-    """Puts large arrays that are made within into a folder, not into this process's own."""
+    """Within the `with` block, large arrays go into `folder`."""
     token = _folder.set(folder)
     try:
         yield
@@ -107,9 +104,9 @@ def large_arrays_in(folder: Path) -> Iterator[None]:
 
 
 def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Returns a copy of some rows of an array, or of all; a large copy is in a file."""
+    """Copies some rows of an array, or all. A large copy is in a file."""
     count = len(array) if rows is None else len(rows)
-    # Arrays of Python's texts can't be mapped.
+    # Arrays of Python objects, such as texts, can't be mapped.
     if array.dtype.hasobject or count * (array.nbytes // len(array)) < _LARGE_BYTES:
         return array.copy() if rows is None else array[rows]
     copy = allocated((count, *array.shape[1:]), array.dtype)
@@ -119,14 +116,14 @@ def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 def allocated(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Returns a new array to fill; a large one is in a file."""
+    """Returns a new array to fill. A large one is in a file."""
     if math.prod(shape) * dtype.itemsize < _LARGE_BYTES:
         return np.empty(shape, dtype)
     return np.lib.format.open_memmap(_new_file(), mode="w+", dtype=dtype, shape=shape)
 
 
 def member(archive: ZipFile, name: str) -> np.ndarray | None:
-    """Returns an array of an npz file, mapped to memory; None if the array is small or absent."""
+    """Returns an array of an npz file, mapped to memory. Returns None if it is small or absent."""
     entry = archive.NameToInfo.get(name)
     if entry is None or entry.file_size < _LARGE_BYTES:
         return None
@@ -137,14 +134,14 @@ def member(archive: ZipFile, name: str) -> np.ndarray | None:
 
 
 def blocks(array: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yields the bounds of pieces of an array along its first axis, of a few megabytes each."""
+    """Yields start and end of slices along the first axis, each of about 16 MiB."""
     rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
     for start in range(0, len(array), rows):
         yield start, min(start + rows, len(array))
 
 
 def file_of(array: np.ndarray) -> Path | None:
-    """Returns the npy file whose whole content an array maps to memory, or None."""
+    """Returns the npy file that an array maps to memory as a whole, or None."""
     file = array.filename if isinstance(array, np.memmap) else None
     if file is None or not str(file).endswith(".npy"):
         return None
@@ -164,15 +161,14 @@ def _new_file() -> Path:
 
 @cache
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
-    # The cache keeps the folder, and it is removed at the end of the process.
+    # The cache keeps the object until the process ends. Then the folder is removed.
     return temporary_folder()
 
 
 def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
-    """Loads data in the first process that needs it, and maps its arrays to memory in each process.
+    """Calls `load` in one process only. All processes that share `folder` map the arrays to memory.
 
-    The system keeps the pages of a file in memory once for all processes, and drops unused ones
-    when it needs memory. If `load` raises, the next process that needs the data loads it.
+    If `load` raises, the next process calls it.
     """
     description = folder / _FACTS
     with FileLock(folder / _LOADING):
@@ -187,7 +183,7 @@ def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
 
 
 class _Writer(pickle.Pickler):
-    """Pickles everything but arrays, and writes each array to its own file."""
+    """Pickles everything but arrays, and writes each array to an npy file."""
 
     def __init__(self, stream: IO[bytes], folder: Path) -> None:
         super().__init__(stream)
@@ -195,8 +191,8 @@ class _Writer(pickle.Pickler):
         self._arrays = 0
 
     def persistent_id(self, thing: object) -> str | None:
-        """Returns the name of an array's file, or None for a thing to pickle."""
-        # Python's texts can't be mapped: pickle them.
+        """Returns the name of an array's file. Returns None for anything else, which is pickled."""
+        # Arrays of Python's texts can't be mapped.
         if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
             return None
         file = file_of(thing)
@@ -212,7 +208,7 @@ class _Writer(pickle.Pickler):
 class MappingUnpickler(pickle.Unpickler):
     """Unpickles what another process of the same launch wrote, and maps its arrays to memory.
 
-    The arrays are read-only in the mode "r", and copied on write in the mode "c".
+    With the mode "r", arrays are read-only. With "c", they are copied on write.
     """
 
     def __init__(self, stream: IO[bytes], folder: Path, mode: Literal["r", "c"]) -> None:
@@ -220,5 +216,4 @@ class MappingUnpickler(pickle.Unpickler):
         self._folder, self._mode = folder, mode
 
     def persistent_load(self, name: str) -> np.ndarray:
-        """Maps an array to memory."""
         return np.load(self._folder / name, mmap_mode=self._mode)  # type: ignore[no-any-return]

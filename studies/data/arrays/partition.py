@@ -1,4 +1,4 @@
-"""Divides samples into parts: checks options, splits, preprocesses, and seals the test part."""
+"""Splits samples into a training, a validation and a test part, and preprocesses them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ PREPROCESSING_NAMES = ("standardize", "minmax")
 
 @dataclass(frozen=True, eq=False)
 class ReadyMade:
-    """A part that the user made; checked when it is read."""
+    """A part that the user made, such as test=(x, y). It is checked when the data is read."""
 
     x: object
     y: object
     sample_weight: object = None
 
 
-# A share in (0, 1) of all samples, a count of samples, or a ready-made part.
+# A float is a share of all samples, an integer is a count.
 Size = float | int | ReadyMade
 
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """How data is split and preprocessed; see `datasets.arrays`."""
+    """The options of `datasets.arrays`, checked."""
 
     validation: Size
     test: Size | None
@@ -62,7 +62,7 @@ def check_options(
     preprocess: object = None,
     class_names: object = None,
 ) -> Options:
-    """Checks the options of `datasets.arrays`, without the data, and returns them as plain values.
+    """Checks the options of `datasets.arrays`, before the data is read.
 
     Raises DataError if one is wrong, or if the shares leave nothing to train on.
     """
@@ -84,7 +84,7 @@ def check_options(
 def _check_size(name: str, value: object) -> Size:
     if isinstance(value, tuple | list) and len(value) in (2, 3):
         return ReadyMade(*value)
-    # Booleans are refused: validation=True would otherwise mean one sample.
+    # `is_whole` refuses booleans: validation=True would mean one sample.
     if checks.is_whole(value) and value > 0:
         return int(value)
     if checks.is_real(value) and 0 < value < 1:
@@ -107,7 +107,7 @@ def _check_preprocess(value: object) -> object:
 
 
 def _check_class_names(value: object) -> tuple[str, ...]:
-    # A fitted LabelEncoder of scikit-learn has its names in `classes_`.
+    # A fitted LabelEncoder has the names in `classes_`.
     value = getattr(value, "classes_", value)
     if value is None:
         return ()
@@ -120,7 +120,12 @@ def _check_class_names(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """A source's samples to split, and the "validation" and "test" parts that it comes with."""
+    """What a source, such as a file, holds.
+
+    Attributes:
+        pool: The samples to split.
+        ready: The "validation" and "test" parts that the source already has.
+    """
 
     pool: Samples
     ready: Mapping[str, Samples] = field(default_factory=dict)
@@ -128,7 +133,7 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Divided:
-    """Parts before preprocessing, and all that `sealed` needs besides; the arrays are copies."""
+    """The parts before preprocessing. Their arrays are copies."""
 
     parts: Mapping[str, Part]
     pool: Samples
@@ -137,14 +142,14 @@ class Divided:
     class_names: ClassNames
 
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
-        """Preprocesses parts, with a fit on their "train" part, and seals them.
+        """Preprocesses parts, as fitted on the "train" part, and makes `Splits` of them.
 
-        There must be a validation part: if none is given, it is the first training sample.
+        `Splits` needs a validation part. If there is none, the first training sample is used.
         """
         table = self.pool.table
         x: dict[str, Any] = {name: part.x for name, part in parts.items()}
         if table is not None:
-            # `Part` has sorted the columns: restore the table's order.
+            # `Part` has sorted the columns by name. This restores the table's order.
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
         options = self.options
@@ -159,19 +164,19 @@ class Divided:
 
 
 def make_splits(contents: Contents, options: Options) -> Splits:
-    """Splits, preprocesses and seals data. Raises DataError if no study can be run on it."""
+    """Splits and preprocesses data. Raises DataError if no study can be run on it."""
     divided = divide(contents, options)
     return divided.sealed(divided.parts)
 
 
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Takes ready-made parts from the contents or the options, and splits off the others.
+    """Splits samples into parts. Ready-made parts stay as they are.
 
-    For folds no validation part is drawn, and the classes of the training part are not checked.
+    With `folds`, no validation part is drawn.
     """
     pool, ready = contents.pool, dict(contents.ready)
     sizes: dict[str, float | int] = {}
-    # The test part is drawn first.
+    # The test part is drawn first, so that it is the same with and without folds.
     for name, size in (("test", options.test), ("validation", options.validation)):
         if name in ready or size is None:
             continue
@@ -191,7 +196,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         # A split may leave the training part with a single class.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
         check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
-    # Parts are copies, as the user may change the arrays later.
+    # Parts are copies, because the user may change the arrays later.
     parts = {name: _part(pool, chosen) for name, chosen in indices.items()}
     for name, part in parts.items():
         check_some_weight(part.sample_weight, f"sample_weight of the {name} part")
@@ -201,8 +206,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
-    """Returns a copy of some samples, or of all."""
-    # Without targets, Keras passes one array on as it is, but takes a tuple of arrays for (x, y).
+    # Without targets, a training step gets x itself. But Keras would take a tuple for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
     return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
 
@@ -210,16 +214,14 @@ def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
 def split_indices(
     samples: Samples, sizes: Mapping[str, float | int], labels: np.ndarray | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """Draws parts from samples; returns the indices of "train" and of each part of `sizes`.
+    """Splits samples at random. Returns the indices of "train" and of each part of `sizes`.
 
-    A size is a count, or a share of all samples, rounded to the nearest count. Without sizes all
-    samples are the training part, in their own order. With labels, which are the samples' classes,
-    all parts get the classes in the same proportions. If samples are in the order of time, the
-    first part of `sizes` gets the latest ones, the next part those before, and so on.
+    A size is a count, or a share of all samples. If there are `labels`, all parts get these classes
+    in the same proportions. Samples in the order of time are not split at random: the first part of
+    `sizes` gets the latest ones, the next part those before, and so on.
 
-    The parts are disjoint and make up all samples. They, and the order within them, depend on the
-    arguments alone: scikit-learn's `train_test_split` draws with numpy's RandomState, whose numbers
-    are the same on every platform and, by numpy's promise, in every version:
+    The result depends on the arguments alone. scikit-learn's `train_test_split` draws with numpy's
+    RandomState, whose numbers are the same on every platform and in every version:
     https://numpy.org/doc/stable/reference/random/legacy.html
     """
     counts = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
@@ -247,8 +249,8 @@ def split_indices(
 def _draw(
     rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a part. scikit-learn raises ValueError where a class, or a part, is too small."""
-    # The import takes half a second.
+    """Draws a part of `count` samples. Raises ValueError if a class, or a part, is too small."""
+    # Imported late, because scikit-learn is slow to import.
     from sklearn.model_selection import train_test_split
 
     strata = None if labels is None else labels[rest]
@@ -261,11 +263,10 @@ def _draw(
 def _holding_each_class(
     rest: np.ndarray, part: np.ndarray, labels: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a split in which both sides have a sample of each class.
+    """Changes a split so that both sides have a sample of each class.
 
-    scikit-learn may round the share of a rare class to 0 samples. A side that lacks a class swaps a
-    sample of its own largest class for a sample of the missing class. Each side must have room for
-    each class, and each class must have two samples.
+    scikit-learn may give one side no sample of a rare class. That side then swaps a sample of its
+    largest class for one of the rare class.
     """
     random = np.random.RandomState(seed)
     sides = [rest.copy(), part.copy()]

@@ -1,4 +1,7 @@
-"""The data of a study: a training part, a validation part, and a sealed test part."""
+"""The data of a study: a training part, a validation part, and a sealed test part.
+
+Sealed means that only `unseal_test` returns the targets of the test part.
+"""
 
 from __future__ import annotations
 
@@ -28,20 +31,19 @@ if TYPE_CHECKING:
     from studies.data.streams import Stream
 
 PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
-"""The names of parts for people."""
+"""The names of parts in messages."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LoadedData(ABC):
-    """Loaded data of any kind.
+    """The loaded data of a study: `Splits` for arrays, `StreamedSplits` for batches.
 
     Attributes:
         train: The samples to train on.
-        validation: The samples by which epochs and trials are compared.
-        classes: Number of classes (distinct labels, or the columns of one-hot rows); None if there
-            are several targets, or they are no classes.
-        preprocessing: Name of the preprocessing that was fitted on `train`; None if there is none.
-        preparation: How samples became a model's inputs.
+        validation: The samples that epochs and trials are compared by.
+        classes: The number of classes; None if there are several targets, or they are no classes.
+        preprocessing: The name of the preprocessing in records; None if there is none.
+        preparation: How the samples were preprocessed, for the registered model.
     """
 
     train: Part | Stream
@@ -51,7 +53,7 @@ class LoadedData(ABC):
     classes: int | None = None
     preprocessing: str | None = None
     preparation: Preparation = field(default_factory=Preparation)
-    # `FoldedSplits` alone has folds.
+    # Only `FoldedSplits` has folds.
     folds: ClassVar[int] = 0
 
     @property
@@ -61,55 +63,54 @@ class LoadedData(ABC):
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings for the user."""
         return self.preparation.warnings
 
     @property
     def batch_size(self) -> int | None:
-        """The number of samples in a batch, if the data comes in batches; else None."""
+        """The batch size of data in batches; None for arrays."""
         return None
 
     @property
     def streams(self) -> Mapping[str, Stream]:
-        """The parts that are read batch by batch; empty if they are arrays."""
+        """The parts of data in batches; empty for arrays."""
         return MappingProxyType({})
 
     @property
     def arrays(self) -> Splits:
-        """The data itself, if it is arrays; callers check `streams` first."""
+        """This data as `Splits`. Raises InternalError for data in batches."""
         raise InternalError("The data comes in batches, and is read as arrays.")
 
     @property
     def digests(self) -> Mapping[str, str]:
         """The SHA-256 of each part: "train", "validation" and, if there is one, "test".
 
-        They cover dtypes, shapes and values, and are the same on every machine.
+        Digests cover dtypes, shapes and values, and are the same on every machine.
         """
         return MappingProxyType(dict(self._digests))
 
     @property
     def digest(self) -> str:
-        """One SHA-256 over `digests`: the identity of the data."""
+        """One SHA-256 over `digests`, which identifies the data."""
         return combined_digest(self.digests)
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """The number of samples of each part for which it is known."""
+        """The number of samples of each part, if known."""
         return {n: part.samples for n, part in self._parts().items() if part.samples is not None}
 
     @property
     def whole(self) -> Self:
-        """All samples to train on, and the test part; without folds, the data itself."""
+        """This data. `FoldedSplits.whole` has the samples of all folds as the training part."""
         return self
 
     def of(self, fold: int | None) -> Self:
-        """Returns the data of a fold; without folds, the data itself."""
+        """Returns this data. `FoldedSplits.of` returns the data of a fold."""
         return self
 
     def unseal_test(self) -> Part | Stream:
         """Returns the test part. Only `evaluate` may call this, and it records that it did.
 
-        No search, pruning or selection may call it: data that chose a model can't judge it.
+        Search, pruning and selection may not: data that chose a model can't judge it.
         """
         if self._test is None:
             raise NoTestPartError(
@@ -119,7 +120,7 @@ class LoadedData(ABC):
         return self._test
 
     def describe(self) -> dict[str, Any]:
-        """Returns the description in records, ready for JSON, without values of the data."""
+        """Returns a description for records, ready for JSON. It holds no values of the data."""
         parts = {name: part.at_hand.describe() for name, part in self._parts().items()}
         return {
             "sizes": dict(self.sizes),
@@ -132,7 +133,6 @@ class LoadedData(ABC):
         }
 
     def __repr__(self) -> str:
-        """Returns sizes and the digest, never values."""
         sizes = "".join(f"{name}={size}, " for name, size in self.sizes.items())
         classes = "" if self.classes is None else f"classes={self.classes}, "
         return f"{type(self).__name__}({sizes}{classes}digest={self.digest[:12]}…)"
@@ -144,7 +144,7 @@ class LoadedData(ABC):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Splits(LoadedData):
-    """Data in arrays. `seal` makes it; only `unseal_test` returns the test part."""
+    """Data in arrays. `seal` makes it."""
 
     train: Part
     validation: Part
@@ -156,20 +156,17 @@ class Splits(LoadedData):
 
     @property
     def arrays(self) -> Splits:
-        """The data itself."""
         return self
 
     @property
     def unfit(self) -> str:
-        """Why the compiled trainer can't train on this data; empty if it can."""
         texts = any(is_text(array) for array in named_arrays(self.train.x, "x").values())
         return "the samples are texts" if texts else ""
 
     def unseal_test_inputs(self) -> Arrays | None:
-        """Returns the inputs of the test part, without its targets; None if there is no test part.
+        """Returns the inputs of the test part, without its targets. Checks of the data need them.
 
-        They show whether test samples are in another part too, or from another distribution: see
-        decision 44.
+        See docs/decisions/0044-looking-at-data.md.
         """
         return None if self._test is None else self._test.x
 
@@ -182,7 +179,7 @@ def seal(
     preprocessing: str | None = None,
     preparation: Preparation | None = None,
 ) -> Splits:
-    """Makes splits of ready parts: computes digests, finds copies, and seals the test part.
+    """Makes `Splits` of parts. Computes their digests, and groups copies of a sample.
 
     Raises DataError for an array that has no digest.
     """
@@ -202,20 +199,17 @@ def seal(
 class Part:
     """Samples and their targets.
 
-    The arrays are read-only, so that they keep matching the digests. Arrays of a dict are sorted by
-    name.
+    The arrays are read-only, so they keep matching the digests. Dicts are sorted by name.
 
     Attributes:
-        x: Samples: an array of shape (n, ...), or several such arrays, for a model of several
-            inputs: a dict by name, or a tuple.
-        y: Targets, in the same forms; `y[i]` belongs to `x[i]`. An empty tuple if there are none.
+        x: Samples: an array of shape (n, ...). For a model of several inputs, a dict of arrays by
+            name, or a tuple of arrays.
+        y: Targets, in the same forms. An empty tuple if there are none.
         sample_weight: How much each sample counts, of shape (n,), or each step of a sequence, of
             shape (n, steps). None: all count alike.
-        alone: Whether a training step gets samples that have no targets as they are, not in a
-            tuple.
-        groups: The group of each sample, as whole numbers of shape (n,). The samples of a group
-            depend on each other, such as those of a patient, or copies. None: all samples are
-            independent, as far as is known.
+        alone: Without targets: whether a training step gets `x` instead of `(x,)`.
+        groups: Whole numbers of shape (n,), equal for samples that depend on each other, such as
+            copies, or samples of one patient. None: no such samples are known.
     """
 
     x: Arrays
@@ -225,55 +219,50 @@ class Part:
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Sorts the arrays of a dict, and makes all of them read-only."""
         for name, value in self._arrays().items():
             arrays = dict(sorted(value.items())) if isinstance(value, dict) else value
             object.__setattr__(self, name, map_arrays(_closed, arrays))
 
     def __len__(self) -> int:
-        """Returns the number of samples."""
         return length_of(self.x)
 
     def __repr__(self) -> str:
-        """Returns dtypes and shapes, never values."""
         arrays = (f"{name}={a.dtype}{tuple(a.shape)}" for name, a in self.named.items())
         return f"Part({', '.join(arrays)})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickles the part as a call of its constructor, as numpy unpickles writable arrays."""
+        """Makes pickle call the constructor, which makes the arrays read-only again."""
         return Part, (self.x, self.y, self.sample_weight, self.alone, self.groups)
 
     @property
     def has_targets(self) -> bool:
-        """Whether the samples have targets."""
         return not isinstance(self.y, tuple) or bool(self.y)
 
     @property
     def at_hand(self) -> Part:
-        """The samples in memory: the whole part."""
+        """The samples in memory: this part. For a `Stream`, they are the first batch."""
         return self
 
     @property
     def samples(self) -> int:
-        """The number of samples."""
         return len(self)
 
     @property
     def grouped(self) -> Part:
-        """The part with groups: the known ones, else a group for all copies of a sample."""
+        """This part with its groups. If it has none, the copies of a sample are a group."""
         if self.groups is not None:
             return self
         arrays = {name: each for name, each in self.named.items() if name != "sample_weight"}
         return replace(self, groups=copies_in(arrays))
 
     def first(self, count: int) -> Part:
-        """Returns a part of the first `count` samples, or of all if there are fewer."""
+        """Returns the first `count` samples, or all if there are fewer."""
         arrays = {n: map_arrays(lambda a: a[:count], value) for n, value in self._arrays().items()}
         groups = None if self.groups is None else self.groups[:count]
         return Part(**arrays, alone=self.alone, groups=groups)
 
     def rows(self, chosen: np.ndarray | None) -> Part:
-        """Returns a part with copies of some samples, or of all; large copies are in files."""
+        """Copies the chosen samples, or all, into a new part. Large copies are in files."""
         weights, groups = (
             None if array is None else array.copy() if chosen is None else array[chosen]
             for array in (self.sample_weight, self.groups)
@@ -283,12 +272,12 @@ class Part:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names, dtypes, shapes and values of all its arrays; computed each time."""
+        """SHA-256 of the names, dtypes, shapes and values of all arrays. It is not cached."""
         return combined_digest({name: array_digest(a) for name, a in self.named.items()})
 
     @property
     def targets_digest(self) -> str:
-        """SHA-256 of targets and weights; without targets, of the number of samples."""
+        """SHA-256 of the targets, the weights and the number of samples."""
         arrays = named_arrays(self.y, "y") if self.has_targets else {}
         if self.sample_weight is not None:
             arrays = {**arrays, "sample_weight": self.sample_weight}
@@ -296,7 +285,7 @@ class Part:
         return combined_digest({**digests, "samples": str(len(self))})
 
     def describe(self) -> dict[str, dict[str, object]]:
-        """Returns the "shapes" and "dtypes" of its arrays by name, ready for JSON."""
+        """Returns the "shapes" and "dtypes" of the arrays, ready for JSON."""
         arrays = self._arrays().items()
         return {
             "shapes": {name: map_arrays(lambda a: list(a.shape), value) for name, value in arrays},
@@ -304,13 +293,12 @@ class Part:
         }
 
     def _arrays(self) -> dict[str, Arrays]:
-        """Returns x, y and the weights, if there are any."""
         weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
         return {"x": self.x, "y": self.y, **weights}
 
     @property
     def named(self) -> dict[str, np.ndarray]:
-        """All arrays by their names in messages and digests."""
+        """All arrays by name, such as "x" or "y['price']"."""
         by_name: dict[str, np.ndarray] = {}
         for name, arrays in self._arrays().items():
             by_name |= named_arrays(arrays, name)
@@ -325,7 +313,7 @@ def _closed(array: np.ndarray) -> np.ndarray:
 
 
 def joined(first: Part, second: Part) -> Part:
-    """Returns one part with the samples of both, those of the first part first.
+    """Returns one part with the samples of both.
 
     If only one of them has weights, each sample of the other gets the weight 1.
     """
@@ -341,6 +329,6 @@ def joined(first: Part, second: Part) -> Part:
 
 
 def concatenated(*pieces: Arrays) -> Arrays:
-    """Returns several arrays, or structures of arrays, joined along the axis of samples."""
+    """Joins arrays, or dicts or tuples of arrays, along the axis of samples."""
     arrays: Arrays = map_arrays(lambda *each: np.concatenate(each), *pieces)
     return arrays

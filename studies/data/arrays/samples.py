@@ -1,4 +1,4 @@
-"""A user's samples as checked arrays of numbers or texts, and their classes."""
+"""Checks a user's samples, and turns them into arrays of numbers or texts."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Checked samples and their targets, with the names that messages use for both.
+    """Checked samples and their targets, with their names in messages.
 
-    The arrays hold finite numbers, or texts, and have the shape (n, ...), n > 0. Without targets
+    The arrays have the shape (n, ...), n > 0, and hold finite numbers or texts. Without targets,
     `y` is an empty tuple.
 
     Attributes:
-        columns: Names and types of the columns of inputs that were tables.
-        table: The columns of a table, or None. The `x` of a table has an array for each column:
+        columns: The names and types of columns, for each input that was a DataFrame.
+        table: The columns of a table, or None. With a table, `x` has an array for each column:
             texts, or numbers with NaN for missing ones.
         files: How samples are read from files, for the registered model.
     """
@@ -55,27 +55,25 @@ class Samples:
     files: Mapping[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Returns the number of samples."""
         return length_of(self.x)
 
     @property
     def in_time(self) -> bool:
-        """Whether the samples are in the order of time, so that parts are not drawn at random."""
+        """Whether the samples are in the order of time. Parts are then not drawn at random."""
         return self.table is not None and bool(self.table.time)
 
 
 def check_samples(x: object, y: object, sample_weight: object = None, names: str = "{}") -> Samples:
-    """Turns a user's data into checked arrays, copied only if necessary.
+    """Checks a user's samples, and turns them into arrays, which are copies only if necessary.
 
-    Several arrays come in a dict or a tuple. Without targets `y` is None. `names` is a format that
-    turns "x", "y" and "sample_weight" into their names in messages. Raises DataError for arrays
-    that are empty, not finite, of differing lengths, or neither numbers nor texts; and for weights
-    that are negative, all 0, or of another shape.
+    Without targets `y` is None. `names` is the format of names in messages, such as "{}_train" for
+    "x_train". Raises DataError if arrays are empty, not finite, of different lengths, or neither
+    numbers nor texts. Raises DataError, too, if weights are negative, all 0, or of another shape.
     """
     x_name, y_name, weight_name = map(names.format, ("x", "y", "sample_weight"))
     inputs = as_arrays(x, x_name)
     targets: Arrays = () if y is None else as_arrays(y, y_name)
-    # The keys of columns are the same in all parts: "x", or "x['image']" and so on.
+    # The key is "x", or "x['image']", in all parts, even where messages say "x_train".
     samples = Samples(inputs, targets, x_name, y_name, columns=_columns_of(x, "x"))
     arrays = named_arrays(inputs, x_name) | named_arrays(targets, y_name)
     for name, array in arrays.items():
@@ -92,7 +90,7 @@ def check_samples(x: object, y: object, sample_weight: object = None, names: str
 
 
 def check_same_shape(part: Samples, pool: Samples) -> None:
-    """Refuses a ready-made part whose samples have another shape than the training samples."""
+    """Refuses a part whose samples have another shape than those of the pool."""
     for own, name, first, first_name in (
         (part.x, part.x_name, pool.x, pool.x_name),
         (part.y, part.y_name, pool.y, pool.y_name),
@@ -106,7 +104,6 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
 
 
 def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
-    """Returns finite weights from 0 up, not all 0, for samples or for their steps."""
     weights, y, shapes = as_numbers(value, name), samples.y, [(len(samples),)]
     if isinstance(y, np.ndarray) and y.ndim > 1:
         shapes.append((len(samples), y.shape[1]))  # type: ignore[arg-type]
@@ -123,16 +120,16 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
 
 
 def check_some_weight(weights: np.ndarray | None, name: str) -> None:
-    """Refuses weights that are all 0: such samples can neither train nor judge a model."""
+    """Refuses weights that are all 0, because no sample would count."""
     if weights is not None and not weights.any():
         raise DataError(f"{name} is 0 for all of {len(weights)} samples: none counts.")
 
 
 def as_arrays(value: object, name: str) -> Arrays:
-    """Turns a user's data into one or several arrays of numbers or texts, sorted by name.
+    """Turns a user's data into one array, or several in a dict or tuple. Sorts dicts by name.
 
-    Raises DataError for an array that is empty or of another kind, for a name that is no text, and
-    for an empty dict.
+    Raises DataError for an array that is empty, or holds neither numbers nor texts, for a name that
+    is no text, and for an empty dict.
     """
     arrays = several(value)
     if arrays is None:
@@ -150,10 +147,10 @@ def as_arrays(value: object, name: str) -> Arrays:
 
 
 def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
-    """Turns a user's data into an array of numbers, or texts, of shape (n, ...), n > 0.
+    """Turns a user's data into an array of numbers. With `texts=True`, it may also hold texts.
 
-    The array keeps the dtype of the data, but in the machine's byte order, since TensorFlow takes
-    no other. Data is copied only if necessary. Raises DataError for data of any other kind.
+    The array keeps its dtype, but in the machine's byte order, which TensorFlow needs. Raises
+    DataError for all other data.
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         # np.asarray would drop the mask, and return the masked values.
@@ -198,9 +195,9 @@ def is_frame(value: object) -> bool:
 
 
 def _columns_of(value: object, name: str) -> dict[str, Columns]:
-    """Returns the names and types of each table's columns, by the table's name in `named_arrays`.
+    """Returns the names and types of the columns of each DataFrame, by the name of the input.
 
-    Tables whose column names are not texts, or not all different, are left out.
+    DataFrames whose column names are not texts, or not unique, are left out.
     """
     arrays = several(value)
     inputs: dict[str, Any] = named_arrays(value if arrays is None else arrays, name)  # type: ignore[arg-type]
@@ -213,8 +210,8 @@ def _columns_of(value: object, name: str) -> dict[str, Columns]:
 
 
 def _table_array(table: Any) -> np.ndarray:
-    """Returns a table of numbers and booleans as an array of one type; others as objects."""
-    # pandas's extension types (Int64, boolean) have numpy's type as `numpy_dtype`.
+    """Returns a DataFrame as an array, of objects unless all columns are numbers or booleans."""
+    # For pandas's extension types (Int64, boolean), `numpy_dtype` is numpy's type.
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     if not all(isinstance(each, np.dtype) and each.kind in "biuf" for each in types):
         return np.asarray(table)
@@ -224,9 +221,9 @@ def _table_array(table: Any) -> np.ndarray:
 
 
 def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
-    """Returns texts as TensorFlow takes them: Python strings, or numpy's strings of a fixed length.
+    """Returns texts as Python strings, or as numpy's strings of a fixed length.
 
-    Bytes are read as UTF-8. Raises DataError if some entries are no texts, or no UTF-8.
+    TensorFlow takes both. Bytes are read as UTF-8. Raises DataError if an entry is no text.
     """
     if array.dtype.kind == "U":
         return array
@@ -247,7 +244,7 @@ def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def by_rule(rule: Callable[[Any], Any], x: Any) -> np.ndarray:
-    """Returns the target that a rule gives each sample, as one number."""
+    """Returns the targets that a user's `rule` computes from samples, of shape (n,)."""
     try:
         targets = np.asarray(rule(x), dtype=np.float64)
     except Exception as error:
@@ -259,13 +256,15 @@ def by_rule(rule: Callable[[Any], Any], x: Any) -> np.ndarray:
 
 
 def class_labels(y: np.ndarray) -> np.ndarray | None:
-    """Returns the class of each sample, of shape (n,), if the targets look like classes; else None.
+    """Returns the class of each sample, of shape (n,), or None if the targets are no classes.
 
-    Classes are: booleans and integers from 0 up, of shape (n,) or (n, 1); floats of those shapes
-    that are all 0 or 1; rows of shape (n, k) that are one-hot, of any dtype. Negative integers are
-    no classes, since Keras's sparse losses need labels from 0 up: they count as targets of a
-    regression. So do integers of shape (n, k) that are not one-hot, which are several values for
-    each sample.
+    Classes are:
+
+    * booleans, and integers from 0 up, of shape (n,) or (n, 1);
+    * floats of these shapes that are all 0 or 1;
+    * one-hot rows of shape (n, k), of any dtype.
+
+    Negative integers are no classes, because Keras's sparse losses need labels from 0 up.
     """
     values = _column(y)
     if values.ndim == 1:
@@ -280,7 +279,7 @@ def class_labels(y: np.ndarray) -> np.ndarray | None:
 def labels_of(
     samples: Samples, stratify: bool | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Returns the class of each sample, and the labels to stratify splits by; each may be None.
+    """Returns the class of each sample, and the labels to stratify by. Each may be None.
 
     Several targets together are no classes. Samples in the order of time are not stratified.
     """
@@ -296,8 +295,8 @@ def labels_of(
 def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -> int:
     """Returns the number of classes: the columns of one-hot rows, else the distinct labels.
 
-    Labels with gaps, such as 1, 2 and 5, are as many classes as occur in all parts together. Raises
-    DataError if the targets of a part are no classes.
+    The labels 1, 2 and 5 are three classes. Labels of all parts count. Raises DataError if the
+    targets of a part are no classes.
     """
     everywhere = [labels]
     assert isinstance(pool.y, np.ndarray), "several targets have no labels"
@@ -312,14 +311,14 @@ def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -
 
 
 def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:
-    """Refuses targets that are all of one class, since there is nothing to learn."""
+    """Refuses targets that are all of one class."""
     if labels is not None and bool((labels == labels[0]).all()):
         one = f"{labels[0].item()}, in all {len(labels)} samples"
         raise DataError(f"{y_name} holds one class only: {one}. There is nothing to learn.")
 
 
 def _column(y: np.ndarray) -> np.ndarray:
-    """Returns targets of shape (n, 1) as (n,): for Keras, both are one value for each sample."""
+    """Returns targets of shape (n, 1) as (n,), which mean the same to Keras."""
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
@@ -330,10 +329,10 @@ def _zeros_and_ones(values: np.ndarray) -> bool:
 def numbered(
     pool: Samples, ready: Mapping[str, Samples], class_names: tuple[str, ...]
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
-    """Numbers the labels that are texts, in all parts, as scikit-learn's LabelEncoder does.
+    """Replaces labels that are texts by numbers, in all parts, as scikit-learn's LabelEncoder does.
 
-    Returns the pool, the ready-made parts, and the names of the classes; for several targets, the
-    class names by target.
+    Returns the pool, the ready-made parts and the class names. For several targets, class names are
+    a dict by target.
     """
     parts = {"": pool, **ready}
     by_key = {
@@ -347,7 +346,7 @@ def numbered(
     if isinstance(pool.y, dict):
         names = {key: own for key, (_, own) in by_key.items() if own} or class_names
     elif not isinstance(pool.y, tuple):
-        # Targets in a tuple have no names, so the names of their classes would have no keys.
+        # Class names are kept by the names of targets, and targets in a tuple have none.
         labels, own = by_key[""]
         names = own or class_names
         if class_names:

@@ -1,7 +1,7 @@
-"""Arrays of a model's inputs or outputs, one or several, and their digests.
+"""The arrays of a model's inputs or outputs, one or several, and their digests.
 
 Several arrays are a dict by the names of Keras's inputs or outputs, or a tuple in their order. A
-list is one array, the result of `np.asarray`.
+list is one array, as for `np.asarray`.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from studies.data.arrays.mapped import blocks
 
 Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 Columns = tuple[tuple[str, str], ...]
-"""Names and types of a table's columns, in their order."""
+"""The name and the type of each column of a table."""
 
 # The smallest side of an image, in pixels.
 _SMALLEST_SIDE = 8
 _MASK = 2**64 - 1
 _ODD = 0x9E3779B97F4A7C15
-# The most samples in which the repeated values of a column are counted.
+# At most this many samples are used to estimate how often values of a column are equal.
 _COUNTED = 1000
 
 
 def entries(arrays: Any) -> dict[Any, Any]:
-    """Returns arrays by their keys: names, places, or "" for a single array."""
+    """Returns a dict of the arrays by name, by position in a tuple, or by "" for a single array."""
     if isinstance(arrays, dict):
         return arrays
     return dict(enumerate(arrays)) if isinstance(arrays, tuple) else {"": arrays}
 
 
 def rebuilt(like: Arrays, values: Iterable[Any]) -> Any:
-    """Returns values in the structure of `like`; they must be in its order."""
+    """Returns values in the structure of `like`: a dict, a tuple or a single value."""
     if isinstance(like, dict):
         return dict(zip(like, values, strict=True))
     return tuple(values) if isinstance(like, tuple) else next(iter(values))
 
 
 def map_arrays(function: Callable[..., Any], *arrays: Arrays) -> Any:
-    """Applies a function to each array; of several structures, to the arrays with the same key."""
+    """Applies a function to each array, as `map` does, and keeps the dict or tuple."""
     return rebuilt(arrays[0], map(function, *(entries(each).values() for each in arrays)))
 
 
 def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
-    """Returns arrays by the names that messages and digests use, in the arrays' order.
+    """Returns arrays by their names in messages and digests.
 
-    A single array is "x"; several are "x['image']" and so on, or "x[0]" and so on.
+    A single array is "x". Several are "x['image']" and so on, or "x[0]" and so on.
     """
     if isinstance(arrays, dict | tuple):
         return {entry_name(name, key): array for key, array in entries(arrays).items()}
@@ -59,18 +59,18 @@ def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
 
 
 def entry_name(name: str, key: str | int) -> str:
-    """Returns the name of one of several arrays, such as "x['image'] of the training part"."""
+    """Returns a name such as "x['image'] of the training part"."""
     first, of, rest = name.partition(" of ")
     return f"{first}[{key!r}]{of}{rest}"
 
 
 def length_of(arrays: Arrays) -> int:
-    """Returns the number of samples of the first array."""
+    """Returns the number of samples."""
     return len(next(iter(entries(arrays).values())))
 
 
 def described(arrays: Arrays) -> str:
-    """Returns how many arrays there are, and their names, for messages."""
+    """Describes arrays in messages, such as "arrays named 'image', 'size'"."""
     if isinstance(arrays, dict):
         return f"arrays named {', '.join(map(repr, arrays))}"
     if not isinstance(arrays, tuple):
@@ -79,10 +79,10 @@ def described(arrays: Arrays) -> str:
 
 
 def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
-    """Returns the entries of a value that holds several arrays, or None if it is one array.
+    """Returns a value that holds several arrays as a dict or tuple. Returns None for one array.
 
-    Several arrays are a dict, or a tuple whose entries are arrays (a numpy array, a pandas
-    DataFrame, a tensor). A tuple of numbers, or of lists of them, is data.
+    A tuple whose entries are numpy arrays, DataFrames or tensors holds several arrays. A tuple of
+    numbers, or of lists, is one array.
     """
     if isinstance(value, Mapping):
         return dict(value)
@@ -94,9 +94,8 @@ def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
 def image_of(values: np.ndarray) -> np.ndarray | None:
     """Returns a sample as an image of shape (height, width, channels), or None if it is no image.
 
-    Images are arrays of at least 8 by 8, of shape (height, width) or (height, width, channels) with
-    1, 3 or 4 channels. A row is an image if it has a square number of values, which are unsigned
-    integers or from 0 to 1.
+    An image has at least 8 by 8 pixels, and 1, 3 or 4 channels. A row of numbers is an image, too,
+    if their count is a square, and they are unsigned integers or from 0 to 1.
     """
     if values.dtype.kind not in "biuf":
         return None
@@ -112,7 +111,7 @@ def image_of(values: np.ndarray) -> np.ndarray | None:
 
 
 def is_text(array: np.ndarray) -> bool:
-    """Returns whether an array holds texts, of numpy's types or as Python objects."""
+    """Returns whether an array holds texts, as numpy's strings or as Python objects."""
     if array.dtype.kind != "O":
         return array.dtype.kind in "UST"
     return isinstance(next(iter(array.ravel()[:1]), None), str | bytes)
@@ -121,19 +120,17 @@ def is_text(array: np.ndarray) -> bool:
 def is_portable(dtype: np.dtype) -> bool:
     """Returns whether values of a dtype have the same bytes on every machine, except byte order.
 
-    Long doubles do not: depending on the platform they have 64, 80 or 128 bits, with arbitrary
-    padding.
+    Those of long doubles differ: they have 64, 80 or 128 bits.
     """
-    # The character is compared: where a long double has 64 bits, its dtype equals float64.
+    # dtype.char is compared, because the dtype of a long double of 64 bits equals float64.
     return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
 
 
 def array_digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's dtype, shape and values, the same on every machine.
 
-    The digest depends neither on memory layout nor on byte order; the digest of texts does not
-    depend on their dtype either. Raises DataError for Python objects, records and long doubles,
-    whose bytes depend on the machine. https://csrc.nist.gov/pubs/fips/180-4/upd1/final
+    It depends neither on memory layout nor on byte order. For texts it does not depend on the
+    dtype. Raises DataError for Python objects, records and long doubles.
     """
     array = np.asarray(array)
     if is_text(array):
@@ -158,24 +155,22 @@ def array_digest(array: np.ndarray) -> str:
 
 
 def combined_digest(digests: Mapping[str, str]) -> str:
-    """Returns one SHA-256 over named digests, whose order counts."""
+    """Returns one SHA-256 over named digests. Their order counts."""
     lines = "".join(f"{name} {digest}\n" for name, digest in digests.items())
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()
 
 
 def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """Returns groups of samples that are copies of each other; None if there are no copies.
-
-    The groups are whole numbers of shape (samples,), equal for copies. Weights may differ.
+    """Returns a whole number for each sample, equal for copies, or None if there are no copies.
 
     Rows of a few columns may be equal by chance: two patients of the same age and sex are two
-    people. If independent columns with these values are expected to give at least one pair of equal
-    rows, repeated samples don't count as copies.
+    people. So None is returned if chance alone would make at least one pair of rows equal.
     """
     kinds, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
     if len(kinds) == len(groups):
         return None
-    # Copies don't show how often different samples share a value: each sample counts once.
+    # Only one of several copies is used: copies don't show how often different samples have equal
+    # values.
     different = {name: array[np.sort(firsts)[:_COUNTED]] for name, array in arrays.items()}
     if _repeats_by_chance(different, len(groups)):
         return None
@@ -183,7 +178,7 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
-    """Returns whether chance alone is expected to make at least one pair of samples equal."""
+    """Returns whether independent columns with these values would give a pair of equal samples."""
     import pandas as pd
 
     expected, columns = samples * (samples - 1) / 2, set[bytes]()
@@ -234,7 +229,7 @@ def _of_text(text: object) -> int:
 
 
 def _mixed(words: np.ndarray) -> np.ndarray:
-    """Returns words whose every bit depends on all bits of the input: the last step of SplitMix64.
+    """Mixes the bits of each word by the last step of SplitMix64.
 
     https://doi.org/10.1145/2714064.2660195
     """
