@@ -383,12 +383,12 @@ def _activation(output: Any) -> str:
 
 
 def _is_of_keras(thing: object) -> bool:
-    """Returns whether an object is of Keras's own class, not of a subclass."""
+    """Returns whether an object's class is Keras's own, and no subclass."""
     return type(thing).__module__.partition(".")[0] == "keras"
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras treats two shapes as equal: one may have an extra last axis of 1."""
+    """Returns whether Keras takes two shapes for equal. One may have an extra last axis of 1."""
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
     elif len(output) == len(targets) + 1 and output[-1] == 1:
@@ -397,7 +397,7 @@ def _same_shape(targets: Shape, output: Shape) -> bool:
 
 
 def _agree(targets: Shape, output: Shape) -> bool:
-    """Returns whether shapes are equal in all known axes after the first."""
+    """Returns whether all known axes but the first are equal."""
     return len(targets) == len(output) and all(
         one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
     )
