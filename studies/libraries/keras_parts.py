@@ -310,7 +310,7 @@ def function_of(metric: keras.metrics.MeanMetricWrapper) -> Callable[[Any, Any],
 
 
 def mask_of(tensor: Any) -> Any:
-    """Returns a tensor's mask of the steps of sequences that count, or None."""
+    """Returns a tensor's mask, which marks the steps of sequences that count, or None."""
     return getattr(tensor, "_keras_mask", None)
 
 

@@ -73,7 +73,7 @@ def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
 
 
 def take_as_good(sampler: Any, most: int) -> None:
-    """Makes a TPE sampler treat a tenth of the trials as good, at most 25 or `most`."""
+    """Makes a TPE sampler count a tenth of the trials as good: at most 25, and at most `most`."""
     _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
 
 

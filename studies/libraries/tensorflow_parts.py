@@ -184,7 +184,7 @@ def traced_functions(function: Any) -> list[Any]:
 
 
 def untraced_functions() -> dict[type, Callable[[Any], Any]]:
-    """Returns a pickler's function that reduces a `tf.function` without its traces, by class.
+    """Returns an entry for a pickler's `dispatch_table`, which pickles a `tf.function` untraced.
 
     Traces can't be pickled. Publicly, the class has no name, and its options can't be read for a
     copy. If the private part is missing, a function can be pickled only before it is called.

@@ -128,7 +128,7 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
 
 
 def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
-    """Makes the variables that `fit` makes in its first step, without changing any variable.
+    """Makes the variables that `fit` makes in its first step, and changes no values.
 
     If a model, its loss or metrics make variables while TensorFlow traces the training step, it
     traces twice (0.25 s for a small model). Here a validation step makes them before. A model with
@@ -161,8 +161,8 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
 def make_weights(model: keras.Model, splits: LoadedData) -> None:
     """Makes the weights of a model that Keras builds when it is first called.
 
-    Layers that are made in a `build` draw their seeds there. So every training begins with this
-    (docs/reproducing.md).
+    A `build` may make layers, which then draw their seeds. So every training makes the weights
+    before anything else (docs/reproducing.md).
     """
     if not has_own_steps(model):
         _build_sequential(model, splits)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import keras
 
 
-# A function that trains no Keras model can't be stopped early.
+# A function without a training runs to its end, so it is traced only so often.
 _MOST_WHOLE_RUNS = 30
 
 

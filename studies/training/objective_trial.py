@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
     """Runs a trial: sets the trial's seed, and calls the study's objective function.
 
-    The trial has the epochs of each `model.fit` in the function. If the function trains a model
-    again, its count of epochs goes on. The metrics of a second model are called ``fit_2/…``. A
-    reported value is the metric ``value`` at the step that the function gives. The returned number
-    is the last ``value``, and the trial's value.
+    The trial's epochs are those of every `model.fit` in the function. A model that is trained again
+    goes on counting. The metrics of a second model are called ``fit_2/…``. A reported value is the
+    metric ``value`` at the step that the function gives. The returned number is the last ``value``,
+    and the trial's value.
 
     The trial is infeasible if the function raises, or returns no finite number. If it raises
     ``optuna.TrialPruned``, the trial is pruned and has no value. Raises BuilderError if the
@@ -81,8 +81,6 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
 
 
 class _Call:
-    """One call of an objective function, and its outcome."""
-
     def __init__(self, study: StudyDefinition, task: TrialTask, following: Following) -> None:
         self._study, self._task, self._following = study, task, following
 

@@ -7,7 +7,8 @@ losses and metrics, and the connections of layers.
 - Of the user's own classes and functions, everything counts that their behaviour may depend on:
   code, constants, closures, and globals. If code names anything that is neither constant nor
   readable nor pure, the structure is unique: no other has its key.
-- The values of variables and of lifted numbers don't count, as a program gets them for each trial.
+- The values of variables and of lifted numbers (`programs.lifting`) don't count, as a program gets
+  them for each trial.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class _Named(NamedTuple):
     field: int
 
 
-# The parts that say everything about an object of a kind.
+# Objects of these kinds count as the parts that the function returns.
 _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (types.MethodType, lambda method: (method.__func__, method.__self__)),
     (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
@@ -113,9 +114,9 @@ class Structure:
     def __init__(self, model: object, *others: object) -> None:
         import keras
 
-        # All reachable Keras variables. Structures with the same key have the same order.
+        # All reachable Keras variables, in the same order for the same key.
         self.variables: list[keras.Variable] = []
-        # The lifted numbers, also in the same order.
+        # The lifted numbers, in the same order for the same key.
         self.numbers: list[LiftedNumber] = []
         self.others = others
         self.of_libraries = True  # Whether no code is the user's.
@@ -179,7 +180,6 @@ class Structure:
         return f"#{place}"
 
     def _visit(self, value: Any) -> None:
-        """Adds the kind and content of an object to the digest."""
         if isinstance(value, self._keras.Variable):
             self._visit_variable(value)
             return
@@ -507,7 +507,7 @@ _PURE_OF = {
 LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
 """Libraries with pure functions, listed above."""
 PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
-"""Objects of these libraries' classes and of subclasses hide no state."""
+"""Libraries whose objects hide no state, nor do objects of subclasses."""
 _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 

@@ -132,8 +132,8 @@ class PlainTrainer:
     used = ("plain", "")
 
     def __init__(self) -> None:
-        # Few are kept, as each holds a copy of the data. A builder may change
-        # `keras.config.floatx()`.
+        # Few are kept, as each holds a copy of the data. A key is floatx, as a builder may change
+        # it.
         self._batches = lru_cache(_PIPELINES_KEPT)(
             lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
@@ -146,7 +146,7 @@ class PlainTrainer:
             # Keras warns that it can't shuffle a tf.data.Dataset. Ours is in a shuffled order
             # already.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
-            # A user's step may run a validation that ends early. Ours does not end early.
+            # Our data does not run out, so this warning would mislead.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
             if not training.unfit:
                 _make_variables(training)
@@ -297,7 +297,7 @@ class HyperModelTrainer:
         with _fitted_models() as fitted:
             returned = self._call(training, keywords)
         if not watching.ended and hasattr(returned, "history"):
-            # The method did not pass the callbacks on. The history's last epoch counts.
+            # The method did not use our callbacks, so the history's last epoch counts.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:

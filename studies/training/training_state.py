@@ -67,8 +67,8 @@ class TrainingState:
 def identity_of(spec: TrialSpec) -> str:
     """Returns a key that is equal for two trainings if one can resume the other.
 
-    It is a digest of the spec's fields, but for `_NOT_COMPUTED`, and of the number that the builder
-    sees.
+    It is a digest of the spec's fields that change results, and of the trial number that the
+    builder sees.
     """
     fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
     computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
@@ -81,7 +81,7 @@ def write_state(path: Path, state: TrainingState) -> None:
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
-    # safetensors knows no types that numpy lacks (e.g. bfloat16), so these are written as integers.
+    # safetensors can't write types that numpy lacks (e.g. bfloat16), so these become integers.
     others: dict[str, str] = {}
 
     def plain(value: Any) -> Any:

@@ -114,7 +114,7 @@ class _Run:
                     if self.unfit or self.reports.error is not None:
                         raise
                     self.unfit = str(error)
-                # Everything is built again, so that no callback is called twice.
+                # Model and callbacks are built anew, so that no callback sees an epoch twice.
                 self.reports.begin_again()
         except StudyError:
             raise
@@ -296,7 +296,7 @@ OnEpochResult = Callable[[EpochResult], Decision]
 
 
 class Reports:
-    """Reports epochs. `error` is an error of `on_epoch`, and none of the training."""
+    """Reports epochs. `error` keeps an error of `on_epoch` apart from the training's errors."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch

@@ -96,8 +96,8 @@ def with_modules(target: Target) -> Target:
 def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
-    It is the text of the study's file or, in a notebook, of the cell that defines its builder.
-    `defined_name` is the study's name in that text. A launch may use another name.
+    The code is the text of the study's file or, in a notebook, of the cell that defines its
+    builder. `defined_name` is the study's name in that text. A launch may use another name.
     """
     function = builder_function(study.build)
     try:

@@ -61,7 +61,7 @@ def places_of(name: str) -> list[Path]:
 
 
 def put_behind(imported: Mapping[str, ModuleType]) -> None:
-    """Adds the user's modules that were imported before ours replaced them."""
+    """Lets in the user's modules that were imported before ours took their names."""
     for name, module in imported.items():
         origin = None if module.__spec__ is None else module.__spec__.origin
         if not _is_ours(name):
@@ -132,7 +132,7 @@ class _Shared(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
         """Sets a name.
 
-        When Python imports a user's module, it sets it on its package, which must be the user's.
+        Python sets an imported module on its package. A user's module is set on the user's package.
         """
         if isinstance(value, ModuleType) and not _is_ours(f"{self.__name__}.{name}"):
             file = Path(getattr(value, "__file__", None) or "")

@@ -284,7 +284,6 @@ def _of_fit(name: str, search: Search, usual: int) -> int:
 
 
 def _trials(oracle: Any, epochs: int) -> int:
-    """Returns how many trials a tuner makes."""
     if hasattr(oracle, "hyperband_iterations"):
         rounds: float = oracle.hyperband_iterations
         once = hyperband_trials(epochs, oracle.factor)

@@ -247,7 +247,6 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns the spec of a module with a recorded text, or None."""
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
@@ -324,7 +323,6 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
 
 
 def _asked(git: str, folder: Path, *arguments: str) -> str | None:
-    """Returns git's output, or None if it fails."""
     # A repository's `core.fsmonitor` may name a program, which git would run.
     command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:

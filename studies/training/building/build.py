@@ -62,7 +62,7 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Returns the callbacks without those that monitor validation metrics, and these."""
+    """Splits callbacks into those that need no validation data, and those that monitor it."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
@@ -215,7 +215,7 @@ class MadeData:
         self._streamed: bool | None = None
 
     def described(self, hp: Any) -> DescribedData:
-        """Returns the data's description. Reads the same from `hp`, whether it is kept or made."""
+        """Returns the data's description, kept or made anew. Both ways read the same from `hp`."""
         study = self._study
         if isinstance(study.data, DescribedData):
             return study.data

@@ -52,7 +52,7 @@ _OTHER_PLACES = (0.25, 0.75)
 class Checked(NamedTuple):
     """The outcome of the check."""
 
-    warnings: list[str]  # A builder that raises gives only a warning, as others may suit it.
+    warnings: list[str]  # A failure is only a warning if other values may succeed.
     objective: Objective  # Its direction is known.
     model_bytes: int = 0  # The size of the weights as float32; 0 without a model.
 

@@ -71,7 +71,7 @@ def configure_tensorflow(threads: int | None) -> int:
 
 
 def change_threads(before: int, threads: int) -> None:
-    """Changes TensorFlow's number of threads from `before`."""
+    """Changes the number of threads of TensorFlow and of other libraries, if it was another."""
     if threads == before:
         return
     configure_tensorflow(threads)

@@ -34,7 +34,7 @@ _LARGE = 2**20
 _MANY = 10_000
 _MOST_OBJECTS = 200_000
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
-# Unchangeable objects with parts.
+# Objects of these types never change, but their parts may.
 _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     types.MethodType: lambda method: (method.__func__, method.__self__),
     functools.partial: lambda partial: (partial.func, partial.args, partial.keywords),
@@ -259,7 +259,7 @@ def _into_cell(cell: types.CellType, before: Sequence[Any]) -> None:
 
 
 def _changes(noted: _Noted) -> list[str]:
-    """Returns the names of what changed. A module gives the name of each changed global."""
+    """Returns the names of what changed: of a module, the names of its changed globals."""
     before, now = noted.before, noted.read()
     if isinstance(before, np.ndarray):
         return [] if before.tobytes() == now.tobytes() else [noted.name]

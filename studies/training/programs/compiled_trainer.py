@@ -81,7 +81,7 @@ class CompiledTrainer:
 
     @property
     def walked(self) -> Structure | None:
-        """The structure of the model that is trained now, if no callback may change it."""
+        """The structure of the model in training, or None if a callback may change the model."""
         return None if self._present is None else self._present.structure
 
     def in_mode(self, mode: Mode) -> CompiledTrainer:
@@ -127,7 +127,7 @@ class CompiledTrainer:
             raise
         except Exception as error:
             if isinstance(error, MissingPartError):
-                # This process will not find the part later either.
+                # The part stays missing, so no later trial tries a program.
                 self._unfit = str(error)
             elif self._mode == "compiled":
                 raise
@@ -176,7 +176,7 @@ class CompiledTrainer:
         return chosen
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Returns the model's structure, once it has the variables of the first step of `fit`."""
+        """Makes the variables of the first step of `fit`, and returns the model's structure."""
         before = make_variables(model, splits)
         structure = Structure(model, present_settings())
         if before is not None:
@@ -229,7 +229,7 @@ _PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function",
 
 
 def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
-    """Returns why a program can't train a model with its callbacks, or an empty text."""
+    """Returns why a program can't train a model with these callbacks, or an empty text."""
     import keras
     import tensorflow as tf
 
@@ -329,7 +329,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
 
 
 def _few(order: np.ndarray, size: int) -> np.ndarray:
-    """Returns the order of a few full batches, and of the smaller last one if an epoch has one."""
+    """Returns the start of an order: a few full batches, and a smaller one if an epoch has one."""
     full = len(order) // size
     return order[: min(full, BATCHES) * size + len(order) % size]
 

@@ -163,7 +163,7 @@ class OtherLogsError(InternalError):
 
 
 def in_order(permutation: np.ndarray) -> tf.Tensor:
-    """Returns a permutation as the argument `order` of an epoch's function."""
+    """Returns a permutation as an int64 tensor, for the function of an epoch."""
     import tensorflow as tf
 
     return tf.constant(permutation.astype(np.int64, copy=False))

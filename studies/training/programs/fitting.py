@@ -112,7 +112,8 @@ class Lending:
     chosen at the first step. If a callback makes Keras trace again, NotCompilableError is raised.
 
     A user's callback may call `model.predict` or `model.evaluate`, which TensorFlow traces with the
-    variables that the model has then. So the model has its own variables whenever it is called.
+    variables that the model has then. So the model has its own variables whenever such a callback
+    is called.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class Slot:
 
 @dataclass
 class Record:
-    """The uses of lifted numbers in a trace."""
+    """What a trace has used lifted numbers for: slots, and conditions."""
 
     values: Values
     slots: list[Slot] = field(default_factory=list)

@@ -217,7 +217,7 @@ def _like(variable: keras.Variable) -> tf.Variable:
 
 @dataclass
 class Checked:
-    """Notes the trials that a program was compared for (see `compiled_trainer.difference`)."""
+    """The trials for which `compiled_trainer.difference` has checked a program."""
 
     # The hyperparameters of the trial whose model was traced. None before its training.
     first: Mapping[str, Any] | None = None
@@ -226,7 +226,7 @@ class Checked:
     trials: int = 0
 
     def new(self, values: Mapping[str, Any]) -> set[str]:
-        """Returns the hyperparameters that differ from `first`, and did so in no checked trial."""
+        """Returns the hyperparameters that differ from `first`, without those of earlier checks."""
         if self.first is None:
             return set()
         names = {*self.first, *values}
@@ -241,7 +241,7 @@ class Checked:
 def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
     """Returns whether a program must be checked before it trains a trial's model.
 
-    The trial that it was traced for needs no check. Its hyperparameters are noted.
+    The trial that the program was traced for needs no check. This call notes it as `first`.
     """
     if checked.first is None:
         checked.first = dict(values)

@@ -105,7 +105,7 @@ def load_keras_model(folder: str | Path) -> Any:
 
 
 def can_not_be_loaded(folder: Path) -> bool:
-    """Returns whether a model lacks the code of some layers, or their safe form."""
+    """Returns whether layers of a model can't be loaded: lambdas, or layers without code."""
     return bool(_contents(folder).get("missing"))
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
-# So many samples suffice for an objective function's signature and variables.
+# An objective function's model gets its signature and variables from this many samples.
 _SAMPLES = 32
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 

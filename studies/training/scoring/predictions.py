@@ -143,7 +143,7 @@ class _OfClasses:
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
-        # A heap of the kept samples, with the highest probability first.
+        # A heap of the worst samples. The first has the highest probability of its true class.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:

@@ -1,7 +1,7 @@
 """How each sample is scored for an objective, from targets and predictions.
 
 If an objective is a mean over samples, a sample's score is its term of the mean. For other
-objectives, such as AUC or F1, it is counts, which a formula of `tracking.scores` adds up.
+objectives, such as AUC or F1, a sample has counts, which a formula of `tracking.scores` adds up.
 """
 
 from __future__ import annotations

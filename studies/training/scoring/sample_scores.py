@@ -322,7 +322,6 @@ class ScoreRecorder:
         return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
     def _others(self, best: BestEpoch) -> list[int]:
-        """Returns the other epochs to score."""
         others = [epoch for epoch in self._epochs if epoch != best.epoch]
         if not self._every:
             return sorted(others, key=self._rank)[:1]
