@@ -218,7 +218,7 @@ def set_global_seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Sets TensorFlow's global seed in this context. Drops no kernels, if possible."""
+    """Sets TensorFlow's global seed in this context, if possible without dropping kernels."""
     import tensorflow as tf
 
     try:

@@ -183,7 +183,7 @@ def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) ->
     if known is not None:
         return dataset
     rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
-    # TensorFlow does not know the batch size of joined data sets, nor here in `fit` on arrays.
+    # TensorFlow then does not know the batch size, as in `fit` on arrays with a smaller last batch.
     return dataset.concatenate(rest)
 
 

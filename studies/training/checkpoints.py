@@ -84,7 +84,7 @@ class Checkpoints:
         self._beyond: Beyond | None = None
         self._changes = self._path is not None and may_change_model(callbacks)
         self._around = UsersState(*map(type, callbacks)) if self._changes else None
-        # The structure in the last state, and whether the next epoch is the first after it.
+        # The structure in the last state, and whether no epoch has ended since resuming.
         self._structure, self._resumed = structure, bool(structure)
         self._generator = global_random_states()[-1]
 

@@ -267,7 +267,7 @@ def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
 
 
 def saved_variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns the variables in `save_weights`: the weights, then the optimizer's."""
+    """Returns the variables that `save_weights` writes: the weights, then the optimizer's."""
     # A HyperModel with its own `fit` may not compile its model.
     optimizer = getattr(model, "optimizer", None)
     return [*model.weights, *(optimizer.variables if optimizer is not None else [])]

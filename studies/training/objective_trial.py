@@ -191,7 +191,7 @@ class Following:
         self.reported: dict[int, float] = {}  # The reported values, by step, from 1.
         # The weights of the only model so far, or None if there are several models.
         self.measured: MeasuredWeights | None = None
-        self.parameters = 0  # The parameters of the last model.
+        self.parameters = 0  # The number of the last model's parameters.
         self.digests: list[str] = []  # The digest of the weights after each training.
         self.data = FitDigests()  # The digests of the first training's data.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()

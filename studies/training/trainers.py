@@ -333,7 +333,7 @@ class HyperModelTrainer:
         return report
 
     def _call(self, training: Training, keywords: dict[str, Any]) -> Any:
-        """Calls the HyperModel's `fit` with those of the keywords that it takes."""
+        """Calls the HyperModel's `fit`, with the keywords that it has parameters for."""
         import keras
 
         hp, model, part = training.hp, training.model, training.splits.arrays.train

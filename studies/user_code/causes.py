@@ -21,7 +21,7 @@ _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _CATALOG = Path(__file__).parents[1] / "catalog"
 LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
 """Folders of installed packages."""
-# Names of errors of Python and TensorFlow. This module does not import TensorFlow.
+# Errors of Python and TensorFlow, by name, as this module does not import TensorFlow.
 _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 
 

@@ -1,6 +1,7 @@
 """Loads the study that a target names.
 
-The file runs as a module with a name of ours, so that it collides with none of our modules.
+The file runs as a module with a generated name, ``_kerastudy_study_…``, so that it collides with no
+other module.
 
 Workers load a file too, and so does reproducing a trial. They need the study, but must not launch
 it. So loading ends where the file launches the wanted study (``study.launch()`` at the top level),
@@ -143,7 +144,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     # Pickle and `keras.saving` look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
-        # AutoGraph reads a function's text here, so it must be the text that runs.
+        # AutoGraph reads a function's text from this cache, so it must be the text that runs.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:
@@ -290,7 +291,7 @@ class Loading:
         raise StudyLaunched
 
 
-# A file may load another one, which is then the last.
+# The files that are being loaded. A file may load another one, so the last one counts.
 _files: Final[list[Loading]] = []
 
 

@@ -26,7 +26,7 @@ NAMES: Final = ("search_spaces", "studies", "tracking")
 OURS: Final = Path(__file__).resolve().parents[2]
 _ABSENT: Final = object()
 
-# The user's folders and files, by the name of our module that they share.
+# The user's folders and files that have the name of a module of ours, by this name.
 _theirs: Final[dict[str, list[Path]]] = {}
 # The modules that have run from these files, by file.
 _loaded: Final[dict[Path, ModuleType]] = {}

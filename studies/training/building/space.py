@@ -143,7 +143,7 @@ def _with_declared(
 
 
 def _is_the_last(error: Exception) -> bool:
-    """Returns whether tracing ends with an exception, as all values would raise it."""
+    """Returns whether an exception ends tracing, as all values would raise it."""
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 

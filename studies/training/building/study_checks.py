@@ -52,9 +52,9 @@ _OTHER_PLACES = (0.25, 0.75)
 class Checked(NamedTuple):
     """The outcome of the check."""
 
-    warnings: list[str]  # A failure is only a warning if other values may succeed.
+    warnings: list[str]  # Also an error, if other values may raise none.
     objective: Objective  # Its direction is known.
-    model_bytes: int = 0  # The size of the weights as float32; 0 without a model.
+    model_bytes: int = 0  # The bytes of the weights as float32; 0 without a model.
 
 
 def check_study(study: StudyDefinition, data: AnyData) -> Checked:
@@ -142,9 +142,9 @@ def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
 
 
 def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
-    """Returns the warning that the default hyperparameters fail, if others do not fail alike.
+    """Returns a warning about an error that only the default hyperparameters raise.
 
-    Otherwise the study's code is wrong, and BuilderError is raised.
+    If a few others raise the same error, the study's code is wrong, and BuilderError is raised.
     """
     if is_fatal(error):
         raise fatal(error)

@@ -82,7 +82,7 @@ class UsersState:
             name, value = self._waiting.popleft()
             if not isinstance(value, _ATOMS) and id(value) not in self._seen:
                 self._seen[id(value)] = value
-                # An object that can't be read can't be set back.
+                # An object that can't be read is not noted.
                 with contextlib.suppress(Exception):
                     self._visit(name or type(value).__name__, value)
 
@@ -204,7 +204,7 @@ def setting_back(state: UsersState) -> Iterator[None]:
 
 
 def set_back() -> None:
-    """Sets back the state of all present `setting_back` contexts. Logs each name once."""
+    """Sets back the state of each open `setting_back` context. Logs each name once."""
     new = [name for state in _active for name in state.set_back() if name not in _told]
     if new:
         _told.update(new)

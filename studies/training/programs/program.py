@@ -435,7 +435,7 @@ class _Neighbours:
                 if node.op in _CALLS:
                     return True
                 if node.op in _PASSING or self._is_constant(user):
-                    # If the number were a constant, TensorFlow would compute this node as one too.
+                    # With a constant number, this node would be constant too.
                     if user not in seen:
                         seen.add(user)
                         waiting.append(user)

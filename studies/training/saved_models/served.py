@@ -187,7 +187,7 @@ def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
 
 
 def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
-    """Returns the names of a model's inputs in messages, in the inputs' order."""
+    """Returns the names by which messages call a model's inputs, in the inputs' order."""
     from keras import tree
 
     if isinstance(x, np.ndarray):
@@ -255,7 +255,10 @@ def _on_columns(
 
 
 def _of_row(model: keras.Model, row: Any) -> Any:
-    """Returns a model's output for a row. Leaves out the optimizer where possible."""
+    """Returns a model's output for a row.
+
+    Calls the model's layers if possible, as the model itself would be saved with its optimizer.
+    """
     import keras
 
     if type(model) is keras.Sequential:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # The outputs of all layers may take this many bytes.
 _MEMORY = 64 * 2**20
-# If shapes are unknown, the outputs of all layers are taken to be this many times the input.
+# If shapes are unknown, the outputs of all layers are assumed to be this many times the input.
 _UNKNOWN = 64
 
 
