@@ -230,7 +230,7 @@ class Structure:
             self._impure(f"{module_of(value)}.{name}")
 
     def _kind(self, kind: type) -> object:
-        """Returns what stands for a class in the digest."""
+        """Returns a class's part of the digest: a name or, for a user's class, its content."""
         if is_own(module_of(kind)):
             return self._token(kind)
         if library_of(kind) not in PLAIN_CLASSES:

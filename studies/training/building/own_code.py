@@ -39,7 +39,7 @@ class OwnCode(NamedTuple):
 
 
 def own_code(model: keras.Model) -> OwnCode:
-    """Returns the code of the user's objects in a model."""
+    """Returns the code of the user's classes and functions in a model."""
     import keras
 
     config = keras.saving.serialize_keras_object(model)

@@ -1,1 +1,1 @@
-"""Training by programs: TensorFlow functions that train a whole epoch per call."""
+"""Training by programs: TensorFlow functions that all models of a structure share."""

@@ -1,6 +1,6 @@
-"""The compiled trainer: trains a whole epoch with one call of a TensorFlow function.
+"""The compiled trainer: trains by programs, which are traced TensorFlow functions.
 
-The function is traced once, and then trains all models of the same structure. It gives the same
+A program is traced once, and then trains all models of the same structure. It gives the same
 bits as `model.fit` (keras/src/backend/tensorflow/trainer.py). A model for which it can't do that is
 trained by `model.fit`.
 """

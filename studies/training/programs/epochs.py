@@ -1,4 +1,4 @@
-"""TensorFlow functions that train an epoch, or validate, in one call.
+"""Trains an epoch, or validates, by functions that TensorFlow has traced.
 
 They run the model's `train_step` or `test_step` batch by batch, as `model.fit` does on arrays. How
 TensorFlow optimizes a step depends on the shapes that it knows while it traces. So it gets the

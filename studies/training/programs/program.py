@@ -181,7 +181,7 @@ class Program:
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        """Marks the program as broken if it raises."""
+        """Marks the program as broken if the context raises."""
         try:
             yield
         except Exception:
