@@ -162,7 +162,6 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
 
 def _arguments(function: Callable[..., Any], *positional: Any, **named: Any) -> dict[str, Any]:
-    """Returns a method's arguments by name, without `self`."""
     bound = dict(inspect.signature(function).bind_partial(*positional, **named).arguments)
     bound |= bound.pop("kwargs", {})
     bound.pop("self")

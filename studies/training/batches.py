@@ -284,8 +284,6 @@ def _adapter(
     source, known_batches = stream.source, stream.profile.known_batches
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
-        """Reads a stream again for each epoch."""
-
         def __init__(self) -> None:
             self._reading: Reading | None = None
             self._within_epoch = self._unread = False

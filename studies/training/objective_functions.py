@@ -243,7 +243,6 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
 
 def _watching(watcher: Watcher) -> tuple[Any, Any]:
-    """Returns a training's first and last callback."""
     import keras
 
     class Noting(keras.callbacks.Callback):  # type: ignore[misc]

@@ -124,7 +124,6 @@ class _Call:
         return self._ended("infeasible", f"the objective function raised {cause}", mistake)
 
     def _concluded(self, returned: Any) -> TrialResult:
-        """Returns the result for the function's returned value."""
         following = self._following
         check_returned(self._study.name, returned)
         value = _number(returned)

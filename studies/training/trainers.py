@@ -393,7 +393,6 @@ def rehearse(
 
 
 def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
-    """Returns the outcome in what `fit` returned, or None if it has none."""
     if returned is None or hasattr(returned, "history"):
         return None
     try:
@@ -426,7 +425,6 @@ def _fitted_models() -> Iterator[list[keras.Model]]:
 
 
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:
-    """Returns a model's metrics on the validation data, or an empty dict if measuring fails."""
     validation = training.splits.arrays.validation
     try:
         metrics = model.evaluate(

@@ -98,7 +98,6 @@ class _Run:
     stateless: bool = False  # Whether no state is read or written.
 
     def result(self) -> TrialResult:
-        """Runs the trial, again if it must start again."""
         number, self.stateless = self.task.spec.number, self.trainer.concludes
         changed = False
         try:
@@ -232,7 +231,6 @@ class _Run:
     def _not_begun(
         self, reason: str, raised: str = "", hp: Hyperparameters | None = None
     ) -> TrialResult:
-        """Returns the result of a trial whose training could not begin."""
         return TrialResult(
             self.task.spec.number,
             "infeasible",

@@ -164,7 +164,6 @@ def _modules(name: str) -> Iterator[ModuleType]:
 
 
 def _follow_path() -> None:
-    """Searches the folders that are new on the path."""
     for entry in sys.path:
         if entry not in _looked_into:
             _looked_into.add(entry)

@@ -259,7 +259,6 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
 
 
 def _check_tuner(tuner: Any) -> None:
-    """Raises StudyFileError for a tuner with no Keras models or its own `run_trial`."""
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(

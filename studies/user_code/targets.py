@@ -70,7 +70,6 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path, command: str) -> str:
-    """Returns why a text names no target, with the most similar target if there is one."""
     hint = _HINTS.get(file.suffix.lower(), "").format(command=command)
     if not text:
         return f"The target is empty. {_A_TARGET}"

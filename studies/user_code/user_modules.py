@@ -179,7 +179,6 @@ class _Roots(NamedTuple):
 
 
 def _roots(path: Path) -> list[_Roots]:
-    """Returns the roots of a study file, by its name and with links resolved."""
     pairs = []
     for file in (Path(os.path.abspath(path)), path.resolve()):
         repository = next((p for p in file.parents if (p / ".git").exists()), None)
@@ -204,7 +203,6 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
 
 
 def _is_installed(file: Path, root: Path) -> bool:
-    """Returns whether a file below a root is in a virtual environment or an installed package."""
     below = file.relative_to(root).parts[:-1]
     if any(part in LIBRARIES for part in below):
         return True

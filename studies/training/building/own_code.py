@@ -145,7 +145,6 @@ def _held_by(model: keras.Model) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _users_modules_by_value() -> Iterator[None]:
-    """Makes cloudpickle include the code of the user's modules."""
     import cloudpickle
 
     modules = [

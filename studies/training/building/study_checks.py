@@ -207,8 +207,6 @@ All but the sparse one take targets of the output's shape.
 
 @dataclass(frozen=True)
 class _Loss:
-    """A loss of Keras's, by the name of its function."""
-
     name: str
     from_logits: bool = False
     ignored: int | None = None  # The `ignore_class`.
@@ -304,7 +302,6 @@ def _wrong_kind(loss: _Loss, activation: str) -> str:
 
 
 def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
-    """Returns which values of the targets a loss can't take, or an empty text."""
     if loss.name in _BINARY:
         low, high = y.min(), y.max()
         if low < 0 or high > 1:

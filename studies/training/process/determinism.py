@@ -280,7 +280,6 @@ def noting_environment() -> Iterator[None]:
 
 
 def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
-    """Returns for each setting the functions that read and set it."""
     import keras
     import tensorflow as tf
 

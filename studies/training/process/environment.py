@@ -112,7 +112,6 @@ def _keras_settings() -> str:
 
 
 def _device() -> str:
-    """Returns the name of the GPU or, without one, of the processor."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -181,7 +181,6 @@ class Program:
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        """Marks the program as broken if the context raises."""
         try:
             yield
         except Exception:

@@ -59,7 +59,6 @@ class ServedModel:
         return isinstance(inputs, Mapping)
 
     def _predicted_columns(self, table: Any) -> Any:
-        """Returns the predictions of a model with an input for each column."""
         import numpy as np
         import pandas as pd
 

@@ -126,7 +126,6 @@ def rebuilt(
 def _predictions(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> str:
-    """Returns a model's validation predictions as JSON, or an empty text."""
     try:
         rule = getattr(study.data, "rule", None)
         predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
@@ -209,7 +208,6 @@ def _samples_of(fit: FirstFit) -> Splits:
 
 
 def _is_arrays(x: Any) -> bool:
-    """Returns whether samples are arrays, and not batches."""
     if isinstance(x, Mapping):
         return True
     if isinstance(x, list | tuple):

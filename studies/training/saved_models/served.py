@@ -101,7 +101,6 @@ class _Before:
         return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
 
     def layers(self, name: str, raw: Any) -> list[keras.layers.Layer]:
-        """Returns the preprocessing layers after an input."""
         import keras
 
         if name not in self._prepared:
@@ -226,7 +225,6 @@ def _check_alike(scaled: np.ndarray, expected: np.ndarray, name: str) -> None:
 def _on_columns(
     model: keras.Model, x: np.ndarray, preparation: Preparation, table: FittedTable
 ) -> keras.Model:
-    """Returns a model with an input for each column of a table."""
     import keras
 
     names_taken = {layer.name for layer in layers_within(model)}

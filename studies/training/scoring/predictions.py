@@ -121,7 +121,6 @@ def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
 def _counting(
     predicted: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _OfClasses | _OfNumbers | None:
-    """Returns the counter for an output's shape, or None."""
     if predicted.ndim == 2 and predicted.shape[1] > 1:
         return _OfClasses(splits, output, predicted.shape[1])
     if predicted.ndim in (1, 2):
@@ -180,7 +179,6 @@ class _OfClasses:
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """Returns the predictions of all slices."""
         count = self._counts.shape[1]
         names: Any = self._preparation.class_names
         if isinstance(names, Mapping):
@@ -217,7 +215,6 @@ class _OfNumbers:
         self._classes: _OfClasses | None = _OfClasses(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
-        """Adds a slice. Returns whether its targets can be counted."""
         if y.size != len(y) or y.dtype.kind not in "biuf":
             return False
         true, predicted = y.reshape(-1).astype(np.float64), predicted.reshape(-1)
@@ -233,7 +230,6 @@ class _OfNumbers:
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """Returns the predictions of all slices."""
         if self._classes is not None:
             return self._classes.result(number, samples)
         truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
