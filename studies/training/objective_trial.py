@@ -250,9 +250,9 @@ class Following:
         return self._tell(step + 1, {VALUE: value})
 
     def conclude(self, value: float) -> int:
-        """Reports the returned value. Returns its step, counted from 1.
+        """Reports the returned value at a step, and returns the step, counted from 1.
 
-        It is the last step so far or, if another value was reported there, the next one.
+        The step is the last one so far or, if another value was reported there, the next one.
         """
         last = max([*self._epochs, *self.reported, 1])
         if self.reported.get(last) == value:
