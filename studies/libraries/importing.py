@@ -1,4 +1,4 @@
-"""Imports TensorFlow without output on the terminal, and Keras without parts that nobody needs."""
+"""Imports TensorFlow without output, and Keras without parts that load slowly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 
 
 def import_quietly() -> None:
-    """Imports TensorFlow without output, for a process that does not train."""
+    """Imports TensorFlow without output, in a process that does not train."""
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -25,7 +25,7 @@ def import_quietly() -> None:
 def silenced() -> Iterator[None]:
     """Hides the output of TensorFlow's libraries while they are loaded.
 
-    They print before they read TF_CPP_MIN_LOG_LEVEL, and don't use Python's own streams.
+    They print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`.
     """
     sys.stderr.flush()
     try:
@@ -45,23 +45,23 @@ def silenced() -> Iterator[None]:
         os.close(nothing)
 
 
-# The packages of Keras that load slowly, under all of their names.
+# These packages of Keras load slowly. They have two names.
 _LATE: Final = frozenset(
     ("keras.wrappers", "keras.src.wrappers", "keras.visualization", "keras.src.visualization")
 )
 
 
 def load_late() -> None:
-    """Makes imports of Keras delay the parts that load slowly until these are used.
+    """Makes `import keras` delay the parts that load slowly until these are used.
 
-    Worker processes and the command line call this; a user's own process imports all of Keras.
+    Worker processes and the command line call this. A user's own process imports all of Keras.
     """
     if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _LateFinder())
 
 
 class _LateFinder:
-    """Finds the slow parts of Keras as Python does, but executes them only at their first use."""
+    """Finds the slow parts of Keras, and delays their execution to their first use."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

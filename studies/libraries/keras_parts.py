@@ -1,6 +1,6 @@
-"""Private parts of Keras. Each function says why nothing public suffices.
+"""Private parts of Keras, and why no public part suffices.
 
-Functions raise `MissingPartError` if their part is missing, unless they say what they do instead.
+If a part is missing, its function raises `MissingPartError`, or does what its docstring says.
 """
 
 from __future__ import annotations
@@ -55,30 +55,30 @@ BOOKKEEPING: Final = frozenset(
     _distribution_strategy _y_pred_build_structure _y_true_build_structure
     """.split()
 )
-"""Attributes in which Keras or TensorFlow keeps track of objects, or of how to save them."""
+"""Attributes that Keras or TensorFlow needs to keep track of objects, or to save them."""
 
 BOOKKEEPING_OF_MODELS: Final = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
 )
-"""Further such attributes, which only models have."""
+"""More attributes of this kind, which only models have."""
 
 SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 """Attributes that hold a seed."""
 
 EXCLUDED_FROM_DECAY: Final = "_exclude_from_weight_decay"
-"""An optimizer's attribute that holds keys of variables, which differ between models."""
+"""An optimizer's attribute with keys of variables, which differ from model to model."""
 
 STRATEGY: Final = "_distribute_strategy"
 """The attribute that holds a distribution strategy."""
 
 GIVEN_TO_CALLBACKS: Final = frozenset({"_model", "params", "validation_data"})
-"""The attributes of callbacks that Keras sets for each training."""
+"""Attributes of callbacks that Keras sets for each training."""
 
 
 def begin_anew() -> None:
-    """Makes Keras number names from 1 again, and make a new global generator.
+    """Makes Keras number names from 1 again, and drop its global generator.
 
-    The only public way, `clear_session`, also drops TensorFlow's kernels: making them takes 0.1 s.
+    The public `clear_session` also drops TensorFlow's kernels. Making them again takes 0.1 s.
     """
     import keras
 
@@ -86,24 +86,24 @@ def begin_anew() -> None:
         set_global = _set_global.get()
         set_global("object_name_uids", None)
         set_global(_generator.get(), None)
-        # The key "object_name_uids" is private, too, so this checks its effect.
+        # The key "object_name_uids" is private too, so its effect is checked.
         if keras.backend.get_uid("kerastudy") == 1:
             return
-    # `clear_session` resets the global policy too.
+    # `clear_session` resets the dtype policy, so it is set again.
     policy = keras.config.dtype_policy()
     keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy(policy)
 
 
 def set_global_seed(seed: int) -> None:
-    """Sets only Keras's seed; `keras.utils.set_random_seed` sets others, too."""
+    """Sets Keras's seed. `keras.utils.set_random_seed` would set other seeds too."""
     set_global = _set_global.get()
     set_global(_generator.get(), None)
     set_global(_random_seed.get(), seed)
 
 
 def global_generator() -> keras.random.SeedGenerator | None:
-    """Returns the generator that belongs to no layer; None if there is none or it is unknown."""
+    """Returns Keras's global seed generator, or None if there is none or it is unknown."""
     with contextlib.suppress(MissingPartError):
         return _get_global.get()(_generator.get())
     return None
@@ -118,7 +118,7 @@ def set_global_generator(generator: keras.random.SeedGenerator | None) -> None:
 def value_held(variable: keras.Variable) -> Any:
     """Returns the TensorFlow variable in a Keras variable, or None if there is none yet.
 
-    The public `variable.value` would make it, and returns something else in some scopes of Keras.
+    The public `variable.value` would make it. In some scopes of Keras, it returns something else.
     """
     return _value.of(variable)
 
@@ -129,24 +129,24 @@ def hold_value(variable: keras.Variable, value: Any) -> None:
 
 
 def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
-    """Returns attributes of a variable that a graph depends on and that are not public."""
+    """Returns a variable's autocast and layout, which a graph depends on."""
     try:
         layout = _layout.of(variable)
     except MissingPartError:
-        # Keras has had layouts since 3.15.
+        # Keras older than 3.15 has no layouts.
         layout = None
     return _autocast.of(variable), layout
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
-    """Returns the positions of the trainable variables that have these keys in an optimizer."""
+    """Returns the positions of variables, by their keys, in an optimizer's trainable variables."""
     key_of, keys_held = _key_of_variable.of(optimizer), set(keys)
     trainable = _trainable.of(optimizer)
     return [position for position, each in enumerate(trainable) if key_of(each) in keys_held]
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
-    """Returns whether a model or its class overrides which metrics of a step are logged."""
+    """Returns whether a model or its class decides by its own method which metrics are logged."""
     import keras
 
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
@@ -155,10 +155,10 @@ def logs_of_its_own(model: keras.Model) -> bool:
 
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
-    """Returns the arguments that a model was compiled with, unchanged.
+    """Returns the arguments that a model was compiled with.
 
-    Public attributes wrap some of them, and `get_compile_config` fails for functions that aren't
-    registered.
+    Public attributes wrap some of them. The public `get_compile_config` fails for functions that
+    are not registered.
     """
     import keras
 
@@ -169,9 +169,9 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
 
 
 def has_all_variables(model: keras.Model) -> bool:
-    """Returns whether a model and its metrics, loss and optimizer have all their variables.
+    """Returns whether a model, its metrics, loss and optimizer have all their variables.
 
-    No public attribute shows which parts of the metrics and the loss the first step will make.
+    No public attribute shows which variables of metrics and loss the first step will make.
     """
     try:
         parts = [_metrics_of.of(model), _loss_of.of(model), model.optimizer]
@@ -183,8 +183,8 @@ def has_all_variables(model: keras.Model) -> bool:
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
     """Calls a function with symbolic tensors, so that it makes variables but changes no values.
 
-    The public way works for layers only, not for functions. If the call makes a global generator,
-    it is dropped: the training makes its own.
+    The public way is only for layers. If the call makes a global generator, it is dropped, as the
+    training makes its own.
     """
     call, generator = _symbolically.get(), global_generator()
     try:
@@ -194,7 +194,7 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers of a model, also those within other layers, which `model.layers` omits."""
+    """Returns all layers of a model, with those inside layers, which `model.layers` omits."""
     with contextlib.suppress(MissingPartError):
         return list(_layers_within.of(model)())
     layers: list[keras.layers.Layer] = []
@@ -217,28 +217,28 @@ def _held_by(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def made_by(tensor: Any) -> Any:
-    """Returns the operation that makes a symbolic tensor of a model; None if it is unknown."""
+    """Returns the operation that makes a symbolic tensor, or None if unknown."""
     with contextlib.suppress(MissingPartError):
         return _made_by.of(tensor).operation
     return None
 
 
 def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
-    """Returns the object that reads data in batches for `fit`; `fit` itself hides it.
+    """Returns the object by which `fit` reads data in batches. `fit` hides it.
 
-    This also raises if the part for `adapter_class` is missing, because training needs it.
+    Training also needs `adapter_class`, so this raises if its part is missing.
     """
     _adapter.get()
     return _adapter_of.get()(x=data, class_weight=class_weight)
 
 
 def adapter_class() -> type:
-    """Returns the base class of the objects through which `fit` reads data."""
+    """Returns the base class of the objects by which `fit` reads data."""
     return _adapter.get()  # type: ignore[no-any-return]
 
 
 def is_batches(kind: type) -> bool:
-    """Returns whether a class is Keras's class of batches, by name, without importing it."""
+    """Returns whether a class is keras.utils.PyDataset, by name, without importing Keras."""
     return kind.__name__ == "PyDataset" and kind.__module__.startswith("keras.")
 
 
@@ -251,7 +251,7 @@ class CompiledMetric:
 
     Attributes:
         metric: The metric.
-        output: The number of its output, in the order of `flat`.
+        output: The position of its output, in the order of `flat`.
         weighted: Whether sample weights count.
     """
 
@@ -261,7 +261,7 @@ class CompiledMetric:
 
 
 def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, CompiledMetric]:
-    """Returns the metrics that a model is compiled with, by the names under which it logs them."""
+    """Returns the metrics that a model is compiled with, by the names in its logs."""
     compiled = _metrics_of.of(model)
     if compiled is None:
         return {}
@@ -278,13 +278,13 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 names.append(f"{prefix}{metric.name}")
     if len(set(names)) < len(names):
-        # Keras renames metrics of equal names; its results are in this order, too.
+        # Keras renames metrics of equal names. Its results have the same order.
         names = list(compiled.result())
     return dict(zip(names, members, strict=False))
 
 
 def is_accuracy(metric: keras.metrics.Metric) -> bool:
-    """Returns whether a metric is one of Keras's accuracies: it counts right and wrong samples."""
+    """Returns whether a metric is an accuracy of Keras's, which counts right and wrong samples."""
     from keras import metrics
 
     return isinstance(
@@ -304,13 +304,13 @@ def flat(model: keras.Model, arrays: Any) -> list[Any]:
 
 
 def function_of(metric: keras.metrics.MeanMetricWrapper) -> Callable[[Any, Any], Any]:
-    """Returns the function of targets and predictions whose mean a metric is."""
+    """Returns the function of targets and predictions that a metric takes the mean of."""
     function, arguments = _function.of(metric), _arguments.of(metric)
     return lambda y_true, y_pred: function(y_true, y_pred, **arguments)
 
 
 def mask_of(tensor: Any) -> Any:
-    """Returns a tensor's mask, which says which steps of a sequence count; None if it has none."""
+    """Returns a tensor's mask, which marks the steps of sequences that count, or None."""
     return getattr(tensor, "_keras_mask", None)
 
 
@@ -321,16 +321,16 @@ def thresholds_of(metric: keras.metrics.AUC) -> tuple[list[float], bool, bool]:
 
 @contextlib.contextmanager
 def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[str]]]:
-    """Lets a function, instead of Keras, compute the losses that a model is compiled with.
+    """Lets a function compute the losses that a model is compiled with.
 
     Args:
         model: A model that was compiled and has validated.
-        of_loss: Takes one of the losses, targets, predictions, and sample weights or None. Its
-            results are weighted and added as Keras does it for the losses of several outputs.
+        of_loss: Takes a loss, targets, predictions, and sample weights or None. Keras weights and
+            adds the results, as it does for the losses of several outputs.
 
     Yields:
-        The loss of all outputs, which takes targets, predictions and weights, or None if there is
-        none; and the names under which the losses of several outputs are logged.
+        A pair. First, a function of targets, predictions and weights that returns the total loss,
+        or None without a loss. Second, the names in the logs of the losses of several outputs.
     """
     compiled = _loss_of.of(model)
     if compiled is None:
@@ -349,11 +349,11 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
 
 
 def has_made_losses(model: keras.Model) -> bool:
-    """Returns whether a model has made the losses that it is compiled with, or needs none."""
+    """Returns whether a model has made the losses that it is compiled with, or has none."""
     compiled = _loss_of.of(model)
     return compiled is None or bool(compiled.built)
 
 
 def make_losses(model: keras.Model, y: Any, y_pred: Any, weights: Any) -> None:
-    """Makes the losses that a model is compiled with, as its first step does."""
+    """Makes the losses that a model is compiled with, as its first step would."""
     _loss_of.of(model)(y, y_pred, weights)

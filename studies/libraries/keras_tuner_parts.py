@@ -1,8 +1,8 @@
 """Private parts of Keras Tuner that our subclasses of its oracles call or override.
 
-The public `create_trial` and `end_trial` don't suffice: they keep files, print, and stop after some
-failures. If a private name is missing, the engine is refused before anything is trained: it would
-not be known what it proposes.
+The public `create_trial` and `end_trial` write files, print, and stop after some failures. If a
+private part is missing, the engine is refused before anything is trained, as its proposals might be
+others.
 """
 
 from __future__ import annotations
@@ -44,10 +44,7 @@ _NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
 
 
 def check_parts(engine: str, oracle: Any) -> None:
-    """Checks that an oracle has all private parts that its engine uses.
-
-    Raises EngineError, which names a version with all parts, if a part is missing.
-    """
+    """Raises EngineError if an oracle lacks a private part that its engine uses."""
     try:
         for part in (*_ALL, *_NEEDED.get(engine, ())):
             part.of(oracle)
@@ -59,17 +56,17 @@ def check_parts(engine: str, oracle: Any) -> None:
 
 
 def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:
-    """Returns an oracle's trials as vectors for a Gaussian process, by Keras Tuner's own class."""
+    """Returns an oracle's trials as vectors, by the method of Keras Tuner's class `kind`."""
     result: tuple[Any, Any] = _vectors.of(kind)(oracle)
     return result
 
 
 def random_values(kind: Any, oracle: Any) -> dict[str, Any] | None:
-    """Returns values that an oracle draws at random, by Keras Tuner's own class."""
+    """Returns values that an oracle draws, by the method of Keras Tuner's class `kind`."""
     result: dict[str, Any] | None = _random_values.of(kind)(oracle)
     return result
 
 
 def start_bracket(kind: Any, oracle: Any) -> None:
-    """Starts a bracket of Hyperband, by Keras Tuner's own class."""
+    """Starts a bracket of Hyperband, by the method of Keras Tuner's class `kind`."""
     _start_bracket.of(kind)(oracle)

@@ -1,6 +1,6 @@
-"""Private parts of Optuna. Each function says why nothing public suffices.
+"""Private parts of Optuna, and why no public part suffices.
 
-Functions raise `MissingPartError` if their part is missing, unless they say what they do instead.
+If a part is missing, its function raises `MissingPartError`, or does what its docstring says.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
     """Returns a study's trials in some states.
 
-    The public method searches all trials at each call; the private one uses a cache.
+    The public method searches all trials at each call. The private one uses a cache.
     """
     try:
         get_trials = _trials_of_study.of(study)
@@ -40,7 +40,7 @@ def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]
 
 
 def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
-    """Replaces a trial in a storage in memory: the public methods can only add trials.
+    """Replaces a trial in a storage in memory. Public methods can only add trials.
 
     Does nothing if the private part is missing.
     """
@@ -49,7 +49,7 @@ def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
 
 
 def tpe_can_be_led() -> bool:
-    """Returns whether Optuna's TPE sampler calls the methods that `optuna_subclasses` overrides."""
+    """Returns whether TPESampler has the methods that `optuna_subclasses` overrides."""
     from optuna.samplers import TPESampler
 
     try:
@@ -62,18 +62,18 @@ def tpe_can_be_led() -> bool:
 
 
 def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any) -> dict[str, Any]:
-    """Samples as Optuna's class does."""
+    """Samples by the method of Optuna's class `kind`."""
     values: dict[str, Any] = _sample.of(kind)(sampler, study, trial, space)
     return values
 
 
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
-    """Ranks candidates as Optuna's class does: by the logarithm of a ratio of densities."""
+    """Ranks candidates by the method of Optuna's class `kind`: a log ratio of densities."""
     return _rank.of(kind)(sampler, samples, below, above)
 
 
 def take_as_good(sampler: Any, most: int) -> None:
-    """Makes a TPE sampler treat a tenth of the trials as good, at most 25 or `most`."""
+    """Makes a TPE sampler count a tenth of the trials as good: at most 25, and at most `most`."""
     _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
 
 
@@ -85,17 +85,16 @@ def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTr
 def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
     """Returns the arguments with which an Optuna sampler or pruner was made, by name.
 
-    Arguments at their defaults are left out, except those in `always`. Returns None if the
+    Arguments with default values are left out, except those in `always`. Returns None if the
     arguments can't be read, or are not all numbers or words.
 
-    The arguments are read from the object's attributes, as Optuna has no public way to read them.
-    To check them, another object is made with them, which must have equal attributes.
+    Optuna has no public way to read arguments, so they are read from attributes. To check them,
+    another object is made with them. It must have equal attributes.
     """
     kind = type(component)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
-    # A class that can't be made without arguments has no usual object: each argument is compared
-    # with its default instead.
+    # A class may need arguments. Each argument is then compared with its default.
     with contextlib.suppress(Exception):
         usual = kind()
     settings: dict[str, Any] = {}
@@ -128,10 +127,9 @@ def attribute(component: Any, name: str) -> Any:
 
 
 def _seed_of(component: Any) -> int | None:
-    """Returns the seed of a sampler, or None if it has none.
+    """Returns the seed of a sampler, or None.
 
-    If the sampler has drawn already, the result is a number that depends on the seed: the sampler
-    keeps nothing else.
+    After the sampler has drawn, its seed is lost. The result is then a number that depends on it.
     """
     for attribute in ("_rng", "_cma_rng"):
         state = getattr(getattr(component, attribute, None), "_rng", None)
@@ -142,7 +140,7 @@ def _seed_of(component: Any) -> int | None:
 
 
 def _contents(value: Any) -> Any:
-    """Returns an object's comparable attributes, without its random states."""
+    """Returns an object's attributes in a form to compare, without random states."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return type(value).__name__, value
     if isinstance(value, (list, tuple)):

@@ -1,8 +1,8 @@
-"""Stops a script before its search: at Keras Tuner's `search` or Optuna's `optimize`.
+"""Stops a script at its search: Keras Tuner's `search` or Optuna's `optimize`.
 
-The search does not run, and nothing of an earlier search is touched: a tuner gets an empty folder,
-Optuna's study is made in memory, and no study is deleted. Calls that read another study end the
-script with an error, as does a search that asks and tells by itself.
+The search does not run, and earlier searches stay as they are: a tuner gets an empty folder, an
+Optuna study is in memory, and no study is deleted. A script that loads or copies another study, or
+calls `study.ask`, ends with an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Search:
         function: The builder as the script gives it, or the objective function.
         arguments: The arguments of ``search``, by the names in `keras.Model.fit`, or of
             ``optimize``.
-        made: The arguments with which the tuner's oracle, or Optuna's study, was made.
+        made: The arguments of the tuner's oracle, or of Optuna's study.
         queued: The values that Optuna's study should try first.
     """
 
@@ -51,7 +51,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls `on_search` in place of each search in this context; its errors end the script."""
+    """Calls `on_search` in place of each search in this context. Its errors end the script."""
     with contextlib.ExitStack() as stack:
         if KERAS_TUNER in libraries:
             _replace_keras_tuners(stack, on_search)
@@ -76,7 +76,7 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
     def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
         arguments = _arguments(make_oracle, oracle, *positional, **named)
         if arguments.get("hyperparameters") is not None:
-            # Copied, because the tuner adds the hyperparameters that its builder declares.
+            # This needs a copy, as the tuner adds the hyperparameters that its builder declares.
             arguments["hyperparameters"] = arguments["hyperparameters"].copy()
         make_oracle(oracle, *positional, **named)
         made_with[oracle] = arguments
@@ -89,7 +89,7 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
         make_tuner(tuner, **{**arguments, **own})
 
     def search(tuner: Any, *positional: Any, **named: Any) -> None:
-        # A HyperModel's own fit may take any arguments besides those of `keras.Model.fit`.
+        # A HyperModel's own `fit` may take more arguments than `keras.Model.fit`.
         of_fit = {name: value for name, value in named.items() if name in fit.parameters}
         arguments = dict(fit.bind_partial(None, *positional, **of_fit).arguments)
         arguments.pop("self")
@@ -118,7 +118,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
     def created(**named: Any) -> optuna.Study:
         in_memory = {n: v for n, v in named.items() if n not in ("storage", "load_if_exists")}
         verbosity = optuna.logging.get_verbosity()
-        # Optuna would log the name of the study in memory, which is of no interest.
+        # Optuna would log that it made a study in memory.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = create(**in_memory)
         optuna.logging.set_verbosity(verbosity)
@@ -146,7 +146,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
     for name, by in (
         ("create_study", created),
-        # Scripts delete a study before a new search under its name.
+        # Scripts delete an earlier study of the same name.
         ("delete_study", lambda *_, **__: None),
         ("load_study", refusing("loads an earlier study")),
         ("copy_study", refusing("copies a study")),
@@ -162,7 +162,6 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
 
 def _arguments(function: Callable[..., Any], *positional: Any, **named: Any) -> dict[str, Any]:
-    """Returns the arguments of a method's call by name, without `self`."""
     bound = dict(inspect.signature(function).bind_partial(*positional, **named).arguments)
     bound |= bound.pop("kwargs", {})
     bound.pop("self")

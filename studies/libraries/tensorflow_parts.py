@@ -1,6 +1,6 @@
-"""Private parts of TensorFlow. Each function says why nothing public suffices.
+"""Private parts of TensorFlow, and why no public part suffices.
 
-Functions raise `MissingPartError` if their part is missing, unless they say what they do instead.
+If a part is missing, its function raises `MissingPartError`, or does what its docstring says.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "
 def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[None]:
     """Sets how TensorFlow runs the functions that are called in this context.
 
-    Publicly, an executor can't be chosen, and optimizing can only be turned off for all functions
-    and for good (`tf.config.optimizer`).
+    No public function sets an executor. The public `tf.config.optimizer` turns optimizing off for
+    all functions, and for good.
     """
     import tensorflow as tf
 
@@ -73,9 +73,9 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
 def keep_order_of_large_sums() -> None:
     """Turns TensorFlow's memory optimizer off in this process, if possible.
 
-    It replaces the sum of three or more large tensors (AddN), such as gradients, by additions to a
-    temporary variable in any order: results then differ by a rounding error from run to run, even
-    with op determinism. Publicly, this optimizer can't be turned off alone.
+    The optimizer replaces a sum of three or more large tensors (AddN), such as gradients, by
+    additions in any order. So even with op determinism, results would differ by rounding from run
+    to run. No public option turns off only this optimizer.
     """
     import tensorflow as tf
 
@@ -89,14 +89,14 @@ def keep_order_of_large_sums() -> None:
         if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # TensorFlow makes the call options again, with the new setting.
+            # TensorFlow now makes the call options anew, with this setting.
             _present_call_options.set(eager, None)
 
 
 def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
     """Frees the graphs of a function and of its loops, if possible.
 
-    TensorFlow's graphs are full of cycles, and nothing public breaks them.
+    Graphs are full of reference cycles, and no public function breaks them.
     """
     with contextlib.suppress(MissingPartError):
         graph, dismantle = function.graph, _dismantle.get()
@@ -106,7 +106,7 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
             inner = [_function_of_graph.of(graph)(name) for name in names]
         except MissingPartError:
             inner = []
-        # Loops in TensorFlow's own gradients, such as the gradient of the CTC loss, have no graph.
+        # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
         graphs = (getattr(each, "graph", None) for each in inner)
         for each in (graph, *(inner_graph for inner_graph in graphs if inner_graph is not None)):
             dismantle(each)
@@ -115,9 +115,9 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
 def tell_shapes_of_variables() -> None:
     """Gives TensorFlow the shapes of the variables that the function being traced uses.
 
-    When Python calls a function, as in `fit`, TensorFlow optimizes it with the shapes of its
-    variables. When another function calls it, TensorFlow has the shapes only if the arguments have
-    them as attributes, which nothing public sets.
+    TensorFlow optimizes a function with its variables' shapes if Python calls it, as in `fit`. If
+    another function calls it, TensorFlow reads the shapes from attributes of its arguments. No
+    public function sets these.
     """
     import tensorflow as tf
 
@@ -136,11 +136,10 @@ def tell_shapes_of_variables() -> None:
 
 @contextlib.contextmanager
 def forgetting_gradients() -> Iterator[None]:
-    """Makes TensorFlow drop the custom gradients registered in this context, if possible.
+    """Makes TensorFlow drop the custom gradients that are registered in this context, if possible.
 
-    TensorFlow keeps a gradient, with its graph, for each use of `tf.custom_gradient` in a graph;
-    Keras's optimizers use it in each trace. The traced function is already differentiated, so it
-    doesn't need them.
+    TensorFlow keeps a gradient and its graph for each use of `tf.custom_gradient` in a graph, as in
+    each trace of Keras's optimizers. The traced function no longer needs them.
     """
     try:
         registry = _registered.of(_gradients.get())
@@ -165,29 +164,30 @@ def variable_of_a_program(value: Any, name: str) -> tf.Variable:
 
 
 def is_plain_variable(variable: object) -> bool:
-    """Returns whether a variable has one value; with distribution strategies it has several."""
-    # Within a function, as in the first step of `fit`, TensorFlow makes the second of these types.
+    """Returns whether a variable has one value. With distribution strategies it has several."""
+    # Variables that are made within a function, as in the first step of `fit`, have the second
+    # type.
     return type(variable).__name__ in ("ResourceVariable", "UnliftedInitializerVariable")
 
 
 def is_stateful(operation: str) -> bool | None:
-    """Returns whether the operation of a name has a state; None if there is no such operation."""
+    """Returns whether an operation has a state, or None for an unknown name."""
     definition = _operations.get()(operation)
     return None if definition is None else bool(definition.is_stateful)
 
 
 def traced_functions(function: Any) -> list[Any]:
-    """Returns the traces of a `tf.function` so far; none for other objects."""
+    """Returns the traces of a `tf.function` so far, or none for other objects."""
     if not hasattr(function, "get_concrete_function"):
         return []
     return list(_traced.of(function)())
 
 
 def untraced_functions() -> dict[type, Callable[[Any], Any]]:
-    """Returns how a pickler reduces a `tf.function`: without traces, which can't be pickled.
+    """Returns an entry for a pickler's `dispatch_table`, which pickles a `tf.function` untraced.
 
-    Publicly, its class has no name, and its options can't be read for a copy. If the private part
-    is missing, a function can be pickled only before it is called.
+    Traces can't be pickled. Publicly, the class has no name, and its options can't be read for a
+    copy. If the private part is missing, a function can be pickled only before it is called.
     """
     import tensorflow as tf
 
@@ -200,7 +200,7 @@ def untraced_functions() -> dict[type, Callable[[Any], Any]]:
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:
-    """Gives a variable another variable's identity, by which optimizers know the other one."""
+    """Gives a variable the identity of another one, by which optimizers find their slots."""
     _unique_id.set(variable, _unique_id.of(other))
 
 
@@ -210,7 +210,7 @@ def global_seed() -> int | None:
 
 
 def set_global_seed(seed: int) -> None:
-    """Sets TensorFlow's global seed. Unlike `tf.random.set_seed`, keeps TensorFlow's kernels."""
+    """Sets TensorFlow's global seed. Unlike `tf.random.set_seed`, it drops no kernels."""
     eager = _context.get()()
     _seed.set(eager, seed)
     _generator.set(eager, random.Random(seed))
@@ -218,7 +218,7 @@ def set_global_seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Sets TensorFlow's global seed in this context, and keeps TensorFlow's kernels if possible."""
+    """Sets TensorFlow's global seed in this context, if possible without dropping kernels."""
     import tensorflow as tf
 
     try:
@@ -226,7 +226,7 @@ def seeded(seed: int) -> Iterator[None]:
         before = _seed.of(eager)
         set_global_seed(seed)
     except MissingPartError:
-        # The former seed is unknown and can't be restored; the next trial sets its own seed.
+        # The former seed is unknown, so it can't be restored. The next trial sets its own seed.
         tf.random.set_seed(seed)
         yield
         return
@@ -240,8 +240,8 @@ def write_generated_code_into(folder: Path) -> None:
     """Makes AutoGraph write the functions that it generates into a folder.
 
     AutoGraph writes a file for each function into Python's temporary folder, and removes the files
-    only when the process ends by itself. No public option sets the folder. If the private part is
-    missing, all temporary files of this process go into the given folder.
+    only when the process ends normally. No public option sets the folder. If the private part is
+    missing, all temporary files of this process go into the folder.
     """
     try:
         _makes_files.get()
@@ -255,5 +255,5 @@ def write_generated_code_into(folder: Path) -> None:
 
 
 def is_dataset(kind: type) -> bool:
-    """Returns whether a class is TensorFlow's class of data sets, by name, without importing it."""
+    """Returns whether a class is tf.data.Dataset, by name, without importing TensorFlow."""
     return kind.__name__ == "DatasetV2" and kind.__module__.startswith("tensorflow.")

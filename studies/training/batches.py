@@ -1,13 +1,12 @@
-"""Training data in the order of each epoch, and validation data, as `tf.data` pipelines.
+"""Data for `model.fit`: training data in the order of each epoch, and validation data.
 
-`model.fit` on arrays builds a new pipeline for each epoch and each validation. The pipelines here
-are built once, and give the same batches. Measured on digits (1,078 samples of 64 features, batches
-of 32), an epoch takes 17 ms, against 59 ms if indices are gathered batch by batch, and a validation
-4 ms, against 70 ms.
+`model.fit` on arrays builds new pipelines for each epoch. The `tf.data` pipelines here are built
+once, and give the same batches. Measured on digits (1,078 samples of 64 features, batches of 32),
+an epoch takes 17 ms, against 59 ms if rows are gathered batch by batch, and a validation 4 ms,
+against 70 ms.
 
-Data that comes in batches is read again for each epoch. Keras accepts a `DataAdapter` as its data
-(`get_data_adapter`), and gets an iterator over an epoch's data from it when the epoch begins. So a
-single call of `fit` trains on the data of every epoch.
+Data that comes in batches is read again for each epoch. Keras takes a `DataAdapter` as data, and
+asks it for a new iterator when an epoch begins. So one call of `model.fit` trains all epochs.
 """
 
 from __future__ import annotations
@@ -41,22 +40,22 @@ if TYPE_CHECKING:
 
 
 _Epoch = Callable[[], "tf.data.Dataset"]
-# An epoch's data of up to this size is reordered at once, larger data batch by batch.
+# Larger data is put in order batch by batch, smaller data at once.
 _LARGEST_WHOLE_EPOCH = 64 * 2**20
 
 
 class Batches:
-    """Batches of a study's data: training data in each epoch's order, validation data unchanged.
+    """Batches of arrays: training data in each epoch's order, and validation data.
 
-    Trials share the object: their batches depend only on `set_epoch`. Unless `ends`, the training
-    pipeline is endless and neither pipeline has a known length, for which Keras would make two new
+    Trials share the object, as batches depend only on `set_epoch`. By default, the training
+    pipeline is endless, and no pipeline has a known length: for a known one, Keras makes two new
     iterators per epoch (10 ms). So Keras needs the numbers of steps.
 
     Args:
         splits: The data.
         batch_size: Samples per batch, at least 1; the last batch may be smaller.
-        ends: Whether the pipelines end with an epoch and have a length. A model that is called for
-            several steps at once needs that, as an epoch may have fewer steps left.
+        ends: Whether the training pipeline ends with an epoch, and both have a known length. For
+            `steps_per_execution` that must be so, as an epoch may have fewer steps left.
     """
 
     def __init__(self, splits: Splits, batch_size: int, *, ends: bool = False) -> None:
@@ -69,13 +68,12 @@ class Batches:
         self._samples = len(train)
         self._order = tf.Variable(np.arange(self._samples), dtype=tf.int64, trainable=False)
         data = packed(train)
-        # Texts are tensors already.
+        # Texts are tensors, which have no `nbytes`.
         size = sum(getattr(array, "nbytes", 0) for array in tf.nest.flatten(data))
         make = _whole_epoch if size <= _LARGEST_WHOLE_EPOCH else _batch_by_batch
         with tf.device("CPU"):
             data = tf.nest.map_structure(as_tensor, data)
             epoch = make(data, self._samples, self._order, batch_size)
-            # Each epoch reads the data again, in the epoch's order.
             epochs = tf.data.Dataset.range(1) if ends else tf.data.Dataset.counter()
             training = epochs.flat_map(lambda _: epoch())
             if ends:
@@ -105,10 +103,10 @@ class Batches:
 
 
 def as_keras_reads(arrays: Arrays) -> Any:
-    """Returns arrays of the type that `model.fit` passes to a step, in the same structure.
+    """Returns arrays with the types in which `model.fit` passes them to a step.
 
-    Keras converts arrays of floats to its own float type (`keras.config.floatx`), and leaves other
-    types alone. Texts become tensors, as Keras takes no arrays of texts.
+    Keras converts floats to `keras.config.floatx()`, and leaves other numbers alone. Texts become
+    tensors, as Keras takes no arrays of texts.
     """
     import keras
 
@@ -124,10 +122,10 @@ def as_keras_reads(arrays: Arrays) -> Any:
 
 
 def packed(part: Part) -> Any:
-    """Returns a part as `model.fit` passes it to a training step: all samples in one batch.
+    """Returns all samples of a part as one batch, as `model.fit` passes it to a step.
 
-    A part with targets becomes (x, y) or (x, y, sample_weight), with the same weights for each
-    output. A part without targets becomes x or (x,).
+    A part with targets becomes (x, y) or (x, y, sample_weight). Each output gets the same weights.
+    A part without targets becomes x or (x,).
     """
     if not part.has_targets:
         x = as_keras_reads(part.x)
@@ -140,10 +138,10 @@ def packed(part: Part) -> Any:
 
 
 def known_size(samples: int, batch_size: int) -> int | None:
-    """Returns the batch size if TensorFlow knows it in `model.fit` on arrays; else None.
+    """Returns the batch size if TensorFlow knows it in `model.fit` on arrays, or None.
 
-    TensorFlow knows it if all batches have the same size. It compiles a known size to other
-    instructions, which give other bits.
+    TensorFlow knows it if all batches have the same size. It then chooses other instructions, which
+    give other bits.
     """
     return None if samples % batch_size else batch_size
 
@@ -173,7 +171,7 @@ def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> _Ep
 
 
 def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) -> tf.data.Dataset:
-    """Cuts arrays into batches, by cheap slices of a reshaped array."""
+    """Cuts arrays into batches. `known` is the result of `known_size`."""
     import tensorflow as tf
 
     batches = samples // batch_size
@@ -185,12 +183,12 @@ def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) ->
     if known is not None:
         return dataset
     rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
-    # TensorFlow does not know the batch size of joined data sets, as in `fit` on arrays.
+    # TensorFlow then does not know the batch size, as in `fit` on arrays with a smaller last batch.
     return dataset.concatenate(rest)
 
 
 def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Turns off options that cost more than they save for batches in memory."""
+    """Turns off options that cost more time than they save."""
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -203,37 +201,36 @@ def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def as_tensor(array: np.ndarray) -> tf.Tensor:
     """Returns an array as a tensor.
 
-    An array of numbers that maps a whole file of `numpy.save` is not copied, except to a device
-    with its own memory.
+    An array of numbers that is a memory map of a whole .npy file is not copied on a CPU.
     """
     import tensorflow as tf
 
     mapped = _mapped_again(array)
     if mapped is None:
         return tf.constant(array)
-    # `identity` moves the tensor to TensorFlow's default device; on a CPU it copies nothing.
+    # `identity` moves the tensor to TensorFlow's default device. On a CPU it copies nothing.
     return tf.identity(tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()))
 
 
 def _mapped_again(array: np.ndarray) -> np.ndarray | None:
-    """Maps an array's file again, so that TensorFlow need not copy it; returns None if it must.
+    """Maps an array's file again, so that TensorFlow need not copy it. Returns None if it must.
 
-    TensorFlow takes no read-only array. The new one is copied on write, but nothing writes to it.
+    TensorFlow takes no read-only array. The new array may be written to, but nothing does.
     """
     file = file_of(array)
-    # TensorFlow stores texts in another form, so it must copy them.
+    # TensorFlow stores texts in another form, and so copies them.
     if file is None or is_text(array):
         return None
     return np.asarray(np.load(file, mmap_mode="c"))
 
 
-# Keras uses the first epoch's number of batches for all later epochs, unless it gets a number. It
-# never reaches this number: an epoch ends with its data.
+# Without a number of batches, Keras uses the first epoch's for all later epochs. Keras never
+# reaches this number, as an epoch ends with its data.
 _UNTIL_THE_END = 2**62
 
 
 class StreamedBatches:
-    """Data in batches for `model.fit`, for training and validation, as `Batches` is for arrays.
+    """Data that comes in batches, as `model.fit` reads it. It is used like `Batches`.
 
     An epoch ends with its data, so Keras needs no numbers of steps.
     """
@@ -249,33 +246,33 @@ class StreamedBatches:
         self.validation = _adapter(validation, lambda: PROFILE_SEED, None)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Sets the epoch of the next reading, counted from 1, and the trial's seed."""
+        """Sets the trial's seed and the next epoch, counted from 1."""
         self._seed = epoch_seed(seed, epoch)
 
     def ended(self, step: int) -> bool:
-        """Returns whether the present epoch ends before the batch of a number, counted from 0.
+        """Returns whether the epoch has no batch of a number, counted from 0.
 
-        Keras uses the first epoch's number of batches for all later epochs. Also, it notices the
-        end of data only by running one more step, in which TensorFlow runs whatever needs no data,
-        such as the count of a mean.
+        Keras notices the end of data only by one more step. TensorFlow runs parts of that step that
+        need no data, e.g. the count of a mean. Keras also uses the first epoch's number of batches
+        for all others.
         """
         batches: int | None = self.training.batches
         return batches is not None and step >= batches
 
     def correct(self, params: dict[str, Any]) -> None:
-        """Sets the number of steps that callbacks see to the known number of batches, or None."""
+        """Sets the number of steps in callbacks' `params` to the known number, or None."""
         params["steps"] = self._steps
 
     def close(self) -> None:
-        """Ends readings that a training left unfinished, and their threads."""
+        """Ends unfinished readings and their threads."""
         for adapter in (self.training, self.validation):
-            # An error here would hide the training's own error, which says more.
+            # An error here would hide the training's error.
             with contextlib.suppress(Exception):
                 adapter.on_epoch_end()
 
 
 def validation_batches(splits: LoadedData) -> Iterator[Any]:
-    """Yields the batches of a validation part that is read batch by batch."""
+    """Yields the batches of the validation part."""
     with contextlib.closing(StreamedBatches(splits)) as batches:
         batches.validation.on_epoch_begin()
         yield from islice(batches.validation, splits.streams["validation"].profile.known_batches)
@@ -287,8 +284,6 @@ def _adapter(
     source, known_batches = stream.source, stream.profile.known_batches
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
-        """Reads a stream again for each epoch."""
-
         def __init__(self) -> None:
             self._reading: Reading | None = None
             self._within_epoch = self._unread = False
@@ -298,7 +293,7 @@ def _adapter(
 
         @property
         def num_batches(self) -> int:
-            # Training epochs may differ in their number of batches.
+            # Epochs of training data may have different numbers of batches.
             some = source.part == "train" and source.steps is None
             return _UNTIL_THE_END if some else known_batches or _UNTIL_THE_END
 
@@ -308,7 +303,7 @@ def _adapter(
 
         def on_epoch_begin(self) -> None:
             if source.part != "train":
-                # Validation must not reset the generators that callbacks draw from.
+                # A reading sets seeds, and validation must not reset what callbacks draw from.
                 self._states = global_random_states()
             self._reading = Reading(source, seed(), class_weight)
             self.batches = self._reading.batches
@@ -319,7 +314,7 @@ def _adapter(
                     f"{known_batches} must be read. Give each epoch as many, or pass a smaller "
                     "number as steps_per_epoch or validation_steps."
                 )
-            # This comes first, so that `on_epoch_end` ends the threads if `begin` raises.
+            # `on_epoch_end` must end the threads if `begin` raises, so this comes first.
             self._within_epoch = self._unread = True
             self._reading.begin()
 
@@ -338,7 +333,7 @@ def _adapter(
 
         def __iter__(self) -> Iterator[Any]:
             if self._reading is None or not self._unread:
-                # Keras makes one more iterator at the end of an epoch, and does not read it.
+                # At the end of an epoch, Keras makes one more iterator and does not read it.
                 return iter(())
             self._unread = False
             return iter(self._reading)

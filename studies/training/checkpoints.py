@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the weights of its best epoch, and its state, to resume from."""
+"""Checkpoints of a training: its best epoch's weights, and states to resume from."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that may be spent on writing states. So not every short epoch gets
-# a state, and a kill costs a part of a second.
+# The share of a training's time that writing states may take. Short epochs get a state only
+# sometimes, and a killed training loses a fraction of a second.
 _SHARE = 0.03
 
 
 class Checkpoints:
-    """Keeps the state of a training, unless it can't be resumed because its trainer concludes."""
+    """Writes the state of a training, unless the training can't be resumed."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Checkpoints:
         trainer: Trainer,
         structure: str = "",
     ) -> None:
-        # Why states are no longer kept.
+        # Why no more states are written, or empty.
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # Such layers' and optimizers' state is in neither the weights nor the model's optimizer.
+        # A state lacks what stateful layers and further optimizers hold.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
         self._path = task.state if resumable else None
@@ -84,14 +84,15 @@ class Checkpoints:
         self._beyond: Beyond | None = None
         self._changes = self._path is not None and may_change_model(callbacks)
         self._around = UsersState(*map(type, callbacks)) if self._changes else None
-        # The model's structure in the last state, and whether no epoch was trained since.
+        # The structure in the last state, and whether no epoch has ended since resuming.
         self._structure, self._resumed = structure, bool(structure)
         self._generator = global_random_states()[-1]
 
     def check_resumed(self) -> None:
-        """Raises ChangedModelError if the first epoch after a state had another model than it.
+        """Raises ChangedModelError if the model's structure is not that of the state.
 
-        Callbacks may have changed the model at an earlier epoch, which they don't do again.
+        Before the interruption, a callback may have changed the model at an epoch that is not run
+        again.
         """
         if self._resumed and self._structure_now() != self._structure:
             raise ChangedModelError("a callback changed the model at an earlier epoch")
@@ -101,15 +102,15 @@ class Checkpoints:
         try:
             return Structure(self._model, present_settings()).traced
         except Exception:
-            # Keras may be of another version.
+            # This may be another version of Keras.
             return ""
 
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
     ) -> None:
-        """Writes the state after an epoch; `last` says whether the training ends with it.
+        """Writes the state after an epoch. `last` says whether it is the training's last epoch.
 
-        Raises StudyError if it can't be written.
+        Raises StudyError if the file can't be written.
         """
         if self._path is None or best is None:
             return
@@ -128,7 +129,7 @@ class Checkpoints:
         assert self._beyond is not None, "see _why_not"
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
-        # The copy of the best epoch's weights is never changed: it can be shared.
+        # The copy is never changed, so the state can share it.
         copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
         state = TrainingState(
             identity=self._identity,
@@ -174,7 +175,7 @@ class Checkpoints:
         return ""
 
     def _give_up(self, reason: str) -> None:
-        """Keeps no more states: an interrupted training then starts again, to the same bits."""
+        """Writes no more states. If interrupted, the training starts again, to the same bits."""
         number = self._task.spec.number
         _log.info(
             "trial %d is trained from its first epoch if it is interrupted: %s", number, reason
@@ -189,7 +190,7 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 def cannot_write(path: Path, error: OSError) -> StudyError:
     """Returns the error for a checkpoint that can't be written.
 
-    The trial is not at fault: the study stops, and resumes the trial when it is launched again.
+    The trial is not at fault. The study stops, and its next launch resumes the trial.
     """
     return StudyError(
         f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
@@ -203,22 +204,22 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a new model from its trial's last state, or that of the trial it continues.
+    """Restores a new model from the last state of its trial, or of the trial that it continues.
 
-    If the newest state can't be used, the one before it is used, and a message says what that
-    costs. Returns None if neither can be used: the model may have been changed then, and the
-    training starts from its first epoch, to the same bits.
+    If that state can't be used, the one before is used. Returns None if there is no usable state.
+    The model may have changed then. The training starts from its first epoch, and gives the same
+    bits.
     """
     unfit = ""
     for path, own in _states(task):
         try:
             state = _restored(path, task, model, splits, callbacks)
         except Exception as error:
-            # Whatever is wrong, training from the first epoch needs no state.
+            # Training from the first epoch is always possible.
             why = str(error) if isinstance(error, StateError) else describe(error)
             unfit = unfit or why
             if own:
-                # When the next state is written, this one would replace a sound earlier one.
+                # Otherwise this file would become `one_before`, and replace a good state.
                 path.unlink(missing_ok=True)
             continue
         if unfit:
@@ -230,14 +231,13 @@ def last_state(
 
 
 def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
-    """Yields the existing states, newest first, and whether each is the trial's own."""
+    """Yields the existing states, newest first, and whether each is this trial's."""
     for newest, own in ((task.state, True), (task.origin, False)):
         if newest is not None:
             yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
 
 
 def _tell(task: TrialTask, unfit: str, how: str) -> None:
-    """Logs that the newest state can't be used, and how the trial goes on without it."""
     number = task.spec.number
     _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
 
@@ -272,7 +272,7 @@ def _restored(
 def restoring(
     callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
 ) -> keras.callbacks.Callback:
-    """Returns a callback that sets others to captured states when the training begins."""
+    """Returns a callback that restores other callbacks when the training begins."""
     import keras
 
     class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
@@ -283,28 +283,28 @@ def restoring(
 
 
 class BestWeights:
-    """A copy of a model's weights and optimizer state after its best epoch so far.
+    """A copy in memory of a model's weights and optimizer variables after its best epoch so far.
 
-    It stays in memory until the trial ends: an epoch of a small model takes less time than writing
-    a file, and most best epochs are soon surpassed.
+    It is written only at the end of the trial. Writing takes longer than an epoch of a small model,
+    and most best epochs are soon surpassed.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        # Weights, then the optimizer's variables; None if nothing was taken.
+        # Weights, then the optimizer's variables, or None.
         self.copy: Sequence[np.ndarray] | None = None
         self._sha256, self._weights = "", 0
         self._restored = False
 
     @property
     def sha256(self) -> str:
-        """Digest of the weights; empty if nothing was taken."""
+        """The digest of the weights, or empty without a copy."""
         if self.copy is not None and not self._sha256:
             self._sha256 = weights_digest(self.copy[: self._weights])
         return self._sha256
 
     def forget(self) -> None:
-        """Drops the copy, as the model does not have the best epoch's weights."""
+        """Drops the copy."""
         self.copy, self._sha256, self._restored = None, "", False
 
     def take(self) -> None:
@@ -312,27 +312,27 @@ class BestWeights:
         self.take_copy(copy_of(self._model))
 
     def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
-        """Keeps an earlier result of `copy_of`, with its digest if that is known."""
+        """Keeps a result of `copy_of`, with its digest if known."""
         self.copy, self._sha256, self._restored = copy, sha256, False
         self._weights = len(self._model.weights)
 
     def restore(self) -> None:
-        """Sets the model, which no longer trains, to the copy."""
+        """Sets the model to the copy, at the end of its training."""
         assert self.copy is not None, "there is a best epoch"
         if not self._restored:
             assign(self._model, self.copy)
             self._restored = True
 
     def write(self, path: Path) -> str:
-        """Writes the copy, whole or not at all, and returns the digest of the file's content.
+        """Writes the copy atomically. Returns the digest of the file's content.
 
-        The model has the copy's values afterwards. Raises OSError, or what Keras raises for a model
-        that can't be saved.
+        The model has the copy's values afterwards. Raises OSError. Keras's errors for a model that
+        can't be saved are passed on.
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.restore()
-        # If HDF5 can't close a file on a full disk, the process crashes when it ends.
+        # On a full disk, HDF5 can't close the file, and the process would crash at its end.
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with replacing(path) as partial:
@@ -345,7 +345,7 @@ class BestWeights:
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
-    """Returns the SHA-256 over the types, shapes and bytes of weights, in their order."""
+    """Returns the SHA-256 of the types, shapes and bytes of weights, in their order."""
     digest = hashlib.sha256()
     for weight in weights:
         digest.update(f"{weight.dtype.name}{weight.shape};".encode())

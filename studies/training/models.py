@@ -1,4 +1,4 @@
-"""Facts about Keras models and callbacks; functions to make, read and set variables."""
+"""Facts about Keras models and callbacks, and functions that make, read and set variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from studies.data import LoadedData
 
-# Keras's callbacks that change nothing of a model but its variables.
+# These callbacks of Keras change only values of a model's variables.
 _CHANGING_VALUES = frozenset(
     {"BackupAndRestore", "CSVLogger", "EarlyStopping", "History", "ModelCheckpoint",
      "ReduceLROnPlateau", "TerminateOnNaN"}
@@ -27,7 +27,7 @@ _CHANGING_VALUES = frozenset(
 
 
 def fixed_batch_size(model: keras.Model) -> int | None:
-    """Returns the batch size that a model demands, or None."""
+    """Returns the batch size that a model's inputs fix, or None."""
     inputs = getattr(model, "inputs", None)
     return inputs[0].shape[0] if inputs else None
 
@@ -38,7 +38,7 @@ def has_own_steps(model: keras.Model) -> bool:
 
 
 def class_overrides(model: keras.Model, name: str) -> bool:
-    """Returns whether a model's class overrides Keras's method of a name."""
+    """Returns whether a model's class overrides a method of Keras's."""
     import keras
 
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
@@ -46,7 +46,7 @@ def class_overrides(model: keras.Model, name: str) -> bool:
 
 
 def single_output(model: keras.Model) -> Any:
-    """Returns the symbolic output of a Sequential or Functional model, if it has just one."""
+    """Returns the symbolic output of a Sequential or Functional model with one output, or None."""
     output = _declared_output(model)
     if isinstance(output, list | tuple) and len(output) == 1:
         output = output[0]
@@ -54,10 +54,10 @@ def single_output(model: keras.Model) -> Any:
 
 
 def named_outputs(model: keras.Model) -> dict[str, Any]:
-    """Returns a model's symbolic outputs by the names that its targets and losses have too.
+    """Returns a model's symbolic outputs by name, as Keras names targets and losses.
 
-    Outputs in a dict are named by its keys, in the keys' order; others by their layers, as in
-    Keras. Returns an empty dict if the outputs can't be named in this way.
+    Outputs in a dict are named and sorted by its keys. Other outputs are named by their layers.
+    Returns an empty dict if names are missing or not unique.
     """
     output = _declared_output(model)
     if isinstance(output, list | tuple):
@@ -73,7 +73,7 @@ def named_outputs(model: keras.Model) -> dict[str, Any]:
 def _declared_output(model: keras.Model) -> Any:
     import keras
 
-    # A Sequential has `outputs` once it is built. A Functional's `output` keeps its structure.
+    # A Sequential has only `outputs`. A Functional's `output` keeps its structure.
     sequential = isinstance(model, keras.Sequential)
     return getattr(model, "outputs" if sequential else "output", None)
 
@@ -85,9 +85,9 @@ def _is_comparable(output: Any) -> bool:
 
 
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns logs as numbers; a metric with a value per class becomes name_0, name_1 and so on.
+    """Returns logs as numbers. A metric with a value per class becomes name_0, name_1 and so on.
 
-    A metric with a single value, such as F1Score of one output, keeps its name.
+    A metric with one value keeps its name.
     """
     numbers: dict[str, float] = {}
     for name, value in logs.items():
@@ -100,7 +100,7 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Returns whether callbacks may change more than a model's variables, as the user's may."""
+    """Returns whether a callback may change more than variables, as a user's may."""
     import keras
 
     return any(
@@ -111,7 +111,7 @@ def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
 
 
 def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Returns whether callbacks end a training as soon as its loss after a batch is not finite."""
+    """Returns whether there is a TerminateOnNaN among the callbacks."""
     import keras
 
     return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
@@ -121,20 +121,20 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
     """Returns whether a callback overrides a method of Keras's Callback."""
     import keras
 
-    # LambdaCallback and similar classes set methods on the object.
+    # LambdaCallback sets methods on the object.
     if name in vars(callback):
         return True
     return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
 
 
 def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
-    """Makes the variables that `fit` makes in its first step; returns the structure before.
+    """Makes the variables that `fit` makes in its first step, and changes no values.
 
-    If variables of the model, its loss or metrics are made while TensorFlow traces the training
-    step, it traces twice, which costs a quarter of a second for a small model. Here a validation
-    step makes them, and changes no variable. A model with its own steps is skipped, as these may do
-    anything. The structure is that before the user's code was called; None if none of it was
-    called.
+    If a model, its loss or metrics make variables while TensorFlow traces the training step, it
+    traces twice (0.25 s for a small model). Here a validation step makes them before. A model with
+    its own steps is left alone, as its step may do anything.
+
+    Returns the structure from before the user's code was called, or None if none was called.
     """
     import keras
     import tensorflow as tf
@@ -144,14 +144,14 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     _build_sequential(model, splits)
     before = Structure(model)
     if model.built and before.of_libraries:
-        # Only Keras's own code is called, which keeps its state in Keras variables.
+        # Keras's own code keeps its state in Keras variables only.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
-        # Regularizers read the variables from the scope.
+        # Regularizers read the variables' values from the scope.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # Elsewhere Keras itself makes variables in this way, without any values
-        # (`_symbolic_build`). It takes three times as long.
+        # Keras's `_symbolic_build` makes variables like this, without any values. It takes three
+        # times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -159,37 +159,36 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
 
 
 def make_weights(model: keras.Model, splits: LoadedData) -> None:
-    """Makes the weights of a model that is built when it is first called.
+    """Makes the weights of a model that Keras builds when it is first called.
 
-    Sublayers that are made in a `build` draw their seeds there. So every training begins with this
-    (docs/reproducing.md).
+    A `build` may make layers, which then draw their seeds. So every training makes the weights
+    before anything else (docs/reproducing.md).
     """
     if not has_own_steps(model):
         _build_sequential(model, splits)
         if not model.built:
-            # Call it as the first batch does: `build` makes no variables of a subclass's layers.
+            # Call the model, as `model.build` makes no variables of a subclass's layers.
             model(as_keras_reads(splits.train.first(1).x))
 
 
 def build_variables(model: keras.Model, splits: LoadedData) -> None:
-    """Makes the missing variables of a model and its optimizer, before weights are read."""
+    """Makes the missing variables of a model and its optimizer."""
     _build_sequential(model, splits)
     make_weights(model, splits)
     if not model.built:
         try:
             model(as_keras_reads(splits.train.first(1).x))
         except Exception:
-            # The training step calls the model's parts, not the model, so they make their
-            # variables.
+            # A training step that calls only the model's parts makes their variables.
             if not model.weights:
                 model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
-    # A LossScaleOptimizer that is built again has more variables.
+    # A second `build` of a LossScaleOptimizer would add variables.
     if model.compiled and model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
-    """Builds a Sequential model, but not by a call, which would fix its batch size."""
+    """Builds a Sequential model. A call would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -198,7 +197,7 @@ def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
 
 
 def _symbolic(data: Any, model: keras.Model) -> Any:
-    """Returns symbolic batches like some samples, of any size if the model takes any."""
+    """Returns symbolic batches with the shapes and types of some samples."""
     import keras
 
     size = fixed_batch_size(model)
@@ -212,7 +211,7 @@ def _symbolic(data: Any, model: keras.Model) -> Any:
 
 @contextlib.contextmanager
 def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replaces a method of all Keras models while the context lasts."""
+    """Replaces a method of all Keras models within the context."""
     import keras
 
     owner = next(kind for kind in keras.Model.__mro__ if name in vars(kind))
@@ -226,10 +225,10 @@ def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_built(model: keras.Model) -> Iterator[None]:
-    """Makes Keras save and load the weights of a model that is never called.
+    """Lets Keras save and load the weights of a model that is never called.
 
-    The training step of such a model calls its parts, as in a variational autoencoder. So the parts
-    have weights, but Keras treats the whole model as not built.
+    Its training step calls its parts, as in a variational autoencoder. So the parts have weights,
+    but the model is not `built`.
     """
     before = model.built
     model.built = before or bool(model.weights)
@@ -240,14 +239,14 @@ def as_built(model: keras.Model) -> Iterator[None]:
 
 
 def parameters_of(model: keras.Model) -> int:
-    """Returns the number of scalar weights of a model, built or not."""
+    """Returns the number of a model's parameters."""
     return sum(math.prod(weight.shape) for weight in model.weights)
 
 
 def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the recurrent layers that keep their state between batches (``stateful=True``).
+    """Returns the recurrent layers with ``stateful=True``.
 
-    Their states are neither weights nor other variables of the model.
+    They keep states between batches, which are not among the model's variables.
     """
     return [
         layer
@@ -257,7 +256,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers besides the one given to `compile`, as in adversarial models."""
+    """Returns a model's optimizers besides the one given to `compile`, e.g. of a GAN."""
     import keras
 
     own = getattr(model, "optimizer", None)
@@ -268,8 +267,8 @@ def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
 
 
 def saved_variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns the variables in `save_weights`: the weights, then the optimizer's."""
-    # A HyperModel with its own `fit` may leave its model without an optimizer.
+    """Returns the variables that `save_weights` writes: the weights, then the optimizer's."""
+    # A HyperModel with its own `fit` may not compile its model.
     optimizer = getattr(model, "optimizer", None)
     return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
 
@@ -285,7 +284,7 @@ def values_of(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
 
 
 def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
-    """Sets a model, with its optimizer, to the values that `copy_of` returned."""
+    """Sets a model and its optimizer to the values that `copy_of` returned."""
     set_values(saved_variables(model), copy)
 
 
@@ -306,5 +305,5 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
         return np.array(variable.numpy())
     # This takes a third of the time of `variable.numpy()`.
     value = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
-    # The value is a copy already; for a scalar, numpy makes one.
+    # The value is a copy already. `asarray` makes an array of a scalar.
     return np.asarray(value.numpy())

@@ -1,9 +1,8 @@
-"""Runs a study's objective function up to its first `fit`, or watches every `fit` that it calls.
+"""Runs an objective function up to its first `model.fit`, or watches each `model.fit` in it.
 
-A run up to the first training finds the function's space, or builds a trial's model again, without
-training. To watch trainings, Keras's own methods are replaced while the function runs. The
-replacements do the same: the callbacks that they add read the logs and change nothing, so a
-training gives the same bits.
+The first is done to find the function's space, or to build a trial's model again. It trains
+nothing. For both, methods of `keras.Model` are replaced while the function runs. The watching
+replacements only add callbacks that read the logs, so a training gives the same bits.
 """
 
 from __future__ import annotations
@@ -32,29 +31,29 @@ if TYPE_CHECKING:
     import keras
 
 
-# A function that trains no Keras model runs to its end each time.
+# A function without a training runs to its end, so it is traced only so often.
 _MOST_WHOLE_RUNS = 30
 
 
 class FirstFit(NamedTuple):
-    """The first training of a function, which is about to begin."""
+    """The model and arguments of a function's first `fit`."""
 
     model: keras.Model
-    arguments: Mapping[str, Any]  # The arguments of `fit`, by name.
+    arguments: Mapping[str, Any]  # By name.
 
 
 class Returned(NamedTuple):
-    """The value of a function that trains no Keras model."""
+    """What a function without a Keras model returned."""
 
     value: Any
 
 
 class _Reached(BaseException):
-    """Stops a function at its first training; no `Exception`, as the function may catch those."""
+    """Stops a function at its first training. Its ``except Exception`` does not catch this."""
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
-    """Runs an objective function up to its first training of a model; passes its errors on."""
+    """Runs an objective function up to its first training. Errors of the function are passed on."""
     import keras
 
     fits: list[FirstFit] = []
@@ -86,20 +85,19 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Re
 
 
 class TracedObjective:
-    """An objective function as a builder that only declares its hyperparameters."""
+    """An objective function as a builder, for finding its hyperparameters."""
 
     def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
         self._name, self._function = name, function
         self._whole = 0
-        self.epochs = 1  # The epochs of its first training with the default hyperparameters.
+        self.epochs = 1  # The epochs of the first training, with default values.
         self._first = True
 
     def __call__(self, trial: Any) -> None:
         """Runs the function up to its first training.
 
-        Raises LimitReachedError if the function has run to its end so often that one more run might
-        take too long. Raises BuilderError if it returns something that is wrong for all
-        hyperparameters.
+        Raises LimitReachedError if so many runs had no training that another may take too long.
+        Raises BuilderError if a returned value is wrong for all hyperparameters.
         """
         if self._whole >= _MOST_WHOLE_RUNS:
             raise LimitReachedError
@@ -116,7 +114,7 @@ class TracedObjective:
 
 
 def check_returned(study: str, returned: Any) -> None:
-    """Raises BuilderError for a model or several values, which no hyperparameters can mend."""
+    """Raises BuilderError if a function returned a model or several values."""
     import keras
 
     if isinstance(returned, keras.Model):
@@ -133,7 +131,7 @@ def check_returned(study: str, returned: Any) -> None:
 
 
 def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
-    """Returns the first training of an objective function; raises BuilderError if it has none."""
+    """Returns the first training of an objective function. Raises BuilderError if it has none."""
     first = up_to_first_fit(function, hp)
     if isinstance(first, Returned):
         raise BuilderError(
@@ -144,7 +142,7 @@ def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) ->
 
 
 Report = Callable[[float, int], bool]
-"""Takes a value and its step, from 0; returns whether the pruner would end the trial."""
+"""Takes a value and its step, from 0. Returns whether the pruner would end the trial."""
 
 
 class ObjectiveTrial(Hyperparameters):
@@ -158,10 +156,10 @@ class ObjectiveTrial(Hyperparameters):
         self._steps: set[int] = set()
 
     def report(self, value: float, step: int) -> None:
-        """Reports a value after a step; as in Optuna, a second one for a step is ignored.
+        """Reports a value at a step. As in Optuna, only the first value of a step counts.
 
         Raises:
-            TypeError: If one is no number.
+            TypeError: If value or step is no number.
             ValueError: If the step is below 0.
         """
         try:
@@ -183,7 +181,7 @@ class ObjectiveTrial(Hyperparameters):
 
     @property
     def noted(self) -> dict[str, Any]:
-        """The user's attributes; values that JSON lacks are texts."""
+        """The user's attributes. A value that JSON lacks becomes its `repr`."""
         return {
             str(key): json.loads(json.dumps(value, default=_as_json))
             for key, value in self.user_attrs.items()
@@ -191,7 +189,6 @@ class ObjectiveTrial(Hyperparameters):
 
 
 def _as_json(value: Any) -> Any:
-    """Returns a number of numpy's as Python's, and anything else that JSON lacks as text."""
     return value.item() if isinstance(value, np.generic) else repr(value)[:1000]
 
 
@@ -207,13 +204,13 @@ class Watcher(Protocol):
         ...
 
     def fit_ended(self, model: keras.Model) -> None:
-        """Takes the model of a training that has ended by itself."""
+        """Takes the model of a training that has ended without an error."""
         ...
 
 
 @contextlib.contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
-    """Reports every training within the context to a watcher, and shows no progress bars."""
+    """Reports each training within the context to a watcher, and hides progress bars."""
     import keras
 
     fit = keras.Model.fit
@@ -224,7 +221,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
         try:
             call = signature.bind(model, *arguments, **keywords)
         except TypeError:
-            # Keras's own message explains wrong arguments.
+            # Keras's error explains wrong arguments.
             return fit(model, *arguments, **keywords)
         first, last = _watching(watcher)
         callbacks = keras.tree.flatten(call.arguments.get("callbacks") or [])
@@ -234,7 +231,8 @@ def watched(watcher: Watcher) -> Iterator[None]:
         try:
             history = fit(*call.args, **call.kwargs)
         except BaseException:
-            # If a user's callback raises, as pruning ones do, `last` has not seen the epoch's end.
+            # A user's callback may raise, e.g. to prune. Then `last` has not reported the epoch
+            # yet.
             last.report()
             raise
         watcher.fit_ended(model)
@@ -245,17 +243,16 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
 
 def _watching(watcher: Watcher) -> tuple[Any, Any]:
-    """Returns a training's first and last callback, which report its logs to a watcher."""
     import keras
 
     class Noting(keras.callbacks.Callback):  # type: ignore[misc]
-        """Sees the logs before the user's callbacks run, as these may raise."""
+        """Notes the logs before the user's callbacks, which may raise."""
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             last.noted = logs or {}
 
     class Reporting(keras.callbacks.Callback):  # type: ignore[misc]
-        """Reports the logs after the user's callbacks ran, as these may add entries."""
+        """Reports the logs after the user's callbacks, which may add entries."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -273,19 +270,19 @@ def _watching(watcher: Watcher) -> tuple[Any, Any]:
     return Noting(), last
 
 
-# A digest of a larger array covers only rows at equal distances: it takes 0.1 s, not 1 s.
+# Of a larger array, only rows at equal distances are read: in 0.1 s, not 1 s.
 _MOST_BYTES: Final = 2**26
 
 
 class FitDigests(NamedTuple):
-    """Digests of the data of a training; empty for data that is not in arrays."""
+    """The digests of a training's arrays. Empty for other data."""
 
     data: str = ""
-    validation: str = ""  # That of the validation targets.
+    validation: str = ""  # Of the validation targets.
 
 
 def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
-    """Returns digests of the arrays that `fit` gets."""
+    """Returns the digests for the arguments of `fit`."""
     data = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
     share, validation = (
         np.asarray(arguments.get("validation_split") or 0.0),
@@ -297,12 +294,12 @@ def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
             targets = validation[1]
         return FitDigests(_digest_of((data, share)), "" if targets is None else _digest_of(targets))
     except Exception:
-        # Users may pass `fit` anything that Keras takes, such as batches.
+        # `fit` may get other data, such as batches.
         return FitDigests()
 
 
 def _digest_of(arrays: Any) -> str:
-    """Returns the digest of a structure of arrays; raises TypeError if it holds anything else."""
+    """Returns the digest of nested arrays. Raises TypeError if they hold anything else."""
     import keras
 
     digests: dict[str, str] = {}
@@ -316,7 +313,7 @@ def _digest_of(arrays: Any) -> str:
     return combined_digest(digests)
 
 
-# A value differs in its last digits if it is evaluated in batches of another size.
+# Another batch size changes the last digits of a metric.
 _TOLERANCE = 1e-6
 
 
@@ -333,10 +330,10 @@ class _Best(NamedTuple):
 
 
 class MeasuredWeights:
-    """Copies of a model's weights after the epoch that was best so far, by each metric.
+    """For each metric, a copy of the model's weights after its best epoch so far.
 
-    A function may return the best value of a metric over the epochs of its training, or any other
-    number. A metric of unknown direction has the objective's direction.
+    A function may return the best value of a metric, so the trial's weights are those of that
+    epoch. A metric of unknown direction has the objective's direction.
     """
 
     def __init__(self, model: keras.Model, objective: Objective) -> None:
@@ -345,7 +342,7 @@ class MeasuredWeights:
         self._last = 0
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Copies the model's weights after an epoch, if they are the best by a metric."""
+        """Copies the model's weights if the epoch is the best by any metric."""
         self._last = epoch
         validated = [name for name in metrics if name.startswith("val_")]
         kept: Kept | None = None
@@ -361,15 +358,15 @@ class MeasuredWeights:
     def of(self, value: float) -> Kept:
         """Returns the weights that have a value.
 
-        Those are the weights after an epoch that was the best by a metric with this value; else the
-        present weights.
+        If the value is a metric's best, these are that epoch's weights. Otherwise they are the
+        final ones.
         """
         final = copy_of(self.model)
         for best in self._best.values():
             if math.isclose(value, best.measured.value, rel_tol=_TOLERANCE):
                 return best.kept
-        # A callback may have restored an earlier epoch's weights, but not the optimizer's state,
-        # which comes after the weights in a copy.
+        # A callback may have restored a best epoch's weights, but not the optimizer's variables.
+        # These come after the weights in a copy.
         count = len(self.model.weights)
         for best in self._best.values():
             if _equal(best.kept.weights[:count], final[:count]):

@@ -1,4 +1,4 @@
-"""Runs a trial of a study whose objective function does everything itself, and follows it."""
+"""Runs a trial of a study with an objective function, and follows the function's trainings."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
 
 
 def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-    """Runs a trial: calls the study's objective function under the trial's seed.
+    """Runs a trial: sets the trial's seed, and calls the study's objective function.
 
-    The trial's epochs are those of every `model.fit` that the function calls. A model's count of
-    epochs goes on from one training to the next. The metrics of a second model are called
-    ``fit_2/…``. What the function reports is the metric ``value``, at its own steps; the returned
-    number comes last, and is the trial's value.
+    The trial's epochs are those of every `model.fit` in the function. A model that is trained again
+    goes on counting. The metrics of a second model are called ``fit_2/…``. A reported value is the
+    metric ``value`` at the step that the function gives. The returned number is the last ``value``,
+    and the trial's value.
 
-    The trial is infeasible if the function raises, or returns no finite number. It is pruned,
-    without a value, if the function raises ``optuna.TrialPruned``. Raises BuilderError if the
+    The trial is infeasible if the function raises, or returns no finite number. If it raises
+    ``optuna.TrialPruned``, the trial is pruned and has no value. Raises BuilderError if the
     function returns several numbers, or a model.
     """
     started, spec = time.monotonic(), task.spec
@@ -81,13 +81,10 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
 
 
 class _Call:
-    """One call of an objective function, and its outcome."""
-
     def __init__(self, study: StudyDefinition, task: TrialTask, following: Following) -> None:
         self._study, self._task, self._following = study, task, following
 
     def result(self, trial: ObjectiveTrial) -> TrialResult:
-        """Calls the function; returns the result."""
         following, function = self._following, self._study.objective_function
         assert function is not None, "it is such a study"
         returned = None
@@ -127,7 +124,6 @@ class _Call:
         return self._ended("infeasible", f"the objective function raised {cause}", mistake)
 
     def _concluded(self, returned: Any) -> TrialResult:
-        """Returns the trial's result for the value that the function returned."""
         following = self._following
         check_returned(self._study.name, returned)
         value = _number(returned)
@@ -147,7 +143,7 @@ class _Call:
             self._task.spec.number, "complete", epochs=following.length or 1, best=best
         )
         if kept is None or following.measured is None:
-            # A digest of all models' weights, to compare them.
+            # This digest of all models' weights shows whether another run gives the same.
             digests = ";".join(following.digests)
             digest = hashlib.sha256(digests.encode()).hexdigest() if digests else ""
             models = following.models
@@ -159,7 +155,7 @@ class _Call:
         return self._with_weights(result, following.measured.model, kept)
 
     def _with_weights(self, result: TrialResult, model: keras.Model, kept: Kept) -> TrialResult:
-        """Writes the weights that have the value, if they may stay; returns the new result."""
+        """Writes the weights that have the value, if the trial may keep a file."""
         weights = BestWeights(model)
         weights.take_copy(kept.weights)
         result = replace(result, weights_sha256=weights.sha256)
@@ -169,7 +165,7 @@ class _Call:
 
 
 def _number(returned: Any) -> float | None:
-    """Returns a number, or the only number in a list, as a float, as Optuna does; else None."""
+    """Returns a number or the only number in a list, as Optuna does, or None."""
     if isinstance(returned, list | tuple) and len(returned) == 1:
         returned = returned[0]
     if returned is None or isinstance(returned, str):
@@ -181,24 +177,24 @@ def _number(returned: Any) -> float | None:
 
 
 class FunctionEnded(BaseException):
-    """Stops a function early. It is no `Exception`, as the function may catch those."""
+    """Stops a function early. A function's ``except Exception`` does not catch it."""
 
 
 class Following:
-    """Follows one call of an objective function, as the `Watcher` of its trainings."""
+    """Follows the trainings in a call of an objective function."""
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
-        self.error: Exception | None = None  # The error of reporting, not of the function.
-        self.ended: TrialState | None = None  # The state in which the study ended it.
-        self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of its trainings by epoch.
-        self.reported: dict[int, float] = {}  # The reported values, by step from 1.
-        # The weights of the only model trained so far; None once there is another.
+        self.error: Exception | None = None  # An error of `on_epoch`, not of the function.
+        self.ended: TrialState | None = None  # Set if the study ended the function early.
+        self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of all trainings, by epoch.
+        self.reported: dict[int, float] = {}  # The reported values, by step, from 1.
+        # The weights of the only model so far, or None if there are several models.
         self.measured: MeasuredWeights | None = None
-        self.parameters = 0  # Scalar weights of the last model.
-        self.digests: list[str] = []  # Digests of each model's weights after each training.
-        self.data = FitDigests()  # Digests of the data of its first training.
+        self.parameters = 0  # The number of the last model's parameters.
+        self.digests: list[str] = []  # The digest of the weights after each training.
+        self.data = FitDigests()  # The digests of the first training's data.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
-        # The trained models, held weakly, as models of many folds take memory, and their epochs.
+        # The trained models, by weak references, as the models of many folds take memory.
         self._models: list[weakref.ref[Any]] = []
         self._epochs: list[int] = []
 
@@ -209,7 +205,7 @@ class Following:
 
     @property
     def length(self) -> int:
-        """The most epochs of any model; without a training, the last step that was reported."""
+        """The most epochs of any model. Without models, the last step that was reported."""
         return max(self._epochs, default=0) or max(self.reported, default=0)
 
     @property
@@ -239,7 +235,8 @@ class Following:
         metrics = {f"{prefix}{name}": value for name, value in logs.items()}
         self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
         if self._tell(epoch, metrics):
-            # The trial's time is over: the pruner itself decides only on reported values.
+            # "prune" means here that the trial's time is over. Pruners decide only on reported
+            # values.
             self._end("pruned")
 
     def fit_ended(self, model: keras.Model) -> None:
@@ -248,14 +245,14 @@ class Following:
         self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
 
     def report(self, value: float, step: int) -> bool:
-        """Notes a value that was reported at a step, from 0; returns whether to prune."""
+        """Notes a value that was reported at a step, from 0. Returns whether to prune."""
         self.reported[step + 1] = value
         return self._tell(step + 1, {VALUE: value})
 
     def conclude(self, value: float) -> int:
-        """Reports the value that the function returned; returns its step.
+        """Reports the returned value at a step, and returns the step, counted from 1.
 
-        The step is the last one, or a further one if another value was reported at the last.
+        The step is the last one so far or, if another value was reported there, the next one.
         """
         last = max([*self._epochs, *self.reported, 1])
         if self.reported.get(last) == value:
@@ -264,17 +261,16 @@ class Following:
         try:
             self._tell(last, {VALUE: value})
         except FunctionEnded:
-            # Nothing is left to end: the function has returned.
+            # The function has returned already.
             self.ended = None
         return last
 
     def _number_of(self, model: keras.Model) -> int:
-        """Returns the number of a model, counted from 1 in the order of training; 0 if new."""
+        """Returns a model's number, from 1 in the order of training, or 0 for a new model."""
         models = [each() for each in self._models]
         return next((place for place, each in enumerate(models, 1) if each is model), 0)
 
     def _tell(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Reports metrics; returns whether to prune."""
         spec, seconds = self._spec, time.monotonic() - self._started
         try:
             decision = self._on_epoch(

@@ -1,12 +1,14 @@
-"""The structure of a model: everything that decides its traced graph, as a key to compare.
+"""The structure of a model: a key that is equal for models with the same traced graph.
 
-It covers everything reachable from the model: attributes of layers, optimizer, losses and metrics,
-and the graph that connects them. Classes and functions of libraries count by name, and are never
-read. Of the user's own classes and functions, everything that their behaviour may depend on is
-read: code, constants, closures, and the globals that they name. If they name anything that is
-neither constant, nor readable, nor pure, the structure is unique: it is equal to no other. A
-structure omits the values that a program gets for each trial: those of variables, and lifted
-numbers.
+The key is a digest of everything that is reachable from the model: attributes of layers, optimizer,
+losses and metrics, and the connections of layers.
+
+- Of libraries' classes and functions, only the names count.
+- Of the user's own classes and functions, everything counts that their behaviour may depend on:
+  code, constants, closures, and globals. If code names anything that is neither constant nor
+  readable nor pure, the structure is unique: no other has its key.
+- The values of variables and of lifted numbers (`programs.lifting`) don't count, as a program gets
+  them for each trial.
 """
 
 from __future__ import annotations
@@ -34,15 +36,15 @@ from studies.user_code import is_users
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
-# Methods of Keras's classes that have run before a model is traced, so they don't matter.
+# These methods run before a model is traced, so their code doesn't matter.
 _BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
-# Attributes by which code can reach objects that it does not name.
+# By these attributes, code can reach objects that it does not name.
 _BACK_DOORS = frozenset(
     {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
 )
 _ABOUT_CLASSES = ("_abc_impl", "__annotate_func__", "__dataclass_params__")
 _SLOTS = types.MemberDescriptorType | types.GetSetDescriptorType
-# Numbers that make the keys of unique structures differ.
+# These numbers make the keys of unique structures.
 _own = itertools.count()
 
 
@@ -50,7 +52,7 @@ class _Named(NamedTuple):
     field: int
 
 
-# The parts of objects that consist of a few others, or of their text.
+# Objects of these kinds count as the parts that the function returns.
 _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (types.MethodType, lambda method: (method.__func__, method.__self__)),
     (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
@@ -63,7 +65,8 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
-# Lifted numbers, by class and attribute; `test_exactness` shows that each is exact.
+# These attributes of Keras classes are lifted numbers. `test_exactness` shows that programs which
+# lift them are exact.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
     "SpatialDropout1D": ("rate",),
@@ -95,39 +98,39 @@ _RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.
 
 @dataclass(frozen=True)
 class LiftedNumber:
-    """The place of a number: an attribute of a layer, a regularizer or an optimizer."""
+    """An attribute of a layer, a regularizer or an optimizer that holds a number."""
 
     owner: Any
     attribute: str
 
     @property
     def value(self) -> float:
-        """The number; Keras holds some as a tensor."""
+        """The number as a Python float; Keras holds some as tensors."""
         return float(getattr(self.owner, self.attribute))
 
 
 class Structure:
-    """A model's structure."""
+    """The structure of a model, and of `others` if given."""
 
     def __init__(self, model: object, *others: object) -> None:
         import keras
 
-        # All reachable Keras variables, in an order that the key fixes.
+        # All reachable Keras variables, in the same order for the same key.
         self.variables: list[keras.Variable] = []
-        # Numbers lifted out of the graph, in an order that the key fixes.
+        # The lifted numbers, in the same order for the same key.
         self.numbers: list[LiftedNumber] = []
-        self.others = others  # Other objects that were read.
-        self.of_libraries = True  # Whether all code is that of libraries.
-        self.reason = ""  # Why the structure is unique.
-        self.state = ""  # Something with state that a program can't take over.
+        self.others = others
+        self.of_libraries = True  # Whether no code is the user's.
+        self.reason = ""  # Why the structure is unique, or empty.
+        self.state = ""  # State that no program can take over (e.g. a tf.Variable), or empty.
         self._keras = keras
         self._digest = hashlib.sha256()
-        # Attributes that decide initial values, and attributes that the user's code reads later.
+        # Names of attributes that decide initial values, and of those that the user's code reads.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
         self._queue: deque[Any] = deque()
-        # The objects stay alive, so that no id is reused.
+        # This keeps the objects alive, so that no id is used again.
         self._alive: list[Any] = []
         for root in (model, *others):
             self._write(self._token(root))
@@ -135,19 +138,18 @@ class Structure:
             self._visit(self._queue.popleft())
         for name in sorted(self._initial & self._read):
             self._impure(f"the attribute {name!r}, which decides initial values")
-        self.digest = self._digest.hexdigest()  # The digest of the readable parts.
-        # Equal for models with the same traced graph, except for `numbers`.
+        self.digest = self._digest.hexdigest()
         self.key = self.digest if not self.reason else f"own {next(_own)}"
         self.values = tuple(source.value for source in self.numbers)
         self._places, self._alive = {}, []
 
     @property
     def traced(self) -> str:
-        """Everything that a trace of the model depends on now, as text to compare later."""
+        """The key and the lifted numbers as text; empty if the structure is unique."""
         return "" if self.reason else f"{self.key} {self.values}"
 
     def is_like(self, other: Structure) -> bool:
-        """Returns whether two structures are equal in all readable parts."""
+        """Returns whether digests and lifted numbers are equal, even of unique structures."""
         return (self.digest, self.values) == (other.digest, other.values)
 
     def _write(self, *parts: object) -> None:
@@ -157,12 +159,15 @@ class Structure:
         self.reason = self.reason or why
 
     def _impure(self, name: str) -> None:
-        """Notes that the user's code may read something that is not in the digest."""
+        """Makes the structure unique, because the user's code may read what the digest lacks."""
         self.of_libraries = False
         self._unreadable(f"code that uses {name}")
 
     def _token(self, value: Any) -> object:
-        """Returns a simple value itself; queues another object, and returns its place."""
+        """Returns what stands for a value in the digest: a simple value, or an object's number.
+
+        Objects are numbered in the order in which they are found, and queued for a visit.
+        """
         if value is None or value is Ellipsis or value is NotImplemented:
             return value
         kind = type(value)
@@ -176,7 +181,6 @@ class Structure:
         return f"#{place}"
 
     def _visit(self, value: Any) -> None:
-        """Writes the kind and content of an object."""
         if isinstance(value, self._keras.Variable):
             self._visit_variable(value)
             return
@@ -227,7 +231,7 @@ class Structure:
             self._impure(f"{module_of(value)}.{name}")
 
     def _kind(self, kind: type) -> object:
-        """Returns what stands for a class: its name if it is a library's, else its content."""
+        """Returns a class's part of the digest: a name or, for a user's class, its content."""
         if is_own(module_of(kind)):
             return self._token(kind)
         if library_of(kind) not in PLAIN_CLASSES:
@@ -235,7 +239,7 @@ class Structure:
         return kind.__module__, kind.__qualname__
 
     def _is_of_library(self, thing: Any) -> bool:
-        """Writes a class or a function; returns whether its name says everything about it."""
+        """Adds a name to the digest. Returns whether the name says everything."""
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
         if is_own(origin_of(thing)):
@@ -253,7 +257,7 @@ class Structure:
         self._write(*(self._kind(base) for base in kind.__mro__[1:]))
         unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
-            # Slots, and Python's own notes about a class, such as its fields, are left out.
+            # Leave out slots, and what Python notes about a class, such as `__annotations__`.
             is_pythons_note = name.startswith("__") and isinstance(item, dict | tuple)
             if not (is_pythons_note or name in unread or isinstance(item, _SLOTS)):
                 self._write(name, self._token(item))
@@ -265,7 +269,8 @@ class Structure:
         reads = reads_of(code) if is_own(origin_of(function)) else Reads()
         held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        # The class of a method, which `super()` needs, is read with the objects of the class.
+        # `super()` makes `__class__` a free variable. That class is visited anyway, with its
+        # objects.
         held += [_content_of(cell) for name, cell in cells if name != "__class__"]
         held += function.__dict__.values()
         names = sorted(reads.globals)
@@ -278,7 +283,10 @@ class Structure:
                 self._impure(f"the attribute {name!r}")
 
     def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
-        """Reads the objects that a function names; of a module, the attributes that it names."""
+        """Adds the globals of a function to the digest.
+
+        Of a module, only the attributes count that the function names.
+        """
         for value in held:
             if not isinstance(value, types.ModuleType):
                 self._write(self._token(value))
@@ -287,7 +295,7 @@ class Structure:
                     # The function may make an object of the class.
                     self._impure(f"the class {value.__qualname__}")
                 continue
-            # TensorFlow loads some modules late; until then, other objects stand for them.
+            # For a module that TensorFlow loads late, another object may be in its place.
             module = sys.modules.get(value.__name__, value)
             self._write("module", module.__name__)
             if id(module) in seen:
@@ -349,7 +357,7 @@ class Structure:
         else:
             kind = type(value)
             shown = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
-            # Objects written in C may hold more than their attributes.
+            # An object of a class in C may hold more than its attributes.
             in_python = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
             if shown and in_python and (is_followed(kind) or is_of_keras(kind)):
                 self._visit_attributes(value)
@@ -358,7 +366,6 @@ class Structure:
                 self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
     def _holder_of(self, value: object) -> str:
-        """Returns a phrase that names the layer that holds a value, or an empty text."""
         for holder in self._alive:
             if isinstance(holder, self._keras.layers.Layer):
                 for _, item in attributes_of(holder):
@@ -398,23 +405,23 @@ class Structure:
             return issubclass(kind, self._keras.Model)
         if isinstance(item, types.ModuleType):
             return library_of(kind) == "keras"
-        # Keras wraps these methods for each object.
+        # Keras sets wrappers of these methods on each object.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
         return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
 
     def _is_public(self, kind: type) -> bool:
-        """Returns whether a class is the one that Keras exports under its name."""
+        """Returns whether Keras exports the class itself under its name."""
         keras = self._keras
         optimizers = keras.optimizers
         rooms = (keras.layers, keras.regularizers, optimizers, optimizers.schedules)
         return any(getattr(room, kind.__name__, None) is kind for room in rooms)
 
     def _is_of_initial_values(self, holder: Any, keras_own: bool, name: str, item: Any) -> bool:
-        """Returns whether an attribute decides initial values, which a program gets each time."""
+        """Returns whether an attribute decides only initial values, which the key leaves out."""
         initializer = self._keras.initializers.Initializer
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
-        # An initializer that is visited makes no layer's weights, so its seed counts.
+        # An initializer that is visited here belongs to no layer, so its seed counts.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
 
@@ -431,7 +438,7 @@ _VISITORS: tuple[tuple[Any, Callable[[Structure, Any], None]], ...] = (
 
 
 def attributes_of(value: Any) -> list[tuple[str, Any]]:
-    """Returns the names and values of an object's attributes, without those of its class."""
+    """Returns the names and values in an object's `__dict__` and slots."""
     attributes = list(getattr(value, "__dict__", {}).items())
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
@@ -449,7 +456,7 @@ def _content_of(cell: types.CellType) -> Any:
 
 
 def _is_number(item: Any) -> bool:
-    """Returns whether an attribute is a float, in Python or in a tensor (as in Keras's L1)."""
+    """Returns whether an attribute is a Python float or, as in Keras's L1, a float tensor."""
     import tensorflow as tf
 
     if type(item) is float:
@@ -459,8 +466,8 @@ def _is_number(item: Any) -> bool:
 
 # Libraries whose objects show their state in attributes.
 _FOLLOWED = ("keras", "tensorflow")
-# Modules whose classes and functions read nothing but their arguments. State that TensorFlow's
-# functions use shows in the graph, which is checked for it.
+# These modules' classes and functions read only their arguments. TensorFlow's functions may use
+# state that is in the graph. `programs.program.hidden_state` looks for that.
 _PURE = frozenset(
     """
     keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies
@@ -499,14 +506,14 @@ _PURE_OF = {
     """,
 }
 LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
-"""Libraries some of whose names are pure."""
+"""Libraries with pure functions, listed above."""
 PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
-"""Libraries whose classes hide no state in their objects, nor in those of subclasses."""
+"""Libraries whose objects hide no state, nor do objects of subclasses."""
 _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 
 class Reads(NamedTuple):
-    """The names of the globals and attributes that code and its inner functions read."""
+    """The names of the globals and attributes that code reads, with its inner functions."""
 
     globals: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
@@ -514,7 +521,7 @@ class Reads(NamedTuple):
 
 @functools.lru_cache(maxsize=10_000)
 def reads_of(code: types.CodeType) -> Reads:
-    """Returns the names that code reads."""
+    """Returns the names of the globals and attributes that code reads."""
     names, attributes = set[str](), set[str]()
     for instruction in dis.get_instructions(code):
         if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
@@ -537,12 +544,12 @@ def module_of(thing: Any) -> str:
 
 
 def library_of(thing: Any) -> str:
-    """Returns the top name of the module that a class or a function is from."""
+    """Returns the library that a class or a function is from, e.g. "keras"."""
     return module_of(thing).partition(".")[0]
 
 
 def is_own(module: str) -> bool:
-    """Returns whether a module, by its name, is the user's own."""
+    """Returns whether a module is the user's own."""
     if module.partition(".")[0] in _LIBRARIES:
         return False
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -552,7 +559,7 @@ def is_own(module: str) -> bool:
 def origin_of(thing: Any) -> str:
     """Returns the name of the module that has the code of a class or a function.
 
-    `module_of` may differ: decorators give their functions the names of what they decorate.
+    `module_of` may return another one, as a decorator (`functools.wraps`) copies `__module__`.
     """
     if isinstance(thing, types.FunctionType):
         return str(thing.__globals__.get("__name__", ""))
@@ -560,7 +567,7 @@ def origin_of(thing: Any) -> str:
 
 
 def is_wrapper(thing: Any) -> bool:
-    """Returns whether a decorator of Python or Keras made a function from another one."""
+    """Returns whether a library's decorator made this function from another one."""
     if not isinstance(thing, types.FunctionType):
         return False
     named: Any = sys.modules.get(module_of(thing))
@@ -571,21 +578,24 @@ def is_wrapper(thing: Any) -> bool:
 
 
 def is_followed(thing: Any) -> bool:
-    """Returns whether a class or a function is expected to show its state in attributes."""
+    """Returns whether a class is the user's, Keras's or TensorFlow's.
+
+    Objects of such classes show their state in attributes.
+    """
     return library_of(thing) in _FOLLOWED or is_own(module_of(thing))
 
 
 def is_of_keras(kind: type) -> bool:
-    """Returns whether a class is Keras's or TensorFlow's, or a subclass of such a class."""
+    """Returns whether a class has a base class of Keras or TensorFlow, or is one."""
     return any(library_of(base) in _FOLLOWED for base in kind.__mro__)
 
 
 def is_pure(thing: Any) -> bool:
-    """Returns whether a library's class or function reads nothing but its arguments."""
+    """Returns whether a library's class or function reads only its arguments."""
     if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
         return True
     module, name = module_of(thing), thing.__qualname__
-    # Keras's functions of these names look up the user's own objects.
+    # Keras's `get` and `deserialize` look up the user's objects.
     looks_up = name in ("get", "deserialize")
     return name in _PURE_OF.get(module, "").split() or (
         _is_listed(f"{module}.{name}") and not looks_up

@@ -1,4 +1,4 @@
-"""Trainers: their protocol; `model.fit`; the own `fit` of a Keras Tuner HyperModel."""
+"""Trainers: the protocol, and two that train by `model.fit` and by a HyperModel's own `fit`."""
 
 from __future__ import annotations
 
@@ -37,81 +37,85 @@ if TYPE_CHECKING:
 
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
-"""Called after each epoch with its number (from 1) and all metrics; False stops the training."""
+"""Called after each epoch with its number (from 1) and metrics. False stops the training."""
 
 
 @dataclass(frozen=True)
 class Training:
     """The arguments of a trainer."""
 
-    model: keras.Model  # Compiled; trained in place.
-    splits: LoadedData  # Arrays have class weights in their sample weights.
+    model: keras.Model  # Compiled. It is trained in place.
+    splits: LoadedData  # The sample weights of arrays include the class weights.
     spec: TrialSpec
-    callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
+    callbacks: Sequence[keras.callbacks.Callback]  # The user's, made for this trial.
     hp: Hyperparameters
-    initial_epoch: int = 0  # The number of epochs trained before.
-    unfit: str = ""  # Why `model.fit` must train the model, or empty.
-    validates: bool = True  # Whether there is validation data; if not, `model.fit` trains.
+    initial_epoch: int = 0  # The number of epochs that were trained already.
+    unfit: str = ""  # Why only `model.fit` can train the model, or empty.
+    validates: bool = True  # Whether there is validation data. If not, `model.fit` trains.
 
 
 class NotTrainedError(InternalError):
-    """A training failed where `model.fit` might succeed.
+    """A training failed, but `model.fit` might succeed.
 
-    The error's text says how it failed. Model and callbacks must be built again, and trained by
+    The error's text says why it failed. The model and callbacks are then built again and trained by
     `model.fit`.
     """
 
 
 class ChangedModelError(NotTrainedError):
-    """A resumed training would train another model than before it was interrupted.
+    """Callbacks changed the model before the training was interrupted.
 
-    Callbacks changed the model at an earlier epoch, so it must be trained from its first epoch.
+    A resumed training would lack the change, so the training must start from its first epoch.
     """
 
 
 class Trainer(Protocol):
     """Trains a model epoch by epoch.
 
-    Contract, shown by ``tests/support/conformance/trainer.py``: weights and every metric are,
-    bit for bit, those of calling for each epoch e
+    Every trainer gives the same weights and metrics, bit for bit, as these calls for each epoch e
+    (tested by ``tests/support/conformance/trainer.py``):
 
         model.fit(x[p], y[p], shuffle=False, initial_epoch=e - 1, epochs=e,
                   validation_data=(x_validation, y_validation), batch_size=…)
 
-    with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
-    set to ``(epoch_seed(seed, e, i), 0)`` before it, and Python's and numpy's generators to epoch
-    seeds (all of it in docs/reproducing.md); with ``sample_weight=w[p]`` where samples
-    have weights, and ``class_weight=…`` where classes have. For data in batches, with
-    ``s = epoch_seed(seed, e)`` and after ``keras.utils.set_random_seed(s)``,
+    Here ``p = permutation(seed, e, len(x))``. Samples with weights add ``sample_weight=w[p]``, and
+    classes with weights ``class_weight=…``. Before the call, the model's i-th seed generator has
+    the state ``(epoch_seed(seed, e, i), 0)``, and Python's and numpy's generators have seeds of the
+    epoch (see docs/reproducing.md).
+
+    For data in batches, the call comes after ``keras.utils.set_random_seed(s)`` with ``s =
+    epoch_seed(seed, e)``:
 
         model.fit(batches(seed=s), initial_epoch=e - 1, epochs=e,
                   validation_data=validation_batches(), class_weight=…)
     """
 
     concludes: bool
-    """Whether `train` may return the outcome of the training itself."""
+    """Whether `train` may return the trial's outcome."""
 
     @property
     def unsaved(self) -> str:
-        """Why the model does not have the weights of the last reported epoch; empty if it has."""
+        """Why the model lacks the weights of the last reported epoch, or empty."""
         ...
 
     @property
     def used(self) -> tuple[str, str]:
-        """The name of the trainer used last, such as "plain"; why it was not the faster one."""
+        """The trainer used last, e.g. "plain", and why it was not a faster one."""
         ...
 
     @property
     def walked(self) -> Structure | None:
-        """The structure of the model that is trained now, if it is known."""
+        """The structure of the model in training, if known."""
         ...
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains until the spec's epochs are done, `on_epoch` says stop, or a callback does.
+        """Trains until the spec's epochs are done, or `on_epoch` or a callback ends the training.
 
-        Returns metrics that count in place of every epoch's, if the training concludes. Raises
-        NotTrainedError if the training must start again, with `training.unfit` set, and
-        ChangedModelError if it must start again from its first epoch.
+        If `concludes` is true, it may return metrics. They then count in place of the epochs'
+        metrics.
+
+        Raises NotTrainedError if the training must start again, with `training.unfit` set. Raises
+        ChangedModelError if it must also start from its first epoch.
         """
         ...
 
@@ -120,7 +124,7 @@ _PIPELINES_KEPT = 4
 
 
 class PlainTrainer:
-    """Trains with one call of `model.fit`, so that callbacks see one training."""
+    """Trains with one call of `model.fit`."""
 
     concludes = False
     walked = None
@@ -128,8 +132,8 @@ class PlainTrainer:
     used = ("plain", "")
 
     def __init__(self) -> None:
-        # The keys are the data, the size of batches, whether they end with an epoch, and the type
-        # of floats, which a builder may have chosen. Few are kept: each holds a copy of the data.
+        # Few are kept, as each holds a copy of the data. A key is floatx, as a builder may change
+        # it.
         self._batches = lru_cache(_PIPELINES_KEPT)(
             lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
@@ -139,9 +143,10 @@ class PlainTrainer:
         model, spec = training.model, training.spec
         batches = self._batches_of(training)
         with contextlib.closing(batches), warnings.catch_warnings():
-            # Keras warns that it can't shuffle a tf.data.Dataset, which is shuffled already.
+            # Keras warns that it can't shuffle a tf.data.Dataset. Ours is in a shuffled order
+            # already.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
-            # A user's training step may end its own validation early; ours does not.
+            # Our data does not run out, so this warning would mislead.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
             if not training.unfit:
                 _make_variables(training)
@@ -157,7 +162,8 @@ class PlainTrainer:
                 callbacks=[
                     _begin_epochs(batches, training),
                     *training.callbacks,
-                    # This callback comes last, to see the entries that the user's callbacks add.
+                    # This callback comes last, so that it sees what the user's callbacks add to the
+                    # logs.
                     end_epochs(on_epoch),
                 ],
             )
@@ -173,10 +179,10 @@ class PlainTrainer:
 
 
 def _make_variables(training: Training) -> None:
-    """Makes the variables of loss, metrics and optimizer, if none of the user's code can notice.
+    """Makes the variables of loss, metrics and optimizer before `fit`, which saves time.
 
-    The user's code may count its calls, and callbacks may see variables. A failure here need not
-    mean that `fit` fails: a loss may need several samples.
+    Does nothing if code of the user's would run: it may count its calls, and callbacks may see the
+    variables. A failure does not mean that `fit` fails: a loss may need several samples.
     """
     if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
         return
@@ -196,7 +202,7 @@ def _begin_epochs(
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
-            # The user's callbacks get the same dict after this callback.
+            # The user's callbacks get this dict next.
             batches.correct(params)
             super().set_params(params)
 
@@ -206,14 +212,14 @@ def _begin_epochs(
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batches.ended(batch):
-                # Keras itself raises this at the end of data.
+                # Keras raises this at the end of the data.
                 raise StopIteration
 
     return BeginEpochs()
 
 
 def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
-    """Returns the callback that reports each epoch, and stops the training if asked to."""
+    """Returns a callback that calls `on_epoch`, and stops the training when it returns False."""
     import keras
 
     class EndEpochs(keras.callbacks.Callback):  # type: ignore[misc]
@@ -224,13 +230,13 @@ def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
     return EndEpochs()
 
 
-_SAMPLES = 8  # The number of samples to rehearse with.
+_SAMPLES = 8  # The number of samples in a rehearsal.
 _UNKNOWN_WEIGHTS = (
     "the HyperModel's fit trained other models than the given one, or returned a value that was "
     "not measured with the final weights of the model, so no weights are known to have it. Train "
     "the given model with the given callbacks, and return the history, to get a checkpoint"
 )
-# A value differs in its last digits if it is evaluated in batches of another size.
+# Another batch size changes the last digits of a metric.
 _TOLERANCE = 1e-4
 _OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
@@ -245,14 +251,15 @@ def has_own_fit(build: object) -> bool:
 
 
 class HyperModelTrainer:
-    """Trains by a Keras Tuner HyperModel's own `fit`, on arrays.
+    """Trains arrays by the `fit` method of a Keras Tuner HyperModel.
 
-    Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): the
-    method is called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the
-    history of `model.fit`, or a number or a dict of metrics that is the trial's outcome.
+    The method is called as in Keras Tuner
+    (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): ``fit(hp, model, x, y,
+    validation_data=…, callbacks=…, …)``. It returns the history of `model.fit`, or the trial's
+    outcome as a number or a dict of metrics.
 
-    All random states are set before, so shuffling depends on the trial's seed. A training can't be
-    resumed between epochs.
+    Random states are set before the call, so shuffling depends on the trial's seed. A training
+    can't be resumed between epochs.
     """
 
     concludes = True
@@ -262,11 +269,14 @@ class HyperModelTrainer:
 
     def __init__(self, hypermodel: Any) -> None:
         self._hypermodel, self._fit = hypermodel, hypermodel.fit
-        # The metrics of the last epoch of the builder's model in this trial.
+        # The metrics of the last epoch in which the builder's model was trained.
         self._last: Mapping[str, float] = {}
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains by the HyperModel's `fit`, which must take samples' weights if there are any."""
+        """Calls the HyperModel's `fit`.
+
+        Raises BuilderError if samples have weights, and the method takes none.
+        """
         spec, splits = training.spec, training.splits.arrays
         self.unsaved, self._last = "", {}
         model = training.model
@@ -287,7 +297,7 @@ class HyperModelTrainer:
         with _fitted_models() as fitted:
             returned = self._call(training, keywords)
         if not watching.ended and hasattr(returned, "history"):
-            # The fit did not pass the callbacks on: its last epoch counts.
+            # The method did not use our callbacks, so the history's last epoch counts.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:
@@ -301,18 +311,18 @@ class HyperModelTrainer:
     def _has_value(
         self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
     ) -> bool:
-        """Returns whether the builder's model, as `fit` left it, is known to have the value."""
+        """Returns whether the builder's model, with its final weights, has the outcome's value."""
         model, objective = training.model, training.spec.objective.metric
         last = self._last.get(objective)
         value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
         if value is not None and measured is not None:
             return math.isclose(measured, value, rel_tol=_TOLERANCE)
-        # A metric of the user's own can't be measured again. Only the final weights can have its
-        # value if it is the last epoch's, or if nothing else was trained.
+        # The objective can't be measured again. The final weights have its value if it is the last
+        # epoch's, or if no other model was trained.
         return value == last or not fitted or (len(fitted) == 1 and fitted[0] is model)
 
     def _reporting(self, built: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
-        """Returns a function that takes an epoch of any model that the `fit` trains."""
+        """Returns the `on_epoch` for all models that the method trains."""
 
         def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
             self.unsaved = "" if model is None or model is built else _UNKNOWN_WEIGHTS
@@ -323,7 +333,7 @@ class HyperModelTrainer:
         return report
 
     def _call(self, training: Training, keywords: dict[str, Any]) -> Any:
-        """Calls `fit`, without arguments that it does not take or passes to `model.fit` itself."""
+        """Calls the HyperModel's `fit`, with the keywords that it has parameters for."""
         import keras
 
         hp, model, part = training.hp, training.model, training.splits.arrays.train
@@ -341,8 +351,8 @@ class HyperModelTrainer:
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
                     return self._fit(hp, model, part.x, _targets(part), **keywords)
             except TypeError as error:
-                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` sets a keyword twice: leave it
-                # out. Python raises this error before anything is trained.
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` sets a keyword twice, so leave
+                # it out. Python raises this error before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -352,7 +362,7 @@ class HyperModelTrainer:
 def rehearse(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
 ) -> set[str]:
-    """Trains an epoch on a few samples; returns the names of its metrics and of its outcome."""
+    """Trains an epoch on a few samples. Returns the names of the metrics and of the outcome."""
     import tensorflow as tf
 
     names: set[str] = set()
@@ -363,18 +373,18 @@ def rehearse(
 
     objective = study.objective
     if not isinstance(objective, Objective):
-        # The model's metrics show which way is better, once they have measured something.
+        # The direction is not known yet, and does not matter here.
         objective = Objective(objective, "min")
     spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
     train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
     few = replace(splits.arrays, train=train, validation=validation)
     trainer, training = HyperModelTrainer(study.build), Training(model, few, spec, [], hp)
     eager = tf.config.functions_run_eagerly()
-    # A step or two are not worth tracing.
+    # Tracing would take longer than the one or two steps.
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
-            # TensorFlow warns that eager running does not apply to tf.data.
+            # TensorFlow warns that tf.data does not run eagerly.
             warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
             outcome = trainer.train(training, on_epoch)
     finally:
@@ -383,7 +393,6 @@ def rehearse(
 
 
 def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
-    """Returns a trial's outcome by what its `fit` returned, or None if its epochs decide."""
     if returned is None or hasattr(returned, "history"):
         return None
     try:
@@ -400,7 +409,7 @@ def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
 
 @contextlib.contextmanager
 def _fitted_models() -> Iterator[list[keras.Model]]:
-    """Collects the models whose `fit` is called within the context, one for each call."""
+    """Collects the model of each call of `keras.Model.fit` within the context."""
     import keras
 
     fitted: list[keras.Model] = []
@@ -416,7 +425,6 @@ def _fitted_models() -> Iterator[list[keras.Model]]:
 
 
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:
-    """Returns a model's metrics on the validation data; none if they can't be measured."""
     validation = training.splits.arrays.validation
     try:
         metrics = model.evaluate(
@@ -428,7 +436,7 @@ def _measured(model: keras.Model, training: Training) -> dict[str, float]:
             return_dict=True,
         )
     except Exception:
-        # The model may not be compiled, or be trained on samples that the `fit` has prepared.
+        # The model may not be compiled, or may need samples as `fit` prepares them.
         return {}
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
@@ -442,7 +450,6 @@ def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _targets(part: Part) -> Any:
-    """Returns the targets for `model.fit`: None if there are none."""
     return part.y if part.has_targets else None
 
 
@@ -452,11 +459,11 @@ def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:
     class Watching(keras.callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            # A fit may train several times, each from epoch 0.
+            # The method may call `model.fit` several times, each from epoch 0.
             self.ended = 0
 
         def __deepcopy__(self, memo: object) -> Watching:
-            # A fit that copies its callbacks, as Keras Tuner does, must still be followed.
+            # Keras Tuner copies callbacks before `fit`. A copy would count epochs separately.
             return self
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

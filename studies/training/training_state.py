@@ -1,10 +1,14 @@
 """The state of a training after an epoch, in a file from which it resumes bit for bit.
 
-It is a safetensors file (https://huggingface.co/docs/safetensors) of arrays and a JSON header;
-reading it runs no code. It holds the weights and the optimizer's variables after the last epoch and
-after the best one, the metrics of every epoch, the state of the callbacks, and variables of losses
-and metrics if they can be identified reliably. Random states are not in it: they are functions of
-the trial's seed and the epoch.
+The file is a safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header.
+Reading it runs no code. It holds:
+
+- the weights and the optimizer's variables after the last epoch and after the best one
+- the metrics of each epoch
+- the attributes of the callbacks
+- variables of losses and metrics, if their order is certain
+
+It holds no random states, as these follow from the trial's seed and the epoch.
 """
 
 from __future__ import annotations
@@ -31,39 +35,39 @@ from tracking.store.files import replacing
 if TYPE_CHECKING:
     import keras
 
-# Parts of a spec that don't change the results of an epoch.
+# These fields of a spec don't change the results of an epoch.
 _NOT_COMPUTED = frozenset(
     {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
 )
 
 
 class StateError(InternalError):
-    """A training can't resume from a state: the file is damaged, or of another training."""
+    """A training can't resume from a file: it is damaged, or of another training."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A training after its last epoch so far."""
+    """The state of a training after its last epoch so far."""
 
     identity: str
     epochs: Sequence[Mapping[str, float]]  # The metrics of each epoch, from the first.
     best: BestEpoch | None
-    weights_sha256: str  # Digest of the weights after the best epoch.
+    weights_sha256: str  # The digest of the best epoch's weights.
     last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
     best_weights: Sequence[np.ndarray]  # The same after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()
     stopped: bool = False  # Whether a callback ended the training with the last epoch.
     trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
-    beyond: Sequence[np.ndarray] = ()  # Variables beyond the weights.
+    beyond: Sequence[np.ndarray] = ()  # Other variables, see `Beyond`.
     beyond_names: Sequence[str] = ()
-    # The model's structure, as text, if callbacks of the user's own may change it.
+    # `Structure.traced` of the model if a user's callback may change it, or empty.
     structure: str = ""
 
 
 def identity_of(spec: TrialSpec) -> str:
-    """Returns a key that two trainings share if one can resume the other.
+    """Returns a key that is equal for two trainings if one can resume the other.
 
-    It covers the spec without its number, its attempt and its epochs, but with the number that the
+    It is a digest of the spec's fields that change results, and of the trial number that the
     builder sees.
     """
     fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
@@ -72,16 +76,15 @@ def identity_of(spec: TrialSpec) -> str:
 
 
 def write_state(path: Path, state: TrainingState) -> None:
-    """Writes a state atomically; the one that it replaces is kept as `one_before`."""
+    """Writes a state atomically. The replaced file is kept as `one_before`."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
-    # Types that numpy lacks, such as bfloat16, are written as bytes.
+    # safetensors can't write types that numpy lacks (e.g. bfloat16), so these become integers.
     others: dict[str, str] = {}
 
     def plain(value: Any) -> Any:
-        """Collects arrays, and replaces them by names."""
         if isinstance(value, np.ndarray):
             name = f"callbacks/{len(arrays)}"
             arrays[name] = _in_order(value)
@@ -93,7 +96,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         return value
 
     callbacks = [plain(dict(captured)) for captured in state.callbacks]
-    # After the best epoch, its weights and the last ones are the same arrays, written once.
+    # If the last epoch is the best one, both have the same arrays, written once.
     best_is_last = state.best_weights is state.last
     arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
     for part in ("last",) if best_is_last else ("last", "best_weights"):
@@ -128,7 +131,7 @@ def write_state(path: Path, state: TrainingState) -> None:
 
 
 def read_state(path: Path) -> TrainingState:
-    """Reads a state; raises StateError if it is missing, damaged, or no state."""
+    """Reads a state. Raises StateError if the file is missing, damaged, or no state."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -189,7 +192,7 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-# Keras's callbacks whose files or functions can't be saved.
+# These callbacks of Keras keep files or functions, which can't be saved.
 _UNKNOWN = frozenset(
     {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
      "TensorBoard"}
@@ -198,14 +201,14 @@ _OPERATION = "keras.ops"
 
 
 class CallbackStateError(InternalError):
-    """A callback keeps something that can't be saved; the error's text names it."""
+    """A callback has an attribute that can't be saved. The error's text names it."""
 
 
 def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
-    """Returns the state of each callback: its attributes, with copies of arrays.
+    """Returns the attributes of each callback, with copies of arrays.
 
     Raises CallbackStateError for anything but numbers, texts, arrays and containers of these.
-    Functions are ignored in Keras's own callbacks, which never change them.
+    Keras's own callbacks never change their functions, so these are left out.
     """
     return [_captured(callback) for callback in callbacks]
 
@@ -213,7 +216,7 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
 def restore(
     callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Sets callbacks to captured states; call it after `on_train_begin`."""
+    """Sets callbacks to captured states. Call it after `on_train_begin`."""
     import keras
 
     for callback, state in zip(callbacks, states, strict=True):
@@ -221,8 +224,7 @@ def restore(
             if isinstance(value, Mapping) and set(value) == {_OPERATION}:
                 setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
             else:
-                # The value is copied, as the callback may change objects that the state still
-                # needs.
+                # Copy the value, as the callback may change it and the state must not change.
                 setattr(callback, name, _copied(value, callback, name))
 
 
@@ -241,8 +243,8 @@ def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
 def is_operation(value: Any) -> bool:
     """Returns whether a value is a function of `keras.ops`.
 
-    Callbacks that monitor a metric choose `less` or `greater` at their first epoch, and the sign of
-    their `min_delta` with it: a state needs both.
+    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch. So a state
+    needs this attribute.
     """
     import keras
 
@@ -271,23 +273,23 @@ def _copied(value: Any, callback: object, name: str) -> Any:
 
 
 class Beyond(NamedTuple):
-    """The variables of a training beyond its weights, in an order that the builder fixes."""
+    """A training's variables beside its weights, e.g. of losses and metrics."""
 
     variables: Sequence[keras.Variable]
-    # Why a state can't hold all of them.
+    # Why a state can't hold all of them, or empty.
     reason: str = ""
 
     @property
     def names(self) -> list[str]:
-        """Texts that identify the variables: paths, types and shapes."""
+        """The variables' paths, types and shapes, as texts."""
         return [f"{v.path} {v.dtype} {tuple(v.shape)}" for v in self.variables]
 
 
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Beyond:
-    """Finds the variables of a training beyond its weights.
+    """Finds the variables of a training beside its weights.
 
-    It leaves out the model's own seed generators, which are set for each epoch, and those metrics
-    of Keras that are reset for each epoch.
+    Two kinds are left out, as they are set for each epoch: the model's own seed generators, and
+    Keras's metrics that are reset.
     """
     structure = structure or Structure(model)
     if structure.state:
@@ -298,7 +300,7 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Be
     saved |= _reset_each_epoch(model)
     others = [variable for variable in structure.variables if id(variable) not in saved]
     if others and structure.reason:
-        # The variables' order may differ next time.
+        # The variables may have another order next time.
         return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
     return Beyond(others)
 
@@ -312,7 +314,6 @@ def _reset_each_epoch(model: keras.Model) -> set[int]:
             continue
         inner = getattr(metric, "metrics", None)
         if inner:
-            # This metric only holds other metrics.
             waiting += inner
         else:
             variables |= {id(variable) for variable in metric.variables}

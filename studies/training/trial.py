@@ -1,4 +1,4 @@
-"""Runs a trial: builds the model, follows its training epoch by epoch, keeps the best one."""
+"""Runs a trial: builds the model, trains it, reports each epoch, and keeps the best one."""
 
 from __future__ import annotations
 
@@ -73,32 +73,31 @@ def run_trial(
 ) -> TrialResult:
     """Runs a trial.
 
-    If `data` makes each trial's data, the result has the digests and class weights of that data.
-    Otherwise the class weights of the spec are used. A trial is infeasible if its builder raises,
-    if its data can't be made, or if its training raises or diverges before an epoch has a value. If
-    the training fails later, the trial keeps its best epoch.
+    The trial is infeasible if its data can't be made, if its builder raises, or if its training
+    fails or diverges before any epoch has a value. If the training fails later, the best epoch
+    counts.
 
-    Raises ObjectiveError if the model does not log the objective, StudyError if a checkpoint can't
-    be written, and whatever `on_epoch` raises.
+    Class weights are those of the spec. But if `data` makes each trial's data, the class weights
+    are made too, and the result has them and the digests of the data.
+
+    Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
+    can't be written. Errors of `on_epoch` are passed on.
     """
     return _Run(study, data, task, Reports(on_epoch), trainer, time.monotonic()).result()
 
 
 @dataclass
 class _Run:
-    """One run of a trial."""
-
     study: StudyDefinition
     data: AnyData | FoldedSplits
     task: TrialTask
     reports: Reports
     trainer: Trainer
     started: float
-    unfit: str = ""  # Why `model.fit` must train the model, or empty.
-    stateless: bool = False  # Whether the trial starts at its first epoch and keeps no states.
+    unfit: str = ""  # Why only `model.fit` can train the model, or empty.
+    stateless: bool = False  # Whether no state is read or written.
 
     def result(self) -> TrialResult:
-        """Runs the trial, and runs it again if it must start again."""
         number, self.stateless = self.task.spec.number, self.trainer.concludes
         changed = False
         try:
@@ -114,15 +113,14 @@ class _Run:
                     if self.unfit or self.reports.error is not None:
                         raise
                     self.unfit = str(error)
-                # Everything is built again, so that nothing is left of the failure, and no callback
-                # is called twice.
+                # Model and callbacks are built anew, so that no callback sees an epoch twice.
                 self.reports.begin_again()
         except StudyError:
             raise
         except Exception as error:
             if self.reports.error is not None:
                 raise self.reports.error from None
-            # No failure of a trial may end the process that it runs in.
+            # A failure of a trial must not end its process.
             _log.warning("trial %d could not be run", number, exc_info=True)
             return self._not_begun(f"the trial could not be run: {describe(error)}")
 
@@ -149,7 +147,6 @@ class _Run:
         )
 
     def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
-        """Runs the trial on its data."""
         spec, build, state = task.spec, self.study.build, None
         splits = with_class_weight(splits, spec.class_weight)
         try:
@@ -157,10 +154,10 @@ class _Run:
             if not self.stateless:
                 state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
-                    # The attempt to restore a state may have changed the model.
+                    # A failed attempt to restore a state may have changed the model.
                     model, callbacks = _build(self.study, hp, spec, splits)
         except Exception as error:
-            # The builder may fail only for these values: the default ones were checked before.
+            # The builder may fail for some values only. The default ones were checked before.
             if is_fatal(error):
                 raise fatal(error) from None
             if isinstance(error, BuilderError):
@@ -188,7 +185,7 @@ class _Run:
         )
         trained = self._train(training, watch, state)
         if self.reports.error is not None:
-            # The training may have caught this error.
+            # A user's training loop may have caught this error.
             raise self.reports.error
         result = watch.result(parameters_of(model))
         kept = result.best is not None and task.may_stay(result.best)
@@ -202,7 +199,7 @@ class _Run:
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
-        """Trains a model from its first epoch or a state; returns False if no epoch was left."""
+        """Trains a model from its first epoch or a state. Returns False if no epoch was left."""
         build = self.study.build
         if state is not None:
             if not watch.resume_from(state):
@@ -234,7 +231,6 @@ class _Run:
     def _not_begun(
         self, reason: str, raised: str = "", hp: Hyperparameters | None = None
     ) -> TrialResult:
-        """Returns the result of a trial whose training could not begin."""
         return TrialResult(
             self.task.spec.number,
             "infeasible",
@@ -247,13 +243,13 @@ class _Run:
 
 
 def with_saved_weights(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
-    """Writes the weights of a trial's best epoch; returns the result with their digest."""
+    """Writes the weights of a trial's best epoch. Returns the result with the file's digest."""
     try:
         return replace(result, checkpoint_sha256=weights.write(task.checkpoint))
     except OSError as error:
         raise cannot_write(task.checkpoint, error) from None
     except Exception as error:
-        # The trial's value counts nevertheless.
+        # The trial keeps its value.
         tell_once(task.spec.number, describe(error))
         return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
@@ -268,7 +264,7 @@ def _build(
             try:
                 make_weights(model, splits)
             except Exception:
-                # The model can't be called with a sample: `fit` shows whether it can be trained.
+                # `fit` will show whether the model can be trained.
                 _log.debug("the model can't be called with a sample", exc_info=True)
                 begin_trial(spec.seed)
                 model = build_model(study, hp, splits)
@@ -281,14 +277,14 @@ def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
 
 
 def tell_once(number: int, what: str) -> None:
-    """Logs the traceback of an error when it first occurs."""
+    """Logs the traceback of an error, once for each `what`."""
     if what not in _told:
         _told.add(what)
         _log.warning("trial %d raised", number, exc_info=True)
 
 
 def mistake_of(error: Exception, build: Any) -> str:
-    """Returns the text of an error that may be a mistake in the study's code; else nothing."""
+    """Returns the text of an error if the study's code may be wrong, or an empty text."""
     if isinstance(error, BuilderError):
         return str(error)
     return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)
@@ -298,7 +294,7 @@ OnEpochResult = Callable[[EpochResult], Decision]
 
 
 class Reports:
-    """Reports epochs, and keeps an error of reporting apart from the training's own errors."""
+    """Reports epochs. `error` keeps an error of `on_epoch` apart from the training's errors."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
@@ -307,11 +303,11 @@ class Reports:
         self.error: Exception | None = None
 
     def begin_again(self) -> None:
-        """Makes further calls repeat the decisions on epochs that were already reported."""
+        """Makes calls for reported epochs return the earlier decisions."""
         self._known = dict(self._decided)
 
     def __call__(self, epoch: EpochResult) -> Decision:
-        """Reports an epoch; returns the decision on it."""
+        """Reports an epoch. Returns the decision."""
         if epoch.epoch in self._known:
             return self._known[epoch.epoch]
         try:
@@ -325,8 +321,8 @@ class Reports:
 class Watch:
     """Follows one training, and calls `then` after the decision on each epoch.
 
-    If the trainer concludes, the training may return its outcome at the end, and epochs may lack
-    the objective.
+    If the trainer `concludes`, the training may return an outcome at its end, and its epochs may
+    lack the objective.
     """
 
     def __init__(
@@ -344,7 +340,7 @@ class Watch:
         self.weights = weights
         self.state: TrialState = "complete"
         self.best: BestEpoch | None = None
-        # Why the weights of the best epoch can't be kept.
+        # Why the best epoch's weights can't be kept, or empty.
         self.unsaved = ""
         self._checkpoints = checkpoints
         self._tell, self._then = tell, then
@@ -352,24 +348,23 @@ class Watch:
         self._started = started
         self._epochs: list[Mapping[str, float]] = []
         self._reason = self._raised = ""
-        # Whether an epoch was not finite, after which the training can't be resumed.
+        # Whether an epoch had a value that is not finite.
         self._diverged = False
 
     def resume_from(self, state: TrainingState) -> bool:
-        """Takes over the epochs of a state; returns whether the training goes on after them."""
+        """Takes over the epochs of a state. Returns whether the training continues."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self._epochs.append(metrics)
-            # The training continued after earlier epochs, so a pruner that knows more by now can't
-            # stop it there: the best epoch and the weights are those after the last epoch.
+            # Pruning at an earlier epoch would not match the best epoch and weights of the state.
             if not self._decided(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Takes the metrics of an epoch; returns False to end the training."""
+        """Takes the metrics of an epoch. Returns False to end the training."""
         goes_on = self._take_epoch(epoch, metrics)
         self._then(epoch, metrics)
         return goes_on
@@ -377,10 +372,10 @@ class Watch:
     def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         objective = self.spec.objective
         if self.state != "complete" or self._diverged:
-            # A user's own training loop may continue although it should stop.
+            # A user's training loop may ignore that it should stop.
             return False
         self._checkpoints.check_resumed()
-        # Without validation data, the last epoch counts.
+        # In a training on all folds there is no validation data, so the last epoch counts.
         whole = self.spec.fold == ALL_FOLDS
         if not self._concludes and not whole:
             check_logged(objective.metric, set(metrics))
@@ -391,14 +386,14 @@ class Watch:
             if whole or best is None or now.rank(objective) < best.rank(objective):
                 self._take(now)
         goes_on = self._decided(epoch, metrics)
-        # An interrupted training can be resumed, and another trial may continue an ended one.
+        # An interrupted training may resume here, and another trial may continue an ended one.
         ends = not goes_on or epoch == self.spec.epochs
         self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
         return goes_on
 
     def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
-        """Reports an epoch and applies the decision on it; returns False to end the training."""
-        # The trial that this one continues has reported this epoch already.
+        """Reports an epoch and applies the decision. Returns False to end the training."""
+        # The trial that this one continues has reported these epochs.
         reported = epoch <= self.spec.initial_epoch
         decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
         wrong = self._not_finite(metrics)
@@ -416,11 +411,11 @@ class Watch:
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
-        """Takes the outcome that a training returns, which counts instead of its epochs."""
+        """Takes the outcome that a training returned. It counts instead of the epochs."""
         if self.state != "complete":
             return
         if self._diverged:
-            # The outcome is that of a training that went on after the trial's last epoch.
+            # The training went on although it should have stopped.
             self._give_up(self._reason)
             return
         metric = self.spec.objective.metric
@@ -436,7 +431,7 @@ class Watch:
             and self.best.value == metrics[metric]
             and self.weights.copy is not None
         ):
-            # The outcome is that of an epoch whose weights are known.
+            # The outcome is the best epoch's, and its weights are known.
             self.best = replace(self.best, metrics={**self.best.metrics, **outcome})
             return
         self._take(BestEpoch(len(self._epochs), metrics[metric], metrics))
@@ -450,9 +445,9 @@ class Watch:
             self.weights.take()
 
     def fail(self, reason: str, raised: str = "") -> None:
-        """Ends the training for a reason; without a best epoch, makes the trial infeasible.
+        """Ends the training for a reason. Without a best epoch, the trial becomes infeasible.
 
-        If the trainer concludes, no epoch counts before the outcome, unless the training diverged.
+        If the trainer `concludes`, epochs don't count, unless the training diverged.
         """
         self._raised = raised
         if self.best is None or (self._concludes and not self._diverged):
@@ -461,16 +456,15 @@ class Watch:
             self._reason = reason
 
     def _give_up(self, reason: str) -> None:
-        """Makes the trial infeasible, whatever its epochs."""
         self.state, self._reason = "infeasible", reason
 
     def _not_finite(self, metrics: Mapping[str, float]) -> str:
-        """Returns the first of loss, validation loss and objective that is not finite, or none."""
+        """Returns the first of loss, validation loss and objective that is not finite, or ""."""
         watched = ("loss", "val_loss", self.spec.objective.metric)
         return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), "")
 
     def result(self, parameters: int) -> TrialResult:
-        """Returns the result of the training."""
+        """Returns the result of a model with a number of parameters."""
         if self.state == "complete" and self.best is None:
             if self._epochs:
                 check_logged(self.spec.objective.metric, set(self._epochs[-1]))

@@ -1,4 +1,4 @@
-"""A user's code: targets, loading, recording, sending to workers; the places of errors."""
+"""The user's code: finding it, loading it, recording it, and sending it to workers."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Errors of a user's code in one line: the innermost cause, and the line of the file."""
+"""Describes errors of a user's code in one line, with the line of the user's file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from search_spaces.errors import BuilderError
 from studies.error_texts import describe
 from studies.user_code.same_names import NAMES, OURS
 
-# TensorFlow's messages give the place of a function or of an operation in this form.
+# TensorFlow's messages name lines of code like this.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _CATALOG = Path(__file__).parents[1] / "catalog"
 LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
 """Folders of installed packages."""
-# The names of Python's error, and of TensorFlow's, which this module does not import.
+# Errors of Python and TensorFlow, by name, as this module does not import TensorFlow.
 _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 
 
 def explain(error: BaseException, build: Any = None) -> str:
     """Returns an error's message, its innermost cause, and the line of the user's code.
 
-    An example: ``ValueError: too wide (my_study.py, line 12)``. If no line of the user's code is in
-    the traceback, the builder is named.
+    An example: ``ValueError: too wide (my_study.py, line 12)``. If the traceback has no line of the
+    user's code, the builder is named.
     """
     errors = list(_chain(error))
     text = describe(error)
@@ -52,7 +52,7 @@ def is_fatal(error: BaseException) -> bool:
 
 
 def fatal(error: BaseException) -> BuilderError:
-    """Returns the study's error for Keras Tuner's ``FatalError``, which ends a search."""
+    """Returns the study's error for a ``FatalError`` of Keras Tuner."""
     return BuilderError(f"The study's code ended the search: {explain(error)}.")
 
 
@@ -88,7 +88,8 @@ def _place_of(error: BaseException) -> str:
     """Returns the innermost line of the user's code in the traceback, or an empty text."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno or 0) for frame in frames]
-    # The message names the lines of functions that AutoGraph rewrote, and of operations in graphs.
+    # For functions that AutoGraph rewrote, and operations in graphs, only the message names the
+    # line.
     places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
     own = [(file, line) for file, line in places if is_users(file)]
     return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""
@@ -107,13 +108,13 @@ def builder_function(build: Any) -> Any:
         build = build.func
     if inspect.isroutine(build):
         return inspect.unwrap(build)
-    # The class has the user's function: Keras Tuner puts its own into each HyperModel object.
+    # Keras Tuner sets its own `build` on each HyperModel object. The class has the user's.
     return getattr(type(build), "build", None) or type(build).__call__
 
 
 @cache
 def is_users(file: str) -> bool:
-    """Returns whether a file is a user's or the catalog's, not a library's or kerastudy's own."""
+    """Returns whether a file is a user's or the catalog's, and no library's or kerastudy's."""
     path = Path(file)
     if file.startswith("<") or path.name.startswith("__autograph_generated_file"):
         return False
@@ -130,5 +131,5 @@ def is_users(file: str) -> bool:
 
 
 def is_ours(file: Path) -> bool:
-    """Returns whether a file is kerastudy's own, which includes the files of the catalog."""
+    """Returns whether a file is kerastudy's, the catalog's files included."""
     return file == OURS / "kerastudy.py" or any(file.is_relative_to(OURS / name) for name in NAMES)

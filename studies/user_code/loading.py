@@ -1,12 +1,11 @@
 """Loads the study that a target names.
 
-Files are loaded by their path, under a module name of ours, so that a user's ``studies/`` folder
-and ours don't collide.
+The file runs as a module with a generated name, ``_kerastudy_study_…``, so that it collides with no
+other module.
 
-Workers load a file too, and so does reproducing a trial. They need a study, and must not launch
-anything. So loading ends at the launch of the wanted study (``study.launch()`` at the top level),
-or at the search of a script for Keras Tuner or Optuna. Launches of other studies before it are
-skipped.
+Workers load a file too, and so does reproducing a trial. They need the study, but must not launch
+it. So loading ends where the file launches the wanted study (``study.launch()`` at the top level),
+or at a script's search by Keras Tuner or Optuna. Earlier launches of other studies are skipped.
 """
 
 from __future__ import annotations
@@ -51,10 +50,10 @@ if TYPE_CHECKING:
 
 
 def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
-    """Runs a study file, or a script up to its search, and returns the study.
+    """Runs a study file, or a script up to its search. Returns the study and its code.
 
-    Raises StudyFileError if the file does not parse, raises, or has no study, or if it has several
-    and the target names none of them.
+    Raises StudyFileError if the file does not parse, raises, or has no study. Also raises it if the
+    file has several studies, and the target names none of them.
     """
     path, target = Path(target.path), with_source(target)
     source = target.source
@@ -74,7 +73,7 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
 
 
 def with_source(target: Target) -> Target:
-    """Returns a target with the present text of its file, if it has none yet."""
+    """Returns a target with its file's present text, if it has no text yet."""
     if target.source is not None:
         return target
     try:
@@ -84,9 +83,9 @@ def with_source(target: Target) -> Target:
 
 
 def with_modules(target: Target) -> Target:
-    """Returns a target with the present texts of its file and of its own modules.
+    """Returns a target with the present texts of its file and own modules.
 
-    So the study can be loaded where these files do not exist.
+    It can be loaded where these files don't exist.
     """
     target, path = with_source(target), Path(target.path)
     assert target.source is not None
@@ -99,7 +98,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
     The code is the text of the study's file or, in a notebook, of the cell that defines its
-    builder. `defined_name` is the study's name in that text; a launch may use another one.
+    builder. `defined_name` is the study's name in that text. A launch may use another name.
     """
     function = builder_function(study.build)
     try:
@@ -107,7 +106,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     except (TypeError, OSError):
         path = Path()
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    # The study is defined in the script that launches it, even if the script imports its builder.
+    # A script that launches a study defines it, even if it imports the builder.
     if main and Path(main).suffix == ".py" and defines_studies(Path(main)):
         path = Path(main)
     if path.is_file():
@@ -122,7 +121,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
 
 
 def _cell_of(function: Any) -> str:
-    """Returns the text of the notebook's cell that a function is defined in, or an empty text."""
+    """Returns the text of the notebook cell that defines a function, or an empty text."""
     try:
         return "".join(inspect.findsource(function)[0])
     except (TypeError, OSError):
@@ -142,17 +141,16 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     module.__file__ = str(path)
     # Relative imports start from here.
     module.__package__ = _package_of(path)
-    # Pickles and keras.saving look modules up by name.
+    # Pickle and `keras.saving` look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
-        # Python and TensorFlow's AutoGraph read a function's text here: it must be the text that
-        # runs.
+        # AutoGraph reads a function's text from this cache, so it must be the text that runs.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
         import_texts(target.modules)
-        # The file may be in a package that is named like one of ours.
+        # The file's package may have the name of one of ours.
         add_packages_of(path.parent.parent)
         searched = libraries_searched(path, source, module.__package__ or "", target.modules)
         program = as_program(module, path) if searched else nullcontext()
@@ -163,7 +161,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A script may fail after its search, which gives no results here.
+        # A script may fail after its search, as the search gives no results.
         named = bool(file.passed_over) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
@@ -181,17 +179,17 @@ def _where_raised(path: Path, error: BaseException) -> str:
 
 
 def import_from(folder: Path) -> None:
-    """Lets a study file import modules next to it.
+    """Lets a study file import modules from its folder.
 
-    The folder goes to the end of the path, so that no file there replaces a module of ours, or of a
-    library, with the same name. Packages there that are named like ours are found after ours.
+    The folder goes to the end of the path, so that no file in it replaces a module of ours or of a
+    library.
     """
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
 def _package_of(path: Path) -> str:
-    """Returns the package that a file is in, and makes it importable; empty if it is in none."""
+    """Returns the package of a file, and makes it importable. Empty if there is none."""
     root = path.parent
     while (root / "__init__.py").is_file() and root.name.isidentifier():
         root = root.parent
@@ -248,22 +246,21 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
 
 
 class StudyLaunched(BaseException):
-    """Ends the loading of a file at the launch of the wanted study, or at the wanted search.
+    """Ends the loading of a file at the launch or the search that is wanted.
 
-    It is no `Exception`, so that the file's own ``except Exception`` lets it pass.
+    The file's ``except Exception`` does not catch it.
     """
 
 
 @dataclass
 class Loading:
-    """A file that is being loaded, for the study of a variable or of a name.
+    """A file that is being loaded, and the variable or the name of the wanted study.
 
-    If both are empty, the study is the first that the file launches, or that of a script's first
-    search.
+    If both are empty, the first study that the file launches is wanted, or a script's first search.
 
     Attributes:
-        search: The script's search that defines the study; None if no search does.
-        passed_over: Searches that do not define the study, which were skipped.
+        search: The script's search that is wanted, or None.
+        passed_over: Searches that were skipped.
     """
 
     module: ModuleType
@@ -274,7 +271,7 @@ class Loading:
     passed_over: list[Search] = field(default_factory=list)
 
     def met(self, study: StudyDefinition) -> bool:
-        """Returns whether a launched study is the wanted one."""
+        """Returns whether loading ends at the launch of a study."""
         if self.variable:
             return self.variable in vars(self.module)
         if self.study_name in ("", study.name):
@@ -284,23 +281,23 @@ class Loading:
         return self.study_name in [each.name for each in defined]
 
     def searched(self, search: Search) -> None:
-        """Ends the loading if a script's search is the wanted one; else skips the search."""
+        """Raises StudyLaunched if a search is the wanted one. Otherwise skips the search."""
         named = vars(self.module).get(self.variable)
         if self.variable and not any(named is each for each in (search.owner, search.function)):
             self.passed_over.append(search)
             return
-        # A script that catches every exception may search again: its first search counts.
+        # A script that catches BaseException may search again. Its first search counts.
         self.search = self.search or search
         raise StudyLaunched
 
 
-# The innermost file is the last, as a file may load another one.
+# The files that are being loaded. A file may load another one, so the last one counts.
 _files: Final[list[Loading]] = []
 
 
 @contextmanager
 def loading(file: Loading) -> Iterator[None]:
-    """Marks launches within as launches by a file that is only being loaded."""
+    """Marks launches within the context as those of a file that is being loaded."""
     _files.append(file)
     try:
         yield
@@ -309,9 +306,9 @@ def loading(file: Loading) -> Iterator[None]:
 
 
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
-    """Returns what `Study.launch` returns in a file that is only being loaded; else None.
+    """Returns what `Study.launch` returns while a file is loaded, or None outside of loading.
 
-    Raises StudyLaunched if the study is the wanted one, as the rest of the file need not run.
+    Raises StudyLaunched if the study is the wanted one.
     """
     if not _files:
         return None
@@ -322,9 +319,9 @@ def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
 
 
 class _NotLaunched:
-    """Stands for the history of a study that a file launches before the wanted one.
+    """Replaces the history of a study that a file launches before the wanted one.
 
-    It and its parts can be printed, but not used to compute anything.
+    It and its attributes can be printed. Code that needs their value raises StudyFileError.
     """
 
     def __init__(self, study: str, wanted: str) -> None:
@@ -341,7 +338,7 @@ class _NotLaunched:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        # Python asks for such names to see which protocols an object supports.
+        # Python looks up such names to see which protocols an object supports.
         if name.startswith("__"):
             raise AttributeError(name)
         return self
@@ -358,12 +355,11 @@ class _NotLaunched:
     def __len__(self) -> int:
         return 0
 
-    # Scripts print percentages and differences of numbers, so these operations return the same
-    # object.
+    # Scripts print sums and ratios of results, so these return the same object.
     __call__ = __getitem__ = _same
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
     __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = _same
-    # A study, or a branch, that depends on a missing result could differ from the launched one.
+    # Code that decides by a missing result could define another study.
     __bool__ = __float__ = __int__ = __index__ = __array__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
     __eq__ = _refuse

@@ -1,9 +1,13 @@
-"""A user's packages with the names of ours: `search_spaces`, `studies`, `tracking`.
+"""Lets a user have packages with the names of ours: `search_spaces`, `studies`, `tracking`.
 
-In `sys.modules` these names are ours, whatever is on the path. A user's package of the same name
-comes after ours: its modules count as modules of the package, and its ``__init__.py`` supplies
-names that our package lacks. The same holds for modules with the names of ours, such as
-``studies/data.py``. If both define a name, ours wins, with a warning.
+In `sys.modules`, these names are ours, whatever is on the path. A user's package of the same name
+is searched after ours:
+
+- Its modules can be imported from the package, unless ours has a module of the same name.
+- Names that our package lacks are looked up in the user's ``__init__.py``.
+
+The same holds for modules, such as ``studies/data.py``. If both define a name, ours is imported,
+with a warning.
 """
 
 from __future__ import annotations
@@ -22,16 +26,16 @@ NAMES: Final = ("search_spaces", "studies", "tracking")
 OURS: Final = Path(__file__).resolve().parents[2]
 _ABSENT: Final = object()
 
-# The user's folders and files that are named like a module of ours, by its name.
+# The user's folders and files that have the name of a module of ours, by this name.
 _theirs: Final[dict[str, list[Path]]] = {}
-# The modules that have run from such files, by file.
+# The modules that have run from these files, by file.
 _loaded: Final[dict[Path, ModuleType]] = {}
 # The entries of `sys.path` that have been searched.
 _looked_into: Final[set[str]] = set()
 
 
 def give_way() -> None:
-    """Makes packages on the path that are named like ours importable, even if the path changes."""
+    """Makes a user's packages that are named like ours importable, once they are on the path."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in NAMES:
@@ -57,7 +61,7 @@ def places_of(name: str) -> list[Path]:
 
 
 def put_behind(imported: Mapping[str, ModuleType]) -> None:
-    """Puts a user's modules that were imported before ours behind ours, which replaced them."""
+    """Lets in the user's modules that were imported before ours took their names."""
     for name, module in imported.items():
         origin = None if module.__spec__ is None else module.__spec__.origin
         if not _is_ours(name):
@@ -70,7 +74,6 @@ def put_behind(imported: Mapping[str, ModuleType]) -> None:
 
 
 def _add(name: str, place: Path) -> None:
-    """Notes a user's folder or file with the name of a module of ours."""
     if place in _theirs.get(name, ()) or place.resolve() == _place_of_ours(name):
         return
     _theirs.setdefault(name, []).append(place)
@@ -83,12 +86,12 @@ def _add(name: str, place: Path) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of packages that have the same name in a user's code and in ours."""
+    """Finds modules of a package that both the user and we have."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns the spec of a module, ours before theirs; None for all other modules."""
+        """Returns the spec of our module or, if we have none, of the user's."""
         package, _, _ = fullname.rpartition(".")
         if package in NAMES:
             _follow_path()
@@ -103,10 +106,10 @@ class _Finder(MetaPathFinder):
                     run(module)
                     _let_in(module)
 
-                # Each spec has its own loader, so this changes no other import.
+                # Each spec has its own loader, so no other import changes.
                 ours.loader.exec_module = run_and_let_in  # type: ignore[method-assign]
             return ours
-        # The user's package runs before its modules, as always in Python.
+        # In Python, a package runs before its modules.
         for _ in _modules(package):
             pass
         folders = [str(place) for place in _theirs[package] if place.is_dir()]
@@ -118,7 +121,7 @@ class _Shared(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         dunder = name.startswith("__") and name.endswith("__")
-        # For the name of a module of ours this raises: Python then imports that module.
+        # For a module of ours this raises, so that Python imports it.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
             for theirs in _modules(self.__name__):
                 value = getattr(theirs, name, _ABSENT)
@@ -127,7 +130,10 @@ class _Shared(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Sets a name; a user's module, which Python sets on import, goes to the user's package."""
+        """Sets a name.
+
+        Python sets an imported module on its package. A user's module is set on the user's package.
+        """
         if isinstance(value, ModuleType) and not _is_ours(f"{self.__name__}.{name}"):
             file = Path(getattr(value, "__file__", None) or "")
             for place in _theirs.get(self.__name__, ()):
@@ -139,15 +145,15 @@ class _Shared(ModuleType):
 
 
 def _let_in(module: ModuleType) -> None:
-    """Adds to a module of ours the names that only the user's module defines."""
+    """Adds to our module the names that only the user's module defines."""
     module.__class__ = _Shared
     if not hasattr(module, "__path__"):
-        # The user's may be a package, whose modules need this; ours is none, and has no modules.
+        # The user's may be a package, and importing from it needs a path. Ours has no modules.
         module.__path__ = []
 
 
 def _modules(name: str) -> Iterator[ModuleType]:
-    """Yields the user's modules with this name, and runs those that have not run yet."""
+    """Yields the user's modules with this name. Runs those that have not run yet."""
     _follow_path()
     for place in _theirs.get(name, ()):
         file = place / "__init__.py" if place.is_dir() else place
@@ -158,11 +164,10 @@ def _modules(name: str) -> Iterator[ModuleType]:
 
 
 def _follow_path() -> None:
-    """Searches the folders that are new on the path."""
     for entry in sys.path:
         if entry not in _looked_into:
             _looked_into.add(entry)
-            # An empty entry is the folder that this process is in.
+            # An empty entry means the current folder.
             add_packages_of(Path(entry or ".").absolute())
 
 
@@ -171,7 +176,7 @@ def _run(name: str, file: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Its own modules may import from it while it runs.
+    # Modules of the package may import it while it runs.
     _loaded[file] = module
     try:
         spec.loader.exec_module(module)
@@ -200,7 +205,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _place_of_ours(name: str) -> Path:
-    """Returns the folder of a package of ours, or a module's path without its suffix."""
+    """Returns the path of our package's folder, or of our module without its suffix."""
     return OURS.joinpath(*name.split("."))
 
 

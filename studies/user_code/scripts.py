@@ -1,8 +1,8 @@
-"""Scripts for Keras Tuner or Optuna, launched as they stand.
+"""Makes a study of a script for Keras Tuner or Optuna, without changes to the script.
 
-A script runs, as with ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
-That call has everything that a study needs, as real objects: the builder with its data, or the
-objective function; the engine with its settings; the budget. The call itself is not carried out.
+The script runs, as with ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
+This call does not run, but it has what a study needs: the builder and its data, or the objective
+function, and the engine with its settings and its number of trials.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
 _MAIN: Final = "__main__"
-# A script may set no number of trials: only its timeout, or Ctrl-C, then ends it.
+# Without a number of trials, a script's search ends by its timeout or Ctrl-C.
 _WITHOUT_END: Final = 10_000
-# Arguments of a search that need no note: the study takes them over, or they only change output.
+# Arguments of a search that a study takes over, or that only change output.
 _TAKEN: Final = frozenset(
     """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
     batch_size callbacks class_weight verbose""".split()
 )
-# Callbacks that are left out, as a study does the same by itself.
+# These callbacks are left out, as a study does the same.
 _KEPT: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# The engines that stand in for those Optuna samplers that keep a state.
+# The engines for Optuna's samplers that keep a state, by sampler.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 
 class ScriptStudy(NamedTuple):
-    """The study of a script's search, and notes on what it took over and left out."""
+    """A script's study, and notes on what it took over and left out."""
 
     study: StudyDefinition
     said: tuple[str, ...]
@@ -61,10 +61,10 @@ class ScriptStudy(NamedTuple):
 def libraries_searched(
     path: Path, source: str, package: str, texts: Mapping[str, str]
 ) -> frozenset[str]:
-    """Returns the libraries that a script searches with; none for a study file.
+    """Returns the libraries that a script searches with, or none for a study file.
 
-    A study file, or one of its own modules, imports kerastudy. `texts` replace the texts of
-    modules, by file.
+    A file that imports kerastudy, also by one of its own modules, is a study file. `texts` replace
+    the texts of modules, by file.
     """
     names = set(imported_names(source, package))
     if "kerastudy" not in names:
@@ -75,11 +75,11 @@ def libraries_searched(
 
 @contextlib.contextmanager
 def as_program(module: ModuleType, path: Path) -> Iterator[None]:
-    """Makes a module the main program within, as ``python script.py`` does, without arguments.
+    """Makes a module the main program within the context, as ``python script.py`` does.
 
-    Its output is not shown, as each worker would show it, and plots open no windows. Afterwards the
-    module has its own name again, and so have its classes and functions, which are pickled and
-    saved by that name.
+    Output is hidden, as every worker would show it, and plots open no windows. At the end, the
+    module, its classes and its functions get the module's name again, as they are pickled by that
+    name.
     """
     name, main, arguments = module.__name__, sys.modules[_MAIN], sys.argv
     plots = os.environ.get("MPLBACKEND")
@@ -108,17 +108,16 @@ def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
 
 
 def is_objective(value: object) -> bool:
-    """Returns whether a variable of a file may be an objective: a function or a callable object."""
+    """Returns whether a value may be an objective function: a function or a callable object."""
     return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
 
 
 def study_of_objective(
     path: Path, variable: str, function: Any, searches: Sequence[Search]
 ) -> StudyDefinition:
-    """Returns the study of an objective function that no search in its file gets.
+    """Returns the study of an objective function that the file's searches don't use.
 
-    The study has the direction that the file's searches share, such as a search by another object
-    of the function's class.
+    The study has the direction of these searches, if they share one.
     """
     optunas = [each.owner for each in searches if each.library == OPTUNA]
     directions = {each.direction.name.lower() for each in optunas if len(each.directions) == 1}
@@ -128,7 +127,7 @@ def study_of_objective(
 
 
 def objectives_of(module: ModuleType) -> list[str]:
-    """Returns the names of a module's own functions that may be meant as objectives."""
+    """Returns the names of a module's functions that may be objective functions."""
     return [
         name
         for name, value in vars(module).items()
@@ -192,7 +191,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
 
 
 def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
-    """Returns the engine for one of Optuna's samplers, its settings, and notes on ignored ones."""
+    """Returns the engine for an Optuna sampler, its settings, and notes on what is left out."""
     kind = type(sampler).__name__
     if kind in _BY_NAME:
         return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
@@ -260,7 +259,6 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
 
 
 def _check_tuner(tuner: Any) -> None:
-    """Refuses a tuner that trains no Keras models, or trains them by its own `run_trial`."""
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(
@@ -276,7 +274,7 @@ def _check_tuner(tuner: Any) -> None:
 
 
 def _of_fit(name: str, search: Search, usual: int) -> int:
-    """Returns a setting of the search, else the default of the HyperModel's `fit`, else `usual`."""
+    """Returns an argument of the search, or the default in the HyperModel's `fit`, or `usual`."""
     fit = getattr(type(search.function), "fit", None)
     own = inspect.signature(fit).parameters.get(name) if callable(fit) else None
     default = own.default if own is not None and isinstance(own.default, int) else usual
@@ -285,7 +283,6 @@ def _of_fit(name: str, search: Search, usual: int) -> int:
 
 
 def _trials(oracle: Any, epochs: int) -> int:
-    """Returns how many trials a tuner makes: Hyperband computes it, others may have a limit."""
     if hasattr(oracle, "hyperband_iterations"):
         rounds: float = oracle.hyperband_iterations
         once = hyperband_trials(epochs, oracle.factor)
@@ -303,7 +300,7 @@ def _objective(objective: Any) -> Objective:
 
 
 def _tailoring(oracle: Any, declared: Any) -> Tailoring:
-    """Returns a tailoring to the declared hyperparameters, if the tuner tunes no others."""
+    """Returns a tailoring to the declared hyperparameters if the tuner tunes only these."""
     if oracle.tune_new_entries or declared is None:
         return Tailoring()
     varied = [each.name for each in declared.space if type(each).__name__ != "Fixed"]
@@ -311,10 +308,10 @@ def _tailoring(oracle: Any, declared: Any) -> Tailoring:
 
 
 def _callbacks(given: Any) -> tuple[CallbackBuilder | None, list[str]]:
-    """Returns a function that copies callbacks for each trial, and the names of those left out."""
+    """Returns a function that copies callbacks for a trial, and the names of those left out."""
     used = [each for each in given if _name_of(each) not in _KEPT]
     kept = [_name_of(each) for each in given if _name_of(each) in _KEPT]
-    # Keras Tuner copies them for each trial, too.
+    # Keras Tuner copies callbacks for each trial too.
     return (lambda hp: copy.deepcopy(used)) if used else None, kept
 
 
@@ -364,7 +361,7 @@ def _data(given: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDatas
 
 
 def _as_in_keras(given: Any) -> Any:
-    """Returns one array, or several in a dict or tuple; a list of arrays is several for Keras."""
+    """Returns an array, or arrays in a dict or tuple. Keras takes a list of arrays as a tuple."""
     if given is None or hasattr(given, "shape"):
         return given
     if isinstance(given, Mapping):
@@ -383,6 +380,5 @@ def _name_of(thing: Any) -> str:
 
 
 def _said(took: list[str], seed: int, left_out: list[str]) -> tuple[str, ...]:
-    """Returns the notes of a launch on a script: the settings taken over and left out."""
     taken = "; ".join([*took, f"seed {seed}"])
     return (f"taken from the script: {taken}", *(f"not taken: {each}" for each in left_out))

@@ -1,9 +1,9 @@
 """Sends a study that was made in this process to its workers.
 
-The study of a script or a notebook is sent by value, with cloudpickle: its builder, and the
-definitions of the script or notebook that it uses. So a worker never runs the script, which may
-launch several studies, read its arguments, or take an hour to make its data. The worker imports
-modules itself. Arrays go into files that all workers map to memory.
+cloudpickle sends the study by value: its builder, and whatever the builder uses of the script or
+notebook. So a worker never runs the script, which may launch several studies, read arguments, or
+make its data for an hour. Workers import modules. Arrays go into files, which all workers map to
+memory.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from studies.user_code.loading import import_from
 from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription
 
-# Larger arrays go into their own files.
+# A larger array goes into its own file.
 _LARGE_BYTES = 2**16
 _STUDY = "study"
 
 
 @dataclass(frozen=True)
 class ShippedStudy:
-    """A study that is in a folder, with its arrays, while workers need it; and the study's code.
+    """A study in a folder, for workers, and its code.
 
     Attributes:
-        modules: Texts of the study's own modules by their files, which need not exist; empty if the
-            files themselves are used.
+        modules: Texts of the study's own modules by their files, which need not exist. If empty,
+            the files are used.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class ShippedStudy:
     modules: Mapping[str, str] = field(default_factory=dict)
 
     def with_modules(self) -> ShippedStudy:
-        """Returns the study with its modules' texts, to be loaded where the files do not exist."""
+        """Returns the study with its modules' texts, so that it needs no files of modules."""
         code = self.code
         place = Path(code.path) if code.path else Path(code.folder) / "notebook.ipynb"
         texts = {str(place_of(place, each)): text for each, text in code.texts.items()}
@@ -64,7 +64,7 @@ def ship(
 ) -> ShippedStudy:
     """Writes a study into an empty folder, for processes of this machine.
 
-    If the study can't be sent, the message ends with `otherwise`, which says what else to do.
+    If the study can't be sent, the error's message ends with `otherwise`.
     """
     try:
         pickled, files = _pickle(study, folder)
@@ -87,9 +87,9 @@ def ship(
 
 
 def unpack(shipped: ShippedStudy) -> StudyDefinition:
-    """Reads the study that another process wrote into a folder.
+    """Reads a study that another process wrote.
 
-    Raises StudyError if it can't be made here, mostly because a module is missing.
+    Raises StudyError if it can't be loaded here, e.g. because a module is missing.
     """
     with (shipped.folder / _STUDY).open("rb") as stream:
         path, sources = pickle.load(stream)
@@ -97,7 +97,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             import_from(Path(entry))
         import_texts(shipped.modules)
         for name, lines in sources.items():
-            # Python, and with it TensorFlow's AutoGraph, reads a function's text from this cache.
+            # AutoGraph reads a function's text from this cache.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
         try:
             study = MappingUnpickler(stream, shipped.folder, "c").load()
@@ -111,38 +111,34 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
 
 
 def _import_path() -> list[str]:
-    # An empty entry is the folder that this process is in.
+    # An empty entry means the current folder.
     return [str(Path(entry or ".").absolute()) for entry in sys.path]
 
 
 def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
-    """Returns the texts of a study's file and of the notebook cells that are sent, by name."""
+    """Returns the lines of a study's file and of the notebook cells that are sent, by name."""
     cells = {
         name: entry[2]
         for name, entry in linecache.cache.items()
-        # Other entries are files: they have a modification time, or have not been read yet.
+        # Entries of files have a modification time, or have not been read yet.
         if name in files and len(entry) == 4 and entry[1] is None
     }
     return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
 
 
 def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
-    """Returns a study, pickled by value, and the names of the files of the functions in it."""
-    # The import is late, as few studies are sent.
+    """Returns a study, pickled by value, and the files of the functions in it."""
     from cloudpickle import Pickler
 
     files: set[str] = set()
 
     def reduced_code(code: CodeType) -> tuple[Any, ...]:
-        """Returns how to make a function's code again, by the same Python."""
+        """Pickles code by `marshal`, which needs the same version of Python."""
         files.add(code.co_filename)
         return marshal.loads, (marshal.dumps(code),)
 
     class Writer(Pickler):  # type: ignore[misc]
-        """Pickles everything but large arrays."""
-
-        # cloudpickle leaves out the names of files, by which TensorFlow's AutoGraph finds the text
-        # of a function.
+        # cloudpickle leaves out file names, by which AutoGraph finds a function's text.
         dispatch_table: ClassVar = ChainMap(
             {CodeType: reduced_code, **untraced_functions()}, Pickler.dispatch_table
         )
@@ -162,7 +158,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
                 return None
             if id(thing) not in self.arrays:
                 name = _saved(thing, folder / f"sent-{len(self.arrays)}.npy")
-                # The array is kept, so that no other array gets its id.
+                # This keeps the array alive, so that no other array gets its id.
                 self.arrays[id(thing)] = name, thing
             return self.arrays[id(thing)][0]
 
@@ -174,7 +170,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
 
 
 def _saved(array: np.ndarray, file: Path) -> str:
-    """Returns the file of an array, and writes one if there is none."""
+    """Returns the file of an array. Writes one if there is none."""
     own = file_of(array)
     if own is not None:
         return str(own.absolute())

@@ -1,7 +1,7 @@
-"""Targets on the command line: where a study is defined.
+"""Targets: how the command line names a study.
 
-A target is a catalog name (``digits``), a file (``my_study.py``), or a file and the name of the
-variable in it (``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
+A target is a catalog name (``digits``), a file (``my_study.py``), or a file and a variable in it
+(``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Target:
     """Where a study is defined.
 
     Attributes:
-        path: The file; it need not exist if ``source`` is given.
-        variable: The variable that holds the study, or empty to find it.
-        source: Recorded text to run instead of the file's.
-        study_name: Which study to take if there are several and ``variable`` is empty.
-        modules: Recorded texts to run instead of the modules' present ones, by their files.
+        path: The file. With ``source``, it need not exist.
+        variable: The variable that holds the study, or empty to search for one.
+        source: A recorded text that runs instead of the file's.
+        study_name: The name of the study, if ``variable`` is empty and there are several.
+        modules: Recorded texts that run instead of modules' files, by file.
     """
 
     path: str
@@ -47,7 +47,7 @@ def catalog_names() -> list[str]:
 
 
 def catalog_questions() -> dict[str, str]:
-    """Returns the question of each ready study, the first line of its file. Imports nothing."""
+    """Returns the question of each ready study, the first line of its file."""
     questions = {}
     for name in catalog_names():
         with Path(resolve_target(name).path).open(encoding="utf-8") as file:
@@ -56,7 +56,7 @@ def catalog_questions() -> dict[str, str]:
 
 
 def resolve_target(text: str, command: str = "launch") -> Target:
-    """Returns the target that a text names, without running anything."""
+    """Returns the target that a text names. Runs nothing."""
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
     path, variable = _split(text)
@@ -70,7 +70,6 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path, command: str) -> str:
-    """Returns the reason why a text names no target, with the nearest target if there is one."""
     hint = _HINTS.get(file.suffix.lower(), "").format(command=command)
     if not text:
         return f"The target is empty. {_A_TARGET}"
@@ -78,7 +77,7 @@ def _no_target(text: str, path: str, file: Path, command: str) -> str:
         return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
     if file.is_file():
         return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
-    # Names are compared without the ending, which all files share.
+    # Names are compared without the suffix, as all files have the same.
     targets = {} if file.suffix else {name: name for name in catalog_names()}
     targets |= {each.stem: str(each) for each in file.parent.glob("*.py")}
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
@@ -97,13 +96,13 @@ def what_is_loaded(target: Target) -> str:
 
 
 def defines_studies(path: Path) -> bool:
-    """Returns whether a file seems to define a study; nothing is run."""
+    """Returns whether a file seems to define a study. Runs nothing."""
     return path.is_file() and "Study(" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _split(text: str) -> tuple[str, str]:
     path, colon, variable = text.rpartition(":")
-    # "C:\studies\mine.py" has a colon that belongs to the path.
+    # The colon in "C:\studies\mine.py" belongs to the path.
     if colon and variable.isidentifier() and not Path(text).exists():
         return path, variable
     return text, ""

@@ -1,9 +1,8 @@
 """A study's own modules: those that its file imports from its folder or repository.
 
-They are found by reading the imports of each file, also within functions and branches. So the same
-files give the same modules in every process, whatever it has imported or run. Imports by computed
-names are not found. The recorded texts of the modules can be imported instead of the files; the git
-commit of the code is recorded too.
+The imports in each file are read, also those within functions and branches. So the same files give
+the same modules in every process. Imports by computed names are not found. Texts of the modules are
+recorded, and can be imported instead of the files. The git commit of the code is recorded too.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from studies.user_code.causes import LIBRARIES, is_ours
 from studies.user_code.same_names import NAMES, places_of
 from tracking.records import CodeDescription
 
-# The folders of Python's own modules. They may be in a repository, such as a user's home folder.
+# The folders of Python's own modules. A repository, e.g. a home folder, may contain them.
 _PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 _BY_NAME = ("import_module", "__import__")
 
 
 class _Found(NamedTuple):
-    """A module's file, and the package that its relative imports start from."""
+    """A module's file, and the package from which its relative imports start."""
 
     file: Path
     package: str
@@ -44,11 +43,11 @@ class _Found(NamedTuple):
 def own_modules(
     path: Path, source: str, package: str = "", texts: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Returns the texts of all modules that a study file imports, by their paths from its folder.
+    """Returns the texts of a study's own modules, by their paths from its folder.
 
-    Own modules are in the file's folder or its repository, but not in a virtual environment or in
-    site-packages there. The file's imports have run, or are on the path. For a notebook, `path` is
-    a file in its folder that need not exist. `texts`, by file, replace those in the files.
+    Own modules are in the file's folder or its repository, but in no virtual environment or
+    site-packages there. The file's imports must have run, or be on the path. For a notebook, `path`
+    is a file in its folder that need not exist. `texts`, by file, replace those in the files.
     """
     roots = _roots(path)
     replacements = {os.path.realpath(file): text for file, text in (texts or {}).items()}
@@ -61,7 +60,7 @@ def own_modules(
                 continue
             modules = [(_own_place(m.file, roots, path), m) for m in _resolved(name, path.parent)]
             if modules and name not in NAMES and all(place is None for place, _ in modules):
-                # A library: skip its modules.
+                # It is a library, so skip its modules.
                 foreign.add(name)
             for place, module in modules:
                 text = None
@@ -74,7 +73,7 @@ def own_modules(
 
 
 def imported_names(source: str, package: str = "", *, parents: bool = True) -> list[str]:
-    """Returns the names of modules that a text may import, with their parents first.
+    """Returns the names of modules that a text may import, parents first.
 
     Relative imports start from `package`. A text that does not parse imports nothing.
     """
@@ -100,7 +99,7 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
             )
             add(base)
             for alias in node.names:
-                # The imported name may be a module of that package.
+                # The name may be a module of that package.
                 add(f"{base}.{alias.name}".strip("."))
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
@@ -111,9 +110,9 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
 
 
 def imported_modules(folder: Path) -> dict[str, str]:
-    """Returns the texts of a notebook's own modules, as far as this process has imported them.
+    """Returns the texts of a notebook's own modules that this process has imported.
 
-    A cell may import modules for other cells, and the text of other cells is unknown here.
+    Any cell may have imported them, and the text of other cells is unknown here.
     """
     notebook = folder / "notebook.ipynb"
     roots = _roots(notebook)
@@ -129,9 +128,9 @@ def imported_modules(folder: Path) -> dict[str, str]:
 
 
 def _resolved(name: str, folder: Path) -> Iterator[_Found]:
-    """Yields the files that a module was imported from, or that an import would take."""
+    """Yields the files that a module was imported from, or that an import would run."""
     parent, _, _ = name.rpartition(".")
-    # A user's package or module may be named like one of ours.
+    # A user's module may have the name of one of ours.
     for place in places_of(name):
         theirs = place / "__init__.py" if place.is_dir() else place
         if theirs.is_file():
@@ -150,7 +149,7 @@ def _resolved(name: str, folder: Path) -> Iterator[_Found]:
 
 
 def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
-    """Finds a module that is not imported, without running its packages.
+    """Finds a module without importing it or its packages.
 
     Returns its file, if it has one, and the folders of its modules, if it is a package.
     """
@@ -162,7 +161,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
         places = [*within, *map(str, places_of(parent))]
     namespace: list[str] = []
     for place in places:
-        # `PathFinder` works only if the parents of namespace packages have been imported.
+        # `PathFinder` would need the parents of namespace packages to be imported.
         finder: Any = pkgutil.get_importer(place)
         spec = None if finder is None else finder.find_spec(name)
         if spec is not None and spec.loader is not None:
@@ -173,14 +172,13 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
 
 
 class _Roots(NamedTuple):
-    """A study's folder, and the folders of its own modules: that folder and its repository."""
+    """A study's folder, and the roots of its own modules: that folder and its repository."""
 
     folder: Path
     roots: list[Path]
 
 
 def _roots(path: Path) -> list[_Roots]:
-    """Returns the roots of a study file: by its name, and with links resolved."""
     pairs = []
     for file in (Path(os.path.abspath(path)), path.resolve()):
         repository = next((p for p in file.parents if (p / ".git").exists()), None)
@@ -190,13 +188,13 @@ def _roots(path: Path) -> list[_Roots]:
 
 
 def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
-    """Returns a file's path from the study's folder, if it is one of the study's own; else None."""
+    """Returns a file's path from the study's folder, or None if it is not the study's own."""
     resolved = file.resolve()
     if file.suffix != ".py" or is_ours(resolved) or resolved == path.resolve():
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # The place of a link counts before that of the file that it leads to.
+    # A link's own place comes first.
     for each in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
             if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
@@ -205,7 +203,6 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
 
 
 def _is_installed(file: Path, root: Path) -> bool:
-    """Returns whether a file below a root is in an environment, or an installed package."""
     below = file.relative_to(root).parts[:-1]
     if any(part in LIBRARIES for part in below):
         return True
@@ -222,19 +219,19 @@ def _text(file: Path) -> str | None:
 
 
 def place_of(path: Path, place: str) -> Path:
-    """Returns the file that `own_modules` found, by its path from a study file's folder."""
+    """Returns the file of a path that `own_modules` returned."""
     by_name = Path(os.path.normpath(path.parent / place))
     by_link = Path(os.path.normpath(path.resolve().parent / place))
     return by_link if by_link.is_file() and not by_name.is_file() else by_name
 
 
 def text_of(path: Path, place: str) -> str | None:
-    """Returns the present text of a file that `own_modules` found; None if it can't be read."""
+    """Returns the present text of a file that `own_modules` found, or None."""
     return _text(place_of(path, place))
 
 
 def import_texts(texts: Mapping[str, str]) -> None:
-    """Makes imports from now on run these texts instead of the files, which need not exist."""
+    """Makes imports run these texts instead of the files, which need not exist."""
     if texts:
         sys.meta_path.insert(0, _Finder(texts))
 
@@ -248,7 +245,6 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns the spec of a module whose text is recorded; None for all others."""
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
@@ -265,7 +261,7 @@ class _Finder(MetaPathFinder):
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
-        """Returns whether a folder, which need not exist, contains modules with recorded texts."""
+        """Returns whether there are recorded texts for files in a folder, which need not exist."""
         inside = os.path.join(os.path.realpath(folder), "")
         return any(file.startswith(inside) for file in self._texts)
 
@@ -283,11 +279,11 @@ class _Finder(MetaPathFinder):
 
 
 class _TextLoader(SourceLoader):
-    """Runs a text as if it were in its file. Python's cache of compiled files is not used."""
+    """Runs a text as if it were in its file. Compiled files are not used."""
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # Python, and with it TensorFlow's AutoGraph, reads a function's text from this cache.
+        # AutoGraph reads a function's text from this cache.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:
@@ -297,15 +293,15 @@ class _TextLoader(SourceLoader):
         return self._text.encode()
 
 
-# git takes a second or two on a repository of a hundred thousand files.
+# git takes up to two seconds in a repository of a hundred thousand files.
 _SECONDS = 10.0
 
 
 def commit_of(code: CodeDescription) -> dict[str, str]:
-    """Returns the commit of a study's code, and whether the code is dirty; empty texts if unknown.
+    """Returns the commit of a study's code, and whether the code is dirty, if known.
 
-    The code is dirty if a tracked file has changed, or if git does not track one of the study's own
-    files. Other untracked files, such as a store, don't count.
+    The code is dirty if a tracked file has changed, or if one of the study's own files is not
+    tracked. Other untracked files, such as a store, don't count.
     """
     unknown = {"commit": "", "dirty": ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
@@ -325,8 +321,7 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
 
 
 def _asked(git: str, folder: Path, *arguments: str) -> str | None:
-    """Returns git's output; None if it fails."""
-    # A repository may name a program for git to run in `core.fsmonitor`, which is switched off.
+    # A repository's `core.fsmonitor` may name a program, which git would run.
     command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Makes models, callbacks and data from hyperparameters; finds the direction of metrics."""
+"""Makes models, callbacks and data from hyperparameters, and finds the direction of metrics."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 def build_model(
     study: StudyDefinition, hp: Hyperparameters, splits: LoadedData | None = None
 ) -> keras.Model:
-    """Calls the study's builder, for the data of a trial; an error of the builder is passed on.
+    """Calls the study's builder. `splits` is the data that the builder may ask about.
 
-    Raises BuilderError if the builder returns no Keras model, reads a name that the space lacks, or
-    returns an uncompiled model that no overridden `fit` trains.
+    Errors of the builder are passed on. Raises BuilderError if it returns no Keras model, reads a
+    name that the space lacks, or returns an uncompiled model though there is no overridden `fit`.
     """
     try:
         with noting_environment(), building_for(splits):
@@ -62,13 +62,13 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Returns callbacks that need no validation data, and callbacks that watch it."""
+    """Splits callbacks into those that need no validation data, and those that monitor it."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
 
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
-    """Returns the builder's model; raises BuilderError if it is no Keras model."""
+    """Raises BuilderError if the builder has returned no Keras model."""
     import keras
 
     if not isinstance(returned, keras.Model):
@@ -81,7 +81,6 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 
 
 def _why_no_model(returned: Any) -> str:
-    """Returns a guess at why a builder returns no model."""
     if returned is None:
         return "Does it return the model?"
     if isinstance(returned, numbers.Real):
@@ -104,7 +103,7 @@ def recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str
 
 
 def _new(value: Any) -> Any:
-    """Returns new optimizers, losses and metrics: trials can't share objects with variables."""
+    """Returns new optimizers, losses and metrics, as trials can't share their variables."""
     if isinstance(value, Mapping):
         return {name: _new(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -113,7 +112,7 @@ def _new(value: Any) -> Any:
 
 
 def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
-    """Returns the function that builds a model; for a Keras Tuner HyperModel, its method."""
+    """Returns the function that builds a model: the builder itself, or a HyperModel's `build`."""
     method = getattr(build, "build", None)
     return method if callable(method) else build  # type: ignore[no-any-return]
 
@@ -135,15 +134,16 @@ def build_callbacks(
 
 
 def check_logged(metric: str, logged: set[str]) -> None:
-    """Raises ObjectiveError, which names the logged metrics, if a metric is not among them."""
+    """Raises ObjectiveError if a metric is not among the logged ones."""
     if metric not in logged:
         raise unknown_metric(metric, logged)
 
 
 def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
-    """Returns an objective with its direction, if need be by a model that has measured a batch.
+    """Returns an objective with its direction.
 
-    Raises ObjectiveError if neither the name nor the metric's object shows the direction.
+    An unknown direction is found by a model that has measured a batch. Raises ObjectiveError if
+    neither the metric's name nor its object shows it.
     """
     if isinstance(objective, Objective):
         return objective
@@ -154,10 +154,10 @@ def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
 
 
 def _direction(name: str, model: keras.Model) -> Direction | None:
-    """Returns the direction of the metric that is logged under a name; None if unknown.
+    """Returns the direction of the metric that is logged under a name, or None.
 
-    Keras logs a metric under its name. It puts the output's name before that if there are several
-    outputs, and a number after it if two metrics have the same name.
+    Keras logs a metric under its name. With several outputs, it puts the output's name before that.
+    If two metrics have the same name, it puts a number after it.
     """
     logged = name.removeprefix("val_")
     outputs = list(getattr(model, "output_names", None) or ())
@@ -171,7 +171,7 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
 
 def _metrics(model: keras.Model) -> Iterator[Any]:
     for each in model.metrics:
-        # Keras keeps the metrics of compile() in a container metric.
+        # Keras keeps the metrics of `compile` in a container metric.
         yield from getattr(each, "metrics", None) or [each]
 
 
@@ -185,17 +185,17 @@ def _direction_of(metric: Any) -> Direction | None:
 
 
 def snake_case(name: str) -> str:
-    """Returns a class's name as Keras writes it for a metric by default, or a loss's function."""
+    """Returns a class's name in snake case, as Keras names metrics and the functions of losses."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 DATA_SETS_KEPT = 4
-"""The number of data sets kept in each process, as each takes memory."""
+"""The number of data sets that a process keeps, as each takes memory."""
 
 
 class Made(NamedTuple):
-    """The data made for a trial, not yet weighted by class, and the class weights."""
+    """The data of a trial and its class weights, which are not yet applied."""
 
     data: DescribedData
     splits: LoadedData
@@ -203,10 +203,10 @@ class Made(NamedTuple):
 
 
 class MadeData:
-    """Makes the data of each trial; keeps the last data sets, by the values of `hp` that were read.
+    """Makes the data of each trial, if `data`, `class_weight` or both are functions of `hp`.
 
-    The function of the data is called under the study's seed, and should depend on `hp` alone. The
-    study's `data`, its `class_weight`, or both may be functions of `hp`.
+    The last data sets are kept, and used again for the same values of the hyperparameters that the
+    function read. The function runs with the study's seed, and should depend only on `hp`.
     """
 
     def __init__(self, study: StudyDefinition) -> None:
@@ -215,7 +215,7 @@ class MadeData:
         self._streamed: bool | None = None
 
     def described(self, hp: Any) -> DescribedData:
-        """Returns the data's description; reads `hp` as if the data were made each time."""
+        """Returns the data's description, kept or made anew. Both ways read the same from `hp`."""
         study = self._study
         if isinstance(study.data, DescribedData):
             return study.data
@@ -230,7 +230,7 @@ class MadeData:
             with noting_environment():
                 made: object = study.data(recorded)  # type: ignore[arg-type, misc]
         finally:
-            # The function runs for some trials only, so its settings must not last.
+            # The function does not run for every trial, so its settings must not last.
             restore_settings()
         if not isinstance(made, DescribedData):
             raise BuilderError(
@@ -243,16 +243,16 @@ class MadeData:
         return made
 
     def weights_of(self, hp: Any) -> Any:
-        """Returns the class weights for hyperparameters, as the study gives them."""
+        """Returns the class weights for hyperparameters, as the user gives them."""
         class_weight = self._study.class_weight
         return check_class_weight(class_weight(hp)) if callable(class_weight) else class_weight
 
     def of(self, hp: Any) -> Made:
         """Returns the data for hyperparameters, and its class weights.
 
-        Raises what the study's functions raise, a DataError if the data can't be loaded, and a
-        StudyError if they return no data or another kind of data than before, or if the class
-        weights do not suit the data.
+        Errors of the user's functions are passed on. Raises DataError if the data can't be loaded.
+        Raises StudyError if the functions return no data, another kind of data than before, or
+        class weights that don't suit the data.
         """
         data = self.described(hp)
         streamed = data.in_batches
@@ -262,14 +262,14 @@ class MadeData:
                 "some hyperparameters and batches for others. Return one of them for all."
             )
         if streamed:
-            # Random operations need a seed, in pipelines too.
+            # Random operations in a pipeline need a seed.
             begin_trial(self._study.seed)
         splits = data.load()
         self._streamed = streamed
         return Made(data, splits, resolve_class_weight(self.weights_of(hp), splits))
 
     def of_defaults(self, hp: Any) -> Made:
-        """Returns the data of the default hyperparameters; raises StudyError for any failure."""
+        """Returns the data of the default hyperparameters. Raises StudyError for any failure."""
         try:
             return self.of(hp)
         except Exception as error:
@@ -297,13 +297,16 @@ AnyData = LoadedData | MadeData
 
 
 def made_data(study: StudyDefinition) -> MadeData | None:
-    """Returns the maker of each trial's data; None if all trials have the same data."""
+    """Returns the maker of each trial's data, or None if all trials have the same data."""
     of_study = isinstance(study.data, DescribedData)
     return None if of_study and not callable(study.class_weight) else MadeData(study)
 
 
 def splits_for(data: AnyData, hp: Any) -> LoadedData:
-    """Returns the data that a trial is trained on, with weighted classes if `data` makes it."""
+    """Returns the data that a trial is trained on.
+
+    Data that is made for the trial gets its class weights here.
+    """
     if not isinstance(data, MadeData):
         return data
     data_of_trial = data.of(hp)

@@ -1,8 +1,8 @@
-"""A model's own code: its layers, losses and functions that are not Keras's, pickled by value.
+"""A model's own code: the user's layers, losses and functions in it, pickled by value.
 
-Keras saves only their names, and loads them only if they are registered with Keras. So a model in
-MLflow's registry contains them as cloudpickle writes them, with all that they use of the user's
-modules. Python of the same version reads them, without the study's file and its data.
+Keras saves only their names, and loads only registered ones. So a model in MLflow's registry
+contains their code, written by cloudpickle with all that it uses of the user's modules. The same
+version of Python can load it, without the study's file and data.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _ADVICE = "Use functions and classes of the top level of a file."
 class OwnCode(NamedTuple):
     """The code of a model's own objects."""
 
-    pickled: bytes = b""  # The objects by the names that Keras looks for; empty without any.
-    missing: tuple[str, ...] = ()  # Layers and their parts that can't be included, and why.
-    missing_compiled: tuple[str, ...] = ()  # The same for the arguments of compile.
+    pickled: bytes = b""  # The objects by the names that Keras looks up, or empty.
+    missing: tuple[str, ...] = ()  # Why some layers or their parts can't be included.
+    missing_compiled: tuple[str, ...] = ()  # Why arguments of `compile` can't be included.
 
 
 def own_code(model: keras.Model) -> OwnCode:
-    """Returns the code of the user's own objects in a model that Keras can save."""
+    """Returns the code of the user's classes and functions in a model."""
     import keras
 
     config = keras.saving.serialize_keras_object(model)
@@ -50,7 +50,7 @@ def own_code(model: keras.Model) -> OwnCode:
     held, included = _held_by(model), dict[str, Any]()
 
     def why_missing(key: str, name: str) -> str:
-        """Includes an object; returns why it can't be, or nothing."""
+        """Includes an object. Returns why it can't be included, or an empty text."""
         if name == _LAMBDA:
             return f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode alone"
         if name not in held:
@@ -91,9 +91,9 @@ def loading_warnings(model: keras.Model) -> list[str]:
 
 
 def _named_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
-    """Yields a description's own objects: the name that Keras looks up, and the name in code.
+    """Yields the user's objects in a config: the name that Keras looks up, and the name in code.
 
-    For a lambda, the first is the name of its layer.
+    The first name of a lambda is that of its layer.
     """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
@@ -114,12 +114,12 @@ def _named_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_keras(part: Mapping[str, Any]) -> bool:
-    """Returns whether a class is Keras's own: a functional model has a registered name too."""
+    """Returns whether a class is Keras's. Functional has a `registered_name` too."""
     return str(part.get("module") or "").partition(".")[0] == "keras"
 
 
 def _held_by(model: keras.Model) -> dict[str, Any]:
-    """Returns, by name, the functions that a model holds and the classes of its objects."""
+    """Returns the functions that a model holds and the classes of its objects, by name."""
     named: dict[str, Any] = {}
     compiled = compile_arguments(model) if model.compiled else {}
     waiting: list[Any] = [model, compiled]
@@ -145,7 +145,6 @@ def _held_by(model: keras.Model) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _users_modules_by_value() -> Iterator[None]:
-    """Makes cloudpickle include the code of the user's modules, not just their names."""
     import cloudpickle
 
     modules = [
@@ -168,8 +167,6 @@ def _pickled(value: Any) -> bytes:
     import cloudpickle
 
     class Writer(cloudpickle.Pickler):  # type: ignore[misc]
-        """Pickles functions of `tf.function` without their traces."""
-
         dispatch_table: ClassVar = ChainMap(
             untraced_functions(), cloudpickle.Pickler.dispatch_table
         )

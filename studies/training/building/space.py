@@ -1,4 +1,4 @@
-"""Finds a study's space, by its declaration or by tracing its builder, and tailors it."""
+"""Finds a study's space: by its declaration, or by tracing its builder."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
 
 
 class Resolved(NamedTuple):
-    """A study with its final space."""
+    """A study with its final space, and what was found out about it."""
 
     study: StudyDefinition
-    # Whether hyperparameters that are declared later join the space.
+    # Whether hyperparameters that a builder declares later join the space.
     joins: bool
-    # The names that were declared up front; none if the space was found by tracing.
+    # The names in the study's own space, or none if the space was found by tracing.
     declared: tuple[str, ...] = ()
-    # The names that vary and that the builder never reads.
+    # The names that vary, though the builder never reads them.
     unread: tuple[str, ...] = ()
     notes: Sequence[str] = ()
 
@@ -55,17 +55,17 @@ def resolve_space(
 ) -> Resolved:
     """Returns a study with its final space.
 
-    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A few samples
-    of the data serve to trace a HyperModel's own `fit`. An objective function has no data: `traced`
-    is traced instead of a builder. Raises BuilderError if the builder can't be traced, or the
-    default values make no data.
+    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. `data` is for a
+    HyperModel's own `fit`, which is traced on a few samples. `traced` is an objective function,
+    which has no data and is traced instead of a builder. Raises BuilderError if the builder can't
+    be traced, or if the default values give no data.
     """
     assert data is not None or traced is not None, "one of them is traced"
     build = _traced(study, data) if data is not None else traced
-    # With --only, other hyperparameters never vary, even if they are declared later.
+    # With `--only`, no other hyperparameter varies, even if it is declared later.
     joins = study.tailoring.only is None
-    # Optuna's examples call Keras's clear_session in each build. That makes Python check all its
-    # objects for a quarter of a second, but not frozen ones.
+    # Optuna's examples call Keras's `clear_session` in each build. It collects garbage for 0.25 s,
+    # but leaves out frozen objects.
     gc.freeze()
     try:
         if study.space is not None:
@@ -104,14 +104,13 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
 
 
 def _of_function(text: str) -> str:
-    """Returns a message about a builder, reworded for an objective function."""
     return text.replace("The builder", "The function").replace("the builder", "the function")
 
 
 def _with_declared(
     study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
 ) -> Resolved:
-    """Compares a declared space with the hyperparameters that the builder reads and declares."""
+    """Adds the builder's hyperparameters to a declared space, and notes unread ones."""
     reading = reading_of(
         build,
         declared,
@@ -144,12 +143,12 @@ def _with_declared(
 
 
 def _is_the_last(error: Exception) -> bool:
-    """Returns whether an exception ends tracing because other values would raise it too."""
+    """Returns whether an exception ends tracing, as all values would raise it."""
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 
 def _traced(study: StudyDefinition, data: AnyData) -> Any:
-    """Returns a function that runs everything that may declare hyperparameters."""
+    """Returns a function that runs all code that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
     ran_before = False
@@ -162,7 +161,7 @@ def _traced(study: StudyDefinition, data: AnyData) -> Any:
                 data.described(hp)
                 data.weights_of(hp)
             except Exception as error:
-                # The default values come first, and must work.
+                # The default values come first. They must give data.
                 raise error if ran_before else data.failed(error) from None
             ran_before = True
             begin_trial(study.seed)

@@ -1,4 +1,4 @@
-"""Tries a study's default model on a few samples, to report mistakes before training."""
+"""Checks a study before training: trains its default model on a few samples."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ if TYPE_CHECKING:
 
 
 _SAMPLES = 4
-# Points of the space at which other hyperparameters are tried if the default ones fail.
+# If the default hyperparameters fail, those at these points of the space are tried.
 _OTHER_PLACES = (0.25, 0.75)
 
 
 class Checked(NamedTuple):
-    """The outcome of checking a study's default hyperparameters."""
+    """The outcome of the check."""
 
-    warnings: list[str]  # Also if the builder raises: other hyperparameters may suit it.
-    objective: Objective  # The objective with its direction.
-    model_bytes: int = 0  # The size of the weights, as floats of 32 bits; 0 without a model.
+    warnings: list[str]  # Also an error, if other values may raise none.
+    objective: Objective  # Its direction is known.
+    model_bytes: int = 0  # The bytes of the weights as float32; 0 without a model.
 
 
 def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
-    So mistakes are reported before anything is written. Raises BuilderError if the builder returns
-    no compiled model, or reads what the space lacks, or if output layer, loss and targets can't
-    fit. Raises ObjectiveError if the model does not log the objective, or its direction is unknown.
+    It reports mistakes before anything is written. Raises BuilderError if the builder returns no
+    compiled model, reads a name that the space lacks, or if output layer, loss and targets can't
+    fit. Raises ObjectiveError if the model does not log the objective, or the direction is unknown.
     """
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
@@ -99,10 +99,10 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
 def _try_model(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
 ) -> set[str]:
-    """Trains a model for one batch, and validates it; returns the names of its metrics.
+    """Trains and validates a model for one batch. Returns the names of its metrics.
 
-    It runs the steps untraced: tracing, as in `fit`, would take longer than all the rest. A failure
-    counts only if `fit` fails too, with a new model.
+    The steps run eagerly, which takes less time than tracing. If they fail, a new model is trained
+    by `fit`, and only a failure of `fit` counts.
     """
     try:
         return _step_once(model, splits)
@@ -130,7 +130,7 @@ def _step_once(model: keras.Model, splits: LoadedData) -> set[str]:
 def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
-    # Keras takes no arrays of texts.
+    # Keras takes texts only in a tf.data.Dataset.
     train, validation = map(tf.data.Dataset.from_tensors, _samples(model, splits))
     history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
     return set(scalars({name: values[-1] for name, values in history.items()}))
@@ -142,9 +142,9 @@ def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
 
 
 def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
-    """Returns the warning that the default hyperparameters fail, if others may succeed.
+    """Returns a warning about an error that only the default hyperparameters raise.
 
-    Raises BuilderError if others fail alike: then it is a mistake in the study's code.
+    If a few others raise the same error, the study's code is wrong, and BuilderError is raised.
     """
     if is_fatal(error):
         raise fatal(error)
@@ -164,7 +164,7 @@ def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str
 
 
 def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
-    """Yields hyperparameters other than the default ones; none if the space has no others."""
+    """Yields a few hyperparameters other than the default ones, if there are any."""
     seen: list[Mapping[str, Any]] = [space.defaults()]
     for place in _OTHER_PLACES:
         values = space.from_unit(dict.fromkeys(space.dimensions, place))
@@ -174,7 +174,7 @@ def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
 
 
 def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
-    """Builds and tries a model; returns the text of its error, or nothing."""
+    """Builds and tries a model. Returns the text of its error, or an empty text."""
     try:
         splits = splits_for(data, hp)
         begin_trial(study.seed)
@@ -201,32 +201,28 @@ _CHECKED: Final = """
     """.split()
 """Keras's losses that are checked.
 
-All but the sparse one compare a target with an output of the same shape, number by number.
+All but the sparse one take targets of the output's shape.
 """
 
 
 @dataclass(frozen=True)
 class _Loss:
-    """One of Keras's own losses, by the name of its function."""
-
     name: str
     from_logits: bool = False
-    ignored: int | None = None  # The label that it leaves out.
+    ignored: int | None = None  # The `ignore_class`.
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Raises BuilderError with all mistakes if outputs and losses don't fit the targets.
+    """Raises BuilderError if outputs and losses certainly don't fit the targets.
 
-    Only mistakes that are certain are refused: with such a mistake, Keras raises during a trial, or
-    trains silently and uselessly. A user's own losses, and subclasses of models and layers, are not
-    checked, nor are models with several outputs.
+    With such a mistake, Keras would raise during a trial, or learn nothing. Models with several
+    outputs are not checked, nor are a user's own losses, layers and models.
 
     Sources: https://keras.io/api/losses/probabilistic_losses/ and
-    https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
-    `losses.loss.squeeze_or_expand_to_same_rank` for which shapes it takes as the same.
+    https://keras.io/api/losses/regression_losses/ for what each loss takes, and keras 3.15's
+    `losses.loss.squeeze_or_expand_to_same_rank` for shapes that fit.
 
-    All targets are checked, as only a few may be wrong. An error of building the model is passed
-    on.
+    All targets are checked, as only a few may be wrong. Errors of building the model are passed on.
     """
     if not _is_of_keras(model):
         return
@@ -245,7 +241,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
     shape: Shape = tuple(output.shape)
     if isinstance(compiled, list | tuple | dict) and len(compiled) == 1:
-        # One output may be given its loss in a list, or by the output's name.
+        # The loss of one output may be in a list or a dict.
         compiled = next(iter(compiled.values() if isinstance(compiled, dict) else compiled))
     loss = _loss(compiled)
     activation = _activation(output)
@@ -257,12 +253,11 @@ def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
     if loss is None:
         return []
     problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation)]
-    # Check values only if the shapes are right.
     return problems if any(problems) else [_wrong_values(loss, y, shape)]
 
 
 def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
-    """Returns why targets of this shape can't be compared with the output, or nothing."""
+    """Returns why a loss can't compare targets and output of these shapes, or an empty text."""
     units = output[-1]
     labels = y.shape[:-1] if y.ndim == len(output) and y.shape[-1] == 1 else y.shape
     label_of_each = _agree(labels, output[:-1])
@@ -296,7 +291,7 @@ def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
 
 
 def _wrong_kind(loss: _Loss, activation: str) -> str:
-    """Returns a message if logits are taken as probabilities; else nothing."""
+    """Returns a message if a loss takes logits for probabilities, or an empty text."""
     if activation == "linear" and loss.name.endswith("crossentropy") and not loss.from_logits:
         fitting = "sigmoid" if loss.name in _BINARY else "softmax"
         return (
@@ -307,7 +302,6 @@ def _wrong_kind(loss: _Loss, activation: str) -> str:
 
 
 def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
-    """Returns which values of the targets the loss can't take, or nothing."""
     if loss.name in _BINARY:
         low, high = y.min(), y.max()
         if low < 0 or high > 1:
@@ -338,14 +332,14 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
 
 
 def _loss(compiled: Any) -> _Loss | None:
-    """Returns the loss of `compile` if it is one of Keras's own losses."""
+    """Returns the loss given to `compile`, or None if it is not one of `_CHECKED`."""
     import keras
 
     if isinstance(compiled, str):
         try:
             compiled = keras.losses.get(compiled)
         except ValueError:
-            # Keras reports it when it first needs the loss.
+            # Keras raises when it first needs the loss.
             return None
     for class_name in _CHECKED:
         name = snake_case(class_name)
@@ -361,7 +355,7 @@ def _loss(compiled: Any) -> _Loss | None:
 
 
 def _activation(output: Any) -> str:
-    """Returns the activation: "softmax" (over the last axis), "sigmoid", "linear", or nothing."""
+    """Returns "softmax" (over the last axis), "sigmoid", "linear", or "" if unknown."""
     import keras
 
     layer = made_by(output)
@@ -378,20 +372,20 @@ def _activation(output: Any) -> str:
     for name in ("softmax", "sigmoid"):
         if layer.activation is getattr(keras.activations, name):
             return name
-    # Constraints, and weights that are not trained, may keep a linear layer within 0 and 1; an
-    # Activation that is linear changes nothing but the type of what came before.
+    # With constraints or frozen weights, a linear layer may still give probabilities. A linear
+    # Activation passes on whatever came before.
     free = dense and layer.trainable
     free = free and layer.kernel_constraint is None and layer.bias_constraint is None
     return "linear" if free and layer.activation is keras.activations.linear else ""
 
 
 def _is_of_keras(thing: object) -> bool:
-    """Returns whether an object is of Keras's own class, not of a subclass."""
+    """Returns whether an object's class is Keras's own, and no subclass."""
     return type(thing).__module__.partition(".")[0] == "keras"
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras treats two shapes as equal: one may have an extra last axis of 1."""
+    """Returns whether Keras takes two shapes for equal. One may have an extra last axis of 1."""
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
     elif len(output) == len(targets) + 1 and output[-1] == 1:
@@ -400,7 +394,7 @@ def _same_shape(targets: Shape, output: Shape) -> bool:
 
 
 def _agree(targets: Shape, output: Shape) -> bool:
-    """Returns whether shapes are equal in all known axes after the first."""
+    """Returns whether all known axes but the first are equal."""
     return len(targets) == len(output) and all(
         one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
     )

@@ -1,4 +1,4 @@
-"""Full determinism: the same spec gives the same bits, in a fresh process or a warm one."""
+"""Determinism: the same spec gives the same bits, in a new process or after other trials."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The seeds set since TensorFlow last dropped its kernels, and the largest number of them.
+# The seeds that were set since TensorFlow last dropped its kernels, at most `_MOST_SEEDS`.
 _seeds_set: Final[list[int]] = []
 _MOST_SEEDS = 50
 
 
 def prepare_environment(threads: int) -> None:
-    """Sets environment variables that TensorFlow reads on import. Call it before the import."""
+    """Sets environment variables that TensorFlow reads when it is imported."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # One of several workers must not take the whole GPU. Not tested, as no GPU was available.
+    # Without this, one worker would take the whole GPU. Not tested, as no GPU was available.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
 def configure_tensorflow(threads: int | None) -> int:
-    """Makes TensorFlow deterministic in this process, and sets its number of threads; returns it.
+    """Makes TensorFlow deterministic and sets its number of threads. Returns the number.
 
-    `threads` None means the number that TensorFlow uses already, or 1. Raises StudyError if
-    TensorFlow already runs in this process with another number.
+    `threads` None means the number that TensorFlow already uses, or 1 if it has not run yet. Raises
+    StudyError if TensorFlow has run with another number.
     """
     import keras
     import tensorflow as tf
 
-    # TensorFlow warns that each trial traces its model again, which is intended.
+    # TensorFlow warns that each trial traces its model again. That is intended.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
@@ -58,7 +58,7 @@ def configure_tensorflow(threads: int | None) -> int:
         threading.set_intra_op_parallelism_threads(threads or 1)
         threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
-        # TensorFlow is running already; 0 means a thread for each core.
+        # TensorFlow has run already. 0 means a thread for each core.
         running = threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
         if threads is not None and running != threads:
             raise StudyError(
@@ -71,23 +71,23 @@ def configure_tensorflow(threads: int | None) -> int:
 
 
 def change_threads(before: int, threads: int) -> None:
-    """Changes the number of threads of a process that was configured for `before` threads."""
+    """Changes the number of threads of TensorFlow and of other libraries, if it was another."""
     if threads == before:
         return
     configure_tensorflow(threads)
-    # Another value is the user's own.
+    # If the user has set another value, it stays.
     if os.environ.get("OMP_NUM_THREADS") == str(before):
         from threadpoolctl import threadpool_limits
 
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        # Some libraries have read the variable already.
+        # Some libraries have read the variable already, and need this call.
         threadpool_limits(threads)
 
 
 def begin_trial(seed: int) -> None:
-    """Resets random states, Keras's name counters, settings and the user's state for a trial."""
-    # Models with several outputs name metrics after layers. Without this, a name such as 'dense_7'
-    # would differ from trial to trial.
+    """Sets the seeds, and resets Keras's name counters, settings and the user's state."""
+    # Models with several outputs name metrics after layers. If the counters went on, a layer
+    # 'dense' would be 'dense_7' in a later trial.
     keras_parts.begin_anew()
     restore_settings()
     users_state.set_back()
@@ -95,17 +95,17 @@ def begin_trial(seed: int) -> None:
 
 
 def _set_random_seed(seed: int) -> None:
-    """Works as `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
+    """Works like `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
 
-    Setting the seed makes TensorFlow drop all its kernels and its optimized programs (0.2 s for a
-    small one), because kernels that draw random numbers keep their state. But the seed is a part of
-    such a kernel, so only a seed that was used before finds one with an old state.
+    `set_random_seed` drops all kernels and optimized functions, which costs 0.2 s for a small
+    model, because random kernels keep a state. But each random kernel belongs to a seed. So only a
+    seed that was used before would find a kernel with an old state.
     """
     import keras
 
-    # TensorFlow shortens seeds in this way (tensorflow/python/framework/random_seed.py).
+    # TensorFlow shortens seeds like this (tensorflow/python/framework/random_seed.py).
     was_set = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
-    # Drop the kernels from time to time: those of deleted models stay too.
+    # Kernels of deleted models stay in memory, so drop them from time to time.
     if was_set or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
         _seeds_set.clear()
         keras.utils.set_random_seed(seed)
@@ -113,14 +113,14 @@ def _set_random_seed(seed: int) -> None:
 
 
 def _is_set_quietly(seed: int) -> bool:
-    """Tries to set all seeds without dropping TensorFlow's kernels; returns whether it did."""
+    """Sets all seeds without dropping TensorFlow's kernels. Returns False if it can't."""
     import random
 
     import numpy as np
 
     try:
         if not _seeds_set or tensorflow_parts.global_seed() != _seeds_set[-1]:
-            # Other code has set a seed since.
+            # Other code has set a seed.
             return False
         keras_parts.set_global_seed(seed)
         tensorflow_parts.set_global_seed(seed)
@@ -132,7 +132,7 @@ def _is_set_quietly(seed: int) -> bool:
 
 
 def global_random_states() -> tuple[Any, ...]:
-    """Returns the states of the generators that belong to no model."""
+    """Returns the states of Python's, numpy's and Keras's global generators."""
     import random
 
     import numpy as np
@@ -157,9 +157,10 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
 
 
 def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
-    """Sets random states to functions of the trial's seed and the epoch, counted from 1.
+    """Sets random states for an epoch, counted from 1, of the trial with the given seed.
 
-    The model's seed generators come first, then the `others`.
+    The i-th seed generator gets the i-th epoch seed. The model's generators come first, then
+    `others`.
     """
     import random
 
@@ -167,18 +168,17 @@ def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()
 
     for position, state in enumerate([*seed_generator_states(model), *others]):
         state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
-    # Callbacks and custom steps may draw from the global generators.
     random.seed(epoch_seed(seed, epoch, -1 % 2**32))
     np.random.seed(epoch_seed(seed, epoch, -2 % 2**32))
 
 
 def seed_generator_states(model: object) -> list[Any]:
-    """Returns the variables that hold the states of a model's own seed generators, in order."""
+    """Returns the state variables of a model's own seed generators, in order."""
     return list(filter(is_seed_state, getattr(model, "non_trainable_variables", [])))
 
 
 def other_states(model: object, variables: Iterable[Any]) -> list[Any]:
-    """Returns those of `variables` that hold states of seed generators that are not the model's."""
+    """Returns those of `variables` that are states of other seed generators than the model's."""
     own = {id(state) for state in seed_generator_states(model)}
     return [state for state in variables if is_seed_state(state) and id(state) not in own]
 
@@ -189,20 +189,20 @@ def is_seed_state(variable: Any) -> bool:
 
 
 class SeedStates:
-    """Finds the seed generators in a training's losses and metrics, which are not the model's own.
+    """Finds the seed generators of losses and metrics, which Keras does not list with the model's.
 
-    It searches again for each epoch if callbacks may change what the model reaches.
+    If callbacks may change the model, it searches anew for each epoch.
     """
 
     def __init__(
         self, model: keras.Model, *, changes: bool, structure: Structure | None = None
     ) -> None:
         self._model, self._changes, self._structure = model, changes, structure
-        # A loss may make generators when it is first called, so the second epoch searches again.
+        # A loss may make a generator when it is first called, so the second epoch searches again.
         self._readings = 2 if structure is None else 0
 
     def others(self) -> list[Any]:
-        """Returns the generators' state variables, in an order that the structure fixes."""
+        """Returns the state variables, in the same order for all models of a structure."""
         structure = self._structure
         if structure is None or (
             (self._changes or self._readings > 0) and not structure.of_libraries
@@ -211,27 +211,27 @@ class SeedStates:
             try:
                 structure = self._structure = Structure(self._model)
             except Exception:
-                # Keras may be of another version: `fit` must train nevertheless.
+                # With another version of Keras, `fit` must still train.
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
-        # Libraries' own losses and metrics draw nothing.
+        # Losses and metrics of libraries draw no random numbers.
         return [] if structure.of_libraries else other_states(self._model, structure.variables)
 
 
 _remembered: Final[dict[str, Any]] = {}
-# The former values of environment variables that builders changed; None if one was not set.
+# The former values of environment variables that builders changed. None means not set.
 _changed: Final[dict[str, str | None]] = {}
 
 
 def remember_settings() -> None:
-    """Remembers the present settings, with which each later trial begins."""
+    """Remembers the present settings, so that each later trial begins with them."""
     _changed.clear()
     _remembered.clear()
     _remembered.update({name: get() for name, (get, _) in _settings().items()})
 
 
 def restore_settings() -> None:
-    """Restores changed environment variables, and the settings of `remember_settings` if any."""
+    """Restores changed environment variables, and the remembered settings if there are any."""
     for name, value in _changed.items():
         if value is None:
             os.environ.pop(name, None)
@@ -245,7 +245,7 @@ def restore_settings() -> None:
 
 @contextlib.contextmanager
 def keeping_settings() -> Iterator[None]:
-    """Restores all settings afterwards, for a study's code that runs within the user's own."""
+    """Restores all settings and environment variables at the end of the context."""
     before, environment = dict(_remembered), dict(os.environ)
     remember_settings()
     settings = dict(_remembered)
@@ -262,13 +262,13 @@ def keeping_settings() -> Iterator[None]:
 
 
 def present_settings() -> tuple[tuple[str, object], ...]:
-    """Returns the present settings in a form that can be compared."""
+    """Returns the present settings, so that they can be compared."""
     return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
 
 
 @contextlib.contextmanager
 def noting_environment() -> Iterator[None]:
-    """Notes which environment variables change within the context, for `restore_settings`."""
+    """Notes the environment variables that change within the context, for `restore_settings`."""
     before = dict(os.environ)
     try:
         yield
@@ -280,7 +280,6 @@ def noting_environment() -> Iterator[None]:
 
 
 def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
-    """Returns, by name, the functions that read and set each setting."""
     import keras
     import tensorflow as tf
 
@@ -296,7 +295,7 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]
         "floatx": (config.floatx, config.set_floatx),
         "epsilon": (config.epsilon, config.set_epsilon),
         "image_data_format": (config.image_data_format, config.set_image_data_format),
-        # It depends on floatx, and so comes after it.
+        # `set_floatx` may change the policy, so this comes after it.
         "dtype_policy": (config.dtype_policy, config.set_dtype_policy),
         "flash_attention": (config.is_flash_attention_enabled, set_flash_attention),
         "max_epochs": (config.max_epochs, config.set_max_epochs),
@@ -315,5 +314,5 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]
 
 
 def _comparable(value: Any) -> object:
-    """Returns a setting as a value to compare: policies are objects without equality."""
+    """A dtype policy counts as its name, as policies can't be compared."""
     return getattr(value, "name", value)

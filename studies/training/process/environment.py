@@ -1,8 +1,8 @@
-"""The environment, on which a trial's exact values depend beside its spec and code.
+"""The environment: what a trial's exact values depend on, beside its spec and code.
 
-It consists of versions, the processor and its instructions, Keras's settings, and the environment
-variables that change what TensorFlow computes. Only listed variables are read: others may hold
-passwords, as Terraform's ``TF_VAR_…`` do.
+It consists of versions, the processor and its instructions, Keras's settings, and environment
+variables that TensorFlow's results depend on. Only listed variables are read, as others may hold
+passwords (e.g. Terraform's ``TF_VAR_…``).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
 _VARIABLES = (
-    # oneDNN changes the instructions, and the order of sums, of convolutions and matrix products.
+    # oneDNN chooses instructions and the order of sums in convolutions and matrix products.
     "TF_ENABLE_ONEDNN_OPTS",
     "ONEDNN_MAX_CPU_ISA",
     "DNNL_MAX_CPU_ISA",
     "ONEDNN_DEFAULT_FPMATH_MODE",
-    # XLA's switches, which may also turn it on everywhere.
+    # XLA's switches. They may also turn XLA on.
     "XLA_FLAGS",
     "TF_XLA_FLAGS",
     # The choice of kernels, mostly on GPUs.
@@ -44,14 +44,14 @@ _VARIABLES = (
     "NVIDIA_TF32_OVERRIDE",
     "CUBLAS_WORKSPACE_CONFIG",
 )
-# The CPU instructions that decide the choice of kernels, by Linux's names (Intel, AMD, ARM).
+# The prefixes of CPU instructions that decide the choice of kernels (Intel, AMD, ARM).
 _INSTRUCTIONS = ("avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm", "fphp")
 
 _WIDEST = ("amx", "avx512", "avx2", "avx", "sve", "asimd")
 
 
 def environment() -> dict[str, str]:
-    """Returns the parts of the environment that a trial's bits may depend on, by name."""
+    """Returns what a trial's exact values may depend on, by name."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -70,15 +70,14 @@ def environment() -> dict[str, str]:
 
 
 def deciding_variables() -> dict[str, str | None]:
-    """Returns the environment variables that decide bits, by name; None if one is not set."""
+    """Returns the environment variables that change results, by name. None means not set."""
     return {name: os.environ.get(name) for name in _VARIABLES}
 
 
 def hardware_class() -> str:
-    """Returns this machine's class of hardware. Within a class, the same spec gives the same bits.
+    """Returns this machine's class of hardware. Within a class, a spec gives the same bits.
 
-    The class is the GPU's model or, without a GPU, the processor's family and its widest
-    instructions.
+    The class is the GPU's model or, without a GPU, the processor's family and widest instructions.
     """
     import tensorflow as tf
 
@@ -91,7 +90,7 @@ def hardware_class() -> str:
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Returns the differences between a recorded environment and the present one.
+    """Returns the differences between a recorded environment and the present one, as phrases.
 
     Entries that were not recorded are ignored.
     """
@@ -113,7 +112,6 @@ def _keras_settings() -> str:
 
 
 def _device() -> str:
-    """Returns the name of the device that trains, which decides bits as versions do."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -124,7 +122,6 @@ def _device() -> str:
 
 
 def _processor_family() -> dict[str, str]:
-    """Returns maker, family, model and instructions of the processor."""
     facts = _of_processor()
     names = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU architecture", "CPU part")
     family = " ".join(f"{name} {facts[name]}" for name in names if name in facts)
@@ -136,7 +133,7 @@ def _processor_family() -> dict[str, str]:
 
 
 def _of_processor() -> dict[str, str]:
-    """Returns Linux's description of the first processor; nothing elsewhere."""
+    """Returns Linux's description of the first processor, or an empty dict on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -150,7 +147,7 @@ def _of_processor() -> dict[str, str]:
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
-# https://docs.kernel.org/filesystems/proc.html: this resets the peak.
+# Writing this resets the peak (https://docs.kernel.org/filesystems/proc.html).
 _PEAK = "5"
 
 
@@ -158,13 +155,14 @@ class PeakMemory:
     """Measures the peak memory of this process since the object was made."""
 
     def __init__(self) -> None:
-        # If this fails, `size` is the peak since the process began, or its present memory.
+        # If this fails, `size` is the peak since the process began. Without /proc, it is the
+        # present memory.
         with contextlib.suppress(OSError):
             _RESET.write_text(_PEAK)
 
     @property
     def size(self) -> int:
-        """The peak in bytes since the object was made; 0 if unknown."""
+        """The peak in bytes, or 0 if unknown."""
         try:
             for line in _STATUS.read_text().splitlines():
                 if line.startswith("VmHWM:"):

@@ -1,11 +1,10 @@
 """The state of the user's own code, which is set back before each fit.
 
-The result of a fit may depend only on its spec. So no change that a fit makes in a study file, or
-in a module that the file imports, may last: to a `keras.Variable`, a random generator, a callback
-that all trials share, a list, a class's counter. Everything that the study's functions can reach
-through the user's own code is noted once, by reference. Whatever differs later is set back in
-place. Only generators, variables and small arrays are copied; larger arrays and collections count
-as data.
+The result of a fit may depend only on its spec. But a fit may change objects of a study file or of
+a module that it imports: a `keras.Variable`, a random generator, a callback that trials share, a
+list, a counter in a class. So all objects that the study's functions reach through the user's code
+are noted once, and changes are undone before each fit. Only generators, variables and small arrays
+are copied. Larger arrays and collections are taken for data, and not noted.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
     from studies.definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
-# Bytes of the largest array that is copied, and items of the largest collection that is noted.
+# The largest array to copy, in bytes, and the largest collection to note, in items.
 _LARGE = 2**20
 _MANY = 10_000
 _MOST_OBJECTS = 200_000
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
-# The parts of objects that hold others and never change.
+# Objects of these types never change, but their parts may.
 _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     types.MethodType: lambda method: (method.__func__, method.__self__),
     functools.partial: lambda partial: (partial.func, partial.args, partial.keywords),
@@ -45,7 +44,7 @@ _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     tuple: iter,
     frozenset: iter,
 }
-# How objects that hold others and may change are copied.
+# Collections that may change, and how to copy them.
 _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     OrderedDict: dict,
     dict: dict,
@@ -55,14 +54,14 @@ _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
 }
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 STATE: Final = "state that fits change, set back before each fit: "
-"""The beginning of the log message that names such state."""
+"""The beginning of the log message about changed state."""
 
 _active: Final[list[UsersState]] = []
 _told: Final[set[str]] = set()
 
 
 class _Noted(NamedTuple):
-    """Something that may change: its name for the user, and how to read and to set it."""
+    """Something that may change: its name in messages, its value, and how to read and set it."""
 
     name: str
     read: Callable[[], Any]
@@ -71,44 +70,44 @@ class _Noted(NamedTuple):
 
 
 class UsersState:
-    """The state that some of the user's objects can reach, as it was when this object was made."""
+    """The state that can be reached from some objects, as it is when this object is made."""
 
     def __init__(self, *roots: object) -> None:
         self._noted: list[_Noted] = []
         self._modules = set(sys.modules)
-        # The visited objects by id. They are kept alive, so that no id is used again.
+        # The visited objects by id. This keeps them alive, so that no id is used again.
         self._seen: dict[int, object] = {}
         self._waiting = deque(("", root) for root in roots)
         while self._waiting and len(self._seen) < _MOST_OBJECTS:
             name, value = self._waiting.popleft()
             if not isinstance(value, _ATOMS) and id(value) not in self._seen:
                 self._seen[id(value)] = value
-                # An object that can't be read can't be set back either.
+                # An object that can't be read is not noted.
                 with contextlib.suppress(Exception):
                     self._visit(name or type(value).__name__, value)
 
     @classmethod
     def of_study(cls, study: StudyDefinition) -> UsersState:
-        """Returns the state that a study's functions can reach."""
+        """Returns the state that can be reached from a study's functions."""
         functions = (study.build, study.callbacks, study.data, study.class_weight)
         return cls(*functions, *(study.compile or {}).values())
 
     def changed(self) -> list[str]:
-        """Returns the names of all state that has changed."""
+        """Returns the names of all changed state."""
         return list(dict.fromkeys(name for each in self._noted for name in _changes(each)))
 
     def set_back(self) -> list[str]:
-        """Sets everything back; returns the names of the state that had changed."""
+        """Sets everything back. Returns the names of the state that had changed."""
         names: list[str] = []
         for each in self._noted:
-            # The study continues, whatever the user's object raises.
+            # An error of the user's object must not end the study.
             with contextlib.suppress(Exception):
                 changes = _changes(each)
                 if changes:
                     each.write(each.before)
                     names += changes
         for name in set(sys.modules) - self._modules:
-            # A fit has imported this module: the next fit imports it anew.
+            # A fit has imported this module. The next fit imports it anew.
             with contextlib.suppress(Exception):
                 if _is_own(vars(sys.modules[name])):
                     del sys.modules[name]
@@ -125,7 +124,6 @@ class UsersState:
         self._waiting.extend((name, value) for value in values)
 
     def _visit(self, name: str, value: Any) -> None:
-        """Notes an object, and the objects that it holds."""
         if isinstance(value, types.ModuleType):
             self._visit_globals(vars(value))
         elif isinstance(value, types.FunctionType):
@@ -139,7 +137,7 @@ class UsersState:
                 name, next(parts(value) for k, parts in _PARTS.items() if isinstance(value, k))
             )
         elif not self._visit_values(name, value):
-            # The base class's methods copy the collection: a subclass's may count their calls.
+            # Copy by the base class's methods, as a subclass's may count their calls.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
             if kind is not None and len(value) <= _MANY:
                 copied = functools.partial(_COLLECTIONS[kind], value)
@@ -163,7 +161,7 @@ class UsersState:
             self._put(name, self._note(name, read, write))
 
     def _visit_globals(self, space: dict[str, Any]) -> str:
-        """Notes the globals of a user's module; returns its file's name."""
+        """Notes the globals of a user's module. Returns the name of its file."""
         where = Path(space.get("__file__") or "the notebook").name
         if _is_own(space) and id(space) not in self._seen:
             self._seen[id(space)] = space
@@ -173,7 +171,7 @@ class UsersState:
         return where
 
     def _visit_values(self, name: str, value: Any) -> bool:
-        """Notes a value that is an array, a variable or a generator; returns whether it is."""
+        """Notes an array, a variable or a generator. Returns whether the value is one."""
         import keras
         import tensorflow as tf
 
@@ -197,7 +195,7 @@ class UsersState:
 
 @contextlib.contextmanager
 def setting_back(state: UsersState) -> Iterator[None]:
-    """Makes `set_back` set this state back while the context lasts."""
+    """Makes `set_back` set this state back within the context."""
     _active.append(state)
     try:
         yield
@@ -206,7 +204,7 @@ def setting_back(state: UsersState) -> Iterator[None]:
 
 
 def set_back() -> None:
-    """Sets back the state that is noted in this process; logs each name once."""
+    """Sets back the state of each open `setting_back` context. Logs each name once."""
     new = [name for state in _active for name in state.set_back() if name not in _told]
     if new:
         _told.update(new)
@@ -214,7 +212,6 @@ def set_back() -> None:
 
 
 def _is_own(space: Mapping[str, Any]) -> bool:
-    """Returns whether globals belong to a user's module, script or notebook."""
     file, name = space.get("__file__"), space.get("__name__")
     return is_users(str(file)) if file else name == "__main__" or name not in sys.modules
 
@@ -223,12 +220,12 @@ def _is_own_class(kind: type) -> bool:
     if not kind.__flags__ & _HEAP_TYPE:
         return False
     module = sys.modules.get(kind.__module__)
-    # A class that was sent to this process names its script as its module.
+    # A class that was pickled by value names a module that this process lacks.
     return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
 
 
 def _named(space: Any) -> dict[str, Any]:
-    """Returns a module's globals or a class's attributes by name, without Python's own."""
+    """Returns a module's globals or a class's attributes, without names like `__file__`."""
     names = space if isinstance(space, dict) else vars(space)
     return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
 
@@ -252,7 +249,7 @@ def _pickled(generator: Any) -> bytes:
 
 
 def _in_cell(cell: types.CellType) -> list[Any]:
-    """Returns the content of a closure's cell in a list, which is empty if the cell is."""
+    """Returns a list with the content of a closure's cell, or an empty list."""
     return [cell.cell_contents] if cell != types.CellType() else []
 
 
@@ -262,7 +259,7 @@ def _into_cell(cell: types.CellType, before: Sequence[Any]) -> None:
 
 
 def _changes(noted: _Noted) -> list[str]:
-    """Returns the names of what changed in noted state: of each global if it is a module's."""
+    """Returns the names of what changed: of a module, the names of its changed globals."""
     before, now = noted.before, noted.read()
     if isinstance(before, np.ndarray):
         return [] if before.tobytes() == now.tobytes() else [noted.name]
@@ -277,6 +274,5 @@ def _changes(noted: _Noted) -> list[str]:
 
 
 def _same(before: Any, now: Any) -> bool:
-    """Returns whether two values are one object, or equal simple values."""
     atoms = type(before) is type(now) and isinstance(before, _ATOMS)
     return before is now or (atoms and bool(before == now))

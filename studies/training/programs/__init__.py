@@ -1,1 +1,1 @@
-"""Training by programs: whole epochs as TensorFlow functions, traced once for each structure."""
+"""Training by programs: TensorFlow functions that all models of a structure share."""

@@ -1,7 +1,8 @@
-"""The compiled trainer: whole epochs in one TensorFlow function, traced once for each structure.
+"""The compiled trainer: trains by programs, which are traced TensorFlow functions.
 
-It does what `model.fit` does (keras/src/backend/tensorflow/trainer.py), with all batches of an
-epoch in one call. It leaves what it can't do exactly to the plain trainer.
+A program is traced once, and then trains all models of the same structure. It gives the same
+bits as `model.fit` (keras/src/backend/tensorflow/trainer.py). A model for which it can't do that is
+trained by `model.fit`.
 """
 
 from __future__ import annotations
@@ -55,10 +56,12 @@ _DATA_SETS_KEPT = 2
 
 
 class CompiledTrainer:
-    """Trains by programs.
+    """Trains models by programs.
 
-    A model that can't be compiled exactly goes to the plain trainer in the mode "auto", and raises
-    BuilderError in the mode "compiled". In the mode "plain", all models go to the plain trainer.
+    In the mode "auto", `model.fit` trains a model that can't be compiled exactly. In the mode
+    "compiled", such a model raises BuilderError. In the mode "plain", `model.fit` trains all
+    models.
+
     The last `kept` programs that were used are kept. `unfit` says why no program can train models
     of the study, or is empty.
     """
@@ -70,7 +73,7 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        # The keys are the data and the type of floats, which a builder may have chosen.
+        # The keys are the data and `keras.config.floatx()`, which a builder may change.
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
@@ -78,7 +81,7 @@ class CompiledTrainer:
 
     @property
     def walked(self) -> Structure | None:
-        """The structure of the model that is trained now, if no callback may change it."""
+        """The structure of the model in training, or None if a callback may change the model."""
         return None if self._present is None else self._present.structure
 
     def in_mode(self, mode: Mode) -> CompiledTrainer:
@@ -110,10 +113,11 @@ class CompiledTrainer:
         return None
 
     def _train(self, training: Training, on_epoch: OnEpoch) -> str:
-        """Trains by programs; returns why that can't be done exactly, or nothing.
+        """Trains by programs. Returns why that can't be done exactly, or an empty text.
 
-        In the mode "auto", any error in any epoch is such a reason: `model.fit` then shows whether
-        the model or the program is wrong. In the mode "compiled", most errors are passed on.
+        In the mode "auto", any error in any epoch counts as a reason. `model.fit` then trains the
+        model, and raises too if the error is the model's. In the mode "compiled", most errors are
+        raised.
         """
         try:
             self._train_compiled(training, on_epoch)
@@ -123,7 +127,7 @@ class CompiledTrainer:
             raise
         except Exception as error:
             if isinstance(error, MissingPartError):
-                # The part stays missing for as long as this process lives.
+                # The part stays missing, so no later trial tries a program.
                 self._unfit = str(error)
             elif self._mode == "compiled":
                 raise
@@ -146,11 +150,11 @@ class CompiledTrainer:
                 fit(training, lending, arrays, on_epoch)
         finally:
             self._present = None
-            # Callbacks that evaluate may have traced these functions with the program's variables.
+            # A callback that evaluates traces these functions with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program for the present model; may check it if another trial's was traced."""
+        """Chooses a program for the model, and checks it if a check is due."""
         spec = training.spec
         structure = self._structure_of(training.model, training.splits.arrays)
         program = self._program(training.model, structure, arrays.signature(spec.batch_size))
@@ -172,7 +176,7 @@ class CompiledTrainer:
         return chosen
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Makes the variables that `fit` makes in its first step; returns the model's structure."""
+        """Makes the variables of the first step of `fit`, and returns the model's structure."""
         before = make_variables(model, splits)
         structure = Structure(model, present_settings())
         if before is not None:
@@ -220,12 +224,12 @@ _BATCH_METHODS = (
     "on_test_batch_end",
 )
 
-# Methods that a program replaces: `fit`, and methods that `fit` calls.
+# A program replaces `fit` and the other methods, which `fit` calls.
 _PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
 
 
 def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
-    """Returns why a program can't train a model with its callbacks, or an empty text."""
+    """Returns why a program can't train a model with these callbacks, or an empty text."""
     import keras
     import tensorflow as tf
 
@@ -239,7 +243,7 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         f"{kind} has its own {' and '.join(overridden)}": overridden,
         f"the model was given its own {' and '.join(replaced)}": replaced,
         f"{kind} decides itself which metrics it logs": logs_of_its_own(model),
-        # `fit` would continue with the functions that were traced by the builder.
+        # `fit` would use the functions that the builder's training traced.
         "the model was trained or evaluated by its builder": any(traced),
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
@@ -257,7 +261,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
 def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     """Returns the class name of the first callback that acts on batches, or an empty text.
 
-    Callbacks whose effect can be derived after an epoch are ignored.
+    ModelCheckpoint (once per epoch) and TerminateOnNaN don't count: the trainer can do after an
+    epoch what they do.
     """
     import keras
 
@@ -276,11 +281,11 @@ BATCHES = 3
 
 
 def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
-    """Compares a program with the model's own steps on a few batches; returns the difference.
+    """Trains a few batches by a program and by the model's own steps, and compares all variables.
 
-    The model's steps run untraced first. As TensorFlow then fuses fewer operations, they may give
-    other bits. If so, functions that Keras traces anew are compared. The model is restored
-    afterwards.
+    Returns the name of a variable with other bits, or an empty text. The model's steps run eagerly
+    first. TensorFlow fuses fewer operations then, which may change bits. If bits differ, the steps
+    run again, in functions that Keras traces. At the end, the model has its former values.
     """
     model, spec, program = training.model, training.spec, chosen.program
     epoch = training.initial_epoch + 1
@@ -324,7 +329,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
 
 
 def _few(order: np.ndarray, size: int) -> np.ndarray:
-    """Returns the order for a few batches, of which the last is as small as an epoch's last."""
+    """Returns the start of an order: a few full batches, and a smaller one if an epoch has one."""
     full = len(order) // size
     return order[: min(full, BATCHES) * size + len(order) % size]
 
@@ -359,7 +364,8 @@ def _by_fit(
             (arrays.packed(batch_arrays), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
-            # TensorFlow must know the batch size here only if it knows it in `fit` on all samples.
+            # The batch size is known to TensorFlow here only if it is known in `fit` on all
+            # samples.
             whole = len((arrays.training if is_training else arrays.validation)[0])
             batches = in_batches(data, samples, size, known_size(whole, size))
             make = model.make_train_function if is_training else model.make_test_function

@@ -1,8 +1,8 @@
-"""An epoch, and a validation, as one TensorFlow function each.
+"""Trains an epoch, or validates, by functions that TensorFlow has traced.
 
-They run the model's own `train_step` and `test_step`, batch by batch, as `model.fit` does on
-arrays. How TensorFlow optimizes a step depends on the shapes that it knows, so it gets exactly the
-shapes of batches and variables that it knows in `fit`.
+They run the model's `train_step` or `test_step` batch by batch, as `model.fit` does on arrays. How
+TensorFlow optimizes a step depends on the shapes that it knows while it traces. So it gets the
+shapes of batches and variables that it knows in `model.fit`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from studies.data import Part, Splits
 
-# Batches per turn of the loop, which share the cost of a turn (some 20 microseconds).
+# A turn of the loop costs some 20 microseconds, so each turn trains several batches.
 _BATCHES_PER_TURN = 4
 _SINGLE_THREADED = "SINGLE_THREADED_EXECUTOR"
 
@@ -38,35 +38,35 @@ _Step = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class BatchLayout:
-    """The structure of a batch, also as text to compare."""
+    """The nested structure of a batch, and the types and shapes of its arrays."""
 
     text: str
-    # Type and shape of each array, without the first axis.
+    # The type of each array, and its shape without the samples' axis.
     arrays: tuple[tuple[str, tuple[int, ...]], ...]
     structure: Any = field(compare=False)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The properties of the data that decide a graph."""
+    """The properties of the data that the traced functions depend on."""
 
     training: BatchLayout
     validation: BatchLayout
     batch_size: int
-    # The number of samples in a batch, if TensorFlow knows it.
+    # The batch size if TensorFlow knows it in `fit` (see `known_size`), else None.
     training_size: int | None
     validation_size: int | None
 
 
 class Arrays:
-    """The arrays that `fit` passes on, as flat lists of tensors for training and validation."""
+    """The data as flat lists of tensors, for training and validation."""
 
     def __init__(self, splits: Splits) -> None:
         self.training, self._training = _laid_out(splits.train)
         self.validation, self._validation = _laid_out(splits.validation)
 
     def signature(self, batch_size: int) -> Signature:
-        """Returns the signature of the data in batches of a size."""
+        """Returns the signature of the data for a batch size."""
         sizes = [
             known_size(arrays[0].shape[0], batch_size)
             for arrays in (self.training, self.validation)
@@ -92,7 +92,7 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], BatchLayout]:
 
 
 def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
-    """Traces an epoch's function, whose arguments are `Arrays.training` and the order (int64)."""
+    """Traces the function of an epoch. Its arguments: `Arrays.training` and the order (int64)."""
     import tensorflow as tf
 
     def batch(arguments: Sequence[Any], start: Any, end: Any) -> list[Any]:
@@ -107,7 +107,7 @@ def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
 
 
 def trace_validation(model: keras.Model, signature: Signature) -> Loop:
-    """Traces a validation's function, whose arguments are `Arrays.validation`."""
+    """Traces the function of a validation. Its arguments are `Arrays.validation`."""
 
     def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
         return [array[start:end] for array in arrays]
@@ -135,12 +135,11 @@ def _trace(
 
     names = set(model.get_metrics_result())
 
-    # The function of a batch returns the logs, as in `fit`. It is not merged into the loop, so
-    # TensorFlow optimizes it separately. Within a loop, TensorFlow fuses fewer operations, such as
-    # those of a swish, which changes the last bits.
+    # TensorFlow optimizes this function separately, as `_noinline` keeps it out of the loop. Within
+    # a loop, TensorFlow fuses fewer operations (e.g. of a swish), which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
-        # This gives TensorFlow the shape that it knows in `fit`.
+        # `fit` gives TensorFlow the same shape.
         flat = [
             tf.ensure_shape(array, [size_known, *array.shape[1:]])
             for array in batch(arrays, start, end)
@@ -162,22 +161,24 @@ def _trace(
 
 
 class OtherLogsError(InternalError):
-    """A step returns values that are no metrics of the model."""
+    """The logs of a step have other names than the model's metrics."""
 
 
 def in_order(permutation: np.ndarray) -> tf.Tensor:
-    """Returns a permutation as the order that the function of an epoch takes."""
+    """Returns a permutation as an int64 tensor, for the function of an epoch."""
     import tensorflow as tf
 
     return tf.constant(permutation.astype(np.int64, copy=False))
 
 
 class Loop:
-    """Calls the function of a batch until the arrays end, and returns the last logs.
+    """Calls the function of one batch for all batches, and returns the last batch's logs.
 
-    The function takes the arrays, and the start and end of a batch. The last array has a row for
-    each sample. Python calls the function for the first `by_python` batches. Then a loop of
-    TensorFlow does, which saves some 0.25 ms a batch, but takes 0.1 s of CPU to trace.
+    The function takes the arrays, and the rows at which a batch starts and ends. The last of the
+    arrays has as many rows as there are samples.
+
+    Python calls the function for the first `by_python` batches. After these, a loop of TensorFlow
+    calls it. The loop saves some 0.25 ms per batch, but takes 0.1 s of CPU to trace.
     """
 
     by_python = 400
@@ -189,18 +190,18 @@ class Loop:
         self._function: Any = None
 
     def __call__(self, *arrays: tf.Tensor) -> dict[str, Any]:
-        """Runs a step for each batch."""
+        """Runs the function for each batch."""
         if self._batches < self.by_python:
             return self._by_python(arrays)
         if self._function is None:
             self._function = self._trace()
-        # TensorFlow does not optimize the loop as a whole, but the function of a batch. Optimized
-        # again as a part of the loop, it would give other bits than in `fit`.
+        # TensorFlow optimizes only the function of a batch. Optimized again as a part of the loop,
+        # it would give other bits than in `fit`.
         with calling_functions(optimized=False):
             return self._function(*arrays)  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Frees the graphs, which TensorFlow leaves in uncollected cycles."""
+        """Frees the graphs. TensorFlow leaves them in reference cycles."""
         for function in (self._function, self.step):
             if function is not None:
                 free_function(function)
@@ -241,8 +242,8 @@ class Loop:
         def some_steps(start: Any, logs: Any) -> Any:
             for _ in range(batches):
                 end = tf.minimum(start + self._size, samples)
-                # The executor is set only for the step, as the loop is a function that calls
-                # functions.
+                # The loop itself calls functions, for which the single-threaded executor waits
+                # forever.
                 with calling_functions(self._executor):
                     logs = self.step(*arrays, start, end)
                 start = end
@@ -259,9 +260,9 @@ def _place(sample: int) -> tf.Tensor:
 
 
 def _quickest_executor(step: Any) -> str:
-    """Returns the executor of TensorFlow that runs a step fastest; empty for the default one.
+    """Returns the TensorFlow executor that runs a step fastest, or "" for the default one.
 
-    The single-threaded one runs operations in a fixed order, which saves the planning. But it waits
+    The single-threaded executor plans nothing, as its order of operations is fixed. But it waits
     forever if the step calls a function, and it is untested on a GPU.
     """
     import tensorflow as tf

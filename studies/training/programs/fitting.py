@@ -1,4 +1,7 @@
-"""The loop of `model.fit` (keras/src/backend/tensorflow/trainer.py), with one call per epoch."""
+"""The loop of `model.fit` (keras/src/backend/tensorflow/trainer.py), with programs.
+
+`model.fit` calls a function for each batch. This loop calls a program for each epoch.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def fit(training: Training, lending: Lending, arrays: Arrays, on_epoch: OnEpoch) -> None:
-    """Trains and validates, epoch by epoch, and calls callbacks as `fit` does.
+    """Trains and validates for each epoch, and calls callbacks as `model.fit` does.
 
-    Raises NotCompilableError where `fit` would end an epoch early, or trace a step again.
+    Raises NotCompilableError where `model.fit` would end an epoch early or trace a step again.
     """
     import keras
 
@@ -44,7 +47,7 @@ def fit(training: Training, lending: Lending, arrays: Arrays, on_epoch: OnEpoch)
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
     seeds: SeedStates | None = None
-    # Few callbacks act when a validation begins, and giving the variables back takes time.
+    # Few callbacks have an `on_test_begin`, and giving the model its variables back takes time.
     begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
@@ -75,7 +78,6 @@ def _number(value: Any) -> Any:
     try:
         return float(value)
     except (TypeError, ValueError):
-        # The metric has a value for each class.
         return value.numpy()
 
 
@@ -85,7 +87,6 @@ def _validate(
     arrays: Arrays,
     callbacks: keras.callbacks.CallbackList,
 ) -> dict[str, float]:
-    """Validates as `model.evaluate` does within `fit`."""
     callbacks.on_test_begin()
     program = lending.for_validation()
     model.reset_metrics()
@@ -105,13 +106,14 @@ class Chosen(NamedTuple):
 
 
 class Lending:
-    """Lends a program's variables to the model of one training; takes them back at the end.
+    """Puts a program's variables into the model of a training, and the model's own back at the end.
 
-    `fit` traces a step when the function that Keras made for it is first called. So the program is
-    chosen at the first step, and raises NotCompilableError once a callback makes Keras trace again.
+    `fit` traces the training step when it first calls `model.train_function`. So the program is
+    chosen at the first step. If a callback makes Keras trace again, NotCompilableError is raised.
 
-    The user's own callbacks may predict or evaluate, which TensorFlow traces with the variables
-    that the model has then. So the model has its own variables whenever such callbacks are called.
+    A user's callback may call `model.predict` or `model.evaluate`, which TensorFlow traces with the
+    variables that the model has then. So the model has its own variables whenever such a callback
+    is called.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class Lending:
     ) -> None:
         self._model, self._choose, self._own_callbacks = model, choose, own_callbacks
         self._chosen: Chosen | None = None
-        # The functions that Keras made for the training and for the validation step.
+        # The `train_function` and `test_function` that the model had at its first steps.
         self._train: object = None
         self._validate: object = None
         self._lent = contextlib.ExitStack()
@@ -141,8 +143,8 @@ class Lending:
     def seed_states(self) -> SeedStates:
         """Returns the seed generators of the training, before its first epoch begins.
 
-        Callbacks may change the model until `fit` makes variables, in its first step. If no
-        callback may change the model, the program is chosen here.
+        If no callback may change the model, the program is chosen here. Otherwise it is chosen at
+        the first step, when `fit` makes the missing variables.
         """
         if not self._own_callbacks:
             self.for_training()
@@ -159,7 +161,7 @@ class Lending:
 
     def for_validation(self) -> Program:
         """Gives the model the variables of the program; returns the program."""
-        # `evaluate` also begins with this.
+        # `model.evaluate` begins with this call too.
         self._model.make_test_function()
         function, chosen = self._model.test_function, self._chosen
         assert chosen is not None, "each epoch trains first"

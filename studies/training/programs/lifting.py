@@ -1,11 +1,13 @@
-"""Numbers that a compiled program reads from variables, so that it serves other models.
+"""Lifted numbers: a program reads them from variables, so that other trials can use it.
 
 A dropout rate or an L2 factor is a Python float, which TensorFlow writes into the graph. While a
-program is traced, a `Lifted` number replaces it. Converted to a tensor, it is the value of a
-variable. Arithmetic with it gives another lifted number: Python computes 1 / (1 - rate), in double
-precision, anew for each trial. If Python code needs a decision (``rate > 0``) or the plain number,
-the answer becomes a condition: the program serves only trials whose numbers meet all of its
-conditions.
+program is traced, a `Lifted` object replaces the float:
+
+- Converted to a tensor, it is the value of a variable. The variable is set for each trial.
+- Arithmetic gives another `Lifted`. Its formula, e.g. 1 / (1 - rate), is computed in Python's
+  double precision for each trial.
+- A comparison (``rate > 0``) or ``float(rate)`` gives a plain answer, and notes a condition. The
+  program serves only trials with the same answers.
 """
 
 from __future__ import annotations
@@ -25,33 +27,33 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Values = Sequence[float]
-"""The numbers of one trial, in the order in which its structure names them."""
+"""The numbers of one trial, in the order of `Structure.numbers`."""
 
 NODE_NAME = "kerastudy_lifted"
-"""Prefix of the names of nodes that read a lifted number."""
+"""Prefix of the names of graph nodes that read a lifted number."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A question of Python code about the numbers, and the answer."""
+    """A question that Python code asked about the numbers (e.g. ``rate > 0``), and its answer."""
 
     question: Callable[[Values], object]
     answer: object
 
     def holds(self, values: Values) -> bool:
-        """Returns whether other numbers get the same answer."""
+        """Returns whether other numbers give the same answer."""
         return repr(self.question(values)) == repr(self.answer)
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A variable with a value computed from the numbers."""
+    """A variable of a program, with the formula of its value."""
 
     formula: Callable[[Values], float]
     variable: tf.Variable
 
     def assign(self, values: Values) -> None:
-        """Sets the variable for a trial, rounded as TensorFlow rounds a Python float."""
+        """Sets the variable to a trial's value."""
         import tensorflow as tf
 
         self.variable.assign(tf.constant(self.formula(values), self.variable.dtype))
@@ -59,16 +61,16 @@ class Slot:
 
 @dataclass
 class Record:
-    """The uses of lifted numbers in a trace."""
+    """What a trace has used lifted numbers for: slots, and conditions."""
 
     values: Values
     slots: list[Slot] = field(default_factory=list)
-    # The positions of the numbers that each slot depends on.
+    # For each slot, the positions of the numbers in its formula.
     sources: list[frozenset[int]] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
 
     def demand(self, question: Callable[[Values], object]) -> Any:
-        """Answers a question, and notes the answer as a condition."""
+        """Answers a question, and makes the answer a condition."""
         answer = question(self.values)
         self.conditions.append(Condition(question, answer))
         return answer
@@ -83,11 +85,11 @@ class Lifted:
         self._record = record
         self._formula = formula
         self._sources = sources
-        # The positions of this number's slots, by type.
+        # The positions of this number's slots in the record, by dtype.
         self._slots: dict[Any, int] = {}
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        """Returns the number as a tensor: the value of a variable."""
+        """Returns the number as a tensor, the value of a variable."""
         import tensorflow as tf
 
         dtype = tf.as_dtype(dtype or tf.float32)
@@ -107,7 +109,7 @@ class Lifted:
     def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool) -> Any:
         theirs = _formula_of(other)
         if theirs is None:
-            # A tensor's own operator converts this number.
+            # Python then calls the tensor's own operator, which converts this number.
             return NotImplemented
         mine = self._formula
         sources = self._sources | (other._sources if isinstance(other, Lifted) else frozenset())
@@ -124,11 +126,11 @@ class Lifted:
         return NotImplemented
 
     def __float__(self) -> float:
-        """Returns the plain number, which other trials must then have too."""
+        """Returns the plain number, and makes it a condition."""
         return self._record.demand(self._formula)  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
-        """Returns whether the number is not 0."""
+        """Returns whether the number is not 0, and makes that a condition."""
         mine = self._formula
         return self._record.demand(lambda values: bool(mine(values)))  # type: ignore[no-any-return]
 
@@ -170,10 +172,10 @@ numbers.Real.register(Lifted)
 
 @contextlib.contextmanager
 def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[Record]:
-    """Replaces a model's numbers by lifted ones, while it is traced.
+    """Replaces a model's numbers by lifted ones within the context.
 
-    The numbers at the `exact` positions stay. So the program serves only trials that have the same
-    numbers there.
+    The numbers at the `exact` positions are not replaced. The program then serves only trials with
+    the same numbers there.
     """
     record = Record([source.value for source in sources])
     originals = [getattr(source.owner, source.attribute) for source in sources]

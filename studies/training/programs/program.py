@@ -1,9 +1,9 @@
 """Programs: each is traced once for a structure of models, and used for all trials with it.
 
-A program owns variables, and two functions that train and validate on them. While it is lent to a
-trial's model, the model's Keras variables hold the program's variables, set to the model's values,
-so callbacks and checkpoints see the values. At the end the model gets its own variables back, with
-the trained values. So no model ever holds anything of another trial.
+A program owns variables, and two functions that train and validate on them. To train a trial's
+model, the program's variables get the model's values, and the model's Keras variables hold them. So
+callbacks and checkpoints see the trained values. At the end, the model gets its own variables back,
+with the trained values.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
 
 class NotCompilableError(InternalError):
-    """A model can't be trained exactly by a program; the error's text says why."""
+    """A program can't train a model exactly. The error's text says why."""
 
 
 class Program:
-    """Traces a model's training and validation.
+    """The traced training and validation of a model.
 
-    Raises NotCompilableError if the trace has state besides the model's variables, and whatever the
-    model raises when it is traced.
+    Raises NotCompilableError if the trace has state besides the model's variables. Errors that the
+    model raises while it is traced are passed on.
     """
 
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
@@ -68,7 +68,7 @@ class Program:
     def _trace_exactly(
         self, model: keras.Model, structure: Structure, signature: Signature
     ) -> None:
-        """Traces the program; leaves numbers that cannot be lifted exactly in the graph."""
+        """Traces the program. Numbers that can't be lifted exactly become constants."""
         everything = frozenset(range(len(structure.numbers)))
         exact: frozenset[int] = frozenset()
         while True:
@@ -77,7 +77,7 @@ class Program:
             except NotCompilableError:
                 raise
             except Exception:
-                # Either some code can't handle a lifted number, or the model is wrong.
+                # Some code can't handle a lifted number, or the model is wrong.
                 if exact == everything:
                     raise
                 exact = everything
@@ -129,17 +129,17 @@ class Program:
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         for each in caught:
-            # Warn only now: if no program can be traced, `fit` traces, and warns again.
+            # Warn only now: if tracing had failed, `fit` would trace and warn too.
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 
     def serves(self, structure: Structure) -> bool:
-        """Returns whether another trial, with its numbers, can use the program."""
+        """Returns whether a model with the same key can use the program, given its numbers."""
         return all(condition.holds(structure.values) for condition in self._record.conditions)
 
     @contextlib.contextmanager
     def lent(self, structure: Structure) -> Iterator[None]:
-        """Puts the program's variables into a model of its structure while the context lasts."""
+        """Puts the program's variables into a model within the context."""
         for slot in self._record.slots:
             slot.assign(structure.values)
         with self._lent(structure.variables):
@@ -170,18 +170,17 @@ class Program:
             variable.assign(value)
 
     def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
-        """Trains an epoch; returns the logs of its last training step."""
+        """Trains an epoch. Returns the logs of the last step."""
         with self._noting():
             return self._epoch(*arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
-        """Validates; returns the logs of the last validation step."""
+        """Validates. Returns the logs of the last step."""
         with self._noting():
             return self._validation(*arrays)
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        """Marks the program as broken if it raises, so that no other trial uses it."""
         try:
             yield
         except Exception:
@@ -195,13 +194,13 @@ def _close(loops: list[Loop]) -> None:
 
 
 def _drawn() -> tuple[object, ...]:
-    """Returns a value that changes with each draw from Python's or numpy's global generator."""
+    """Returns the states of Python's and numpy's global generators."""
     state: Any = np.random.get_state()
     return random.getstate(), state[1].tobytes(), state[2:]
 
 
 def _like(variable: keras.Variable) -> tf.Variable:
-    """Makes a variable of the program with the value and the traits of a Keras variable."""
+    """Makes a `tf.Variable` with the value and traits of the one that a Keras variable holds."""
     import tensorflow as tf
 
     value = value_held(variable)
@@ -217,29 +216,32 @@ def _like(variable: keras.Variable) -> tf.Variable:
 
 @dataclass
 class Checked:
-    """The trials that a program was checked with."""
+    """The trials for which `compiled_trainer.difference` has checked a program."""
 
-    # The hyperparameters of the trial that the program was traced for; None before its first use.
+    # The hyperparameters of the trial whose model was traced. None before its training.
     first: Mapping[str, Any] | None = None
-    # Hyperparameters that had another value in a checked trial.
+    # The hyperparameters that differed from `first` in a trial that was checked.
     names: set[str] = field(default_factory=set)
     trials: int = 0
 
     def new(self, values: Mapping[str, Any]) -> set[str]:
-        """Returns the hyperparameters that differ from the traced trial's for the first time."""
+        """Returns the hyperparameters that differ from `first`, without those of earlier checks."""
         if self.first is None:
             return set()
         names = {*self.first, *values}
         return {n for n in names if self.first.get(n) != values.get(n)} - self.names
 
     def passed(self, values: Mapping[str, Any]) -> None:
-        """Notes a trial, by its hyperparameters, for which the program was right."""
+        """Notes that the check of a trial with these hyperparameters has passed."""
         self.names |= self.new(values)
         self.trials += 1
 
 
 def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
-    """Returns whether to check a program before a trial uses it; notes its first trial."""
+    """Returns whether a program must be checked before it trains a trial's model.
+
+    The trial that the program was traced for needs no check. This call notes it as `first`.
+    """
     if checked.first is None:
         checked.first = dict(values)
         return False
@@ -250,7 +252,7 @@ _REFUSALS_KEPT = 1000
 
 
 class Programs:
-    """The programs that were used last, by structure."""
+    """The programs that were used last."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
@@ -272,10 +274,7 @@ class Programs:
         return self._made
 
     def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        """Returns a program that can train a model; traces a new one if needed.
-
-        Raises NotCompilableError if no program can train the model exactly.
-        """
+        """Returns a program for a model, and traces one if none fits."""
         if structure.state:
             raise NotCompilableError(f"the model holds {structure.state}")
         key = (structure.key, signature)
@@ -294,13 +293,16 @@ class Programs:
             self.refuse(key, str(error))
             raise
         self._made += 1
-        # No other trial can use the program of a unique structure.
+        # A unique structure fits no other trial's model.
         if not structure.reason:
             self._programs[key, self._made] = program
         return program
 
     def refuse(self, key: object, reason: str) -> None:
-        """Refuses further programs for a structure, or for a structure with a data signature."""
+        """Drops the programs of a key, and makes `program` raise NotCompilableError for it.
+
+        The key is that of a structure, or a pair of it and a data signature.
+        """
         self._refused[key] = reason
         while len(self._refused) > _REFUSALS_KEPT:
             self._refused.popitem(last=False)
@@ -308,7 +310,7 @@ class Programs:
             del self._programs[place]
 
     def refuse_broken(self, reason: str) -> None:
-        """Refuses further programs for each structure whose program raised when it was run."""
+        """Refuses the keys of all programs that raised when they ran."""
         for (key, _), program in list(self._programs.items()):
             if program.broken:
                 self.refuse(key, reason)
@@ -318,7 +320,7 @@ class Programs:
         self._programs.clear()
 
 
-# Operations that TensorFlow calls stateful and whose state, if any, is in variables.
+# TensorFlow calls these operations stateful, but only variables hold their state.
 _HARMLESS = frozenset(
     """
     ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp VariableShape
@@ -328,9 +330,9 @@ _HARMLESS = frozenset(
     CudnnRNNV3 CudnnRNNBackpropV3 CollectiveReduceV2 LookupTableFindV2
     """.split()
 )
-# Parts of the names of stateful operations that draw random numbers.
+# Stateful operations with these words in their names draw random numbers.
 _DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
-# These operations pass on their input in another form.
+# Operations that change the form of their input, but not its numbers.
 _PASSING = frozenset(
     "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
 )
@@ -340,8 +342,11 @@ _CALLS = frozenset({"While", "If", "PartitionedCall", "StatefulPartitionedCall",
 
 
 def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
-    """Returns an operation that leaves TensorFlow or has state outside of variables, or nothing."""
-    # Calls of functions, by name; their bodies are checked separately.
+    """Returns a function's first operation with state outside of variables, or an empty text.
+
+    An operation that calls Python, such as PyFunc, counts too.
+    """
+    # The bodies of called functions are checked separately.
     called = {f.signature.name for f in function.graph.as_graph_def().library.function}
     for nodes in _functions(function):
         for node in nodes.values():
@@ -354,9 +359,9 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
 
 
 def random_operation(model: keras.Model) -> str:
-    """Returns an operation of a trained model's steps that draws random numbers by itself.
+    """Returns an operation in a trained model's steps that draws random numbers, or an empty text.
 
-    ``tf.random.normal`` and similar functions keep a state between calls, and no variable holds it.
+    ``tf.random.normal`` and similar functions keep a state between calls that no variable holds.
     """
     if model.run_eagerly:
         return "what runs eagerly"
@@ -374,15 +379,15 @@ def random_operation(model: keras.Model) -> str:
 
 
 def _traced(step: Any) -> Iterator[Any]:
-    """Yields TensorFlow's traces of a step that Keras has made."""
-    # Keras returns a function that calls TensorFlow's.
+    """Yields TensorFlow's traces of `model.train_function` or `model.test_function`."""
+    # Keras may wrap the `tf.function` in a Python function.
     called = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
     for each in (step, *called):
         yield from traced_functions(each)
 
 
 def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
-    """Returns where a loop uses an unknown resource; else an empty text."""
+    """Returns the place where a loop uses a resource that is not in `handles`, or an empty text."""
     captured = loop.step.captured_inputs
     if all(each.dtype.name != "resource" or id(each) in handles for each in captured):
         return ""
@@ -394,11 +399,11 @@ def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
 
 
 def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
-    """Finds the slots of numbers that change how TensorFlow optimizes the graph around them.
+    """Finds the slots of lifted numbers that must stay constants, for exact results.
 
     TensorFlow merges neighbouring constants: (x * 0.5) * 1.25 becomes x * 0.625, which rounds
-    differently (constant folding, in tensorflow/core/grappler/optimizers). So a number next to a
-    constant, as in a dropout after a rescaling, must stay a constant.
+    differently (constant folding, in tensorflow/core/grappler/optimizers). It would not merge a
+    variable. So a number next to a constant must stay one, e.g. a dropout rate after a rescaling.
     """
     slots: set[int] = set()
     for nodes in _functions(function):
@@ -429,7 +434,7 @@ class _Neighbours:
                 if node.op in _CALLS:
                     return True
                 if node.op in _PASSING or self._is_constant(user):
-                    # With a constant for the number, this node's value would be constant too.
+                    # With a constant number, this node would be constant too.
                     if user not in seen:
                         seen.add(user)
                         waiting.append(user)
@@ -438,7 +443,7 @@ class _Neighbours:
         return False
 
     def _merges(self, user: str, number: str) -> bool:
-        """Returns whether TensorFlow might merge an operation on a number with one next to it."""
+        """Returns whether TensorFlow might merge an operation on a number with the next one."""
         node = self._nodes[user]
         for family in (_PRODUCTS, _SUMS):
             if node.op not in family:
@@ -470,7 +475,7 @@ class _Neighbours:
         return any(self._is_constant(name) and not self._is_power_of_two(name) for name in sources)
 
     def _is_power_of_two(self, name: str) -> bool:
-        """Returns whether a node is a constant that multiplies without rounding."""
+        """Returns whether a node is a power of two, which multiplies without rounding."""
         import tensorflow as tf
 
         name = self._origin(name)
@@ -486,7 +491,7 @@ class _Neighbours:
     def _is_constant(self, name: str) -> bool:
         """Returns whether a node is computed from constants and lifted numbers alone."""
         if name not in self._constant:
-            # Nodes may form a loop that leads back to this one while it is checked.
+            # This ends the recursion if nodes form a cycle.
             self._constant[name] = False
             node = self._nodes.get(name)
             if node is not None:
@@ -504,7 +509,7 @@ class _Neighbours:
 
 
 def _functions(function: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields the nodes by name, first those of a graph, then those of each function in it."""
+    """Yields the nodes by name, of the graph itself and of each function in it."""
     definition = function.graph.as_graph_def()
     yield {node.name: node for node in definition.node}
     for inner in definition.library.function:
@@ -526,5 +531,4 @@ def _lifted_number(name: str) -> int | None:
 
 
 def _place(name: str) -> str:
-    """Returns the part of an operation's name that names the layer."""
     return name.rpartition("/")[0] or name

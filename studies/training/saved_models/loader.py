@@ -1,7 +1,6 @@
 """Loads a registered model that Keras and MLflow can't load by themselves.
 
-This file is copied into the model's folder, where MLflow runs it, so it needs only Keras. The
-loaded model finds the columns of tables by name, whatever their types.
+This file is copied into the model's folder, and MLflow runs it there. So it needs only Keras.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 CODE = "code"
-"""The folder that MLflow puts on Python's path. It has none of the user's code."""
+"""The folder that MLflow puts on Python's path. It has no code of the user's."""
 OWN_CODE = "own_code"
-"""The folder with the user's classes and functions, and facts about them."""
+"""The folder with the user's pickled classes and functions, and facts about them."""
 
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -36,12 +35,12 @@ class ServedModel:
         """Returns the model's predictions.
 
         Args:
-            data: A table, in the order of the model's columns, or what Keras takes.
+            data: A table with the model's columns, or what Keras takes.
             params: None.
 
         Returns:
-            A table with the same index, if `data` is a table and the model has one output;
-            else arrays.
+            A table with the index of `data`, if `data` is a table and the model has one output.
+            Otherwise arrays.
         """
         if hasattr(data, "columns") and self._takes_columns():
             return self._predicted_columns(data)
@@ -60,11 +59,10 @@ class ServedModel:
         return isinstance(inputs, Mapping)
 
     def _predicted_columns(self, table: Any) -> Any:
-        """Returns the predictions of a model with an input for each column."""
         import numpy as np
         import pandas as pd
 
-        # This module lies next to this file.
+        # This module is in the same folder.
         from _kerastudy_values import model_columns  # type: ignore[import-not-found]
 
         predicted = self._model.predict(model_columns(self._model, table), verbose=0)
@@ -73,7 +71,7 @@ class ServedModel:
 
 
 def _as_read(data: Any) -> Any:
-    """Returns data as Keras takes it, with tensors in place of arrays of texts."""
+    """Returns data with tensors in place of arrays of texts, as Keras takes it."""
     if isinstance(data, Mapping):
         return {name: _as_read(each) for name, each in data.items()}
     if getattr(getattr(data, "dtype", None), "kind", "") not in ("U", "O"):
@@ -84,10 +82,10 @@ def _as_read(data: Any) -> Any:
 
 
 def load_keras_model(folder: str | Path) -> Any:
-    """Loads a Keras model from the folder that MLflow saved it in.
+    """Loads a Keras model from the folder of an MLflow model.
 
-    The code of the model's own layers, losses and metrics was saved with it. If its loss or metrics
-    could not be saved, the model is not compiled.
+    The folder has the code of the model's own layers, losses and metrics. If the loss or metrics
+    could not be saved, the loaded model is not compiled.
     """
     import keras
 
@@ -106,12 +104,12 @@ def load_keras_model(folder: str | Path) -> Any:
 
 
 def can_not_be_loaded(folder: Path) -> bool:
-    """Returns whether a model has layers that could not be saved safely, or lack their code."""
+    """Returns whether layers of a model can't be loaded: lambdas, or layers without code."""
     return bool(_contents(folder).get("missing"))
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    """Loads a model for `mlflow.pyfunc.load_model`, which calls this function."""
+    """`mlflow.pyfunc.load_model` calls this function."""
     return ServedModel(load_keras_model(path))
 
 
@@ -126,7 +124,7 @@ def put_into(
 ) -> None:
     """Makes this file the loader of a model that MLflow has saved, and adds its `own_code`.
 
-    Call it before the model's description (`mlflow.models.Model`) is written to the folder.
+    Call it before the `MLmodel` file is written.
     """
     from studies.data import column_values as values
 
@@ -143,4 +141,4 @@ def put_into(
 
 
 MODULE, VALUES = "_kerastudy_champion", "_kerastudy_values"
-"""The names of this file, and of `studies.data.column_values`, in a model's folder."""
+"""The names of this module, and of `studies.data.column_values`, in a model's folder."""

@@ -1,4 +1,4 @@
-"""The model of a trial: built again, saved for MLflow, or trained on all but the test part."""
+"""A trial's model: built again, saved for MLflow, or trained on all but the test part."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
-# The number of an objective function's samples that serve to make signature and variables.
+# An objective function's model gets its signature and variables from this many samples.
 _SAMPLES = 32
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
@@ -62,16 +62,15 @@ def save_champion(
     checkpoint: Path,
     folder: Path,
 ) -> dict[str, float]:
-    """Rebuilds a trial's model with its best weights and saves it into a new folder for MLflow.
+    """Rebuilds a trial's model with its best weights, and saves it into a new folder for MLflow.
 
-    The model is saved with fixed requirements, and with a signature made from training data. Its
-    predictions of the validation data are saved in `predictions_beside` the folder, if they can be
-    counted. Returns the validation metrics, named as in training (``val_loss``, …); none if the
-    model is not compiled.
+    Predictions of the validation data are saved in `predictions_beside` the folder, if they can be
+    counted. Returns the validation metrics by the names of the training (``val_loss``, …), or none
+    if the model is not compiled.
     """
     with _saving(spec, checkpoint):
         model = rebuilt(study, space, splits, spec, checkpoint)
-        # A model of all folds has no validation data.
+        # A model trained on all folds has no validation data.
         validated = spec.fold != ALL_FOLDS
         compared = model.compiled and validated
         metrics = evaluated(model, splits, spec.batch_size) if compared else {}
@@ -127,21 +126,20 @@ def rebuilt(
 def _predictions(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> str:
-    """Returns a model's validation predictions as JSON; empty if they can't be shown."""
     try:
         rule = getattr(study.data, "rule", None)
         predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
         return "" if predictions is None else to_json(predictions)
     except Exception:
-        # A model may predict in its own way, or not at all. It is registered nevertheless.
+        # A model that predicts nothing, or in its own way, is saved all the same.
         return ""
 
 
 def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> None:
-    """Saves a trained model that takes samples before preprocessing into a new folder for MLflow.
+    """Saves a trained model into a new folder for MLflow.
 
-    The code of the model's own layers and losses is saved with it. Raises StudyError if the
-    preprocessing can't be added to the model exactly.
+    The saved model takes samples before preprocessing, and has the code of its own layers and
+    losses. Raises StudyError if the preprocessing can't be added exactly.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
@@ -164,14 +162,14 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         mlflow_model=saved,
         signature=signature,
         input_example=example,
-        # MLflow would need 13 to 32 s to find the requirements.
+        # MLflow would need 13 to 32 s to find these.
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=preparation.describe(),
     )
     code = own_code(served)
     texts = any(is_text(array) for array in named_arrays(x, "x").values())
     if table is not None or texts or any(code):
-        # `save_model` takes only signatures of tensors.
+        # `mlflow.keras.save_model` takes only signatures of tensors.
         saved.signature = table or signature
         loader.put_into(
             saved, folder, code.pickled, missing=code.missing, compiles=not code.missing_compiled
@@ -182,9 +180,9 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
 def rebuilt_objective(
     study: StudyDefinition, space: SearchSpace, spec: TrialSpec, checkpoint: Path
 ) -> tuple[keras.Model, Splits]:
-    """Returns a trial's model with its best weights, and some of its training samples.
+    """Returns the model of an objective function's trial with its best weights, and some samples.
 
-    The objective function runs under the trial's seed up to its first `fit`.
+    The objective function runs with the trial's seed, up to its first `fit`.
     """
     assert study.objective_function is not None, "it is such a study"
     begin_trial(spec.seed)
@@ -198,7 +196,7 @@ def rebuilt_objective(
 
 
 def _samples_of(fit: FirstFit) -> Splits:
-    """Returns a few samples of a training, as if they were a study's data."""
+    """Returns a few samples for a `fit`, as a study's data."""
     import keras
 
     x, y = fit.arguments.get("x"), fit.arguments.get("y")
@@ -210,7 +208,6 @@ def _samples_of(fit: FirstFit) -> Splits:
 
 
 def _is_arrays(x: Any) -> bool:
-    """Returns whether samples are arrays, not batches of them."""
     if isinstance(x, Mapping):
         return True
     if isinstance(x, list | tuple):
@@ -227,7 +224,7 @@ def _first_batch(batches: Any) -> Any:
 
 
 def _first(samples: Any) -> Any:
-    """Returns the first samples, in one array or in several arrays by name or in order."""
+    """Returns the first samples: an array, or arrays in a dict or tuple."""
     if isinstance(samples, Mapping):
         return {name: _first(each) for name, each in samples.items()}
     if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
@@ -237,13 +234,13 @@ def _first(samples: Any) -> Any:
 
 @dataclass(frozen=True)
 class Refitted:
-    """How a model was trained on more data."""
+    """How a model was trained on training and validation data together."""
 
     epochs: int
-    steps: int  # The steps of an epoch.
-    steps_before: int  # The steps of an epoch in the trial, without the validation data.
+    steps: int  # Steps per epoch.
+    steps_before: int  # Steps per epoch in the trial, on training data only.
     samples: int
-    # The callbacks that were left out, as they watch validation data.
+    # The callbacks that were left out, as they monitor validation metrics.
     left_out: tuple[str, ...]
 
 
@@ -252,14 +249,12 @@ def refit(
 ) -> tuple[keras.Model, Splits, Refitted]:
     """Trains a trial's model on training and validation data together, by `model.fit`.
 
-    The training has the trial's seed and best number of epochs. Each sample is seen as often as in
-    the trial, so an epoch has more steps, in proportion to the data. (Keeping the number of steps
-    instead would show each sample less often than was found best.) Samples of the training part
-    come first; `permutation` orders each epoch. The preprocessing stays that of the trial, fitted
-    on its training part.
+    The training has the trial's seed, its preprocessing (fitted on its training part), and
+    `epochs`, its best epoch. As there is more data, an epoch has more steps. (With as many steps as
+    in the trial, each sample would be seen less often than was found best.) In each epoch,
+    `permutation` orders the samples of the training part followed by those of the validation part.
 
-    The classes in `splits` have no weights; those in `spec` are used. `epochs` is the trial's best
-    epoch.
+    The data in `splits` has no class weights. Those in `spec` are used.
     """
     if splits.streams:
         raise StudyError(

@@ -1,7 +1,7 @@
-"""The registered model of a study, which takes samples before preprocessing; its signature.
+"""The registered model: a trained model with preprocessing as its first layers, and its signature.
 
-Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
-same bits as `studies.data.preprocessing`.
+Preprocessing becomes layers of Keras's own, so that the model loads without kerastudy. The layers
+give the same bits as `studies.data.preprocessing`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Layers on a GPU, and compiled ones, may round differently.
 _TOLERANCE = 1e-6
-# MLflow's types by the names of pandas's types, in small letters.
+# MLflow's types by pandas's types, in small letters.
 _COLUMN_TYPES: Final = {
     "bool": "boolean",
     "boolean": "boolean",
@@ -46,14 +46,14 @@ _COLUMN_TYPES: Final = {
 
 
 def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> keras.Model:
-    """Returns a trained model with the preprocessing of its samples as its first layers.
+    """Returns a trained model with preprocessing as its first layers.
 
-    `x` has the first training samples after preprocessing, and `preparation` has examples from
-    before it. The new model shares the trained model's layers.
+    `x` has samples after preprocessing, and `preparation` has examples from before it. Without
+    preprocessing, returns the trained model itself.
 
-    Without preprocessing, returns the model itself. Else, the new model has the same class if
-    possible. It is compiled in the same way, unless it lacks the trained model's own steps. Raises
-    StudyError if its first layers give other samples than those that the model was trained on.
+    The new model shares the trained model's layers, and has its class if possible. It is compiled
+    in the same way, unless the trained model's own steps are missing. Raises StudyError if the
+    first layers give other samples than those that the model was trained on.
     """
     import keras
 
@@ -80,8 +80,6 @@ def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> ker
 
 
 class _Before:
-    """Makes the inputs and the first layers of a served model."""
-
     def __init__(self, prepared: Mapping[str, Prepared], taken: set[str]) -> None:
         self._prepared = prepared
         self._taken = taken
@@ -89,7 +87,6 @@ class _Before:
         self.scaled: dict[str, Any] = {}
 
     def input(self, tensor: Any, name: str) -> Any:
-        """Returns an input that replaces one of the model's inputs."""
         import keras
 
         prepared = self._prepared.get(name)
@@ -98,13 +95,12 @@ class _Before:
         shape = tuple(tensor.shape[1:])
         if len(shape) == len(prepared.shape) or None in shape:
             shape = prepared.shape
-        # Keras reads floats as float32. As float64, integers, or fractions given for them, are not
-        # cut to other integers.
+        # Keras reads floats as float32. Raw integers get float64, so that large ones, and fractions
+        # given for them, keep their values.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
         return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
 
     def layers(self, name: str, raw: Any) -> list[keras.layers.Layer]:
-        """Returns the layers after an input; none without preprocessing."""
         import keras
 
         if name not in self._prepared:
@@ -129,7 +125,7 @@ class _Before:
 
 
 def _free(like: str, taken: set[str]) -> str:
-    """Returns a layer's name, made from `like`, that is not taken yet, and marks it as taken."""
+    """Returns a free name for a layer, made from `like`, and marks it as taken."""
     name, number = like, 1
     while name in taken:
         name, number = f"{like}_{number}", number + 1
@@ -142,7 +138,7 @@ def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Any:
 
 
 def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
-    """Returns a model with the same graph and layers on other inputs."""
+    """Returns a model with the same graph and layers, but other inputs."""
     import keras
     from keras import tree
 
@@ -163,7 +159,7 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # If the model were compiled, Keras would compile the clone from the model's description.
+        # Keras would compile the clone of a compiled model from its config.
         served = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
@@ -171,7 +167,7 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
 
 
 def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
-    """Returns a model that calls the given model, whose graph is unknown."""
+    """Returns a model that calls the given one, whose graph is unknown."""
     import keras
 
     keys = ["samples"] if isinstance(x, np.ndarray) else [f"input_{i}" for i in range(len(x))]
@@ -190,7 +186,7 @@ def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
 
 
 def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
-    """Returns the names that messages use for a model's inputs, in the inputs' order."""
+    """Returns the names by which messages call a model's inputs, in the inputs' order."""
     from keras import tree
 
     if isinstance(x, np.ndarray):
@@ -203,7 +199,7 @@ def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
 
 
 def _check(before: _Before, preparation: Preparation, x: Arrays) -> None:
-    """Raises StudyError if the layers' output differs from the preprocessed samples."""
+    """Raises StudyError if the first layers' output differs from the preprocessed samples."""
     import keras
 
     if preparation.example is None:
@@ -229,7 +225,6 @@ def _check_alike(scaled: np.ndarray, expected: np.ndarray, name: str) -> None:
 def _on_columns(
     model: keras.Model, x: np.ndarray, preparation: Preparation, table: FittedTable
 ) -> keras.Model:
-    """Returns a model with an input for each column of a table."""
     import keras
 
     names_taken = {layer.name for layer in layers_within(model)}
@@ -243,8 +238,8 @@ def _on_columns(
     }
     row = _row(inputs, table, names_taken)
     with warnings.catch_warnings():
-        # Not all columns' names can be names of Keras's inputs. So the keys, which count, are the
-        # columns' names.
+        # Keras warns if a key is not its input's name. Not every column's name can be an input's
+        # name.
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
         if preparation.example is not None:
             layers = keras.Model(inputs, row)
@@ -258,7 +253,10 @@ def _on_columns(
 
 
 def _of_row(model: keras.Model, row: Any) -> Any:
-    """Returns a model's output for a row, without including the optimizer where possible."""
+    """Returns a model's output for a row.
+
+    Calls the model's layers if possible, as the model itself would be saved with its optimizer.
+    """
     import keras
 
     if type(model) is keras.Sequential:
@@ -271,7 +269,7 @@ def _of_row(model: keras.Model, row: Any) -> Any:
 
 
 def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
-    """Returns the row that Keras's layers make of columns, equal to `FittedTable.apply`."""
+    """Returns the row that layers make of columns, equal to that of `FittedTable.apply`."""
     import keras
     from keras import ops
 
@@ -279,7 +277,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
     if table.numbers:
         numbers = ops.concatenate([inputs[column.name] for column in table.numbers], axis=1)
         scaled = keras.layers.Rescaling(
-            # Keras reads lists as float32.
+            # These are arrays, as Keras reads lists as float32.
             np.array([column.scale for column in table.numbers]),
             np.array([column.offset for column in table.numbers]),
             dtype="float64",
@@ -292,7 +290,8 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
         if gaps:
             pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
     for column in table.categories:
-        # This name stands for texts that the vocabulary lacks. Their place, the first, is left out.
+        # This stands for texts that are not in the vocabulary. It comes first, and is left out
+        # below.
         unknown = "[UNK]"
         while unknown in column.vocabulary:
             unknown = f"[{unknown}]"
@@ -308,10 +307,10 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
 
 
 def signature_of(model: keras.Model, x: Arrays, preparation: Preparation) -> ModelSignature:
-    """Returns a model's signature in tensors, without outputs if these are unknown.
+    """Returns a model's signature in tensors. Unknown outputs are left out.
 
-    `x` has samples after preprocessing; the model does the `preparation` itself if it can. Several
-    inputs are named: a functional model takes a dict, even if it was trained on a tuple.
+    `x` has samples after preprocessing, and the model takes samples before it. Several inputs are
+    named, as a Functional model takes a dict even if it was trained on a tuple.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
@@ -327,7 +326,7 @@ def signature_of(model: keras.Model, x: Arrays, preparation: Preparation) -> Mod
 
 
 def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignature | None:
-    """Returns the signature of a model that takes a table; None if MLflow lacks a column's type."""
+    """Returns the signature of a model that takes a table, or None if MLflow lacks a type."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
@@ -339,10 +338,10 @@ def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignatu
 
 
 def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSignature:
-    """Returns the signature of a model that takes the columns of a table as they are.
+    """Returns the signature of a model with an input for each column of a table.
 
-    Columns may have any type, as MLflow refuses whole numbers where it expects floats, and the
-    reverse.
+    Each column may have any type. Otherwise MLflow would refuse whole numbers where it expects
+    floats, and floats where it expects whole numbers.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -353,7 +352,7 @@ def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSig
 
 
 def example_of(model: keras.Model, preparation: Preparation) -> Any:
-    """Returns samples as the input example of a model of MLflow; None if there are none."""
+    """Returns a model's input example for MLflow, or None if there are no samples."""
     x = preparation.example
     if preparation.table is not None:
         import pandas as pd
@@ -365,7 +364,7 @@ def example_of(model: keras.Model, preparation: Preparation) -> Any:
 
 
 def table_of(example: np.ndarray, columns: Columns) -> Any:
-    """Returns samples as their original table."""
+    """Returns samples as the table that they come from."""
     import pandas as pd
 
     table = pd.DataFrame(example, columns=[name for name, _ in columns])
@@ -377,7 +376,7 @@ def _spec(array: np.ndarray, prepared: Prepared | None, name: str | None) -> Ten
 
     if prepared is not None and prepared.scalings:
         return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape), name)
-    # MLflow has no types for texts of a fixed length.
+    # MLflow has no type for texts of a fixed length.
     dtype = np.dtype(str) if array.dtype.kind == "U" else array.dtype
     return TensorSpec(dtype, (-1, *array.shape[1:]), name)
 
@@ -388,7 +387,7 @@ def _names(
     if isinstance(x, dict):
         return list(x)
     declared = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
-    # A subclass of Model has no names for its inputs.
+    # A subclass of `keras.Model` has no names of inputs.
     return declared if len(set(declared)) == len(x) else [f"input_{i}" for i in range(len(x))]
 
 
@@ -416,5 +415,4 @@ def _type(name: str) -> np.dtype:
 
 
 def _layer_name(text: str) -> str:
-    """Returns a text as a name that TensorFlow takes for a layer."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)

@@ -1,6 +1,6 @@
-"""A model's predictions of the validation data, counted, with the worst-classified samples.
+"""A model's predictions of the validation data: their counts, and the worst-classified samples.
 
-The data is read in slices, so predictions and batches of large data are never all in memory.
+The data is read in slices, so that large data need not fit in memory.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _SLICE = 2**14
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
-# The name that stands for the output of a model with just one.
+# The name for the output of a model with one output.
 _ONLY = ""
-# Samples; targets and predictions by the name of their output.
+# Samples, and targets and predictions by the output's name.
 _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
@@ -56,11 +56,11 @@ def validation_predictions(
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
 ) -> ValidationPredictions | None:
-    """Returns a model's predictions of the validation data.
+    """Returns a model's predictions of the validation data, for the first output and `others`.
 
-    The result has no run and no epoch yet. It is that of the first output, and holds the results of
-    the others. Outputs that give neither a class nor a number for each sample are left out; None if
-    all are left out. `rule` is the function that made the targets.
+    The result's run and epoch are not filled in. An output must give a class or a number for each
+    sample, or it is left out. Returns None if all are left out. `rule` is the function that made
+    the targets.
     """
     counting: dict[str, _OfClasses | _OfNumbers] = {}
     start = 0
@@ -82,7 +82,6 @@ def validation_predictions(
 
 
 def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
-    """Yields samples with the targets and predictions of each output."""
     if splits.streams:
         yield from _read_batches(model, splits)
         return
@@ -108,7 +107,7 @@ def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
 
 
 def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
-    """Returns predictions of an output in double precision; logits become probabilities."""
+    """Returns predictions in double precision. Logits become probabilities."""
     predicted = predicted.astype(np.float64)
     if not getattr(loss, "from_logits", False):
         return predicted
@@ -122,7 +121,6 @@ def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
 def _counting(
     predicted: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _OfClasses | _OfNumbers | None:
-    """Returns the counter for predictions of a shape, or None."""
     if predicted.ndim == 2 and predicted.shape[1] > 1:
         return _OfClasses(splits, output, predicted.shape[1])
     if predicted.ndim in (1, 2):
@@ -144,11 +142,11 @@ class _OfClasses:
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
-        # A heap of the samples that are kept: the highest probability first.
+        # A heap of the worst samples. The first has the highest probability of its true class.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
-        """Adds a slice of at least one sample; returns whether its targets can be counted.
+        """Adds a slice of at least one sample. Returns whether its targets can be counted.
 
         `start` is the number of samples before the slice.
         """
@@ -181,7 +179,6 @@ class _OfClasses:
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """Returns the predictions of all slices."""
         count = self._counts.shape[1]
         names: Any = self._preparation.class_names
         if isinstance(names, Mapping):
@@ -206,19 +203,18 @@ class _OfClasses:
 
 
 class _OfNumbers:
-    """Counts the predictions of an output of one number: a regression, or a probability."""
+    """Counts the predictions of an output with one number: a regression, or a probability."""
 
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         self._preparation, self._output, self._rule = splits.preparation, output, rule
-        # The samples, if each is one number.
+        # The samples, if each of them is one number.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
-        # The counter of two classes; None once a target is not 0 or 1, or a prediction not between.
+        # None as soon as a target is not 0 or 1, or a prediction is not between them.
         self._classes: _OfClasses | None = _OfClasses(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
-        """Adds a slice of the data; returns whether its targets can be counted."""
         if y.size != len(y) or y.dtype.kind not in "biuf":
             return False
         true, predicted = y.reshape(-1).astype(np.float64), predicted.reshape(-1)
@@ -234,7 +230,6 @@ class _OfNumbers:
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """Returns the predictions of all slices."""
         if self._classes is not None:
             return self._classes.result(number, samples)
         truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
@@ -265,9 +260,9 @@ class _OfNumbers:
 def _paired_outputs(
     model: keras.Model, y: Any, predicted: Any
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns targets and predictions by the name of their output; `_ONLY` for a single one.
+    """Returns targets and predictions by the output's name.
 
-    Empty if targets and outputs don't belong together.
+    Returns an empty dict if targets and outputs don't belong together.
     """
     if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
         return {_ONLY: (y, predicted)}
@@ -279,7 +274,7 @@ def _paired_outputs(
 
 
 def _loss_of(model: keras.Model, output: str) -> Any:
-    """Returns the loss of an output, as the model was compiled with it; None if it has none."""
+    """Returns the loss that was given to `compile` for an output, or None."""
     loss = getattr(model, "loss", None)
     if output == _ONLY or not isinstance(loss, Mapping | list | tuple):
         return loss
@@ -295,9 +290,9 @@ def _by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
 
 
 def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
-    """Returns a preprocessed sample in a form for people, with its scalings undone.
+    """Returns a sample from before preprocessing, to show to people.
 
-    Images become a PNG file, other samples a row of values by column, in 6 digits.
+    An image becomes a PNG file. Another sample becomes a dict of values, in 6 digits, by column.
     """
     png, row = b"", {}
     arrays = named_arrays(sample, "x")

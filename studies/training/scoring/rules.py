@@ -1,7 +1,7 @@
-"""How the samples of each objective are scored, from predictions that were made once.
+"""How each sample is scored for an objective, from targets and predictions.
 
-If an objective is a mean over samples, a sample's score is the value that Keras averages. For other
-objectives, such as AUC or F1, it is the counts that a formula of `tracking.scores` adds up.
+If an objective is a mean over samples, a sample's score is its term of the mean. For other
+objectives, such as AUC or F1, a sample has counts, which a formula of `tracking.scores` adds up.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tracking.scores.sample_scores import ScoreKind
 if TYPE_CHECKING:
     import keras
 
-# The scores of some samples, and their weights or None.
+# Scores of samples, and their weights or None.
 Scored = tuple[np.ndarray, np.ndarray | None]
 _Score = Callable[[Any, Any, Any], Scored]
 _Count = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -39,27 +39,28 @@ _ONE_NUMBER = "returns one number for a batch, not one for each sample"
 
 
 class NotScoredError(InternalError):
-    """The samples of an objective can't be scored; the error's text says why."""
+    """Single samples can't be scored for an objective. The error's text says why."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How the samples of an objective are scored."""
+    """How samples are scored for an objective."""
 
     kind: ScoreKind
-    # Takes targets, predictions and sample weights (or None) of some samples, as a validation step
-    # has them. Raises NotScoredError.
+    # Takes targets, predictions and weights (or None) of samples, as `compute_loss` gets them. May
+    # raise NotScoredError.
     score: _Score
-    # The settings of the kind's formula.
+    # Settings of the formula.
     settings: Mapping[str, Any] = field(default_factory=dict)
-    # Returns a constant to add to the mean. Call it after `score`, with the model's weights.
+    # Returns a constant to add to the mean, e.g. penalties. Call it after `score`, while the model
+    # has the scored weights.
     constant: Callable[[], float] = float
-    # Whether Keras counts a smaller last batch of arrays as much as the others.
+    # Whether a smaller last batch of arrays counts as much as the others in Keras.
     equal_batches: bool = False
 
 
 def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
-    """Returns how the samples of an objective are scored, by some targets and predictions."""
+    """Returns the rule for a metric. Targets and predictions of a few samples suffice."""
     if not metric.startswith("val_"):
         raise NotScoredError(f"{metric} is no metric of the validation data")
     for name, compiled in compiled_metrics(model, y, y_pred).items():
@@ -71,7 +72,8 @@ def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
     if metric == "val_loss":
         return Rule("mean", partial(_loss, model, metric), constant=partial(_penalties, model))
     if metric.endswith("_loss"):
-        # Keras reads a batch's size from its shape: unknown unless all batches have one size.
+        # Keras reads a batch's size from its static shape, which is unknown if the last batch is
+        # smaller.
         return Rule("mean", partial(_loss, model, metric), equal_batches=True)
     raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
 
@@ -95,7 +97,6 @@ def _rule_of_metric(
 def _output_of(
     model: keras.Model, compiled: CompiledMetric, y: Any, y_pred: Any, weights: Any
 ) -> tuple[Any, Any, np.ndarray | None]:
-    """Returns targets, predictions and weights of a metric's output."""
     targets, predictions = flat(model, y), flat(model, y_pred)
     weight = None
     if weights is not None and compiled.weighted:
@@ -104,11 +105,11 @@ def _output_of(
     return targets[compiled.output], predictions[compiled.output], weight
 
 
-# Objectives that are means: losses, and most metrics.
+# Objectives that are means: losses and most metrics.
 
 
 def _averaging(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
-    """Returns the rule of a metric that is a mean over samples, or its root; None for others."""
+    """Returns the rule of a metric that is a mean over samples or the root of one, or None."""
     import keras
 
     if isinstance(metric, keras.metrics.RootMeanSquaredError):
@@ -130,14 +131,14 @@ def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) ->
         raise NotScoredError(f"{metric.name} {_ONE_NUMBER}")
     mask = mask_of(y_pred)
     if mask is not None:
-        # `MeanMetricWrapper.update_state` applies the mask in the same way.
+        # `MeanMetricWrapper.update_state` applies the mask like this.
         mask = np.asarray(mask).astype(values.dtype)
         weight = mask if weight is None else np.multiply(*_same_rank(mask, weight))
     return _samplewise(values, weight)
 
 
 def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) -> Scored:
-    """Scores samples by a loss: that of all outputs together, or that of one output."""
+    """Scores samples by the total loss, or by the loss of one output."""
     if not has_made_losses(model):
         make_losses(model, y, y_pred, weights)
     of_outputs: list[Any] = []
@@ -161,7 +162,7 @@ def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) ->
 def _unreduced(
     loss: keras.losses.Loss, y: Any, y_pred: Any, weights: Any = None
 ) -> keras.KerasTensor:
-    """Returns the loss of each sample, in the shape (n,), with Keras's weights."""
+    """Returns the loss of each sample, in the shape (n,), with sample weights applied."""
     import keras
 
     reduction = loss.reduction
@@ -182,7 +183,6 @@ def _unreduced(
 
 
 def _penalties(model: keras.Model) -> float:
-    """Returns the sum of the regularizers' penalties."""
     penalties = [
         float(np.sum(variable.regularizer(variable)))
         for variable in model.trainable_variables
@@ -194,9 +194,10 @@ def _penalties(model: keras.Model) -> float:
 
 
 def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
-    """Returns a number for each sample, and its weight, as `keras.metrics.Mean` has them.
+    """Returns the mean of each sample's values, and its weight.
 
-    `weights` have the shape (n,), or (n, steps) for the steps of sequences.
+    They are computed as in `keras.metrics.Mean`. `weights` have the shape (n,), or (n, steps) for
+    sequences.
     """
     if weights is None:
         return values.reshape(len(values), -1).mean(axis=1), None
@@ -222,7 +223,7 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
-    """Returns the rule of a metric that is a formula of sums over samples; None for others."""
+    """Returns the rule of a metric that is computed from sums over samples, or None."""
     from keras import config, metrics
 
     kind: ScoreKind
@@ -258,7 +259,7 @@ def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, 
 
 
 def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
-    """Counts targets and predictions, in the metric's precision and in the same shape."""
+    """Converts targets and predictions to the metric's dtype and one shape, and counts them."""
     numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
     target, predictions = _same_rank(*numbers)
     if target.shape != predictions.shape:
@@ -271,7 +272,7 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
 
 
 def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bool) -> np.ndarray:
-    """Counts each sample's true positives, and its false positives or misses."""
+    """Counts each sample's true positives, and false positives (precision) or misses (recall)."""
     positive, predicted = target.astype(bool), made > metric.thresholds[0]
     if metric.class_id is not None:
         positive = positive[..., metric.class_id]
@@ -295,7 +296,7 @@ def _hits_by_class(
 
 
 class _Squares:
-    """Squares each sample's targets and errors, for R2."""
+    """Returns each sample's terms of R2: target, its square, and squared error."""
 
     def __init__(self) -> None:
         self._center: np.ndarray | None = None
@@ -303,21 +304,22 @@ class _Squares:
     def __call__(self, target: np.ndarray, made: np.ndarray) -> np.ndarray:
         target, made = target.astype(np.float64), made.astype(np.float64)
         if self._center is None:
-            # R2 does not depend on the center, but squares of large numbers would lose digits.
+            # R2 does not depend on the center. Without it, squares of large numbers would lose
+            # digits.
             self._center = target.mean(axis=0)
         centered = target - self._center
         return np.stack([centered, centered**2, (target - made) ** 2], axis=1)
 
 
 def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Puts predictions into the bins between the thresholds of `AUC`."""
+    """Returns for each prediction its bin between the thresholds of `AUC`, and its target."""
     thresholds, evenly, from_logits = thresholds_of(metric)
     if from_logits:
         import keras
 
         predictions = np.asarray(keras.activations.sigmoid(predictions))
     if evenly:
-        # Keras computes the bins in this way, in the same precision.
+        # Keras computes the bins like this, in the same precision.
         predictions = np.clip(predictions, 0, 1)
         steps = np.asarray(len(thresholds) - 1, predictions.dtype)
         above = np.maximum(np.ceil(predictions * steps) - 1, 0).astype(np.int64) + 1

@@ -1,4 +1,4 @@
-"""Scores of the validation samples, recorded after a training, and of the sealed test part."""
+"""Scores of validation samples, recorded after a training, and of the sealed test part."""
 
 from __future__ import annotations
 
@@ -36,12 +36,11 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# The relative and the absolute tolerance (for values near 0), as sums over other batches round
-# differently.
+# Sums over other batches round differently. The absolute tolerance is for values near 0.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
-# Bytes that the outputs of all layers may take.
+# The outputs of all layers may take this many bytes.
 _MEMORY = 64 * 2**20
-# The assumed ratio of all layers' outputs to the input, for a model of unknown shapes.
+# If shapes are unknown, the outputs of all layers are assumed to be this many times the input.
 _UNKNOWN = 64
 
 
@@ -54,18 +53,16 @@ def sample_scores(
     batch_size: int,
     recorded: float | None = None,
 ) -> SampleScores:
-    """Returns the objective of each validation sample.
+    """Returns the score of each validation sample.
 
-    The model is called in large batches, outside of TensorFlow functions; its metrics, seeds and
-    losses may differ afterwards.
+    The model is called in large batches, outside of TensorFlow functions. This may change its
+    metrics, seeds and losses. To score other data, put it in the place of the validation part.
 
-    To score other data, put it in the place of the validation part. `recorded` is the value that
-    Keras computed; if it is None, the scores are not compared.
-
-    Raises NotScoredError if single samples can't be scored, or if the scores contradict the
-    recorded value by more than 0.01 % of it (and 0.000001). The tolerance is one sample larger for
-    an accuracy or a count, as ties may be decided differently in another batch. It is 0.1 % of 1 -
-    R2 larger for R2, which Keras computes in single precision.
+    `recorded` is the value that Keras computed, or None. Raises NotScoredError if single samples
+    can't be scored, or if their scores contradict the recorded value. The tolerance is 0.01 % of
+    the value plus 0.000001. An accuracy or a count has a tolerance of one more sample, as other
+    batches may decide ties differently. R2, which Keras computes in single precision, has 0.1 % of
+    1 - R2 more.
     """
     scores = scores_by_metric(model, splits, {metric: recorded}, epoch, batch_size)[metric]
     if isinstance(scores, NotScoredError):
@@ -80,7 +77,7 @@ def scores_by_metric(
     epoch: int,
     batch_size: int,
 ) -> dict[str, SampleScores | NotScoredError]:
-    """Returns the result or the error of `sample_scores` for each metric; predicts just once."""
+    """Returns the result or the error of `sample_scores` for each metric. Predicts once."""
     if stateful_layers(model):
         raise NotScoredError("its layers keep their state between batches")
     rules: dict[str, Rule] = {}
@@ -139,7 +136,7 @@ def _check(scores: SampleScores, recorded: float | None) -> None:
     tolerance = _RELATIVE * abs(recorded) + _ABSOLUTE
     values = scores.values
     if scores.kind == "r2":
-        # Keras subtracts sums of squares in single precision.
+        # Keras subtracts sums of squares in single precision, which loses digits.
         tolerance += 10 * _RELATIVE * abs(1 - recorded)
     if values.dtype.kind in "biu" or bool(((values == 0) | (values == 1)).all()):
         tolerance += 1 / len(scores)
@@ -155,9 +152,9 @@ def _predicted(
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Yields targets, predictions and weights of the validation samples, many at a time.
 
-    The model is called directly, which needs no TensorFlow function. `model.predict` would trace
-    one for each trial, which takes 0.1 s for a small dense model. Direct calls take 4 ms for 2,000
-    samples, and 60 ms in slices of 32 samples (measured on one core).
+    The model is called directly. `model.predict` would trace a function for each trial, which takes
+    0.1 s for a small dense model. Direct calls for 2,000 samples take 4 ms, or 60 ms in slices of
+    32 samples (measured on one core).
     """
     import keras
 
@@ -191,8 +188,6 @@ def _slices(model: keras.Model, part: Part, batch_size: int) -> Iterator[Any]:
 
 
 def _between(part: Part, start: int, end: int) -> Part:
-    """Returns the samples of a part from `start` up to `end`, as a part."""
-
     def cut(array: np.ndarray) -> np.ndarray:
         return array[start:end]
 
@@ -223,7 +218,7 @@ def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
 
 
 def _outputs_of(layer: keras.layers.Layer) -> list[Any]:
-    """Returns a layer's symbolic outputs; none if it was never called with symbolic inputs."""
+    """Returns a layer's symbolic outputs, or none if it has no symbolic inputs."""
     import keras
 
     try:
@@ -233,31 +228,31 @@ def _outputs_of(layer: keras.layers.Layer) -> list[Any]:
 
 
 _log = logging.getLogger(__name__)
-# Bytes that the weights of all epochs may take until the training ends.
+# Until a training ends, the weights of its epochs may take this many bytes.
 _MOST_WEIGHTS = 128 * 2**20
-# With so few validation samples the second best epoch is scored too. The choice of the epoch then
-# matters much, and predicting the samples takes one batch.
+# Up to this many validation samples, the second best epoch is scored too. The choice of the epoch
+# then matters much, and predicting takes one batch.
 _FEW_SAMPLES = 256
 
 
 class ScoreRecorder:
-    """Records the scores of one training, in its task's file.
+    """Writes the scores of a training to its task's file.
 
-    Nothing is computed before the training has ended: its steps, random states and bits are those
-    of a training without scores. `samples` is the number of validation samples, 0 if it is unknown.
+    Nothing is computed before the training ends, so its random states and bits stay the same.
+    `samples` is the number of validation samples, or 0 if unknown.
     """
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
         self._task, self._model = task, model
-        # For each epoch, the weights after it and its metrics.
+        # The weights and metrics of epochs, by number.
         self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
         self._why_not_every = ""
         self._every = task.scores_of == "every"
-        # Whether epochs besides the best one are scored.
+        # Whether other epochs than the best one are scored too.
         self._follows = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
     def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Copies the weights after an epoch, if all are scored or it is one of the best two."""
+        """Copies the weights if all epochs are scored, or if this epoch is one of the best two."""
         value = metrics.get(self._task.spec.objective.metric)
         if not self._follows or value is None or self._why_not_every:
             return
@@ -284,21 +279,21 @@ class ScoreRecorder:
         return self._epochs[epoch][1].rank(self._task.spec.objective)
 
     def record(self, result: TrialResult, splits: LoadedData, weights: BestWeights) -> TrialResult:
-        """Writes the scores of a model that no longer trains.
+        """Writes the scores of a model whose training has ended.
 
-        Returns the result with the size of the file, or why there is none.
+        Returns the result with the file's size, or with the reason why there is no file.
         """
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
             return result
-        # An earlier attempt may have written a file.
+        # An earlier attempt at this trial may have written the file.
         path.unlink(missing_ok=True)
         try:
             scores = self._scores(splits, result.best, weights)
         except NotScoredError as error:
             return replace(result, unscored=str(error))
         except Exception as error:
-            # A model's own code may need what only a training step has.
+            # The user's code may need what only a training step has.
             _log.debug("samples can't be scored", exc_info=True)
             return replace(result, unscored=f"its samples can't be scored: {describe(error)}")
         try:
@@ -311,7 +306,7 @@ class ScoreRecorder:
     def _scores(
         self, splits: LoadedData, best: BestEpoch, weights: BestWeights
     ) -> list[SampleScores]:
-        """Returns the scores of the best epoch, and those of other epochs if they can be made."""
+        """Returns the scores of the best epoch and, if possible, of the other epochs."""
         if weights.copy is None:
             raise NotScoredError("the weights of its best epoch are not known")
         weights.restore()
@@ -327,7 +322,6 @@ class ScoreRecorder:
         return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
     def _others(self, best: BestEpoch) -> list[int]:
-        """Returns the epochs that are scored beside the best one."""
         others = [epoch for epoch in self._epochs if epoch != best.epoch]
         if not self._every:
             return sorted(others, key=self._rank)[:1]
@@ -337,7 +331,7 @@ class ScoreRecorder:
         return []
 
     def _present(self, splits: LoadedData, measured: BestEpoch) -> SampleScores:
-        """Returns the scores of the model's present weights, which are those of an epoch."""
+        """Returns the scores of an epoch, whose weights the model has now."""
         spec = self._task.spec
         return sample_scores(
             self._model,
@@ -359,16 +353,16 @@ class Scores:
     """A model's loss and metrics on the test part, as `model.evaluate` returns them."""
 
     scores: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]  # 95 % intervals, by metric.
-    resamples: int  # Resamples behind the intervals; 0 if there are none.
+    intervals: Mapping[str, tuple[float, float]]  # The 95 % intervals, by metric.
+    resamples: int  # The number of resamples behind the intervals.
     note: str  # Why metrics have no interval, or empty.
     samples: int
     digest: str  # SHA-256 of the test part.
 
 
 def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
-    """Evaluates a compiled model on the sealed test part, which nothing else reads."""
-    # The test part takes the place of the validation part, which Keras reads in the same way.
+    """Evaluates a compiled model on the sealed test part. Only this function unseals it."""
+    # The test part is put in the place of the validation part.
     tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     values = scalars(evaluated(model, tested, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
@@ -376,7 +370,7 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
     try:
         by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
     except Exception as error:
-        # A model's own steps may predict nothing, or something else.
+        # A model with its own steps may predict nothing, or something else.
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest)
     accuracies = [
@@ -401,10 +395,10 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
 
 
 def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, float]:
-    """Returns the 95 % interval of a value, by bootstrap percentiles of the samples or groups.
+    """Returns the 95 % interval of a value, by bootstrap percentiles of samples or groups.
 
-    An accuracy gets the interval of Clopper and Pearson, for the number of independent samples that
-    would vary like the resamples, because percentiles have no width where all samples agree.
+    Percentiles have no width where all samples agree. So an accuracy gets the interval of Clopper
+    and Pearson, for as many independent samples as would vary like the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(each) for each in counts])
@@ -421,7 +415,7 @@ def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mappin
     batches: Batches | StreamedBatches
     batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
-        # Keras warns of data of unknown length, which just ends.
+        # Keras warns when data of unknown length ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
         metrics: Mapping[str, Any] = model.evaluate(
             batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
