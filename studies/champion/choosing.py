@@ -294,9 +294,9 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. If ``trial`` or ``reason`` is given, launches
-    keep this champion; otherwise they choose the champion again. A trial whose checkpoint is gone
-    is trained again, with the same bits.
+    Earlier versions of the registered model stay. If ``trial`` or ``reason`` is given, later
+    launches keep this champion. Otherwise they choose the champion again. If the trial's checkpoint
+    is gone, the trial is trained again, to the same bits.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
@@ -414,7 +414,7 @@ def promote_trial(
 
 
 def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
-    """Records why a trial is the champion; returns False if it is not, or its model is damaged."""
+    """If a trial is the champion and its model is sound, records the reason and returns True."""
     if not history.is_champion(trial) or champion_fault(history):
         return False
     set_promotion(history, reason)

@@ -103,7 +103,7 @@ class Training:
     Attributes:
         trial: The number of the trial whose configuration is trained, or `DEFAULTS`.
         place: The place of its seed among the confirmation's seeds, from 1.
-        spec: Its spec, with the number 0. `Trainings` gives it a number when it begins.
+        spec: Its spec. Its number is 0: `Trainings` numbers a copy when the training begins.
         identity: A digest of its spec, code and time limit. Its record has this digest.
     """
 
@@ -241,7 +241,7 @@ class Plan:
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
-        """Returns the plan's record, by which a resumed confirmation finds what it has done."""
+        """Returns the text to record. A confirmation is resumed if this text is recorded."""
         fields = {
             "version": _VERSION,
             "options": dataclasses.asdict(self.options),
@@ -362,7 +362,7 @@ class Trainings(Jobs):
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
         # None is the study's trainer. If `model.fit` contradicts a trial, that trainer is in doubt.
         self._trainer: TrainerName | None = "plain" if contradicted else None
-        # By the number of its job, this has each running training and the uuid of its fit.
+        # Each value is a running training and the uuid of its fit. The key is its job's number.
         self._running: dict[int, tuple[Training, str]] = {}
         self._planned = 0
         self._epochs: dict[str, Mapping[int, Mapping[str, float]]] = {}
@@ -394,7 +394,7 @@ class Trainings(Jobs):
     def value_at(self, trial: int, place: int) -> float | None:
         """Returns a racer's objective under one seed of the race; None if it is infeasible.
 
-        With folds, it is the best mean over the folds that an epoch has.
+        In a cross-validated study it is the mean over the folds, at the epoch where that is best.
         """
         trainings = self.plan.trainings_at(trial, place)
         if not self.plan.folds:
@@ -427,7 +427,7 @@ class Trainings(Jobs):
         run_jobs(self._executor, self, self.progress)
 
     def scored(self, training: Training, *, compared: bool) -> TestScores | str:
-        """Scores the test samples by a training's weights; returns why if that is impossible."""
+        """Returns the scores of the test samples by a training's weights, or why there are none."""
         best = self.result(training).best
         assert best is not None, "it has a value"
         path, space = self.checkpoint(training), self._description.space
@@ -456,7 +456,7 @@ class Trainings(Jobs):
         return True
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context that writes the epochs of an event to the journal."""
+        """Returns a context that writes the epochs of its time to the journal."""
         return self.journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -478,7 +478,7 @@ class Trainings(Jobs):
         self.progress.trial_ended(result if valued else replace(result, best=None), None)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records that an attempt was lost. After the last attempt, `on_result` does."""
+        """Records a lost attempt. If it was the last one, `on_result` records it instead."""
         if not why:
             self.journal.end_training(self._running[spec.number][1], None)
 

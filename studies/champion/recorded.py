@@ -56,7 +56,7 @@ def opened(
 def champion_or(
     history: StudyHistory, number: int | None, engine: str | None = None
 ) -> tuple[StudyHistory, EndedTrial]:
-    """Returns the trial with a number, or the champion without one, after the record of its engine.
+    """Returns the record of an engine, and its trial `number`; None stands for the champion.
 
     The trial has a value. `engine` is the engine that the user named, if any.
     """
@@ -187,9 +187,9 @@ def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
 
 
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
-    """Returns the recorded cross-validation, as a setting that overrides that of the study's file.
+    """Returns the recorded cross-validation, to replace that of the study's file.
 
-    A cross-validation with groups is not overridden, as groups are not recorded.
+    The result is empty for a cross-validation with groups, as groups are not recorded.
     """
     text = history.description.cross_validation
     how = read_spelled(text)

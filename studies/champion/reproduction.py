@@ -34,8 +34,7 @@ class Reproduction:
         identical: Whether every metric of every epoch and the weights' digest are the same.
         epochs: The number of epochs that were compared.
         max_difference: The largest absolute difference of a metric; None if nothing was compared.
-            It
-            is infinite if one run has a metric or an epoch that the other lacks.
+            It is infinite if one run has a metric or an epoch that the other lacks.
         recorded_sha256: Digest of the recorded weights of the best epoch.
         reproduced_sha256: Digest of the new weights after that epoch; empty if it was not reached.
         environment_differences: What differs in versions and machine, in words.
@@ -43,8 +42,7 @@ class Reproduction:
         engine: The engine that proposed the trial.
         trainer: The trainer of the new run: "plain" (`model.fit`), "compiled", "hypermodel" (a
             HyperModel's own fit), or "objective" (an objective function). It is empty if nothing
-                was
-            run.
+            was run.
     """
 
     study: str

@@ -179,8 +179,8 @@ class Rerun(Jobs):
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
         """Returns whether an objective function's trial was pruned after this report.
 
-        The pruner ends a trial after a report of its objective: the last recorded one. The time
-        limit ends it after any epoch: then all recorded metrics have come again.
+        The pruner ends a trial after a value of the objective, so that is the last recorded one.
+        The time limit ends a trial after any epoch, so all recorded metrics have come again.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -257,7 +257,7 @@ class AllFolds(Jobs):
             self._journal.close()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context that writes the epochs of an event to the journal."""
+        """Returns a context that writes the epochs of its time to the journal."""
         return self._journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:

@@ -178,7 +178,7 @@ class Verifier:
 
 
 class _Compared(Rerun):
-    """A rerun that compares each epoch, and ends if the next one would take it beyond `seconds`."""
+    """A rerun that compares epochs, and ends if the next epoch would end later than `seconds`."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class _Compared(Rerun):
     def begin_attempt(self) -> None:
         super().begin_attempt()
         self._last = 0.0
-        # `cut` says that `stop` ended the attempt, `short` that its time was up too early.
+        # An attempt is `cut` if `stop` ended it, and `short` if its time was up.
         self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:

@@ -143,7 +143,7 @@ def _registered(history: StudyHistory) -> Path | None:
 
 
 def file_for(output: str | Path | None, default: str, force: bool) -> Path:
-    """Returns the file to write; raises StudyError if it exists, unless `force` is set."""
+    """Returns the file to write, if `check_free` allows it."""
     path = path_for(output, default)
     check_free(path, force)
     return followed(path)
@@ -199,7 +199,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns the trial with a number, or the best without one; it must have a value."""
+    """Returns the trial `number`, or the best if that is None. The trial must have a value."""
     trial = history.best if number is None else history.trial(number)
     name = history.description.name
     if trial is None:

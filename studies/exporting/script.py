@@ -90,7 +90,7 @@ def export_script(
     """Writes a trial as a folder with the study's files and a script of plain Keras.
 
     The script, ``retrain.py``, trains the trial again without kerastudy, and says whether its
-    metrics and weights are the recorded ones. The export runs its first epoch, to try it.
+    metrics and weights are the recorded ones. To try it, the export runs its first epoch.
 
     Args:
         history: The study.

@@ -96,7 +96,7 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
-    # The import is here, as it imports Keras.
+    # This import is not at the top, as it loads Keras.
     from studies.training.saved_models import loader
 
     store, study = history.store, history.description.name
@@ -247,7 +247,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns a table's columns as a model takes them that has an input for each column.
+    """Returns a table's columns for a model that has an input for each column.
 
     `called` names the table in messages.
     """

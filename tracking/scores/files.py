@@ -123,7 +123,7 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
-    """Returns the name of an equal array of the same kind, or else adds the array by `name`."""
+    """Returns the name of an equal stored array; stores this one by `name` if there is none."""
     kind = name.partition(".")[2]
     for other, stored in arrays.items():
         if other.endswith(kind) and np.array_equal(stored, array):
@@ -142,7 +142,7 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 class KeptScores:
-    """Decides which trials of a study keep their files of scores: the best ones, up to a size.
+    """Decides which trials keep their files of scores: the study's best, up to `most` bytes.
 
     A trial that was dropped does not come back.
     """

@@ -29,12 +29,10 @@ class SampleScores:
 
     Attributes:
         metric: The objective's metric, such as ``"val_accuracy"``.
-        kind: How the objective is computed. ``"mean"`` is the mean of `values`. ``"root_mean"`` is
-            its
-            square root, as for `RootMeanSquaredError`. ``"average"`` is the mean objective of
-            several trainings on the same samples. ``"pooled"`` is the mean objective of folds,
-                whose
-            samples follow each other. Other kinds are Keras metrics, with a function below.
+        kind: How the objective is computed. ``"mean"`` is the mean of `values`. ``"root_mean"``
+            is its square root, as for `RootMeanSquaredError`. ``"average"`` is the mean objective
+            of several trainings on the same samples. ``"pooled"`` is the mean objective of folds,
+            whose samples follow each other. Other kinds are Keras metrics, with a function below.
         values: For means, an array of shape (n,): each sample's loss, or its hit: 1 if it is right,
             else 0. For Keras metrics, an array of shape (n, ...), which the function explains. For
             ``"pooled"``, only the length counts.
@@ -215,12 +213,13 @@ def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     or one sample if there are no groups.
 
     If the objective is a mean, an entry is the group's contribution to it. The variance is that of
-    a ratio, so heavy samples add nothing to it if they score as others do (W. G. Cochran, Sampling
-    techniques, 1977, ch. 6).
+    a ratio, so samples of large weight add nothing to it if they score as others do (W. G. Cochran,
+    Sampling techniques, 1977, ch. 6).
 
     Otherwise an entry is the jackknife's pseudo-value, n·v - (n - 1)·v₋ᵢ. The mean of pseudo-values
     has the objective's variance (J. Tukey, Bias and confidence in not-quite large samples, Annals
-    of Mathematical Statistics 29, 1958). Then there are at most 1,000 columns: groups are joined.
+    of Mathematical Statistics 29, 1958). For pseudo-values, more than 1,000 groups are joined to
+    1,000.
     """
     return np.stack([_as_means(each) for each in scores])
 
@@ -335,7 +334,7 @@ def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray
         negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
         areas[:, column] = _areas(positive, negative, settings)
         if settings["curve"] == "ROC":
-            # Keras returns 0 if a class is missing.
+            # If a class is missing, Keras returns 0, which would count as the worst value.
             both = positive.any(axis=1) & negative.any(axis=1)
             areas[~both, column] = np.nan
     return np.asarray(areas.mean(axis=1))

@@ -46,13 +46,13 @@ def corrected(
     Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
     Learning 107, 2018.
 
-    The estimate is the mean of the choices' scores. The exception is a study whose objective is a
-    mean and whose trials have the scores of several epochs. There the samples are shuffled and
-    split into tenths many times. The choice is made on nine tenths and scored on the last tenth.
-    The reason is in docs/decisions/0041-the-corrected-value.md.
+    The estimate is the mean of the choices' scores. There is one exception: trials have the scores
+    of several epochs, and the objective is a mean. Then the samples are shuffled and split into
+    tenths many times. The choice is made on nine tenths and scored on the last tenth. The reason is
+    in docs/decisions/0041-the-corrected-value.md.
 
-    The interval's lower bound is that of a fixed model with BBC's mean, or with the estimate if
-    that is lower. Its upper bound is that of a fixed model with the best value among the trials
+    The interval's lower bound is that of a single model whose value is BBC's mean, or the estimate
+    if that is lower. Its upper bound is that of a single model with the best value among the trials
     with scores. If low values are better, it is the other way round. `share_bounds` computes the
     bounds of values between 0 and 1, `loss_interval` those of others.
 
@@ -136,8 +136,8 @@ def _resampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the best candidate on each resample.
 
-    First, it returns the objectives of the choices on the samples that were not drawn, if they are
-    finite. Second, it returns the variance of each candidate's objective over the resamples.
+    Returns two arrays. The first has the finite objectives of the choices on the samples that were
+    not drawn. The second has the variance of each candidate's objective over the resamples.
     """
     values = np.array([each.value for each in candidates])
     sums, squares = np.zeros((2, len(candidates)))
@@ -227,7 +227,7 @@ def _note(left_out: int) -> str:
 def _objectives(
     candidates: Sequence[SampleScores], counts: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the objectives of blocks of candidates, each after its first candidate's index."""
+    """Yields blocks: the index of the first candidate, and the objectives on the resamples."""
     width = max(1, min(BLOCK // counts.shape[1], len(candidates)))
     for start in range(0, len(candidates), width):
         block = candidates[start : start + width]

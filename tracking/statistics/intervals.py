@@ -108,11 +108,11 @@ def share_bounds(
     Biometrika 26, 1934. The lower bound is that of the estimate `low`, the upper bound that of
     `high`.
 
-    `samples` is the number of independent samples whose share varies as much, maybe a fraction. So
-    the bounds also hold for weighted or grouped samples: E. L. Korn and B. I. Graubard, Confidence
-    intervals for proportions with small expected number of positive counts estimated from survey
-    data, Survey Methodology 24, 1998. `freedom` is the degrees of freedom of the variance that
-    `samples` was computed from.
+    `samples` is the number of independent samples whose share varies as much as this one; it may be
+    a fraction. So the bounds also hold for weighted or grouped samples: E. L. Korn and B. I.
+    Graubard, Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data, Survey Methodology 24, 1998. `freedom` is the degrees of freedom of
+    the variance that `samples` was computed from.
     """
     from scipy.special import betaincinv, stdtrit
 
@@ -145,11 +145,11 @@ def independent_samples(
 def crossed_share(
     values: np.ndarray, value: float, *, fewest: float, most: float, level: float = 0.95
 ) -> Interval:
-    """Returns the expected share of a configuration on new data and under new seeds.
+    """Returns the expected share, such as an accuracy, on new data under new seeds.
 
     A few groups say little about how much groups differ. So half a group is added whose samples all
-    agree. In simulated studies with 12 groups, 86 to 96 % of the intervals held without it, and 92
-    to 100 % with it. It hardly matters if there are many groups.
+    agree. In simulated studies with 12 groups, 86 to 96 % of the intervals held the truth without
+    it, and 92 to 100 % with it. It hardly matters if there are many groups.
 
     `values` has the shape (seeds, samples), on samples that no choice was based on. `value` is the
     mean of the seeds' shares.
@@ -230,9 +230,9 @@ def heavy_tails(values: np.ndarray) -> str:
     """Returns a warning if a few samples decide a mean loss, or an empty text.
 
     If one loss decides the mean, new data may have a larger one, and the interval may not hold. In
-    simulations with 360 samples, 95 % intervals of `loss_interval` held in 94 to 95 % for
-    exponential losses and cross-entropies, but in 71 % for a log-normal distribution of spread 3.
-    The warning appears if one sample has more than two fifths of the sum of squared deviations.
+    simulations with 360 samples, 94 to 95 % of the intervals of `loss_interval` held the truth for
+    exponential losses and cross-entropies, but 71 % for a log-normal distribution of spread 3. The
+    warning appears if one sample has more than two fifths of the sum of squared deviations.
     """
     per_sample = _checked(values).mean(axis=0)
     squares = (per_sample - per_sample.mean()) ** 2
@@ -259,13 +259,14 @@ def gain(
     less than the scores. The interval is Student's, with the variance that `crossed` computes from
     the differences.
 
-    If scores are hits, two samples are added: one that only the winner has right, and one that only
-    the defaults have right. Without them, the interval has no width if the models agree everywhere.
-    D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of binomial
-    proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 2012.
+    Hits are scores of 1 (right) or 0 (wrong). For hits, two samples are added: one that only the
+    winner has right, and one that only the defaults have right. Without them, the interval has no
+    width if the models agree everywhere. D. G. Bonett and R. M. Price, Adjusted Wald confidence
+    interval for a difference of binomial proportions based on paired data, Journal of Educational
+    and Behavioral Statistics 37, 2012.
 
     `winner` and `default` have the shape (seeds, columns). A column is a sample, or a group of
-    samples. `hits` is the number of samples if each score is 0 or 1, else 0.
+    samples. `hits` is the number of samples if the scores are hits, else 0.
     """
     winner, default = np.asarray(winner, np.float64), np.asarray(default, np.float64)
     differences = winner - default if direction == "max" else default - winner

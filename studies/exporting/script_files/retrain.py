@@ -53,7 +53,7 @@ from tensorflow.python.eager import context
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-# TensorFlow must not add large gradients in any order. No public option says only that.
+# Without this, TensorFlow adds large gradients in varying order. No public option stops that.
 context.context()._config = tf.compat.v1.ConfigProto()
 context.context()._config.graph_options.rewrite_options.memory_optimization = 1  # none
 for name, value in KERAS.items():
