@@ -304,8 +304,8 @@ def promote(
             champion, which stays.
         reason: Why the trial is promoted, in a sentence. The registered version keeps it.
         refit: Whether to train the trial's hyperparameters on training and validation data
-            together, up to the number of the trial's best epoch. This model is registered as
-            ``refit``, next to the champion. It has no validation value.
+            together, up to the trial's best epoch. This model is registered as ``refit``, next to
+            the champion. It has no validation value.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine that proposed the trial, if the study was launched with several.
         trust: Whether to run the code in a store that this user did not make.

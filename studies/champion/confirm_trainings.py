@@ -126,8 +126,8 @@ class Plan:
     """A confirmation's plan, made by `make_plan`.
 
     Attributes:
-        options: The options.
-        history: The study.
+        options: The options of `confirm`.
+        history: The study's record.
         racers: The trials that race, best first.
         rounds: The rounds of the race.
         tests: Whether the test part is read.
@@ -227,7 +227,7 @@ class Plan:
 
     @property
     def trainings(self) -> int:
-        """The number of all trainings."""
+        """The number of all trainings of the plan."""
         return self.race_size + self.test_size
 
     @property
@@ -241,7 +241,7 @@ class Plan:
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
-        """Returns the text to record. A confirmation is resumed if this text is recorded."""
+        """Returns the plan as JSON. A confirmation that recorded the same JSON is resumed."""
         fields = {
             "version": _VERSION,
             "options": dataclasses.asdict(self.options),

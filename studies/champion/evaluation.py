@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """A reading of a test part, and all earlier readings of it by any study of the store."""
+    """An evaluation on a test part, and all earlier ones on it by any study of the store."""
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]

@@ -166,7 +166,6 @@ def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
 def _as_the_model_takes(
     model: keras.Model, arrays: Mapping[str, np.ndarray], expected: Sequence[Input]
 ) -> Any:
-    """Returns samples in the form that the model takes: an array, a dict or a tuple."""
     import tensorflow as tf
 
     read = {
@@ -453,7 +452,6 @@ def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> np.ndarray:
-    """Returns an array in the input's shape; raises DataError if its shape or type doesn't fit."""
     of = f" {expected.name!r}" if expected.name else ""
     if array.ndim == len(expected.shape) and expected.shape[-1:] == (1,):
         array = array[..., None]

@@ -33,7 +33,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
 
-# A note ends with these words if code is run that may differ from the recorded code.
+# Notes end with these words if the code that runs may not be the recorded code.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 

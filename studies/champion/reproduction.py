@@ -269,7 +269,7 @@ def max_difference(
 
 def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
     finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
-    # The record lacks epochs without finite metrics, so they count as missing.
+    # The record leaves out an epoch without finite metrics, so it counts as missing.
     return finite or None
 
 

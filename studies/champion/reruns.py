@@ -85,9 +85,9 @@ class Rerun(Jobs):
 
     Attributes:
         training: The recorded training.
-        recorded: The metrics of the recorded training by epoch.
+        recorded: Its metrics by epoch.
         epochs: The metrics of the present attempt by epoch.
-        difference: The first difference of the present attempt, or empty.
+        difference: The first difference between the two, or empty.
         result: The result, or None.
     """
 
@@ -192,7 +192,6 @@ class Rerun(Jobs):
         )
 
     def _difference_of(self, epoch: EpochResult) -> str:
-        """Returns the first difference of an epoch's finite metrics, or an empty text."""
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
         recorded = self.recorded.get(epoch.epoch, {})
         then = {name: value for name, value in recorded.items() if math.isfinite(value)}
@@ -210,7 +209,7 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Raises WorkerError if the process was lost too often."""
+        """Raises WorkerError if the last attempt is lost."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
@@ -285,7 +284,6 @@ class AllFolds(Jobs):
         return [TrialTask(spec, space, checkpoint, state, trainer="plain")]
 
     def _close(self) -> None:
-        """Records that the fit of the present attempt ended without a result."""
         fit, self._fit = self._fit, ""
         if fit:
             self._journal.end_training(fit, None)

@@ -267,7 +267,6 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
 
 
 def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
-    """Raises DataError if Keras can't take an array as samples of the shape `taken`."""
     if shape[:1] == (0,):
         raise DataError("There are no samples: the array is empty.")
     # Keras adds a last axis of size 1 if it is missing.

@@ -166,7 +166,7 @@ def _resampled(
 
 
 def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yields arrays of counts: 0 for the samples of one tenth of the groups, 1 for all others.
+    """Yields arrays of counts that leave out a tenth: its samples have 0, all others 1.
 
     Each array has ten rows, one for each tenth of the shuffled groups. There are `resamples` rows
     in all, rounded up to tens. There must be at least 10 groups.

@@ -86,7 +86,6 @@ def crossed(values: np.ndarray) -> Crossed:
 
 
 def _checked(values: np.ndarray) -> np.ndarray:
-    """Returns values as float64; raises StatisticsError if they are too few, or not finite."""
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or min(values.shape) < 2:
         raise StatisticsError(

@@ -54,7 +54,7 @@ def part(name):
 
 
 def arrays(name):
-    """Returns an array by name; or a tuple or dict of arrays with names like x_train['image']."""
+    """Returns the array `name`, or a tuple or dict of arrays such as x_train['image']."""
     with np.load(HERE / "data.npz") as file:
         if name in file:
             return file[name]
