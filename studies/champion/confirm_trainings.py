@@ -456,7 +456,7 @@ class Trainings(Jobs):
         return True
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context that writes the epochs of its time to the journal."""
+        """Returns a context that writes logged epochs to the journal when it ends."""
         return self.journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:

@@ -256,7 +256,7 @@ class AllFolds(Jobs):
             self._journal.close()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context that writes the epochs of its time to the journal."""
+        """Returns a context that writes logged epochs to the journal when it ends."""
         return self._journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
