@@ -1,4 +1,7 @@
-"""The choice of the champion, by a launch at its end or by a person; and refits on more data."""
+"""Registers champions: the best trial at the end of a launch, or the trial that a user promotes.
+
+`promote` can also train a model on training and validation data together, the refit.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 10
-# If so many trials can't be trained on all folds, other trials would fail like them.
+# After so many trials that can't be trained on all folds, other trials would fail, too.
 _MOST_FAILED = 3
 
 
@@ -52,14 +55,12 @@ def choose_champion(
     progress: Progress,
     verifier: Verifier,
 ) -> None:
-    """Registers the study's best verified checkpoint, over all its engines.
+    """Registers the best trial of all the study's engines as the champion.
 
-    First, plain `model.fit` trains the best trial again; if the result differs, the next best trial
-    is tried. This training also restores a missing or damaged checkpoint.
+    First, `verifier` compares the trial with plain `model.fit`. If the results differ, the next
+    best trial is tried. A trial that a user promoted is tried before all others.
 
-    A champion that a person promoted stays, unless `model.fit` contradicts it.
-
-    Raises VerificationStopped if the user stopped a verification; then nothing is registered.
+    Raises VerificationStopped if the user stopped a comparison. Then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
     passed_over, first, failed = False, True, 0
@@ -75,7 +76,7 @@ def choose_champion(
             if registered and not fault:
                 outcome = verifier.verify(history, trial)
             else:
-                # Only the best trials have checkpoints: don't train all others to restore them.
+                # Launches keep few checkpoints, so only the first trial's is restored by training.
                 checkpoint, outcome = _verified(
                     history, trial, verifier, progress, fault, restore=first
                 )
@@ -90,12 +91,12 @@ def choose_champion(
         if trial.holds and checkpoint is not None:
             if passed_over:
                 progress.say(f"the champion is the next best, trial {trial.number}")
-            # A champion that is registered again may have been promoted.
+            # A champion that is registered again keeps the reason of its promotion.
             reason = history.promoted if registered else ""
             try:
                 register(executor, history, trial, checkpoint, reason, progress)
             except StudyError as error:
-                # The trials are done and recorded, even if no champion can be saved.
+                # The launch does not fail if no champion can be saved: its trials are recorded.
                 progress.say(f"warning: {error}")
             break
         passed_over = True
@@ -107,7 +108,6 @@ def choose_champion(
 def _on_all_folds(
     verifier: Verifier, history: StudyHistory, trial: EndedTrial, progress: Progress
 ) -> tuple[EndedTrial, Path | None]:
-    """Trains a cross-validated trial on all folds; returns it, and its weights or None."""
     try:
         trial = verifier.train_on_all_folds(history, trial)
     except StudyError as error:
@@ -117,7 +117,6 @@ def _on_all_folds(
 
 
 def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
-    """Reports that the best trials can't be the champion, as they have no checkpoint."""
     if unsaved:
         best = unsaved[0]
         if all(trial.result.of_no_epoch for trial in unsaved):
@@ -133,7 +132,6 @@ def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
 def _with_outcome(
     history: StudyHistory, trial: EndedTrial, outcome: str, progress: Progress
 ) -> EndedTrial:
-    """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
     if outcome == trial.verified:
         return trial
     trial = record_verified(history, trial, outcome)
@@ -166,10 +164,10 @@ def _with_outcome(
 def _candidates(
     engines: Sequence[StudyHistory], progress: Progress
 ) -> list[tuple[StudyHistory, EndedTrial]]:
-    """Returns the trials that may become the champion, in the order of preference."""
+    """Returns the trials to try as champion: a promoted one first, then the others, best first."""
     by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
     trials = [trial for history in engines for trial in history.trials]
-    # Sorting is stable: the present engine wins ties.
+    # The sort is stable, so of equal trials, that of the launch's engine comes first.
     best_first = ranked(trials, engines[0].description.objective)
     reason, champion = engines[0].promoted, engines[0].registered
     promoted = champion.trial if reason and champion is not None else ""
@@ -192,15 +190,15 @@ def _verified(
     *,
     restore: bool,
 ) -> tuple[Path | None, str]:
-    """Returns the file of a trial's weights if they are sound, and the outcome of verifying it.
+    """Returns the path of a trial's sound weights, or None; and the trial's new `verified` text.
 
-    With `restore`, lost weights are restored by training. `fault` is the registered champion's
-    fault, or empty.
+    With `restore`, a lost checkpoint is made again by training. `fault` says what is wrong with the
+    registered champion, or is empty.
     """
     if fault:
         progress.say(f"warning: the champion is registered again: {fault}")
     if trial.result.folds and trial.whole is None:
-        # The caller trains the trial on all folds if model.fit does not contradict it.
+        # The trial has no weights yet: `choose_champion` trains it on all folds after this.
         return None, verifier.verify(history, trial)
     repeat = trial.checkpoint_of
     faults = dict(unsound_checkpoints(history, trial))
@@ -229,7 +227,7 @@ def register(
     reason: str,
     progress: Progress,
 ) -> str:
-    """Registers a trial's weights as the champion; returns its address."""
+    """Registers a trial's weights as the champion; returns the champion's address."""
     metric = history.description.objective.metric
     progress.wait(f"registering trial {trial.number} as the champion")
     with temporary_folder() as temporary:
@@ -255,14 +253,14 @@ class Promotion:
         trial: The trial's number.
         epoch: The trial's best epoch.
         value: The trial's value at that epoch.
-        metric: The metric of the value.
-        champion: The address of the champion, ``models:/NAME@champion``; empty if only a refit was
+        metric: The objective's metric, such as ``val_accuracy``.
+        champion: The champion's address, ``models:/NAME@champion``. It is empty if only a refit was
             registered.
-        reason: Why it was promoted, or empty.
-        refit: The address of the model that was trained on validation data too, or empty. It has
-            no validation value.
+        reason: The reason that the user gave, or empty.
+        refit: The refit's address, ``models:/NAME@refit``, or empty. A refit is trained on training
+            and validation data, so it has no validation value.
         how: How the refit was trained, or None.
-        notes: Sentences that a person should know.
+        notes: Sentences for the user, such as that the trial is not compared with `model.fit`.
     """
 
     study: str
@@ -296,18 +294,18 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. If ``trial`` or ``reason`` is given, launches
-    keep this champion; otherwise they choose the champion again. A trial whose checkpoint is gone
-    is trained again, with the same bits.
+    Earlier versions of the registered model stay. If ``trial`` or ``reason`` is given, later
+    launches keep this champion. Otherwise they choose the champion again. If the trial's checkpoint
+    is gone, the trial is trained again, to the same bits.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
-        trial: The number of a trial; None for the best, or with ``refit`` for the champion, which
-            then stays as it is.
-        reason: Why the trial is promoted, in a sentence; the registered version keeps it.
-        refit: Whether to train the trial's configuration on training and validation data together,
-            for as many epochs as its best epoch's number, and register that model as ``refit``,
-            next to the champion. It has no validation value.
+        trial: The trial's number. None stands for the best trial, or with ``refit`` for the
+            champion, which stays.
+        reason: Why the trial is promoted, in a sentence. The registered version keeps it.
+        refit: Whether to train the trial's hyperparameters on training and validation data
+            together, up to the trial's best epoch. This model is registered as ``refit``, next to
+            the champion. It has no validation value.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine that proposed the trial, if the study was launched with several.
         trust: Whether to run the code in a store that this user did not make.
@@ -342,10 +340,10 @@ def promote_trial(
     data: str = "",
     progress: Progress | None = None,
 ) -> Promotion:
-    """Registers a checkpoint as the champion, a refit, or both.
+    """Promotes a trial, as `promote` says.
 
-    `study` is a study of this process, which replaces the recorded code; `data` is the file with
-    the data, if that has moved.
+    `study` is a study object to run instead of the recorded code. `data` is the path of the data,
+    if it has moved.
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
@@ -416,7 +414,7 @@ def promote_trial(
 
 
 def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
-    """Returns whether a trial is already the champion, and sound; if so, records the reason."""
+    """If a trial is the champion and its model is sound, records the reason and returns True."""
     if not history.is_champion(trial) or champion_fault(history):
         return False
     set_promotion(history, reason)
@@ -431,9 +429,9 @@ def make_champion(
     progress: Progress,
     reason: str,
 ) -> tuple[str, EndedTrial]:
-    """Registers a trial's checkpoint as the champion. Call it only while holding the study.
+    """Registers a trial as the champion; returns the champion's address, and the updated trial.
 
-    Returns the champion's address, and the trial as it is recorded now.
+    The caller must hold the study's lock (`lock_study`). A lost checkpoint is trained again.
     """
     if trial.result.folds and trial.whole is None:
         trained = AllFolds(history, trial, progress).train(executor)
@@ -474,7 +472,6 @@ def _notes(
 def _refit_in_worker(
     session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
 ) -> Refitted:
-    """Trains a trial's configuration on more data, and saves the model; runs in the worker."""
     from studies.training import MadeData, refit, save_for_mlflow
 
     what = f"Trial {spec.number} can't be trained again on training and validation data together"

@@ -1,4 +1,9 @@
-"""`confirm`: the best trials race under new seeds, and the sealed test part is read, once."""
+"""`kerastudy confirm`: measures how good a study's best trials are.
+
+1. The race: the best trials are trained under new seeds. After each round the worse ones leave.
+2. The test part: the winner and the space's default values are trained under further seeds, and
+   scored on the sealed test part.
+"""
 
 from __future__ import annotations
 
@@ -66,24 +71,23 @@ def confirm(
 ) -> Confirmation:
     """Checks a study's choice: how much of its best value to believe, and whether tuning paid.
 
-    The best trials race under new seeds. Then, if the data has a sealed test part, the winner and
-    the space's declared defaults are trained under further seeds, and the test part is read, once.
-    Everything is recorded below the study. Call it again to resume: no training runs twice. The
-    winner becomes the champion.
+    First, the best trials race: they are trained under new seeds, and the worse ones leave after
+    each round. If the data has a sealed test part, the winner and the space's default values are
+    then trained under further seeds, and scored on that part. The winner becomes the champion.
+    After an interruption, the same call resumes: no training runs twice.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
         top: How many of the best trials race, at least 2.
-        seeds: The number of fresh seeds for the test part, at least 5.
+        seeds: The number of new seeds for the test part, at least 5.
         budget: The number of trainings in the race.
         test: Whether to read the test part.
-        keep: Whether the present champion stays, instead of the winner.
+        keep: Whether the present champion stays, even if another trial wins.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials race, if the study was launched with several; None: the
-            engine of the best trial.
+        engine: The engine whose trials race; None for the engine of the best trial.
         executor: ``"in-process"``, or ``"worker"`` for worker processes. The default is
             ``"in-process"`` if `study` is an object and ``workers`` is None, else ``"worker"``.
-        workers: How many trainings run at once, each in a worker process; None: as many as suit
+        workers: How many trainings run at once, each in a worker process; None for as many as suit
             the machine and the study.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress on standard error.
@@ -125,15 +129,15 @@ def confirm_study(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Confirmation:
-    """Confirms a study's choice under one engine.
+    """Confirms the choice of one engine, as `confirm` says.
 
-    `study` is a study of this process, which replaces the recorded code; `data` is the file with
-    the data, if that has moved.
+    `study` is a study object to run instead of the recorded code. `data` is the path of the data,
+    if it has moved.
     """
     progress = progress or NoProgress()
     make_plan(history, options)
     with history.store.lock_study(history.folder, history.description.name):
-        # No other process changes the study from here on.
+        # Another process may have changed the study before this one got the lock.
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
         unfinished, ended = confirmation_of(history, plan.to_json())
@@ -168,7 +172,7 @@ def confirm_study(
 def where_trainings_run(
     executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
 ) -> ExecutorName:
-    """Returns the executor of the trainings; `otherwise` if no option names one."""
+    """Returns the executor that the options name, or `otherwise` if they name none."""
     if executor is not None:
         choice("executor", executor, ("in-process", "worker"), StudyError)
     check_workers(workers, executor)
@@ -176,10 +180,7 @@ def where_trainings_run(
 
 
 def _carried_out(done: Trainings, unfinished: str) -> Confirmation:
-    """Trains, chooses, reads the test part, and records the outcome.
-
-    `unfinished` is the uuid of a confirmation of the same plan that was interrupted, or empty.
-    """
+    """Runs a plan. `unfinished` is the uuid of an interrupted confirmation of it, or empty."""
     plan, journal = done.plan, done.journal
     _check_scored(plan)
     done.uuid = journal.begin_confirmation(plan.to_json(), unfinished)
@@ -195,7 +196,7 @@ def _carried_out(done: Trainings, unfinished: str) -> Confirmation:
         ) from None
     finally:
         if not ended:
-            # The first error is raised, even if the end can't be recorded.
+            # An error here must not hide the first one.
             with contextlib.suppress(Exception):
                 journal.end_confirmation(done.uuid, None)
     done.clear()
@@ -229,9 +230,9 @@ def _outcome(done: Trainings) -> Confirmation:
 
 
 def _raced(done: Trainings) -> list[int]:
-    """Runs the race; returns the racers' numbers, best first.
+    """Runs the race; returns the trials' numbers, best first.
 
-    The defaults' trainings, which do not depend on the race, run along with its last round.
+    The defaults are trained along with the last round.
     """
     plan, description = done.plan, done.plan.history.description
     staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0
@@ -255,7 +256,6 @@ def _raced(done: Trainings) -> list[int]:
 
 
 def _check_scored(plan: Plan) -> None:
-    """Refuses an objective without scores of samples, before anything is trained."""
     result, described = plan.reported.result, plan.history.description
     if plan.tests and result.unscored and not result.scores_bytes:
         raise StudyError(
@@ -268,7 +268,7 @@ def _check_scored(plan: Plan) -> None:
 def _make_champion(
     plan: Plan, outcome: Confirmation, executor: AnyExecutor, progress: Progress
 ) -> None:
-    """Makes the winner the champion, whatever the test part says: it must not decide a choice."""
+    """Makes the race's winner the champion, however well it does on the test part."""
     history, trial = plan.history, plan.racer(outcome.winner)
     if _settle(plan, outcome):
         return
@@ -284,15 +284,15 @@ def _make_champion(
 
 
 def _settle(plan: Plan, outcome: Confirmation, *, keep: bool = False) -> bool:
-    """Returns whether the winner need not be registered; lets launches keep a champion that won.
+    """Returns whether the winner needs no registration.
 
-    The winner must be registered if another trial was promoted since, or if the process was killed.
-    It can't be registered if its weights were not saved. With `keep`, the present champion stays.
+    It needs none if it is the champion already, if `keep` keeps the present champion, or if the
+    winner's weights were not saved. A winner that is the champion already is recorded as confirmed.
     """
     history, trial = plan.history, plan.racer(outcome.winner)
     if keep or trial.result.unsaved:
         return True
-    # A reason that a person gave stays.
+    # The reason of an earlier promotion stays.
     return stays_champion(history, trial, history.promoted or CONFIRMED)
 
 
@@ -311,18 +311,18 @@ def _why_not_tested(plan: Plan) -> str:
 
 @dataclass(frozen=True)
 class TestReading:
-    """The scores of one reading of the test part.
+    """The scores from one reading of the test part.
 
     Attributes:
-        winner: The winner's scores, by the place of the fresh seed; infeasible trainings have none.
-        default: The defaults' scores; empty if the winner has the default values.
+        winner: The winner's scores by `Training.place`. An infeasible training has none.
+        default: The same for the defaults. It is empty if the winner has the default values.
         digest: SHA-256 of the test part.
         readings: How often the test part was read, this time included.
-        note: Why winner and defaults do not compare, or empty.
-        guess: The most frequent class of the part.
+        note: Why the winner and the defaults can't be compared, or empty.
+        guess: The most frequent class of the test part, or None.
     """
 
-    # Otherwise pytest would take the class for tests.
+    # Without this, pytest would take the class for tests, by its name.
     __test__ = False
 
     winner: Mapping[int, SampleScores]
@@ -334,11 +334,10 @@ class TestReading:
 
 
 def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, str]:
-    """Trains the winner and the defaults under the fresh seeds; reads the test part, once.
+    """Trains the winner and the defaults under `test_seeds`, and scores the test part.
 
-    Returns the scores and an empty text, or None and the reason, in a sentence. The reading is
-    recorded before anyone sees it. A resumed confirmation that had read the part before reads it
-    again by the same weights, which counts as the same reading.
+    Returns the scores and an empty text, or None and the reason. A resumed confirmation may score
+    the part again. This counts as the same reading, as the weights are the same.
     """
     plan, history, same = done.plan, done.plan.history, done.plan.default_racer
     who = [winner] if same is not None and same.number == winner else [winner, DEFAULTS]
@@ -388,10 +387,10 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
 
 
 def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, TestScores], str]:
-    """Returns the scores in the order of the seeds; or none, and why one is missing."""
+    """Returns each training's scores by `Training.place`; or no scores, and the reason."""
     scored: dict[int, TestScores] = {}
     for training in trainings:
-        # The first scores of each trial are compared with Keras's value.
+        # Only the first scores are compared with Keras's value, as Keras must trace the model.
         scores = done.scored(training, compared=not scored)
         if isinstance(scores, str):
             return {}, scores.rstrip(".")
@@ -408,7 +407,7 @@ def _time_of_reading(done: Trainings, digest: str) -> tuple[int, list[Evaluation
 
 
 def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: str) -> None:
-    """Records a reading as `evaluate` does, unless it is recorded already."""
+    """Records a reading of the test part, unless this confirmation has recorded one."""
     plan, history, uuid = done.plan, done.plan.history, done.uuid
     if any(evaluation.confirmation == uuid for evaluation in read_evaluations(history)):
         return
@@ -448,7 +447,7 @@ def earlier_readings(history: StudyHistory, digest: str, uuid: str) -> list[Eval
 
 
 def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
-    """Returns a warning with the intervals' level if the test part was read before."""
+    """Returns the warning that the test part was read before, or an empty list."""
     if not earlier:
         return []
     level = 100 * level_of_reading(len(earlier) + 1)
@@ -457,7 +456,7 @@ def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
 
 
 def not_paired(plan: Plan, scored: Mapping[int, Mapping[int, TestScores]]) -> str:
-    """Returns why winner and defaults do not compare, in a sentence, or an empty text."""
+    """Returns why the winner and the defaults can't be compared, or an empty text."""
     targets = {test.targets for by_place in scored.values() for test in by_place.values()}
     if len(targets) > 1:
         return (
@@ -473,7 +472,7 @@ def not_paired(plan: Plan, scored: Mapping[int, Mapping[int, TestScores]]) -> st
 
 
 def on_test_part(plan: Plan, reading: TestReading) -> tuple[Interval, Interval | None, str]:
-    """Returns the winner's objective on new data, its gain over the defaults, and a note.
+    """Returns intervals of the winner's objective and of its gain over the defaults, and a note.
 
     Raises StatisticsError if the scores allow no interval.
     """
@@ -499,7 +498,7 @@ def make_outcome(
     reading: TestReading | None,
     notes: Sequence[str],
 ) -> Confirmation:
-    """Returns the outcome of a plan whose trainings are done; `ranking` is best first."""
+    """Returns the outcome of a confirmation; `ranking` has the trials' numbers, best first."""
     plan, winner, described = done.plan, ranking[0], done.plan.history.description
     notes = [*plan.notes, *notes]
     confirmed = gained = default = None
@@ -551,16 +550,17 @@ def make_outcome(
 
 
 def _racer(done: Trainings, trial: int) -> Racer:
-    """Returns a trial's values in the race, or the defaults' values under the fresh seeds.
+    """Returns a trial's values in the race, or the defaults' values under `test_seeds`.
 
-    The defaults of a cross-validated study have no value, as they are trained on all folds.
+    In a cross-validated study the defaults have no values: they are trained on all folds together,
+    so no data is left to validate them.
     """
     plan, values = done.plan, list[float | None]()
     if trial == DEFAULTS:
         trainings = plan.test_trainings(trial)
         values = [] if plan.folds else [done.value(training) for training in trainings]
     else:
-        # A trial that left the race early has run only under the first seeds.
+        # A trial that left the race early was trained under the first seeds only.
         by_place = [plan.trainings_at(trial, place) for place in range(len(plan.seeds))]
         places = [place for place, runs in enumerate(by_place) if all(map(done.knows, runs))]
         trainings = [training for place in places for training in by_place[place]]

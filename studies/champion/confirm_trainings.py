@@ -1,4 +1,4 @@
-"""The trainings of `confirm`: plans which trials race under which seeds, and runs them."""
+"""The trainings of `kerastudy confirm`: `make_plan` plans them, and `Trainings` runs them."""
 
 from __future__ import annotations
 
@@ -52,21 +52,21 @@ if TYPE_CHECKING:
 
 
 DEFAULTS = -1
-"""Stands for the space's declared defaults, where a trial's number is expected."""
-# With fewer fresh seeds, intervals on the test part are not known to hold.
+"""In place of a trial's number: the space's default values."""
+# With fewer seeds, it is not known whether intervals on the test part hold.
 _FEWEST_SEEDS = 5
-# This version changes when the same plan is carried out in another way.
+# A confirmation that began under another version is not resumed.
 _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmOptions:
-    """How a study's choice is confirmed.
+    """The options of `kerastudy confirm`.
 
     Attributes:
         top: How many of the best trials race.
-        seeds: The number of fresh seeds for the test part, and the most new seeds of a racer.
-        budget: The number of trainings in the race; all folds under one seed count as one.
+        seeds: The number of new seeds for the test part. A trial races under at most as many.
+        budget: The number of trainings in the race. All folds under one seed count as one.
         test: Whether the test part is read.
     """
 
@@ -82,7 +82,7 @@ class ConfirmOptions:
         checks.whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
 
     def rounds(self, trials: int) -> tuple[Round, ...]:
-        """Returns the rounds of a race among this number of trials with a value."""
+        """Returns the rounds of the race; `trials` is how many trials can race."""
         top = min(self.top, trials)
         planned = rounds(top, self.seeds, self.budget)
         if planned[0].racers < top:
@@ -103,8 +103,8 @@ class Training:
     Attributes:
         trial: The number of the trial whose configuration is trained, or `DEFAULTS`.
         place: The place of its seed among the confirmation's seeds, from 1.
-        spec: Its spec; the number in it is only set when the training begins.
-        identity: A digest of all that it depends on: the same training is never run twice.
+        spec: Its spec. Its number is 0: `Trainings` numbers a copy when the training begins.
+        identity: A digest of its spec, code and time limit. Its record has this digest.
     """
 
     trial: int
@@ -114,7 +114,7 @@ class Training:
 
     @property
     def name(self) -> str:
-        """Its name, for people to read."""
+        """Its name for people, such as ``#3 · seed 2 · fold 1``."""
         who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
         fold = self.spec.fold
         part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
@@ -126,12 +126,12 @@ class Plan:
     """A confirmation's plan, made by `make_plan`.
 
     Attributes:
-        options: The options.
-        history: The study.
+        options: The options of `confirm`.
+        history: The study's record.
         racers: The trials that race, best first.
         rounds: The rounds of the race.
         tests: Whether the test part is read.
-        notes: Sentences that a reader of the outcome must know.
+        notes: Sentences for the outcome, such as that trials of other code did not race.
     """
 
     options: ConfirmOptions
@@ -153,19 +153,19 @@ class Plan:
 
     @cached_property
     def test_seeds(self) -> tuple[int, ...]:
-        """Further seeds, for the test part."""
+        """The new seeds for the test part."""
         return self._new_seeds(confirmation_seed, self.options.seeds if self.tests else 0)
 
     @cached_property
     def default(self) -> TrialSpec:
-        """The spec of the space's declared defaults."""
+        """The spec of a training with the space's default values."""
         description = self.history.description
         values = description.space.defaults()
         spec = spec_of(Proposal(0, values), description, {})
         spec = replace(spec, threads=self.reported.spec.threads)
         for trial in self.history.trials:
             if trial.spec.values == values:
-                # A builder may read the trial's number.
+                # The builder may read the trial's number, so it sees that of the recorded trial.
                 return replace(spec, begun_as=trial.spec.built_as)
         return spec
 
@@ -193,7 +193,7 @@ class Plan:
         return next(racer for racer in self.racers if racer.number == number)
 
     def race_trainings(self, trial: int, first: int, count: int) -> list[Training]:
-        """Returns a racer's trainings under some of the race's seeds."""
+        """Returns a racer's trainings under `count` seeds of the race, from the place `first`."""
         places = range(first, first + count)
         return [t for place in places for t in self.trainings_at(trial, place)]
 
@@ -206,10 +206,11 @@ class Plan:
         return [self._training(trial, place + 1, fold_spec) for fold_spec in specs]
 
     def test_trainings(self, trial: int) -> list[Training]:
-        """Returns the trainings of a trial, or of the defaults, that read the test part.
+        """Returns the trainings for the test part, of a trial or of the defaults.
 
-        In a cross-validated study they train on all folds together, up to the best common epoch of
-        the recorded trial. If no trial has the default values, the defaults get no trainings.
+        In a cross-validated study they train on all folds together, up to the best epoch of the
+        recorded trial. If no trial has the default values, that epoch is unknown, and the defaults
+        have no trainings.
         """
         if self.folds:
             recorded = self.default_trial if trial == DEFAULTS else self.racer(trial)
@@ -226,21 +227,21 @@ class Plan:
 
     @property
     def trainings(self) -> int:
-        """The number of all trainings."""
+        """The number of all trainings of the plan."""
         return self.race_size + self.test_size
 
     @property
     def race_size(self) -> int:
-        """The number of trainings of the race, where each fold counts."""
+        """The number of trainings in the race. Each fold counts as one."""
         return sum(planned.trainings for planned in self.rounds) * max(self.folds, 1)
 
     @property
     def test_size(self) -> int:
-        """The most trainings that read the test part; fewer do if the defaults win the race."""
+        """The most trainings for the test part. If the defaults win the race, fewer are needed."""
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
-        """Returns the plan as it is recorded; a resumed confirmation finds its record by this."""
+        """Returns the plan as JSON. A confirmation that recorded the same JSON is resumed."""
         fields = {
             "version": _VERSION,
             "options": dataclasses.asdict(self.options),
@@ -345,30 +346,30 @@ def _used_seeds(trials: Sequence[TrialRecord]) -> Iterator[int]:
 
 
 class Trainings(Jobs):
-    """Runs a plan's trainings, each a job of one fit."""
+    """Runs and records the trainings of a plan. Each training is a job of one fit."""
 
     def __init__(
         self, plan: Plan, executor: AnyExecutor, journal: Journal, progress: Progress
     ) -> None:
         super().__init__()
         self.plan, self.journal, self.progress = plan, journal, progress
-        # This is the uuid of the confirmation, once that has begun.
+        # `confirm` sets this, the confirmation's uuid, before it runs trainings.
         self.uuid = ""
         self._executor, self._description = executor, plan.history.description
-        # Checkpoints stay here until the confirmation ends, as they score test samples.
+        # Checkpoints stay here until the test part is scored by them.
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # If no trial is contradicted, the study's own trainer trains.
+        # None is the study's trainer. If `model.fit` contradicts a trial, that trainer is in doubt.
         self._trainer: TrainerName | None = "plain" if contradicted else None
-        # The running trainings by the numbers of their jobs, each with the uuid of its fit.
+        # Each value is a running training and the uuid of its fit. The key is its job's number.
         self._running: dict[int, tuple[Training, str]] = {}
         self._planned = 0
         self._epochs: dict[str, Mapping[int, Mapping[str, float]]] = {}
 
     @property
     def count(self) -> int:
-        """The number of recorded trainings of the plan."""
+        """How many trainings of the plan are recorded."""
         plan = self.plan
         racers = [racer.number for racer in plan.racers]
         raced = [t for n in racers for t in plan.race_trainings(n, 0, len(plan.seeds))]
@@ -378,20 +379,23 @@ class Trainings(Jobs):
         return min(len(ended), plan.trainings)
 
     def knows(self, training: Training) -> bool:
-        """Returns whether a training has run."""
+        """Returns whether a training is recorded."""
         return training.identity in self._recorded
 
     def result(self, training: Training) -> TrialResult:
-        """Returns the result of a training that has run."""
+        """Returns the result of a recorded training."""
         return self._recorded[training.identity].result
 
     def value(self, training: Training) -> float | None:
-        """Returns the objective of a training that has run; None if it is infeasible."""
+        """Returns the objective of a recorded training; None if it is infeasible."""
         best = self.result(training).best
         return None if best is None else best.value
 
     def value_at(self, trial: int, place: int) -> float | None:
-        """Returns a racer's objective under a seed, over its folds if any; None if infeasible."""
+        """Returns a racer's objective under one seed of the race; None if it is infeasible.
+
+        In a cross-validated study it is the mean over the folds, at the epoch where that is best.
+        """
         trainings = self.plan.trainings_at(trial, place)
         if not self.plan.folds:
             return self.value(trainings[0])
@@ -402,7 +406,7 @@ class Trainings(Jobs):
         return None if best is None else best.value
 
     def _complete_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
-        """Returns the metrics of each complete epoch of a training that has run."""
+        """Returns the metrics of the epochs in which all metrics are finite."""
         if training.identity not in self._epochs:
             fit = self._recorded[training.identity].uuid
             metrics = fit_metrics(self.plan.history.folder, fit)
@@ -414,7 +418,7 @@ class Trainings(Jobs):
         return self._epochs[training.identity]
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs trainings that are not recorded; those of `testing` also if they lack weights."""
+        """Runs the trainings without a record. Those of `testing` also run if they lack weights."""
         trainings = [t for t in racing if not self.knows(t)]
         trainings += [t for t in testing if not self._has_weights(t)]
         for number, training in enumerate(trainings, self._planned):
@@ -423,7 +427,7 @@ class Trainings(Jobs):
         run_jobs(self._executor, self, self.progress)
 
     def scored(self, training: Training, *, compared: bool) -> TestScores | str:
-        """Returns the test samples' scores under a training's weights, or why there are none."""
+        """Returns the scores of the test samples by a training's weights, or why there are none."""
         best = self.result(training).best
         assert best is not None, "it has a value"
         path, space = self.checkpoint(training), self._description.space
@@ -441,7 +445,7 @@ class Trainings(Jobs):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _has_weights(self, training: Training) -> bool:
-        """Returns whether a training is recorded, and its weights are sound if it has a value."""
+        """Returns whether a training is recorded, with sound weights unless it is infeasible."""
         recorded = self._recorded.get(training.identity)
         if recorded is None or recorded.result.best is None:
             return recorded is not None
@@ -452,7 +456,7 @@ class Trainings(Jobs):
         return True
 
     def taking(self) -> AbstractContextManager[object]:
-        """Writes epochs as they come."""
+        """Returns a context that writes logged epochs to the journal when it ends."""
         return self.journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -461,7 +465,7 @@ class Trainings(Jobs):
         self.journal.log_epoch(uuid, epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
-        # A pruned training keeps its best epoch.
+        # "prune" keeps the weights of the best epoch, and "stop" would not.
         return "prune" if over and epoch.epoch < training.spec.epochs else "continue"
 
     def on_result(self, result: TrialResult) -> None:
@@ -469,12 +473,12 @@ class Trainings(Jobs):
         training, uuid = self._running.pop(result.number)
         self.journal.end_training(uuid, result)
         self._recorded[training.identity] = ConfirmationTraining(training.identity, result, uuid)
-        # A training on all folds together has no validation data, so its value is not shown.
+        # A training on all folds together has no validation data, so it has no value to show.
         valued = training.spec.fold != ALL_FOLDS
         self.progress.trial_ended(result if valued else replace(result, best=None), None)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records the end of the lost attempt if the training begins again."""
+        """Records a lost attempt. If it was the last one, `on_result` records it instead."""
         if not why:
             self.journal.end_training(self._running[spec.number][1], None)
 
@@ -494,11 +498,11 @@ class TestScores:
     Attributes:
         scores: The scores.
         digest: SHA-256 of the test part.
-        targets: SHA-256 of the part's targets: only scores of equal targets compare.
+        targets: SHA-256 of the part's targets. Scores are comparable only if this is equal.
         guess: The part's most frequent class; None if its targets are no classes.
     """
 
-    # Otherwise pytest would take the class for tests.
+    # Without this, pytest would take the class for tests, by its name.
     __test__ = False
 
     scores: SampleScores
@@ -517,9 +521,8 @@ def scores_in_worker(
 ) -> TestScores | str:
     """Scores the test samples by a training's best weights; runs in the worker.
 
-    If the objective has no scores of samples, or the model can't predict them, returns the reason
-    instead, without a period. With `compared`, the scores are compared with the value that Keras
-    computes, which traces the model.
+    If that is impossible, returns the reason instead. With `compared`, Keras computes the objective
+    too, and the scores must agree with it. Keras traces the model for that.
     """
     from studies.data import guess_on
     from studies.training import (

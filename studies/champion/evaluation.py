@@ -1,4 +1,4 @@
-"""`evaluate`: evaluates a checkpoint on the sealed test part, and records each such reading."""
+"""`kerastudy evaluate`: evaluates a checkpoint on the sealed test part, and records that."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """A reading of a test part, and all earlier readings of it by any study of the store."""
+    """An evaluation on a test part, and all earlier ones on it by any study of the store."""
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]
-    # These sentences name grave faults of the study's data.
+    # Each is a sentence on a grave fault of the study's data.
     flaws: Sequence[str] = ()
 
     @property
@@ -59,10 +59,10 @@ def evaluate(
     trust: bool = False,
     progress: bool = True,
 ) -> Evaluation:
-    """Evaluates a study's champion on the sealed test part, which nothing else reads.
+    """Evaluates a study's champion, or another trial, on the sealed test part.
 
-    `model.evaluate` runs in a new process, with the recorded code. Each reading is recorded. From
-    the second reading on, a warning is shown: a test part judges a choice only once.
+    `model.evaluate` runs in a new process, with the recorded code. Each evaluation is recorded.
+    From the second one on, a warning is shown: a test part judges a choice only once.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
@@ -99,8 +99,8 @@ def read_test_part(
 ) -> Reading:
     """Evaluates a checkpoint on the test part, and records the reading.
 
-    `study` is a study of this process, which replaces the recorded code; `data` is the file with
-    the data, if that has moved.
+    `study` is a study object to run instead of the recorded code. `data` is the path of the data,
+    if it has moved.
     """
     progress = progress or NoProgress()
     if history.description.objective_function:
@@ -138,7 +138,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # The reading is recorded before anyone sees it.
+    # The record comes first, so that nobody sees values without a record.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)
@@ -148,7 +148,6 @@ def read_test_part(
 def _evaluate_in_worker(
     session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace
 ) -> Scores:
-    """Evaluates a trial's best weights on the sealed test part; runs in the worker."""
     from studies.training import evaluate_test_part, rebuilt
 
     with in_worker(f"The model of trial {spec.number} can't be evaluated on the test part"):

@@ -1,4 +1,4 @@
-"""Predictions of a registered model for the samples in a file. No pickle is read."""
+"""Predicts the samples in a file by a registered model. No pickle is read: it could run code."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Predictions:
 
     Attributes:
         columns: The predictions, by column.
-        files: The names of images and texts, in the same order; none for other samples.
-        notes: Sentences that a person should know.
+        files: The names of image or text files, in the samples' order; empty for other samples.
+        notes: Sentences for the user, such as a warning of samples with NaN.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -68,8 +68,8 @@ def predict(
     Args:
         study: The study's name.
         samples: An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or
-            txt files. The samples are as they were passed to the study, before preprocessing. For
-            a model with several inputs, an npz file has an array by the name of each.
+            txt files. The samples are as they were passed to the study, before preprocessing. A
+            model with several inputs needs an npz file, with an array for each input's name.
         probabilities: Whether to add the probability of each class.
         alias: ``"champion"``, or ``"refit"`` for the model that was trained on validation data too.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
@@ -79,7 +79,7 @@ def predict(
         A row for each sample: the name of its class, or the predicted values.
 
     Raises:
-        DataError: If the file can't be read, or the model takes something else.
+        DataError: If the file can't be read, or its samples don't fit the model.
         StudyError: If there is no such model, it can't be loaded, or the store is not trusted.
         TrackingError: If there is no such store or study.
     """
@@ -136,7 +136,6 @@ def predict_file(
 
 
 def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
-    """Returns the columns of a csv or parquet file, or of an npz file with an array for each."""
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":
         raise DataError(
@@ -154,7 +153,6 @@ def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Returns a note if samples have values that are NaN or infinite; else no notes."""
     odd: Any = False
     for array in arrays.values():
         if array.dtype.kind == "f":
@@ -168,7 +166,6 @@ def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
 def _as_the_model_takes(
     model: keras.Model, arrays: Mapping[str, np.ndarray], expected: Sequence[Input]
 ) -> Any:
-    """Returns samples in the form that the model takes: an array, a dict or a tuple."""
     import tensorflow as tf
 
     read = {
@@ -192,7 +189,8 @@ def predictions_table(
 ) -> dict[str, np.ndarray]:
     """Returns predictions as columns named "class", "probability_NAME", or "prediction".
 
-    Columns of several outputs begin with the output's name. `class_names` may be empty.
+    With several outputs, a column's name begins with that of the output. `class_names` may be
+    empty.
     """
     outputs = _named(model, predicted)
     columns: dict[str, np.ndarray] = {}
@@ -267,7 +265,7 @@ def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd
 def write_predictions(
     path: Path, columns: Mapping[str, np.ndarray], files: Sequence[str] = ()
 ) -> None:
-    """Writes predictions into a file whose suffix says its format; writes all or nothing."""
+    """Writes predictions into an npz, csv or parquet file, atomically."""
     suffix = check_output(path)
     try:
         with replacing(followed(path)) as partial:
@@ -326,9 +324,8 @@ class Inputs:
 
     Attributes:
         columns: The names of a table's columns, in their order; empty if the model takes arrays.
-        arrays: The inputs; a table is one input of all columns.
-        files: How the study read its data from files, as its description says; empty if the data
-            did not come from files.
+        arrays: The inputs. A table is a single input.
+        files: How the study read its data files, such as the image size; empty if it read none.
     """
 
     columns: tuple[str, ...]
@@ -337,7 +334,7 @@ class Inputs:
 
     @classmethod
     def of(cls, saved: Model) -> Inputs:
-        """Returns the inputs of a model, by its signature."""
+        """Returns the inputs of a model, by its MLflow signature."""
         signature = saved.signature.inputs
         if not signature.is_tensor_spec():
             columns = tuple(signature.input_names())
@@ -370,10 +367,10 @@ class Inputs:
 
 
 def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Reads samples from a file, or a folder of images or texts.
+    """Reads samples from a file, or from a folder of images or texts.
 
-    Returns arrays by the names of the inputs, and the files' names of images and texts. Raises
-    DataError if the samples can't be read, or the model takes something else.
+    Returns an array for each input's name, and the names of image or text files. Raises DataError
+    if the samples can't be read, or don't fit the model.
     """
     read = _read_as_trained(path, inputs)
     if read is not None:
@@ -411,7 +408,7 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
 def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]] | None:
     """Reads images or texts as the study read its data; returns None for other samples.
 
-    Returns the samples, and the names of their files.
+    The result has the samples, and the names of their files.
     """
     suffix, described = path.suffix.lower(), inputs.files
     if "image_size" in described and (path.is_dir() or suffix in _IMAGES):
@@ -431,7 +428,7 @@ def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.nda
     if path.is_dir():
         images, _, files = read_images(path, described, labelled=False)
         return images, [str(file.relative_to(path)) for file in files]
-    # Keras reads only folders.
+    # Keras reads images from folders only.
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(path, folder)
         try:
@@ -455,7 +452,6 @@ def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> np.ndarray:
-    """Returns an array that the model takes; raises DataError for another shape or type."""
     of = f" {expected.name!r}" if expected.name else ""
     if array.ndim == len(expected.shape) and expected.shape[-1:] == (1,):
         array = array[..., None]
@@ -471,7 +467,7 @@ def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> 
         raise inputs.refused(path, f"has values{of} of type {array.dtype}")
     if texts:
         return array.astype(str)
-    # Keras converts numbers to the model's type, as if the user passed them to the model.
+    # Keras converts numbers to the model's type.
     return array
 
 
@@ -499,7 +495,8 @@ def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
-    # A first line of numbers is a sample, unless they are names of columns, or pandas's defaults.
+    # A first line of numbers is a sample, unless a column has such a name. pandas's default names
+    # are 0, 1, 2 and so on.
     named = not all(map(_is_number, first)) or set(inputs.columns) & set(first)
     counted = len(first) > 2 and first == [str(place) for place in range(len(first))]
     return pd.read_csv(path, header=0 if named or counted else None)
@@ -534,7 +531,7 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
 
 
 def _dtype(kind: Any) -> np.dtype:
-    # Texts from files are Python objects.
+    # The signature has the type object for texts that were Python objects.
     dtype = np.dtype(kind)
     return np.dtype(str) if dtype.kind == "O" else dtype
 

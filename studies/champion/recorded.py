@@ -1,4 +1,4 @@
-"""Loads a recorded study as it was when a trial ran, to train the trial again or to use it."""
+"""Loads a recorded study with the code of a trial, to train the trial again or to use its model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
 
-# A note ends with these words if the code that runs may differ from the recorded code.
+# Notes end with these words if the code that runs may not be the recorded code.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
@@ -41,10 +41,10 @@ AnyExecutor = InProcessExecutor | WorkerPool
 def opened(
     study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
 ) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
-    """Reads the record of a study that a user gives by its name, or as an object of this process.
+    """Reads the record of a study that a user gives by name, or as an object.
 
-    Returns the record, that object or None, and the engine's full name or None. Refuses to run the
-    code in a store that the user does not trust.
+    Returns the record, the object or None, and the engine's full name or None. Raises StudyError if
+    another user made the store, unless `trust` is set.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     named = None if engine is None else check_engine(engine)
@@ -56,9 +56,9 @@ def opened(
 def champion_or(
     history: StudyHistory, number: int | None, engine: str | None = None
 ) -> tuple[StudyHistory, EndedTrial]:
-    """Returns a trial with a value, or the champion, and the study under its engine.
+    """Returns the record of an engine, and its trial `number`; None stands for the champion.
 
-    `engine` is the engine that the user named, if any.
+    The trial has a value. `engine` is the engine that the user named, if any.
     """
     name = history.description.name
     if number is None:
@@ -87,7 +87,7 @@ def champion_or(
 
 @contextlib.contextmanager
 def in_worker(what_failed: str) -> Iterator[None]:
-    """Says what failed if a function in a worker raises; restores Keras's global settings."""
+    """Turns errors into a StudyError that says what failed; restores Keras's global settings."""
     from studies.training import restore_settings
 
     try:
@@ -112,23 +112,23 @@ def recorded_executor(
     workers: int | None = 1,
     trainings: int = 1,
 ) -> Iterator[tuple[AnyExecutor, list[str]]]:
-    """Loads a trial's study, to train this trial again, or other trials of the same code.
+    """Yields an executor that trains a trial again, or other trials of the same code.
 
-    If the study file or its own modules have changed, their recorded texts are run. Installed
+    If the study file or the user's modules have changed, their recorded texts are run. Installed
     packages are used as they are now.
 
     Args:
         history: The study.
         trial: The trial whose code is loaded.
-        study: A study of this process, which replaces the recorded code.
-        data: The file with the data, if that has moved.
+        study: A study object to use instead of the recorded code.
+        data: The path of the data, if it has moved.
         progress: Shows what has changed.
         in_process: Whether to load the study in this process, instead of in worker processes.
-        workers: The number of processes; None: as many as suit machine, study and `trainings`.
+        workers: The number of processes; None for as many as suit machine, study and `trainings`.
         trainings: The most trainings that will run.
 
     Yields:
-        The executor, which ends with the context, and messages on what has changed.
+        The executor, which ends with the context, and notes on what has changed.
     """
     data = spelled(data, recorded=history.description.data.override)
     threads, folds = trial.spec.threads, _recorded_folds(history)
@@ -187,9 +187,9 @@ def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
 
 
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
-    """Returns the cross-validation that a study was launched with; its file may have another.
+    """Returns the recorded cross-validation, to replace that of the study's file.
 
-    Groups are not recorded: for a cross-validation with groups, that of the file applies.
+    The result is empty for a cross-validation with groups, as groups are not recorded.
     """
     text = history.description.cross_validation
     how = read_spelled(text)
@@ -219,7 +219,6 @@ def _code(
 
 
 def _recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
-    """Returns the target that loads the code of a trial, and notes on changes of that code."""
     code = history.description.code
     recorded = read_code(history, trial.code_digest)
     source = recorded.source

@@ -1,4 +1,4 @@
-"""`reproduce`: runs a trial again in a new process, from its record alone, and compares it."""
+"""`kerastudy reproduce`: trains a trial again from its record, and compares the results."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Reproduction:
         trial: The trial's number.
         identical: Whether every metric of every epoch and the weights' digest are the same.
         epochs: The number of epochs that were compared.
-        max_difference: The largest absolute difference of a metric; None if nothing could be
-            compared; infinite if one run has a metric or an epoch that the other lacks.
+        max_difference: The largest absolute difference of a metric; None if nothing was compared.
+            It is infinite if one run has a metric or an epoch that the other lacks.
         recorded_sha256: Digest of the recorded weights of the best epoch.
         reproduced_sha256: Digest of the new weights after that epoch; empty if it was not reached.
-        environment_differences: The differences between then and now, in words.
-        notes: Further messages: changed code, changed data.
+        environment_differences: What differs in versions and machine, in words.
+        notes: Further messages, such as that the code has changed.
         engine: The engine that proposed the trial.
-        trainer: The trainer of the new run: "plain" (`model.fit`), "compiled", "hypermodel" for a
-            HyperModel's own fit, or "objective" for an objective function; empty if nothing was
-            run.
+        trainer: The trainer of the new run: "plain" (`model.fit`), "compiled", "hypermodel" (a
+            HyperModel's own fit), or "objective" (an objective function). It is empty if nothing
+            was run.
     """
 
     study: str
@@ -67,19 +67,15 @@ def reproduce(
     trainer: TrainerName | None = "plain",
     progress: Progress | None = None,
 ) -> Reproduction:
-    """Runs a trial again from its record, in a new process, by plain `model.fit`.
+    """Trains a trial again in a new process, and compares metrics and weights with its record.
 
-    So "identical" means that Keras alone gives these bits, whatever trained the trial.
+    Hyperparameters, seed, epochs and code come from the record. If the study file or the user's
+    modules have changed, their recorded texts are run. Installed packages are used as they are now.
+    A lost checkpoint is written again if the weights are the same.
 
-    The hyperparameters, the seed, the epochs and the code come from the record. If the study file
-    or its own modules have changed, their recorded texts are run. Installed packages are used as
-    they are now.
-
-    If the trial's checkpoint should be kept but is missing or damaged, it is written again, if the
-    weights are the same.
-
-    `trainer` trains the trial; None: the study's trainer. A HyperModel with its own fit always
-    trains by that fit.
+    `trainer` trains the trial; None is the study's trainer. The default is plain `model.fit`: then
+    "identical" means that Keras alone gives these bits. A HyperModel's own `fit` always trains its
+    trials.
     """
     progress = progress or NoProgress()
     trial = history.best if number is None else history.trial(number)
@@ -99,7 +95,7 @@ def reproduce(
         worker,
         notes,
     ):
-        # Other notes say that recorded texts are run, and so the trial's own code.
+        # Only these notes say that the code may not be the trial's own.
         changed = [note for note in notes if note.endswith(AS_IT_IS)]
         now = worker.description.data.digest
         if now != trial.spec.data_digest:
@@ -141,7 +137,7 @@ def _record(
     changed: Sequence[str],
     progress: Progress,
 ) -> None:
-    """Records the outcome with the trial, and brings MLflow and the report up to date."""
+    """Records the outcome as the trial's `verified` text."""
     day = time.strftime("%Y-%m-%d")
     others = [*changed, *outcome.environment_differences]
     others += ["its data is another" for rerun in reruns if rerun.other_data]
@@ -153,7 +149,7 @@ def _record(
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
     elif others and is_known(trial.verified):
-        # An earlier comparison counts: this one ran under other conditions.
+        # This run had other code, data or versions, so an earlier comparison stays.
         return
     elif others or trial.result.trainer != "compiled":
         text = not_reproduced("; but ".join([why, *others[:1]]), day)
@@ -179,14 +175,14 @@ def reproduce_study(
     trainer: TrainerName,
     progress: bool,
 ) -> Reproduction:
-    """Runs a trial again with the study of this process."""
+    """Trains a trial again by a study object of this process."""
     with showing(progress) as shown:
         history = read_study(existing_store(store), study.name, engine)
         return reproduce(history, number, study=study, trainer=trainer, progress=shown)
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
-    """Returns whether a trial has epochs to compare; a pruned trial may, even without a value."""
+    """Returns whether a trial has epochs to compare. A pruned trial may have some, but no value."""
     by_itself = trial.result.trainer == "objective"
     pruned = trial.state == "pruned" and (bool(trial.result.repeats) or by_itself)
     return trial.best is not None or pruned
@@ -255,9 +251,10 @@ def _compared(
 def max_difference(
     first: Mapping[int, Mapping[str, float]], second: Mapping[int, Mapping[str, float]]
 ) -> float:
-    """Returns the largest absolute difference between two curves, infinite if they don't match.
+    """Returns the largest absolute difference of a metric between two trainings.
 
-    Metrics that are not finite are not recorded, and so not compared.
+    It is infinite if one training lacks an epoch or a metric of the other. Metrics that are not
+    finite are not compared, as they are not recorded.
     """
     largest = 0.0
     for epoch in first.keys() | second.keys():
@@ -272,7 +269,7 @@ def max_difference(
 
 def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
     finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
-    # The record has no epoch without any finite metric.
+    # The record leaves out an epoch without finite metrics, so it counts as missing.
     return finite or None
 
 

@@ -40,9 +40,9 @@ from tracking.store.files import (
 
 @dataclass(frozen=True)
 class RecordedTraining:
-    """A recorded training to run again from its first epoch.
+    """A recorded training that can be run again.
 
-    A trial that continued another one is trained in one go, which must give the same result.
+    It is run from its first epoch, even if its trial continued another one: the result is the same.
     """
 
     spec: TrialSpec
@@ -54,9 +54,9 @@ class RecordedTraining:
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
-    """Returns the trainings of a finished trial: its only one, or one for each repeat.
+    """Returns a trial's trainings: its only one, or one for each repeat.
 
-    For a cross-validated trial these are its folds, and then its training on all folds, if any.
+    A cross-validated trial has one for each fold, and then that on all folds if it is recorded.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
@@ -81,13 +81,13 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
 
 
 class Rerun(Jobs):
-    """Runs a recorded training of a trial again, as one job, up to the epoch at which it ended.
+    """Runs a recorded training again, up to the epoch at which it ended.
 
     Attributes:
         training: The recorded training.
-        recorded: The metrics of the recorded training by epoch.
+        recorded: Its metrics by epoch.
         epochs: The metrics of the present attempt by epoch.
-        difference: The first difference of the present attempt, or empty.
+        difference: The first difference between the two, or empty.
         result: The result, or None.
     """
 
@@ -101,7 +101,7 @@ class Rerun(Jobs):
         super().__init__()
         self._history, self._trial = history, trial
         self.training, self.recorded = training, fit_metrics(history.folder, training.uuid)
-        # An objective function reports values at its own steps, besides its trainings' epochs.
+        # An objective function also reports values by `trial.report`, whose steps are not epochs.
         self._by_objective = trial.result.trainer == "objective"
         self._progress = progress
         self.result: TrialResult | None = None
@@ -115,10 +115,10 @@ class Rerun(Jobs):
     def run(
         self, executor: Executor, checkpoint: Path, trainer: TrainerName | None = "plain"
     ) -> TrialResult | None:
-        """Runs the training; its best weights go into the new file `checkpoint`.
+        """Runs the training, and writes its best weights into the file `checkpoint`.
 
-        Returns the result, or None if the training was stopped before. Raises WorkerError if the
-        process of each attempt ends by itself.
+        Returns the result, or None if the training was stopped. Raises WorkerError if its process
+        ended by itself in each attempt.
         """
         space = self._history.description.space
         task = TrialTask(self.training.spec, space, checkpoint, trainer=trainer)
@@ -135,7 +135,7 @@ class Rerun(Jobs):
         return self.result
 
     def put_back(self, written: Path) -> Path | None:
-        """Copies the new weights to the recorded path, and returns that; None if they differ."""
+        """Copies the new weights to the trial's checkpoint and returns it; None if they differ."""
         try:
             check_checkpoint(written, self.training.checkpoint_sha256)
         except CheckpointError:
@@ -157,7 +157,7 @@ class Rerun(Jobs):
 
     @property
     def other_data(self) -> bool:
-        """Whether the data, made by a function of `hp`, differs from that of the recorded trial."""
+        """Whether a function of `hp` made other data than it made for the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
         then = self._trial.result.data_digest
         return bool(now and then) and now != then
@@ -173,14 +173,14 @@ class Rerun(Jobs):
             return "prune" if pruned else "continue"
         if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # A trial that was pruned is pruned again here. A callback that ended a trial ends it again.
+        # A trial that was pruned here is pruned again. A callback that ended it does so again.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
-        """Returns whether the trial of an objective function was pruned after this report.
+        """Returns whether an objective function's trial was pruned after this report.
 
-        Either the pruner ended the trial after the last value that the function reported; or the
-        trial's time was up after an epoch, and nothing more is recorded.
+        The pruner ends a trial after a value of the objective, so that is the last recorded one.
+        The time limit ends a trial after any epoch, so all recorded metrics have come again.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -192,12 +192,11 @@ class Rerun(Jobs):
         )
 
     def _difference_of(self, epoch: EpochResult) -> str:
-        """Returns the first difference of an epoch's finite metrics, or an empty text."""
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
         recorded = self.recorded.get(epoch.epoch, {})
         then = {name: value for name, value in recorded.items() if math.isfinite(value)}
         if self._by_objective:
-            # An objective function reports its own values separately from its epochs' metrics.
+            # An objective function reports its own values and its epochs' metrics separately.
             then = {name: value for name, value in then.items() if name in now}
         for name in sorted({**then, **now}):
             if then.get(name) != now.get(name):
@@ -210,13 +209,13 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Raises WorkerError if the process was lost too often."""
+        """Raises WorkerError if the last attempt is lost."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
 
 def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields the repeats of a trial whose weights are missing or damaged, each with the fault."""
+    """Yields each training with a lost or damaged checkpoint, by its number, and the fault."""
     for repeat, digest in recorded_checkpoints(trial):
         path = history.files.checkpoint(trial.number, repeat)
         try:
@@ -226,7 +225,7 @@ def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tu
 
 
 class AllFolds(Jobs):
-    """Trains one trial on all folds, as one job, and records the training."""
+    """Trains a cross-validated trial on all folds together, and records this training."""
 
     def __init__(self, history: StudyHistory, trial: EndedTrial, progress: Progress) -> None:
         super().__init__()
@@ -238,9 +237,9 @@ class AllFolds(Jobs):
         self._attempts = 0
 
     def train(self, executor: Executor) -> EndedTrial | None:
-        """Trains the trial, from where an interrupted training ended; records the training.
+        """Trains the trial, or resumes an interrupted training.
 
-        Returns the trial with its new training, or None if the training was stopped.
+        Returns the trial with the new training, or None if the training was stopped.
         """
         number, epochs = self._trial.number, self._trial.whole_spec.epochs
         self._progress.say(
@@ -257,7 +256,7 @@ class AllFolds(Jobs):
             self._journal.close()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Writes epochs as they come."""
+        """Returns a context that writes logged epochs to the journal when it ends."""
         return self._journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -271,7 +270,7 @@ class AllFolds(Jobs):
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records the end of the lost attempt's fit if the job begins again."""
+        """Records that an attempt was lost, if the job begins again."""
         if not why:
             self._close()
 
@@ -285,16 +284,14 @@ class AllFolds(Jobs):
         return [TrialTask(spec, space, checkpoint, state, trainer="plain")]
 
     def _close(self) -> None:
-        """Records that the fit of the present attempt ended without a result."""
         fit, self._fit = self._fit, ""
         if fit:
             self._journal.end_training(fit, None)
 
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
-        """Records the result; returns the trial with it, or None if the training was stopped."""
         spec, best = self._trial.whole_spec, self._trial.best
         assert best is not None, "it has a value"
-        # A training on all folds has no value: its training loss must not be shown as one.
+        # This training has no validation data. Its training loss must not be shown as its value.
         self._journal.end_fit(self._fit, replace(result, best=None))
         if result.state == "interrupted":
             return None
@@ -330,9 +327,9 @@ def weights_of(
     folder: Path,
     progress: Progress,
 ) -> tuple[Path, EndedTrial]:
-    """Returns the file of a trial's best weights, and the trial as it is recorded now.
+    """Returns the path of a trial's best weights, and the trial with its present `verified` text.
 
-    If the weights are gone, `model.fit` trains the trial again, which also verifies it.
+    If the checkpoint is lost, `model.fit` trains the trial again, which also verifies it.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:

@@ -3,8 +3,8 @@
 The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
 is registered: every metric of every epoch, and the weights of the best epoch.
 
-A trial that `model.fit` or a HyperModel's own `fit` trained is not trained again: the same process
-would run the same code. ``kerastudy reproduce`` compares it in a new process.
+Trials that `model.fit`, a HyperModel's own `fit` or an objective function trained are not compared:
+the same code would run again. ``kerastudy reproduce`` compares them in a new process.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has
 class Verifier:
     """Compares trials with `model.fit`, one at a time.
 
-    `verify` says how many epochs are compared. "full": all; "some": only the first ones, if all
-    would take longer than a tenth of the launch so far; "off": none. `started` is when the launch
-    began, by `time.monotonic`; `workers` is the number of trials that it runs at once.
+    `verify` says how many epochs are compared: "full" all, "off" none. With "some", a comparison
+    takes at most a tenth of the launch's time so far. `started` is when the launch began, by
+    `time.monotonic`. `workers` is the number of trials that it runs at once.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Verifier:
         return True
 
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
-        """Returns the outcome of comparing a trial.
+        """Compares a trial, and returns its new `verified` text.
 
-        With `restore`, the trial's lost checkpoint is written again: then all epochs are trained
-        and compared, whatever `verify` says. Raises VerificationStopped if `stop` was called.
+        With `restore`, all epochs are compared, and the trial's lost checkpoint is written again.
+        Raises VerificationStopped if `stop` was called.
         """
         by_itself = {
             "plain": TRAINED_BY_FIT,
@@ -103,7 +103,7 @@ class Verifier:
             self._progress.say(f"warning: {error}")
             return not_run(str(error))
         if itself:
-            # No other trainer trained the trial, so a difference does not contradict it.
+            # The same trainer trained the trial both times, so it is not the cause of a difference.
             return outcome
         if compared.difference:
             return self._judged(history, trial, compared)
@@ -156,8 +156,8 @@ class Verifier:
     def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
         """Returns how long the launch has run.
 
-        For a trial of an earlier launch, returns the time of the study's trials instead, as this
-        launch has only begun. In most cases, the earlier one was interrupted in the comparison.
+        If the trial is of an earlier launch, this launch may have just begun. Then the time of all
+        the study's trials counts if it is longer.
         """
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
@@ -166,7 +166,7 @@ class Verifier:
         return max(seconds, spent / self._workers)
 
     def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:
-        """Returns the outcome for a difference; code, data or environment may explain it."""
+        """Returns the text for a difference, which other code, data or versions may explain."""
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
@@ -178,10 +178,7 @@ class Verifier:
 
 
 class _Compared(Rerun):
-    """Compares the epochs of a rerun as they come.
-
-    The rerun ends at the epoch after which the next one would end later than `seconds`.
-    """
+    """A rerun that compares epochs, and ends if the next epoch would end later than `seconds`."""
 
     def __init__(
         self,
@@ -195,14 +192,12 @@ class _Compared(Rerun):
         self._limit = seconds
 
     def begin_attempt(self) -> None:
-        """Forgets the epochs and differences of an earlier attempt."""
         super().begin_attempt()
         self._last = 0.0
-        # `cut`: the attempt was stopped; `short`: its time was up before its last epoch.
+        # An attempt is `cut` if `stop` ended it, and `short` if its time was up.
         self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Compares an epoch; ends the rerun at a difference, or when its time is up."""
         decision = super().on_epoch(epoch)
         last, self._last = self._last, epoch.seconds
         if self.difference:
@@ -216,12 +211,11 @@ class _Compared(Rerun):
         next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
         if epoch.seconds + next_one >= self._limit:
             self.short = True
-            # "stop" would keep no weights.
+            # "prune" keeps the weights of the best epoch, and "stop" would not.
             return "prune"
         return decision
 
     def conclude(self, result: TrialResult | None) -> None:
-        """Compares the rerun's result with the recorded training's."""
         training = self.training
         if result is None or self.difference or self.cut:
             return

@@ -45,8 +45,8 @@ def export_table(
 ) -> TableExport:
     """Writes a study's trials into a file, a row for each.
 
-    The first column is the engine; the others are those of `ks.read_study(…).to_dataframe()`. In
-    CSV, an apostrophe precedes a text that a spreadsheet would take for a formula.
+    The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. In
+    CSV, a text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     whole = table_of(histories)
     name = histories[0].description.name
@@ -59,7 +59,7 @@ def export_table(
 
 
 def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
-    """Returns a study's trials under some of its engines, a row for each."""
+    """Returns the trials of several engines as one table, a row for each trial."""
     import pandas as pd
 
     tables = []
@@ -67,12 +67,12 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         table = trials_table(history)
         table.insert(0, "engine", history.description.engine)
         tables.append(table)
-    # One table needs no concatenation, which guesses the types of empty columns.
+    # `pd.concat` would guess the types of empty columns, so a single table goes without it.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
 def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns a table whose columns of mixed types are texts: a Parquet column has one type."""
+    """Turns columns of mixed types into texts, as a Parquet column has one type."""
     for column in _of_objects(table):
         values = table[column].dropna()
         types = set(map(type, values))
@@ -82,7 +82,6 @@ def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_objects(table: pd.DataFrame) -> list[str]:
-    """Returns the columns that are neither numbers nor times."""
     return [name for name, kind in table.dtypes.items() if kind.kind in "OUST"]
 
 
@@ -111,7 +110,7 @@ def export_keras(
     """Writes a trial's model, with the weights of its best epoch, as a `.keras` file.
 
     The model takes samples as they were passed to the study. The champion's file is a copy of the
-    registered model; any other trial's model is built again by the recorded code.
+    registered model. The recorded code builds the model of any other trial again.
     """
     progress = progress or NoProgress()
     trial = trial_to_export(history, number)
@@ -137,7 +136,6 @@ def export_keras(
 
 
 def _registered(history: StudyHistory) -> Path | None:
-    """Returns the file of the registered model, or None if there is none."""
     if history.registered is None:
         return None
     file = history.store.inside(history.registered.folder) / _MODEL
@@ -145,7 +143,7 @@ def _registered(history: StudyHistory) -> Path | None:
 
 
 def file_for(output: str | Path | None, default: str, force: bool) -> Path:
-    """Returns the file or folder to write."""
+    """Returns the file to write, if `check_free` allows it."""
     path = path_for(output, default)
     check_free(path, force)
     return followed(path)
@@ -169,7 +167,10 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def check_folder(folder: Path, ours: bool, force: bool) -> None:
-    """Checks that a folder may be written; `ours` says whether it holds an export of this kind."""
+    """Checks that a folder may be written.
+
+    `ours` is whether the folder has an earlier export, which `force` replaces.
+    """
     if not folder.parent.is_dir():
         raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
     if folder.exists() and not (ours and force):
@@ -179,7 +180,7 @@ def check_folder(folder: Path, ours: bool, force: bool) -> None:
 
 @contextmanager
 def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
-    """Yields a file, and a temporary path to write instead, which becomes the file at the end."""
+    """Yields a file, and a temporary path that becomes the file when the context ends."""
     file = file_for(output, default, force)
     with explained(file), replacing(file) as partial:
         yield file, partial
@@ -198,7 +199,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns a trial with a value: the best trial, or the one with a number."""
+    """Returns the trial `number`, or the best if that is None. The trial must have a value."""
     trial = history.best if number is None else history.trial(number)
     name = history.description.name
     if trial is None:

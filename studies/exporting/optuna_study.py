@@ -1,8 +1,7 @@
-"""Exports a study to Optuna.
+"""Exports a study to an Optuna storage.
 
-An export is made on request, and never read back. A second export updates the study: it adds new
-trials, or writes the study anew if exported trials have changed, as Optuna's API can't change a
-trial.
+kerastudy never reads an export back. A second export adds the new trials. If exported trials have
+changed, it writes the whole study anew, as Optuna's API can't change a trial.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 UUID: Final = "kerastudy_uuid"
-"""The attribute of an exported trial that names its run in MLflow."""
+"""The user attribute that has the recorded uuid of an exported trial."""
 
 # If one of these fields differs from the record, the study is written anew.
 _COMPARED: Final = (
@@ -62,10 +61,9 @@ class OptunaExport:
 def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaExport:
     """Writes a study under one engine into an Optuna storage, or updates it there.
 
-    Trials have the recorded parameters, objectives by epoch, and times, in the recorded order; the
-    attribute "trial" has the number in the record. An infeasible trial is FAIL, with its reason
-    among its user attributes; a running one is RUNNING; an interrupted one, which will be resumed,
-    is WAITING.
+    Trials keep their order, parameters, objectives by epoch, and times. The user attribute "trial"
+    has the recorded number. Infeasible trials are FAIL, with the user attribute "reason". Running
+    trials are RUNNING. Interrupted trials are WAITING, as they will be resumed.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.
@@ -170,7 +168,6 @@ def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) ->
 
 
 def _trials(history: StudyHistory) -> list[FrozenTrial]:
-    """Returns the trials of the record as Optuna's."""
     import optuna
 
     states = optuna.trial.TrialState
@@ -213,7 +210,6 @@ def _time(milliseconds: int) -> datetime:
 
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
-    """Returns a trial's user attributes: further facts for people to read."""
     facts: dict[str, Any] = {
         UUID: trial.uuid,
         "trial": trial.number,
@@ -226,7 +222,7 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _same(stored: FrozenTrial, wanted: FrozenTrial) -> bool:
-    """Returns whether a stored trial equals the wanted one, except for added user attributes."""
+    """Returns whether a stored trial is up to date. A user may have added user attributes."""
     return (
         all(getattr(stored, field) == getattr(wanted, field) for field in _COMPARED)
         and wanted.user_attrs.items() <= stored.user_attrs.items()

@@ -55,8 +55,8 @@ class ScriptExport:
         study: The study's name.
         engine: The engine that proposed the trial.
         trial: The trial's number.
-        script: The script, in a folder with all that it needs.
-        differs: What differed from the record when the script tried its first epoch, or empty.
+        script: The script. Its folder has all that it needs.
+        differs: What differed from the record in the first epoch, which the export tries; or empty.
         notes: Notes on what has changed since the trial.
     """
 
@@ -70,7 +70,7 @@ class ScriptExport:
 
 @dataclass(frozen=True)
 class ScriptParts:
-    """The parts of a study that a script needs; a worker process collects them."""
+    """The hyperparameters and the data that a script needs; a worker process collects them."""
 
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
@@ -90,19 +90,20 @@ def export_script(
     """Writes a trial as a folder with the study's files and a script of plain Keras.
 
     The script, ``retrain.py``, trains the trial again without kerastudy, and says whether its
-    metrics and weights are the recorded ones. The export runs its first epoch, to try it.
+    metrics and weights are the recorded ones. To try it, the export runs its first epoch.
 
     Args:
         history: The study.
-        number: The trial; None: the best.
-        output: The folder; None: ``STUDY-trial-N`` in this folder.
+        number: The trial's number; None for the best trial.
+        output: The folder to write; None for ``STUDY-trial-N`` in the current folder.
         force: Whether to replace a folder that was exported before.
         data: The file with the data, if it has moved.
         progress: The object that receives messages.
 
     Raises:
         StudyNotFoundError: If there is no such trial, or no trial with a value.
-        StudyError: If a script can't do something that the trial did; or if the folder exists.
+        StudyError: If a script can't do what the trial did, such as cross-validation, or if the
+            folder exists.
 
     Example:
         ```python
@@ -146,15 +147,15 @@ def export_script(
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:
-    """Returns the training that a script repeats from its first epoch: the trial's best one."""
+    """Returns the spec of a trial's best training, which the script repeats."""
     spec = trainings_of(trial)[trial.result.best_repeat].spec
     return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
 
 
 def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
-    """Returns the parts of a study that a script needs.
+    """Returns the parts of a study that a script needs; runs in the worker.
 
-    Raises StudyError, with the reason, if a script can't do what the trial did.
+    Raises StudyError if a script can't do what the trial did.
     """
     study = session.study
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
@@ -176,7 +177,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         arrays |= {**named_arrays(part.x, f"x_{name}"), **named_arrays(part.y, f"y_{name}")}
         if part.sample_weight is not None:
             arrays[f"sample_weight_{name}"] = part.sample_weight
-    # Texts become numpy's strings: objects would be pickled.
+    # `np.savez` would pickle texts that are Python objects, so they become numpy's strings.
     arrays = {name: a.astype(str) if is_text(a) else a for name, a in arrays.items()}
     weights = None
     if spec.class_weight is not None:
@@ -281,17 +282,17 @@ def _refused(study: str, what: str) -> StudyError:
 
 
 def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
-    """Returns a study's texts by their paths in a folder, and how to load the study from there."""
+    """Returns the study's texts by their paths below `code`, and the script's setting `CODE`."""
     path = Path(code.path)
     texts = {path.name: code.source, **code.texts}
-    # The user's modules may be in folders above the study's file, which may be in a package.
+    # The study's file may be in a package, and may import modules of folders above its own.
     above = max(PurePosixPath(place).parts.count("..") for place in texts)
     marks = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
     package = max((level + 1 for level, mark in enumerate(marks) if mark in texts), default=0)
     depth = max(above, package)
     own = path.parent.parts[len(path.parent.parts) - depth :]
     files = {posixpath.normpath(posixpath.join(*own, place)): t for place, t in texts.items()}
-    # Imports start from the folders that are not packages; the study's own folder comes first.
+    # Imports start from folders that are not packages. The study's own folder comes first.
     folders = {str(each) for file in files for each in PurePosixPath(file).parents}
     roots = [each for each in folders if posixpath.join(each, "__init__.py") not in files]
     place = {
@@ -305,7 +306,7 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
-    """Returns the versions that a script needs, in the form of PEP 723."""
+    """Returns the script's dependencies as inline metadata (PEP 723)."""
     names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
     owners = packages_distributions()
     needed = {

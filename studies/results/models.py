@@ -1,4 +1,4 @@
-"""Loads the models of trials, with users' own layers and losses; prepares samples for models."""
+"""Loads models of trials, and prepares samples for models."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
-    # The import is here, as it imports Keras.
+    # This import is not at the top, as it loads Keras.
     from studies.training.saved_models import loader
 
     store, study = history.store, history.description.name
@@ -133,8 +133,8 @@ def load_trial_model(
 ) -> keras.Model:
     """Loads the model of a trial, with the weights of its best epoch.
 
-    The champion's model is the registered model. Any other model is built again, by the study of
-    this process, or else from the recorded text of the study's file.
+    The champion's model is the registered model. `definition` builds the model of any other trial.
+    Without it, the recorded text of the study's file does.
     """
     if history.is_champion(trial):
         return load_champion(history, trust=trust)
@@ -146,7 +146,6 @@ def load_trial_model(
 def _rebuilt(
     history: StudyHistory, trial: TrialRecord, definition: StudyDefinition | None
 ) -> keras.Model:
-    """Builds the model of a trial by the study's builder, and loads its best weights."""
     from studies.training import (
         begin_trial,
         build_model,
@@ -193,7 +192,6 @@ def _rebuilt(
 
 
 def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> LoadedData:
-    """Returns the data that a trial's model was trained on."""
     from studies.data import CrossValidation, DescribedData
     from studies.training import MadeData
 
@@ -205,7 +203,6 @@ def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) 
 
 
 def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition:
-    """Returns the study from the recorded text of its file."""
     description = history.description
     code = description.code
     source = read_source(history, trial.code_digest) or code.source
@@ -250,7 +247,10 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns a table's columns in the form that a model with an input for each one takes."""
+    """Returns a table's columns for a model that has an input for each column.
+
+    `called` names the table in messages.
+    """
     from studies.data import model_columns
 
     if not all(np.ndim(table[name]) and len(table[name]) for name in table):
@@ -267,7 +267,6 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
 
 
 def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
-    """Refuses an array that Keras can't take as samples of the shape `taken`."""
     if shape[:1] == (0,):
         raise DataError("There are no samples: the array is empty.")
     # Keras adds a last axis of size 1 if it is missing.
@@ -281,7 +280,7 @@ def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
 
 
 def sizes_agree(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
-    """Returns whether sizes agree with the wanted ones, where None allows any size.
+    """Returns whether a shape fits the shape that a model takes, where None allows any size.
 
     Both must have the same length.
     """

@@ -47,7 +47,7 @@ class StudyResults(StudyHistory):
         ```
 
     Attributes:
-        definition: The study of this process that was launched, or None. Its builder then builds
+        definition: The study object that was launched in this process, or None. Its builder builds
             the models of trials.
     """
 
@@ -106,7 +106,7 @@ class StudyResults(StudyHistory):
 
     @property
     def confirmations(self) -> tuple[Confirmation, ...]:
-        """The outcomes of `confirm`, the last one last."""
+        """The outcomes of `confirm`, the oldest first."""
         return self.verdict.confirmations
 
     def trial(self, number: int) -> Trial:
@@ -158,8 +158,8 @@ class StudyResults(StudyHistory):
 
         Raises:
             StudyError: If the study has no registered model, or the model can't be loaded.
-            DataError: If the model can't take the samples: their shape is wrong, or a table lacks a
-                column, or has a column without numbers.
+            DataError: If the samples don't fit the model. For example, their shape is wrong, or a
+                table lacks a column.
         """
         samples = samples_for(self._champion, x, self.name)
         try:
@@ -195,7 +195,7 @@ def read_study(
 
 
 def list_studies(store: str | Path | Store | None = None) -> list[str]:
-    """Returns the names of a store's studies; the study that was launched last comes first.
+    """Returns the names of a store's studies, the last launched first.
 
     Args:
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
@@ -280,7 +280,7 @@ class TrialWithResult(Trial, EndedTrial):
 
 
 def trial_of(record: TrialRecord) -> Trial:
-    """Returns a trial of a recorded one. `StudyResults.of` sets its `results`."""
+    """Returns a `Trial` with the fields of a record. `StudyResults.of` sets its `results`."""
     values = {each.name: getattr(record, each.name) for each in fields(TrialRecord)}
     return TrialWithResult(**values) if isinstance(record, EndedTrial) else Trial(**values)
 

@@ -1,8 +1,9 @@
 """Files of sample scores: one for each training, next to its checkpoint.
 
-A file is in the safetensors format (https://huggingface.co/docs/safetensors): it has arrays and a
-JSON header, and reading it runs no code. Zeros and ones take a bit each. Other numbers take 16 bits
-if that is precise enough. A study keeps the files of its best trials, up to a limit.
+Sample scores are the objective of each validation sample. A file is in the safetensors format
+(https://huggingface.co/docs/safetensors): it has arrays and a JSON header, and reading it runs no
+code. Zeros and ones take a bit each. Other numbers take 16 bits if that is precise enough. A study
+keeps the files of its best trials, up to a limit.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from tracking.records import Rank
 from tracking.scores.sample_scores import SampleScores
 from tracking.store.files import replacing
 
-# The largest relative change of the objective on all samples that half precision may cause.
+# Half precision may change the objective by at most this share of it.
 _HALF = 1e-5
 # The most bytes that the files of a study under one engine may take.
 _MOST_BYTES: Final = 64 * 10**6
-# Files don't hold averages and pooled scores: readers compute them.
+# The header has no arrays, and no `members`: readers compute averages and pooled scores.
 _LEFT_OUT = ("values", "weights", "members", "groups")
 
 
@@ -35,7 +36,7 @@ class ScoresError(InternalError):
 
 
 def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
-    """Writes the scores of a training atomically: after its best epoch, or after each epoch.
+    """Writes a training's scores atomically: those after its best epoch, or after each epoch.
 
     `weights_sha256` is the digest of the best epoch's weights.
     """
@@ -71,7 +72,7 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
 
 
 def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
-    """Reads the scores of a training: after its best epoch, or after each epoch.
+    """Reads a training's scores: those after its best epoch, or after each epoch.
 
     Raises ScoresError if the file is missing or damaged, or if its scores belong to other weights
     than `weights_sha256`. If that is empty, the weights are not compared.
@@ -122,7 +123,7 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
-    """Adds an array unless there is an equal one of its kind; returns the name of either."""
+    """Returns the name of an equal stored array; stores this one by `name` if there is none."""
     kind = name.partition(".")[2]
     for other, stored in arrays.items():
         if other.endswith(kind) and np.array_equal(stored, array):
@@ -141,9 +142,9 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 class KeptScores:
-    """Decides which trials of a study keep their scores: as many of the best as the limit allows.
+    """Decides which trials keep their files of scores: the study's best, up to `most` bytes.
 
-    Scores that were dropped don't come back: later trials can only displace others.
+    A trial that was dropped does not come back.
     """
 
     def __init__(self, most: int = _MOST_BYTES) -> None:
@@ -176,7 +177,7 @@ class KeptScores:
         return dropped
 
     def told(self) -> str:
-        """Returns a line for the user when scores are dropped for the first time, or empty."""
+        """Returns a line for the user when scores are first dropped, else an empty text."""
         if self._told or not self._dropped:
             return ""
         self._told = True

@@ -17,7 +17,7 @@ ScoreKind = Literal[
     "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"
 ]
 Settings = Mapping[str, Any]
-# The most predictions that `_auc` counts at once: 32 MiB of places, and 32 MiB of weights.
+# `_auc` counts at most this many predictions at once, which take 64 MiB.
 _MOST_CELLS = 1 << 22
 # If there are more groups than this, several of them share a pseudo-value.
 _MOST_PSEUDO_VALUES = 1000
@@ -29,18 +29,18 @@ class SampleScores:
 
     Attributes:
         metric: The objective's metric, such as ``"val_accuracy"``.
-        kind: How the objective follows from the samples. ``"mean"`` is the mean of `values`;
-            ``"root_mean"`` is its square root, as for `RootMeanSquaredError`; ``"average"`` is the
-            mean objective of several trainings on the same samples; ``"pooled"`` is the mean
-            objective of folds, whose samples follow each other. Other kinds have a formula below.
-        values: For means, an array of shape (n,): each sample's hit, 0 or 1, or its loss. For other
-            kinds, an array of shape (n, ...) as the formula says. For pooled scores only the length
-            counts.
+        kind: How the objective is computed. ``"mean"`` is the mean of `values`. ``"root_mean"``
+            is its square root, as for `RootMeanSquaredError`. ``"average"`` is the mean objective
+            of several trainings on the same samples. ``"pooled"`` is the mean objective of folds,
+            whose samples follow each other. Other kinds are Keras metrics, with a function below.
+        values: For means, an array of shape (n,): each sample's loss, or its hit: 1 if it is right,
+            else 0. For Keras metrics, an array of shape (n, ...), which the function explains. For
+            ``"pooled"``, only the length counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: A number to add to the mean, such as penalties of regularizers in ``val_loss``.
-        settings: Settings of the formula.
-        members: The scores of the trainings, or of the folds, that make these scores.
+        settings: Settings of the Keras metric, such as the ``beta`` of `FBetaScore`.
+        members: The scores of the trainings, or of the folds, that these scores combine.
         groups: Whole numbers of shape (n,), or None if all samples are independent. Samples that
             depend on each other have the same number, such as samples of one patient, or copies.
     """
@@ -78,7 +78,7 @@ class SampleScores:
 
     @property
     def is_hits(self) -> bool:
-        """Whether each sample has the score 0 or 1, for wrong or right, in each training."""
+        """Whether each sample's score is 1 (right) or 0 (wrong), in each training."""
         if self.members:
             return all(member.is_hits for member in self.members)
         zeros_and_ones = bool(np.isin(self.values, (0, 1)).all())
@@ -86,11 +86,11 @@ class SampleScores:
 
     @property
     def fewest(self) -> float:
-        """The least number of independent samples with as much information, whatever the scores.
+        """The least number of independent samples that these samples may be worth.
 
-        A group whose samples all agree counts as one sample. Weighted samples count as the number
-        of unweighted ones whose mean varies as much (L. Kish, Survey sampling, 1965, ch. 8). An
-        area under a ROC curve counts as many as the smaller class has (Z. W. Birnbaum and O. M.
+        A group counts as one sample, as all of its samples may agree. Weighted samples count as the
+        number of unweighted ones whose mean varies as much (L. Kish, Survey sampling, 1965, ch. 8).
+        For an area under a ROC curve, only the smaller class counts (Z. W. Birnbaum and O. M.
         Klose, Bounds for the variance of the Mann-Whitney statistic, Annals of Mathematical
         Statistics 28, 1957).
         """
@@ -106,13 +106,13 @@ class SampleScores:
             positive = (values & 1).mean(axis=1)
             classes = [weights * positive, weights * (1 - positive)]
         else:
-            # The samples that the formula counts, such as the true positives of a recall.
+            # Not all samples count: for a recall, for example, only those of the positive class.
             classes = [weights * values.any(axis=1)]
         return min(_as_many(_by_group(each, self.groups)) for each in classes)
 
     @property
     def most(self) -> float:
-        """The greatest number of independent samples with as much information; see `fewest`."""
+        """The greatest number of independent samples that these may be worth; see `fewest`."""
         if self.kind == "pooled":
             return sum(each.most for each in self.members)
         if self.kind == "average":
@@ -122,7 +122,7 @@ class SampleScores:
         return _as_many(self.weights_or_ones)
 
     def is_share(self, direction: Direction) -> bool:
-        """Whether the objective lies between 0 and 1, as an accuracy or an area under a curve."""
+        """Whether the objective lies between 0 and 1, as an accuracy or an AUC does."""
         if self.kind in {"average", "pooled"}:
             return all(member.is_share(direction) for member in self.members)
         if self.kind == "mean" and direction == "max":
@@ -186,10 +186,9 @@ def average(scores: Sequence[SampleScores]) -> SampleScores:
 def pooled(folds: Sequence[SampleScores]) -> SampleScores:
     """Returns the scores of a cross-validated trial after one epoch: its folds one after another.
 
-    The out-of-fold scores of all samples are pooled, as I. Tsamardinos, E. Greasidou and
-    G. Borboudakis do for the bootstrap bias correction (Machine Learning 107, 2018). If the scores
-    of all folds are unweighted means, and their sizes differ by at most one sample, the pooled
-    scores are a mean too.
+    I. Tsamardinos, E. Greasidou and G. Borboudakis pool out-of-fold scores in this way (Machine
+    Learning 107, 2018). If all folds have unweighted means, and their sizes differ by at most one
+    sample, the pooled scores are a mean too.
     """
     first, sizes = folds[0], [len(each) for each in folds]
     weighted = any(each.weights is not None for each in folds)
@@ -210,13 +209,17 @@ def pooled(folds: Sequence[SampleScores]) -> SampleScores:
 def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     """Returns scores of the same samples under several seeds, as an array of shape (seeds, groups).
 
-    The mean of a row is the seed's objective. Each column belongs to an independent group of
-    samples, mostly of one sample. If the objective is a mean, an entry is the group's contribution
-    to it (W. G. Cochran, Sampling techniques, 1977, ch. 6: the variance is that of a ratio, and
-    heavy samples that score as all others do add nothing to it). Otherwise an entry is the
-    jackknife's pseudo-value, n·v - (n - 1)·v₋ᵢ, since the mean of these has the objective's
-    variance (J. Tukey, Bias and confidence in not-quite large samples, Annals of Mathematical
-    Statistics 29, 1958). Groups are then joined if there are more than 1,000.
+    The mean of a row estimates the seed's objective. A column is an independent group of samples,
+    or one sample if there are no groups.
+
+    If the objective is a mean, an entry is the group's contribution to it. The variance is that of
+    a ratio, so samples of large weight add nothing to it if they score as others do (W. G. Cochran,
+    Sampling techniques, 1977, ch. 6).
+
+    Otherwise an entry is the jackknife's pseudo-value, n·v - (n - 1)·v₋ᵢ. The mean of pseudo-values
+    has the objective's variance (J. Tukey, Bias and confidence in not-quite large samples, Annals
+    of Mathematical Statistics 29, 1958). For pseudo-values, more than 1,000 groups are joined to
+    1,000.
     """
     return np.stack([_as_means(each) for each in scores])
 
@@ -245,27 +248,28 @@ def _by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def _as_many(weights: np.ndarray) -> float:
-    """Returns the number of equally weighted samples whose mean varies as much."""
+    """Returns how many samples of equal weight have a mean that varies as much."""
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
-# The following functions compute objectives that are no mean over samples, from the sums of the
-# samples' values. The formulas are those of the metrics in Keras 3.15, with double precision.
+# The following functions compute Keras metrics that are no mean over samples, mostly from the sums
+# of the samples' values. They do the same as Keras 3.15, with double precision.
 
 
 def _share(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
-    """Returns `Precision` or `Recall`.
+    """Computes `Precision` or `Recall`.
 
-    A sample has its true positives, and its false positives or false negatives.
+    The values of a sample are its true positives, then its false positives or false negatives.
     """
     return _ratio(sums[:, 0], sums[:, 0] + sums[:, 1])
 
 
 def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
-    """Returns `FBetaScore`, or `F1Score`.
+    """Computes `FBetaScore`, or `F1Score`.
 
-    A sample has the true positives, false positives and false negatives of each class.
+    The values of a sample are the true positives, false positives and false negatives of each
+    class.
 
     Settings: beta, average (None: `index` is the class), epsilon.
     """
@@ -287,10 +291,10 @@ def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndar
 
 
 def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
-    """Returns `R2Score`.
+    """Computes `R2Score`.
 
-    A sample has, for each output, the target (shifted by the same number in all samples), the
-    target's square, and the squared error.
+    The values of a sample are, for each output, the target, its square, and the squared error. A
+    target may be shifted by the same number in all samples.
 
     Settings: aggregation (None: `index` is the output).
     """
@@ -306,12 +310,11 @@ def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
 
 
 def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
-    """Returns `AUC`, from predictions in the bins between its thresholds.
+    """Computes `AUC`. The area under a ROC curve is NaN if one class is missing.
 
-    The area under a ROC curve is NaN if one class is missing. `codes` has the shape (n,
-    predictions): each code is twice the number of thresholds below the prediction, plus one if the
-    prediction should be positive. `drawn` has the shape (resamples, n), and says how much each
-    sample counts.
+    `codes` has the shape (n, predictions). A code is twice the number of thresholds below the
+    prediction, plus one if the prediction should be positive. `drawn` has the shape (resamples, n),
+    and says how much each sample counts.
 
     Settings: thresholds (their number), curve, labels (whether each column has its own curve).
     """
@@ -331,7 +334,7 @@ def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray
         negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
         areas[:, column] = _areas(positive, negative, settings)
         if settings["curve"] == "ROC":
-            # Keras returns 0 if a class is missing.
+            # If a class is missing, Keras returns 0, which would count as the worst value.
             both = positive.any(axis=1) & negative.any(axis=1)
             areas[~both, column] = np.nan
     return np.asarray(areas.mean(axis=1))
@@ -372,8 +375,8 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     )
 
 
-# The formula of each kind. It takes the sums of values, of shape (resamples, ...), the sums of
-# weights, of shape (resamples,), and the settings.
+# Each function takes the sums of values, of shape (resamples, ...), the sums of weights, of shape
+# (resamples,), and the settings.
 _OF_SUMS: Final[Mapping[str, Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]]] = {
     "precision": _share,
     "recall": _share,

@@ -1,4 +1,8 @@
-"""The value to expect: the best value corrected without training, or confirmed under new seeds."""
+"""The value to expect of a study's choice.
+
+`corrected` computes it without training, from scores of validation samples. `confirmed_value`
+computes it from trainings under new seeds.
+"""
 
 from __future__ import annotations
 
@@ -34,29 +38,23 @@ def corrected(
 ) -> Corrected:
     """Corrects a study's best value by the bootstrap bias correction (BBC).
 
-    Each resample draws as many validation samples as there are, with replacement. It chooses the
-    trial and epoch that are best on the drawn samples, as a study does, and scores the choice on
-    the samples that were not drawn. I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping
-    the out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
-    2018; among nine methods under automated selection it did best (arXiv 2406.08099). If samples
-    are in groups, groups are drawn. Of trials that tie on a resample, the one with the earlier
-    epoch is chosen, then the lower number. Losses can't decide ties, as they also come from the
-    samples that were not drawn.
+    The best of many values is too good by chance. So BBC repeats the choice on resamples. Each
+    resample draws as many validation samples as there are, with replacement. It chooses the trial
+    and epoch that are best on the drawn samples, and scores the choice on the samples that were not
+    drawn. If samples are in groups, groups are drawn. Of trials that tie, the one with the earlier
+    epoch is chosen, then the lower number. I. Tsamardinos, E. Greasidou and G. Borboudakis,
+    Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
+    Learning 107, 2018.
 
-    The estimate is the mean of the choices' scores. But if a trial has the scores of several epochs
-    and the objective is a mean, the estimate comes from many random orders of the samples instead:
-    each tenth of an order scores the choice that is made on the other nine tenths. The mean over
-    bootstrap resamples is too low by up to 0.7 points then, as a resample chooses as badly as half
-    of the samples; see docs/decisions/0041-the-corrected-value.md.
+    The estimate is the mean of the choices' scores. There is one exception: trials have the scores
+    of several epochs, and the objective is a mean. Then the samples are shuffled and split into
+    tenths many times. The choice is made on nine tenths and scored on the last tenth. The reason is
+    in docs/decisions/0041-the-corrected-value.md.
 
-    The interval reaches from the lower bound for a fixed model that has BBC's mean (or the
-    estimate, if that is lower) to the upper bound for a fixed model that has the best value among
-    the trials with scores. If low values are better, it is the other way round. For values between
-    0 and 1 the bounds are those of `share_bounds`, whose interval has a width even if a trial has
-    no error; for other values they are those of `loss_interval`.
-
-    Two thousand trials of 10,000 samples take seconds: the objectives of all trials on all
-    resamples are one product of matrices, computed in blocks.
+    The interval's lower bound is that of a single model whose value is BBC's mean, or the estimate
+    if that is lower. Its upper bound is that of a single model with the best value among the trials
+    with scores. If low values are better, it is the other way round. `share_bounds` computes the
+    bounds of values between 0 and 1, `loss_interval` those of others.
 
     `scores` has, by trial number, the scores after one or several epochs, all on the same samples.
     `reported` is the study's best value, which a trial without scores may have.
@@ -82,20 +80,20 @@ def corrected(
         value = float(_resampled(candidates, tenths, direction)[0].mean())
     low, high = min(mean, value, best), max(mean, value, best)
     if all(each.is_share(direction) for each in candidates):
-        # A bootstrap's variance is (n - 1) / n of the true one, and is corrected here.
+        # A bootstrap's variance is (n - 1) / n of the true one.
         variances *= count / (count - 1)
         limits = candidates[first].fewest, candidates[first].most
         half = values >= np.median(values) if direction == "max" else values <= np.median(values)
-        # The smaller number counts: trials that learned nothing may vary less over groups, and
-        # the best trials may hardly vary.
+        # The smaller number is the safe one. Trials that learned nothing may vary less over groups
+        # than others, and the best trials may hardly vary.
         independent = min(
             independent_samples(values[some], variances[some], *limits)
             for some in (half, np.full(len(values), True))
         )
         low, high = share_bounds(low, high, independent)
     else:
-        # The model is fixed and only the samples vary: its scores, given as two seeds, add no
-        # variance of seeds.
+        # `loss_interval` needs two seeds. The same scores twice add no variance of seeds, as the
+        # model is fixed.
         best_scores = candidates[first]
         same = np.tile(score_matrix([best_scores]), (2, 1))
         fixed = loss_interval(same, nonnegative=best_scores.is_nonnegative)
@@ -116,14 +114,13 @@ def confirmed_value(
 ) -> tuple[Interval, str]:
     """Returns the expected objective on new data under new seeds, and a warning or an empty text.
 
-    `scores` come from trainings under at least 2 fresh seeds, on a part of the data that no choice
-    was made on.
+    `scores` come from trainings under at least 2 seeds, on samples that no choice was based on.
     """
     matrix, first = score_matrix(scores), scores[0]
     if all(each.is_share(direction) for each in scores):
         value = float(np.mean([each.value for each in scores]))
-        # Several seeds are worth more samples. With weights they may not be: the few errors may be
-        # errors on light samples.
+        # Several seeds are worth more samples. With weights they may not be, as the few errors may
+        # all be on samples of small weight.
         most = first.most * (len(scores) if first.weights is None else 1)
         return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":
@@ -139,8 +136,8 @@ def _resampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the best candidate on each resample.
 
-    Returns the finite objectives of the choices on the samples that were not drawn, and the
-    variance over the resamples of each candidate's objective.
+    Returns two arrays. The first has the finite objectives of the choices on the samples that were
+    not drawn. The second has the variance of each candidate's objective over the resamples.
     """
     values = np.array([each.value for each in candidates])
     sums, squares = np.zeros((2, len(candidates)))
@@ -169,11 +166,10 @@ def _resampled(
 
 
 def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yields counts, as `resample_counts` does, in which each row leaves out a tenth of the groups.
+    """Yields arrays of counts that leave out a tenth: its samples have 0, all others 1.
 
-    Each array has ten rows for the ten tenths of one random order: 0 for a sample that is left out,
-    1 for any other. The number of rows is `resamples`, rounded up to tens. There must be at least
-    10 groups.
+    Each array has ten rows, one for each tenth of the shuffled groups. There are `resamples` rows
+    in all, rounded up to tens. There must be at least 10 groups.
     """
     generator, count = np.random.default_rng([seed, 10]), int(groups.max()) + 1
     for _ in range(0, resamples, 10):
@@ -188,7 +184,7 @@ def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Ite
 def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[SampleScores], int]:
     """Returns the scores with a finite value, and how many trials have none.
 
-    Of scores that tie, the first one wins: they are sorted by epoch, then by trial number.
+    They are sorted by epoch, then by trial number: of scores that tie, the first one wins.
     """
     usable = {
         number: [each for each in of_trial if np.isfinite(each.value)]
@@ -231,7 +227,7 @@ def _note(left_out: int) -> str:
 def _objectives(
     candidates: Sequence[SampleScores], counts: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields each block's objectives on resamples, with the index of its first candidate."""
+    """Yields blocks: the index of the first candidate, and the objectives on the resamples."""
     width = max(1, min(BLOCK // counts.shape[1], len(candidates)))
     for start in range(0, len(candidates), width):
         block = candidates[start : start + width]
@@ -242,9 +238,9 @@ def _objectives(
 
 
 def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:
-    """Returns the objectives of all scores that are means, by one product of matrices.
+    """Returns the objectives of scores that are means, by one product of matrices.
 
-    For accuracies, sums in float32 are exact up to 16 million samples, so ties stay ties.
+    In float32, sums of hits are exact up to 16 million samples, so ties stay ties.
     """
     values = np.stack([np.asarray(each.values, np.float32) for each in block], axis=1)
     totals = counts.sum(axis=1, keepdims=True)

@@ -1,8 +1,7 @@
-"""Intervals of values and gains, on samples that no choice was made on.
+"""Intervals of values and gains, on samples that no choice was based on.
 
-`crossed` has the variance of a mean over seeds and samples. The intervals of shares such as
-accuracies, of losses, and of a gain over the defaults follow from it. Their level depends on how
-often the same part was read.
+`crossed` computes the variance of a mean over seeds and samples. `crossed_share` (for accuracies
+and the like), `loss_interval` and `gain` compute intervals from it.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from tracking.records.checks import Interval
 from tracking.records.studies import Direction
 
 _AGREED = 1e-9
-# This many agreeing groups are added to the groups of a part; see `crossed_share`.
+# `crossed_share` adds this many groups whose samples all agree.
 _AGREEING = 0.5
 _RESAMPLES = 2000
-# The share of the squared deviations from which on `heavy_tails` warns.
+# `heavy_tails` warns if one sample has more than this share of the squared deviations.
 _HEAVY = 0.4
-# If a mean is this many standard errors from 0, the scale hardly matters.
+# If losses may be negative, a log scale needs a mean of at least this many standard errors.
 _FAR = 4
-# An interval whose bound is more than this many times its value says nothing.
+# An interval that reaches beyond this many times its value says nothing.
 _MOST_TIMES = 100
 
 
 @dataclass(frozen=True)
 class Crossed:
-    """A mean over seeds and samples, and the parts of its variance that seeds and samples cause."""
+    """A mean over seeds and samples, and the two parts of its variance."""
 
     mean: float
     of_seeds: float
@@ -67,11 +66,11 @@ class Crossed:
 def crossed(values: np.ndarray) -> Crossed:
     """Returns the mean of values under several seeds on the same samples, and its variance.
 
-    The mean changes with new seeds and with new samples, so its variance has two parts: S²_seed / R
-    + S²_sample / n, from the variance of the seeds' means and the variance of the samples' means. A
-    variance over seeds alone is far too small, since samples cause the larger part in most studies:
-    X. Bouthillier et al., Accounting for variance in machine learning benchmarks, MLSys 2021. The
-    interaction of seeds and samples is in both parts, so the sum is slightly too large.
+    For R seeds and n samples, the variance is S²_seed / R + S²_sample / n. S²_seed is the variance
+    of the seeds' means, and S²_sample that of the samples' means. The first part alone is far too
+    small, as samples cause the larger part in most studies: X. Bouthillier et al., Accounting for
+    variance in machine learning benchmarks, MLSys 2021. The sum is slightly too large, as the
+    interaction of seeds and samples is in both parts.
 
     `values` has the shape (seeds, samples), at least 2 of each.
     """
@@ -87,7 +86,6 @@ def crossed(values: np.ndarray) -> Crossed:
 
 
 def _checked(values: np.ndarray) -> np.ndarray:
-    """Returns values of seeds and samples as float64; refuses too few, and NaN or infinity."""
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or min(values.shape) < 2:
         raise StatisticsError(
@@ -102,18 +100,18 @@ def _checked(values: np.ndarray) -> np.ndarray:
 def share_bounds(
     low: float, high: float, samples: float, *, level: float = 0.95, freedom: float = math.inf
 ) -> tuple[float, float]:
-    """Returns the confidence bounds of a share, from a low and a high estimate of it.
+    """Returns the Clopper-Pearson bounds of a share, such as an accuracy.
 
-    C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated in the
-    case of the binomial, Biometrika 26, 1934. Unlike a mean ± standard errors, or a bootstrap, such
-    an interval has a width even if all samples agree, and stays between 0 and 1. It also holds for
-    weighted, grouped and other shares, if `samples` is the number of independent samples whose
-    share varies as much: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with
-    small expected number of positive counts estimated from survey data, Survey Methodology 24,
-    1998.
+    They have a width even if all samples agree, and stay between 0 and 1. C. J. Clopper and E. S.
+    Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial,
+    Biometrika 26, 1934. The lower bound is that of the estimate `low`, the upper bound that of
+    `high`.
 
-    The lower bound is at most `low`, the upper one at least `high`. `samples` may be a fraction.
-    `freedom` is the number of degrees of freedom of the variance that `samples` comes from.
+    `samples` is the number of independent samples whose share varies as much as this one; it may be
+    a fraction. So the bounds also hold for weighted or grouped samples: E. L. Korn and B. I.
+    Graubard, Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data, Survey Methodology 24, 1998. `freedom` is the degrees of freedom of
+    the variance that `samples` was computed from.
     """
     from scipy.special import betaincinv, stdtrit
 
@@ -131,10 +129,9 @@ def independent_samples(
 ) -> float:
     """Returns the number of independent samples whose share varies as much as `values`.
 
-    The variances are summed over the models, as a single model near 1 may have no error, and so no
-    variance. `values` are the shares of one or more models on the same samples, and `variances` are
-    the variances of these shares. The result is at least `fewest` and at most `most`, which come
-    from `SampleScores`.
+    `values` are the shares of one or more models on the same samples, and `variances` are the
+    variances of these shares. Variances are summed over the models, as a model without errors has
+    no variance. The result is at least `fewest` and at most `most`, which `SampleScores` computes.
     """
     variance = float(np.sum(variances))
     spread = float(np.sum(np.asarray(values) * (1 - np.asarray(values))))
@@ -147,15 +144,14 @@ def independent_samples(
 def crossed_share(
     values: np.ndarray, value: float, *, fewest: float, most: float, level: float = 0.95
 ) -> Interval:
-    """Returns the expected share of a configuration on new data and under new seeds.
+    """Returns the expected share, such as an accuracy, on new data under new seeds.
 
-    A few groups say little about how much groups differ, above all near 1, where all samples of
-    most groups are right. So half of a group is added whose samples all agree. In simulated studies
-    with 12 groups, the intervals held in 86 to 96 % without it, and in 92 to 100 % with it. It
-    hardly matters if there are many groups or samples.
+    A few groups say little about how much groups differ. So half a group is added whose samples all
+    agree. In simulated studies with 12 groups, 86 to 96 % of the intervals held the truth without
+    it, and 92 to 100 % with it. It hardly matters if there are many groups.
 
-    `values` are the values that `crossed` takes, on a part that no choice was made on. `value` is
-    the mean of the seeds' shares.
+    `values` has the shape (seeds, samples), on samples that no choice was based on. `value` is the
+    mean of the seeds' shares.
     """
     mean = crossed(values)
     samples = independent_samples(np.array(value), np.array(mean.of_samples), fewest, most)
@@ -179,16 +175,16 @@ def loss_interval(
 ) -> Interval:
     """Returns the expected loss of a configuration on new data and under new seeds.
 
-    A mean of losses is skewed: a few samples hold much of it. So the interval is a bootstrap-t on
-    the log scale. Each resample draws samples with replacement, and seeds from a normal
-    distribution with the seeds' variance. The resample's deviation from the mean is divided by the
-    resample's own standard error, as `crossed` defines it. The quantiles of these quotients take
-    the place of Student's: B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993, ch.
-    12; P. Hall, Theoretical comparison of bootstrap confidence intervals, Annals of Statistics 16,
-    1988. If a loss may be negative and the mean is near 0, the scale is linear.
+    Losses are skewed: a few samples have much of the sum. So the interval is a bootstrap-t on a log
+    scale. Each resample draws samples with replacement, and adds normal noise with the variance of
+    the seeds. The deviation of its mean is divided by its standard error. The quantiles of these
+    quotients replace those of Student's t: B. Efron and R. Tibshirani, An introduction to the
+    bootstrap, 1993, ch. 12; P. Hall, Theoretical comparison of bootstrap confidence intervals,
+    Annals of Statistics 16, 1988. If a loss may be negative and the mean is near 0, the scale is
+    linear.
 
-    `values` are the values that `crossed` takes, on a part that no choice was made on.
-    `nonnegative` is whether the loss can't be below 0, though single values may be.
+    `values` has the shape (seeds, samples), on samples that no choice was based on. `nonnegative`
+    is whether the loss can't be below 0, though single values may be.
     """
     values = _checked(values)
     mean = crossed(values)
@@ -232,13 +228,10 @@ def loss_interval(
 def heavy_tails(values: np.ndarray) -> str:
     """Returns a warning if a few samples decide a mean loss, or an empty text.
 
-    No interval of a mean holds if the largest of many losses decides the mean: new data may have a
-    larger one. In simulations with 360 samples, the 95 % intervals of `loss_interval` cover 94 to
-    95 % for exponential losses, cross-entropies and a log-normal distribution of spread 1. They
-    cover only 89 % for spread 2, 87 % for a Pareto distribution of tail 1.5, and 71 % for spread 3.
-    The warning appears if one sample has more than two fifths of the sum of squared deviations.
-    That is rare for the first distributions, and usual for the last one. Tails may be heavy even
-    without a warning.
+    If one loss decides the mean, new data may have a larger one, and the interval may not hold. In
+    simulations with 360 samples, 94 to 95 % of the intervals of `loss_interval` held the truth for
+    exponential losses and cross-entropies, but 71 % for a log-normal distribution of spread 3. The
+    warning appears if one sample has more than two fifths of the sum of squared deviations.
     """
     per_sample = _checked(values).mean(axis=0)
     squares = (per_sample - per_sample.mean()) ** 2
@@ -262,19 +255,17 @@ def gain(
     """Returns the winner's gain over the defaults, which is above 0 if the winner is better.
 
     Both were trained under the same seeds and scored on the same samples, so their differences vary
-    less than the scores. The interval is Student's, with the variance of the differences by
-    `crossed`. About one tuned configuration in ten is worse than the default on new data:
-    Overtuning in hyperparameter optimization, PMLR 293. If the interval contains 0, no gain is
-    shown.
+    less than the scores. The interval is Student's, with the variance that `crossed` computes from
+    the differences.
 
-    If scores are hits, two samples are added: one that only the winner has right, and one that only
-    the defaults have right. Without them, the interval has no width if the models agree everywhere.
-    D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of binomial
-    proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 2012.
+    Hits are scores of 1 (right) or 0 (wrong). For hits, two samples are added: one that only the
+    winner has right, and one that only the defaults have right. Without them, the interval has no
+    width if the models agree everywhere. D. G. Bonett and R. M. Price, Adjusted Wald confidence
+    interval for a difference of binomial proportions based on paired data, Journal of Educational
+    and Behavioral Statistics 37, 2012.
 
-    `winner` and `default` have the shape (seeds, columns); a column is a sample, or a group of
-    them. `hits` is the number of samples if each of them is right or wrong, so that a sample's
-    difference is -1, 0 or 1. It is 0 if the scores are no hits.
+    `winner` and `default` have the shape (seeds, columns). A column is a sample, or a group of
+    samples. `hits` is the number of samples if the scores are hits, else 0.
     """
     winner, default = np.asarray(winner, np.float64), np.asarray(default, np.float64)
     differences = winner - default if direction == "max" else default - winner
@@ -292,29 +283,30 @@ def gain(
 
 
 def level_of_reading(readings: int, level: float = 0.95) -> float:
-    """Returns the level of the interval at a reading of a test part: 1 - 0.05 / r at the r-th.
+    """Returns the level of the intervals at the r-th reading of a test part: 1 - 0.05 / r.
 
-    People who read a test part again may keep the better of two results. So, by Bonferroni's
-    inequality, each of r intervals is wide enough that all of them together hold at `level`. O. J.
-    Dunn, Multiple comparisons among means, Journal of the American Statistical Association 56,
-    1961. `readings` includes the present one.
+    People who read a test part again may keep the better result. If each of r intervals has this
+    level, all of them hold together at `level`, by Bonferroni's inequality: O. J. Dunn, Multiple
+    comparisons among means, Journal of the American Statistical Association 56, 1961. `readings` is
+    r.
     """
     return 1 - (1 - level) / readings
 
 
-# The numbers in a block: they take 16 MiB as float32, and twice as much during drawing.
+# A block has this many numbers. They take 16 MiB as float32, and twice as much during drawing.
 BLOCK = 1 << 22
 
 
 def resample_counts(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yields resamples: each draws as many groups of samples as there are, with replacement.
+    """Yields arrays that say how often each bootstrap resample draws each sample.
 
-    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Whole
-    groups are drawn, since samples in a group depend on each other: A. C. Davison and D. V.
-    Hinkley, Bootstrap methods and their application, 1997, ch. 3.8.
+    Each resample draws as many groups of samples as there are, with replacement: B. Efron,
+    Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Whole groups are
+    drawn, since samples in a group depend on each other: A. C. Davison and D. V. Hinkley, Bootstrap
+    methods and their application, 1997, ch. 3.8.
 
     `groups` has the group of each sample, counted from 0. The arrays have the shape (rows, samples)
-    and the type float32, with `resamples` rows in all. They say how often each sample was drawn.
+    and the type float32. All arrays together have `resamples` rows.
     """
     generator, count = np.random.default_rng(seed), int(groups.max()) + 1
     rows = max(1, BLOCK // len(groups))

@@ -11,7 +11,7 @@ from tracking.records.studies import Direction
 
 @dataclass(frozen=True)
 class Round:
-    """A round of a race, which trains the best trials so far under some more seeds each."""
+    """A round of a race, in which the best `racers` trials train under `seeds` more seeds each."""
 
     racers: int
     seeds: int
@@ -26,13 +26,13 @@ def rounds(top: int, seeds: int, budget: int) -> tuple[Round, ...]:
     """Plans a race: each round halves the trials, and the last two get the rest of the budget.
 
     For example, with 8 trials and a budget of 16 trainings, 8 trials train under one new seed, the
-    best 4 under another, and the best 2 under two more. This is successive halving, over seeds: K.
+    best 4 under another, and the best 2 under two more. This is successive halving over seeds: K.
     Jamieson and A. Talwalkar, Non-stochastic best arm identification and hyperparameter
-    optimization, AISTATS 2016. All racers share the seeds, and no seed is one under which a trial
-    was chosen: X. Bouthillier et al., MLSys 2021.
+    optimization, AISTATS 2016. All racers have the same seeds, and none of them is a seed of the
+    study's trials: X. Bouthillier et al., MLSys 2021.
 
-    Fewer than `top` trials start if `budget` trainings don't suffice for all. No trial is trained
-    under more than `seeds` new seeds.
+    If `budget` is too small for `top` trials, fewer of them start. No trial is trained under more
+    than `seeds` new seeds.
     """
     while top > 1 and sum(each.trainings for each in _halving(top, seeds)) > budget:
         top -= 1
@@ -48,10 +48,12 @@ def survivors(
 ) -> tuple[int, ...]:
     """Returns the trials that stay in a race, best first.
 
-    The mean over new seeds decides. The original value does not count, as the trial was chosen for
-    it. Of trials that tie, the earlier one is better. A trial with an infeasible training comes
-    after all trials without one. `values` has, by trial number, the objective under each new seed
-    so far, or None for an infeasible training.
+    The mean over new seeds decides. The study's own value does not count, as the trial was chosen
+    for it. Of trials that tie, the one with the lower number is better. Trials with infeasible
+    trainings come last.
+
+    `values` has, by trial number, the objective under each new seed so far, or None for an
+    infeasible training.
     """
     sign = -1 if direction == "max" else 1
 

@@ -10,13 +10,13 @@ from tracking.records.checks import Confirmation, Corrected, Interval
 from tracking.records.studies import ConstantGuess, Direction
 
 _LEVEL = 0.95
-# Numbers between these two have fixed notation.
+# Numbers between these two have no exponent.
 _SMALLEST, _LARGEST = 1e-4, 1e6
-# A bound of a gain gets up to this many more decimals, if it reads 0 without them.
+# A bound of a gain gets up to this many more decimals if it would read 0.
 _MORE = 3
 # These two decide whether a gain is worth having; see `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
-# The value of these metrics for a model that always answers one class is the class's share.
+# A model that always answers one class has that class's share as its value of these metrics.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
 
@@ -63,7 +63,7 @@ def verdict_sentences(
         sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
     else:
         sentences = [f"Reported {_reported(expected, reported)}.", ties, *_winner(confirmation)]
-        # Without a test part, a race gives its winner no expected value.
+        # Without a test part, the expected value is still that of the trial with the best value.
         whose = ""
         if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
             whose = f" of trial {confirmation.reported_trial}"
@@ -95,7 +95,7 @@ def worth_sentences(
 def grounds(
     corrected: Corrected | None, confirmation: Confirmation | None, *, confirmations: int = 1
 ) -> tuple[str, ...]:
-    """Returns the verdict's grounds in sentences.
+    """Returns sentences on what the verdict is based on, such as the number of trials and samples.
 
     `confirmation` is the last one, and `confirmations` is the number of all.
     """
@@ -167,13 +167,13 @@ def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
 
 
 def _reported(expected: Interval, reported: float) -> str:
-    """Returns the reported value as a text that does not read 0 unless the value is 0."""
+    """Returns the reported value, with enough digits not to read 0."""
     shown = interval_numbers(expected, reported)[0]
     return f"{reported:.2g}" if reported and not float(shown.replace(",", "")) else shown
 
 
 def _number(value: float, decimals: int, largest: float) -> str:
-    """Returns a number rounded to some decimals; a negative number of decimals rounds to tens."""
+    """Returns a number rounded to `decimals`; negative ones round to tens, hundreds and so on."""
     if not math.isfinite(value):
         return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     rounded = round(value, decimals) + 0.0

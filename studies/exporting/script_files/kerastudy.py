@@ -54,7 +54,7 @@ def part(name):
 
 
 def arrays(name):
-    """Returns an array by name; or a tuple or dict of arrays named such as x_train['image']."""
+    """Returns the array `name`, or a tuple or dict of arrays such as x_train['image']."""
     with np.load(HERE / "data.npz") as file:
         if name in file:
             return file[name]
@@ -153,7 +153,7 @@ class Hyperparameters(dict):
 
 
 class Ignored:
-    """Something that a file declares and no builder needs: any use of it returns it again."""
+    """Anything that no builder needs. Any call, index or attribute of it returns it again."""
 
     def __init__(self, name):
         self.named = name

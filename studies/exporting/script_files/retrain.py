@@ -49,11 +49,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-# Operations must not vary between runs. The number of threads changes bits: it is the study's.
+# Operations must not vary between runs. The number of threads must be the study's: it changes bits.
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-# TensorFlow adds large gradients in any order. No public option turns that off alone.
+# Without this, TensorFlow adds large gradients in varying order. No public option stops that.
 context.context()._config = tf.compat.v1.ConfigProto()
 context.context()._config.graph_options.rewrite_options.memory_optimization = 1  # none
 for name, value in KERAS.items():
@@ -68,7 +68,7 @@ RECORD = json.loads((HERE / "record.json").read_text(encoding="utf-8"))
 
 
 def epoch_seed(epoch, position):
-    """Returns the seed that an epoch has for the random generator at a position."""
+    """Returns an epoch's seed for the random generator at a position in the model."""
     return np.random.SeedSequence([3, SEED, epoch, position]).generate_state(1)[0]
 
 
@@ -89,8 +89,7 @@ def batches_of(arrays, order):
         for start in range(0, samples, BATCH_SIZE):
             yield batch(rows[start : start + BATCH_SIZE])
 
-    # TensorFlow knows the size of a batch if all are alike, and then rounds some operations
-    # otherwise.
+    # If all batches have one size, TensorFlow knows it, and rounds some operations differently.
     size = BATCH_SIZE if samples % BATCH_SIZE == 0 else None
     kinds = keras.tree.map_structure(
         lambda a: tf.TensorSpec((size, *a.shape[1:]), tf.as_dtype(a.dtype)), arrays
@@ -164,7 +163,7 @@ x = train[0] if isinstance(train, tuple) else train
 if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
     model.build((None, *x.shape[1:]))
 elif not model.built:
-    # A model whose own training step never calls it is built by `fit`.
+    # This may fail for a model whose own training step never calls it. Then `fit` builds it.
     with contextlib.suppress(Exception):
         model(keras.tree.map_structure(lambda a: tf.constant(a[:1]), x))
 
