@@ -34,8 +34,8 @@ class LoadStudy:
     overrides: Mapping[str, Any]
     data: str
     threads: int
-    shared: Path  # The process writes files here; they are removed with it.
-    # Workers share the study's data in this folder; None: in `shared`.
+    shared: Path  # Temporary files of the process go into this folder.
+    # Workers share the study's data in this folder. If it is None, they do so in `shared`.
     data_folder: Path | None = None
 
 
@@ -75,7 +75,7 @@ class ChampionSaved:
 
 @dataclass(frozen=True)
 class Ask:
-    """Call a function of a module with the worker's session, and these arguments."""
+    """Call a module's function with the worker's `Session` and these arguments."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
