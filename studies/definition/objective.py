@@ -94,7 +94,7 @@ def unknown_metric(metric: str, logged: Collection[str]) -> ObjectiveError:
 
 
 VALUE: Final = "value"
-"""The record's name, as in Optuna, for the number that an objective function returns."""
+"""The metric's name for the number that an objective function returns, as in Optuna."""
 
 PRUNER: Final = "median"
 """The default pruner of a study with an objective function, as in Optuna."""

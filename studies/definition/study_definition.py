@@ -198,7 +198,7 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
 
 
 def check_no_own_fit(study: StudyDefinition) -> None:
-    """Refuses folds for a HyperModel with a `fit`, which may need certain validation data."""
+    """Refuses folds for a HyperModel with a `fit`, which may choose its validation data."""
     if study.cross_validation is not None:
         _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
 

@@ -53,12 +53,12 @@ class AskedOracle:
         """Returns the values of the next trial in Keras Tuner's form, or None."""
         if choice is not None:
             return self.translation.encode(choice)
-        # The constructor can't set it: its `seed or random.randint(...)` makes 0 a random seed.
+        # The constructor's `seed or random.randint(...)` would replace the seed 0.
         self._seed_state = seed
         return self.populate_space(trial_id).get("values")
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns the state of a proposed trial, for `insert` on restore."""
+        """Returns texts to record with a trial. On restore, `insert` gets them back."""
         return {}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
@@ -173,7 +173,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
     """Every configuration of a finite space, the default one first.
 
-    The walk over the grid does not depend on results: each ask continues it past tried values.
+    The order does not depend on results. Configurations that were tried before are skipped.
     """
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
@@ -182,10 +182,10 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
         return next((values for values in self._walk() if not self._duplicate(values)), None)
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Does nothing: the walk has its own trials."""
+        """Does nothing: `_walk` adds its trials itself."""
 
     def end(self, trial_id: str, score: float | None) -> None:
-        """Does nothing: the walk ignores results."""
+        """Does nothing: the grid does not depend on results."""
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         while True:
@@ -195,7 +195,7 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
                 return
             super().insert(step, self.translation.decode(values), {})
             super().end(step, 0.0)
-            # As in `create_trial` and `end_trial`, the next step is the one after this step.
+            # As in `create_trial` and `end_trial`: `populate_space` then continues after this step.
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
@@ -217,7 +217,7 @@ def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict
         "hyperparameters": translation.hyperparameters(),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        # Each ask sets its own seed; this one only keeps the constructor from drawing one.
+        # `propose` sets a seed for each trial. Without this seed, the constructor would draw one.
         "seed": 1,
     }
 

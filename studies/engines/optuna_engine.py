@@ -1,8 +1,8 @@
 """Makes Optuna's samplers and pruners usable as an `Engine`, and keeps a study's trials in Optuna.
 
 Optuna's study is in memory, and each launch rebuilds it from the record. So it can't contradict the
-record. With a database, it would take five times as long. Keras Tuner's engines keep their trials
-here too, so that all studies are pruned in the same way.
+record. A database would take five times as long. Keras Tuner's engines keep their trials here too,
+so that all studies are pruned in the same way.
 
 Optuna's samplers ignore failed trials, so an infeasible trial is stored as a pruned trial that
 violates a constraint. Pruners skip it, as it has no value.
@@ -89,7 +89,6 @@ class OptunaEngine:
         return False
 
     def _next_of_grid(self) -> dict[str, Any] | None:
-        """Returns the next configuration that no trial has had, or None."""
         for values in self._grid:
             if canonical_json(values) not in self._trials.tried:
                 return values
@@ -126,8 +125,8 @@ class OptunaTrials:
         name_of_pruner, options = split_options(settings.pruner)
         self._prunes = name_of_pruner != "none"
         self._takes_notes = name_of_pruner in NOTING
-        # On restore, a pruner in `NOTING` judges each trial again, to write its attributes. 0 shows
-        # the pruner that trial alone, which is quick. With a setting "auto", it needs all trials.
+        # On restore, a pruner in `NOTING` judges each trial again, to write its attributes. It must
+        # see the other trials only if a setting is "auto".
         self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
         # The number of steps in each fold, if trials have several folds.
@@ -191,7 +190,7 @@ class OptunaTrials:
         return values
 
     def state(self, number: int) -> dict[str, str]:
-        """Returns the state of a trial, for `add` on restore."""
+        """Returns texts to record with a trial. On restore, `add` gets them back."""
         attributes = self._trial(number).system_attrs
         return {key: json.dumps(value) for key, value in attributes.items()}
 
@@ -260,11 +259,11 @@ class OptunaTrials:
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
-    """Returns a sampler for one trial; TPE samples each group of a conditional space jointly."""
+    """Returns a sampler for one trial."""
     import optuna
 
     name, options = split_options(engine)
-    # This setting has decided the argument `seed` already.
+    # The argument `seed` already depends on this setting.
     options.pop("seed", None)
     with warnings.catch_warnings():
         # Optuna marks group=True as experimental. Without group=True, it silently samples

@@ -109,7 +109,7 @@ _NOTED = "completed_rung_"
 
 
 class Memory(optuna.storages.InMemoryStorage):
-    """A storage in memory, from which trials can be hidden for a while."""
+    """Optuna's storage in memory, which can hide trials for a while."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +131,6 @@ class Memory(optuna.storages.InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Any = None
     ) -> list[optuna.trial.FrozenTrial]:
-        """Returns the trials that are not hidden."""
         if self._judged is None:
             return super().get_all_trials(study_id, deepcopy, states)
         number, known = self._judged

@@ -77,7 +77,7 @@ class Executor(Protocol):
         ...
 
     def submit(self, *fits: TrialTask) -> None:
-        """Takes a job to run."""
+        """Takes a job, as the tasks of its fits."""
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
@@ -207,13 +207,11 @@ def result_of_lost(spec: TrialSpec, why: str, state: TrialState = "infeasible") 
 
 
 def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
-    """Runs jobs until none is left, or until they are stopped and the running ones have ended."""
+    """Runs jobs until none is left. After a stop, only waits for the running ones."""
     _Run(executor, jobs, progress).run()
 
 
 class _Run:
-    """A run of jobs, which handles the executor's events."""
-
     def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
         self._executor, self._jobs, self._progress = executor, jobs, progress
         self._running: dict[int, Job] = {}
@@ -259,7 +257,7 @@ class _Run:
         self._progress.trial_gone(job.number)
 
     def _wait(self) -> None:
-        """Waits for events: for a short time if no job runs, to notice a stop."""
+        """Waits for events. If no job runs, waits only a short time, to notice a stop."""
         idle = not self._running
         with self._jobs.taking():
             try:
@@ -281,7 +279,7 @@ class _Run:
             pass
 
     def _submit_together(self) -> bool:
-        """Begins the jobs that are ready soon, together; returns whether there may be more."""
+        """Begins jobs for at most `_SECONDS_TOGETHER`; returns whether more may begin."""
         begun: list[tuple[Job, Iterable[TrialTask]]] = []
         ends = time.monotonic() + _SECONDS_TOGETHER
         with self._jobs.together():
@@ -339,6 +337,6 @@ def spec_of(
         spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
     if description.trainings > 1 or not description.goes_on:
-        # Such a trial can't continue its parent's training, so it trains from the first epoch.
+        # A trial with several fits, or a HyperModel's own `fit`, trains from the first epoch.
         return spec
     return replace(spec, initial_epoch=parent.result.epochs)

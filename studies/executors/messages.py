@@ -1,16 +1,12 @@
 """The messages between the driver and a worker process.
 
-driver                       worker
-LoadStudy            →                          (on its standard input, when it starts)
-                     ←       Loaded | ThreadsDiffer | Failed
-RunFits                  →
-                     ←       EpochResult       (records)
-a Decision           →                          (records)
-                     ←       TrialResult | Failed      (of each fit)
-SaveChampion         →
-                     ←       ChampionSaved | Failed
-Ask                  →
-                     ←       Answer | Failed
+| driver sends | worker answers |
+|---|---|
+| `LoadStudy`, by standard input | `Loaded`, `ThreadsDiffer` or `Failed` |
+| `RunFits` | `EpochResult` after each epoch, `TrialResult` after each fit, or `Failed` |
+| a `Decision` after each epoch | |
+| `SaveChampion` | `ChampionSaved` or `Failed` |
+| `Ask` | `Answer` or `Failed` |
 """
 
 from __future__ import annotations

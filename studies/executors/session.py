@@ -145,7 +145,7 @@ class Session:
             making or loaded,
             _with_glance(description, loaded),
             environment(),
-            # If each trial makes its data, only the trial knows whether programs can use the data.
+            # If each trial makes its data, the trial itself reports why a program can't use it.
             _trainer(study, "" if making else splits.unfit),
             model_bytes,
             state,
@@ -160,7 +160,6 @@ class Session:
                 return
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a fit by the trainer that the task asks for."""
         trainer = self.trainer
         # A training on all folds has no validation data, so only `model.fit` can train.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
@@ -263,7 +262,7 @@ _DATA = DataDescription(
 
 @dataclass(frozen=True)
 class ObjectiveSession(Session):
-    """A `Session` without data, in which only the study's function trains."""
+    """A `Session` of a study with an objective function, which has no data."""
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         memory = PeakMemory()

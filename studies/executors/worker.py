@@ -372,7 +372,7 @@ class WorkerProcess:
             raise self._ended() from None
 
     def end(self) -> None:
-        """Ends the process by closing the connection, or by a signal if it does not react."""
+        """Ends the process: closes the connection, sends SIGTERM, and at last SIGKILL."""
         with contextlib.suppress(OSError, ValueError):
             # Without this line, the worker would take the driver for dead, and remove shared data.
             assert self._process.stdin is not None
@@ -415,7 +415,6 @@ class WorkerProcess:
         return self._connection is not None
 
     def _accept(self) -> None:
-        """Waits for the process to connect, or to die."""
         threading.Thread(target=self._follow_to_its_end, daemon=True).start()
         # accept() has no time limit.
         waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)

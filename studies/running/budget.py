@@ -1,4 +1,4 @@
-"""Decides when a study ends, and when a training that takes too long is cut."""
+"""Decides when a study ends, and ends fits that take too long."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reached(
 ) -> Ending | None:
     """Returns why a study ends early, or None.
 
-    `since_best` is the number of finished trials with a higher number than the best one.
+    `since_best` is the number of finished trials after the best one.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value

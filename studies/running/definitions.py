@@ -114,8 +114,9 @@ def with_hardware(
 
 
 def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
-    """Returns a study's definition with the recorded lag (`studies.running.proposals` explains it).
+    """Returns a study's definition with its recorded lag.
 
+    The lag is the number of workers in the first launch, or 0 if the study is not deterministic.
     Raises StudyChangedError if the study is deterministic now, and was not when its finished trials
     were proposed.
     """

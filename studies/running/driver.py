@@ -69,8 +69,7 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # Trials whose process died, by number. The value is 0 if the process's machine is gone too,
-        # else 1: it is added to the trial's losses.
+        # The losses to add to each trial whose process died: 1, or 0 if its machine went away.
         self._lost: dict[int, int] = {}
         # These results are not in the record yet.
         self._results: list[TrialResult] = []
@@ -158,7 +157,6 @@ class Driver(Jobs):
         if lost:
             with self._journal.together():
                 for number, losses in lost.items():
-                    # The lost trial is trained again.
                     lost_trial = self._trials.lose(number, losses)
                     self._journal.lose_trial(lost_trial.uuid, lost_trial.losses)
         self._journal.flush()
@@ -192,7 +190,6 @@ class Driver(Jobs):
         self._progress.trial_ended(trial.result, self._best_shown())
 
     def _best_shown(self) -> tuple[int, float] | None:
-        """Returns the number and the value of the best trial so far."""
         best = self._shown
         return None if best is None or best.best is None else (best.number, best.best.value)
 

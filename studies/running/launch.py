@@ -169,7 +169,10 @@ def _launch_in_workers(
 
 
 def _without_repeats(progress: Progress) -> OnOutput:
-    """Returns a function that shows workers' lines, but equal lines with `STATE` only once."""
+    """Returns a function that shows the output of workers.
+
+    Lines that begin with `STATE` are shown once, as each worker prints the same ones.
+    """
     said: set[str] = set()
 
     def say(line: str) -> None:
@@ -330,7 +333,6 @@ def _run_opened(
 
 
 def _close(journal: Journal, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
-    """Ends a study's launch in the record; returns the recorded study."""
     journal.end(status, *ending)
     history = refreshed(before)
     if status == "FINISHED":

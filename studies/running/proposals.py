@@ -3,7 +3,7 @@
 Usually the engine gets a result as soon as the trial ends. With several workers, timing decides
 which trial ends first, so the proposals depend on timing. A deterministic study avoids this: it
 proposes and prunes trial k only by the results of trials 0 to k - lag. The lag is the number of
-workers. Results that come earlier wait (docs/decisions/0013).
+workers. A result that comes too early waits (docs/decisions/0013).
 """
 
 from __future__ import annotations

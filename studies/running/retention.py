@@ -14,7 +14,7 @@ from tracking.store.files import StudyFiles, one_before
 
 
 class Retention:
-    """Follows a study's finished trials, and removes files that are no longer needed."""
+    """Removes files of finished trials as soon as nothing needs them."""
 
     def __init__(
         self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]

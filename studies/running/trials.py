@@ -51,7 +51,7 @@ class Running:
         self.began = self.last_epoch = now
 
     def postpone(self, seconds: float) -> None:
-        """Leaves out seconds in which the fit's process may have been suspended."""
+        """Subtracts seconds from the fit's duration, as its process may have been suspended."""
         self.began += seconds
         self.last_epoch += seconds
 
@@ -164,10 +164,10 @@ def with_folds(
 ) -> TrialResult:
     """Returns a cross-validated trial's result.
 
-    `common` has what all folds' results have in common; `last` is the last fold's result. The
-    objective is averaged over folds at each epoch, and the trial's value is the best of these
-    means. Epochs that a fold lacks, or where it diverged, don't count. A trial that lacks a fold
-    has no value, as its mean would not compare with that of other trials.
+    `common` is the trial's result without a value; `last` is the last fold's result. The objective
+    is averaged over folds at each epoch, and the trial's value is the best of these means. Epochs
+    that a fold lacks, or where it diverged, don't count. A trial that lacks a fold has no value, as
+    its mean would not compare with that of other trials.
     """
     if last.state in ("complete", "pruned"):
         common = replace(

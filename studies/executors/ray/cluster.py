@@ -171,7 +171,7 @@ def _own_ray() -> Iterator[dict[str, Any]]:
             token.write_text(_TOKEN, encoding="ascii")
             os.environ[_TOKEN_VARIABLE] = str(token)
         cores = this_machine().cores
-        # Everybody may enter the folder that Ray makes, so it lies in a private one.
+        # Other users may enter the folder that Ray makes, so it lies in a private folder.
         yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")}
     finally:
         set_variables(before)
@@ -193,7 +193,6 @@ def _reach(head: str) -> None:
 
 
 def _why_not(address: str, error: Exception) -> str:
-    """Returns why there is no connection, and what to do."""
     why = (error.strerror if isinstance(error, OSError) else "") or describe(error).rstrip(".")
     if address == LOCAL:
         return f"Ray can't be started on this machine: {why}."
