@@ -168,7 +168,7 @@ class OptunaTrials:
         return {name: space[name].canonical(choice[name]) for name in space.names if name in choice}
 
     def add(self, values: Mapping[str, Any], state: Mapping[str, str], known: int | None) -> None:
-        """Adds a running trial."""
+        """Adds a trial, which runs from now on."""
         import optuna
 
         params, distributions = self.space.encode(values)

@@ -173,7 +173,7 @@ class RayPool(WorkerPool):
                     _process(worker).take()
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues without a worker. If it was not killed, its node gets no other worker."""
+        """Drops a worker. If its process was not killed, its node gets no other worker."""
         node = _process(worker).node_id
         if node and not error.killed:
             self._launch.excluded.append(node)
