@@ -1,7 +1,7 @@
 """Class weights: how much the samples of each class count in training, as in `model.fit`.
 
-As in Keras, they become sample weights of the training part alone, they can't be combined with
-sample weights of the data, and the model must have a single output.
+As in Keras, class weights become sample weights of the training part. They can't be combined with
+sample weights of the data, and need a model with a single output.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BALANCED = "balanced"
 _OTHERWISE = "Leave class_weight out, or give the data sample_weight."
 
 # Trainers recognize data by its object, so trials with the same weights must get the same object.
-# If weights depend on hyperparameters, a study has many such objects: only the latest are kept.
+# Weights that depend on hyperparameters make many objects, and only the latest are kept.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
@@ -88,10 +88,9 @@ def resolve_class_weight(
 
 
 def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[int, float]:
-    """Returns class weights for data in batches, of which not all classes are known.
+    """Returns class weights for data in batches.
 
-    Each class up to the largest known one gets a weight: for a `tf.data.Dataset`, Keras has no
-    weight for a class above the largest key.
+    Each class up to the largest known one gets a weight, as Keras requires for `tf.data.Dataset`.
     """
     profile = stream.profile
     labels, y = _labels(profile.head), profile.head.y
@@ -125,9 +124,8 @@ def _both(class_weight: Mapping[int, float] | str) -> StudyError:
 def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | None) -> LoadedData:
     """Returns data whose training samples have the weights of their classes.
 
-    The digests of the data stay the same: class weights are recorded next to them. Data that is
-    read batch by batch does not change: the trainer weights each batch. The same arguments give the
-    same object.
+    The data's digests stay the same, and class weights are recorded next to them. Data in batches
+    does not change, as the trainer weights each batch. The same arguments give the same object.
     """
     if class_weight is None or splits.streams:
         return splits
@@ -166,7 +164,7 @@ def _classes_of(splits: Splits, labels: np.ndarray) -> set[int]:
     assert isinstance(y, np.ndarray) and isinstance(y_validation, np.ndarray), "checked before"
     if y.ndim == 2 and y.shape[1] > 1:
         return set(range(y.shape[1]))
-    # Every part is read, as a rare class may be in only one, but for the sealed test part.
+    # A rare class may be in the validation part alone. The test part stays unread.
     of_validation = class_labels(y_validation)
     everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
     return set(map(int, np.unique(everywhere)))

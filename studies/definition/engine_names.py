@@ -1,9 +1,9 @@
-"""Names of engines and pruners, with settings; names for objects of Optuna and Keras Tuner.
+"""Names of engines and pruners, also for objects of Optuna and Keras Tuner.
 
-Settings are a part of the name: ``optuna:tpe,n_startup_trials=20``. So another setting makes
-another engine, whose trials are recorded apart and can be compared. Each trial and each launch
-makes a new engine, so only the kind and the settings of a user's object count. Nothing here imports
-an engine.
+Settings are a part of the name: ``optuna:tpe,n_startup_trials=20``. So an engine with other
+settings is another engine, and its trials are recorded apart. An object such as
+``optuna.samplers.TPESampler()`` is replaced by its name, and each launch makes a new engine from
+the name. Nothing here imports an engine.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
 
     Args:
         epochs: The most epochs that a trial trains, at least 1.
-        factor: How many times fewer trials a rung has than the rung below it, at least 2.
+        factor: Each rung has this many times fewer trials than the rung before, at least 2.
     """
     brackets, left = 0, float(epochs)
     while left >= 1:
@@ -88,10 +88,10 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
 
 
 _WORDS: Final = {"True": True, "False": False, "None": None}
-# Settings are a part of a folder's name, so that their values must be plain words.
+# Settings are a part of a folder's name, so their values must be plain words.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
-# Bounds that the libraries check only during a study, or never.
+# The least values of settings, which Optuna and Keras Tuner check only during a study, or never.
 _LEAST: Final = {
     "seed": 0,
     "n_startup_trials": 0,
@@ -123,7 +123,7 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _parsed(text: str) -> tuple[str, Any]:
-    """Returns the name and the value of a setting. The value is read as JSON, or else as a word."""
+    """Returns the name and the value of a setting. A value that is not JSON is a word."""
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
         raise EngineError(
@@ -140,7 +140,7 @@ def _parsed(text: str) -> tuple[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Returns a setting's value, or refuses it if a name can't contain it."""
+    """Returns a setting's value. Raises EngineError if an engine's name can't contain it."""
     setting = f"The setting {name!r} of an engine or a pruner"
     if isinstance(value, float) and not math.isfinite(value):
         raise EngineError.of_setting(setting, "finite", value)
@@ -153,7 +153,7 @@ def _plain(name: str, value: Any) -> Any:
 def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]) -> None:
     """Checks the settings of an engine or a pruner.
 
-    `types` has the types of each setting, by its name, such as "int | None".
+    `types` maps each setting's name to its types, such as "int | None".
     """
     for name, value in options.items():
         if name not in types:
@@ -186,7 +186,7 @@ _PRUNER_CLASSES: Final = {
     "ThresholdPruner": "threshold",
     "NopPruner": "none",
 }
-# Settings that a name always states, since the name's defaults differ from the class's.
+# Settings that a name always states, as our defaults differ from those of Optuna's class.
 _ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
 _ORACLES: Final = {
     "RandomSearch": "keras-tuner:random",

@@ -1,7 +1,7 @@
 """The objective of a study and its direction; objective functions.
 
 An objective function ``objective(trial)``, as in Optuna, loads its data, builds and trains its
-models, and returns a number. So its study has no data, no builder and no settings of a training.
+models, and returns a number. So its study has no data, builder, epochs or batch size.
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ _MIN = frozenset(
 def make_objective(objective: str | Objective) -> str | Objective:
     """Returns an objective with its direction, or the name if its direction is unknown.
 
-    The direction is known for Keras's own metrics. It is never guessed from a part of a name, since
-    a guess may be wrong. For other names, the metric's object gives the direction once a model is
-    built.
+    The direction is known for Keras's own metrics, and never guessed from a part of a name. For
+    other names, the metric's object gives the direction once a model is built.
     """
     if not isinstance(objective, (str, Objective)):
         # A keras_tuner.Objective has these attributes; Keras Tuner need not be imported.
@@ -95,7 +94,7 @@ def unknown_metric(metric: str, logged: Collection[str]) -> ObjectiveError:
 
 
 VALUE: Final = "value"
-"""The record's name, as in Optuna, for the number that an objective function returns."""
+"""The metric's name for the number that an objective function returns, as in Optuna."""
 
 PRUNER: Final = "median"
 """The default pruner of a study with an objective function, as in Optuna."""
@@ -125,7 +124,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             f"An objective function must take one argument, the trial; {why}",
             hint="Define a function of the trial alone that calls it.",
         )
-    # `dataclasses.replace` passes `build` again, which is then the objective function.
+    # `dataclasses.replace` passes `build`, which `StudyDefinition` has set to the function.
     others = [
         name
         for name in _OF_BUILDERS
@@ -168,7 +167,7 @@ def direction_of(value: object) -> Direction:
 
 
 def check_no_objective_settings(study: StudyDefinition) -> None:
-    """Refuses a direction without an objective function, and a study without data or builder."""
+    """Refuses a direction, and missing data or builder, in a study without objective function."""
     if study.direction is not None:
         raise StudyError(
             "direction is for a study with an objective_function. A study with a builder says so "

@@ -70,7 +70,7 @@ class Output:
         Raises:
             StudyError: If they contain ``units`` or ``activation``, which follow from the targets.
         """
-        # The import is here, as importing kerastudy must not import Keras.
+        # Importing kerastudy must not import Keras.
         import keras
 
         for name in ("units", "activation"):
@@ -136,11 +136,12 @@ def regression(
     loss: Any = "mean_squared_error",
     metrics: Sequence[str] = ("mean_absolute_error",),
 ) -> Output:
-    """Fits targets that are numbers, of shape (n, ``count``), or (n,) if it is 1.
+    """Fits targets that are numbers, of shape (n, ``count``), or (n,) if ``count`` is 1.
 
-    The units are linear. The mean squared error is least at the mean of the targets, the mean
-    absolute error at their median, which outliers hardly move. Huber's loss (1964, "Robust
-    Estimation of a Location Parameter") is squared for small errors and absolute for large ones.
+    The units are linear. With the mean squared error, the model learns the mean of the targets.
+    With the mean absolute error, it learns their median, which outliers hardly move. Huber's loss
+    (1964, "Robust Estimation of a Location Parameter") is squared for small errors and absolute for
+    large ones.
 
     Args:
         count: How many numbers a target has, at least 1.

@@ -25,27 +25,27 @@ _PURPOSES = {
 
 
 def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
-    """Returns the seed of a trial, or of a repeat (counted from 0): a number below 2**32."""
+    """Returns the seed of a trial, or of its repeat (from 0): a number below 2**32."""
     return _derive("trial", study_seed, number, *([repeat] if repeat else []))
 
 
 def sampler_seed(study_seed: int, number: int) -> int:
-    """Returns the seed that the engine's sampler gets for a trial: a number below 2**32."""
+    """Returns the seed of the engine's sampler for a trial: a number below 2**32."""
     return _derive("sampler", study_seed, number)
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns the new seed at a place (from 0) of the race that `kerastudy confirm` runs."""
+    """Returns a new seed, by its place (from 0), for the race that `kerastudy confirm` runs."""
     return _derive("race", study_seed, place)
 
 
 def confirmation_seed(study_seed: int, place: int) -> int:
-    """Returns the new seed at a place (from 0) of the trainings for the test part."""
+    """Returns a new seed, by its place (from 0), for a training that reads the test part."""
     return _derive("confirmation", study_seed, place)
 
 
 def fold_seed(seed: int, fold: int) -> int:
-    """Returns the seed of a fold (counted from 0) in a training under a new seed."""
+    """Returns the seed of a fold (from 0) when a trial is trained again under the new `seed`."""
     return _derive("fold", seed, fold)
 
 

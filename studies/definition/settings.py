@@ -1,7 +1,7 @@
-"""Declares the settings of a launch, and the settings of a study that are recorded in another form.
+"""Declares the options of a launch, and the settings of a study that are not recorded as they are.
 
-`tracking.records.settings` explains declarations, and declares the settings that are recorded as
-they are. Nothing here imports a library, so that ``kerastudy launch --help`` is quick.
+`tracking.records.settings` explains declarations, and declares the study's other settings. Nothing
+here imports a library, so that ``kerastudy launch --help`` is quick.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ Verify = Literal["full", "some", "off"]
 """How much of the best trial is trained again by `model.fit` before it is registered."""
 
 OF_A_STUDY: Final = "study:"
-"""The prefix of a study's name, for a study that starts with the other study's best trials."""
+"""The prefix in ``--start-with study:NAME``: begin with the best trials of the study NAME."""
 COMPILED: Final = ("optimizer", "loss", "metrics")
-"""The arguments of `model.compile` that a study may replace."""
+"""The arguments of `model.compile` that a study's `compile` may replace."""
 
 
 def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
@@ -99,7 +99,7 @@ def why_not_called(function: Callable[..., Any]) -> str:
 def check_initial(
     name: str, value: Any, *, error: checks.Error = StudyError
 ) -> tuple[dict[str, Any], ...] | str:
-    """Checks the values of a study's first trials, or the name of the file or study with them."""
+    """Checks `initial`: values of a study's first trials, or the name of a file or a study."""
     if isinstance(value, (str, os.PathLike)) and os.fspath(value) not in ("", OF_A_STUDY):
         return str(os.fspath(value))
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -131,7 +131,7 @@ def _as_declared() -> Tailoring:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudySettings:
-    """The settings of a study that are recorded in another form. `Study` describes them."""
+    """A study's settings that are not recorded as they are, e.g. data. `Study` describes them."""
 
     name: str = field(
         kw_only=False,
@@ -300,7 +300,7 @@ def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:
 
 
 def check_workers(workers: int | None, executor: str | None) -> None:
-    """Refuses a number of workers that is not valid, or that the executor can't have."""
+    """Refuses an invalid number of workers, and any number for the executor "in-process"."""
     if workers is not None:
         checks.whole_number("workers", workers, StudyError)
         if executor == "in-process":

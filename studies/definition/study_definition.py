@@ -51,7 +51,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         check_settings(self)
         if self.objective_function is not None:
             self._replace("objective", check_objective_study(self))
-            # The function takes the builder's place: as the study's code, and in errors.
+            # The function takes the builder's place, e.g. in the study's code and in errors.
             self._replace("build", self.objective_function)
         else:
             check_no_objective_settings(self)
@@ -125,7 +125,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         return dataclasses.replace(self, space=space, tailoring=Tailoring())
 
     def with_objective(self, objective: Objective) -> Self:
-        """Returns the study with an objective whose direction a model has shown."""
+        """Returns the study with an objective whose direction is known."""
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
@@ -161,7 +161,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             except DataError as error:
                 raise StudyError(str(error)) from None
         engine = replaced.get("engine")
-        # The pruner in the study's file is for the file's engine. Hyperband stops trials itself.
+        # Hyperband stops trials itself, so the pruner of the study's file does not count.
         if isinstance(engine, str) and split_options(engine)[0] == HYPERBAND:
             replaced.setdefault("pruner", "none")
         return dataclasses.replace(self, **replaced)
@@ -198,7 +198,7 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
 
 
 def check_no_own_fit(study: StudyDefinition) -> None:
-    """Refuses folds for a HyperModel with its own fit, which may need its own validation data."""
+    """Refuses folds for a HyperModel with a `fit`, which may choose its validation data."""
     if study.cross_validation is not None:
         _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
 

@@ -1,4 +1,4 @@
-"""The protocol between the driver and an engine, which proposes trials; makes engines by name."""
+"""The protocol of engines, which propose trials. Engines are checked and made by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracking.records import (
 )
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
-"""Reads the objective of a recorded trial by epoch."""
+"""Returns the objective of a recorded trial by epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,50 +33,49 @@ class EngineSettings:
     objective: Objective
     epochs: int  # The most epochs that a trial can train.
     seed: int
-    folds: int = 1  # Folds of a trial, whose epochs pruners see one after another.
-    # Whether the first epoch is step 0 for pruners, as objective functions report to Optuna.
+    folds: int = 1  # The number of a trial's folds. Pruners see the folds one after another.
+    # Whether the first epoch is step 0 for pruners, as in objective functions for Optuna.
     from_zero: bool = False
 
 
 def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:
-    """Returns whether an engine has got a recorded trial's result; `restore` explains `told`."""
+    """Returns whether `Engine.restore` must give the engine this trial's result."""
     return trial.state in FINISHED_STATES and (told is None or trial.number < told)
 
 
 class Engine(Protocol):
     """Proposes trials, and learns from their results.
 
-    Contract, shown by ``tests/support/conformance/engine.py``:
+    Its contract, which ``tests/support/conformance/engine.py`` tests:
 
     - Proposals are valid in the declared space, with exactly the declared values.
     - Trials are numbered 0, 1, 2, … in the order of `ask`.
-    - A proposal is a function of the study's seed, its number, and earlier results: an engine
-      restored from the record proposes what the interrupted one would have.
+    - A proposal depends only on the study's seed, the trial's number and earlier results. So an
+      engine that is restored from the record proposes the same as one that was never interrupted.
     """
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
-        """Restores a study from its record; called once, before anything else.
+        """Takes a study's recorded trials. It is called once, before any other method.
 
-        `trials` are all trials from 0, without gaps; the result of an unfinished one will follow.
-        `curve` reads a trial's objective by epoch. With `told`, the results of trials from this
-        number on will follow, even if they are finished.
+        `trials` are numbered from 0, without gaps. `tell` follows for each unfinished trial. If
+        `told` is given, `tell` follows for each trial from this number on, even a finished one.
         """
         ...
 
     def ask(
         self, choice: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
-        """Proposes a trial; None if nothing is left to try.
+        """Proposes a trial. Returns None if nothing is left to try.
 
-        `choice` are values in the space, which the engine treats as its own choice. With `known`,
-        results of trials from this number on do not count in `report`.
+        If `choice` is given, the engine proposes these values. If `known` is given, `report` prunes
+        the trial only by trials below this number.
         """
         ...
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Takes a trial's objective after an epoch (from 1); True to prune it.
+        """Takes a trial's objective after an epoch (from 1); returns whether to prune the trial.
 
-        A trial that is trained again reports its epochs again: its later reports are then dropped.
+        If a trial is trained again from an epoch, its former reports from there on are dropped.
         """
         ...
 
@@ -108,7 +107,7 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
 
 
 def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Makes the objects that need no TensorFlow, so that the libraries report wrong values."""
+    """Makes the pruner and Optuna's sampler, so that Optuna reports wrong values of settings."""
     from studies.engines.optuna_engine import make_pruner, make_sampler
 
     try:
@@ -122,7 +121,7 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """Returns an engine for a new study; `restore` resumes a recorded one."""
+    """Returns an engine. `Engine.restore` then gives it the recorded trials."""
     from studies.engines.keras_tuner_engine import KerasTunerEngine
     from studies.engines.optuna_engine import OptunaEngine
 

@@ -1,7 +1,7 @@
 """Makes Keras Tuner's oracles usable as an `Engine`, and checks which studies they can serve.
 
-An oracle only proposes and gets results: it trains nothing, writes nothing, and each launch
-rebuilds it from the record. Trials are kept and pruned as for Optuna's engines. Checking whether an
+An oracle here only proposes values and gets results. It writes nothing: each launch rebuilds it
+from the record. Optuna keeps and prunes the trials, as for Optuna's engines. Checking whether an
 oracle can serve a study imports neither Keras Tuner nor TensorFlow.
 """
 
@@ -78,7 +78,6 @@ class KerasTunerEngine:
         self._end(result)
 
     def may_continue(self, number: int) -> bool:
-        """Returns True until the trial that continues this one has ended: it may start again."""
         return self._oracle.may_continue(str(number))
 
     def _end(self, result: TrialResult) -> None:
@@ -124,7 +123,7 @@ GRID: Final = "keras-tuner:grid"
 HYPERBAND: Final = "keras-tuner:hyperband"
 
 _MOST_LISTED: Final = 100_000
-"""The most values of a parameter for the grid: Keras Tuner lists all of them for each trial."""
+"""The most values of a parameter in a grid. Keras Tuner lists all of them for each trial."""
 
 
 def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
@@ -140,7 +139,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
-    """Returns an oracle's settings with their types, without those that the study decides."""
+    """Returns the types of the settings that users can give to an oracle, by name."""
     return {
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
@@ -187,10 +186,10 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
 
 
 def import_keras_tuner() -> None:
-    """Imports Keras Tuner, once, without a trace on the terminal or in the environment.
+    """Imports Keras Tuner without output, and leaves the environment variables as they were.
 
-    Worker processes inherit the environment. Unless TensorFlow was imported before, it sees no GPU
-    in this process: only workers train, and this process would reserve the memory that they need.
+    Unless TensorFlow was imported before, it sees no GPU in this process. Otherwise it would
+    reserve the GPU memory that workers need.
     """
     if "keras_tuner" in sys.modules:
         return

@@ -1,9 +1,9 @@
 """Keras Tuner's oracles: they propose values and get results.
 
-The oracle's own `populate_space` proposes. Keras Tuner's `create_trial` and `end_trial`, which
-usually call it, keep files, print, and stop the search after some failures or collisions. Here the
-engine gives the oracle its trials, both new and recorded ones. So an oracle that is restored from
-the record equals one that was never interrupted.
+An oracle's `populate_space` proposes values. Usually Keras Tuner's `create_trial` calls it. But
+`create_trial` and `end_trial` write files, print, and stop the search after some failures or
+repeated values. So `KerasTunerEngine` does without them, and gives the oracle each trial, new or
+recorded. An oracle that is restored from the record equals one that was never interrupted.
 
 Importing this module imports Keras Tuner, and with it TensorFlow.
 """
@@ -30,9 +30,9 @@ from studies.libraries.keras_tuner_parts import random_values, start_bracket, ve
 from tracking.records import Objective
 
 _LISTED: Final = 10_000
-"""The most untried configurations to choose from, once drawing at random finds none."""
+"""In a finite space, `untried_values` chooses among at most this many configurations."""
 _DRAWS: Final = 100_000
-"""After this many draws without an untried one, a space that is not finite counts as exhausted."""
+"""In an infinite space, `untried_values` returns None after this many draws."""
 
 
 class AskedOracle:
@@ -50,22 +50,22 @@ class AskedOracle:
     _seed_state: int
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
-        """Returns the values of the next trial as the oracle holds them, or None."""
+        """Returns the values of the next trial in Keras Tuner's form, or None."""
         if choice is not None:
             return self.translation.encode(choice)
-        # The constructor can't set it: its `seed or random.randint(...)` makes 0 a random seed.
+        # The constructor's `seed or random.randint(...)` would replace the seed 0.
         self._seed_state = seed
         return self.populate_space(trial_id).get("values")
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns the state of a proposed trial, for `insert` on restore."""
+        """Returns texts to record with a trial. On restore, `insert` gets them back."""
         return {}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a trial that runs from now on.
+        """Adds a running trial.
 
-        The oracle's values are made from `values`, not taken from its proposal, so that a restored
-        trial has the same ones, to the last bit.
+        The oracle gets `values`, translated, and not its proposal. So a trial that is restored from
+        the record has the same values, to the last bit.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -73,7 +73,6 @@ class AskedOracle:
         self.trials[trial_id] = self.ongoing_trials[trial_id] = trial
 
     def end(self, trial_id: str, score: float | None) -> None:
-        """Ends a trial."""
         trial = self.ongoing_trials.pop(trial_id)
         trial.score = score
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
@@ -82,11 +81,11 @@ class AskedOracle:
         return False
 
     def _duplicate(self, values: Mapping[str, Any]) -> bool:
-        """Overrides Keras Tuner's check, which compares its own spellings, and only its trials."""
+        """Overrides Keras Tuner's check, which does not know the trials in `tried`."""
         return canonical_json(self.translation.decode(values)) in self.tried
 
     def _random_values(self) -> dict[str, Any] | None:
-        """Overrides Keras Tuner's method, which takes 20 collisions for an exhausted space."""
+        """Overrides Keras Tuner's method, which gives up after 20 values that were tried before."""
         values = random_values(Oracle, self)
         if values is not None:
             return values
@@ -113,11 +112,11 @@ class RandomOracle(AskedOracle, oracles.RandomSearchOracle):  # type: ignore[mis
 
 
 class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
-    """A Gaussian process and its lower confidence bound.
+    """Bayesian optimization by a Gaussian process, which avoids infeasible values.
 
-    Its first trials, three for each dimension, are random; infeasible ones don't count. Keras Tuner
-    ignores infeasible trials. Here the process gets them with the value of the worst trial, so that
-    it avoids such values.
+    The first trials, three for each dimension, are random. Infeasible trials don't count as these.
+    In Keras Tuner, the Gaussian process ignores infeasible trials. Here it gets them, with the
+    value of the worst trial.
     """
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
@@ -125,8 +124,8 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         self.gpr.random_state = seed
         # With matrices this small, several threads are slower, and can change the last bits.
         with threadpool_limits(1), warnings.catch_warnings():
-            # These warn of a length scale at the end of its range, or a variance rounded below 0.
-            # They are common with few trials, and a user can't do anything about them.
+            # scikit-learn warns of a length scale at the end of its range, or of a variance rounded
+            # below 0. Both are common with few trials, and users can't prevent them.
             warnings.filterwarnings("ignore", module="sklearn")
             return super().propose(trial_id, seed, choice)
 
@@ -140,9 +139,10 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return response
 
     def _vectorize_trials(self) -> tuple[Any, Any]:
-        """Fits the process before Keras Tuner uses it to predict the results of running trials.
+        """Fits the Gaussian process before it predicts the results of running trials.
 
-        Keras Tuner would use the process as the last ask fitted it, which a restored oracle lacks.
+        Keras Tuner's method would predict by the fit of the last ask, which a restored oracle
+        lacks.
         """
         everything = self.trials, self.ongoing_trials
         self.trials = self._as_bad_as_the_worst()
@@ -159,7 +159,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials, in which infeasible ones have the worst value of all."""
+        """Returns the trials. Infeasible ones have the worst value of all."""
         scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
         worst = min(scores) if self.objective.direction == "max" else max(scores)
         trials = dict(self.trials)
@@ -173,7 +173,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
     """Every configuration of a finite space, the default one first.
 
-    The walk over the grid does not depend on results: each ask continues it past tried values.
+    The order does not depend on results. Configurations that were tried before are skipped.
     """
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
@@ -182,10 +182,10 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
         return next((values for values in self._walk() if not self._duplicate(values)), None)
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Does nothing: the walk has its own trials."""
+        """Does nothing: `_walk` adds its trials itself."""
 
     def end(self, trial_id: str, score: float | None) -> None:
-        """Does nothing: the walk ignores results."""
+        """Does nothing: the grid does not depend on results."""
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         while True:
@@ -195,14 +195,14 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
                 return
             super().insert(step, self.translation.decode(values), {})
             super().end(step, 0.0)
-            # `create_trial` and `end_trial` do this, so that the step's successor comes next.
+            # As in `create_trial` and `end_trial`: `populate_space` then continues after this step.
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
 
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
-    """Returns whether all of a finite space has been tried; makes a quick check first."""
+    """Returns whether all configurations of a finite space were tried."""
     if any(each.count is None for each in space):
         return False
     # The unconditional parameters alone have this many combinations.
@@ -211,20 +211,20 @@ def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
 
 
 def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict[str, Any]:
-    """Returns the common arguments of Keras Tuner's oracles."""
+    """Returns the arguments that all of Keras Tuner's oracles take."""
     return {
         "objective": KerasTunerObjective(objective.metric, objective.direction),
         "hyperparameters": translation.hyperparameters(),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        # Each ask sets its own seed; this one only keeps the constructor from drawing one.
+        # `propose` sets a seed for each trial. Without this seed, the constructor would draw one.
         "seed": 1,
     }
 
 
 BRACKET: Final = "hyperband/bracket"
-"""The key in a trial's state for the number of its bracket, counted from 0 through the whole study.
-Keras Tuner's own entry names the newest bracket, even for a promotion in an older one."""
+"""The key of a bracket's number in a trial's state. Numbers go from 0 through the whole study.
+Keras Tuner's entry names the newest bracket, even if an older bracket promotes the trial."""
 
 _ROUND: Final = KerasTunerSpace.RESERVED + "round"
 _PAST: Final = KerasTunerSpace.RESERVED + "trial_id"
@@ -233,14 +233,13 @@ _PAST: Final = KerasTunerSpace.RESERVED + "trial_id"
 class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[misc]
     """Hyperband, in which trials without a value don't block their bracket.
 
-    In Keras Tuner a failed trial leaves its rung incomplete, and the rungs above then wait for
-    ever. Here a failed trial keeps its place, with the worst score. If a rung has fewer usable
-    trials than the next rung has places, blanks fill the rest: trials that exist only in the
-    oracle, have the worst score, too, and are never trained. So every bracket reaches its last
-    rung.
+    In Keras Tuner, a failed trial leaves its rung incomplete, and the next rung waits for ever.
+    Here, a failed trial keeps its place with the worst score. If a rung has too few usable trials
+    to fill the next rung, blanks take the other places. A blank is a trial that is never trained:
+    it exists only in the oracle, and has the worst score. So every bracket reaches its last rung.
 
-    A blank takes no place from a running trial: an oracle promotes from a rung only when more of
-    the rung's trials have ended than will not be promoted, so each running trial has a place.
+    A blank takes no place from a running trial. Keras Tuner promotes from a rung only if the next
+    rung also has places left for all running trials.
     """
 
     # Keras Tuner's HyperbandOracle has these attributes.
@@ -258,7 +257,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         super().__init__(**arguments)
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
-        """Proposes the next trial; `choice` values take the next place of a first rung."""
+        """Proposes the next trial. `choice` takes the next place in a bracket's first rung."""
         self._seed_state = seed
         if choice is not None:
             return self._place(trial_id, choice)
@@ -285,7 +284,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         return {**state, BRACKET: json.dumps(number)}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a trial; a recorded trial gets the place that it had."""
+        """Adds a trial. A recorded trial gets the place that it had."""
         super().insert(trial_id, values, state)
         number, rung = json.loads(state[BRACKET]), json.loads(state[_ROUND])
         while len(self._all_brackets) <= number:
@@ -303,7 +302,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
             self._unusable.add(trial_id)
 
     def may_continue(self, trial_id: str) -> bool:
-        """Returns whether a trial may be promoted, or is continued by a trial that still runs."""
+        """Returns whether a trial may still be promoted, or a running trial continues it."""
         number, rung = self._place_of(trial_id)
         bracket = self._all_brackets[number]
         rounds = bracket["rounds"]
@@ -315,8 +314,8 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         trial = self.trials[trial_id]
         if trial.score is None:
             return True
-        # The best trial that is not yet promoted gets the next place: a trial can't get one if as
-        # many better ones wait as there are places left, whatever the other results.
+        # The next place goes to the best trial that is not promoted yet. So a trial gets no place
+        # if as many better ones wait as there are places left.
         others = [self.trials[info["id"]] for info in rounds[rung] if info["id"] not in above]
         ended = [other for other in others if other.score is not None]
         # Keras Tuner sorts its candidates like this: among equal ones the earlier comes first.

@@ -1,11 +1,11 @@
 """Makes Optuna's samplers and pruners usable as an `Engine`, and keeps a study's trials in Optuna.
 
-Optuna's study is in memory, and is rebuilt from the record at each launch: that takes a fifth of
-the time of a database, and nothing can contradict the record. Every engine keeps its trials here,
-so that pruning is the same for all.
+Optuna's study is in memory, and each launch rebuilds it from the record. So it can't contradict the
+record. A database would take five times as long. Keras Tuner's engines keep their trials here too,
+so that all studies are pruned in the same way.
 
-An infeasible trial is stored as a pruned trial that violates a constraint, because Optuna's
-samplers ignore failed trials. Pruners skip it like a failed one, as it has no value to compare.
+Optuna's samplers ignore failed trials, so an infeasible trial is stored as a pruned trial that
+violates a constraint. Pruners skip it, as it has no value.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 INFEASIBLE: Final = "constraints:feasible"
-"""The attribute for a constraint named "feasible" in Optuna; a value above 0 means violated."""
+"""The attribute for a constraint named "feasible". In Optuna, a value above 0 violates it."""
 
 NOTING: Final = ("successive-halving", "hyperband")
-"""Pruners that note how far each trial came, and judge later trials by these notes."""
+"""Pruners that write attributes to each trial, and judge later trials by these attributes."""
 
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
@@ -70,7 +70,7 @@ class OptunaEngine:
             values = self._quasi_random(number)
         else:
             seed = sampler_seed(self._seed, number)
-            # Each trial gets its own sampler, whose draws must not depend on earlier trials.
+            # A sampler's draws depend on its earlier draws, so each trial gets a new sampler.
             sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
             values = self._trials.sample(sampler, known)
             return Proposal(number, values, self._trials.state(number), known=known)
@@ -86,21 +86,19 @@ class OptunaEngine:
         self._trials.tell(number, result)
 
     def may_continue(self, number: int) -> bool:
-        """Returns False: no trial here continues another."""
         return False
 
     def _next_of_grid(self) -> dict[str, Any] | None:
-        """Returns the next configuration that no trial has had, or None."""
         for values in self._grid:
             if canonical_json(values) not in self._trials.tried:
                 return values
         return None
 
     def _quasi_random(self, number: int) -> dict[str, Any]:
-        """Returns a point of a scrambled Halton sequence, in the sampling scale of the space.
+        """Returns the values at a point of a scrambled Halton sequence.
 
-        Optuna's own QMCSampler takes its space from the first trial, which it draws at random. So
-        it leaves out conditional parameters that are not active in that trial.
+        Optuna's QMCSampler is not used: it samples only parameters that are active in the first
+        trial.
         """
         from scipy.stats import qmc
 
@@ -127,15 +125,15 @@ class OptunaTrials:
         name_of_pruner, options = split_options(settings.pruner)
         self._prunes = name_of_pruner != "none"
         self._takes_notes = name_of_pruner in NOTING
-        # On restore, a pruner that takes notes judges each trial again. It sees that trial alone,
-        # so that more trials take no longer, unless it needs the others' results ("auto").
+        # On restore, a pruner in `NOTING` judges each trial again, to write its attributes. It must
+        # see the other trials only if a setting is "auto".
         self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
         # The number of steps in each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
-        # An epoch's number minus that of its step.
+        # An epoch's number minus the pruner's step: 1 if steps begin at 0, else 0.
         self._ahead = int(settings.from_zero)
-        # For each trial's number, the first number of the trials whose results did not count.
+        # `Proposal.known` of each trial that has it, by the trial's number.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
             study_name=settings.name,
@@ -148,7 +146,7 @@ class OptunaTrials:
 
     @property
     def count(self) -> int:
-        """The number of trials, which is the next one's number."""
+        """The number of trials, which is also the number of the next trial."""
         return self._count
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None) -> None:
@@ -170,7 +168,7 @@ class OptunaTrials:
         return {name: space[name].canonical(choice[name]) for name in space.names if name in choice}
 
     def add(self, values: Mapping[str, Any], state: Mapping[str, str], known: int | None) -> None:
-        """Adds a trial that runs from now on."""
+        """Adds a trial, which runs from now on."""
         import optuna
 
         params, distributions = self.space.encode(values)
@@ -192,7 +190,7 @@ class OptunaTrials:
         return values
 
     def state(self, number: int) -> dict[str, str]:
-        """Returns the state of a trial, for `add` on restore."""
+        """Returns texts to record with a trial. On restore, `add` gets them back."""
         attributes = self._trial(number).system_attrs
         return {key: json.dumps(value) for key, value in attributes.items()}
 
@@ -221,14 +219,14 @@ class OptunaTrials:
         return True
 
     def _judge(self, number: int, known: int | None) -> bool:
-        """Asks the pruner about a trial, showing it only that trial and those below `known`."""
+        """Asks the pruner about a trial. It sees only this trial and those below number `known`."""
         with self._storage.hiding_from(number, known):
             return self._study.pruner.prune(self._study, self._in_present_fold(number))
 
     def _in_present_fold(self, number: int) -> FrozenTrial:
-        """Returns a trial; if it has folds, with the steps of the present fold only.
+        """Returns a trial with only the steps of its present fold.
 
-        Some pruners judge by a trial's best value at any step, and an earlier fold may be easier.
+        Some pruners judge by a trial's best step, and an earlier fold may be easier.
         """
         trial = self._trial(number)
         if self._fold_steps is None or trial.last_step is None:
@@ -246,7 +244,7 @@ class OptunaTrials:
         trial_id = self._id(number)
         held = optuna.trial.TrialState.COMPLETE
         if state != "complete":
-            # Failed trials are not used, as samplers ignore them.
+            # Optuna's samplers ignore failed trials, so infeasible ones are stored as pruned too.
             held = optuna.trial.TrialState.PRUNED
         if state == "infeasible":
             self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
@@ -261,15 +259,15 @@ class OptunaTrials:
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
-    """Returns a sampler for one trial; TPE samples each group of a conditional space jointly."""
+    """Returns a sampler for one trial."""
     import optuna
 
     name, options = split_options(engine)
-    # Each trial has its own generator.
+    # The argument `seed` already depends on this setting.
     options.pop("seed", None)
     with warnings.catch_warnings():
-        # group=True is marked experimental; without it conditional parameters are silently
-        # sampled one by one. Users who set deprecated options get Optuna's own warning.
+        # Optuna marks group=True as experimental. Without group=True, it silently samples
+        # conditional parameters one by one.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
         if name == "optuna:tpe":
@@ -287,12 +285,12 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             return optuna.samplers.CmaEsSampler(
                 **{"seed": seed, "warn_independent_sampling": False, **options}
             )
-        # Grid and quasi-random proposals are made from the space; see OptunaEngine.
+        # `OptunaEngine` makes grid and quasi-random proposals without a sampler.
         return optuna.samplers.RandomSampler(seed=seed)
 
 
 def sampler_settings(engine: str) -> dict[str, str]:
-    """Returns those settings of a sampler that may be numbers or words, with their types."""
+    """Returns the types of a sampler's settings that may be numbers or words, by name."""
     import optuna
 
     samplers: dict[str, Any] = {
@@ -304,7 +302,7 @@ def sampler_settings(engine: str) -> dict[str, str]:
 
 
 def plain_settings(kind: Any) -> dict[str, str]:
-    """Returns those arguments of a class that may be numbers or words, with their types."""
+    """Returns the types of a class's arguments that may be numbers or words, by name."""
     parameters = inspect.signature(kind).parameters.values()
     types = {parameter.name: str(parameter.annotation) for parameter in parameters}
     plain, other = re.compile(r"\b(int|float|bool|str)\b"), re.compile("Callable|dict|list")
@@ -323,7 +321,7 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
 
 
 def check_finite(space: SearchSpace, otherwise: str) -> None:
-    """Raises EngineError, which recommends another engine, if a space is not finite."""
+    """Raises EngineError if a space is not finite. The error recommends the engine `otherwise`."""
     for parameter in space:
         if parameter.count is None:
             raise EngineError(

@@ -1,8 +1,8 @@
 """Jobs, and the executors that run them: trials, `confirm`'s trainings, reruns.
 
 A job is the fits of a trial, or one fit. `run_jobs` submits jobs while the executor has free
-places, begins a job again if its process ended by itself, and shows progress. A subclass of `Jobs`
-handles the epochs and results of its jobs.
+places, begins a job again if its process died, and shows progress. A subclass of `Jobs` handles
+the epochs and results of its jobs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Handler(Protocol):
         ...
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Takes a trial whose process ended by itself, without a result; the error says why."""
+        """Takes a fit whose process died. The error says why."""
         ...
 
 
@@ -77,11 +77,11 @@ class Executor(Protocol):
         ...
 
     def submit(self, *fits: TrialTask) -> None:
-        """Takes a job to run."""
+        """Takes a job, as the tasks of its fits."""
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Passes events to the handler; returns after `seconds` without one, if it can."""
+        """Waits for events, if possible at most `seconds`, and passes them to the handler."""
         ...
 
     @property
@@ -90,7 +90,10 @@ class Executor(Protocol):
         ...
 
     def cut(self, number: int) -> bool:
-        """Ends the process of a trial, which is then lost; returns False if it has no process."""
+        """Kills a trial's process, so that `Handler.on_lost` follows.
+
+        Returns False if no worker process runs the trial.
+        """
         ...
 
     def save_champion(
@@ -104,30 +107,29 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the processes of trials, which then send no more events."""
+        """Ends the processes. No events follow."""
         ...
 
 
-# If a job's process ends by itself so often, the job is the cause.
+# A job that has lost this many processes is taken to be the cause.
 _ATTEMPTS = 3
-# While no job runs, a stop or the end of the jobs' time is noticed within this time.
+# While no job runs, a stop is noticed within this time.
 _SECONDS_TO_NOTICE = 0.5
-# Jobs that are ready within this time begin together. A job that takes longer does not delay the
-# others, or keep a transaction open.
+# Jobs that begin within this time are recorded in one transaction. Waiting longer would delay the
+# jobs that have begun.
 _SECONDS_TOGETHER = 0.02
 
 
 @dataclass(eq=False)
 class Job:
-    """Fits for one worker, one after another, up to the first that is not complete.
+    """Fits that one worker runs in turn, up to the first that is not complete.
 
     Attributes:
         number: The trial's number; jobs that run at the same time have different ones.
-        begin: Begins an attempt, and records that. The fits that it returns are read when they are
-            submitted.
+        begin: Records the beginning of an attempt; returns its fits.
         name: The job's name for people; empty for a trial.
-        losses: How many of its processes ended by themselves, but not with their machine.
-        alone: Whether no other job may run at the same time, as this one ran out of memory.
+        losses: How many of its processes died, without those whose machine went away.
+        alone: Whether it must run alone, because it ran out of memory.
         left: How many of its fits have not ended.
     """
 
@@ -140,7 +142,7 @@ class Job:
 
 
 class Jobs(ABC):
-    """A queue of jobs, which takes their events.
+    """A queue of jobs, with the methods that handle their events.
 
     Attributes:
         queue: The jobs that have not begun.
@@ -192,27 +194,24 @@ class Jobs(ABC):
 
     @abstractmethod
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Takes a job whose process ended by itself.
+        """Takes a job whose process died; may return a result with which the job ends.
 
-        If `why` is empty, the job begins again, before all others. Else it was begun often enough,
-        and ends as infeasible for the reason `why`. Returns None to have the loss shown, or the
-        result with which the job ends instead.
+        If it returns None, the user sees the error. Then the job begins again before all others, or
+        if `why` is not empty, the job ends as infeasible for that reason.
         """
 
 
 def result_of_lost(spec: TrialSpec, why: str, state: TrialState = "infeasible") -> TrialResult:
-    """Returns the result of a fit whose process ended by itself."""
+    """Returns the result of a fit whose process died."""
     return TrialResult(spec.number, state, reason=why, repeat=spec.repeat)
 
 
 def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
-    """Runs jobs until none is left, or until they are stopped and the running ones have ended."""
+    """Runs jobs until none is left. After a stop, only waits for the running ones."""
     _Run(executor, jobs, progress).run()
 
 
 class _Run:
-    """A run of jobs, which handles the executor's events."""
-
     def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
         self._executor, self._jobs, self._progress = executor, jobs, progress
         self._running: dict[int, Job] = {}
@@ -220,20 +219,17 @@ class _Run:
         self._again: deque[Job] = deque()
 
     def run(self) -> None:
-        """Runs the jobs."""
         self._submit()
         while self._running or self._waits_for_a_worker():
             self._wait()
             self._submit()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Passes an epoch on, and shows it."""
         decision = self._jobs.on_epoch(epoch)
         self._progress.epoch_ended(epoch, self._jobs.compared)
         return decision
 
     def on_result(self, result: TrialResult) -> None:
-        """Passes a fit's result on."""
         job = self._running[result.number]
         job.left -= 1
         if result.state != "complete" or not job.left:
@@ -241,9 +237,9 @@ class _Run:
         self._jobs.on_result(result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Handles a process that ended by itself: begins its job again, or ends the job."""
+        """Begins the job of a dead process again, or ends the job."""
         job, why = self._running[spec.number], ""
-        # A job that loses its machine again and again is not the cause.
+        # If a machine goes away, the job is not the cause.
         job.losses += not error.machine_gone
         if job.losses >= _ATTEMPTS or (error.out_of_memory and job.alone):
             why = f"{_ATTEMPTS} attempts, and in each {error}"
@@ -261,7 +257,7 @@ class _Run:
         self._progress.trial_gone(job.number)
 
     def _wait(self) -> None:
-        """Waits for events: for a short time if no job runs, to notice a stop."""
+        """Waits for events. If no job runs, waits only a short time, to notice a stop."""
         idle = not self._running
         with self._jobs.taking():
             try:
@@ -283,7 +279,7 @@ class _Run:
             pass
 
     def _submit_together(self) -> bool:
-        """Begins the jobs that are ready soon, together; returns whether there may be more."""
+        """Begins jobs for at most `_SECONDS_TOGETHER`; returns whether more may begin."""
         begun: list[tuple[Job, Iterable[TrialTask]]] = []
         ends = time.monotonic() + _SECONDS_TOGETHER
         with self._jobs.together():
@@ -304,7 +300,6 @@ class _Run:
         return more
 
     def _next_job(self) -> Job | None:
-        """Returns the job that begins next; None if there is none to begin."""
         if self._jobs.stopping:
             return None
         # No job begins while one runs alone; a job that must run alone waits for running jobs.
@@ -319,7 +314,7 @@ def spec_of(
 ) -> TrialSpec:
     """Returns the spec of a trial's first attempt."""
     values, number = proposal.values, proposal.number
-    # An objective function reads its hyperparameters itself, whatever they mean.
+    # To an objective function, a hyperparameter named "epochs" may mean anything.
     read = {} if description.objective_function else values
     spec = TrialSpec(
         number=number,
@@ -342,6 +337,6 @@ def spec_of(
         spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
     if description.trainings > 1 or not description.goes_on:
-        # This trial is trained, and recorded, from the first epoch.
+        # A trial with several fits, or a HyperModel's own `fit`, trains from the first epoch.
         return spec
     return replace(spec, initial_epoch=parent.result.epochs)

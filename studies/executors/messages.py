@@ -1,16 +1,12 @@
 """The messages between the driver and a worker process.
 
-driver                       worker
-LoadStudy            →                          (on its standard input, when it starts)
-                     ←       Loaded | ThreadsDiffer | Failed
-RunFits                  →
-                     ←       EpochResult       (records)
-a Decision           →                          (records)
-                     ←       TrialResult | Failed      (of each fit)
-SaveChampion         →
-                     ←       ChampionSaved | Failed
-Ask                  →
-                     ←       Answer | Failed
+| driver sends | worker answers |
+|---|---|
+| `LoadStudy`, by standard input | `Loaded`, `ThreadsDiffer` or `Failed` |
+| `RunFits` | `EpochResult` after each epoch, `TrialResult` after each fit, or `Failed` |
+| a `Decision` after each epoch | |
+| `SaveChampion` | `ChampionSaved` or `Failed` |
+| `Ask` | `Answer` or `Failed` |
 """
 
 from __future__ import annotations
@@ -34,8 +30,8 @@ class LoadStudy:
     overrides: Mapping[str, Any]
     data: str
     threads: int
-    shared: Path  # The process writes files here; they are removed with it.
-    # Workers share the study's data in this folder; None: in `shared`.
+    shared: Path  # Temporary files of the process go into this folder.
+    # Workers share the study's data in this folder. If it is None, they do so in `shared`.
     data_folder: Path | None = None
 
 
@@ -75,7 +71,7 @@ class ChampionSaved:
 
 @dataclass(frozen=True)
 class Ask:
-    """Call a function of a module with the worker's session, and these arguments."""
+    """Call a module's function with the worker's `Session` and these arguments."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]

@@ -93,14 +93,15 @@ class Session:
     ) -> Session:
         """Loads a study's data and checks its builder.
 
-        `threads` is TensorFlow's number of threads; None: the number in this process, or 1.
-        `data_override` is the path of the file that replaced the study's own data, or empty.
-        Processes share the data in the folder `shared`.
+        `threads` are TensorFlow's threads, by default those of this process, or 1. `data_override`
+        is the path of the file that replaced the study's data, or empty. Processes share the data
+        in the folder `shared`.
         """
         if study.objective_function is not None:
             return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
-        # Settings that the study's file has made hold for all trials; a builder's settings don't.
+        # Keras settings of the study's file, e.g. a dtype policy, hold for all trials. Settings of
+        # the builder hold for one trial.
         remember_settings()
         loaded: LoadedData | FoldedSplits
         if isinstance(study.data, DescribedData):
@@ -123,7 +124,7 @@ class Session:
                 defaults = Hyperparameters(space, space.defaults())
                 dataset, splits, class_weight = making.of_defaults(defaults)
                 loaded = splits
-                # Data that does not depend on hyperparameters is checked when it is loaded.
+                # `_loaded` makes this check for data that does not depend on hyperparameters.
                 _check_trained_on(replace(resolved.study, data=dataset), dataset)
             warnings, objective, model_bytes = check_study(resolved.study, weighted)
             study = resolved.study.with_objective(objective)
@@ -144,7 +145,7 @@ class Session:
             making or loaded,
             _with_glance(description, loaded),
             environment(),
-            # If data is made for each trial, each trial reports why it can't be compiled.
+            # If each trial makes its data, the trial itself reports why a program can't use it.
             _trainer(study, "" if making else splits.unfit),
             model_bytes,
             state,
@@ -159,7 +160,6 @@ class Session:
                 return
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a fit by the trainer that the task asks for."""
         trainer = self.trainer
         # A training on all folds has no validation data, so only `model.fit` can train.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
@@ -179,7 +179,6 @@ class Session:
             return save_champion(self.study, space, splits, spec, checkpoint, folder)
 
     def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function with the session and arguments."""
         with at_work(self.state):
             return function(self, *arguments)
 
@@ -201,9 +200,10 @@ class Session:
 
 @contextlib.contextmanager
 def at_work(state: UsersState) -> Iterator[None]:
-    """Lets fits set back the user's state before they begin, and sets it back at the end.
+    """Makes each fit in this context begin with the same state of the user's code.
 
-    Another study, or another launch of this one, may follow in this process.
+    At the end, that state and Keras's settings are set back: another launch may follow in this
+    process.
     """
     try:
         with setting_back(state):
@@ -221,7 +221,7 @@ def _loaded(
     """Loads data that is the same for all trials."""
     _check_trained_on(study, data)
     if data.in_batches:
-        # Random operations need a seed, in pipelines too.
+        # Random operations in a data pipeline need a seed.
         begin_trial(study.seed)
     try:
         how = study.cross_validation
@@ -262,7 +262,7 @@ _DATA = DataDescription(
 
 @dataclass(frozen=True)
 class ObjectiveSession(Session):
-    """A `Session` without data, in which only the study's function trains."""
+    """A `Session` of a study with an objective function, which has no data."""
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         memory = PeakMemory()
@@ -278,7 +278,6 @@ class ObjectiveSession(Session):
             return {}
 
     def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
-        """Raises StudyError: there is no data."""
         raise StudyError(no_data(self.study.name))
 
 
@@ -289,7 +288,7 @@ def open_objective(
     function = study.objective_function
     assert function is not None, "it is such a study"
     threads = configure_tensorflow(threads)
-    # Settings that the study's file has made hold for all trials.
+    # Keras settings of the study's file, e.g. a dtype policy, hold for all trials.
     remember_settings()
     traced, tailoring = TracedObjective(study.name, function), study.tailoring
     state = UsersState.of_study(study)
@@ -329,7 +328,6 @@ def _described(
     code: CodeDescription,
     threads: int,
 ) -> StudyDescription:
-    """Describes a study whose space is resolved."""
     space, initial = study.space, check_initial("initial", study.initial)
     assert space is not None and isinstance(study.objective, Objective), "they are resolved"
     description = StudyDescription(
@@ -380,11 +378,11 @@ def _data_described(
 def _with_glance(
     description: StudyDescription, splits: LoadedData | FoldedSplits
 ) -> StudyDescription:
-    """Adds the findings of a short look at the data to a study's description, with warnings.
+    """Adds the findings and warnings of a quick check of the data to a study's description.
 
-    The look takes some hundredths of a second; ``kerastudy data`` looks at everything else.
+    The check takes some hundredths of a second. ``kerastudy data`` makes all other checks.
     """
-    # A look at data must not keep a study from running.
+    # An error in this check must not keep the study from running.
     with contextlib.suppress(Exception):
         findings = glance_at(splits, description.data.name)
         if findings is not None:

@@ -1,7 +1,7 @@
 """Chooses the number of workers by the machine's cores, memory and GPUs.
 
 NVIDIA's GPUs are found without TensorFlow, and divided among workers. This was never tested on a
-machine with a GPU: tests check the variables that a worker gets.
+machine with a GPU: tests check only the environment variables that a worker gets.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from search_spaces.texts import counted
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
 
-# With more workers, proposals would learn little from one another; and one process records all
-# their trials.
+# With more workers, each proposal would lack the results of many running trials. Also, one process
+# records the trials of all workers.
 MOST_WORKERS = 16
 """The most workers that a launch starts unless it is asked for more."""
-# A worker on digits used 0.33 GiB of its own after a trial; kept programs add to that.
+# A worker used 0.33 GiB of unshared memory after a trial on digits. Kept programs need more.
 _WORKER_BYTES = 3 * 2**28
 # The copies are weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
@@ -61,9 +61,9 @@ def suited_workers(
 ) -> int:
     """Returns the number of workers that suit a study, 1 to 16.
 
-    It is the number of GPUs; without GPUs, the number of cores divided by a worker's threads. It is
-    at most the number of remaining trials, and the number of workers that fit into memory, by the
-    bytes of the default model's weights. `machine` has the resources before any worker started.
+    Each worker gets one GPU. Without GPUs, it gets a core for each of its threads. There are at
+    most as many workers as remaining trials, and as fit into memory. `model_bytes` is the size of
+    the default model's weights. `machine` has the resources before any worker started.
     """
     limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
     if trials is not None:
@@ -74,14 +74,14 @@ def suited_workers(
 
 
 def described_workers(machine: Machine, workers: int, threads: int) -> str:
-    """Returns the number of workers and their resources, for people to read."""
+    """Returns a text such as "4 workers of 2 threads (8 cores)"."""
     gpus = len(machine.gpus)
     resources = counted(gpus, "GPU") if gpus else counted(machine.cores, "core")
     return f"{counted(workers, 'worker')} of {counted(threads, 'thread')} ({resources})"
 
 
 def too_many(machine: Machine, workers: int, threads: int) -> str:
-    """Returns a message if workers have more threads than there are cores; else nothing."""
+    """Returns a message if workers have more threads than there are cores, else an empty text."""
     if workers == 1 or workers * threads <= machine.cores:
         return ""
     return (
@@ -106,7 +106,7 @@ def _memory(groups: Path) -> int:
     free: int = psutil.virtual_memory().available
     most, used = _read(groups / "memory.max"), _read(groups / "memory.current")
     if most.isdigit() and used.isdigit():
-        # The system's cache of files counts as used, though it would be freed.
+        # Memory in use includes the file cache, which Linux frees when a process needs memory.
         kept = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
         free = min(free, int(most) - int(used) + int(kept.get("inactive_file", 0)))
     return max(0, free)
@@ -120,7 +120,7 @@ def _read(file: Path) -> str:
 
 
 DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
-"""CUDA reads it when TensorFlow starts: numbers or identifiers of GPUs, separated by commas."""
+"""The variable from which CUDA reads the GPUs to use, as numbers or identifiers, e.g. "0,1"."""
 
 # NVIDIA's driver for Linux has a folder here for each GPU that this process may use.
 _DRIVER = Path("/proc/driver/nvidia/gpus")
@@ -135,13 +135,13 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
     try:
         count = sum(1 for _ in driver.iterdir())
     except OSError:
-        # There is no such driver, but a program may list the GPUs, as under WSL.
+        # WSL, for example, has no such folder, but nvidia-smi may list the GPUs.
         count = _listed_by_program()
     return tuple(str(number) for number in range(count))
 
 
 def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
-    """Returns the GPU variables for a worker's environment: one GPU each, in turn."""
+    """Returns the environment variables that give a worker one GPU, chosen in turn."""
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 

@@ -43,16 +43,16 @@ from studies.user_code import ShippedStudy, Target, place_of
 from tracking.records import EpochResult, TrialSpec, TrialTask
 
 _Answer = TypeVar("_Answer", Answer, ChampionSaved)
-# A study that has killed its worker so often would do so each time.
+# After this many dead workers, the study or the request is taken to be the cause.
 _ATTEMPTS = 3
 
 
 class WorkerExecutor(LoadedByWorkers):
-    """An `Executor` of one process, which is replaced when it ends by itself.
+    """An `Executor` with one process, which is replaced when it dies.
 
-    `threads` is TensorFlow's number of threads; None: the study's number, or 1. `data` is a file
-    that replaces the study's own data, or empty. Workers share the study's data in the folder
-    `shared`. `start` starts the process that loads the study.
+    `threads` are TensorFlow's threads, by default the study's setting, or 1. `data` is the path of
+    a file that replaces the study's data, or empty. Workers share loaded data in the folder
+    `shared`. `start` makes the process, by default a `WorkerProcess`.
     """
 
     def __init__(
@@ -91,26 +91,23 @@ class WorkerExecutor(LoadedByWorkers):
 
     @property
     def process(self) -> ProcessLike:
-        """The process, and the connection to it."""
         return self._process
 
     @property
     def waits(self) -> bool:
-        """Whether a trial still waits because the worker died before it could take the trial."""
+        """Whether a job still waits, because the worker died before it took the job."""
         return bool(self._waiting)
 
     @property
     def loading(self) -> bool:
-        """Whether the worker is still loading the study."""
         return self._is_loading
 
     @property
     def trial(self) -> int | None:
-        """The number of the trial that the worker runs, or None."""
         return self._fits[0].number if self._fits else None
 
     def has_trained_like(self, spec: TrialSpec) -> bool:
-        """Returns whether its process has trained a model like this trial's before."""
+        """Returns whether the process has trained a trial with the same `kind_of`."""
         return kind_of(spec) in self._trained
 
     def load(self) -> None:
@@ -119,15 +116,15 @@ class WorkerExecutor(LoadedByWorkers):
             pass
 
     def take_loaded(self) -> bool:
-        """Waits for the worker's answer; returns False if the worker is restarted instead.
+        """Waits until the worker has loaded the study; returns False if it was restarted instead.
 
-        A restarted worker answers again. Raises StudyError if the worker can't load the study.
+        Raises StudyError if the worker can't load the study.
         """
         try:
             answer = self._process.receive()
         except WorkerError as error:
             self._lost_while_loading += 1
-            # A process that was not killed, but died while it loaded, would do so again.
+            # A process that died while loading, without being killed, would die again.
             if self._lost_while_loading >= _ATTEMPTS or not error.killed:
                 raise
             self._restart()
@@ -146,7 +143,7 @@ class WorkerExecutor(LoadedByWorkers):
         if self._loaded is not None:
             check_same(self._loaded.description, answer.description)
         self._loaded = answer
-        # A process that replaces this one must run the same text, even if the file changes.
+        # A process that replaces this one must run the same source, even if the file changes.
         target = self._load_study.target
         if isinstance(target, Target):
             code = answer.description.code
@@ -160,15 +157,14 @@ class WorkerExecutor(LoadedByWorkers):
         return 0 if self._waiting or self._fits or self._is_loading else 1
 
     def submit(self, *fits: TrialTask) -> None:
-        """Takes a job; a free worker begins at once."""
         self._waiting.append(RunFits(fits))
         if not self._fits:
-            # `wait` replaces a worker that has died, and can report it.
+            # If the worker has died, `wait` replaces it.
             with contextlib.suppress(WorkerError):
                 self._start_next()
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Passes events on; if the process has died, does not wait until its replacement loads."""
+        """Passes an event on. Replaces a dead process, without waiting until the new one loads."""
         if self._is_loading:
             self.take_loaded()
             return
@@ -228,10 +224,10 @@ class WorkerExecutor(LoadedByWorkers):
         kind: type[_Answer],
         undo: Callable[[], None] = lambda: None,
     ) -> _Answer:
-        """Returns the answer to a request; replaces a worker that has died, or dies meanwhile.
+        """Sends a request; returns the answer.
 
-        `undo` removes the files that an interrupted request has left. Raises StudyError if the
-        request failed.
+        If the worker dies, `undo` removes the files that it left, and a new worker gets the
+        request. Raises StudyError if the request failed.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -261,10 +257,9 @@ class WorkerExecutor(LoadedByWorkers):
 
 
 def kind_of(spec: TrialSpec) -> Hashable:
-    """Returns a key that trials share if the same program is likely to train them.
+    """Returns a key. Trials with the same key can probably use the same compiled program.
 
-    A program does not depend on floats, epochs and initial weights. It depends on the batch size,
-    and may depend on every other value.
+    Floats (e.g. a learning rate), epochs and initializers usually don't change the program.
     """
     return spec.batch_size, frozenset(
         (name, value)
@@ -289,7 +284,7 @@ OnOutput = Callable[[str], None]
 
 
 class ProcessLike(Protocol):
-    """A worker's process, here or on another machine, as an executor needs it."""
+    """A worker's process, on this machine or another one."""
 
     def send(self, message: object) -> None:
         """Sends a message. Raises WorkerError if the process has ended."""
@@ -319,7 +314,7 @@ def _listen(key: bytes, folder: Path) -> Listener:
 
 
 class WorkerProcess:
-    """A worker process of this machine; it connects in the background."""
+    """A worker process on this machine. A thread waits until the process connects."""
 
     def __init__(
         self,
@@ -345,7 +340,7 @@ class WorkerProcess:
         # The key goes through a pipe, as everybody can read the arguments of a process.
         address = self._listener.address
         text = address if isinstance(address, str) else ":".join(map(str, address))
-        # A process that died at once can't be written to; waiting for its connection reports that.
+        # If the process has died already, writing fails, and the first `receive` reports that.
         with contextlib.suppress(OSError):
             folder_of_data, study = os.fsencode(load.shared).hex(), pickle.dumps(load).hex()
             words = (text, key.hex(), str(load.threads), folder_of_data, study)
@@ -357,7 +352,6 @@ class WorkerProcess:
         self._reader.start()
         self._connection: Connection | None = None
         self._closing = threading.Lock()
-        # A thread waits for the connection, as this process has other work meanwhile.
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -368,7 +362,6 @@ class WorkerProcess:
             raise self._ended() from None
 
     def kill(self) -> None:
-        """Ends the process at once, even while it is stopped; further requests fail."""
         self._process.kill()
 
     def receive(self) -> Any:
@@ -379,9 +372,9 @@ class WorkerProcess:
             raise self._ended() from None
 
     def end(self) -> None:
-        """Ends the process by closing the connection, or by a signal if it does not react."""
+        """Ends the process: closes the connection, sends SIGTERM, and at last SIGKILL."""
         with contextlib.suppress(OSError, ValueError):
-            # This line tells the worker that its driver still exists.
+            # Without this line, the worker would take the driver for dead, and remove shared data.
             assert self._process.stdin is not None
             self._process.stdin.write(worker_main.ENDED)
             self._process.stdin.flush()
@@ -401,14 +394,13 @@ class WorkerProcess:
         # If the process died before it read everything, the rest can't be flushed.
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        # A process that the user's code started may hold the pipe's other end and still print:
-        # closing this end would wait for that process.
+        # A process that the user's code started may still hold the pipe. Closing would wait for it.
         if not self._reader.is_alive():
             self._process.stdout.close()
 
     @property
     def connection(self) -> Connection:
-        """The connection; waits for the process to make it. Raises EOFError if it does not."""
+        """The connection, once the process has connected. Raises EOFError if it never connects."""
         self._accepting.join()
         if self._connection is None:
             raise EOFError
@@ -423,7 +415,6 @@ class WorkerProcess:
         return self._connection is not None
 
     def _accept(self) -> None:
-        """Waits for the process to connect, or to die."""
         threading.Thread(target=self._follow_to_its_end, daemon=True).start()
         # accept() has no time limit.
         waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)
@@ -447,9 +438,9 @@ class WorkerProcess:
         self._hang_up()
 
     def _hang_up(self) -> None:
-        """Lets reading end once all messages that have come are read.
+        """Makes `recv` raise EOFError after the last message.
 
-        A process that the user's code forked may hold the other end, and keep the connection open.
+        `recv` would wait if a process that the user's code forked still holds the connection.
         """
         if os.name != "posix":
             return
@@ -480,7 +471,7 @@ class WorkerProcess:
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
-                # Reading goes on after an error: a worker whose pipe is full would wait forever.
+                # Reading must go on after an error: if the pipe were full, the worker would hang.
                 with contextlib.suppress(Exception):
                     on_output(line.rstrip())
 

@@ -1,8 +1,8 @@
 """A worker process: loads the study once, then runs the trials that it gets.
 
-It is started by its path (``python -P worker_main.py``), never as a module and never by forking, so
-that neither its folder nor its parent's state affects the study's code. It opens no database. When
-its driver ends, a thread ends it, as soon as C code lets the thread run.
+The driver starts this file by its path (``python -P worker_main.py``), not as a module or by
+forking. So neither this folder nor the driver's state affects the study's code. The process opens
+no database. When the driver ends, a thread ends the process, as soon as C code releases the GIL.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 # A driver that ends a worker writes this before it closes the connection.
 ENDED = "ended\n"
-# These bytes were read from the driver after a line.
+# Bytes from standard input that follow the last line that was read.
 _unread = bytearray()
 _STDIN = 0
-# Removing a folder fails if a file is written into it meanwhile: it is tried so often.
+# Removing a folder fails while other workers write into it, so it is tried this many times.
 _REMOVALS = 20
 
 
@@ -79,9 +79,9 @@ def _remove(shared: Path) -> None:
 
 
 def _read_line() -> str:
-    """Returns a line from the driver; an empty text if it is gone.
+    """Returns a line from the driver, or an empty text if the driver is gone.
 
-    `sys.stdin` is not used, as the waiting thread would hold its lock.
+    `sys.stdin` is not used: it has a lock, which the waiting thread would hold.
     """
     while b"\n" not in _unread:
         part = os.read(_STDIN, 2**16)
@@ -150,14 +150,14 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.libraries.tensorflow_parts import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
-    # TensorFlow is imported before the user's file, which would be blamed if the import failed.
+    # If TensorFlow can't be imported, the error must not blame the user's file.
     tensorflow = importlib.import_module("tensorflow")
     from studies.training import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
-    # The launch, or the thread above, removes this code. Files that the user's code writes stay.
+    # AutoGraph's generated code is removed with the shared folder.
     write_generated_code_into(message.shared)
-    # Random operations need a seed, at the top level of a study file too.
+    # Random operations at the top level of a study file need a seed too.
     begin_trial(0)
     if isinstance(message.target, Target):
         study, code = load_study(message.target)
@@ -174,8 +174,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         return None
     shared = message.data_folder or message.shared
     session = Session.open(study, code, threads, message.data, shared)
-    # Collections then skip the existing objects, of which TensorFlow has half a million: a trial of
-    # a small model takes 6 % less time.
+    # Garbage collections then skip the half a million objects of TensorFlow. A trial of a small
+    # model takes 6 % less time.
     gc.freeze()
     gpus = len(tensorflow.config.list_physical_devices("GPU"))
     connection.send(Loaded(session.description, session.environment, session.model_bytes, gpus))

@@ -1,4 +1,4 @@
-"""Decides when a study ends, and when a training that takes too long is cut."""
+"""Decides when a study ends, and ends fits that take too long."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reached(
 ) -> Ending | None:
     """Returns why a study ends early, or None.
 
-    `since_best` is the number of finished trials with a higher number than the best one.
+    `since_best` is the number of finished trials after the best one.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
@@ -51,12 +51,13 @@ def reached(
     return None
 
 
-# A training whose time is up may still finish its epoch. It gets this many times the duration of
-# its longest epoch, and these seconds.
+# A fit whose time is up may finish its present epoch. Its process is killed if this epoch takes
+# longer than _EPOCHS_OF_GRACE times the fit's longest epoch, plus _SECONDS_OF_GRACE.
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.5
-# If two looks are further apart, this process was stopped or busy, and its workers perhaps stopped.
+# After a longer gap between two checks, this process was suspended or busy. Its workers may have
+# been suspended too.
 _LONGEST_BETWEEN_LOOKS = 4 * _SECONDS_BETWEEN_LOOKS
 
 
@@ -67,7 +68,7 @@ class Clock:
         self.start()
 
     def start(self) -> None:
-        """Counts from now on."""
+        """Starts to count at 0."""
         self._began = time.monotonic()
 
     @property
@@ -77,23 +78,22 @@ class Clock:
 
 
 class TimeLimit:
-    """Cuts trainings whose time is up."""
+    """Ends fits that take longer than the study's `trial_timeout`."""
 
     def __init__(self, seconds: float | None, clock: Clock) -> None:
         self._seconds, self._clock = seconds, clock
         self._looked = clock.seconds
-        # Trials in `_ending` end after their present epoch. The processes of trials in `_hanging`
-        # were ended.
+        # Trials in `_ending` end after their present epoch. Trials in `_hanging` were killed.
         self._ending: set[int] = set()
         self._hanging: set[int] = set()
 
     @property
     def seconds_to_wait(self) -> float | None:
-        """The seconds until trainings are checked again, or None if there is no limit."""
+        """The seconds until fits are checked again, or None if there is no limit."""
         return None if self._seconds is None else _SECONDS_BETWEEN_LOOKS
 
     def cuts(self, running: Running) -> bool:
-        """Returns whether a training must end after the epoch that it has just finished."""
+        """Returns whether a fit that has just finished an epoch must end."""
         if self._is_up(running):
             self._ending.add(running.trial.number)
             return True
@@ -117,15 +117,18 @@ class TimeLimit:
         return numbers
 
     def was_cut(self, number: int) -> None:
-        """Notes that a hanging trial's process was ended."""
+        """Notes that the process of a hanging trial was killed."""
         self._hanging.add(number)
 
     def has_cut(self, number: int) -> bool:
-        """Returns whether a trial's process was ended because it was hanging."""
+        """Returns whether a trial's process was killed because the trial was hanging."""
         return number in self._hanging
 
     def reason(self, number: int) -> str:
-        """Returns the reason if a trial was ended for its time, else an empty text; forgets it."""
+        """Returns why the time limit ended a trial, and forgets the trial.
+
+        Returns an empty text for other trials.
+        """
         hung, ended = number in self._hanging, number in self._ending
         self._hanging.discard(number)
         self._ending.discard(number)

@@ -58,11 +58,11 @@ def warnings_of(description: StudyDescription) -> list[str]:
 def joinable(
     description: StudyDescription, parameters: Sequence[Mapping[str, Any]]
 ) -> tuple[Mapping[str, Any], ...]:
-    """Returns hyperparameters that a builder declared late, in the form that can join the space.
+    """Returns the hyperparameters that join the space after a builder has declared them in a trial.
 
-    `parameters` have the form of `Parameter.to_dict`. If the engine can't tune them (a grid has
-    no place for a continuous one), they are Fixed at their defaults. Hyperparameters that the
-    study's own space declares are left out: that space's domains and conditions hold.
+    `parameters` are those that the builder declared, each as `Parameter.to_dict` returns it.
+    Hyperparameters that the study's own space declares are left out. If the engine can't tune the
+    rest (e.g. a grid engine and a continuous parameter), they become `Fixed` at their defaults.
     """
     parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
@@ -92,10 +92,10 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
 def with_hardware(
     before: StudyHistory | None, now: StudyDescription, any_hardware: bool
 ) -> StudyDescription:
-    """Returns a study's definition with the class of hardware that its trials run on.
+    """Returns a study's definition with the class of hardware to record.
 
-    Raises StudyChangedError if the study was begun on another class, where results have other bits,
-    unless `any_hardware` allows that.
+    Results are bit for bit the same only within a class of hardware. So a study that was begun on
+    another class raises StudyChangedError, unless `any_hardware` is set.
     """
     if any_hardware:
         return replace(now, hardware=ANY_HARDWARE)
@@ -114,10 +114,11 @@ def with_hardware(
 
 
 def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
-    """Returns a study's definition with the lag that its recorded trials were proposed with.
+    """Returns a study's definition with its recorded lag.
 
-    Raises StudyChangedError if the study is deterministic now, but has trials whose proposals may
-    depend on timing.
+    The lag is the number of workers in the first launch, or 0 if the study is not deterministic.
+    Raises StudyChangedError if the study is deterministic now, and was not when its finished trials
+    were proposed.
     """
     if before.description.engine != description.engine:
         return description
@@ -137,7 +138,7 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
 
 
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
-    """Returns the differences of two definitions that change the meaning of trials."""
+    """Returns the differences between two definitions that make their trials incomparable."""
     changes = before.space.differences(now.space)
     if before.data.digest != now.data.digest:
         parts = [

@@ -1,8 +1,8 @@
 """The driver of a study: runs its trials as jobs, with its engine, executor and journal.
 
-Only the driver talks to the engine, by `Proposals`. A trial is recorded before it trains; when it
-ends, its checkpoint is written first, and then its result is recorded. If the process is killed at
-any point, the next launch can resume the study.
+Only the driver calls the engine, through `Proposals`. The journal gets a trial before the trial
+trains, and its result after its checkpoint is written. So if the process is killed at any point,
+the next launch can resume the study.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from tracking.store.files import StudyFiles, files_of
 class Driver(Jobs):
     """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
-    When the budget is spent, running trials are finished or cut, as `at_the_end` says. `trainer`
-    replaces the study's own trainer, unless it is None.
+    When the budget is spent, running trials are finished or cut, as `at_the_end` says. A `trainer`
+    replaces the study's trainer.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The processes of these trials died. 1: the loss counts against the trial; 0: it does not.
+        # The losses to add to each trial whose process died: 1, or 0 if its machine went away.
         self._lost: dict[int, int] = {}
         # These results are not in the record yet.
         self._results: list[TrialResult] = []
@@ -86,7 +86,7 @@ class Driver(Jobs):
 
     def run(self) -> Ending:
         """Runs trials; returns why the launch ended."""
-        # A kill may have left superseded checkpoints; --keep may be lower than before.
+        # An earlier launch may have left checkpoints: it was killed, or had a higher --keep.
         self._retention.tidy(self._proposals.engine)
         finished = len(self._trials.finished)
         self._progress.begin(
@@ -97,7 +97,7 @@ class Driver(Jobs):
             run_jobs(self._executor, self, self._progress)
             self._proposals.tell_all()
         except BaseException:
-            # The next launch ends trials that can't be ended now.
+            # If the journal can't end these trials now, the next launch does.
             with contextlib.suppress(Exception):
                 self._journal.settle()
                 self._journal.end_left_over()
@@ -106,32 +106,31 @@ class Driver(Jobs):
 
     @property
     def _description(self) -> StudyDescription:
-        """The study, with its present space."""
         return self._proposals.description
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Takes an epoch; returns whether the fit, or its trial, continues."""
+        """Records an epoch; returns whether the fit and the trial continue."""
         running, description = self._trials.running[epoch.number], self._description
         prune = self._take_epoch(running, epoch)
         another = epoch.repeat + 1 < len(running.fits)
-        # Only an objective function itself knows its last epoch.
+        # An objective function trains as many epochs as it likes.
         last = epoch.epoch >= running.trial.spec.epochs and not description.objective_function
         if last and not another:
             return "continue"
         if self.stopping:
             return "stop"
         if last:
-            # The fit has ended; the trial's other folds may be left out.
+            # Pruning after a fold's last epoch skips the trial's other folds.
             return "prune" if prune and description.folds else "continue"
         if prune:
             return "prune"
         if self._time_limit.cuts(running):
-            # After a fold that is cut, the trial's other folds still train.
+            # The time limit ends only this fold; the trial's other folds still train.
             return "end" if description.folds else "prune"
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. The last results of several trials are recorded together."""
+        """Takes a fit's result. `_take_results` records the result of a trial's last fit."""
         cut = self._time_limit.reason(result.number)
         if cut and result.state in ("complete", "pruned"):
             result = replace(result, reason=cut)
@@ -144,7 +143,7 @@ class Driver(Jobs):
             self._begin_fit(running)
 
     def _take_results(self) -> None:
-        """Records new epochs and results, together, and acts on them."""
+        """Records the results, lost trials and epochs that came since the last call."""
         results, self._results = self._results, []
         if results:
             with self._journal.together():
@@ -158,25 +157,24 @@ class Driver(Jobs):
         if lost:
             with self._journal.together():
                 for number, losses in lost.items():
-                    # The lost trial is trained again.
                     lost_trial = self._trials.lose(number, losses)
                     self._journal.lose_trial(lost_trial.uuid, lost_trial.losses)
         self._journal.flush()
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Takes a trial whose process ended by itself, to train it again."""
+        """Takes a trial whose process died, as `Jobs.on_lost` describes."""
         number = spec.number
         if self._time_limit.has_cut(number):
             return result_of_lost(spec, self._time_limit.reason(number))
         if self.stopped:
-            # Stopping a whole session or service signals the workers too.
+            # E.g. stopping a systemd service signals its worker processes too.
             return result_of_lost(spec, f"stopped: {error}", "interrupted")
         if not why:
             self._lost[number] = int(not error.machine_gone)
         return None
 
     def _follow(self, trial: EndedTrial) -> None:
-        """Takes a trial that has ended and is recorded."""
+        """Passes an ended trial on to the engine, the retention and the progress."""
         self._trials.end(trial)
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
@@ -192,13 +190,12 @@ class Driver(Jobs):
         self._progress.trial_ended(trial.result, self._best_shown())
 
     def _best_shown(self) -> tuple[int, float] | None:
-        """Returns the number and the value of the best trial so far."""
         best = self._shown
         return None if best is None or best.best is None else (best.number, best.best.value)
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records the executor's events together; then acts on them."""
+        """Records the events of this context together at its end, then acts on them."""
         try:
             yield
         finally:
@@ -208,7 +205,7 @@ class Driver(Jobs):
         self._look_at_times()
 
     def _look_at_times(self) -> None:
-        """Ends trainings that hang."""
+        """Kills the processes of fits that hang."""
         for spec in self._executor.delayed:
             self._trials.running[spec.number].delay(self._clock.seconds)
         for number in self._time_limit.hanging(self._trials.running.values()):
@@ -222,7 +219,7 @@ class Driver(Jobs):
 
     @property
     def waits(self) -> bool:
-        """Whether trials may be left to begin, or to be trained again."""
+        """Whether there may be trials to begin, or to train again."""
         begun = len(self._trials.all) >= self._description.trials or self._proposals.exhausted
         return super().waits or not (begun or self._proposals.spent())
 
@@ -242,11 +239,11 @@ class Driver(Jobs):
         return early
 
     def together(self) -> contextlib.AbstractContextManager[object]:
-        """Returns a context that records all trials that begin in it by one commit."""
+        """Returns a context. All trials that begin in it are recorded by one commit."""
         return self._journal.together()
 
     def next_job(self) -> Job | None:
-        """Returns a trial that an earlier launch began, else a new one; None if none can begin."""
+        """Returns a trial that an earlier launch left unfinished, else a new trial, else None."""
         if self.queue or not self.waits:
             return super().next_job()
         proposal = self._proposals.ask()
@@ -284,7 +281,7 @@ class Driver(Jobs):
         return self._tasks(running)
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
-        """Yields a trial's tasks when it is submitted; the trial is in the journal by then."""
+        """Yields a task for each fit. `run_jobs` iterates only after the trial is recorded."""
         running.delay(self._clock.seconds)
         last_kept = self._retention.last_kept(running.trial.known)
         for fit in running.fits[len(running.results) :]:
@@ -325,7 +322,6 @@ class Driver(Jobs):
             self._end_fit(running, ended.result)
 
     def _begin_fit(self, running: Running) -> None:
-        """Begins a trial's next fit."""
         # Hyperparameters may have joined the space since the trial began.
         values = running.trial.spec.values
         spec = replace(running.fits[len(running.results)], values=values)
@@ -347,7 +343,7 @@ class Driver(Jobs):
         return self._proposals.prunes(running, epoch)
 
     def _end_fit(self, running: Running, result: TrialResult) -> None:
-        """Records the result of one of a trial's several fits."""
+        """Records the result of a fit, if its trial has several fits."""
         self._journal.end_fit(running.uuids[result.repeat], result)
         running.results.append(result)
 
@@ -371,8 +367,7 @@ def task_of(
 ) -> TrialTask:
     """Returns the task of a fit.
 
-    Each repeat of a trial writes a checkpoint, as the trial's value is known only after the last
-    repeat. Folds write no checkpoints.
+    `last_kept` does not apply to repeats: the trial's rank is known only after the last repeat.
     """
     origin = None
     if spec.goes_on_from is not None and spec.initial_epoch:
@@ -386,6 +381,6 @@ def task_of(
         trainer,
         last_kept if description.trainings == 1 else None,
         files.scores(spec.number, spec.repeat),
-        # Folds keep the scores of every epoch, as their common best epoch is not known yet.
+        # Folds keep the scores of every epoch, as the best epoch over all folds is not known yet.
         "best" if spec.fold is None else "every",
     )

@@ -67,9 +67,9 @@ Defined = TypeVar("Defined", bound=StudyDefinition)
 def launch_study(
     study: Defined, options: LaunchOptions, overrides: Mapping[str, Any]
 ) -> tuple[StudyHistory, Defined]:
-    """Runs a study that was made in this process, with some settings replaced.
+    """Runs a study object, with some settings replaced by `overrides`.
 
-    Returns the recorded study, and the study as it was launched.
+    Returns the recorded study, and the study object with the overrides.
     """
     defined_name = study.name
     with showing(options.progress) as progress:
@@ -100,9 +100,9 @@ def launch_target(
     """Runs the study that a target names."""
     with showing(options.progress) as progress:
         overrides = overrides or {}
-        # The user sees this at once, as loading takes seconds.
+        # Loading takes seconds, so the user sees a line at once.
         progress.wait(what_is_loaded(target))
-        # All workers get the same text, even if the file is saved while they start.
+        # All workers get the same source, even if the user saves the file while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
@@ -169,7 +169,10 @@ def _launch_in_workers(
 
 
 def _without_repeats(progress: Progress) -> OnOutput:
-    """Returns a function that shows the workers' lines, but lines on the user's state only once."""
+    """Returns a function that shows the output of workers.
+
+    Lines that begin with `STATE` are shown once, as each worker prints the same ones.
+    """
     said: set[str] = set()
 
     def say(line: str) -> None:
@@ -185,7 +188,7 @@ def _workers_of(
 ) -> Callable[..., LaunchWorkers]:
     """Returns a function that starts workers, on this machine or on a cluster.
 
-    `stack` ends the connection to the cluster.
+    The connection to a cluster ends with `stack`.
     """
     if options.runs_in(otherwise="worker") != "ray":
         return LocalWorkers
@@ -204,9 +207,9 @@ def describe_target(
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
 ) -> StudyDescription:
-    """Returns the plan of a launch: the study with its space, traced and tailored.
+    """Returns the study that a launch would run, with its space traced and tailored.
 
-    It writes nothing, and trains only on a few samples, to see what the builder does.
+    This writes nothing. It trains the builder's model on a few samples only, to check the builder.
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
@@ -224,7 +227,7 @@ def describe_target(
 def run_study(
     executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int = 1
 ) -> StudyHistory:
-    """Runs the study that an executor has loaded, or resumes it; closes the executor."""
+    """Runs or resumes the study that an executor has loaded, then closes the executor."""
     try:
         existing = check_store(options.place)
         with held_study(existing, executor.description, options, progress) as held:
@@ -237,7 +240,7 @@ def run_study(
 def run_held(
     held: HeldStudy, executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int
 ) -> StudyHistory:
-    """Runs a study that is held already; does not close the executor."""
+    """Runs or resumes a study that this process has locked. Does not close the executor."""
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
     description = executor.description
     if description.deterministic:
@@ -265,7 +268,7 @@ def _run_opened(
 
     def stop() -> None:
         if driver is None:
-            # Nothing has begun that could be finished.
+            # No trial runs yet.
             raise KeyboardInterrupt
         if ending.by == "error":
             driver.stop()
@@ -318,7 +321,7 @@ def _run_opened(
             status, ending = "KILLED", INTERRUPTED
         elif isinstance(error, FailedAlikeError):
             ending = Ending("error", "its first trials failed alike")
-        # The first error is raised, even if the end of the launch can't be recorded.
+        # The original error is raised, even if `journal.end` fails.
         with catching_interrupts(finish), contextlib.suppress(Exception):
             journal.end(status, *ending)
         raise
@@ -330,7 +333,6 @@ def _run_opened(
 
 
 def _close(journal: Journal, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
-    """Ends a study's launch in the record; returns the recorded study."""
     journal.end(status, *ending)
     history = refreshed(before)
     if status == "FINISHED":
@@ -340,7 +342,7 @@ def _close(journal: Journal, before: StudyHistory, status: str, ending: Ending) 
 
 
 def _differing(description: StudyDescription, engines: Sequence[StudyHistory]) -> list[int]:
-    """Returns the numbers of trials, of the study's present code, that `model.fit` contradicts."""
+    """Returns the trials of the present code that got another result when `model.fit` ran them."""
     same = description.code.same_as
     trials = [trial for history in engines for trial in history.trials]
     return sorted(t.number for t in trials if differs(t.verified) and same(t.code_digest))

@@ -1,6 +1,6 @@
 """Opens a study for a launch: checks its store, takes its lock, opens its journal, exports it.
 
-While this process holds the study, no other changes the record.
+While this process holds the lock, no other process changes the record.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class HeldStudy:
 
     @property
     def threads(self) -> int | None:
-        """The threads of recorded trials, which further trials keep; None without a record."""
+        """TensorFlow's threads of recorded trials, which new trials keep. None without a record."""
         return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
-        """Returns how many trials need not be trained any more."""
+        """Returns the number of finished trials, without infeasible ones if they train again."""
         trials = () if self.before is None else self.before.trials
         again = "infeasible" if retry_infeasible else None
         return sum(trial.state in FINISHED_STATES and trial.state != again for trial in trials)
@@ -135,13 +135,13 @@ def open_journal(
         if differences(before.description, description) or (
             before.description.lag != description.lag
         ):
-            # Nothing was finished under the old definition (see check_unchanged).
+            # No trial has finished under the old definition: `check_unchanged` would have raised.
             before = None
     if before is None:
         journal = Journal.begin(held.folder, description, executor.environment)
         return journal, histories_in(store, held.folder, description.engine)[0]
     if before.trials:
-        # The recorded setting decided how these trials are numbered.
+        # If `try_defaults` changed now, the values in `initial` would get other trial numbers.
         description = replace(description, try_defaults=before.description.try_defaults)
     journal = Journal(held.folder, before.search, description)
     changed = description.code.changes_since(before.description.code)
@@ -163,10 +163,10 @@ def open_journal(
 def superseded(
     journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
 ) -> list[TrialRecord]:
-    """Returns a record in which infeasible trials wait to be trained again.
+    """Returns the recorded trials, with infeasible ones turned into interrupted ones.
 
-    They keep their numbers and values, and are attempted anew, like interrupted trials. The former
-    attempts do not change, and no longer count once the new ones have begun.
+    So the launch trains them again, with the same numbers and values. The journal keeps the former
+    attempts, which count until the new attempts begin.
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
@@ -174,7 +174,7 @@ def superseded(
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
-            # Other code may have written this state.
+            # The study's former code may have written this state.
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
@@ -182,7 +182,7 @@ def superseded(
 
 
 def _again(trial: TrialRecord) -> TrialRecord:
-    """Returns a trial that waits to be trained again; its lost processes don't count any more."""
+    """Returns a trial as interrupted, with no losses."""
     return TrialRecord(
         trial.uuid,
         trial.spec,
@@ -215,9 +215,9 @@ def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
 def exporting(
     held: HeldStudy, journal: Journal, progress: Progress, *, report: bool
 ) -> Iterator[Exporter]:
-    """Keeps MLflow up to date while a study runs, and at its end, by another process.
+    """Runs a process that exports the study to MLflow, while the study runs and at its end.
 
-    Without a server's address the study is sent to none, now and in the next launch.
+    The next launch uses the same MLflow server, or none if this launch has none.
     """
     recorded, server = JournalReader(held.folder).header().server, held.server or OFF
     if recorded != server and (recorded or held.server):

@@ -1,9 +1,9 @@
 """The proposals of a study's engine, until the budget is spent.
 
-The engine gets results as trials end; in a deterministic study, in the order of the trials'
-numbers. With several workers, timing decides which trial ends first, and proposals depend on the
-results so far. A deterministic study therefore proposes and prunes trial k only by the results of
-trials up to k - lag: results that come early wait for their turn (docs/decisions/0013).
+Usually the engine gets a result as soon as the trial ends. With several workers, timing decides
+which trial ends first, so the proposals depend on timing. A deterministic study avoids this: it
+proposes and prunes trial k only by the results of trials 0 to k - lag. The lag is the number of
+workers. A result that comes too early waits (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EngineOf = Callable[[SearchSpace], Engine]
 
 
 class Proposals:
-    """Proposes a study's trials, learns their results, and ends when the budget is spent.
+    """Asks the engine for trials, gives it results, and notices when the budget is spent.
 
     Attributes:
         engine: The present engine, which is replaced when a hyperparameter joins the space.
@@ -65,38 +65,35 @@ class Proposals:
         self._next = self._first_untold() if self._lag else 0
         # These trials have ended, but the engine does not have their results yet.
         self._untold = {n: t for n, t in finished.items() if self._lag and n >= self._next}
-        # The engine has these trials' results; the space lacks hyperparameters that they declared.
+        # These trials declared hyperparameters that have not joined the space yet.
         self._showed: list[EndedTrial] = []
         self._told = sorted(finished.keys() - self._untold.keys())
         self._best = best_trial([finished[number] for number in self._told], self._objective)
         self._restore(())
 
     def report(self, epoch: EpochResult) -> bool:
-        """Takes an epoch; returns whether the pruner ends the trial."""
+        """Reports an epoch to the engine; returns whether the pruner ends the trial."""
         value = epoch.metrics.get(self._objective.metric)
         with _naming("pruner", f"over trial {epoch.number} after epoch {epoch.epoch}"):
             return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
 
     def prunes(self, running: Running, epoch: EpochResult) -> bool:
-        """Shows the pruner an epoch of a running trial; returns whether to prune the trial."""
+        """Reports an epoch if pruners see it; returns whether the pruner ends the trial."""
         folds = self.description.folds
         seen = running.for_pruner(epoch, folds, most_epochs(self.description) if folds else 0)
         return seen is not None and self.report(seen)
 
     def take(self, trial: EndedTrial) -> None:
-        """Takes a finished trial, for the next step."""
+        """Keeps a finished trial until the engine gets its result."""
         self._untold[trial.number] = trial
 
     def step(self) -> None:
-        """Gives the engine new results, and adds hyperparameters that these trials declared.
-
-        In a deterministic study it does nothing: `ask` gives the engine results, by number.
-        """
+        """Gives the engine new results. In a deterministic study, `ask` does this instead."""
         if not self._lag:
             self.tell_all()
 
     def tell_all(self) -> None:
-        """Gives the engine all trials that have ended."""
+        """Gives the engine the results of all trials that have ended."""
         while self._tell_next():
             pass
         self._join()
@@ -137,10 +134,10 @@ class Proposals:
         return self._lag > 0 and self._next <= number - self._lag
 
     def _tell_next(self) -> bool:
-        """Gives the engine the next result; returns False if there is none.
+        """Gives the engine one result; returns False if none is left.
 
-        That is the result of the trial that ended first; in a deterministic study, the next by
-        number.
+        Results go in the order in which trials end. In a deterministic study, they go in the order
+        of the trials' numbers.
         """
         number = self._next if self._lag else next(iter(self._untold), None)
         trial = None if number is None else self._untold.pop(number, None)
@@ -157,9 +154,10 @@ class Proposals:
         return True
 
     def _join(self) -> None:
-        """Extends the space by the hyperparameters that builders have declared late.
+        """Adds hyperparameters that builders declared in trials to the space.
 
-        Then replaces the engine by the one that a launch from the record would make.
+        Then replaces the engine, as an engine has one space. The new engine equals the one that the
+        next launch would restore from the record.
         """
         showed, self._showed = self._showed, []
         if not self.description.discovered or not showed:
@@ -199,10 +197,10 @@ class Proposals:
         begun = [trial.number for trial in recorded if trial.state not in FINISHED_STATES]
         first_begun = min(begun, default=len(recorded))
         known = [trial.known for trial in recorded if trial.known is not None]
-        # The space has the late hyperparameters, so the engine had the trial that declared them.
+        # If hyperparameters that a trial declared are in the space, the engine had its result.
         showed = [trial.number + 1 for trial in finished if trial.result.joined]
         untold = max([0, *known, *(number for number in showed if number <= first_begun)])
-        # Results come in order: if an infeasible trial is trained again, they start again there.
+        # The engine gets results in order, so it has none after a trial that is trained again.
         return min(untold, first_begun)
 
 

@@ -14,7 +14,7 @@ from tracking.store.files import StudyFiles, one_before
 
 
 class Retention:
-    """Follows a study's finished trials, and removes files that are no longer needed."""
+    """Removes files of finished trials as soon as nothing needs them."""
 
     def __init__(
         self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]
@@ -24,11 +24,11 @@ class Retention:
         finished = list(finished)
         # These are the ranks of all trials with a value, best first.
         self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
-        # These trials may have checkpoints that are no longer needed: a kill may have come between
-        # writing one and removing the one that it supersedes; --keep may be lower than before.
+        # An earlier launch may have left checkpoints of these trials: it was killed before it
+        # removed them, or had a higher --keep.
         self._dropped = {rank.number for rank in self._beyond()}
         self._scores = KeptScores()
-        # Nothing reads the scores of pruned trials, which lack some of their folds.
+        # Nothing reads the scores of trials without a value, e.g. if a fold was pruned.
         self._valueless = {trial.number for trial in finished if trial.best is None}
         for trial in self._valued(finished):
             self._scores.add(rank_of(trial, self._objective), trial.result.scores_bytes)
@@ -42,12 +42,12 @@ class Retention:
         for valued in self._valued([trial]):
             rank = rank_of(valued, self._objective)
             bisect.insort(self._ranks, rank)
-            # The checkpoint of this trial goes, or that of the trial that it displaces.
+            # Drops this trial's checkpoint, or that of the trial that it displaces, if any.
             self._dropped |= {max(rank, first).number for first in self._beyond(1)}
             self._scores.add(rank, valued.result.scores_bytes)
 
     def told(self) -> str:
-        """Returns a line for the user the first time that scores are removed, else no text."""
+        """Returns a line for the user when scores are removed for the first time, else ""."""
         return self._scores.told()
 
     def last_kept(self, known: int | None = None) -> Rank | None:
@@ -84,7 +84,7 @@ class Retention:
         return ranked(trials, self._objective)
 
     def _beyond(self, most: int | None = None) -> list[Rank]:
-        """Returns the ranks after the last one that is kept; at most `most` of them."""
+        """Returns the best ranks whose checkpoint is not kept, at most `most` of them."""
         if self._keep is None:
             return []
         return self._ranks[self._keep : None if most is None else self._keep + most]

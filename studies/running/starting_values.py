@@ -32,8 +32,7 @@ def starting_values(
 ) -> tuple[dict[str, Any], ...]:
     """Returns the complete sets of values that a study starts with.
 
-    A study that has begun keeps its recorded values: neither their file nor the other study is
-    needed again.
+    A study that has trials keeps its recorded values, so the file or the other study may be gone.
     """
     where, space = description.initial_from, description.space
     if not where:
@@ -87,7 +86,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _of_a_table(rows: Iterable[Row], description: StudyDescription) -> Iterator[Row]:
-    """Yields trials that have a value, best first, from a table of `kerastudy export` or Optuna."""
+    """Yields hyperparameters from a table of `kerastudy export` or Optuna, best trial first."""
     valued: list[tuple[float, Row]] = []
     for row in rows:
         with contextlib.suppress(KeyError, TypeError, ValueError):
@@ -134,10 +133,10 @@ def _best(
 
 
 def _in_space(row: Row, space: SearchSpace) -> dict[str, Any]:
-    """Returns a row's values as the space reads them, made complete.
+    """Returns a row's values in the types of the space, completed by defaults.
 
-    An empty cell means the empty text or None if the parameter has such a value; else the parameter
-    was not active.
+    An empty cell means an empty text or None if the parameter has this value. Otherwise the
+    parameter was not active.
     """
     values: dict[str, Any] = {}
     for name, text in row.items():
@@ -157,7 +156,7 @@ def _read(space: SearchSpace, name: str, text: str) -> Any:
     if parameter.contains(text):
         return text
     spellings = [unescaped(text)]
-    # A table writes whole numbers with a decimal point if some trials lack the parameter.
+    # If some trials lack the parameter, pandas writes its whole numbers as floats, e.g. 32.0.
     with contextlib.suppress(ValueError):
         if float(text).is_integer():
             spellings.append(str(int(float(text))))

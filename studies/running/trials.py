@@ -1,4 +1,4 @@
-"""The trials of a launch: running ones, with their fits' combined result, and ended ones."""
+"""The running and ended trials of a launch, and the result of a trial with several fits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Running:
     uuids: list[str] = field(default_factory=list)  # Each fit that has begun has one.
     results: list[TrialResult] = field(default_factory=list)  # Each fit that has ended has one.
     epochs: list[EpochResult] = field(default_factory=list)  # These are the epochs of all fits.
-    # The curves map each fit's repeat to the objective's values by epoch.
+    # The objective's values, by the fit's repeat and then by epoch.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
     last_epoch: float = 0.0  # When the fit's last epoch ended, or the fit began.
@@ -47,11 +47,11 @@ class Running:
         self.longest_epoch = 0.0
 
     def delay(self, now: float) -> None:
-        """Notes that the fit has not begun yet."""
+        """Moves the fit's beginning to `now`, as its process is still starting."""
         self.began = self.last_epoch = now
 
     def postpone(self, seconds: float) -> None:
-        """Does not count some seconds, in which the fit may have been stopped."""
+        """Subtracts seconds from the fit's duration, as its process may have been suspended."""
         self.began += seconds
         self.last_epoch += seconds
 
@@ -67,7 +67,7 @@ class Running:
     def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
         """Yields the epochs that pruners see: those of the first repeat, or of all folds in turn.
 
-        `longest` is the highest number of epochs of any trial.
+        `longest` is the most epochs that a trial of the study trains.
         """
         for epoch in self.epochs:
             seen = self.for_pruner(epoch, folds, longest)
@@ -75,7 +75,10 @@ class Running:
                 yield seen
 
     def for_pruner(self, epoch: EpochResult, folds: int, longest: int) -> EpochResult | None:
-        """Returns an epoch as pruners see it, or None if they don't."""
+        """Returns an epoch as pruners see it, or None if pruners ignore it.
+
+        With folds, pruners see the mean over the folds so far. Otherwise they see the first repeat.
+        """
         if not folds:
             return epoch if epoch.repeat == 0 else None
         metric = self.trial.spec.objective.metric
@@ -161,9 +164,10 @@ def with_folds(
 ) -> TrialResult:
     """Returns a cross-validated trial's result.
 
-    `common` has the results of the folds; `last` is the last fold's result. The trial's value is
-    the best mean over folds at an epoch, among the epochs that all folds have and in which nothing
-    diverged. A trial that lacks a fold has no value, as it would not compare with other trials.
+    `common` is the trial's result without a value; `last` is the last fold's result. The objective
+    is averaged over folds at each epoch, and the trial's value is the best of these means. Epochs
+    that a fold lacks, or where it diverged, don't count. A trial that lacks a fold has no value, as
+    its mean would not compare with that of other trials.
     """
     if last.state in ("complete", "pruned"):
         common = replace(
@@ -198,7 +202,7 @@ def with_folds(
     )
 
 
-# If so many first trials fail alike, the launch ends.
+# The launch ends if its first trials, this many, all fail with the same error.
 _TRIALS = 3
 
 
@@ -224,24 +228,24 @@ class StudyTrials:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Takes a running trial whose process ended; returns it with `losses` added to its own."""
+        """Removes a running trial whose process died; returns it with `losses` more losses."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
 
     def complete(self, space: SearchSpace) -> None:
-        """Adds to all trials their values of hyperparameters that joined the space."""
+        """Gives all trials a value for each hyperparameter that has joined the space."""
         self.all = {number: completed(trial, space) for number, trial in self.all.items()}
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
         for running in self.running.values():
-            # The trial may begin again.
+            # If its process dies, the trial begins again with these values.
             running.trial = completed(running.trial, space)
 
 
 class FirstTrials:
-    """Follows the first trials of a launch, which ends if all of them fail alike.
+    """Ends a launch whose first trials all fail with the same error.
 
-    If a recorded trial of the same code has a value, all others may fail.
+    The launch goes on if a recorded trial of the same code has a value.
     """
 
     def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:
@@ -271,14 +275,14 @@ class FirstTrials:
 
 
 class ValidationParts:
-    """Follows the validation parts of trials, if their data depends on hyperparameters.
+    """Notices trials that were validated on different samples, so that their values don't compare.
 
-    Values that were measured on different samples don't compare.
+    This can happen if the data depends on hyperparameters, or an objective function loads it.
     """
 
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
-        # The first trial that was validated on each part, by the part's digest. It is empty if all
-        # trials have the study's own data.
+        # The first trial of each validation part, by the part's digest. Trials on the study's own
+        # data have no such digest.
         self._first: dict[str, int] = {}
         self._told = False
         for trial in recorded:
@@ -286,7 +290,7 @@ class ValidationParts:
                 self._note(trial)
 
     def take(self, trial: EndedTrial) -> str:
-        """Takes an ended trial; returns a warning, once, if its value can't be compared."""
+        """Takes an ended trial; returns a warning the first time that validation samples differ."""
         self._note(trial)
         if self._told or len(self._first) < 2:
             return ""

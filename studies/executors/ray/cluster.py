@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, or to a Ray that a launch starts on this machine for itself."""
+"""The connection to a Ray cluster, or to a Ray that the launch starts on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from studies.executors.sizing import this_machine
 from studies.interruption import raising_interrupts
 
 _SECONDS_TO_CONNECT = 5.0
-# A head that does not answer so often is gone.
+# After this many failed connections, the cluster's head counts as gone.
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 2.0
 # A socket's path has at most 107 characters, and Ray needs about 70 of them below its folder.
@@ -45,7 +45,7 @@ class Cluster:
     def check_head(self) -> None:
         """Raises StudyError if the cluster's head is gone.
 
-        Ray's own calls would wait for a minute, and then end this process without a message.
+        Ray's own calls would wait for a minute, and then kill this process without a message.
         """
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -73,7 +73,7 @@ class Cluster:
         return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
 
     def room(self, needs: Mapping[str, float], without: Collection[str] = ()) -> int:
-        """Returns how many workers that need these resources fit, if nothing else runs."""
+        """Returns how many workers with these needs fit into the cluster, if nothing else runs."""
         nodes = self.nodes().items()
         return sum(_fits(node, needs) for name, node in nodes if name not in without)
 
@@ -89,7 +89,7 @@ class Cluster:
         )
 
     def waited_for(self, count: int, workers: int, needs: Mapping[str, float]) -> str:
-        """Returns the resources that workers wait for, for people to read."""
+        """Returns a line for the user that says which resources workers wait for."""
         nodes = self.nodes().values()
         whole = {name: sum(node.get(name, 0) for node in nodes) for name in needs}
         return (
@@ -111,7 +111,7 @@ def _fits(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
 
 
 def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
-    """Describes the resources that a worker needs, or the amounts of them in `there`."""
+    """Returns e.g. "2 CPUs and 1 GPU": the needs, or the amounts of the same resources `there`."""
     has = needs if there is None else there
     amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]
     return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)
@@ -119,14 +119,14 @@ def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = Non
 
 @contextlib.contextmanager
 def connected(options: RayOptions) -> Iterator[Cluster]:
-    """Connects to a cluster, or starts one on this machine; disconnects or ends it afterwards.
+    """Connects to a cluster, or starts one on this machine; at the end disconnects, or ends it.
 
-    If this process is connected already, that connection is used, and stays.
+    If this process is connected already, the existing connection is used, and stays open.
     """
     # Ray reads these variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Otherwise, a call after the end would connect again, and wait for a head that may be gone.
+    # Otherwise, a Ray call after `ray.shutdown` would connect again, even to a dead head.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
@@ -134,7 +134,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         yield Cluster(options)
         return
     address = options.place
-    # The address may come from RAY_ADDRESS.
+    # The address may come from RAY_ADDRESS, which nothing has checked yet.
     check_address("address", address)
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(_own_ray()) if address == LOCAL else {}
@@ -155,8 +155,8 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 def _own_ray() -> Iterator[dict[str, Any]]:
     """Yields the arguments that start Ray on this machine; removes Ray's folder at the end.
 
-    If the user has no token, newer versions of Ray would leave one in the user's home, and the
-    user's next cluster would ask for it.
+    Newer versions of Ray write an authentication token into the home folder, and other clusters of
+    the user would then ask for it. So this Ray gets a token in its folder, if the user has none.
     """
     place, variables = tempfile.gettempdir(), ("RAY_AUTH_MODE", _TOKEN_VARIABLE)
     # Ray's sockets must have short paths.
@@ -171,7 +171,7 @@ def _own_ray() -> Iterator[dict[str, Any]]:
             token.write_text(_TOKEN, encoding="ascii")
             os.environ[_TOKEN_VARIABLE] = str(token)
         cores = this_machine().cores
-        # Everybody may enter the folder that Ray makes, so it lies in a private one.
+        # Other users may enter the folder that Ray makes, so it lies in a private folder.
         yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")}
     finally:
         set_variables(before)
@@ -193,7 +193,6 @@ def _reach(head: str) -> None:
 
 
 def _why_not(address: str, error: Exception) -> str:
-    """Returns why there is no connection, and what to do."""
     why = (error.strerror if isinstance(error, OSError) else "") or describe(error).rstrip(".")
     if address == LOCAL:
         return f"Ray can't be started on this machine: {why}."
@@ -210,10 +209,10 @@ _prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Keeps Ray from printing about nodes that die: twenty lines each, on standard output.
+    """Keeps Ray from printing twenty lines for each node that dies.
 
-    Ray's public setting turns off only the lines of workers. Does nothing if Ray lacks the private
-    setting that turns off all.
+    Ray's public setting only hides the output of workers, so this changes a private one. It does
+    nothing if the installed Ray lacks the private setting.
     """
     try:
         worker = _worker.get()

@@ -1,9 +1,11 @@
 """An actor of Ray on a node: it runs a worker process, and passes messages and files on.
 
-The worker process is the same as in a local launch, so it trains to the same bits. It ends with
-this process, which Ray ends with the driver. A node need not see the driver's disk: files that a
-training reads go to the node with its task; files that it writes come back as soon as they exist,
-so that a trial whose node dies resumes from its state.
+The worker process is the same as in a local launch, so its results are bit for bit the same. When
+the driver ends, Ray ends the actor, and the worker process ends with the actor.
+
+Nodes and driver need no common disk. Files that a fit reads go to the node with the fit's task.
+Files that the fit writes go back to the driver as soon as they exist. So if a node dies, its trial
+resumes from the last state.
 """
 
 from __future__ import annotations
@@ -56,9 +58,10 @@ class Arrival:
     launch: str  # A name that no other launch has.
     home: str  # Ray's id of the driver's node.
     versions: Mapping[str, str]  # The versions on the driver's machine, by name.
-    # The driver's environment variables that decide bits; None: not set. Ray sets one on its nodes.
+    # The driver's environment variables that can change results; None means not set. They replace
+    # the node's variables, where Ray sets OMP_NUM_THREADS.
     variables: Mapping[str, str | None]
-    folder: str  # The driver's working folder, and the worker's, if it exists on the node.
+    folder: str  # The driver's working folder. The worker uses it if it exists on the node.
 
 
 class Host:
@@ -81,7 +84,7 @@ class Host:
     def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
         """Yields the worker process's messages until the process ends.
 
-        `sent` refers to files in Ray's object store; all workers of a node share their copies.
+        `sent` maps names to files in Ray's object store. All workers of a node share the copies.
         """
         yield Begun(self._node, self._node_id)
         try:
@@ -135,7 +138,7 @@ class Host:
             message = _next(process)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
                 why = f"{message.message} (This was on {self._node}.)"
-                # If the study can't be loaded, this node may lack something that others have.
+                # A WorkerError drops only this node. Other nodes may be able to load the study.
                 message = Failed(why) if loaded else WorkerError(why)
             loaded = loaded or isinstance(message, Loaded)
             parcel = Parcel(message, self._files(message), tuple(self._printed()))
@@ -182,7 +185,7 @@ class Host:
 
 def _next(process: WorkerProcess) -> object:
     """Returns a process's next message, an error if it has ended, or None if nothing comes soon."""
-    # A process that has ended can't be waited for.
+    # If the process has ended, `poll` fails, and `receive` reports the end.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
             return None
@@ -230,7 +233,7 @@ def _get(sent: Mapping[str, Any], folder: Path) -> None:
 
 @contextlib.contextmanager
 def _node_folder(place: Path, name: str) -> Iterator[Path]:
-    """Yields the folder that a launch's workers on this node share; the last one removes it."""
+    """Yields the folder that a launch's workers on this node share. The last worker removes it."""
     folder = place / f"{_PREFIX}{name}"
     with _held(folder) as lock:
         try:
@@ -262,7 +265,7 @@ _FILES = ("state", "origin", "checkpoint", "scores")
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message with files, by name. From a node, it also has the lines printed before it."""
+    """A message, and files by name. A parcel from a node also has lines that the worker printed."""
 
     message: object = None
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -278,7 +281,7 @@ class Begun:
 
 
 def packed(message: object) -> Parcel:
-    """Returns a message with those files that it names, if they exist."""
+    """Returns a message together with the files that it names, if they exist."""
     paths: list[Path | None] = []
     if isinstance(message, RunFits):
         paths = [path for fit in message.fits for path in (fit.state, fit.origin)]
@@ -288,7 +291,7 @@ def packed(message: object) -> Parcel:
 
 
 def moved(request: RunFits | SaveChampion, folder: Path) -> RunFits | SaveChampion:
-    """Returns a request whose files are in another folder."""
+    """Returns a request with the paths of its files in another folder."""
     if isinstance(request, SaveChampion):
         model = folder / CHAMPION / request.folder.name
         return replace(request, checkpoint=folder / request.checkpoint.name, folder=model)
@@ -308,7 +311,7 @@ def written_by(request: object) -> Iterator[Path]:
 
 
 def put(files: Mapping[str, bytes], request: object) -> None:
-    """Writes files that a node has sent to the paths that the request names for them."""
+    """Writes files from a node to the paths that the request gives them here."""
     paths = {path.name: path for path in written_by(request)}
     if isinstance(request, SaveChampion):
         paths = {name: request.folder.parent / name for name in files}
@@ -317,7 +320,7 @@ def put(files: Mapping[str, bytes], request: object) -> None:
         path = paths[name]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A worker of this machine writes a state in the same way.
+            # Like a worker on this machine, this keeps the previous state too.
             with replacing(path, keeping=path in states) as partial:
                 partial.write_bytes(files[name])
         except OSError as error:

@@ -24,16 +24,16 @@ from studies.user_code import ShippedStudy, Target, with_modules
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 60.0
 _SECONDS_TO_END = 6.0
-# These facts may differ between nodes: name and place, and the exact processor within a class.
+# Entries of the environment that may differ between nodes with the same class of hardware.
 _MAY_DIFFER = ("device", "processor", "instructions")
 
 
 def _actor_class() -> type[Any]:
     """Returns the class that Ray runs on a node.
 
-    Ray sends the class by value, as a function makes it. On a node, the class must first import
-    `kerastudy`: the driver's folder is on the import path there, and may have packages with the
-    names of ours.
+    Ray sends a class that a function has made by value, so the node need not import this module.
+    The node must import `kerastudy` first: the driver's folder is on its import path, and may have
+    a package with the name of one of ours, such as `studies`.
     """
 
     class Worker:
@@ -73,7 +73,7 @@ class RemoteProcess:
     def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
         self._launch, self._actor = launch, actor
         self.stream = actor.run.options(num_returns="streaming").remote(*arguments)
-        # An error is the last message.
+        # A WorkerError is always the last message.
         self.messages: deque[object] = deque()
         self._request: object = None
         # These are empty until the actor has its resources.
@@ -89,7 +89,7 @@ class RemoteProcess:
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
-        """Waits for a message; meanwhile writes the files that come."""
+        """Waits for a message. Files that come before it are written."""
         while not self.messages:
             self._launch.look()
             self.take_what_came(_SECONDS_BETWEEN_LOOKS)
@@ -152,7 +152,6 @@ class RayPool(WorkerPool):
 
     @property
     def processes(self) -> list[RemoteProcess]:
-        """The workers' processes."""
         return [_process(worker) for worker in self._workers]
 
     def _ready(
@@ -174,14 +173,14 @@ class RayPool(WorkerPool):
                     _process(worker).take()
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues without a worker. Unless that was killed, its node gets no other worker."""
+        """Drops a worker. If its process was not killed, its node gets no other worker."""
         node = _process(worker).node_id
         if node and not error.killed:
             self._launch.excluded.append(node)
         super()._do_without(worker, error)
 
     def _check_alike(self, worker: WorkerExecutor) -> None:
-        """Drops a worker that differs from the first one in its study or its settings."""
+        """Drops a worker if its study, environment or hardware differs from the first worker's."""
         if worker.loading or worker not in self._workers or worker is self._workers[0]:
             return
         try:
@@ -237,7 +236,7 @@ class RayWorkers(LaunchWorkers):
         self._looked = self._all_began = time.monotonic()
         self._grows, self._said = False, 0
         self._most = MOST_WORKERS
-        # The target takes all texts along, as a node need not see this machine's files.
+        # The target contains the source of all modules, as a node may not see this machine's files.
         whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
         super().__init__(whole, **of_launch)
         self._room = self._find_room()
@@ -252,7 +251,6 @@ class RayWorkers(LaunchWorkers):
             super().close()
 
     def say(self, line: str) -> None:
-        """Shows a worker's line."""
         with contextlib.suppress(Exception):
             self._on_output(line)
 
@@ -270,8 +268,8 @@ class RayWorkers(LaunchWorkers):
         waiting = sum(not process.node for process in self.pool.processes)
         if not waiting:
             self._all_began, self._said = now, 0
-        # Workers for which there is room may take a while to start. If they are late, the room is
-        # taken by others.
+        # Workers may take a while to start even if there is room. After _SECONDS_TO_START, others
+        # must have taken the room.
         late = now > self._all_began + _SECONDS_TO_START
         lacking = waiting if late else min(waiting, len(self.pool) - self._room)
         if lacking > self._said:
@@ -317,7 +315,7 @@ class RayWorkers(LaunchWorkers):
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
-        """Returns the error for a dead actor, which says whether the actor's machine is gone."""
+        """Returns the error for a dead actor. It says whether the actor's machine is gone."""
         from ray.exceptions import ActorUnavailableError
 
         self._cluster.check_head()
