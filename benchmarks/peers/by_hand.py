@@ -10,7 +10,7 @@ import mlflow
 import optuna
 
 from benchmarks.peers.job import Job, Recorder
-from benchmarks.peers.optuna_space import suggest
+from benchmarks.peers.optuna_space import sampler, suggest
 from benchmarks.peers.works import OBJECTIVE
 from benchmarks.peers.works_data import load
 
@@ -54,9 +54,7 @@ def main() -> None:
         recorder.trial_ended(values, len(history.epoch), best)
         return best
 
-    study = optuna.create_study(
-        direction="maximize", sampler=optuna.samplers.TPESampler(seed=job.seed)
-    )
+    study = optuna.create_study(direction="maximize", sampler=sampler(job.work, job.seed))
     with mlflow.start_run(run_name="study"):
         study.optimize(objective, n_trials=job.trials)
     recorder.write(job.folder)

@@ -8,8 +8,20 @@ import keras
 import keras_tuner
 
 from benchmarks.peers.job import Job, Recorder
-from benchmarks.peers.works import OBJECTIVE, Range
+from benchmarks.peers.works import OBJECTIVE, Parameter, Range, Whole
 from benchmarks.peers.works_data import load
+
+
+def _value(hp: keras_tuner.HyperParameters, parameter: Parameter) -> Any:
+    name = parameter.name
+    if isinstance(parameter, Range):
+        sampling = "log" if parameter.log else "linear"
+        return hp.Float(name, parameter.low, parameter.high, sampling=sampling)
+    if isinstance(parameter, Whole):
+        return hp.Int(name, parameter.low, parameter.high)
+    if parameter.values == (False, True):
+        return hp.Boolean(name)
+    return hp.Choice(name, list(parameter.values))
 
 
 def main() -> None:
@@ -18,17 +30,7 @@ def main() -> None:
     (x, y), validation = load(job.data)
 
     def build(hp: keras_tuner.HyperParameters) -> keras.Model:
-        values = {
-            parameter.name: hp.Float(
-                parameter.name,
-                parameter.low,
-                parameter.high,
-                sampling="log" if parameter.log else "linear",
-            )
-            if isinstance(parameter, Range)
-            else hp.Boolean(parameter.name)
-            for parameter in job.work.space
-        }
+        values = {parameter.name: _value(hp, parameter) for parameter in job.work.space}
         return job.work.build(values)
 
     class Noting(keras_tuner.RandomSearch):  # type: ignore[misc]

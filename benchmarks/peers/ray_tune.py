@@ -14,7 +14,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.peers.job import Job, Recorder
 from benchmarks.peers.ray_cluster import ADDRESS_VARIABLE
-from benchmarks.peers.works import OBJECTIVE, WORKS, Range
+from benchmarks.peers.works import OBJECTIVE, WORKS, Parameter, Range, Whole
 from benchmarks.peers.works_data import load
 
 CONCURRENT = 2
@@ -65,17 +65,19 @@ class Noting(tune.Callback):  # type: ignore[misc]
         self._recorder.trial_ended(trial.config, trial.last_result["training_iteration"], best)
 
 
+def _domain(parameter: Parameter) -> Any:
+    if isinstance(parameter, Range):
+        return (tune.loguniform if parameter.log else tune.uniform)(parameter.low, parameter.high)
+    if isinstance(parameter, Whole):
+        # The upper end is excluded.
+        return tune.randint(parameter.low, parameter.high + 1)
+    return tune.choice(list(parameter.values))
+
+
 def main() -> None:
     """Runs the job."""
     job, recorder = Job.from_command_line(), Recorder()
-    space = {
-        parameter.name: (tune.loguniform if parameter.log else tune.uniform)(
-            parameter.low, parameter.high
-        )
-        if isinstance(parameter, Range)
-        else tune.choice([False, True])
-        for parameter in job.work.space
-    }
+    space = {parameter.name: _domain(parameter) for parameter in job.work.space}
     ray.init(os.environ[ADDRESS_VARIABLE])
     tuner = tune.Tuner(
         tune.with_parameters(train, work=job.work.name, data=str(job.data), epochs=job.epochs),

@@ -34,14 +34,36 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Switch:
-    """A hyperparameter that is off (False) or on (True)."""
+class Whole:
+    """A hyperparameter of whole numbers from `low` to `high`, both included."""
 
     name: str
+    low: int
+    high: int
 
     def holds(self, value: object) -> bool:
-        """Returns whether a value is one of the two."""
-        return isinstance(value, bool)
+        """Returns whether a value is in the range."""
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A hyperparameter that is one of a few values of one type."""
+
+    name: str
+    values: tuple[Any, ...]
+
+    def holds(self, value: object) -> bool:
+        """Returns whether a value is one of the few."""
+        return value in self.values
+
+
+Parameter = Range | Whole | Choice
+
+
+def switch(name: str) -> Choice:
+    """Returns a hyperparameter that is off (False) or on (True)."""
+    return Choice(name, (False, True))
 
 
 @dataclass(frozen=True)
@@ -56,15 +78,18 @@ class Work:
         batch_size: Samples per training and validation step.
         build: Takes the hyperparameters' values by name, returns a compiled model.
         share: The share of the other works' images that it trains on: its steps take longer.
+        random: Whether kerastudy and Optuna by hand search at random, so that their trials are
+            alike in size; if not, they search by TPE.
     """
 
     name: str
     title: str
-    space: tuple[Range | Switch, ...]
+    space: tuple[Parameter, ...]
     epochs: int
     batch_size: int
     build: Callable[[Mapping[str, Any]], keras.Model]
     share: float = 1.0
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +149,26 @@ def build_dense(values: Mapping[str, Any]) -> keras.Model:
         values,
         "sparse_categorical_crossentropy",
     )
+
+
+def build_structures(values: Mapping[str, Any]) -> keras.Model:
+    """Returns a network with 1 to 3 hidden layers, for images of 28 by 28."""
+    import keras
+
+    layers: list[Any] = [keras.layers.Input((28, 28)), keras.layers.Flatten()]
+    for number in range(1, values["layers"] + 1):
+        layers += [
+            keras.layers.Dense(
+                values[f"units_{number}"],
+                kernel_initializer=values["initializer"],
+                kernel_regularizer=keras.regularizers.L2(values["l2"]),
+            ),
+            *_normalization(values),
+            keras.layers.Activation(values["activation"]),
+            keras.layers.Dropout(values["dropout"]),
+        ]
+    layers.append(keras.layers.Dense(10, activation="softmax"))
+    return _compiled(layers, values, "sparse_categorical_crossentropy")
 
 
 def build_convolutional(values: Mapping[str, Any]) -> keras.Model:
@@ -201,14 +246,16 @@ def _compiled(layers: list[Any], values: Mapping[str, Any], loss: str) -> keras.
     import keras
 
     model = keras.Sequential(layers)
-    optimizer = keras.optimizers.Adam(values["learning_rate"])
+    optimizer = keras.optimizers.get(values.get("optimizer", "adam"))
+    optimizer.learning_rate = values["learning_rate"]
     model.compile(optimizer, loss=loss, metrics=["accuracy"])
     return model
 
 
 _LEARNING_RATE = Range("learning_rate", 1e-4, 1e-1, log=True)
 _DROPOUT = Range("dropout", 0.0, 0.6)
-_BATCH_NORMALIZATION = Switch("batch_normalization")
+_L2 = Range("l2", 1e-6, 1e-2, log=True)
+_BATCH_NORMALIZATION = switch("batch_normalization")
 
 WORKS: dict[str, Work] = {
     work.name: work
@@ -222,6 +269,25 @@ WORKS: dict[str, Work] = {
             build=build_dense,
         ),
         Work(
+            "structures",
+            "MNIST, 1 to 3 hidden layers of 16 to 128",
+            (
+                _LEARNING_RATE,
+                _DROPOUT,
+                _BATCH_NORMALIZATION,
+                _L2,
+                Whole("layers", 1, 3),
+                *(Whole(f"units_{number}", 16, 128) for number in (1, 2, 3)),
+                Choice("activation", ("relu", "tanh", "swish")),
+                Choice("optimizer", ("sgd", "adam", "rmsprop")),
+                Choice("initializer", ("glorot_uniform", "he_normal")),
+            ),
+            epochs=5,
+            batch_size=128,
+            build=build_structures,
+            random=True,
+        ),
+        Work(
             "conv",
             "MNIST, convolutions of 16 and 32 filters",
             (_LEARNING_RATE, _DROPOUT, _BATCH_NORMALIZATION),
@@ -232,7 +298,7 @@ WORKS: dict[str, Work] = {
         Work(
             "tabular",
             "breast cancer, one hidden layer of 32",
-            (_LEARNING_RATE, _DROPOUT, _BATCH_NORMALIZATION, Range("l2", 1e-6, 1e-2, log=True)),
+            (_LEARNING_RATE, _DROPOUT, _BATCH_NORMALIZATION, _L2),
             epochs=20,
             batch_size=32,
             build=build_tabular,

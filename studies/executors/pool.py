@@ -29,6 +29,9 @@ from studies.user_code import ShippedStudy, Target
 from tracking.records import TrialSpec, TrialTask
 
 _SECONDS_BETWEEN_LOOKS = 0.05
+# Another worker takes 5 s of CPU to start. It is worth them if the trials left take one worker
+# _SECONDS_WORTH, judged by the first _SECONDS_TO_JUDGE.
+_SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
 
 
 class WorkerPool(LoadedByWorkers):
@@ -43,6 +46,9 @@ class WorkerPool(LoadedByWorkers):
     ) -> None:
         self._workers = list(workers)
         self._on_output = on_output
+        # Starts the further workers, and for how many jobs; None if all have started.
+        self._later: tuple[Callable[[], None], int] | None = None
+        self._began, self._submitted = 0.0, 0
 
     def load(self) -> None:
         """Waits until one worker has loaded the study. Raises StudyError if none can."""
@@ -65,6 +71,11 @@ class WorkerPool(LoadedByWorkers):
         for number in range(len(self._workers), count):
             self._workers.append(start(number))
 
+    def grow(self, count: int, start: Callable[[int], WorkerExecutor], jobs: int) -> None:
+        """Starts more workers while jobs run, if the jobs left take long enough to be worth it."""
+        if count > len(self._workers):
+            self._later = partial(self.resize, count, start), jobs
+
     def __len__(self) -> int:
         """Returns the number of workers."""
         return len(self._workers)
@@ -78,8 +89,13 @@ class WorkerPool(LoadedByWorkers):
         free = self._free()
         worker = next((w for w in free if w.has_trained_like(fits[0].spec)), free[0])
         worker.submit(*fits)
+        self._began = self._began or time.monotonic()
+        self._submitted += 1
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        if self._later is not None:
+            self._grow_if_worth(*self._later)
+            seconds = _SECONDS_TO_JUDGE if seconds is None else min(seconds, _SECONDS_TO_JUDGE)
         for worker in self._workers:
             if worker.waits and not worker.loading:
                 worker.wait(handler)
@@ -127,6 +143,15 @@ class WorkerPool(LoadedByWorkers):
             ready = wait(connected.values(), timeout)
             if ready or (ends is not None and time.monotonic() >= ends):
                 return [w for w, connection in connected.items() if connection in ready]
+
+    def _grow_if_worth(self, start: Callable[[], None], jobs: int) -> None:
+        seconds = time.monotonic() - self._began
+        ended = self._submitted - sum(not worker.free for worker in self._workers)
+        if seconds < _SECONDS_TO_JUDGE:
+            return
+        if seconds / max(ended, 1) * (jobs - ended) >= _SECONDS_WORTH:
+            start()
+            self._later = None
 
     def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
         """Adds a worker that has loaded the study, or drops one that can't."""
@@ -185,7 +210,7 @@ class LaunchWorkers(abc.ABC):
         self._shared, self._on_output, self._threads = shared, on_output, threads
         self._asked = asked_workers(workers)
         self._count = self._asked or self._suited(trials)
-        self.pool = self._start_pool(self._count)
+        self.pool = self._start_pool(self._asked or self._first())
 
     def load(self) -> None:
         """Waits until one worker has loaded the study. Raises StudyError if none can."""
@@ -200,19 +225,29 @@ class LaunchWorkers(abc.ABC):
         if threads is not None and threads != self.pool.description.threads:
             self.pool.close()
             self._threads = threads
-            self.pool = self._start_pool(self._count)
+            self.pool = self._start_pool(self._asked or self._first())
             self.load()
         description = self.pool.description
         self._threads = description.threads
         if self._asked is None:
             left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
             self._count = self._suited(left, model_bytes)
-            self.pool.resize(self._count, self._start_worker)
+            self.pool.resize(min(self._first(), self._count), self._start_worker)
+            self.pool.grow(self._count, self._start_worker, left)
         if line := self._described():
             self._on_output(line)
 
+    @property
+    def count(self) -> int:
+        """The number of workers, with those that start later."""
+        return self._count
+
     def close(self) -> None:
         self.pool.close()
+
+    def _first(self) -> int:
+        """Returns how many workers start before the first trial."""
+        return self._count
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
@@ -253,6 +288,10 @@ class LocalWorkers(LaunchWorkers):
         self._folder, self._machine = folder, this_machine()
         super().__init__(target, **of_launch)
 
+    def _first(self) -> int:
+        # Trials that need a GPU are long.
+        return self._count if self._machine.gpus else 1
+
     def load(self) -> None:
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
@@ -267,7 +306,7 @@ class LocalWorkers(LaunchWorkers):
 
     def _described(self) -> str:
         if self._asked is None:
-            return described_workers(self._machine, len(self.pool), self._threads or 1)
+            return described_workers(self._machine, self._count, self._threads or 1)
         warning = too_many(self._machine, self._asked, self._threads or 1)
         return warning and f"warning: {warning}"
 

@@ -161,7 +161,7 @@ def _launch_in_workers(
                 finished = held.finished(options.retry_infeasible)
                 started.suit(threads=held.threads, finished=finished)
                 return run_held(
-                    held, started.pool, options, progress=progress, workers=len(started.pool)
+                    held, started.pool, options, progress=progress, workers=started.count
                 )
         finally:
             progress.end()

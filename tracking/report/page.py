@@ -19,6 +19,7 @@ from typing import Any
 
 import altair as alt
 import jinja2
+from altair.utils.schemapi import debug_mode
 
 from search_spaces.texts import counted, duration, listed, number
 from tracking.history import commands
@@ -35,7 +36,7 @@ from tracking.report import theme
 from tracking.report.charts import one_curve
 from tracking.report.figures import Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
-from tracking.store.files import write_atomically
+from tracking.store.files import cached, write_atomically
 from tracking.summary import Fact, cost_text, overlap_row, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -65,6 +66,8 @@ _OPTIONS = {
 }
 
 
+# Altair would check each part of each chart against its schema, in a third of a page's time.
+@debug_mode(False)
 def study_page(history: StudyHistory, without: Path | None = None) -> str:
     """Returns a study's page as HTML. Commands on it name the store's folder if not `without`."""
     data = StudyData(history, without)
@@ -106,6 +109,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
     )
 
 
+@debug_mode(False)
 def comparison_page(histories: Sequence[StudyHistory]) -> str:
     """Returns a page with studies side by side, as HTML."""
     comparison = compare(histories)
@@ -253,10 +257,18 @@ def templates() -> jinja2.Environment:
 
 @cache
 def vega_library() -> str:
-    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript; the first call takes a second."""
-    import vl_convert
+    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript; the user's cache keeps them.
 
-    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]
+    vl-convert takes two seconds of CPU to bundle them.
+    """
+
+    def bundle() -> bytes:
+        import vl_convert
+
+        return str(vl_convert.javascript_bundle()).encode()  # type: ignore[call-arg]
+
+    version = metadata.version("vl-convert-python")
+    return cached(f"vega-of-vl-convert-{version}.js", bundle).decode()
 
 
 def _policy(*scripts: str) -> str:

@@ -11,10 +11,12 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import platformdirs
 
 from search_spaces.errors import InternalError, KerastudyError, StoreError
 from tracking.records import EndedTrial
@@ -86,6 +88,22 @@ def write_atomically(path: Path, text: str) -> None:
     """Writes a text file whole or not at all, in UTF-8."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def cached(name: str, make: Callable[[], bytes]) -> bytes:
+    """Returns the file of a name in the user's cache; makes its content if there is no such file.
+
+    Without a home folder that can be written, the content is made each time.
+    """
+    path = platformdirs.user_cache_path("kerastudy") / name
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    content = make()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+    return content
 
 
 class CheckpointError(InternalError):

@@ -7,8 +7,10 @@ shapes of batches and variables that it knows in `fit`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,27 +176,43 @@ class Loop:
     """Calls the function of a batch until the arrays end, and returns the last logs.
 
     The function takes the arrays, and the start and end of a batch. The last array has a row for
-    each sample.
+    each sample. Python calls the function for the first `by_python` batches. Then a loop of
+    TensorFlow does, which saves some 0.25 ms a batch, but takes 0.1 s of CPU to trace.
     """
+
+    by_python = 400
 
     def __init__(self, step: Any, specs: Sequence[tf.TensorSpec], size: int) -> None:
         self.step, self._executor = step, _quickest_executor(step)
         self._specs, self._size = specs, size
-        self.function = self._trace()
+        self._batches = 0
+        self._function: Any = None
 
     def __call__(self, *arrays: tf.Tensor) -> dict[str, Any]:
-        """Runs a step for each batch.
-
-        The loop is not optimized as a whole, but the function of a batch is. Optimized again as a
-        part of the loop, it would give other bits than in `fit`.
-        """
+        """Runs a step for each batch."""
+        if self._batches < self.by_python:
+            return self._by_python(arrays)
+        if self._function is None:
+            self._function = self._trace()
+        # TensorFlow does not optimize the loop as a whole, but the function of a batch. Optimized
+        # again as a part of the loop, it would give other bits than in `fit`.
         with calling_functions(optimized=False):
-            return self.function(*arrays)  # type: ignore[no-any-return]
+            return self._function(*arrays)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Frees the graphs, which TensorFlow leaves in uncollected cycles."""
-        for function in (self.function, self.step):
-            free_function(function)
+        for function in (self._function, self.step):
+            if function is not None:
+                free_function(function)
+
+    def _by_python(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
+        samples = int(arrays[-1].shape[0])
+        places = [*range(0, samples, self._size), samples]
+        self._batches += len(places) - 1
+        with calling_functions(self._executor):
+            for start, end in itertools.pairwise(map(_place, places)):
+                logs = self.step(*arrays, start, end)
+        return logs  # type: ignore[no-any-return]
 
     def _trace(self) -> tf.types.experimental.ConcreteFunction:
         import tensorflow as tf
@@ -231,6 +249,13 @@ class Loop:
             return start, logs
 
         return some_steps
+
+
+@lru_cache(maxsize=10_000)
+def _place(sample: int) -> tf.Tensor:
+    import tensorflow as tf
+
+    return tf.constant(sample, tf.int64)
 
 
 def _quickest_executor(step: Any) -> str:

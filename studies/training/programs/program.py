@@ -82,7 +82,7 @@ class Program:
                     raise
                 exact = everything
                 continue
-            slots = entangled(self._epoch.function) | entangled(self._validation.function)
+            slots = entangled(self._epoch.step) | entangled(self._validation.step)
             if not slots:
                 break
             exact = exact.union(*(record.sources[slot] for slot in slots))
@@ -119,7 +119,7 @@ class Program:
         handles = {id(variable.handle) for variable in self._storage}
         handles |= {id(slot.variable.handle) for slot in record.slots}
         for loop in self._loops:
-            state = hidden_state(loop.function)
+            state = hidden_state(loop.step)
             if state:
                 raise NotCompilableError(f"the model runs the operation {state}")
             place = place_of_captured(loop, handles)
@@ -383,7 +383,7 @@ def _traced(step: Any) -> Iterator[Any]:
 
 def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
     """Returns where a loop uses an unknown resource; else an empty text."""
-    captured = loop.function.captured_inputs
+    captured = loop.step.captured_inputs
     if all(each.dtype.name != "resource" or id(each) in handles for each in captured):
         return ""
     for outer, inner in loop.step.graph.captures:

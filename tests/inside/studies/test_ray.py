@@ -398,7 +398,7 @@ def test_without_the_files_of_the_driver(tmp_path: Path, nodes: Any, expected: A
     assert done.returncode == 0, done.stderr
     found = read_record(tmp_path / "store", NAME)
     differing = differences(expected["trials"], found["trials"])
-    assert not [each for each in differing if not each.partition(":")[0].endswith("/code")]
+    assert not [each for each in differing if not each.partition(":")[0].endswith("/code_digest")]
 
 
 @pytest.mark.exhaustive

@@ -222,6 +222,29 @@ def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
     assert said == ["continuing with 1 of the workers: the thread of the worker has ended"]
 
 
+@pytest.mark.parametrize(("worth", "workers"), [(0.0, 2), (1e6, 1)])
+def test_another_worker_starts_if_the_jobs_left_are_worth_it(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worth: float, workers: int
+) -> None:
+    """By the time that the first jobs took, of which there are a hundred."""
+    monkeypatch.setattr("studies.executors.pool._SECONDS_TO_JUDGE", 0.0)
+    monkeypatch.setattr("studies.executors.pool._SECONDS_WORTH", worth)
+
+    def start(number: int) -> WorkerExecutor:
+        return WorkerExecutor(Target(str(file)), start=ThreadInPlaceOfProcess)
+
+    pool = WorkerPool([start(0)])
+    try:
+        pool.load()
+        pool.grow(2, start, jobs=100)
+        assert len(pool) == 1
+        pool.submit(TrialTask(make_spec(pool, epochs=1), pool.description.space, tmp_path / "0"))
+        all_free(pool)
+        assert len(pool) == workers
+    finally:
+        pool.close()
+
+
 def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
     """It is read once; a module that the study imports may still differ."""
     target = with_source(Target(str(file)))

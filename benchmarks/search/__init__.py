@@ -1,0 +1,1 @@
+"""Which search is best by default: searches replayed on tables of trained trials."""

@@ -1,0 +1,138 @@
+"""Which search is best: real engines and pruners, replayed on tables of trained trials.
+
+    python -m benchmarks.search train --store tables --data mnist.npz   # once, an hour of CPU
+    python -m benchmarks.search replay --store tables
+
+`train` trains 600 configurations of each of four tasks, spread evenly, for 27 epochs each.
+`replay` lets engines search these tables in simulated time. The time to a target counts in full
+trials: the target is the median best of 40 random ones. The regret is the distance from the best
+loss of the table after a budget of 20, 40 and 100 full trials, as a share of the distance between
+the table's best and its median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Printed
+
+from benchmarks.search.replay import Progress, Search, replay
+from benchmarks.search.table import Table
+
+TASKS = ("mnist", "convolutional", "regression", "imbalanced")
+SEARCHES = {
+    "random": Search("random"),
+    "TPE": Search("tpe"),
+    "TPE, median": Search("tpe", "median"),
+    "TPE, median after 2": Search("tpe", "median,n_warmup_steps=2"),
+    "TPE, median after 5": Search("tpe", "median,n_warmup_steps=5"),
+    "TPE, best 25 %": Search("tpe", "percentile"),
+    "TPE, halving from 1": Search("tpe", "successive-halving"),
+    "TPE, halving from 3": Search("tpe", "successive-halving,min_resource=3"),
+    "TPE, halving from 3, by 2": Search(
+        "tpe", "successive-halving,min_resource=3,reduction_factor=2"
+    ),
+    "TPE, Hyperband": Search("tpe", "hyperband"),
+    "random, halving from 1": Search("random", "successive-halving"),
+    "Keras Tuner Hyperband": Search("keras-tuner:hyperband"),
+}
+BUDGETS = (20, 40, 100)
+_OF_RANDOM = 40
+
+
+def _progresses(
+    store: Path, task: str, name: str, seeds: Sequence[int], fixed: float, workers: int
+) -> list[Progress]:
+    table = Table(store, task)
+    epochs = table.curves.shape[1]
+    budget = max(BUDGETS) * (epochs + fixed)
+    return [
+        replay(table, SEARCHES[name], seed=seed, budget=budget, fixed=fixed, workers=workers)
+        for seed in seeds
+    ]
+
+
+def _rows(options: argparse.Namespace, task: str) -> Iterator[list[str]]:
+    table = Table(options.store, task)
+    epochs, target = table.curves.shape[1], table.target(_OF_RANDOM)
+    best, trial = table.curves.min(), epochs + options.fixed
+    seeds = range(1, options.seeds + 1)
+    with ProcessPoolExecutor(options.processes) as processes:
+        futures = {
+            name: processes.submit(
+                _progresses, options.store, task, name, seeds, options.fixed, options.workers
+            )
+            for name in options.searches
+        }
+        for name, future in futures.items():
+            progresses = future.result()
+            reached = [p.reaches(target) * options.workers / trial for p in progresses]
+            regrets = [
+                [(p.at(budget * trial / options.workers) - best) / table.span for p in progresses]
+                for budget in BUDGETS
+            ]
+            yield [
+                name,
+                f"{np.median(reached):.1f}",
+                f"{np.quantile(reached, 0.75):.1f}",
+                *(f"{np.mean(regret):.3f}" for regret in regrets),
+            ]
+
+
+def _replay(options: argparse.Namespace) -> None:
+    console = Console()
+    for task in options.tasks:
+        table = Table(options.store, task)
+        quality = table.quality
+        printed = Printed(
+            title=f"{task}: {len(table.points)} configurations, {table.curves.shape[1]} epochs; "
+            f"{options.workers} workers, a trial costs {options.fixed:g} epochs more; surrogate: "
+            f"{quality.explained:.0%} of the variance, rank correlation {quality.rank:.2f}"
+        )
+        for column in ("search", "to target", "3 of 4", *(f"regret {b}" for b in BUDGETS)):
+            printed.add_column(column, justify="left" if column == "search" else "right")
+        for row in _rows(options, task):
+            printed.add_row(*row)
+        console.print(printed)
+
+
+def _train(options: argparse.Namespace) -> None:
+    studies = Path(__file__).with_name("tasks.py")
+    environment = {**os.environ, "KERASTUDY_BENCHMARK_DATA": str(options.data)}
+    for task in options.tasks:
+        command = [sys.executable, "-m", "kerastudy", "launch", f"{studies}:{task}"]
+        command += ["--trials", str(options.trials), "--store", str(options.store)]
+        subprocess.run(command, check=True, env=environment)
+
+
+def main() -> None:
+    """Trains the tables, or replays searches on them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("step", choices=["train", "replay"])
+    parser.add_argument("--store", type=Path, required=True, help="The tables' store.")
+    parser.add_argument("--data", type=Path, help="MNIST as an npz file, for `train`.")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--trials", type=int, default=600, help="Configurations of a table.")
+    parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=1, help="Trials that train at once.")
+    parser.add_argument(
+        "--fixed", type=float, default=3.0, help="A trial's cost besides its epochs, in epochs."
+    )
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    (_train if options.step == "train" else _replay)(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A search in simulated time: real engines propose and prune, a table answers."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.search.table import Table
+from studies.engines import Engine, EngineSettings, make_engine
+from tracking.records import BestEpoch, TrialResult, TrialState
+
+
+@dataclass(frozen=True)
+class Search:
+    """An engine with a pruner, by their names at `kerastudy launch`."""
+
+    engine: str
+    pruner: str = "none"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The best loss so far by time, in epochs of training."""
+
+    times: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+    def at(self, time: float) -> float:
+        """Returns the best loss that was known at a time."""
+        known = self.losses[self.times <= time]
+        return float(known[-1]) if len(known) else float("inf")
+
+    def reaches(self, target: float) -> float:
+        """Returns when the best loss was at most a target; infinity if never."""
+        reached = self.times[self.losses <= target]
+        return float(reached[0]) if len(reached) else float("inf")
+
+
+@dataclass
+class _Trial:
+    number: int
+    values: Mapping[str, Any]
+    curve: NDArray[np.float64]
+    epochs: int
+    epoch: int = 0
+    losses: list[float] = field(default_factory=list)
+
+
+def replay(
+    table: Table, search: Search, *, seed: int, budget: float, fixed: float, workers: int = 1
+) -> Progress:
+    """Returns the progress of a search.
+
+    Args:
+        table: Answers.
+        search: The engine and the pruner.
+        seed: The study's seed.
+        budget: The time after which no trial begins, in epochs of training, of all workers.
+        fixed: The cost of a trial besides its epochs, in epochs.
+        workers: How many trials train at once.
+    """
+    epochs = table.curves.shape[1]
+    settings = EngineSettings(
+        name="replay",
+        engine=search.engine,
+        pruner=search.pruner,
+        space=table.space,
+        objective=table.objective,
+        epochs=epochs,
+        seed=seed,
+    )
+    engine, sign = make_engine(settings), table.objective.sort_key(1.0)
+    ended: dict[int, _Trial] = {}
+    events: list[tuple[float, int, _Trial]] = []
+    times, losses = [0.0], [float("inf")]
+
+    def begin(now: float) -> None:
+        if now >= budget / workers:
+            return
+        trial, cost = _proposed(engine, table, ended, epochs), fixed
+        if trial is not None:
+            heapq.heappush(events, (now + cost + 1, trial.number, trial))
+
+    for _ in range(workers):
+        begin(0.0)
+    while events:
+        now, _, trial = heapq.heappop(events)
+        trial.epoch += 1
+        loss = float(trial.curve[trial.epoch - 1])
+        trial.losses.append(loss)
+        if loss < losses[-1]:
+            times.append(now)
+            losses.append(loss)
+        prunes = engine.report(trial.number, trial.epoch, sign * loss)
+        if not prunes and trial.epoch < trial.epochs:
+            heapq.heappush(events, (now + 1, trial.number, trial))
+            continue
+        state: TrialState = "pruned" if prunes and trial.epoch < trial.epochs else "complete"
+        best = int(np.argmin(trial.losses))
+        value = sign * trial.losses[best]
+        metrics = {table.objective.metric: value}
+        state = "pruned" if prunes and trial.epoch < trial.epochs else "complete"
+        result = TrialResult(trial.number, state, trial.epoch, BestEpoch(best + 1, value, metrics))
+        engine.tell(trial.number, result)
+        ended[trial.number] = trial
+        begin(now)
+    return Progress(np.array(times), np.array(losses))
+
+
+def _proposed(
+    engine: Engine, table: Table, ended: Mapping[int, _Trial], epochs: int
+) -> _Trial | None:
+    proposal = engine.ask()
+    if proposal is None:
+        return None
+    trial = _Trial(
+        proposal.number, proposal.values, table.curve(proposal.values), proposal.epochs or epochs
+    )
+    if proposal.goes_on_from is not None:
+        before = ended[proposal.goes_on_from]
+        trial.curve, trial.epoch, trial.losses = before.curve, before.epoch, [*before.losses]
+        # The trial reports the epochs that it goes on from.
+        for epoch, loss in enumerate(trial.losses, start=1):
+            engine.report(trial.number, epoch, table.objective.sort_key(1.0) * loss)
+    return trial

@@ -1,0 +1,87 @@
+"""A task's table: configurations that were trained once, and a surrogate for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.model_selection import cross_val_predict
+
+import kerastudy as ks
+from tracking.history.trials import RecordedCurves
+
+_TREES = 50
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well the surrogate predicts configurations that it has not seen (5 folds)."""
+
+    # The share of the variance of the best value that is predicted.
+    explained: float
+    # The rank correlation of predicted and true best values.
+    rank: float
+
+
+class Table:
+    """The trained configurations of a task. Values are losses: the lower, the better."""
+
+    def __init__(self, store: Path, task: str) -> None:
+        history = ks.read_study(task, store=store)
+        description = history.description
+        self.space, self.objective = description.space, description.objective
+        sign = self.objective.sort_key(1.0)
+        points, curves = [], []
+        recorded = RecordedCurves(history.folder, history.trials)
+        for trial in history.trials:
+            curve = recorded(trial)
+            if trial.state == "complete" and len(curve) == description.epochs:
+                points.append(self._point(trial.spec.values))
+                curves.append([sign * curve[epoch] for epoch in sorted(curve)])
+        self.points, self.curves = np.array(points), np.array(curves)
+        forest = ExtraTreesRegressor(_TREES, min_samples_leaf=2, random_state=0)
+        unseen = cross_val_predict(forest, self.points, self.curves, cv=5)
+        self._errors = self.curves - unseen
+        self._forest = forest.fit(self.points, self.curves)
+        true, predicted = self.curves.min(axis=1), unseen.min(axis=1)
+        self.quality = Quality(
+            1 - float(np.var(true - predicted) / np.var(true)),
+            float(spearmanr(true, predicted).statistic),
+        )
+
+    def _point(self, values: Mapping[str, Any]) -> list[float]:
+        units = self.space.to_unit(values)
+        return [units[name] for name in self.space.names]
+
+    def curve(self, values: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Returns a configuration's loss by epoch.
+
+        A configuration that is not in the table gets the surrogate's curve, and the error that the
+        surrogate made for the nearest configuration when it had not seen it: without it, curves
+        would be smoother than real ones.
+        """
+        point = np.array(self._point(values))
+        distances = np.abs(self.points - point).sum(axis=1)
+        nearest = int(distances.argmin())
+        if distances[nearest] < 1e-9:
+            return self.curves[nearest]  # type: ignore[no-any-return]
+        predicted = self._forest.predict(point[None])[0]
+        return predicted + self._errors[nearest]  # type: ignore[no-any-return]
+
+    def target(self, trials: int, draws: int = 2_000) -> float:
+        """Returns the median best loss of so many random full trials."""
+        best = self.curves.min(axis=1)
+        chosen = np.random.default_rng(0).choice(best, (draws, trials))
+        return float(np.median(chosen.min(axis=1)))
+
+    @property
+    def span(self) -> float:
+        """The distance between the table's best loss and its median."""
+        best = self.curves.min(axis=1)
+        return float(np.median(best) - best.min())
