@@ -292,7 +292,7 @@ def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
 
 
 def data_facts(description: StudyDescription) -> Iterator[Fact]:
-    """Yields facts about folds, data that `hp` changes, data in batches, and class weights."""
+    """Yields facts about folds, data made by a function of `hp`, data in batches, and weights."""
     if description.folds:
         how = description.cross_validation
         drawn = "" if how.isdigit() else f", by {how}"
@@ -348,7 +348,6 @@ def _progress(history: StudyHistory) -> str:
 
 
 def _trainers(history: StudyHistory) -> str:
-    """Returns a text on the trials' trainers, with the reasons for other ones than "compiled"."""
     used = Counter(
         (trial.result.trainer, trial.result.trainer_reason)
         for trial in history.ended

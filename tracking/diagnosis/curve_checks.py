@@ -1,7 +1,7 @@
 """The checks of learning curves: trainings that are too short or too long, overfit, or underfit.
 
 Each check is a row of `CURVE_CHECKS`. It looks at the curves in `DiagnosedStudy.top_curves`: those
-of the best tenth of the trials, without pruned and interrupted trials.
+of the best tenth of the trials that were not cut short (`EndedTrial.cut_short`).
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Noise(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial's objective by epoch, on validation data (`losses`) and, if recorded, on training data.
+    """A trial's objective by epoch, on validation data (`losses`) and perhaps on training data.
 
     A maximized objective is negated, so lower values are better.
     """

@@ -23,7 +23,7 @@ def shell_command(
     store: Path | None = None,
     several: bool = False,
 ) -> str:
-    """Returns a command on a study, e.g. ``kerastudy show NAME``.
+    """Returns a command on a study, e.g. ``kerastudy confirm NAME``.
 
     `options` must be quoted already. `several` adds ``--engine``, `store` adds ``--store``.
     """

@@ -197,7 +197,6 @@ def _check(histories: Sequence[StudyHistory], reach: Sequence[float], top: int |
 def _overlaps(
     histories: Sequence[StudyHistory], regions: Sequence[Sequence[TrialRecord]]
 ) -> tuple[ParameterOverlap, ...]:
-    """Returns the overlaps in all hyperparameters that can be compared."""
     spaces = [history.description.space for history in histories]
     overlaps = []
     for name in spaces[0].names:

@@ -48,7 +48,7 @@ class StudyHistory:
         store: The store that the study is in.
         folder: The study's folder.
         description: The study's definition.
-        engines: All engines of the study; the last launched is the last.
+        engines: The study's engines, in the order of their last launches.
         search: The journal's id of the study under this engine.
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. A killed process leaves RUNNING.
         trials: The last attempt at each trial, in the order of their numbers.

@@ -124,7 +124,7 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
     - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (the best epoch,
       from 1), ``epochs`` (their number), ``started`` (UTC), ``seconds``, ``seed``, ``reason`` (why
       it is infeasible or ended early),
-    - ``params_NAME`` for each hyperparameter; NaN where it was not active,
+    - ``params_NAME`` for each hyperparameter; missing where it was not active,
     - ``metrics_NAME`` for each metric at the best epoch.
     """
     import pandas as pd

@@ -111,7 +111,7 @@ def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdic
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
-    """Returns the recorded findings about a study's data, or None if the data has changed since."""
+    """Returns the recorded findings about a study's present data, or None."""
     findings = history.journal.findings(history.search)
     same = findings is not None and findings.digest == history.description.data.digest
     return findings if same else None
@@ -128,9 +128,10 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns sentences on the worth of a trial that the verdict is not on; otherwise no text.
+    """Returns sentences on a trial's worth, or an empty text if the verdict is about this trial.
 
-    A verdict is on the winner of the confirmation, or without one on the best trial.
+    A verdict is about the winner of a confirmation. Without a confirmation, it is about the best
+    trial.
     """
     best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
     if not trial.holds:

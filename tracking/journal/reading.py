@@ -39,7 +39,7 @@ class Header:
     name: str
     launched: int
     server: str  # An MLflow server's address; empty, or "off", if there is none.
-    engines: tuple[str, ...]  # The last launched is the last.
+    engines: tuple[str, ...]  # In the order of their last launches.
 
     @property
     def address(self) -> str:
@@ -83,7 +83,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Fit:
-    """One training: a repeat or fold of a trial, its only training, or one of a confirmation."""
+    """One training of a trial or of a confirmation."""
 
     uuid: str
     search: int | None  # The id of the trial's `Search`; None for a confirmation's training.
@@ -140,7 +140,7 @@ class JournalReader:
         return reading(self.path) if self._opened is None else contextlib.nullcontext(self._opened)
 
     def header(self) -> Header:
-        """Returns the study's entry."""
+        """Returns the study's uuid, name, server and engines."""
         with self._reading() as database:
             row = database.execute("SELECT uuid, name, launched, server FROM study").fetchone()
             engines = database.execute("SELECT engine FROM searches ORDER BY launched")
@@ -161,7 +161,7 @@ class JournalReader:
             }
 
     def searches(self, engine: str | None = None) -> list[Search]:
-        """Returns the searches of all engines, or of one. The last launched is the last."""
+        """Returns the searches of all engines, or of one, in the order of their last launches."""
         with self._reading() as database:
             name = database.execute("SELECT name FROM study").fetchone()[0]
             rows = _rows(
@@ -211,8 +211,8 @@ class JournalReader:
     ) -> list[Fit]:
         """Returns the fits that changed after the revision `since`.
 
-        `confirmation` or `trial` selects the fits of one of these. `of_several` leaves out the fits
-        of trials that have only one fit.
+        The uuid in `confirmation` or `trial` selects its fits. `of_several` leaves out the fits of
+        trials that have only one fit.
         """
         owners = {"confirmation": confirmation, "trial": trial}
         owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
@@ -282,7 +282,7 @@ class JournalReader:
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns the evaluations on test parts: all, or those of a search or of a digest."""
+        """Returns evaluations on test parts. `digest` selects those on one test part."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "

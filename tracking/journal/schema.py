@@ -135,8 +135,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]:
     """Opens a journal to read it. Raises StoreError if it can't be read.
 
-    With `at_once`, all queries see the same state, in one transaction. Without it, each query sees
-    the state of its own time. On a network disk, a reader's transaction blocks the writer.
+    With `at_once`, all queries are in one transaction, and see the same state. Otherwise each query
+    sees the present state. On a network disk, a reader's transaction blocks the writer.
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)

@@ -108,7 +108,7 @@ class Journal:
             self.write_findings(self.description.looked)
 
     def write_findings(self, findings: DataFindings) -> None:
-        """Records findings about the study's data. On the same data, quick checks replace none."""
+        """Records findings about the study's data. Quick checks of the same data replace none."""
         with self._transaction() as database:
             before = self._value(database, "looked")
             if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
@@ -292,7 +292,7 @@ class Journal:
             )
 
     def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a person chose a champion. If it is empty, launches may choose another."""
+        """Records why a person chose a champion. Without a reason, launches may choose another."""
         self._set_of_champion(champion, "reason", reason)
 
     def withdraw(self, champion: int) -> None:
@@ -313,7 +313,7 @@ class Journal:
             self._change(database)
 
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
-        """Begins a confirmation, or resumes that of the uuid `unfinished`. Returns its uuid."""
+        """Begins a confirmation, or resumes the one with uuid `unfinished`. Returns the uuid."""
         self.end_left_over()
         identity = unfinished or _uuid()
         with self._transaction(synced=True) as database:

@@ -116,7 +116,7 @@ class StudyExporter:
         assert notes is not None, "the experiment is noted"
         if notes.study != header.name:
             notes = self._rename(exports, notes, header, experiment, journal.searches(), runs)
-        # The revision is read first: what the study records meanwhile is sent now, and once again.
+        # The revision is read first. Whatever is recorded after that, the next update sends, too.
         revision, since = journal.revision(), notes.revision
         points, last = journal.points(notes.epochs)
         searches = journal.searches()

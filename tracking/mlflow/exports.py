@@ -23,8 +23,8 @@ FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The `place` of the store's own MLflow database. A server's place is its address."""
 _FORMAT: Final = 2
-# A made run may lack its params and data set; a begun run has them. A person deleted a run that is
-# left out.
+# _MADE: the run may lack its params and data set. _BEGUN: it has both. _LEFT_OUT: a person deleted
+# the run.
 _MADE, _BEGUN, _LEFT_OUT = range(3)
 _TABLES: Final = f"""
 BEGIN;

@@ -1,8 +1,8 @@
 """The exporter's process, which keeps MLflow up to date during a launch.
 
-The import of MLflow takes 2 s of CPU, which the extra process spares the launch. The process looks
-for changes once a second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui`
-or `kerastudy push` sends the rest.
+It is a separate process, as the import of MLflow takes 2 s of CPU. It looks for changes once a
+second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui` or `kerastudy push`
+sends the rest.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Exporter:
     def finish(self, wait: Callable[[str], None]) -> None:
         """Lets the process send the rest and draw the report. Waits at most 10 s.
 
-        `wait` is called with the reason of the wait, to show it.
+        `wait(text)` shows the user what the launch waits for.
         """
         if self._process is not None:
             wait("bringing MLflow up to date")

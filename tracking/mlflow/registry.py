@@ -50,8 +50,8 @@ class Registry:
     def update(self, journal: JournalReader, histories: Sequence[StudyHistory], runs: Runs) -> str:
         """Registers the journal's champion and refit, and returns the registered model's name.
 
-        The name is empty if there is no model. If the study has no champion any more, the model
-        loses the alias. After a kill, the next call completes what is there.
+        The name is empty if there is no model. If the study has no champion any more, the alias is
+        removed. If the process is killed, the next call continues its work.
         """
         saved = {champion.alias: champion for champion in journal.champions()}
         for champion in saved.values():

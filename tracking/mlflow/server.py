@@ -297,7 +297,7 @@ def serving(
     """Runs MLflow's server on a store's database within the context.
 
     Setting `stopped` ends the wait for the server's start. (An exception from a signal handler
-    could come before this function knows the new process, which would then run on.)
+    might leave the new process running.)
     """
     options = []
     if place.token:

@@ -57,8 +57,8 @@ def behind_token(app: _App, token: str) -> _App:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif right(parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
-            # SameSite keeps pages of other sites from using the cookie. The browser itself adds the
-            # address's part after "#" again.
+            # The browser keeps the address's part after "#". SameSite keeps the cookie from pages
+            # of other sites.
             cookie = f"{name}={token}; Path=/; HttpOnly; SameSite=Lax"
             await _answer(send, 303, {"location": "/", "set-cookie": cookie})
         else:

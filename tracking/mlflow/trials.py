@@ -57,7 +57,7 @@ class TrialsSoFar:
         # New points of the best value. A point's step is the number of ended trials.
         self.unsent: list[Metric] = []
         self._objective = description.objective
-        # Whether trials count by number, as the engine takes them, instead of by time.
+        # In a deterministic study, trials count in the order of their numbers, else of their ends.
         self._by_number = bool(description.lag)
         self._waiting: dict[int, EndedTrial] = {}
         self._counted: set[int] = set()
@@ -65,7 +65,7 @@ class TrialsSoFar:
         self.take(trials)
 
     def take(self, trials: Iterable[TrialRecord]) -> None:
-        """Counts those of the trials that have ended."""
+        """Takes changed trials, and counts the ended ones."""
         for trial in trials:
             if isinstance(trial, EndedTrial) and trial.state != "interrupted":
                 self._waiting[trial.number] = trial

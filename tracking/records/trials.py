@@ -31,7 +31,7 @@ class TrialSpec:
     epochs: int
     batch_size: int  # For training and validation.
     threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
-    # SHA-256 of the data. If a function of `hp` makes the data, of that for the default values.
+    # SHA-256 of the data. If a function of `hp` makes the data, it is that of the defaults' data.
     data_digest: str
     objective: Objective  # It decides on the best epoch.
     # The trial that this one continues, under the same seed. The result has the same bits as a
@@ -67,7 +67,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The epoch of the lowest `rank`."""
+    """The best epoch of a training, and its metrics."""
 
     epoch: int
     value: float
@@ -132,7 +132,7 @@ class TrialTask:
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "end", "stop"]
-"""What follows an epoch. ``end`` ends a fit, but not its trial. A ``stop`` can be resumed."""
+"""What follows an epoch. After ``end``, the trial's next fit begins. A ``stop`` can be resumed."""
 
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
 
@@ -208,10 +208,10 @@ class TrialResult:
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     # The epochs of all models that an objective function trained. `epochs` is the largest number.
     fits_epochs: int = 0
-    # The size of the files with scores, or 0. It differs if a training was resumed, so results are
-    # compared without it.
+    # The size of the files with scores, or 0. It may be smaller if a training was resumed, so `==`
+    # ignores it.
     scores_bytes: int = field(default=0, compare=False)
-    # Why scores are missing, for all epochs or for all but the best; or empty.
+    # Why the scores of some or all epochs are missing, or empty.
     unscored: str = field(default="", compare=False)
     # The peak memory of the process during the trial; 0 if unknown.
     peak_memory_bytes: int = field(default=0, compare=False)

@@ -175,7 +175,6 @@ def _diagnosed(data: StudyData) -> Section:
 
 
 def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
-    """Returns a finding's chart, or None if the study has no data for it."""
     metric = data.history.description.objective.metric
     axis = next((each for each in data.axes if each.name == finding.parameter), None)
     if finding.chart == "intervals" and finding.rows:

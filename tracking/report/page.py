@@ -355,7 +355,6 @@ def _following(data: StudyData) -> list[str]:
 
 
 def _commands(data: StudyData) -> list[tuple[str, str]]:
-    """Returns the purpose and the text of each command."""
     look, *others = data.summary.commands
     commands = [(each.purpose, each.text) for each in others if each.name != "report"]
     if data.diagnosis.command:

@@ -45,7 +45,7 @@ def layers(*drawn: alt.Chart) -> alt.LayerChart:
 
 
 def chart(name: str = "trials") -> alt.Chart:
-    """Returns a chart without marks, of a table of `figures.tables`."""
+    """Returns a chart without marks. `name` is the name of its table."""
     return alt.Chart(alt.NamedData(name=name))
 
 

@@ -31,7 +31,7 @@ from tracking.summary import Summary, summary_of
 Columns = dict[str, list[Any]]
 """A table: lists of the same length, by column."""
 
-# All curves together have at most this many points, which take half of a large page.
+# Curves take more than half of a large page, so they have at most this many points in all.
 _MOST_POINTS = 24_000
 
 
@@ -220,7 +220,7 @@ _TITLE_LETTERS = 36
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 FEWEST_TRIALS = 15
-"""Importances need this many trials. With fewer, the first hyperparameter is often wrong."""
+"""With fewer trials, importances often name the wrong hyperparameter as the first."""
 # Deeper trees are not more accurate. These take a second for 2,000 trials.
 _TREES, _DEPTH = 32, 6
 

@@ -228,7 +228,7 @@ def as_store_errors() -> Iterator[None]:
 
 
 def first_cause(error: BaseException) -> str:
-    """Returns the message of the first exception in the chain of causes."""
+    """Returns the first line of the message of an error's root cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]

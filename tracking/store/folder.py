@@ -108,8 +108,8 @@ class Store:
     def inside(self, path: Path) -> Path:
         """Returns a recorded path if it is in the store. Otherwise raises StoreError.
 
-        A journal from someone else must not lead out of the store. Only the store's own folders may
-        be links to another disk.
+        A journal from someone else must not lead out of the store. Only the folders directly in the
+        store may be links, e.g. to another disk.
         """
         try:
             parts = Path(os.path.normpath(path)).relative_to(self.root).parts

@@ -49,7 +49,10 @@ def is_store(root: Path) -> bool:
 
 
 def facts_fault(root: Path) -> str:
-    """Returns ``"missing"``, ``"damaged"`` or, for a sound ``store.json``, an empty text."""
+    """Returns ``"missing"``, ``"damaged"`` or, for a sound ``store.json``, an empty text.
+
+    Raises StoreError for the format of another version.
+    """
     path = root / "store.json"
     if not path.exists():
         return "missing"
