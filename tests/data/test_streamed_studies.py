@@ -121,7 +121,7 @@ _made_outside: Any = None
         ({"train": "itself"}, r"train is a tf\.data\.Dataset itself.*Pass a function that makes"),
         ({"train": lambda: _made_outside}, r"made outside of the functions.*within the function"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_other_studies_are_refused_before_anything_is_written(
     tmp_path: Path, fields: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
