@@ -177,7 +177,7 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _end(losses: Array) -> float:
-    """Returns the mean of the last tenth of the epochs, at least of two."""
+    """Returns the mean of the last tenth of the epochs, but at least of the last two."""
     return float(losses[-max(2, len(losses) // 10) :].mean())
 
 

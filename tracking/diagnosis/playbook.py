@@ -233,7 +233,7 @@ def _following(name: str) -> str:
 
 
 def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
-    """Returns whether a space can have these ranges. Conditions may exclude some ranges."""
+    """Returns whether the space can have these ranges. They must let each child become active."""
     try:
         Tailoring(ranges=ranges).apply(space)
     except SearchSpaceError:

@@ -211,7 +211,7 @@ class JournalReader:
     ) -> list[Fit]:
         """Returns the fits that changed after the revision `since`.
 
-        The uuid in `confirmation` or `trial` selects its fits. `of_several` leaves out the fits of
+        `confirmation` or `trial` is the uuid of the fits' owner. `of_several` leaves out the fits of
         trials that have only one fit.
         """
         owners = {"confirmation": confirmation, "trial": trial}

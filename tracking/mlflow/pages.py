@@ -393,7 +393,8 @@ def view_tags(
         "columnOrder": [_NAME, *columns],
         "columnWidths": {
             **{each: _width(each.partition(".")[2].strip("`")) for each in columns},
-            # The column of names also shows the runs' colors, and `columns[0]` the sort arrow.
+            # The column of names also has the runs' colors, and `columns[0]` the sort arrow, so
+            # both are wider.
             _NAME: 60 + _width(_longest_name(description, several=several)),
             columns[0]: 30 + _width(columns[0].partition(".")[2].strip("`")),
         },

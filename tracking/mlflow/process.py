@@ -63,7 +63,7 @@ class Exporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets the process send the rest. Waits 2 s for its messages."""
+        """Lets the process send the rest. Waits at most 2 s for its messages."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
 
     def finish(self, wait: Callable[[str], None]) -> None:
@@ -225,7 +225,7 @@ class _Follower:
                 del self._away[address]
                 _say(f"the {exporter.shown} answers")
         except ServerAwayError as error:
-            # Nobody knows whether the last write arrived. A new exporter asks the server.
+            # The last write may or may not have arrived, so a new exporter begins again.
             self._exporters.pop(address, None)
             if address not in self._away:
                 _say(f"warning: {error} The study continues; the rest is sent later.")

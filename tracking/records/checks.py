@@ -216,7 +216,7 @@ class Confirmation:
     gain: Interval | None = None
     test_samples: int = 0
     test_digest: str = ""  # The SHA-256 of the test part, or empty.
-    readings: int = 0  # How often this test part was evaluated on, with this time.
+    readings: int = 0  # The number of evaluations on this test part, with this one.
     notes: tuple[str, ...] = ()  # Sentences with further facts for the user.
     time: int = 0  # The end, as Unix time in milliseconds.
     # The seeds of the trainings that were evaluated on the test part. The race did not use these

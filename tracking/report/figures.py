@@ -99,7 +99,7 @@ def sections(data: StudyData) -> list[Section]:
         parts.append(Section(heading, figures, text, charts.worst_samples(output)))
     if data.looked is not None:
         parts.append(_of_data(data.looked, data.data_command))
-    # If all findings are good, this section has only a text.
+    # The section of the diagnosis has only a text if all findings are good.
     whole = diagnosed if data.diagnosis.findings else None
     return [each for each in parts if each.figures or each.findings or each is whole]
 

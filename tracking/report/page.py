@@ -163,7 +163,7 @@ def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
 
 
 def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
-    """Returns a chart of each study's best value so far, by the column `by`."""
+    """Returns a chart of each study's best value so far. `by` is the horizontal axis's column."""
     objective = comparison.objective
     scale = theme.objective_scale(rows["best_so_far"], objective)
     y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
