@@ -56,7 +56,7 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTri
 def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     """Returns the rank of a trial that has a value."""
     assert trial.best is not None, "it has a value"
-    # The recorded metrics are those of one model, so a value of several has no validation loss.
+    # If the value belongs to no epoch, the recorded metrics are those of one of several models.
     best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
     return best.rank(objective, trial.number)
 

@@ -211,8 +211,8 @@ class JournalReader:
     ) -> list[Fit]:
         """Returns the fits that changed after the revision `since`.
 
-        `confirmation` or `trial` is the uuid of the fits' owner. `of_several` leaves out the fits of
-        trials that have only one fit.
+        `confirmation` or `trial` is the uuid of the fits' owner. `of_several` leaves out the fits
+        of trials that have only one fit.
         """
         owners = {"confirmation": confirmation, "trial": trial}
         owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
