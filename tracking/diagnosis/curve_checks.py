@@ -154,7 +154,6 @@ def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
     enough = max(3 * curve.noise, _RISE * curve.gained)
     if after < max(2, len(curve.losses) // 5) or rise <= enough:
         return None
-    # A trial that also gets worse on training data does not overfit.
     fitted = curve.training
     return rise if fitted is None or _end(fitted) <= float(fitted[curve.best]) else None
 

@@ -233,7 +233,7 @@ def _following(name: str) -> str:
 
 
 def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
-    """Returns whether the space can have these ranges. They must let each child become active."""
+    """Returns whether a space can have these ranges. With some, a child never becomes active."""
     try:
         Tailoring(ranges=ranges).apply(space)
     except SearchSpaceError:

@@ -204,7 +204,6 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
 
 
 def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
-    """Returns a study's corrected value, or None and the reason."""
     # Most callers have a recorded correction and don't need these imports.
     from tracking.history.champions import trial_scores
     from tracking.statistics.corrections import corrected

@@ -144,7 +144,6 @@ class StudyExporter:
         searches: Sequence[Search],
         runs: Runs,
     ) -> Notes:
-        """Renames the study's runs, experiment and registered model."""
         for search in searches:
             engine = search.description.engine
             former = parent_name(notes.study, engine)

@@ -359,7 +359,6 @@ def _rank(history: StudyHistory) -> tuple[bool, float]:
 
 # MLflow refuses longer texts in an experiment's tag.
 _LONGEST_VIEW: Final = 20_000
-# Wider tables and more charts are of little use.
 _MOST_TABLE_COLUMNS: Final = 40
 _MOST_CHARTS: Final = 12
 _MOST_AXES: Final = 8
@@ -469,7 +468,6 @@ def _width(text: str) -> int:
 
 
 def _longest_name(description: StudyDescription, *, several: bool) -> str:
-    """Returns an example of a long run name."""
     spread = " ± 0.012" if description.trainings > 1 else ""
     engine = f" · {description.engine}" if several else ""
     return f"#1234 · {description.objective.metric} 0.1234{spread} @ epoch 12{engine}"

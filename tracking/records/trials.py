@@ -37,7 +37,7 @@ class TrialSpec:
     # The trial that this one continues, under the same seed. The result has the same bits as a
     # training without a break.
     goes_on_from: int | None = None
-    initial_epoch: int = 0  # The epochs of the trial that it continues.
+    initial_epoch: int = 0  # The number of epochs of the continued trial.
     repeat: int = 0  # The number of this training of the trial, from 0.
     # The number of the first trial in a chain of continued trials.
     begun_as: int | None = None

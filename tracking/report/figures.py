@@ -151,7 +151,6 @@ def _belief(data: StudyData) -> Iterator[Figure]:
 
 
 def _diagnosed(data: StudyData) -> Section:
-    """Returns the section of the diagnosis. Good findings have no chart."""
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
     figures, undrawn, good = [], [], []
     for place, finding in enumerate(data.diagnosis.findings):
