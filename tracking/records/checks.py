@@ -16,8 +16,8 @@ kerastudy trains trials once more, by plain `model.fit`. A trial's `verified` ha
 | ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | `kerastudy reproduce` succeeded |
 | ``not reproduced on …: …`` | `kerastudy reproduce` failed |
 
-A later outcome replaces an earlier one, unless the earlier one is a comparison under equal code,
-data and versions, and the later one is not.
+A later outcome replaces an earlier one. One exception: a comparison under equal code, data and
+versions is not replaced by a difference under other ones.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def finished(
 
 
 def brush(name: str) -> alt.Parameter:
-    """Returns a selection of an area of a chart by dragging."""
+    """Returns a selection that the user makes by dragging over an area of the chart."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
     return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
 
