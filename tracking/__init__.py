@@ -1,4 +1,4 @@
-"""First floor: the record of what was tried, and what was best."""
+"""The first floor: it records and reads studies. It may import `search_spaces`, not `studies`."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The checks of a store: its own file, the journals of its studies, and the files beside them."""
+"""The checks of `kerastudy doctor`: of ``store.json``, the journals, and the other files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Kind = Literal[
     "checkpoint",  # the weights of a trial
     "state",  # the state of a training that may be resumed
     "champion",  # the saved model
-    "leftover",  # a piece of a file, or a half deleted study
+    "leftover",  # a partial file, or a half deleted study
 ]
 
 
@@ -37,8 +37,8 @@ class Finding:
     """A fault in a store."""
 
     kind: Kind
-    what: str  # For people to read.
-    how: str  # A command to give, or what ``--fix`` does.
+    what: str  # A sentence on the fault.
+    how: str  # A command that mends it, or what ``--fix`` does.
     study: str = ""
     engine: str = ""
     trial: int | None = None
@@ -47,11 +47,11 @@ class Finding:
 
 
 Ailment = tuple[Finding, Callable[[], object] | None]
-"""A finding, and the function that mends it; None if only a person can."""
+"""A finding, and the function that mends it. The function is None if only a person can mend it."""
 
 
 def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
-    """Yields a check's findings once it has found all; with `fix`, mends those that it can."""
+    """Yields the findings of a check. With `fix`, mends faults that have a function for it."""
     for finding, mend in list(ailments):
         if not fix or mend is None:
             yield finding
@@ -66,7 +66,7 @@ def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
 
 
 def check_facts(root: Path) -> Iterator[Ailment]:
-    """Checks ``store.json``, which can be made again."""
+    """Checks ``store.json``."""
     fault = facts_fault(root)
     if fault:
         what = f"store.json is {fault}: no command finds the store"
@@ -75,10 +75,9 @@ def check_facts(root: Path) -> Iterator[Ailment]:
 
 
 def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
-    """Checks a folder for pieces of files; with a study, also the folders below it.
+    """Checks a folder for partial files of killed processes; with a `study`, also its subfolders.
 
-    A process that was killed left the pieces under temporary names. The files themselves are made
-    again. No process may be writing there.
+    No process may be writing in the folder.
     """
     pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
     for path in sorted(path for path in pieces if is_piece(path)):
@@ -93,8 +92,8 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 
 def check_folders(store: Store) -> Iterator[Ailment]:
-    """Checks for studies that are half deleted, and for two that have one name."""
-    # A deletion renames the journal, then the folder: the study's other files may be left.
+    """Checks for half deleted studies, and for studies with the same name."""
+    # `delete_study` renames the journal and the folder before it deletes the files.
     left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
     for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
         what = f"the deletion of a study in {folder.name!r} was interrupted"
@@ -111,12 +110,12 @@ def check_folders(store: Store) -> Iterator[Ailment]:
 
 
 def check_journal(folder: Path) -> Iterator[Ailment]:
-    """Checks a study's journal: it is the record, and nothing can replace it."""
+    """Checks a study's journal. A damaged journal can't be mended."""
     path = folder / FILE_NAME
     try:
         fault = fault_of(path, thorough=True)
     except StoreError as error:
-        # A newer version of kerastudy may have made the journal.
+        # The journal may be of a newer kerastudy.
         yield Finding("journal", str(error), "nothing is changed", path=str(path)), None
         return
     if fault:
@@ -139,7 +138,10 @@ def of_study(history: StudyHistory, kind: Kind, what: str, how: str, **more: Any
 
 
 def check_running(history: StudyHistory) -> Iterator[Ailment]:
-    """Checks for what a killed process left RUNNING; no process may be running the study."""
+    """Checks for a study or trials that a killed process left RUNNING.
+
+    No process may be running the study.
+    """
     running = [trial for trial in history.trials if trial.state == "running"]
     if history.status == "RUNNING" or running:
         trials = f", with {len(running)} trials" if running else ""
@@ -165,10 +167,10 @@ def check_champion(history: StudyHistory) -> Iterator[Ailment]:
 def check_checkpoints(
     history: StudyHistory, train_again: Callable[[StudyHistory, int, int], object]
 ) -> Iterator[Ailment]:
-    """Checks the weights of the trials whose checkpoints are kept.
+    """Checks the checkpoints that are kept.
 
-    `train_again` gets the numbers of a trial and of one of its repeats, and trains that repeat
-    again to write its weights.
+    `train_again(history, trial, repeat)` trains a repeat of a trial again and writes its
+    checkpoint.
     """
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):
@@ -179,7 +181,7 @@ def check_checkpoints(
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
                 if trial.whole is not None:
                     which = "the checkpoint of its training on all folds"
-                # A study that was defined in a notebook can be trained only there.
+                # A notebook's study can be trained only in the notebook.
                 mend = partial(train_again, history, trial.number, repeat)
                 finding = of_study(
                     history,

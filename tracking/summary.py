@@ -1,6 +1,6 @@
-"""The summary of a study, which terminals, documents, reports, MLflow and notebooks draw.
+"""The summary of a study: the same facts, commands and best trials in all places that show it.
 
-It is one value, `Summary`. Each place draws its facts, commands and best trials in its own form.
+These places are the terminal, JSON documents, reports, MLflow and notebooks.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _MOST_CLASSES = 10
 
 
 class Fact(NamedTuple):
-    """A fact of a study, under a name of one or two words."""
+    """A fact about a study. Its name has one or two words."""
 
     name: str
     text: str
 
 
 class Command(NamedTuple):
-    """A command to copy into a shell, its name, and the purpose in a sentence without a period."""
+    """A shell command (`text`), its name, and its purpose in a sentence without a period."""
 
     name: str
     purpose: str
@@ -51,12 +51,12 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """The summary of a study under one engine.
+    """The summary of a study.
 
     Attributes:
         history: The study.
         verdict: The verdict on its best value.
-        without: The folder of a store whose commands need no ``--store``.
+        without: The store's folder for which commands need no ``--store``.
     """
 
     history: StudyHistory
@@ -70,12 +70,12 @@ class Summary:
 
     @cached_property
     def facts(self) -> list[Fact]:
-        """The outcome, how far to trust it, and what to know when reading the trials."""
+        """The facts about the best value and about the trials."""
         return [fact for fact in (*self._findings(), *self._trials()) if fact.text]
 
     @cached_property
     def definition(self) -> list[Fact]:
-        """The study's definition in short, and its cost."""
+        """The facts about the study's definition and its cost."""
         description = self.history.description
         facts = [
             Fact("engine", f"{description.engine}, pruner {description.pruner}"),
@@ -97,7 +97,7 @@ class Summary:
 
     @cached_property
     def commands(self) -> list[Command]:
-        """The commands that look at the study, check its choice, and use the test part."""
+        """The commands to run next."""
         history, best, several = self.history, self.history.best, len(self.history.engines) > 1
         store = None if history.store.root == self.without else history.store.root
         description = history.description
@@ -139,7 +139,7 @@ class Summary:
         yield Fact("verdict", verdict.text)
         yield Fact("rests on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
-            # Imports numpy, which only studies that ask a question need.
+            # This import loads numpy, which only studies with scientific hyperparameters need.
             from tracking.diagnosis.value_checks import answers
 
             for sentence in answers(history).values():
@@ -190,7 +190,7 @@ class Summary:
 def summary_of(
     history: StudyHistory, without: Path | None = None, verdict: StudyVerdict | None = None
 ) -> Summary:
-    """Returns the summary of a study; `verdict` is its verdict, if it is known already."""
+    """Returns the summary of a study. Without a `verdict`, computes it."""
     return Summary(history, verdict or study_verdict(history), without)
 
 
@@ -230,7 +230,7 @@ def value_text(spec: TrialSpec, result: TrialResult) -> str:
 def trial_rows(
     history: StudyHistory, trials: Sequence[TrialRecord]
 ) -> tuple[list[str], list[list[str]]]:
-    """Returns the heading and a row of texts for each trial; "-" where a trial has nothing."""
+    """Returns a table's heading, and a row of texts for each trial. A missing value is "-"."""
     names = history.description.space.names
 
     def cell(values: Any, name: str) -> str:
@@ -268,7 +268,7 @@ def standing_facts(standing: Standing) -> list[Fact]:
 
 
 def cost_text(reached: Reached) -> str:
-    """Returns the cost of a study until it reached a value."""
+    """Returns the cost of reaching a value as a text."""
     if reached.trials is None or reached.epochs is None or reached.seconds is None:
         return "not reached"
     trials, epochs = counted(reached.trials, "trial"), counted(reached.epochs, "epoch")
@@ -276,14 +276,14 @@ def cost_text(reached: Reached) -> str:
 
 
 def overlap_row(overlap: ParameterOverlap) -> list[str]:
-    """Returns a hyperparameter, its region in each study, and the overlap of the regions."""
+    """Returns a row of texts: a hyperparameter, its region in each study, and the overlap."""
     between = " to " if overlap.numeric else ", "
     regions = [between.join(dict.fromkeys(map(readable, r))) for r in overlap.regions]
     return [overlap.name, *regions, f"{overlap.overlap:.2f}"]
 
 
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
-    """Yields why trials are infeasible, or ended early, the most frequent reasons first."""
+    """Yields a fact for each reason why trials are infeasible or ended early."""
     for reason in causes[:_MOST_REASONS]:
         yield Fact(reason.kind, f"{counted(len(reason.trials), 'trial')}: {reason.text}")
     if len(causes) > _MOST_REASONS:
@@ -292,7 +292,7 @@ def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
 
 
 def data_facts(description: StudyDescription) -> Iterator[Fact]:
-    """Yields facts about folds, data made for each trial, data in batches, and class weights."""
+    """Yields facts about folds, data made by a function of `hp`, data in batches, and weights."""
     if description.folds:
         how = description.cross_validation
         drawn = "" if how.isdigit() else f", by {how}"
@@ -308,16 +308,16 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
 
 
 def validation_parts(history: StudyHistory) -> int:
-    """Returns how many different sets of samples the trials were validated on.
+    """Returns on how many different sets of samples the trials were validated.
 
-    The number is 0 if all trials have the study's own data.
+    Returns 0 if all trials have the study's data.
     """
     digests = {trial.result.validation_digest for trial in history.ended}
     return len(digests - {""})
 
 
 def _on_test(history: StudyHistory) -> str:
-    """Returns the last reading of the sealed test part."""
+    """Returns a text on the last evaluation on the test part."""
     if "test" not in history.description.data.digests:
         return ""
     readings = read_evaluations(history)
@@ -334,7 +334,7 @@ def _on_test(history: StudyHistory) -> str:
 
 
 def _progress(history: StudyHistory) -> str:
-    """Returns the best value so far after each trial, as a line of bars."""
+    """Returns the best value so far after each trial, as a sparkline."""
     objective, counted_trials = history.description.objective, set(map(id, history.holding))
     values: list[float] = []
     for trial in history.trials:
@@ -348,7 +348,6 @@ def _progress(history: StudyHistory) -> str:
 
 
 def _trainers(history: StudyHistory) -> str:
-    """Returns the trainers of the trials, and the reasons why some were not compiled."""
     used = Counter(
         (trial.result.trainer, trial.result.trainer_reason)
         for trial in history.ended

@@ -1,4 +1,4 @@
-"""What the record of a study says about its search, and what to search next."""
+"""The checks of `kerastudy diagnose`, which say what the next launch should change."""
 
 import lazy_loader
 

@@ -1,8 +1,7 @@
-"""The checks of learning curves: trainings are too short or too long, overfit, or underfit.
+"""The checks of learning curves: trainings that are too short or too long, overfit, or underfit.
 
-Each check is a row of `CURVE_CHECKS`, which says when a trial shows the fault, how many of the best
-trials must show it, and the texts of the finding. The best trials are the best tenth of those that
-were not cut short. A trial that ended by the study's own `EarlyStopping` was not cut short.
+Each check is a row of `CURVE_CHECKS`. It looks at the curves in `DiagnosedStudy.top_curves`: those
+of the best tenth of the trials that were not cut short (`EndedTrial.cut_short`).
 """
 
 from __future__ import annotations
@@ -43,15 +42,16 @@ class CurveCheck:
     """A check of the curves of the best trials.
 
     Attributes:
-        epochs: The fewest epochs of a curve that counts. Three trials must have such a curve.
-        measure: Returns how strongly a trial shows the fault, or None if it doesn't.
-        always: Whether all best trials must show the fault; otherwise more than half.
-        sentence: The finding. `{those}` is how many of the best trials show the fault; `{typical}`,
-            `{largest}` and `{first}` are the median, largest and best trial's measure; `{turn}` is
-            the median best epoch; `{epochs}` the epochs of the longest training.
-        follows: Returns the advice, and its changes to the next launch, from the epochs of the
-            longest training and the largest measure.
-        fitted: Whether the check also needs the objective on training data.
+        epochs: A curve needs this many epochs to count. Three curves must count.
+        measure: Returns how strongly a trial shows the fault, or None if the trial is sound.
+        always: Whether all of the best trials must show the fault, instead of more than half.
+        sentence: The finding's verdict, with placeholders: `{those}` says how many of the best
+            trials show the fault. `{typical}` is the median measure, `{largest}` the largest,
+            `{first}` that of the best trial. `{turn}` is the median best epoch, and `{epochs}` the
+            length of the longest training.
+        follows: Returns the advice and the changes to the next launch. Its arguments are the study,
+            the length of the longest training and the largest measure.
+        fitted: Whether the check needs the objective on training data.
     """
 
     name: str
@@ -65,7 +65,7 @@ class CurveCheck:
     fitted: bool = False
 
     def __call__(self, study: DiagnosedStudy) -> Finding | None:
-        """Returns the finding, or None. Only the best trials with enough epochs count."""
+        """Returns the finding, or None."""
         curves = [
             curve
             for curve in study.top_curves
@@ -117,11 +117,10 @@ class CurveCheck:
 
 
 def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns the gain of a trial in its last quarter, if it trained all of its epochs.
+    """Returns how much the last quarter of the epochs improved the best value, or None.
 
-    The gain is over the best of the epochs before. It must exceed the noise from epoch to epoch,
-    and 2 % of the trial's whole improvement (a rule of thumb): any of the later epochs of a
-    converged training may be the best by chance.
+    The gain must exceed the noise from epoch to epoch, and 2 % of the training's whole improvement
+    (a rule of thumb). Smaller gains occur in converged trainings by chance.
     """
     start = math.ceil(len(curve.losses) * _LAST_QUARTER)
     if curve.best < start or curve.ended_itself:
@@ -131,11 +130,11 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns the first epoch that is as good as the best one, if it is in the first quarter.
+    """Returns the first epoch that is as good as the best, if it is in the first quarter.
 
-    An epoch is as good if the difference is below 2 % of the trial's whole improvement, or below
-    the noise from epoch to epoch. The playbook says a tenth, but a tenth of a short training is
-    less than an epoch. Trials that overfit don't count.
+    An epoch is as good if the difference is at most 2 % of the training's whole improvement, or at
+    most the noise from epoch to epoch. (The playbook takes the first tenth of the training. In a
+    short training, that is less than an epoch.) Trials that overfit don't count.
     """
     near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
@@ -144,33 +143,32 @@ def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns by how much a trial's objective gets worse after its best epoch, if it overfits.
+    """Returns how much worse the last epochs are than the best epoch, if the trial overfits.
 
-    It overfits, by rules of thumb, if the mean of the last epochs is worse by more than three times
-    the noise from epoch to epoch, and by more than 5 % of the whole improvement, while the
-    objective on training data does not get worse.
+    A trial overfits if two things are true. The mean of the last epochs is worse by more than three
+    times the noise from epoch to epoch, and by more than 5 % of the whole improvement (rules of
+    thumb). The objective on training data does not get worse.
     """
     after = len(curve.losses) - 1 - curve.best
     rise = _end(curve.losses) - float(curve.losses[curve.best])
     enough = max(3 * curve.noise, _RISE * curve.gained)
     if after < max(2, len(curve.losses) // 5) or rise <= enough:
         return None
-    # A trial that gets worse on training data too does not overfit.
     fitted = curve.training
     return rise if fitted is None or _end(fitted) <= float(fitted[curve.best]) else None
 
 
 def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns the best objective of a trial on training data, if it underfits.
+    """Returns the best objective on training data, if the trial underfits.
 
-    It underfits if training data is fitted poorly, and no better than validation data. By a rule of
-    thumb an accuracy below 0.9 is poor, and a loss above half of the first epoch's. Other
-    objectives that are maximized have no scale that says what is poor.
+    A trial underfits if its objective on training data is poor, and no better than on validation
+    data. By a rule of thumb, an accuracy below 0.9 is poor, and a loss above half of the first
+    epoch's loss. Other maximized metrics are not checked, as nothing says what is poor.
     """
     accuracy = "accuracy" in study.objective.metric.split("_")
     if curve.training is None or (not accuracy and study.objective.direction == "max"):
         return None
-    # The best epoch on training data counts: a trial that fits the data later does not underfit.
+    # The best epoch on training data counts, even if it is later than the trial's best epoch.
     fit, first = float(curve.training.min()), float(curve.training[0])
     no_gap = fit >= float(curve.losses[curve.best]) - curve.noise
     poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first
@@ -178,7 +176,7 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _end(losses: Array) -> float:
-    """Returns the mean of the last tenth of the epochs, of at least two epochs."""
+    """Returns the mean of the last tenth of the epochs, but at least of the last two."""
     return float(losses[-max(2, len(losses) // 10) :].mean())
 
 

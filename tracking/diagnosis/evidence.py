@@ -1,4 +1,4 @@
-"""The evidence in a study's record that checks read, and the findings that they return."""
+"""The data that the checks read from a study's record, and the findings that they return."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Severity = Literal["problem", "hint", "ok"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
 
 Chart = Literal["history", "curves", "slice", "intervals"]
-"""The chart of a finding: the best value so far, the curves of the finding's trials, the trials by
-the finding's hyperparameter, or the finding's rows with their intervals."""
+"""The chart of a finding: all trials in order, learning curves, trials by one hyperparameter, or
+values with intervals."""
 
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4
@@ -42,9 +42,9 @@ class Changes:
     """The changes that a finding suggests for the next launch.
 
     Attributes:
-        ranges: New domains by hyperparameter, in the text form of ``--set``.
-        settings: Settings of the launch by name, such as ``epochs``.
-        resumes: Whether to launch the same study again with the changes, not a new study.
+        ranges: New domains by hyperparameter, in the form of ``--set``, e.g. ``"1e-4..1e-1:log"``.
+        settings: Settings by name, e.g. ``epochs``.
+        resumes: Whether the launch resumes the same study instead of a new one.
     """
 
     ranges: Mapping[str, str] = field(default_factory=dict)
@@ -54,24 +54,23 @@ class Changes:
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of a check in the record of a study.
+    """The result of a check of a study's record.
 
     Attributes:
-        check: The name of the check: ``"boundary"``, ``"sufficiency"``, ``"isolation"`` and so on.
-        severity: ``"problem"``: the study answers another question, or none, until it is mended;
-            ``"hint"``: the next study can be better; ``"ok"``: nothing to do.
-        title: The finding in a few words.
-        verdict: The finding in one sentence, with its figures.
-        advice: What to do, in a sentence; may be empty.
-        command: The command that follows the advice; empty if the study's code must be edited. A
-            check leaves it empty, or sets only a verb other than ``launch``; `diagnose` writes the
-            whole command.
+        check: The check's name, e.g. ``"boundary"``.
+        severity: With a ``"problem"``, the study does not answer its question. After a ``"hint"``,
+            the next study can be better.
+        title: A few words.
+        verdict: A sentence with the figures.
+        advice: A sentence on what to do; may be empty.
+        command: A command that follows the advice; empty if the user must edit the study's code. A
+            check sets at most a verb, e.g. ``confirm``. `diagnose` completes the command.
         evidence: The figures, by name.
         parameter: The hyperparameter of the finding, or empty.
         changes: The changes that the finding suggests for the next launch.
         chart: The chart that shows the finding.
-        trials: The trials that this chart shows in front of all others.
-        rows: The rows of a chart of intervals, with ``place``, ``value``, ``low`` and ``high``.
+        trials: The trials that this chart shows in front.
+        rows: The rows of a chart of intervals, in the form of `charts.intervals`.
     """
 
     check: str
@@ -89,11 +88,11 @@ class Finding:
 
 
 class TooThinError(InternalError):
-    """The record is too thin for a check. The message says what is missing."""
+    """A check needs more trials. The message says what the record lacks."""
 
 
 class Noise(NamedTuple):
-    """The size and the source of differences between values that hyperparameters don't cause."""
+    """The size of random differences between trials' values, and their source in words."""
 
     value: float
     source: str
@@ -101,9 +100,9 @@ class Noise(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial's curves: the objective by epoch, and its counterpart on training data if recorded.
+    """A trial's objective by epoch, on validation data (`losses`) and perhaps on training data.
 
-    A lower loss is always better: an objective that is maximized is negated.
+    A maximized objective is negated, so lower values are better.
     """
 
     trial: EndedTrial
@@ -113,26 +112,26 @@ class Curve:
 
     @property
     def best(self) -> int:
-        """The index of the best epoch; of several best epochs, the first."""
+        """The index of the first epoch with the best value."""
         return int(np.argmin(self.losses))
 
     @property
     def gained(self) -> float:
-        """The improvement of the objective from the first epoch to the best."""
+        """The improvement from the first epoch to the best."""
         return float(self.losses[0] - self.losses[self.best])
 
     @property
     def ended_itself(self) -> bool:
-        """Whether the study's own callbacks, such as `EarlyStopping`, ended the training early."""
+        """Whether a callback such as `EarlyStopping` ended the training before its last epoch."""
         return self.trial.result.epochs < self.trial.spec.epochs
 
     @property
     def noise(self) -> float:
-        """The noise from epoch to epoch in the later half of the curve, without its trend.
+        """The standard deviation of the noise in the later half of the curve.
 
-        The median absolute deviation of the differences between neighbouring epochs, times 1.4826,
-        estimates their standard deviation. It is divided by the square root of 2, since a
-        difference has the noise of two epochs.
+        It is estimated from the differences between neighbouring epochs: their median absolute
+        deviation, times 1.4826. A difference has the noise of two epochs, so the result is divided
+        by the square root of 2.
         """
         late = np.diff(self.losses[-max(4, len(self.losses) // 2) :])
         deviation = float(np.median(np.abs(late - np.median(late))))
@@ -141,7 +140,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class DiagnosedStudy:
-    """A study's record, in the form that checks read."""
+    """The data of a study that the checks read."""
 
     history: StudyHistory
 
@@ -152,12 +151,12 @@ class DiagnosedStudy:
 
     @cached_property
     def ranked(self) -> list[EndedTrial]:
-        """The trials with a finite value that `model.fit` doesn't contradict, best first."""
+        """The trials of `StudyHistory.holding` with a finite value, the best first."""
         return [trial for trial in self.history.holding if math.isfinite(self.loss(trial))]
 
     @cached_property
     def losses(self) -> Array:
-        """The values of the ranked trials, negated if the objective is maximized, so ascending."""
+        """The ranked trials' results of `loss`, in ascending order."""
         return np.array([self.loss(trial) for trial in self.ranked], dtype=np.float64)
 
     def loss(self, trial: EndedTrial) -> float:
@@ -165,13 +164,13 @@ class DiagnosedStudy:
         return math.inf if trial.value is None else self.objective.sort_key(trial.value)
 
     def value(self, loss: float) -> float:
-        """Returns the objective's value for a loss."""
-        # A maximized value is negated for its loss, and negated again here.
+        """Returns the value of the objective for a result of `loss`."""
+        # `sort_key` negates a maximized value. A second call gives the value back.
         return self.objective.sort_key(loss)
 
     @cached_property
     def infeasible(self) -> list[EndedTrial]:
-        """The trials without a usable value."""
+        """The infeasible trials."""
         return [trial for trial in self.history.ended if trial.state == "infeasible"]
 
     @cached_property
@@ -181,7 +180,7 @@ class DiagnosedStudy:
 
     @property
     def scientific(self) -> list[Parameter]:
-        """The varying hyperparameters that the study asks about."""
+        """The varying hyperparameters with the role "scientific"."""
         return [each for each in self.varying if each.role == "scientific"]
 
     @cached_property
@@ -190,11 +189,11 @@ class DiagnosedStudy:
         return [each for each in self.varying if isinstance(each, Float | Int)]
 
     def top(self, trials: list[EndedTrial]) -> list[EndedTrial]:
-        """Returns the best tenth of sorted trials, but at least 3 and at most 10."""
+        """Returns the best tenth of sorted trials, at least 3 and at most 10."""
         return trials[: min(max(round(len(trials) / 10), _FEWEST_TOP), _MOST_TOP)]
 
     def check_trials(self, least: int, trials: Sequence[EndedTrial] | None = None) -> None:
-        """Raises `TooThinError` if fewer than `least` trials have a value."""
+        """Raises TooThinError if there are fewer than `least` trials, by default of `ranked`."""
         count = len(self.ranked if trials is None else trials)
         if count < least:
             raise TooThinError(
@@ -203,13 +202,13 @@ class DiagnosedStudy:
 
     @cached_property
     def training_metric(self) -> str:
-        """The objective's counterpart on training data, or empty if none was recorded."""
+        """The objective's metric on training data, e.g. ``accuracy``; empty if not recorded."""
         return training_metric(self.objective, self.ranked)
 
     def _curves(self, trials: Sequence[EndedTrial]) -> list[Curve]:
-        """Returns the curves of trials that have at least four epochs with a finite value.
+        """Returns the curves of the trials that have at least four epochs with a finite value.
 
-        The curve of a trial that continues another trial includes the other trial's epochs.
+        If a trial continues another trial, its curve includes the other trial's epochs.
         """
         before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
         numbers = {number for trial in trials for number in _lineage(trial.number, before)}
@@ -223,11 +222,11 @@ class DiagnosedStudy:
         for trial in trials:
             values = _whole(trial.number, objective, before)
             epochs = sorted(epoch for epoch, value in values.items() if math.isfinite(value))
-            # Values that belong to no epoch, such as those of an objective function, are no curve.
+            # An objective function with several models reports values that belong to no epoch.
             if len(epochs) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
             fit = _whole(trial.number, training, before)
-            # If an epoch lacks a finite value on training data, no check may use these values.
+            # The checks compare epoch by epoch, so values on training data must be complete.
             whole = bool(fit) and all(math.isfinite(fit.get(e, math.nan)) for e in epochs)
             curves.append(
                 Curve(
@@ -245,17 +244,19 @@ class DiagnosedStudy:
         whole = [trial for trial in self.ranked if not trial.cut_short]
         longest = max((trial.spec.epochs for trial in whole), default=0)
         if "epochs" not in self.history.description.space:
-            # Early rungs of Hyperband train fewer epochs, so that their trials are not complete.
+            # Trials of Hyperband's lower rungs train fewer epochs.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
         return self._curves(self.top(whole))
 
     @cached_property
     def noise(self) -> Noise | None:
-        """The noise of values by seed, if it is recorded, otherwise by validation sample.
+        """The noise in the value of a trial, or None if it is unknown.
 
-        The noise by seed is the pooled standard deviation of repeats or folds, divided by the
-        square root of their number, since a value is their mean. Without repeats it is the standard
-        deviation of a confirmation's trainings. The noise by sample is `standard_error`.
+        - If trials have repeats or folds, it is their pooled standard deviation, divided by the
+          square root of their number, as a value is their mean.
+        - Otherwise, if there are confirmations, it is the pooled standard deviation under the seeds
+          of a race.
+        - Otherwise it is `standard_error`.
         """
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
         repeats = max(self.history.description.trainings, 1)
@@ -273,12 +274,12 @@ class DiagnosedStudy:
 
     @cached_property
     def standard_error(self) -> float | None:
-        """The standard error of the best value over validation samples; None if it is not known.
+        """The standard error of the best value, from the choice of validation samples; or None.
 
-        If scores of samples are recorded, it comes from their bootstrap (Efron and Tibshirani 1993,
-        An Introduction to the Bootstrap, 6). Otherwise, for an accuracy, it is the standard error
-        of a share of n independent samples, sqrt(p (1 - p) / n) (Wasserman, All of Statistics,
-        6.3).
+        If the scores of samples are recorded, it comes from a bootstrap (Efron and Tibshirani 1993,
+        An Introduction to the Bootstrap, 6). Otherwise an accuracy p on n samples has the standard
+        error sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3). For other metrics it is
+        unknown.
         """
         if not self.ranked:
             return None
@@ -287,7 +288,7 @@ class DiagnosedStudy:
             scores = best_scores(scores_of(self.history, best), best.epoch or 1)
             samples = len(scores)
             random = np.random.default_rng(0)
-            # Many samples need fewer resamples, since each sample weighs less.
+            # With many samples, fewer resamples are enough.
             amount = min(_RESAMPLES, max(20, _MOST_DRAWS // samples))
             counts = random.multinomial(samples, np.full(samples, 1 / samples), amount)
             return float(scores.of_resamples(counts.astype(np.float32)).std(ddof=1))
@@ -299,10 +300,10 @@ class DiagnosedStudy:
 
     @cached_property
     def worth(self) -> Noise:
-        """The smallest gain that is worth having.
+        """The smallest gain that is worth having: the noise.
 
-        It is the noise of a value. If that is unknown, it is, by a rule of thumb, a twentieth of
-        the difference between the median and the best value.
+        If the noise is unknown, it is a twentieth of the difference between the median and the best
+        value (a rule of thumb).
         """
         if self.noise is not None and self.noise.value > 0:
             return self.noise
@@ -311,20 +312,19 @@ class DiagnosedStudy:
 
 
 def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
-    """Returns the name of an objective's counterpart on training data; empty if not recorded."""
+    """Returns an objective's metric on training data, e.g. ``accuracy``; empty if not recorded."""
     name = objective.metric.removeprefix("val_")
     recorded = any(trial.best and name in trial.best.metrics for trial in trials)
     return name if name != objective.metric and recorded else ""
 
 
 def weights_of_best(total: int, draws: int) -> Array:
-    """Returns the chance of each sorted value, best first, to be the best of `draws` drawn values.
+    """Returns, for each of `total` sorted values, the chance to be the best of `draws` values.
 
-    Values are drawn without replacement. The sum of the values, weighted by these chances, is the
-    mean of the best of `draws` values. It is an unbiased estimate of the best value that a search
-    of so many trials finds, and the limit of a bootstrap of infinitely many resamples (Dodge et al.
-    2019, "Show Your Work", arXiv:1909.03004; without replacement: Tang et al. 2020,
-    arXiv:2004.13705).
+    The values are drawn without replacement. With these chances as weights, the sum of the values
+    is the mean of the best of `draws` values. It is an unbiased estimate of the best value that a
+    search of `draws` trials finds (Dodge et al. 2019, "Show Your Work", arXiv:1909.03004; without
+    replacement: Tang et al. 2020, arXiv:2004.13705).
     """
     weights = np.zeros(total)
     weight = draws / total
@@ -336,7 +336,7 @@ def weights_of_best(total: int, draws: int) -> Array:
 
 
 def expected_best(losses: Array, draws: int) -> float:
-    """Returns the mean of the lowest of `draws` losses, drawn without replacement."""
+    """Returns the mean of the lowest of `draws` losses, which are drawn without replacement."""
     return float(np.sort(losses) @ weights_of_best(len(losses), draws))
 
 
@@ -351,7 +351,7 @@ def difference(value: float) -> str:
 
 
 def _lineage(number: int, before: Mapping[int, int | None]) -> Iterator[int]:
-    """Yields a trial and the trials that it continues, the last one first."""
+    """Yields a trial, the trial that it continues, and so on."""
     trial: int | None = number
     while trial is not None:
         yield trial
@@ -363,7 +363,7 @@ def _whole(
     curves: Mapping[int, Mapping[int, float]],
     before: Mapping[int, int | None],
 ) -> dict[int, float]:
-    """Returns a trial's values by epoch, including the epochs of the trials that it continues."""
+    """Returns a trial's values by epoch, with the epochs of the trials in its `_lineage`."""
     epochs: dict[int, float] = {}
     for trial in _lineage(number, before):
         epochs = {**curves.get(trial, {}), **epochs}

@@ -1,4 +1,4 @@
-"""Diagnoses a study: runs the table of checks on its record, and suggests the next launch."""
+"""Diagnoses a study: runs the checks on its record, and suggests the next launch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tracking.history.study_history import StudyHistory
 class Check(NamedTuple):
     """A check of a study's record, and the chart that shows its finding.
 
-    It runs once for the study, or once for each of the hyperparameters that `each` returns.
+    `run` is called once, or once for each hyperparameter that `each` returns.
     """
 
     name: str
@@ -44,7 +44,7 @@ _NONE_SCIENTIFIC: Final = (
 
 
 class Unchecked(NamedTuple):
-    """A check that did not run, since the record is too thin; the reason says what is missing."""
+    """A check that did not run. `reason` says what the record lacks."""
 
     check: str
     reason: str
@@ -53,14 +53,14 @@ class Unchecked(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The diagnosis of a study's search, by its record.
+    """The diagnosis of a study.
 
     Attributes:
         history: The study.
         findings: The findings, the most severe first.
-        unchecked: The checks that did not run, since the record is too thin.
+        unchecked: The checks that did not run.
         next: The launch that should follow.
-        command: The command of this launch; empty if no finding asks for a launch.
+        command: The command of this launch; empty if nothing is to be launched.
     """
 
     history: StudyHistory
@@ -75,15 +75,15 @@ class Diagnosis:
         return {each: sum(f.severity == each for f in self.findings) for each in SEVERITIES}
 
     def __repr__(self) -> str:
-        """Returns one line: the study, and the number of findings by severity."""
+        """Returns one line with the study and the number of findings by severity."""
         counts = ", ".join(f"{amount} {name}" for name, amount in self.counts.items() if amount)
         return f"<diagnosis of {self.history.description.name!r}: {counts or 'nothing found'}>"
 
 
 def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
-    """Runs all checks on a study's record. Nothing is trained, and nothing is written.
+    """Runs all checks on a study's record, without training.
 
-    The commands name the store's folder unless it is `without`.
+    If `without` is the store's folder, the commands lack ``--store``.
     """
     study = DiagnosedStudy(history)
     findings: list[Finding] = []
@@ -113,7 +113,7 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
 
 
 def _command(history: StudyHistory, finding: Finding, root: Path | None) -> str:
-    """Returns the command that follows from a finding; empty if the study's code must be edited."""
+    """Returns a finding's command; empty if the user must edit the study's code."""
     if finding.command:
         several = len(history.engines) > 1
         return shell_command(finding.command, history.description, store=root, several=several)
@@ -161,12 +161,13 @@ class NextLaunch:
     """The launch that should follow a study.
 
     Attributes:
-        name: The name of the next study; the present name if the launch only resumes the study.
-        tailoring: The changes to the space of the study's file, including the changes of the
+        name: The name of the next study, or the present name if the launch resumes the study.
+        tailoring: The changes to the space of the study's file. They include the changes of the
             present launch.
         space: The space with these changes.
         settings: The settings that the launch changes, by name.
-        reasons: The name of each change, and a sentence why; empty if no finding asks for a launch.
+        reasons: The name of each change, with the title of its finding. Empty if nothing is to be
+            launched.
     """
 
     name: str
@@ -176,14 +177,15 @@ class NextLaunch:
     reasons: Sequence[tuple[str, str]] = ()
 
     def command(self, history: StudyHistory, store: Path | None) -> str:
-        """Returns the command for a shell, or the Python call for a study of a notebook.
+        """Returns the shell command, or the Python call for a notebook's study.
 
-        The command names the store unless `store` is None.
+        The command has ``--store`` unless `store` is None.
         """
         description = history.description
         settings = dict(self.settings)
         if description.cross_validation.isdigit():
-            # The present launch may have set the folds. If the file did, the option does no harm.
+            # The folds may come from an option of the present launch. If they come from the file,
+            # the option does no harm.
             settings["cross_validation"] = int(description.cross_validation)
         if description.code.path:
             options = _options(self.tailoring, settings)
@@ -199,8 +201,8 @@ class NextLaunch:
 def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunch:
     """Returns the launch that follows from findings, which are sorted by severity.
 
-    A change of the space, or of a setting that trials depend on, makes another study. It has the
-    present study's name with a number. Without such a change, the present study goes on.
+    If a finding changes the space, or a setting that trials depend on, the launch begins a new
+    study, e.g. ``digits-2``. Otherwise it resumes the present study.
     """
     description = history.description
     ranges: dict[str, str] = {}
@@ -225,13 +227,13 @@ def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunc
 
 
 def _following(name: str) -> str:
-    """Returns the name of the next study: digits-2 after digits, digits-3 after digits-2."""
+    """Returns the name of the next study, e.g. digits-2 after digits, digits-3 after digits-2."""
     base, _, number = name.rpartition("-")
     return f"{base}-{int(number) + 1}" if base and number.isdecimal() else f"{name}-2"
 
 
 def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
-    """Returns whether a space can have these ranges. It can't if a child never becomes active."""
+    """Returns whether a space can have these ranges. With some, a child never becomes active."""
     try:
         Tailoring(ranges=ranges).apply(space)
     except SearchSpaceError:
@@ -242,14 +244,14 @@ def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
 def _onto(
     before: Mapping[str, Any], ranges: Mapping[str, str], space: SearchSpace, changed: SearchSpace
 ) -> Tailoring:
-    """Returns the recorded changes of the present launch, with further ranges added.
+    """Returns the changes `before` of the present launch together with new ranges.
 
-    The changes `before` led to `space`; the further ranges lead from there to `changed`.
+    `space` is the space of the present launch, `changed` the space with the new ranges.
     """
     if not before:
         return Tailoring(ranges=dict(ranges))
     only, former = Tailoring.from_dict(before)
-    # If a parent is now fixed, a child may be gone or fixed: its former range no longer fits.
+    # The former range of a hyperparameter no longer fits if it is gone or fixed in the new space.
     former = {
         name: text
         for name, text in former.items()

@@ -1,4 +1,4 @@
-"""The checks of the space: do the best trials crowd at an end of a range, where do trials fail?"""
+"""The checks of the space: do the best trials crowd at a range's end, and where do trials fail?"""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     cluster towards the edge of a search space (in some dimension), then the search space boundaries
     might need to be expanded".
 
-    Only trials that have the hyperparameter count. The best tenth of them (3 to 10 trials) crowds
-    at an end if three things are true: at least half of it lies in the last tenth of the range in
-    its sampling scale, or at the last value of a short grid; the chance that so many lie there is
-    below 1 % (binomial); and in the half of the range next to the end, trials get better towards it
-    (Spearman's rank correlation, one-sided, 5 %). The third condition keeps a sampler's preference
-    for a region from counting as evidence. With fewer than fifty trials, the last fifth counts
-    instead of the last tenth, which then holds too few trials.
+    Only trials count in which the hyperparameter is active. The best tenth of these (3 to 10
+    trials) crowds at an end if three conditions hold:
+
+    - At least half of it lies in the last tenth of the range on its scale, or at the last value of
+      a short grid. With fewer than 50 trials, the last fifth counts instead.
+    - The chance that so many lie there is below 1 % (binomial).
+    - In the half of the range next to the end, trials get better towards the end (Spearman's rank
+      correlation, one-sided, 5 %). Without this condition, a sampler's preference for the end would
+      be enough.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
@@ -49,7 +51,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
     losses = np.array([study.loss(trial) for trial in active])
     best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
-    # The last value of a short grid takes more of the range than that.
+    # The last value of a short grid takes a larger part of the range.
     width = max(edge, 1 / parameter.count) if parameter.count else edge
     if crowding := _crowded(1 - units, losses, best, width):
         domain, way, end = wider(parameter, "upper"), "upper", parameter.high
@@ -88,8 +90,8 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
     """Returns how many of the best trials crowd at an end of a range, or 0 if they don't.
 
-    `distances` are the distances of trials from this end, the best trial first. The end is the part
-    of the range with a distance up to `width`.
+    `distances` has each trial's distance from the end, the best trial first. The range has length
+    1, and the end has length `width`.
     """
     from scipy import special
 
@@ -99,13 +101,13 @@ def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
     near = distances <= 0.5
     if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
         return 0
-    # This is Spearman's correlation: importing `scipy.stats` for it takes half a second.
+    # This is Spearman's correlation. The import of `scipy.stats` would take half a second.
     correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
     return crowding if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
 
 
 def _ranks(values: Array) -> Array:
-    """Returns the rank of each value; equal values have the mean of their ranks."""
+    """Returns the rank of each value. Equal values get the mean of their ranks."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
@@ -113,8 +115,8 @@ def _ranks(values: Array) -> Array:
 class _Region(NamedTuple):
     """A part of a hyperparameter's domain in which trials fail.
 
-    ``chance`` is the probability that so many failures are in the region by chance. ``rest`` is the
-    rest of the domain, in the text form of `--set`, or empty.
+    ``chance`` is the probability that so many failures lie in the region by chance. ``rest`` is the
+    rest of the domain in the form of ``--set``, or empty.
     """
 
     parameter: Parameter
@@ -126,17 +128,17 @@ class _Region(NamedTuple):
 
 
 def infeasible_share(study: DiagnosedStudy) -> Finding | None:
-    """Finds a space, or code, in which many trials fail.
+    """Finds that many trials fail, and where.
 
     Deep Learning Tuning Playbook, "Extracting insight from experimental results": "When a very
     large fraction of points in a study are infeasible we should try to adjust the search space to
     avoid sampling such points [...]. In some cases, a large number of infeasible points can
     indicate a bug in the training code."
 
-    A fraction is very large, by a rule of thumb, if it is a fifth of the trials and at least two.
-    The finding names the part of a range, or the value of a choice, in which failures gather most
-    significantly (Fisher's exact test, at 1 % over all hyperparameters), if at least 70 % of the
-    trials there failed.
+    Here the fraction is very large if it is a fifth of the trials, at least two (a rule of thumb).
+    The finding names the part of a range, or the value of a choice, with the most significant
+    accumulation of failures (Fisher's exact test, at 1 % over all hyperparameters). At least 70 %
+    of the trials there must have failed.
     """
     ended, failed = [*study.ranked, *study.infeasible], study.infeasible
     if len(failed) < _LEAST_FAILED or len(failed) < _MANY_FAILED * len(ended):
@@ -176,7 +178,7 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
 
 
 def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
-    """Returns the part of one hyperparameter's domain in which failures gather, or None."""
+    """Returns the region with the most significant accumulation of failures, or None."""
     regions = [
         region
         for parameter in study.varying
@@ -198,7 +200,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
 
     def region(text: str, inside: int, inside_it: int, rest: str) -> Iterator[_Region]:
         if inside >= _LEAST_FAILED and inside >= _PURE * inside_it:
-            # The import is here, as it takes half a second.
+            # This import takes half a second.
             from scipy import stats
 
             chance = float(stats.hypergeom.sf(inside - 1, total, marked, inside_it))
@@ -219,7 +221,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
     before = 0
     for place in range(1, total):
         before += placed[place - 1][1]
-        # A cut is worth trying only between a failed trial and one that didn't fail.
+        # Only cuts between a failed trial and a sound one can be the best.
         if units[place] == units[place - 1] or placed[place][1] == placed[place - 1][1]:
             continue
         cut = (units[place - 1] + units[place]) / 2
@@ -228,30 +230,31 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
         yield from region(f"is below {limit}", before, place, part(parameter, cut, 1.0))
 
 
-# The playbook doesn't say how far to widen a range. By a rule of thumb, it grows by half of its
-# length in the sampling scale, and by a factor of ten at most.
+# The playbook doesn't say how far to widen a range. By a rule of thumb, a range grows by half of
+# its length on its scale, and by a factor of ten at most.
 _LARGEST_FACTOR: Final = 10.0
 _COUNTS: Final = ("epochs", "batch_size")
 
 
 def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
-    """Returns a domain that is wider at one end, or an empty text if nothing lies beyond it.
+    """Returns a domain that is wider at one end, or an empty text if nothing lies beyond that end.
 
-    A rate doesn't go below 0, and a share not above 1. A grid keeps its steps.
+    A positive range doesn't grow below 0, and a range within 0 … 1 not above 1. A grid keeps its
+    steps.
     """
     low, high, up = float(parameter.low), float(parameter.high), way == "upper"
     log, linear = parameter.scale == "log", parameter.scale == "linear"
     by = (high - low) / 2 if linear else min(math.sqrt(high / low), _LARGEST_FACTOR)
     if not log and not linear:
-        # The sum low + high stays, and both ends move outwards: 0.01 to 0.99 becomes 0.001 to
-        # 0.999. If trials crowd at the lower end, the range is not widened, and need not be.
+        # A reverse log range keeps its sum low + high: 0.01 to 0.99 becomes 0.001 to 0.999. At
+        # its lower end, it need not be widened.
         nearer = float(f"{low / by:.2g}")
         return _spelled(parameter, nearer, low + high - nearer) if up else ""
     share = linear and isinstance(parameter, Float) and low >= 0 and high <= 1
     whole = parameter.name in _COUNTS or low >= 1 or (log and isinstance(parameter, Int))
     least = -math.inf if low < 0 else 1.0 if whole else 0.0
     if up and share:
-        # A share, such as a dropout rate, grows by at most half of its distance from 1.
+        # A share, e.g. a dropout rate, grows by at most half of its distance from 1.
         by = min(by, (1 - high) / 2)
     elif not up:
         by = min(by, (low / least if least else by) if log else low - least)
@@ -261,7 +264,7 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
         by = step**steps if log else step * steps
         if isinstance(parameter, Int) and not up and log and low / by % 1:
             return ""
-    # Sums are rounded: 0.3 less three steps of 0.1 is 0.
+    # Sums are rounded, as 0.3 - 3 * 0.1 must be 0.
     if up:
         end = high * by if log else round(high + by, 12)
         return _spelled(parameter, low, end, digits=12 if share else 2)
@@ -269,9 +272,9 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
 
 
 def part(parameter: Float | Int, low_unit: float, high_unit: float) -> str:
-    """Returns the domain between two places in the sampling scale; empty if it is not smaller."""
+    """Returns the domain between two results of `to_unit`; empty if it is not smaller."""
     low, high = parameter.low, parameter.high
-    # Ends are rounded outwards, so that no good value is cut off.
+    # The ends are rounded outwards, so that no good value is cut off.
     if low_unit > 0:
         low = max(_rounded(parameter, parameter.from_unit(low_unit), ROUND_FLOOR), low)
     if high_unit < 1:
@@ -288,7 +291,7 @@ def _rounded(parameter: Float | Int, value: float, rounding: str) -> float:
 
 
 def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -> str:
-    """Returns a range in the text form of `--set`; empty if it is the present one, or not valid."""
+    """Returns a range in the form of ``--set``; empty if it is the present range, or not valid."""
     if isinstance(parameter, Int):
         low, high = round(low), round(high)
     elif parameter.count is None:

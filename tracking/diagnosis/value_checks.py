@@ -1,7 +1,9 @@
-"""The checks of trials' values: sufficiency, trial variance, and isolation.
+"""The checks of trials' values.
 
-Are there enough trials? Do they differ by more than noise? Which value of a scientific
-hyperparameter is best, once the nuisance hyperparameters are tuned?
+- `sufficiency`: are there enough trials?
+- `trial_variance`: do trials differ by more than noise?
+- `isolation`: which value of a scientific hyperparameter is best, if the nuisance hyperparameters
+  are tuned for each value?
 """
 
 from __future__ import annotations
@@ -42,15 +44,14 @@ _MOST_LISTED: Final = 7
 def sufficiency(study: DiagnosedStudy) -> Finding:
     """Finds whether twice as many trials are worth their cost.
 
-    Deep Learning Tuning Playbook, "Not sampling enough points in the search space": one should get
-    "a sense of how many points are in the 'good' region of the search space". Here a trial is good
-    if only noise separates it from the best one.
+    `expected_best` estimates the best value that a search with half of the trials finds. Its
+    difference from the best value is the gain of the last doubling. As gains shrink, the next
+    doubling is expected to bring no more. If this gain is not above the noise, there are enough
+    trials. The estimate ignores the order of the trials, which matters for a sampler that learns.
 
-    A search of k trials finds, on average, the mean of the best value over all samples of k of the
-    trials. The gain of this mean from half of the trials to all is the most that the next doubling
-    can be expected to bring, since gains shrink. If it is no more than the noise, the search is
-    long enough. For a sampler that learns, the order of the trials matters too; this mean ignores
-    the order.
+    The Deep Learning Tuning Playbook, "Not sampling enough points in the search space", also asks
+    "how many points are in the 'good' region of the search space". Here a trial is good if it
+    differs from the best one by noise at most.
     """
     losses = study.losses
     total = len(losses)
@@ -82,19 +83,18 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
 
 
 def trial_variance(study: DiagnosedStudy) -> Finding:
-    """Compares the differences between trials with the noise of seeds, or of samples.
+    """Compares the differences between trials with the noise of a value.
 
     Deep Learning Tuning Playbook, "Determining whether to adopt a training pipeline change or
     hyperparameter configuration": "often the trial variance alone can produce statistically
     significant differences between two different trained models that use the same hyperparameter
     settings".
 
-    With repeats or folds, a one-way analysis of variance over the trials (Fisher 1925; F at 95 %)
-    decides whether hyperparameters matter at all. Without them, the standard deviation of all
-    values is compared with the noise of one value, which a confirmation's seeds or else the samples
-    show: if it is smaller, the effect of hyperparameters can't be distinguished from noise. One
-    standard error over samples is enough for that: values of trials on the same samples depend on
-    each other, and vary less.
+    If trials have repeats or folds, a one-way analysis of variance (Fisher 1925; F at 95 %) decides
+    whether trials differ by more than noise. Otherwise the standard deviation of all values is
+    compared with `DiagnosedStudy.noise`. (If the noise is that of the validation samples, one
+    standard error is enough: trials are validated on the same samples, so their differences vary
+    less.)
     """
     study.check_trials(_LEAST_TO_COMPARE)
     noise, description = study.noise, study.history.description
@@ -146,14 +146,14 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
 
 
 def _others(near: int) -> str:
-    """Returns the subject and verb of a sentence on the other trials near the best one."""
+    """Returns the beginning of a sentence, e.g. "3 other trials are"."""
     if near == 1:
         return "no other trial is"
     return f"{counted(near - 1, 'other trial')} {'is' if near == 2 else 'are'}"
 
 
 def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
-    """Returns the chart's rows: the best trials, with an interval of the noise on both sides."""
+    """Returns the chart's rows: the best trials, with the noise added on both sides."""
     rows = []
     for trial in study.ranked[:_SHOWN]:
         low, high = (study.value(study.loss(trial)) + by for by in (-noise.value, noise.value))
@@ -164,7 +164,7 @@ def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
 
 
 def _differ(study: DiagnosedStudy) -> bool:
-    """Returns whether repeated trials differ by more than seeds do, by an analysis of variance."""
+    """Returns whether repeated trials differ by more than noise, by an analysis of variance."""
     from scipy import special
 
     groups = [
@@ -189,7 +189,7 @@ class _Isolated(NamedTuple):
 
     Attributes:
         losses: The losses of these trials, the best first.
-        expected: The mean of the best of some of the trials, drawn at random.
+        expected: Their `expected_best`.
         error: The standard error of `expected`, by the jackknife over the trials.
         freedom: The degrees of freedom of `error`.
     """
@@ -202,21 +202,23 @@ class _Isolated(NamedTuple):
 
 
 def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
-    """Compares the values of a scientific hyperparameter, each with its best nuisance values.
+    """Compares the values of a scientific hyperparameter by their best trials.
 
     Deep Learning Tuning Playbook, "Detecting whether a change is useful with isolation plots": one
-    compares "the best trial across some (or all) of the nuisance hyperparameters" for each value;
-    a continuous hyperparameter is put into buckets.
+    compares "the best trial across some (or all) of the nuisance hyperparameters" for each value.
+    A continuous hyperparameter is divided into buckets.
 
-    The best of many trials tends to be better than the best of few. So values are compared by the
-    mean of the best of the same number of trials (`weights_of_best`), a third of the number that
-    the rarest value has. This mean is a U-statistic. Its standard error is the jackknife's, which
-    is not too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"); a
-    bootstrap's is, so close to a maximum. A difference is clear if its interval leaves out 0. The
-    interval is Student's, with Satterthwaite's degrees of freedom, at 95 % over all comparisons
-    with the best value (Bonferroni). If a hyperparameter does not matter, 2 to 6 % of simulated
-    studies find a difference. The interval covers the search of the nuisance hyperparameters, not
-    seeds: confirm values that are close.
+    The best of many trials tends to be better than the best of few. So each value is represented by
+    its `expected_best` of the same number of draws, a third of the trials of the rarest value. This
+    is a U-statistic. Its standard error comes from the jackknife, which is not too small on average
+    (Efron and Stein 1981, "The Jackknife Estimate of Variance"). A bootstrap's standard error is
+    too small so close to a maximum.
+
+    A difference from the best value is clear if its interval does not contain 0. The interval is
+    Student's, with Satterthwaite's degrees of freedom. All intervals together have a level of 95 %
+    (Bonferroni). In simulated studies whose hyperparameter does not matter, 2 to 6 % find a
+    difference. The interval shows the chance in the search of the nuisance hyperparameters, not the
+    chance in seeds. So values that are close need a confirmation.
     """
     groups = _groups(study, parameter)
     if len(groups) < 2:
@@ -262,7 +264,7 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
 
 
 def answers(history: StudyHistory) -> Mapping[str, str]:
-    """Returns a sentence with intervals on the effect of each scientific hyperparameter, by name.
+    """Returns the verdicts of `isolation`, by hyperparameter.
 
     Hyperparameters with too few trials are left out.
     """
@@ -274,7 +276,7 @@ def answers(history: StudyHistory) -> Mapping[str, str]:
 
 
 def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, Array]:
-    """Returns the losses of trials by value, or by quarter of a range, if trials are enough."""
+    """Returns the losses of trials by value, or by quarter of a range. Leaves out rare values."""
     name, count = parameter.name, parameter.count
     buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)
     groups: dict[str, list[float]] = {}
@@ -296,11 +298,12 @@ def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, Array]:
 
 
 def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
-    """Returns the expected best of a value's trials, with the jackknife's standard error."""
+    """Returns a value's expected best, with its standard error by the jackknife."""
     ordered = np.sort(losses)
     total = len(ordered)
     weights = weights_of_best(total - 1, draws)
-    # Each loss is left out in turn: the losses before it keep their ranks, the others move up.
+    # `without` has the expected best without each of the losses. If one is left out, the losses
+    # before it keep their ranks, and the others move up.
     before = np.concatenate([[0.0], np.cumsum(ordered[:-1] * weights)])
     after = np.concatenate([np.cumsum((ordered[1:] * weights)[::-1])[::-1], [0.0]])
     without = before + after
@@ -310,7 +313,7 @@ def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
 
 
 def _half_width(level: float, *isolated: _Isolated) -> float:
-    """Returns half the width of the interval of one value, or of two values' difference."""
+    """Returns half the width of the interval of one value, or of the difference of two values."""
     from scipy import special
 
     variances = [each.error**2 for each in isolated]
@@ -322,7 +325,7 @@ def _half_width(level: float, *isolated: _Isolated) -> float:
 
 
 def _left(parameter: Parameter, worse: Sequence[str]) -> str:
-    """Returns the values that the next study should keep, in the text form of `--set`."""
+    """Returns the values that the next study should keep, in the form of ``--set``."""
     if not worse or not isinstance(parameter, Listed):
         return ""
     left = [value for value in parameter.values if readable(parameter.opened(value)) not in worse]
@@ -338,7 +341,7 @@ def _title(name: str, best: str, worse: Sequence[str], *, whole: bool) -> str:
 
 
 def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], draws: int) -> str:
-    """Returns a sentence on the lead of the best value: first the clear leads, then the others."""
+    """Returns a sentence on the differences from the best value, the clear ones first."""
     worse, close = (
         [
             f"{label} by {difference(gap)} ± {difference(halves[label])}"
@@ -358,7 +361,6 @@ def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], 
 
 
 def _row(study: DiagnosedStudy, isolated: _Isolated) -> Mapping[str, Any]:
-    """Returns a value's row in the chart, with the interval over the search of nuisance values."""
     half = _half_width(_LEVEL, isolated)
     ends = (isolated.expected - half, isolated.expected + half)
     low, high = sorted(map(study.value, ends))

@@ -1,4 +1,4 @@
-"""Reading studies back, and what follows from them."""
+"""Reads studies back, and judges and compares their results."""
 
 import lazy_loader
 

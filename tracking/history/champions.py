@@ -1,4 +1,4 @@
-"""The saved model and predictions of a study's champion, and the validation scores of trials."""
+"""Records and reads a study's champion, its predictions, and the scores of trials."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _LONGEST_TEXT: Final = 8000
 def register_champion(
     history: StudyHistory, trial: EndedTrial, saved: Path, reason: str = ""
 ) -> str:
-    """Records a trial's model as the study's champion; `mlflow.keras.save_model` wrote it.
+    """Records a trial's model as the study's champion. The process must hold the study's lock.
 
-    Call it only while this process holds the study. The folder `saved` is moved into the study's
-    folder. `reason` is why the trial was chosen; it is empty for the best trial. Returns the
-    model's address in the store's MLflow, ``models:/NAME@champion``. If another model has the name
-    there, MLflow has this one as ``NAME (2)``.
+    `saved` is a folder from `mlflow.keras.save_model`, which is moved into the study's folder.
+    `reason` says why the trial was chosen; it is empty for the best trial. Returns the model's
+    address in MLflow, ``models:/NAME@champion``. (MLflow may have another model of this name. Then
+    the model's name is ``NAME (2)``.)
     """
     _, best = trial.best_training
     facts = {"epoch": best.epoch, "value": best.value}
@@ -41,9 +41,9 @@ def register_champion(
 def register_refit(
     history: StudyHistory, trial: EndedTrial, saved: Path, epochs: int, samples: int
 ) -> str:
-    """Records as the study's refit a model that was trained on training and validation data.
+    """Records a model, trained on training and validation data, as the study's refit.
 
-    Returns its address, ``models:/NAME@refit``, as `register_champion` does.
+    Returns its address, ``models:/NAME@refit``.
     """
     return _recorded(history, trial, saved, REFIT, {"epochs": epochs, "samples": samples}, "")
 
@@ -57,8 +57,8 @@ def _recorded(
     reason: str,
 ) -> str:
     former = history.journal.champions(alias)
-    # The record names the files only when they are complete. If the process is killed before, the
-    # next registration removes the folder that it left.
+    # The journal gets the folder only once its files are complete. If the process is killed before,
+    # the next registration removes the folder.
     place = Path(_FOLDER, f"{alias}-{uuid.uuid4().hex[:8]}")
     folder = history.folder / place
     folder.parent.mkdir(exist_ok=True)
@@ -87,14 +87,14 @@ def _recorded(
 
 
 def set_promotion(history: StudyHistory, reason: str) -> None:
-    """Records why the present champion was chosen; without a reason, launches choose again."""
+    """Records why the champion was chosen. If it is empty, launches may choose another."""
     if history.registered is not None:
         with history.writing() as journal:
             journal.set_reason(history.registered.number, reason)
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records whether plain `model.fit` verified a trial, and returns the updated trial."""
+    """Records a text of `records.checks` as a trial's `verified`. Returns the changed trial."""
     text = text[:_LONGEST_TEXT]
     with history.writing() as journal:
         journal.set_verified(trial.uuid, text)
@@ -122,7 +122,7 @@ def model_fault(champion: Champion) -> str:
     for path in saved:
         try:
             with zipfile.ZipFile(path) as archive:
-                # This compares the files in the archive with their checksums.
+                # `testzip` compares the files with their checksums.
                 damaged = archive.testzip()
         except (zipfile.BadZipFile, zlib.error, OSError) as error:
             damaged = str(error)
@@ -132,15 +132,13 @@ def model_fault(champion: Champion) -> str:
 
 
 def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
-    """Returns the scores of all trials that have them.
+    """Returns the scores of trials by number: after the best epoch, or after each epoch if kept.
 
-    Returns:
-        The scores by trial number, after the best epoch, or after each epoch if the study kept
-        these. A repeated trial has one entry, the average of its trainings at their best epochs. A
-        cross-validated trial has the out-of-fold scores of all samples, after each epoch that all
-        folds have. If the samples are split into folds several times, the first split counts. The
-        result leaves out trials without a value, with a value that `model.fit` contradicts, or
-        with missing or damaged files.
+    - A repeated trial has one entry, the average of its trainings at their best epochs.
+    - A cross-validated trial has the out-of-fold scores of all samples, for each epoch that all
+      folds have. If samples are split into folds several times, only the first split counts.
+    - Trials without a value are left out, and trials whose files are missing or damaged, or whose
+      value `model.fit` contradicts.
     """
     scores: dict[int, list[SampleScores]] = {}
     for trial in history.top(len(history.trials)):
@@ -152,10 +150,10 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
 
 
 def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
-    """Returns the scores of one trial; see `trial_scores`.
+    """Returns the scores of one trial, in the form of `trial_scores`.
 
     Raises:
-        ScoresError: If scores of the trial, or of one of its trainings, are missing or damaged.
+        ScoresError: If a file of scores is missing or damaged.
     """
     result = trial.result
     if not result.repeats:
@@ -175,7 +173,6 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
 
 
 def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
-    """Returns the scores of a cross-validated trial, pooled over its folds, for each epoch."""
     count = folds_of_one_drawing(history)
     folds = [
         {
@@ -193,7 +190,7 @@ def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
 
 
 def folds_of_one_drawing(history: StudyHistory) -> int:
-    """Returns how many of the first folds together validate each sample once."""
+    """Returns the number of folds in one split, which validate each sample once."""
     data = history.description.data
     left = data.sizes.get("validation", 0)
     for place, fold in enumerate(data.details.get("folds", ()), start=1):
@@ -204,7 +201,7 @@ def folds_of_one_drawing(history: StudyHistory) -> int:
 
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
-    """Returns the scores after one epoch, from the scores of a training."""
+    """Returns the scores after an epoch."""
     for each in scores:
         if each.epoch == epoch:
             return each
@@ -212,9 +209,9 @@ def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
 
 
 def read_validation_predictions(history: StudyHistory) -> ValidationPredictions | None:
-    """Returns the champion's predictions of the validation data.
+    """Returns the champion's predictions for the validation data.
 
-    Returns None if there is no champion, or if kerastudy doesn't know its kind of outputs.
+    Returns None without a champion, and for kinds of outputs that kerastudy doesn't know.
     """
     registered = history.registered
     if registered is None or not registered.predictions:

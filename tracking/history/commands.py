@@ -1,4 +1,4 @@
-"""The commands that people copy from pages and terminals."""
+"""The shell commands that pages and terminals show to be copied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription, TrialRecord
 
 _USUAL: Final = "optuna:tpe"
-# The studies in this folder are launched by their names.
+# `kerastudy launch` takes the studies in this folder by name.
 _CATALOG: Final = Path(__file__).parents[2] / "studies" / "catalog"
 
 
@@ -23,10 +23,9 @@ def shell_command(
     store: Path | None = None,
     several: bool = False,
 ) -> str:
-    """Returns a command on a study, to copy into a shell.
+    """Returns a command on a study, e.g. ``kerastudy confirm NAME``.
 
-    `options` must be quoted already. The command names the store unless `store` is None, and the
-    engine if the study has `several`.
+    `options` must be quoted already. `several` adds ``--engine``, `store` adds ``--store``.
     """
     words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
     words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
@@ -41,7 +40,7 @@ def launch_command(
     *,
     store: Path | None = None,
 ) -> str:
-    """Returns the command that launches a study, or a variant of it, under a name."""
+    """Returns the command that launches a study, or a changed copy of it, under a name."""
     code = description.code
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
@@ -54,7 +53,7 @@ def launch_command(
 
 
 def data_command(description: StudyDescription, store: Path | None = None) -> str:
-    """Returns the command that checks a study's data, or the Python call for a notebook's study."""
+    """Returns the command that checks a study's data. In a notebook, it is a Python call."""
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
@@ -64,20 +63,20 @@ def data_command(description: StudyDescription, store: Path | None = None) -> st
 
 
 def _data_options(description: StudyDescription) -> list[str]:
-    """Returns the options that name a study's data, if they aren't the data of its file."""
-    # `studies.data.datasets` writes the column to predict after the file.
+    """Returns ``--data`` and ``--target``, if the study was launched with them."""
+    # `studies.data.datasets` writes FILE?target=COLUMN.
     file, _, column = description.data.override.partition("?target=")
     options = [f"--data {shlex.quote(file)}"] if file else []
     return [*options, f"--target {shlex.quote(column)}"] if column else options
 
 
 def target_of(description: StudyDescription) -> str:
-    """Returns the name of a study on the command line: its file, or its name in the catalog."""
+    """Returns the argument that names a study in a command: its file, or its catalog name."""
     code = description.code
     path = Path(code.path)
     if path.parent == _CATALOG:
         return path.stem.replace("_", "-")
-    # In the folder that the study was launched in, a relative path suffices.
+    # In the launch's folder, a relative path is enough.
     if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
         path = path.relative_to(code.folder)
     return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
@@ -92,7 +91,7 @@ def reproduce_command(
 
 
 def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
-    """Returns the command that reproduces a trial. It names the store unless it is `without`."""
+    """Returns the command that reproduces a trial. It has ``--store`` unless this is `without`."""
     store = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
     return reproduce_command(history.description, trial.number, store, several=several)

@@ -1,20 +1,19 @@
 """Compares studies, or one study's engines, by best values, costs, and regions of top trials.
 
-Each trial counts with the epochs that it trained itself: a trial that continues another counts from
-its initial epoch, and a repeated trial counts with all of its trainings. Seconds are seconds of
-training, summed over trials, not elapsed time: more workers don't make a study cheaper. A trial
-costs all of its epochs and seconds, whether it is complete, pruned or infeasible.
+The cost of a study is its epochs and its seconds of training, summed over all trials:
 
-A region is the part of one hyperparameter's domain that a study's top trials use: for numbers the
-interval from their lowest to their highest value, for choices the set of their values. The overlap
-of two regions is their Jaccard index, the size of their intersection divided by the size of their
-union: 0 if they are disjoint, 1 if they are the same. The overlap of more than two studies is the
-mean over all pairs.
+- Pruned and infeasible trials count, too. Repeated trials count with all of their trainings.
+- If a trial continues another trial, only its own epochs count.
+- The sum does not depend on the number of workers.
 
-Intervals are measured in the sampling scale, as `Parameter.to_unit` does: on a log scale 1e-4 to
-1e-3 is as long as 1e-2 to 1e-1. If studies declare different ranges, the scale covers the range
-that contains all of them. If they declare different scales, it is linear. An integer, or a value
-of a grid, stands for the interval of half a step to either side.
+A region is the part of a hyperparameter's domain that a study's top trials use. The region of a
+number is the interval from its lowest to its highest value. The region of a choice is the set of
+its values. The overlap of two regions is their Jaccard index: the size of their intersection
+divided by the size of their union. The overlap of several studies is the mean over all pairs.
+
+The length of an interval is measured on the scale from which values are sampled: on a log scale,
+1e-4 to 1e-3 is as long as 1e-2 to 1e-1. If studies declare different scales, the scale is linear.
+An integer, or a value of a grid, stands for the interval of half a step to either side.
 """
 
 from __future__ import annotations
@@ -40,16 +39,15 @@ _Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Reached:
-    """The cost of reaching a target: of all trials up to the first one that is as good or better.
+    """The cost of reaching a target: all trials, by number, up to the first that reaches it.
 
-    Trials are taken in the order in which they were proposed; the last one counts with all epochs.
-    The costs are None if no trial reached the target.
+    The costs are None if no trial reaches the target.
 
     Attributes:
         target: The value to reach.
-        trials: The number of these trials.
-        epochs: The epochs that they trained.
-        seconds: The seconds that they trained.
+        trials: The number of trials.
+        epochs: Their epochs.
+        seconds: Their seconds of training.
     """
 
     target: float
@@ -60,14 +58,14 @@ class Reached:
 
 @dataclass(frozen=True)
 class Standing:
-    """The standing of a study under one engine.
+    """A study in a comparison.
 
     Attributes:
         label: The study's name in this comparison.
         history: The study.
         best: Its best trial, or None if no trial has a value.
-        epochs: The total number of epochs trained.
-        seconds: The total seconds of training.
+        epochs: The epochs of all trials.
+        seconds: The seconds of training of all trials.
         reached: The cost of reaching each target.
     """
 
@@ -86,10 +84,9 @@ class ParameterOverlap:
     Attributes:
         name: The hyperparameter.
         numeric: Whether the regions are intervals.
-        regions: For each study, `(lowest, highest)` of a number, or the values of a choice in
-            declared order; empty if no top trial has a value of the hyperparameter.
-        overlap: The overlap, from 0 to 1, of the studies whose top trials have values of the
-            hyperparameter.
+        regions: For each study, `(lowest, highest)` of a number, or the values of a choice. Empty
+            if no top trial has a value of the hyperparameter.
+        overlap: The overlap of the regions that are not empty, from 0 to 1.
     """
 
     name: str
@@ -106,12 +103,11 @@ class Comparison:
         objective: The objective of all studies.
         standings: The studies, in the order in which they were given.
         targets: The values to reach, the easiest first.
-        top: How many of each study's best trials make its top region.
-        parameters: The top regions and their overlap in each hyperparameter that compares: all
-            studies declare a range of it, or all a choice, and the top trials of two have values.
-        overlap: The mean of the parameters' overlaps, from 0 (disjoint) to 1 (the same regions);
-            None if there is nothing to compare.
-        notes: Warnings about differences between the studies, in sentences.
+        top: The number of each study's best trials that make its region.
+        parameters: The overlaps in the hyperparameters that all studies declare with the same kind
+            of domain, a range or choices.
+        overlap: The mean of these overlaps; None if there are none.
+        notes: Sentences that warn of differences between the studies.
     """
 
     objective: Objective
@@ -130,12 +126,11 @@ def compare(
 
     Args:
         histories: Two or more studies, or a study under two or more engines.
-        reach: Values of the objective to reach. By default: the worst of the studies' best values,
-            which all of them reach; the median of all trials' values; and the middle between the
-            two.
-        top: How many of each study's best trials make its top region, at least 1. By default a
-            fifth of the trials with a value in the study that has the fewest, from 3 to 10. The
-            number is the same for all studies, as more trials make a larger region.
+        reach: Values of the objective to reach. There are three by default: the worst of the
+            studies' best values, which all of them reach; the median of all trials' values; and the
+            middle between these two.
+        top: The number of each study's best trials that make its region, at least 1. By default it
+            is a fifth of the trials with a value in the smallest study, at least 3, at most 10.
 
     Raises:
         ComparisonError: If there are fewer than two histories, or one twice; if their objectives or
@@ -156,7 +151,7 @@ def compare(
         )
         for label, history, best in zip(_labels(histories), histories, bests, strict=True)
     )
-    # A study without a value has no top region, and doesn't count when `top` is chosen.
+    # A study without a value has no region, so `top` does not depend on it.
     fewest = min((len(best) for best in bests if best), default=0)
     usual = min(max(fewest // 5, _LEAST_TOP), _MOST_TOP)
     count = min(usual if top is None else top, fewest)
@@ -202,7 +197,6 @@ def _check(histories: Sequence[StudyHistory], reach: Sequence[float], top: int |
 def _overlaps(
     histories: Sequence[StudyHistory], regions: Sequence[Sequence[TrialRecord]]
 ) -> tuple[ParameterOverlap, ...]:
-    """Returns the overlaps in all hyperparameters that the studies share and that compare."""
     spaces = [history.description.space for history in histories]
     overlaps = []
     for name in spaces[0].names:
@@ -216,7 +210,6 @@ def _overlaps(
 
 
 def _labels(histories: Sequence[StudyHistory]) -> list[str]:
-    """Returns a distinct label for each study: its name, its engine, or both."""
     names = [history.description.name for history in histories]
     engines = [history.description.engine for history in histories]
     if len(set(names)) == len(names):
@@ -295,7 +288,7 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
 def _overlap(
     parameters: Sequence[Parameter], values: Sequence[Sequence[Any]]
 ) -> ParameterOverlap | None:
-    """Returns the overlap of studies' top trials in one hyperparameter; None if none compare."""
+    """Returns the overlap in one hyperparameter; None if it can't be compared."""
     ranged = [parameter for parameter in parameters if isinstance(parameter, Float | Int)]
     regions: tuple[tuple[Any, ...], ...]
     if ranged:
@@ -320,7 +313,7 @@ def _overlap(
 def _intervals(
     parameters: Sequence[Float | Int], regions: Sequence[tuple[Any, ...]]
 ) -> list[_Interval]:
-    """Returns the nonempty regions, as parts of the range that contains all studies' ranges."""
+    """Returns the regions that are not empty, scaled to 0 … 1 over all studies' ranges."""
     whole = [_widened(each, each.low, each.high) for each in parameters]
     low, high = min(first for first, _ in whole), max(last for _, last in whole)
     scales = {parameter.scale for parameter in parameters}
@@ -335,10 +328,10 @@ def _intervals(
 
 
 def _widened(parameter: Float | Int, low: float, high: float) -> _Interval:
-    """Returns an interval, widened by half a step on either side if the parameter has steps."""
+    """Returns the interval, longer by half a step on either side if the parameter has steps."""
     step = parameter.step or 0
     if parameter.scale == "log" and step > 1:
-        # A step on a log scale is a ratio. (An Int without a step still has steps of one.)
+        # A step on a log scale is a ratio. (An Int's default step, 1, is no ratio.)
         half = math.sqrt(step)
         return low / half, high * half
     return low - step / 2, high + step / 2
@@ -348,6 +341,6 @@ def _of_intervals(one: _Interval, other: _Interval) -> float:
     shared = max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
     together = (one[1] - one[0]) + (other[1] - other[0]) - shared
     if together <= 0.0:
-        # Both intervals are points, which have no length.
+        # Both intervals are points.
         return float(one == other)
     return min(shared / together, 1.0)

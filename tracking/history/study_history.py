@@ -1,4 +1,4 @@
-"""Reads studies and their code from journals; renames and deletes studies."""
+"""Reads, renames and deletes studies."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from tracking.store.folder import Store, check_study_name, known_names
 from tracking.store.study_locks import forget_holder
 
 ALIAS = "champion"
-"""The alias of the champion among the versions of a study's registered model."""
+"""The alias of the champion's version in MLflow's registered model."""
 REFIT = "refit"
-"""The alias of the model with the champion's configuration, trained on validation data too."""
+"""The alias of the champion trained again on training and validation data."""
 CONFIRMED = "it won under new seeds"
-"""The recorded reason if the champion is the winner of `kerastudy confirm`."""
+"""The reason of a champion that won `kerastudy confirm`."""
 PROMOTED = "promoted"
-"""The recorded reason if a person promoted the champion; the person's words may follow."""
+"""The reason of a champion that a person promoted. The person's words may follow."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,20 +48,19 @@ class StudyHistory:
         store: The store that the study is in.
         folder: The study's folder.
         description: The study's definition.
-        engines: All engines that the study was launched with, the latest last.
-        search: The journal's number of the study under this engine.
+        engines: The study's engines, in the order of their last launches.
+        search: The journal's id of the study under this engine.
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. A killed process leaves RUNNING.
-        trials: The last attempt at each trial, by trial number.
-        registered: The saved model that is the study's champion, perhaps of another engine.
-        ended_by: Why the last launch ended, in one word: ``"trials"`` (all done), ``"space"``
-            (everything was tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or
-            ``"error"``; empty while it runs, or if it was killed.
-        stopped: Why the last launch ended, in words for people.
-        keeps: How many of the best trials keep their checkpoints: the smallest number of all
-            launches. None: all trials keep them.
+        trials: The last attempt at each trial, in the order of their numbers.
+        registered: The saved model of the study's champion, which another engine may have found.
+        ended_by: Why the last launch ended: ``"trials"`` (all done), ``"space"`` (everything was
+            tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or ``"error"``.
+            Empty if it has not ended, or was killed.
+        stopped: A sentence on why the last launch ended.
+        keeps: The number of best trials whose checkpoints are kept, the smallest of all launches.
+            None if all are kept.
         server: The MLflow server that gets a copy of the study, or empty.
-        superseded: How many infeasible attempts at trials were followed by another attempt, which
-            counts instead.
+        superseded: The number of infeasible attempts that a later attempt replaced.
         recorded_correction: The correction of the best value, as JSON, or empty.
     """
 
@@ -88,7 +87,7 @@ class StudyHistory:
 
     @property
     def kept(self) -> list[EndedTrial]:
-        """The trials whose checkpoints are kept, best first."""
+        """The trials whose checkpoints are kept, the best first."""
         return self._ranked[: self.keeps]
 
     @property
@@ -98,21 +97,21 @@ class StudyHistory:
 
     @property
     def best(self) -> EndedTrial | None:
-        """The best trial with a value that `model.fit` doesn't contradict."""
+        """The best trial in `holding`, or None."""
         return next(iter(self.top(1)), None)
 
     @property
     def champion(self) -> EndedTrial | None:
-        """The trial of the registered champion, if it is a trial of this engine."""
+        """The champion's trial, if it is a trial of this engine."""
         return next((trial for trial in self.ended if self.is_champion(trial)), None)
 
     def is_champion(self, trial: TrialRecord) -> bool:
-        """Returns whether the registered champion is the model of a trial."""
+        """Returns whether the champion is a model of this trial."""
         return self.registered is not None and trial.uuid == self.registered.trial
 
     @property
     def promoted(self) -> str:
-        """Why the champion was chosen, or empty if it was chosen as the best trial."""
+        """Why the champion was chosen; empty if it is the best trial."""
         return "" if self.registered is None else self.registered.reason
 
     @property
@@ -127,17 +126,17 @@ class StudyHistory:
 
     @property
     def default(self) -> EndedTrial | None:
-        """The trial that has the space's defaults, if it has ended."""
+        """The trial with the space's defaults, if it has ended."""
         number = self.description.default_trial
         return next((trial for trial in self.ended if trial.number == number), None)
 
     def top(self, count: int) -> list[EndedTrial]:
-        """Returns the best trials that `model.fit` doesn't contradict, best first."""
+        """Returns at most `count` trials of `holding`."""
         return self.holding[:count]
 
     @cached_property
     def holding(self) -> list[EndedTrial]:
-        """The trials with a value that `model.fit` doesn't contradict, best first."""
+        """The trials with a value that `model.fit` doesn't contradict, the best first."""
         return [trial for trial in self._ranked if trial.holds]
 
     @cached_property
@@ -166,7 +165,7 @@ class StudyHistory:
 
     @cached_property
     def files(self) -> StudyFiles:
-        """The files of the trials: checkpoints, states, and scores."""
+        """The paths of the trials' checkpoints, states and scores."""
         return files_of(self.folder, self.description.engine)
 
     @property
@@ -175,17 +174,17 @@ class StudyHistory:
         return JournalReader(self.folder)
 
     def writing(self) -> Journal:
-        """Opens the journal for writing. This process must hold the study."""
+        """Opens the journal for writing. This process must hold the study's lock."""
         return Journal(self.folder, self.search, self.description)
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
-        """Returns the path of a trial's best weights, or None if the study does not keep them."""
+        """Returns the path of a trial's checkpoint, or None if there is none."""
         repeat = trial.checkpoint_of if isinstance(trial, EndedTrial) else 0
         path = self.files.checkpoint(trial.number, repeat)
         return path if path.exists() else None
 
     def model_uri(self, trial: TrialRecord) -> str | None:
-        """Returns the address of the registered model, if this trial is the champion."""
+        """Returns the champion's address, if this trial is the champion."""
         return self.champion_address if self.is_champion(trial) else None
 
     def curve(self, trial: TrialRecord) -> dict[int, dict[str, float]]:
@@ -194,15 +193,14 @@ class StudyHistory:
 
 
 def study_names(store: Store) -> list[str]:
-    """Returns the names of the store's studies; the study that was launched last comes first."""
+    """Returns the names of the store's studies, the last launched first."""
     return [header.name for _, header in store.studies()]
 
 
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
-    """Reads a study, under one of its engines.
+    """Reads a study under one of its engines, by default the engine with the best trial.
 
-    If `engine` is None, it is the engine with the best trial, or the one that was launched last if
-    no trial has a value.
+    If no trial has a value, the default is the last launched engine.
 
     Raises:
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
@@ -212,15 +210,15 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
 
 
 def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
-    """Returns the history with the best trial; the first one, if no trial has a value."""
+    """Returns the history with the best trial. If no trial has a value, returns the first."""
     best = best_trial([h.best for h in histories], histories[0].description.objective)
     return next((h for h in histories if best is not None and h.best is best), histories[0])
 
 
 def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Reads a study under each of its engines, or under one.
+    """Reads a study under each of its engines, or under one. The last launched engine is first.
 
-    The engine that was launched last comes first. Raises the same errors as `read_study`.
+    Raises the errors of `read_study`.
     """
     histories = find_engines(store, name, engine)
     if not histories:
@@ -232,13 +230,13 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
 
 
 def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Works as `read_engines`, but returns an empty list if there is no such study."""
+    """Does the same as `read_engines`, but returns an empty list if there is no such study."""
     folder = store.folder_of(name)
     return [] if folder is None else histories_in(store, folder, engine)
 
 
 def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[StudyHistory]:
-    """Reads the study in a folder under each of its engines, or under one; see `read_engines`."""
+    """Does the same as `read_engines`, for a study's folder."""
     with JournalReader(folder).held_open() as journal:
         header = journal.header()
         searches = journal.searches(engine)
@@ -252,27 +250,27 @@ def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[
 
 
 def refreshed(history: StudyHistory) -> StudyHistory:
-    """Reads a study again, as it is recorded now."""
+    """Reads a study again from its journal."""
     return histories_in(history.store, history.folder, history.description.engine)[0]
 
 
 def read_source(history: StudyHistory, digest: str) -> str:
-    """Returns the text of the study file that trials ran from, or an empty text."""
+    """Returns the study file's text by a trial's `code_digest`, or an empty text."""
     return read_code(history, digest).source
 
 
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
-    """Returns the code that trials ran from, by its digest.
+    """Returns the code of trials by their `code_digest`.
 
-    If a module's text is missing or damaged, `texts` lacks it. If the study file's is, `source` is
-    empty.
+    `texts` lacks modules whose text is missing or damaged. If the study file's text is missing or
+    damaged, `source` is empty.
     """
     code = replace(history.description.code, source="", texts={}, modules=None)
     if not digest:
         return replace(code, digest="", source_digest="")
     own, modules = digest, dict[str, str]()
     manifest = _sound(history.journal.code([digest])).get(digest, "")
-    # If the code imports modules, its digest is the digest of a manifest that lists them.
+    # The digest of a file that imports modules is that of its `manifest`.
     try:
         fields = json.loads(manifest)
         own, modules = str(fields["source"]), dict(fields["modules"])
@@ -290,7 +288,7 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
 
 
 def _sound(texts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the texts that match their digests. A damaged text counts as missing."""
+    """Returns the texts that match their digests."""
     return {
         digest: text
         for digest, text in texts.items()
@@ -301,7 +299,6 @@ def _sound(texts: Mapping[str, str]) -> dict[str, str]:
 def _history(
     store: Store, journal: JournalReader, header: Header, champion: Champion | None, search: Search
 ) -> StudyHistory:
-    """Returns a study under one of its engines, with the trials from the journal."""
     trials, superseded = latest_attempts(journal.attempts(search.id))
     description = with_joined(search.description, trials)
     if description.discovered:
@@ -326,7 +323,7 @@ def _history(
 
 
 def rename_study(history: StudyHistory, to: str) -> StudyHistory:
-    """Renames a study, and its folder if that has the study's name; returns the renamed study.
+    """Renames a study, and its folder if it can. Returns the renamed study.
 
     To resume the study from its file, launch the file with ``--name`` and the new name.
 
@@ -342,7 +339,7 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
             journal.rename(to)
         folder = history.folder
         if folder.name == former and not (store.root / to).exists():
-            # The name in the journal counts, so it does no harm if the folder keeps its old name.
+            # If this fails, the folder keeps its old name. Only the journal's name counts.
             with contextlib.suppress(OSError):
                 os.rename(folder, folder := store.root / to)
                 forget_holder(folder)
@@ -351,17 +348,17 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
 
 @dataclass(frozen=True)
 class StudySize:
-    """The size of a study: its trials, and the bytes of its files."""
+    """The size of a study, to show before the study is deleted."""
 
     name: str
     folder: Path
-    trials: int  # The number of trials.
-    bytes: int  # The size of all files.
-    server: str  # The MLflow server that has a copy of the study, or empty.
+    trials: int
+    bytes: int  # The size of all files in its folder.
+    server: str  # The MLflow server with a copy of the study, or empty.
 
 
 def study_size(store: Store, name: str) -> StudySize:
-    """Returns the size of a study, to show it before it is deleted."""
+    """Returns the size of a study."""
     name = unicodedata.normalize("NFC", name)
     folder = store.folder_of(name)
     if folder is None:
@@ -380,10 +377,10 @@ def delete_study(
     size: StudySize,
     forgetting: Callable[[Store, StudySize], contextlib.AbstractContextManager[None]],
 ) -> None:
-    """Deletes a study's folder for ever. Raises StoreLockedError if a process runs the study.
+    """Deletes a study's folder. Raises StoreLockedError if a process runs the study.
 
-    The folder is renamed before it is deleted, so that a killed process leaves no half study. The
-    context `forgetting` is entered before the folder is renamed, and left right after.
+    The folder is renamed first, so that a killed process leaves no half study. The renaming happens
+    within the context `forgetting`, which deletes the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
         doomed = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")

@@ -1,4 +1,4 @@
-"""A study's trials: their ranks, values, reasons and curves, and a table of them."""
+"""A study's trials: their ranks, values, reasons and curves, and the table `trials_table`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _COLUMNS = ("number", "state", "value", "epoch", "epochs", "started", "seconds",
 
 
 def latest_attempts(attempts: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
-    """Returns the last attempt at each trial, and the number of infeasible attempts before."""
+    """Returns the last attempt at each trial, and the number of earlier infeasible attempts."""
     latest: dict[int, TrialRecord] = {}
     superseded = 0
     for trial in attempts:
@@ -48,10 +48,7 @@ def latest_attempts(attempts: Iterable[TrialRecord]) -> tuple[list[TrialRecord],
 
 
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
-    """Returns the trials that have a value, best first.
-
-    A trial counts with its best validation epoch, even if it was pruned. `Rank` decides ties.
-    """
+    """Returns the trials that have a value, the best first. Pruned trials count, too."""
     valued = [t for t in finished_trials(trials) if t.best is not None and t.state != "infeasible"]
     return sorted(valued, key=lambda trial: rank_of(trial, objective))
 
@@ -59,26 +56,22 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTri
 def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     """Returns the rank of a trial that has a value."""
     assert trial.best is not None, "it has a value"
-    # A value that belongs to no epoch has no validation loss: recorded metrics are of one model.
+    # If the value belongs to no epoch, the recorded metrics are those of one of several models.
     best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
     return best.rank(objective, trial.number)
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
-    """Returns the best of the trials that `model.fit` doesn't contradict, or None.
-
-    None among the trials is ignored.
-    """
+    """Returns the best trial, or None. Ignores trials that `model.fit` contradicts, and None."""
     recorded = [trial for trial in trials if trial is not None]
     return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
-    """Returns a study's definition with the space that it has after its trials.
+    """Returns a study's definition with the hyperparameters that its trials added to the space.
 
-    A space found by tracing a builder may lack hyperparameters of a branch that tracing did not
-    reach. Such a hyperparameter joins the space when a trial declares it. It had its default in
-    that trial and in all earlier ones.
+    Tracing a builder may miss a branch with further hyperparameters. These join the space when a
+    trial's builder declares them. That trial, and all before it, had their defaults.
     """
     if not description.discovered:
         return description
@@ -90,20 +83,20 @@ def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) ->
 
 
 def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
-    """Returns a space with parameters added or replaced; `Parameter.to_dict` wrote each of them."""
+    """Returns a space with parameters, from `Parameter.to_dict`, added or replaced."""
     further = [parameter_from_dict(each) for each in parameters]
     return space.with_parameters(*further) if further else space
 
 
 def completed(trial: _Trial, space: SearchSpace) -> _Trial:
-    """Returns a trial with values also for the hyperparameters that joined the space later."""
+    """Returns a trial with the defaults of hyperparameters that joined the space later."""
     if space.contains(trial.spec.values):
         return trial
     return replace(trial, spec=replace(trial.spec, values=complete(space, trial.spec.values)))
 
 
 class Reason(NamedTuple):
-    """Why some trials ended early: the kind, the text without an epoch, and the trials' numbers."""
+    """Why trials ended early. `text` names no epoch, `trials` are the trials' numbers."""
 
     kind: Kind
     text: str
@@ -111,7 +104,7 @@ class Reason(NamedTuple):
 
 
 def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
-    """Returns the reasons of finished trials: of infeasible ones first, then by frequency."""
+    """Returns the reasons of finished trials: infeasible ones first, then the most frequent."""
     numbers: dict[tuple[Kind, str], list[int]] = {}
     for trial in finished_trials(trials):
         if not trial.result.reason:
@@ -128,9 +121,9 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
 
     Columns are named as by Optuna's `Study.trials_dataframe`:
 
-    - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (that epoch,
-      from 1), ``epochs`` (trained), ``started`` (UTC), ``seconds``, ``seed``, ``reason`` (why it is
-      infeasible or ended early),
+    - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (the best epoch,
+      from 1), ``epochs`` (their number), ``started`` (UTC), ``seconds``, ``seed``, ``reason`` (why
+      it is infeasible or ended early),
     - ``params_NAME`` for each hyperparameter; missing where it was not active,
     - ``metrics_NAME`` for each metric at the best epoch.
     """
@@ -142,7 +135,7 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
     columns = [*_COLUMNS, *(f"params_{name}" for name in names), *sorted(metrics)]
     table = pd.DataFrame(rows, columns=columns)
     table["started"] = pd.to_datetime(table["started"], unit="ms", utc=True)
-    # "Int64" holds whole numbers that may be missing.
+    # "Int64" allows missing values.
     return table.astype({"epoch": "Int64", "value": "float64", "seconds": "float64"})
 
 
@@ -167,20 +160,20 @@ def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 Epochs = dict[int, dict[str, float]]
-"""Metrics by epoch, which counts from 1."""
+"""Metrics by epoch, from 1."""
 
 
 def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
-    """Reads a trial's metrics by epoch; if it has several fits, the means over the fits.
+    """Reads a trial's finite metrics by epoch. If it has several fits, reads their means.
 
-    `folder` is the study's folder. Metrics that are not finite are left out.
+    `folder` is the study's folder.
     """
     curves = JournalReader(folder).curves([trial.uuid])
     if trial.uuid in curves:
         return _finite(curves[trial.uuid])
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
     folds = any(each.fold is not None for each in repeats)
-    # The training on all folds has no validation, so `repeats` leaves it out.
+    # `repeats` lacks the training on all folds, which has no validation data.
     of_fits = [curves[each.uuid] for each in repeats if each.uuid in curves]
     return _finite(mean_epochs(of_fits or list(curves.values()), len(of_fits) if folds else 0))
 
@@ -193,10 +186,10 @@ def fit_metrics(folder: Path, fit: str) -> Epochs:
 def metric_by_epoch(
     folder: Path, trials: Iterable[TrialRecord], metric: str
 ) -> dict[int, dict[int, float]]:
-    """Reads one metric of trials: for each trial's number, the metric by epoch.
+    """Reads the finite values of one metric, by trial number and epoch.
 
-    A repeated trial has the metric of its first repeat; a cross-validated one has the mean over
-    folds. Values that are not finite are left out.
+    A repeated trial has the values of its first repeat. A cross-validated trial has the means over
+    its folds.
     """
     chosen = list(trials)
     curves = JournalReader(folder).curves(each.uuid for each in chosen)
@@ -218,7 +211,7 @@ def metric_by_epoch(
 
 
 def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int) -> Epochs:
-    """Returns the mean metrics of fits, at each epoch that at least `least` of the fits have."""
+    """Returns the mean metrics of fits, for each epoch that at least `least` fits have."""
     by_epoch: dict[int, list[Mapping[str, float]]] = {}
     for curve in curves:
         for epoch, metrics in curve.items():
@@ -241,7 +234,7 @@ def common_best(
 ) -> BestEpoch | None:
     """Returns the epoch with the best mean over folds.
 
-    None if no epoch has a finite value in all folds.
+    Only epochs with finite values in all folds count. Returns None if there is none.
     """
     metric = objective.metric
     sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
@@ -254,7 +247,7 @@ def common_best(
 
 
 def _sound(metrics: Mapping[str, float], metric: str) -> bool:
-    """Returns whether an epoch has a finite metric, and no loss that is not finite."""
+    """Returns whether an epoch's metric and losses are finite."""
     watched = [metrics.get(name, 0.0) for name in ("loss", "val_loss")]
     return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))
 
@@ -268,10 +261,9 @@ def _finite(epochs: Mapping[int, Mapping[str, float]]) -> Epochs:
 
 
 class RecordedCurves:
-    """Reads the objective of recorded trials by epoch. The first call reads all trials together.
+    """Reads the objective of trials by epoch, as `metric_by_epoch` does.
 
-    A repeated trial has the curve of its first repeat; a cross-validated one has the mean over
-    folds.
+    The first call reads all recorded trials in one query.
     """
 
     def __init__(self, folder: Path, recorded: Iterable[TrialRecord]) -> None:
@@ -293,21 +285,21 @@ class RecordedCurves:
 
 
 def pruner_step(fold: int, epoch: int, longest: int) -> int:
-    """Returns a pruner's step for an epoch in a fold: all trials have the same fold at a step.
+    """Returns a pruner's step for an epoch of a fold. A step is the same fold in all trials.
 
-    Folds count from 0, epochs from 1. `longest` is the number of epochs of the longest trial.
+    Folds count from 0, epochs from 1. `longest` is the largest number of epochs of a trial.
     """
     return fold * longest + epoch
 
 
 def mean_so_far(curves: Mapping[int, Mapping[int, float]], fold: int, epoch: int) -> float | None:
-    """Returns the mean at an epoch of all folds up to `fold`, or None if a fold lacks the epoch."""
+    """Returns an epoch's mean over the folds 0 to `fold`, or None if a fold lacks the epoch."""
     values = [curves.get(each, {}).get(epoch, math.nan) for each in range(fold + 1)]
     return statistics.fmean(values) if all(map(math.isfinite, values)) else None
 
 
 class FoldCurves:
-    """Reads the values that pruners saw of cross-validated trials, by step: fold after fold."""
+    """Reads the values that a pruner saw of cross-validated trials: at each step, `mean_so_far`."""
 
     def __init__(
         self,
@@ -321,7 +313,7 @@ class FoldCurves:
         self._curves = JournalReader(folder).curves(trials) if trials else {}
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
-        """Returns the values that pruners saw of a trial, by step."""
+        """Returns the values that a pruner saw of a trial, by step."""
         folds = trial.result.repeats if isinstance(trial, EndedTrial) else ()
         curves = {
             fold: {
@@ -341,15 +333,15 @@ class FoldCurves:
 
 
 def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
-    """Returns a curve as a `sparkline`, or an empty text for a single value, which is no curve."""
+    """Returns a `sparkline`, or an empty text for fewer than two values."""
     return sparkline(values, columns) if len(values) > 1 else ""
 
 
 def sparkline(values: Sequence[float], columns: int = 40) -> str:
-    """Returns a curve as one line of bars, scaled from its lowest to its highest value.
+    """Returns a curve as a line of bars, such as ``▁▃▆█``.
 
-    A value that is not finite leaves a gap. If the curve has more values than there are columns,
-    each bar is the mean of neighbouring values.
+    A NaN or an infinity leaves a gap. If the curve has more values than `columns`, a bar is the
+    mean of neighbouring values.
     """
     size = max(1, math.ceil(len(values) / columns))
     means = []

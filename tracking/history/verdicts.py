@@ -1,4 +1,4 @@
-"""The verdict on a study's best value, from its record, confirmations and evaluations."""
+"""The verdict on a study's best value: sentences on how far to believe it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tracking.records.studies import DataFindings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 from tracking.store.folder import Store
 
-# Raise this number if a change gives the same trials another correction.
+# Raise this number whenever the correction is computed differently.
 _VERSION = 2
-# A correction of fewer trials takes less time than recording it.
+# With fewer trials, computing the correction takes less time than recording it.
 _FEWEST_RECORDED = 2
 
 
@@ -34,12 +34,12 @@ class StudyVerdict:
     Attributes:
         metric: The objective's metric.
         reported: The best value, or None.
-        corrected: The best value, corrected for being the best of many; None without a correction.
+        corrected: The best value, corrected for the luck of being the best of many trials; or None.
         unknown: Why there is no correction, and what to do; or empty.
-        confirmations: The outcomes of `kerastudy confirm`, the last one last.
-        ties: A sentence on how many trials share the best value, and which is the best; or empty.
-        looked: The findings in the study's data, or None if nobody looked at the data. Problems in
-            the data come before the value.
+        confirmations: The outcomes of `kerastudy confirm`, the latest last.
+        ties: A sentence on trials that share the best value, or empty.
+        looked: The findings about the study's data; None if the data was not checked. The verdict
+            begins with problems in the data.
     """
 
     metric: str
@@ -61,17 +61,17 @@ class StudyVerdict:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the last confirmation is about the present best value."""
+        """Whether the last confirmation was on the present best value."""
         return self.confirmation is not None and self.confirmation.reported == self.reported
 
     @property
     def flaws(self) -> tuple[str, ...]:
-        """The grave problems in the study's data, in sentences."""
+        """Sentences on problems in the study's data."""
         return () if self.looked is None else self.looked.problems
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """The verdict in sentences."""
+        """The sentences of the verdict."""
         looked, facts = self.looked, (self.metric, self.reported, self.corrected)
         guess = None if looked is None else looked.guess
         verdict = verdict_sentences(
@@ -81,7 +81,7 @@ class StudyVerdict:
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
-        """The grounds of the verdict, in sentences."""
+        """Sentences with the reasons for the verdict."""
         confirmation = self.confirmation if self.is_confirmed else None
         return grounds(self.corrected, confirmation, confirmations=len(self.confirmations))
 
@@ -92,10 +92,7 @@ class StudyVerdict:
 
 
 def study_verdict(history: StudyHistory) -> StudyVerdict:
-    """Returns the verdict on a study's best value under one engine.
-
-    If a launch recorded the correction for the same trials, it is not computed again.
-    """
+    """Returns the verdict on a study's best value. Uses the recorded correction, if it is valid."""
     metric, best = history.description.objective.metric, history.best
     if best is None:
         return StudyVerdict(metric, None, None)
@@ -107,21 +104,21 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
 
 
 def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdict:
-    """Returns the verdict on a study by one confirmation alone."""
+    """Returns the verdict on a study from one confirmation."""
     metric, reported = confirmation.metric, confirmation.reported
     facts = (metric, reported, confirmation.corrected, "", (confirmation,))
     return StudyVerdict(*facts, _ties(history), looked_at(history))
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
-    """Returns the recorded findings in a study's present data, or None."""
+    """Returns the recorded findings about a study's present data, or None."""
     findings = history.journal.findings(history.search)
     same = findings is not None and findings.digest == history.description.data.digest
     return findings if same else None
 
 
 def _ties(history: StudyHistory) -> str:
-    """Returns a sentence on the trials that share the best value; empty if only one has it."""
+    """Returns a sentence on trials that share the best value, or an empty text."""
     trials, objective = history.top(len(history.trials)), history.description.objective
     tied = [rank_of(t, objective) for t in trials if t.value == trials[0].value]
     if len(tied) < 2:
@@ -131,9 +128,10 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns sentences on a trial's worth, or an empty text if the verdict is on this trial.
+    """Returns sentences on a trial's worth, or an empty text if the verdict is about this trial.
 
-    If the best value is confirmed, a verdict is on the winner, otherwise on the best trial.
+    A verdict is about the winner of a confirmation. Without a confirmation, it is about the best
+    trial.
     """
     best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
     if not trial.holds:
@@ -147,10 +145,9 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
 
 
 def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:
-    """Returns sentences on the champion: its trial, why it was chosen, and its worth.
+    """Returns sentences on the champion: its trial, why it was chosen, and its `worth`.
 
-    The worth is left out if the verdict is on the champion. Without a champion, the result is
-    empty.
+    Without a champion, the result is empty.
     """
     if history.registered is None:
         return ()
@@ -162,10 +159,9 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 
 
 def record_corrected(history: StudyHistory) -> None:
-    """Records a study's corrected value, with the trials that it depends on.
+    """Records a study's corrected value, which takes seconds to compute for thousands of trials.
 
-    Computing it takes seconds for thousands of trials. Readers compare the trials with the
-    recorded ones, so that they never use an outdated correction.
+    It is recorded with a digest of the trials, by which readers notice that it is outdated.
     """
     trials = history.top(len(history.trials))
     if len(trials) < _FEWEST_RECORDED or _recorded(history, trials) is not None:
@@ -177,7 +173,7 @@ def record_corrected(history: StudyHistory) -> None:
 
 @dataclass(frozen=True)
 class _Correction:
-    """A corrected value, or why there is none, as recorded for the trials that the key is of."""
+    """A recorded correction, or why there is none. `key` is the digest of its trials."""
 
     key: str
     corrected: Corrected | None
@@ -187,7 +183,7 @@ class _Correction:
 def _recorded(
     history: StudyHistory, trials: Sequence[EndedTrial]
 ) -> tuple[Corrected | None, str] | None:
-    """Returns the recorded correction, or None if it is missing, damaged, or of other trials."""
+    """Returns the recorded correction, or None if it is missing, damaged or outdated."""
     try:
         recorded = from_json(_Correction, history.recorded_correction)
     except RecordError:
@@ -197,7 +193,7 @@ def _recorded(
 
 
 def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
-    """Returns a digest of the trials and files of scores that a correction depends on."""
+    """Returns a digest of the trials, and files of scores, that a correction depends on."""
     folder, sizes = history.files.folder, []
     if folder.is_dir():
         with os.scandir(folder) as entries:
@@ -208,8 +204,7 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
 
 
 def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
-    """Returns a study's corrected value, or None and the reason."""
-    # The imports are here, since most callers have a recorded correction.
+    # Most callers have a recorded correction and don't need these imports.
     from tracking.history.champions import trial_scores
     from tracking.statistics.corrections import corrected
 
@@ -224,7 +219,7 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
     except StatisticsError as error:
         return None, str(error)
     except (ArithmeticError, MemoryError, ValueError) as error:
-        # A launch must not fail because of its correction.
+        # A failure of the correction must not end a launch.
         return None, f"it could not be computed ({type(error).__name__}: {error})"
     missing = len(trials) - len(scores)
     if missing:
@@ -246,7 +241,7 @@ def _without_scores(best: EndedTrial, scored: int) -> str:
 
 @dataclass(frozen=True)
 class ConfirmationTraining:
-    """An ended training of a confirmation. Its identity is a digest of all that it depends on."""
+    """An ended training of a confirmation. `identity` is a digest of all that it depends on."""
 
     identity: str
     result: TrialResult
@@ -254,16 +249,19 @@ class ConfirmationTraining:
 
 
 def read_confirmations(history: StudyHistory) -> list[Confirmation]:
-    """Returns the ended confirmations of a study under one engine, the oldest first."""
+    """Returns the ended confirmations of a study, the oldest first."""
     outcomes = [each.outcome for each in history.journal.confirmations(history.search)]
-    # The study may have been renamed since.
+    # The study may have been renamed since the confirmation.
     name = history.description.name
     ended = [dataclasses.replace(each, study=name) for each in outcomes if each is not None]
     return sorted(ended, key=lambda each: each.time)
 
 
 def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
-    """Returns the uuid of the latest confirmation of a plan, or "", and its outcome if it ended."""
+    """Returns the uuid and the outcome of the latest confirmation with a plan.
+
+    The uuid is empty if there is none. The outcome is None if the confirmation has not ended.
+    """
     for each in reversed(history.journal.confirmations(history.search)):
         if each.plan == plan:
             return each.uuid, each.outcome
@@ -281,12 +279,12 @@ def read_trainings(history: StudyHistory) -> dict[str, ConfirmationTraining]:
 
 
 def read_evaluations(history: StudyHistory) -> list[Evaluation]:
-    """Returns the readings of a study's test part under one engine, the earliest first."""
+    """Returns a study's evaluations on its test part, the earliest first."""
     return history.journal.evaluations(history.search)
 
 
 def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
-    """Returns all readings of a test part, by any study of a store, the earliest first."""
+    """Returns all evaluations on a test part by the studies of a store, the earliest first."""
     readings = [
         evaluation
         for folder in store.folders()
@@ -296,6 +294,6 @@ def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
 
 
 def record_evaluation(history: StudyHistory, evaluation: Evaluation) -> None:
-    """Records a reading of a study's test part."""
+    """Records an evaluation on a study's test part."""
     with history.writing() as journal:
         journal.add_evaluation(evaluation)

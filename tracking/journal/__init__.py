@@ -1,4 +1,4 @@
-"""A study's journal: the record of everything that came of it."""
+"""A study's journal: the SQLite database that records its trials and results."""
 
 import lazy_loader
 

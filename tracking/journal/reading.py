@@ -38,7 +38,7 @@ class Header:
     uuid: str
     name: str
     launched: int
-    server: str  # "off": the study is no longer sent to any.
+    server: str  # An MLflow server's address; empty, or "off", if there is none.
     engines: tuple[str, ...]  # In the order of their last launches.
 
     @property
@@ -49,7 +49,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Champion:
-    """A saved model that is, or was, a study's champion or its refit."""
+    """A saved model: a study's champion, or its refit on more data."""
 
     number: int
     alias: str
@@ -65,7 +65,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Search:
-    """A study under one engine, without its trials."""
+    """A study under one engine: its row in the table `searches`."""
 
     id: int
     uuid: str
@@ -83,10 +83,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fit of a trial, or a training of a confirmation."""
+    """One training of a trial or of a confirmation."""
 
     uuid: str
-    search: int | None  # The id of its `Search`; None for a confirmation's training.
+    search: int | None  # The id of the trial's `Search`; None for a confirmation's training.
     trial: str
     confirmation: str
     name: str
@@ -99,7 +99,7 @@ class Fit:
 
 
 class Point(NamedTuple):
-    """An epoch of a fit, and when it was recorded."""
+    """An epoch of a fit, and the time at which it was recorded."""
 
     epoch: int
     time: int
@@ -108,7 +108,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class ConfirmationRecord:
-    """A confirmation, which may not have ended."""
+    """A run of `kerastudy confirm`. `outcome` is None until it ends."""
 
     uuid: str
     plan: str
@@ -120,7 +120,7 @@ class ConfirmationRecord:
 
 
 class JournalReader:
-    """Reads the journal in a study's folder: opened for each call, or held open for several."""
+    """Reads the journal in a study's folder. Each call opens it, except within `held_open`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE_NAME
@@ -128,7 +128,7 @@ class JournalReader:
 
     @contextlib.contextmanager
     def held_open(self) -> Iterator[JournalReader]:
-        """Keeps the journal open for several calls; each call reads the journal's present state."""
+        """Keeps the journal open for several calls. Each call reads the present state."""
         with reading(self.path, at_once=False) as database:
             self._opened = database
             try:
@@ -140,7 +140,7 @@ class JournalReader:
         return reading(self.path) if self._opened is None else contextlib.nullcontext(self._opened)
 
     def header(self) -> Header:
-        """Returns the study's name, times and engines."""
+        """Returns the study's uuid, name, server and engines."""
         with self._reading() as database:
             row = database.execute("SELECT uuid, name, launched, server FROM study").fetchone()
             engines = database.execute("SELECT engine FROM searches ORDER BY launched")
@@ -148,7 +148,7 @@ class JournalReader:
             return Header(uuid, name, launched, server, tuple(engine for (engine,) in engines))
 
     def revision(self) -> int:
-        """Returns the number of the last transaction."""
+        """Returns the journal's revision, which grows with each transaction."""
         with self._reading() as database:
             return int(database.execute("SELECT revision FROM study").fetchone()[0])
 
@@ -161,7 +161,7 @@ class JournalReader:
             }
 
     def searches(self, engine: str | None = None) -> list[Search]:
-        """Returns the study under all of its engines or under one, the last launched last."""
+        """Returns the searches of all engines, or of one, in the order of their last launches."""
         with self._reading() as database:
             name = database.execute("SELECT name FROM study").fetchone()[0]
             rows = _rows(
@@ -179,19 +179,19 @@ class JournalReader:
         return [Search(**row) for row in rows]
 
     def trial_count(self) -> int:
-        """Returns the number of trials under all engines; a trial's attempts count once."""
+        """Returns the number of trials under all engines. Several attempts count as one trial."""
         with self._reading() as database:
             numbers = "SELECT DISTINCT search, number FROM trials"
             return int(database.execute(f"SELECT count(*) FROM ({numbers})").fetchone()[0])
 
     def attempts(self, search: int, since: int = 0) -> list[TrialRecord]:
-        """Returns the attempts at a study's trials that changed after a revision, in order."""
+        """Returns the attempts at a search's trials that changed after the revision `since`."""
         with self._reading() as database:
             rows = _rows(
                 database,
                 "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
                 "started, known, losses, verified, ended, whole FROM trials "
-                # "+" makes SQLite use the index of revisions: by "id" it reads the whole table.
+                # Without "+", SQLite would read the whole table, instead of the index of revisions.
                 "WHERE search = ? AND revision > ? ORDER BY +id",
                 (search, since),
             )
@@ -209,15 +209,16 @@ class JournalReader:
         trial: str | None = None,
         of_several: bool = False,
     ) -> list[Fit]:
-        """Returns the fits that changed after a revision, in order: all, or those of one owner.
+        """Returns the fits that changed after the revision `since`.
 
-        With `of_several`, only the fits of trials that have several fits are returned.
+        `confirmation` or `trial` is the uuid of the fits' owner. `of_several` leaves out the fits
+        of trials that have only one fit.
         """
         owners = {"confirmation": confirmation, "trial": trial}
         owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
         conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in owner)]
         if of_several:
-            # A trial's only fit has the trial's uuid, and a confirmation's training has no trial.
+            # A trial's only fit has the trial's uuid.
             conditions.append("f.uuid != f.trial")
         with self._reading() as database:
             rows = _rows(
@@ -226,16 +227,16 @@ class JournalReader:
                 "coalesce(f.confirmation, '') AS confirmation, "
                 "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
                 "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
-                # "+" as in `attempts`.
+                # The "+" has the same reason as in `attempts`.
                 f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
                 (since, *owner.values()),
             )
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 
     def curves(self, fits: Iterable[str]) -> dict[str, dict[int, dict[str, float]]]:
-        """Returns the metrics of fits by epoch, under the fits' uuids.
+        """Returns the metrics of fits by epoch, by the fits' uuids.
 
-        The given uuids may also be those of trials: a trial's uuid stands for all of its fits.
+        `fits` are uuids of fits or of trials. A trial's uuid selects all of its fits.
         """
         uuids = list(fits)
         condition = (
@@ -250,12 +251,12 @@ class JournalReader:
             ).fetchall()
         curves: dict[str, dict[int, dict[str, float]]] = {}
         for uuid, epoch, metrics in rows:
-            # An objective function may report more values for an epoch that is recorded already.
+            # An objective function may report several values for one epoch.
             curves.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
         return curves
 
     def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
-        """Returns the epochs after a row of the table, by their fit's uuid, and the last row."""
+        """Returns the epochs after a row of the table, by the fit's uuid, and the last row's id."""
         points: dict[str, list[Point]] = defaultdict(list)
         last = after
         with self._reading() as database:
@@ -270,7 +271,7 @@ class JournalReader:
         return points, last
 
     def confirmations(self, search: int) -> list[ConfirmationRecord]:
-        """Returns the confirmations of a study under one engine, the oldest first."""
+        """Returns the confirmations of a search, the oldest first."""
         with self._reading() as database:
             rows = _rows(
                 database,
@@ -281,7 +282,7 @@ class JournalReader:
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns the readings of test parts: all, or those of one search or of one part."""
+        """Returns evaluations on test parts. `digest` selects those on one test part."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
@@ -291,7 +292,7 @@ class JournalReader:
         return [self._read(Evaluation, text) for (text,) in rows]
 
     def champions(self, alias: str | None = None) -> list[Champion]:
-        """Returns the champions that are not withdrawn, the latest last."""
+        """Returns the champions and refits that are not withdrawn, the latest last."""
         with self._reading() as database:
             rows = _rows(
                 database,
@@ -307,13 +308,13 @@ class JournalReader:
         return [Champion(**row) for row in rows]
 
     def findings(self, search: int) -> DataFindings | None:
-        """Returns the findings about a study's data, if the data was checked."""
+        """Returns the findings about the data of a search, if the data was checked."""
         with self._reading() as database:
             row = database.execute("SELECT looked FROM searches WHERE id = ?", (search,)).fetchone()
         return None if row is None or not row[0] else self._read(DataFindings, row[0])
 
     def code(self, digests: Collection[str]) -> dict[str, str]:
-        """Returns the texts of code that are recorded, by their digests."""
+        """Returns recorded source texts by their digests."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT digest, content FROM code WHERE digest IN (SELECT value FROM json_each(?))",
@@ -322,7 +323,7 @@ class JournalReader:
         return dict(rows)
 
     def _parse(self, row: dict[str, Any], **kinds: type[Any]) -> dict[str, Any]:
-        """Reads the columns that hold a record as JSON, if they hold one; returns the row."""
+        """Converts columns of JSON into records of the given kinds, and returns the row."""
         for column, kind in kinds.items():
             if row[column] is not None:
                 row[column] = self._read(kind, row[column])
@@ -339,7 +340,6 @@ class JournalReader:
 
 
 def _rows(database: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """Returns the rows of a query, each by the names of its columns."""
     cursor = database.execute(query, values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]

@@ -1,21 +1,20 @@
-"""The file of a journal: its tables, its version, and how it is opened.
+"""A journal's file: its tables, its version, and how it is opened.
 
 A journal is a SQLite database in the study's folder. Only the process that holds the study's lock
-writes it; meanwhile any number of processes read it.
+writes it. Other processes may read it at any time.
 
-- On a local disk it has a write-ahead log: a commit costs microseconds, and readers never block the
-  writer. Commits that begin or end a trial are synced to disk. A power failure may lose epochs that
-  were committed later, but a training's state has these too.
-- On a network disk a write-ahead log does not work, as its index is in shared memory
-  (https://www.sqlite.org/wal.html): there it has a rollback journal, which is slower.
-- In a folder that can't be written, such as a snapshot, it is read from a copy of the database and
-  of its write-ahead log, made once for each state of the two. (SQLite's ``immutable=1`` would leave
-  out the content of the log.)
+- On a local disk, the database has a write-ahead log (WAL): a commit takes microseconds, and
+  readers never block the writer. Commits that begin or end a trial are synced to disk. A power
+  failure may lose later epochs, but the saved state of the training has these too.
+- On a network disk, SQLite's WAL does not work (https://www.sqlite.org/wal.html). There the
+  database has a rollback journal, which is slower.
+- A folder that can't be written, e.g. a snapshot, is read from a temporary copy of the database and
+  its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
 
-`revision` counts the transactions. Searches, trials, fits and confirmations have the revision of
-their last change, so that a reader, such as the exporter, finds what has changed since it last
-looked. Epochs are only added, and their ids are never used again. The search with the highest
-`launched` was launched last: this is a revision and no time, as a clock may go back.
+A search is a study under one engine. `revision` counts the transactions. Each search, trial, fit
+and confirmation has the revision of its last change, so the exporter finds the rows that changed.
+Epochs are only added, and SQLite never uses their ids again. The search with the highest `launched`
+was launched last; `launched` is a revision, as a clock may go back.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from search_spaces.errors import StoreError
 
 FILE_NAME: Final = "journal.db"
 DELETED: Final = "deleted.db"
-"""The name of a journal whose study is being deleted."""
+"""The journal's name while its study is being deleted."""
 OFF: Final = "off"
-"""Stands for the address of a server if a study is sent to none."""
+"""The `server` of a study that is sent to no MLflow server."""
 FORMAT: Final = 1
 """The version of the tables. Raise it whenever they change."""
 
@@ -103,7 +102,7 @@ CREATE TABLE champions (
 
 
 def create(path: Path, uuid: str, name: str, now: int) -> None:
-    """Makes the journal of a new study, whole or not at all. The caller holds the study's lock."""
+    """Makes the journal of a new study. The caller must hold the study's lock."""
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     partial.unlink(missing_ok=True)
     try:
@@ -122,7 +121,7 @@ def create(path: Path, uuid: str, name: str, now: int) -> None:
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """Opens a journal for the process that holds its study. Raises StoreError if that fails."""
+    """Opens a journal to write it. Raises StoreError if that fails."""
     with as_journal_errors(path):
         _check_there(path)
         database = sqlite3.connect(path, timeout=_SECONDS_TO_WAIT, isolation_level=None)
@@ -136,12 +135,12 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]:
     """Opens a journal to read it. Raises StoreError if it can't be read.
 
-    With `at_once`, everything is read as of one moment. Else each query has its own moment, and a
-    writer that has no write-ahead log waits for one query at most.
+    With `at_once`, all queries are in one transaction, and see the same state. Otherwise each query
+    sees the present state. On a network disk, a reader's transaction blocks the writer.
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
-        # A copy's files stay while this variable refers to it; the cache keeps only the last ones.
+        # This variable keeps the copy's files alive: the cache may drop them.
         copy = None if os.access(path.parent, os.W_OK) else _copy_of(path)
         opened = path if copy is None else copy.path
         database = sqlite3.connect(
@@ -160,7 +159,7 @@ def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]
 
 @contextlib.contextmanager
 def as_journal_errors(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors into a StoreError that says what to do."""
+    """Turns SQLite's errors into StoreError."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -173,14 +172,14 @@ def as_journal_errors(path: Path) -> Iterator[None]:
 
 
 def check_sound(path: Path) -> None:
-    """Raises StoreError if a journal is damaged, before anything is written into it."""
+    """Raises StoreError if a journal is damaged."""
     fault = fault_of(path)
     if fault:
         raise StoreError(_damaged(path, fault))
 
 
 def fault_of(path: Path, *, thorough: bool = False) -> str:
-    """Returns the fault of a journal, or an empty text. `thorough` checks indexes too."""
+    """Returns the damage that SQLite finds, or an empty text. `thorough` checks indexes too."""
     check = "integrity_check" if thorough else "quick_check"
     try:
         with reading(path) as database:
@@ -195,7 +194,7 @@ def fault_of(path: Path, *, thorough: bool = False) -> str:
 
 
 def on_network_disk(folder: Path) -> bool:
-    """Returns whether a folder is on a disk of another machine, such as NFS or SMB."""
+    """Returns whether a folder is on a network disk, e.g. NFS or SMB."""
     import psutil
 
     place, best, kind = str(folder.resolve()), "", ""
@@ -227,7 +226,7 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
 
 
 class _Copy:
-    """A copy of a journal and its write-ahead log; its files go when nothing refers to it."""
+    """A temporary copy of a journal and its WAL. Its files are deleted with this object."""
 
     def __init__(self, path: Path) -> None:
         folder = tempfile.mkdtemp()
@@ -239,7 +238,7 @@ class _Copy:
 
 
 def _copy_of(path: Path) -> _Copy:
-    """Returns a copy of a journal where SQLite can't open it; a new one only if it has changed."""
+    """Returns a copy of a journal, and makes a new copy only if the journal has changed."""
     facts: list[int] = []
     for file in (path, _log_of(path)):
         with contextlib.suppress(FileNotFoundError):

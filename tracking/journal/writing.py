@@ -1,4 +1,4 @@
-"""Writing a study's journal, by the process that holds the study."""
+"""Writing a study's journal, for the process that holds the study's lock."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from tracking.records.converting import to_json
 from tracking.records.studies import DataFindings, sha256
 
 ALL: Final = "all"
-"""Stands for the number of kept checkpoints if a study keeps all."""
+"""The value of `keeps` if a study keeps all checkpoints."""
 
 
 class Journal:
     """The journal of a study under one engine, open for writing.
 
-    Everything within `together` is written in one transaction. The beginnings and ends of trials
-    are synced to disk; epochs wait for the next transaction, or for `flush`.
+    Each method writes one transaction. Within `together`, all methods write one transaction.
+    Transactions that begin or end a trial are synced to disk. Epochs are written by the next
+    transaction, or by `flush`.
     """
 
     def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
@@ -40,12 +41,12 @@ class Journal:
         self.description = description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # The number of the open or last transaction, and the time at which it began.
+        # The revision and the beginning of the open or last transaction.
         self._revision = self._time = 0
-        # Epochs that wait for the next commit.
+        # The epochs that the next commit writes.
         self._epochs: list[tuple[str, EpochResult, int]] = []
         self._together = False
-        # The rows of the fits that run, by their uuids.
+        # The row ids of running fits, by uuid.
         self._fits: dict[str, int] = {}
 
     def __enter__(self) -> Journal:
@@ -60,7 +61,7 @@ class Journal:
     def begin(
         cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
     ) -> Journal:
-        """Begins a study under an engine; replaces one that has no finished trial."""
+        """Records a new study under an engine. Replaces a study that has no finished trial."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE_NAME
         if not path.exists():
@@ -93,7 +94,7 @@ class Journal:
         return journal
 
     def write_definition(self) -> None:
-        """Writes the study's definition, and the texts of its code, each under its digest."""
+        """Writes the study's definition and its source texts."""
         code = self.description.code
         texts = [text for text in (code.source, *code.texts.values()) if text]
         texts += [code.manifest] if code.texts else []
@@ -107,7 +108,7 @@ class Journal:
             self.write_findings(self.description.looked)
 
     def write_findings(self, findings: DataFindings) -> None:
-        """Records findings about the study's data; quick ones replace none on the same data."""
+        """Records findings about the study's data. Quick checks of the same data replace none."""
         with self._transaction() as database:
             before = self._value(database, "looked")
             if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
@@ -120,7 +121,7 @@ class Journal:
         self.write_definition()
 
     def set_running(self, git: Mapping[str, str]) -> None:
-        """Marks the study as running and as launched last; records the commit of git."""
+        """Marks the study as running, and as launched last. Records the commit of git."""
         with self._transaction(synced=True) as database:
             now = self._now()
             keeps = [self.description.keep, _count(self._value(database, "keeps"))]
@@ -143,7 +144,7 @@ class Journal:
             database.execute("UPDATE study SET launched = ?", (now,))
 
     def end(self, status: str, ended_by: str, stopped: str) -> None:
-        """Marks the study as ended: FINISHED, KILLED (interrupted) or FAILED, and why."""
+        """Records that the study ended: FINISHED, KILLED (interrupted) or FAILED, and why."""
         self.settle()
         with self._transaction(synced=True) as database:
             self._change(
@@ -152,7 +153,7 @@ class Journal:
         self.close()
 
     def set_server(self, address: str) -> None:
-        """Records the MLflow server that the study is also sent to; "off" for none."""
+        """Records the MLflow server that gets a copy of the study, or "off"."""
         with self._transaction() as database:
             database.execute("UPDATE study SET server = ?", (address,))
             self._change(database)
@@ -164,7 +165,7 @@ class Journal:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Writes everything within, if there is anything, in one transaction synced to disk."""
+        """Writes everything within the context in one transaction, which is synced to disk."""
         self._together = True
         try:
             yield
@@ -181,7 +182,7 @@ class Journal:
         environment: Mapping[str, str],
         losses: int = 0,
     ) -> str:
-        """Records an attempt at a trial before it trains; returns its uuid."""
+        """Records that an attempt at a trial begins. Returns the attempt's uuid."""
         identity = _uuid()
         with self._transaction(synced=True) as database:
             self._insert(
@@ -202,15 +203,18 @@ class Journal:
         return identity
 
     def begin_fit(self, trial: str, spec: TrialSpec, *, only: bool = False) -> str:
-        """Records that a trial's fit begins; returns its uuid. An only fit has the trial's uuid."""
+        """Records that a fit of a trial begins. Returns the fit's uuid.
+
+        With `only`, the trial has no other fit, and the fit has the trial's uuid.
+        """
         return self._begin_fit(spec, uuid=trial if only else _uuid(), trial=trial)
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
-        """Takes the metrics of an epoch, which the next transaction or `flush` writes."""
+        """Takes the metrics of an epoch. The next transaction, or `flush`, writes them."""
         self._epochs.append((fit, epoch, self._now()))
 
     def flush(self) -> None:
-        """Writes the epochs that wait."""
+        """Writes the logged epochs."""
         if self._epochs:
             with self._transaction():
                 # The commit writes the epochs.
@@ -218,7 +222,7 @@ class Journal:
 
     @contextlib.contextmanager
     def flushing(self) -> Iterator[None]:
-        """Writes the epochs that were logged within."""
+        """Writes the epochs that are logged within the context."""
         yield
         self.flush()
 
@@ -234,7 +238,7 @@ class Journal:
             self._end_fits(database, trial, result.state)
 
     def lose_trial(self, trial: str, losses: int) -> None:
-        """Ends an attempt whose process died; `losses` counts such attempts at the trial."""
+        """Ends an attempt whose process died. `losses` counts the attempts that ended so."""
         with self._transaction(synced=True) as database:
             values = {"state": "interrupted", "losses": losses, "ended": self._now()}
             self._update(database, "trials", trial, **values)
@@ -252,11 +256,11 @@ class Journal:
                 )
 
     def set_verified(self, trial: str, text: str) -> None:
-        """Records how plain `model.fit` verified a trial."""
+        """Records whether plain `model.fit` verified a trial, as a text of `records.checks`."""
         self._set_of_trial(trial, "verified", text)
 
     def set_whole(self, trial: str, whole: Repeat) -> None:
-        """Records that a cross-validated trial was trained on all folds together."""
+        """Records the training of a cross-validated trial on all folds together."""
         self._set_of_trial(trial, "whole", to_json(whole))
 
     def set_champion(
@@ -269,9 +273,9 @@ class Journal:
         facts: Mapping[str, Any],
         predictions: str = "",
     ) -> int:
-        """Records a saved model as the study's champion, or its refit; returns its number.
+        """Records a saved model as the study's champion or refit. Returns the record's number.
 
-        The model's files are in `folder`, a path from the study's folder.
+        `folder` is the model's folder, relative to the study's folder.
         """
         with self._transaction(synced=True) as database:
             return _insert(
@@ -288,15 +292,15 @@ class Journal:
             )
 
     def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a person chose a champion; if empty, launches choose again."""
+        """Records why a person chose a champion. Without a reason, launches may choose another."""
         self._set_of_champion(champion, "reason", reason)
 
     def withdraw(self, champion: int) -> None:
-        """Records that a model is not the champion, or its refit, any more."""
+        """Records that a saved model is no longer the champion or the refit."""
         self._set_of_champion(champion, "withdrawn", 1)
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
-        """Records a reading of the study's test part."""
+        """Records an evaluation on the test part."""
         with self._transaction(synced=True) as database:
             _insert(
                 database,
@@ -309,7 +313,7 @@ class Journal:
             self._change(database)
 
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
-        """Begins a confirmation by a plan, or resumes an unfinished one; returns its uuid."""
+        """Begins a confirmation, or resumes the one with uuid `unfinished`. Returns the uuid."""
         self.end_left_over()
         identity = unfinished or _uuid()
         with self._transaction(synced=True) as database:
@@ -328,16 +332,16 @@ class Journal:
         return identity
 
     def begin_training(self, confirmation: str, spec: TrialSpec, name: str, identity: str) -> str:
-        """Records that a training of a confirmation begins; returns its uuid.
+        """Records that a training of a confirmation begins. Returns the training's uuid.
 
-        `name` is for people, such as ``"#12 · seed 2"``; `identity` is a digest of everything that
-        the training depends on.
+        `name` is e.g. ``"#12 · seed 2"``. `identity` is a digest of everything that the training
+        depends on.
         """
         owner = {"confirmation": confirmation, "name": name, "identity": identity}
         return self._begin_fit(spec, uuid=_uuid(), **owner)
 
     def end_training(self, training: str, result: TrialResult | None) -> None:
-        """Records the result of a training; None if it was interrupted."""
+        """Records the result of a confirmation's training; None if it was interrupted."""
         state = "interrupted" if result is None else result.state
         self._end_fit(training, state, None if result is None else to_json(result))
 
@@ -363,12 +367,12 @@ class Journal:
             database.execute("UPDATE searches SET revision = ?", (self._revision,))
 
     def settle(self) -> None:
-        """Ends a transaction that an interrupt left open: nothing of it is written."""
+        """Rolls back a transaction that an interrupt left open."""
         self._together = False
         self._roll_back()
 
     def close(self) -> None:
-        """Writes the epochs that wait, and closes the file until the next write."""
+        """Writes the logged epochs and closes the file. The next write opens it again."""
         self.flush()
         if self._opened is not None:
             self._opened.close()
@@ -388,7 +392,6 @@ class Journal:
             self._update(database, "fits", fit, **values)
 
     def _end_fits(self, database: sqlite3.Connection, trial: str, state: str) -> None:
-        """Ends the fits of a trial that has ended."""
         database.execute(
             "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END, "
             "ended = ?, revision = ? WHERE trial = ? AND state = 'running'",
@@ -404,13 +407,13 @@ class Journal:
             database.execute(f"UPDATE champions SET {column} = ? WHERE id = ?", (value, champion))
 
     def _insert(self, database: sqlite3.Connection, table: str, **values: object) -> int:
-        """Adds a row with the present revision; returns its number."""
+        """Adds a row with the present revision, and returns its id."""
         return _insert(database, table, **values, revision=self._revision)
 
     def _update(
         self, database: sqlite3.Connection, table: str, uuid: str, **values: object
     ) -> None:
-        """Changes the row with a uuid, and gives the row the present revision."""
+        """Changes the row of a uuid. The row gets the present revision."""
         columns = "".join(f"{name} = ?, " for name in values)
         database.execute(
             f"UPDATE {table} SET {columns}revision = ? WHERE uuid = ?",
@@ -418,7 +421,7 @@ class Journal:
         )
 
     def _change(self, database: sqlite3.Connection, **values: object) -> None:
-        """Changes columns of the study under this engine."""
+        """Changes columns of the search's row. The row gets the present revision."""
         columns = "".join(f"{name} = ?, " for name in values)
         database.execute(
             f"UPDATE searches SET {columns}revision = ? WHERE id = ?",
@@ -433,7 +436,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
-        """Opens a transaction, or continues the one of `together`."""
+        """Begins a transaction, or continues the transaction of `together`."""
         with as_journal_errors(self._path):
             try:
                 yield self._begun(synced=synced or self._together)
@@ -458,11 +461,11 @@ class Journal:
         return database
 
     def _now(self) -> int:
-        """Returns the time in milliseconds, which never goes back in a journal."""
+        """Returns the Unix time in milliseconds. Within a journal, it never goes back."""
         return max(self._time, _wall_clock())
 
     def _commit(self) -> None:
-        """Commits the open transaction, if there is one, together with the epochs that wait."""
+        """Commits the open transaction, together with the logged epochs."""
         if self._epochs:
             self._begun(synced=self._together)
         database = self._opened
@@ -472,13 +475,13 @@ class Journal:
             self._epochs.clear()
 
     def _roll_back(self) -> None:
-        """Rolls an open transaction back; the epochs that wait go on waiting."""
+        """Rolls an open transaction back. The logged epochs stay for the next commit."""
         if self._opened is not None and self._opened.in_transaction:
             self._opened.rollback()
             self._fits.clear()
 
     def _write_epochs(self, database: sqlite3.Connection) -> None:
-        # If the beginning of a fit was rolled back, there is no row that its epochs belong to.
+        # If the beginning of a fit was rolled back, its epochs have no fit to belong to.
         rows = [
             (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
             for fit, epoch, now in self._epochs

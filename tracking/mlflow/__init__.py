@@ -1,4 +1,4 @@
-"""What MLflow shows of studies, brought up to date from their journals by its client alone."""
+"""Sends studies from their journals to MLflow."""
 
 import lazy_loader
 

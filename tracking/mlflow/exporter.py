@@ -1,11 +1,11 @@
-"""Brings a destination in MLflow up to date with a study's journal, by MLflow's client alone.
+"""Sends a study's journal to MLflow, through `MlflowClient` alone.
 
-A destination is the store's own database, or a team's server: the same code serves both. The
-exporter notes what it has sent (see `exports`). Each write can be repeated, so the exporter may be
-interrupted anywhere.
+A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
+what it has sent (see `exports`). If it is killed, the next one repeats the last writes, which does
+no harm.
 
-- If a destination's database is gone or was replaced, the new one is filled from the journal.
-- What a person renamed, deleted or purged there stays so, and no study notices it.
+- If a destination's database is lost or replaced, the exporter fills the new one.
+- A run or experiment that a person renamed or deleted in MLflow stays renamed or deleted.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 
 
 class StudyExporter:
-    """A study at one destination: a server's address, or "" for the store's own database."""
+    """Sends a study to one destination: a server's address, or "" for the store's own database."""
 
     def __init__(self, store: Store, folder: Path, address: str = "") -> None:
         self._store, self._folder = store, folder
         self.destination = Destination(store, folder, address)
         self._so_far: dict[int, TrialsSoFar] = {}
         self._looked_for_gone = False
-        # The journal's revision, and the report's mark, as last sent.
+        # The result of `_state` before the last update.
         self._sent: tuple[int, str] | None = None
         self.page = ""
 
@@ -69,14 +69,14 @@ class StudyExporter:
 
     @property
     def shown(self) -> str:
-        """The destination, for messages."""
+        """The destination's name in messages."""
         return self.destination.shown
 
     def update(self, *, whole: bool = False, again: bool = False) -> int:
-        """Sends what has changed; returns how many runs were written.
+        """Sends what has changed, and returns how many runs were written.
 
-        `whole` also writes what depends on whether a process runs the study; `again` also sends
-        what a person has deleted there. Raises ServerAwayError if the destination does not answer,
+        `whole` also sends the summaries if nothing has changed. `again` also restores what a person
+        deleted in MLflow. Raises ServerAwayError if the destination does not answer,
         ServerRefusedError if it refuses.
         """
         journal = JournalReader(self._folder)
@@ -92,7 +92,7 @@ class StudyExporter:
             Exports(self._folder, self.destination.place) as exports,
             journal.held_open(),
         ):
-            # Read before sending, so that the next update finds what is recorded meanwhile.
+            # The state is read before sending, so the next update finds what is recorded meanwhile.
             state = self._state(journal)
             written = self._update(exports, journal, whole, again)
         self._sent = state
@@ -116,7 +116,7 @@ class StudyExporter:
         assert notes is not None, "the experiment is noted"
         if notes.study != header.name:
             notes = self._rename(exports, notes, header, experiment, journal.searches(), runs)
-        # The revision is read first: if the study goes on, later reads have its changes, and more.
+        # The revision is read first. Whatever is recorded after that, the next update sends, too.
         revision, since = journal.revision(), notes.revision
         points, last = journal.points(notes.epochs)
         searches = journal.searches()
@@ -144,7 +144,6 @@ class StudyExporter:
         searches: Sequence[Search],
         runs: Runs,
     ) -> Notes:
-        """Gives runs, experiment and model the new name; pages with the name are sent again."""
         for search in searches:
             engine = search.description.engine
             former = parent_name(notes.study, engine)
@@ -166,7 +165,7 @@ class StudyExporter:
         since: int,
         whole: bool,
     ) -> None:
-        """Sends what people read of the study: summaries, views, files, the registered model."""
+        """Sends the study's descriptions, views, files and registered model."""
         metrics = frozenset(name for each in self._so_far.values() for name in each.metrics)
         self._send_views(runs.client, searches, experiment, metrics)
         running = any(each.status == "RUNNING" for each in searches)
@@ -220,7 +219,6 @@ class StudyExporter:
         experiment: Experiment,
         metrics: Iterable[str],
     ) -> None:
-        """Writes the prepared views of the study, if they have changed."""
         if not searches:
             return
         description, several = searches[-1].description, len(searches) > 1
@@ -232,7 +230,7 @@ class StudyExporter:
     def _send_files(
         self, exports: Exports, journal: JournalReader, search: Search, runs: Runs
     ) -> None:
-        """Sends the study's definition and the files that it came from."""
+        """Sends the study's definition and its code as artifacts."""
         code = search.description.code
         mark = f"{search.uuid} {code.digest} {search.description.space.digest}"
         if exports.has_file(f"definition {search.uuid}", mark):
@@ -273,7 +271,7 @@ class StudyExporter:
 
 
 def _mark_of(file: Path) -> str:
-    """Returns a mark that changes when a file is written; empty if there is no file."""
+    """Returns a text that changes when a file is written; empty if there is no file."""
     if not file.is_file():
         return ""
     facts = file.stat()
@@ -281,14 +279,14 @@ def _mark_of(file: Path) -> str:
 
 
 def _delete_gone(journal: JournalReader, runs: Runs) -> None:
-    """Deletes the runs of a definition that was replaced before any trial had finished."""
+    """Deletes runs that the journal lacks: a launch may replace a study without finished trials."""
     recorded = journal.uuids()
     for uuid in [each for each in runs.ids if each not in recorded]:
         runs.delete(uuid)
 
 
 class Destination:
-    """Where a study is sent: a server's address, or "" for the store's own database."""
+    """An MLflow server by its address, or the store's own database if the address is empty."""
 
     def __init__(self, store: Store, folder: Path, address: str) -> None:
         self.address = address
@@ -297,17 +295,20 @@ class Destination:
 
     @property
     def shown(self) -> str:
-        """The destination, for messages."""
+        """The destination's name in messages."""
         database = str(self._store.root / "mlflow.db")
         return f"MLflow server {self.address}" if self.address else f"MLflow database {database!r}"
 
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client."""
+        """MLflow's client for this destination."""
         return open_client(self.address) if self.address else open_store_client(self._store)
 
     def experiment(self, exports: Exports, header: Header, again: bool) -> Experiment | None:
-        """Returns the study's experiment; None if a person has deleted it there."""
+        """Returns the study's experiment, or None if a person deleted it in MLflow.
+
+        With `again`, a deleted experiment is restored or made again.
+        """
         from mlflow.exceptions import MlflowException
 
         client = self.client
@@ -325,11 +326,11 @@ class Destination:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 if not again:
-                    # The database is the same, so a person has purged the experiment.
+                    # The database is the same, so a person deleted the experiment for good.
                     return None
                 exports.forget()
         if experiment is not None and experiment.tags.get(tags.UUID) != header.uuid:
-            # The notes are about another database: in this one, the id is another study's.
+            # The notes are about another database. In this one, the id belongs to another study.
             exports.forget()
             experiment = None
         if experiment is None:
@@ -349,7 +350,7 @@ class Destination:
         return client.get_experiment(experiment.experiment_id)
 
     def restore(self, exports: Exports, experiment: Experiment) -> None:
-        """Restores the runs that a person deleted there; forgets those that were purged."""
+        """Restores the runs that a person deleted. Forgets runs that MLflow no longer has."""
         client = self.client
         by_id = {
             run.info.run_id: run for run in search_runs(client, [experiment.experiment_id], "")
@@ -362,7 +363,7 @@ class Destination:
         exports.send_all_again()
 
     def rename(self, experiment: Experiment, notes: Notes, header: Header) -> str:
-        """Renames the experiment, unless a person gave it a name; returns the name to note."""
+        """Renames the experiment, unless a person gave it a name. Returns the name to note."""
         if experiment.name != notes.name:
             return notes.name
         name = self._free_name(header.name)
@@ -370,7 +371,7 @@ class Destination:
         return name
 
     def _check_elsewhere(self, database: str) -> None:
-        """Raises ServerRefusedError if the server, such as `kerastudy ui`, shows this store."""
+        """Raises ServerRefusedError if the server serves this store, as `kerastudy ui` does."""
         if not self.address:
             return
         _, ours = read_notes(self._folder)
@@ -384,7 +385,7 @@ class Destination:
         return not experiment.artifact_location.startswith(f"{self._store.artifacts_uri}/")
 
     def _find(self, exports: Exports, header: Header, database: str) -> Experiment | None:
-        """Finds the study's experiment and its runs by their uuids, if the notes are lost."""
+        """Finds the study's experiment and runs by their uuids, and notes them."""
         from mlflow.entities import ViewType
 
         client = self.client
@@ -395,7 +396,7 @@ class Destination:
             return None
         experiment = min(experiments, key=lambda each: each.lifecycle_stage != "active")
         runs: dict[str, str] = {}
-        # A copy of the study in another store may have further runs there.
+        # A copy of the study in another store may have sent other runs to the same experiment.
         ours = JournalReader(self._folder).uuids()
         for run in search_runs(client, [experiment.experiment_id], ""):
             uuid = run.data.tags.get(tags.UUID)
@@ -421,7 +422,7 @@ class Destination:
             try:
                 number = client.create_experiment(name, place, tagged)
             except MlflowException as error:
-                # Another process may have been quicker to take the name.
+                # Another process may have taken the name meanwhile.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 continue
@@ -429,7 +430,7 @@ class Destination:
             return client.get_experiment(number)
 
     def _free_name(self, name: str) -> str:
-        """Returns a name that no other experiment has, not even one in MLflow's trash."""
+        """Returns a name that no experiment has, not even a deleted one."""
         number, free = 1, name
         while self.client.get_experiment_by_name(free) is not None:
             number += 1

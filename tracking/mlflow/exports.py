@@ -1,8 +1,8 @@
-"""The exporter's notes on what it has sent to each destination, in ``exports.db``.
+"""The exporter's notes in ``exports.db``: what it has sent to which MLflow database.
 
-The file is beside the journal, but no part of the record: without it, the exporter finds what a
-destination has by the uuids in tags there. A run's uuid is noted before the run is made, and its id
-afterwards, so that no run is made twice, even if the exporter is killed.
+The file lies beside a study's journal. If it is lost, the exporter finds its runs in MLflow by the
+tag ``kerastudy.uuid``. The exporter notes a run's uuid before it makes the run, and MLflow's run id
+afterwards. So it makes no run twice, even if it is killed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from tracking.journal import FILE_NAME as JOURNAL
 
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
-"""The destination that is the store's own MLflow database."""
+"""The `place` of the store's own MLflow database. A server's place is its address."""
 _FORMAT: Final = 2
-# The states of a run: it may lack its params and data set; it has them; a person deleted it.
+# _MADE: the run may lack its params and data set. _BEGUN: it has both. _LEFT_OUT: a person deleted
+# the run.
 _MADE, _BEGUN, _LEFT_OUT = range(3)
 _TABLES: Final = f"""
 BEGIN;
@@ -45,21 +46,22 @@ COMMIT;
 
 @dataclass(frozen=True)
 class Notes:
-    """The notes on a study as a whole at a destination."""
+    """The notes on a study, without those on its runs and files."""
 
-    database: str  # The identity of the destination's database.
+    database: str  # From `server.identity_of`.
     experiment: str  # MLflow's id of the study's experiment.
     study: str  # The study's name when it was sent.
     name: str  # The experiment's name, as the exporter chose it.
-    revision: int  # The journal's revision up to which everything has been sent.
-    epochs: int  # The last row of epochs that has been sent.
+    revision: int  # The journal's last revision that was sent.
+    epochs: int  # The last row of the table `epochs` that was sent.
 
 
 @contextlib.contextmanager
 def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
-    """Holds the notes on a study for this process; waits at most `seconds`, for ever if negative.
+    """Locks a study's ``exports.db`` for this process.
 
-    Raises StoreError if the study is not there any more, Timeout if another process holds them.
+    Waits at most `seconds`, for ever if it is negative. Raises Timeout if another process keeps the
+    lock, StoreError if the study was deleted.
     """
     journal, path = folder / JOURNAL, folder / "exports.lock"
     gone = StoreError(f"There is no study in {str(folder)!r} any more.")
@@ -67,7 +69,7 @@ def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
         raise gone
     with FileLock(path, timeout=seconds):
         if not journal.is_file():
-            # The study was deleted or renamed while this process waited; the lock made its folder.
+            # The study was deleted or renamed meanwhile, and FileLock made its folder again.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -76,7 +78,7 @@ def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
 
 
 class Exports:
-    """The notes on a study at one destination, open for writing by one process."""
+    """A study's notes on one destination, locked for this process."""
 
     def __init__(self, folder: Path, place: str) -> None:
         self._folder, self._place = folder, place
@@ -88,10 +90,7 @@ class Exports:
         self._states: dict[str, int] = {}
 
     def __enter__(self) -> Exports:
-        """Waits until no other process sends the study, and reads the notes.
-
-        Raises StoreError if the study is not there any more.
-        """
+        """Locks and reads the notes. Raises StoreError if the study was deleted."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(locked_exports(self._folder))
             notes = contextlib.closing(_opened(self._folder / FILE_NAME))
@@ -109,13 +108,13 @@ class Exports:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets other processes send the study."""
+        """Unlocks the notes."""
         self._stack.close()
         self._database = None
 
     @property
     def notes(self) -> Notes | None:
-        """The notes on the study as a whole, if there are any."""
+        """The notes on the study; None if nothing is noted."""
         row = self._connection.execute(
             "SELECT database, experiment, study, name, revision, epochs "
             "FROM destinations WHERE place = ?",
@@ -125,13 +124,13 @@ class Exports:
 
     @property
     def runs(self) -> Mapping[str, str]:
-        """The ids of the runs there, by uuid."""
+        """MLflow's run ids, by the journal's uuids."""
         return self._runs
 
     def begin(
         self, database: str, experiment: str, study: str, name: str, runs: Mapping[str, str]
     ) -> None:
-        """Notes the study's experiment there, and its runs by uuid; all else counts as unsent."""
+        """Drops all notes, then notes the study's experiment and its run ids by uuid."""
         self.forget()
         with self._writing() as connection:
             connection.execute(
@@ -146,7 +145,7 @@ class Exports:
         self._runs = dict(runs)
 
     def forget(self) -> None:
-        """Drops the notes on this destination."""
+        """Drops all notes on this destination."""
         with self._writing() as connection:
             for table in ("destinations", "runs", "files"):
                 connection.execute(f"DELETE FROM {table} WHERE place = ?", (self._place,))
@@ -154,7 +153,7 @@ class Exports:
         self._intended.clear()
 
     def sent(self, revision: int, epochs: int) -> None:
-        """Notes the revision, and the row of epochs, up to which everything has been sent."""
+        """Notes the journal's last revision and last row of `epochs` that were sent."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?",
@@ -162,7 +161,7 @@ class Exports:
             )
 
     def named(self, study: str, name: str) -> None:
-        """Records a new name of the study and its experiment, so that its pages are sent again."""
+        """Notes new names of the study and its experiment. All texts are then sent again."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE destinations SET study = ?, name = ?, revision = 0 WHERE place = ?",
@@ -170,14 +169,14 @@ class Exports:
             )
 
     def has_file(self, name: str, mark: str) -> bool:
-        """Returns whether a file has been sent as it is now."""
+        """Returns whether a file was last sent with this mark."""
         row = self._connection.execute(
             "SELECT mark FROM files WHERE place = ? AND name = ?", (self._place, name)
         ).fetchone()
         return row is not None and row[0] == mark
 
     def sent_file(self, name: str, mark: str) -> None:
-        """Notes that a file has been sent."""
+        """Notes that a file was sent. Its mark changes when its content does."""
         with self._writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO files (place, name, mark) VALUES (?, ?, ?)",
@@ -185,7 +184,7 @@ class Exports:
             )
 
     def send_all_again(self) -> None:
-        """Notes that everything is to be sent, also to runs that a person had deleted."""
+        """Marks everything as unsent, and no run as deleted by a person."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE destinations SET revision = 0, epochs = 0 WHERE place = ?", (self._place,)
@@ -195,18 +194,18 @@ class Exports:
         self._states.clear()
 
     def forget_run(self, uuid: str) -> None:
-        """Drops the note on a run that is not there any more."""
+        """Drops the note on a run that MLflow no longer has."""
         with self._writing() as connection:
             connection.execute("DELETE FROM runs WHERE place = ? AND uuid = ?", (self._place, uuid))
         del self._runs[uuid]
         self._states.pop(uuid, None)
 
     def intends(self, uuid: str) -> bool:
-        """Returns whether a killed process may have made a run."""
+        """Returns whether a process that was killed may have made the run."""
         return uuid in self._intended
 
     def intend(self, uuids: Collection[str]) -> None:
-        """Notes the runs that are going to be made."""
+        """Notes the uuids of runs before they are made."""
         new = [uuid for uuid in uuids if uuid not in self._runs and uuid not in self._intended]
         if not new:
             return
@@ -220,7 +219,7 @@ class Exports:
         self._connection.execute("PRAGMA synchronous=OFF")
 
     def made(self, uuid: str, run: str) -> None:
-        """Notes that a run was made."""
+        """Notes MLflow's id of a new run."""
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO runs (place, uuid, run) VALUES (?, ?, ?) "
@@ -234,7 +233,7 @@ class Exports:
         return self._states.get(uuid, _MADE) != _MADE
 
     def is_left_out(self, uuid: str) -> bool:
-        """Returns whether a person has deleted a run there."""
+        """Returns whether a person deleted the run in MLflow."""
         return self._states.get(uuid, _MADE) == _LEFT_OUT
 
     def wrote(self, uuid: str) -> None:
@@ -242,7 +241,7 @@ class Exports:
         self._set_state(uuid, _BEGUN)
 
     def leave_out_run(self, uuid: str) -> None:
-        """Notes that a person has deleted a run there."""
+        """Notes that a person deleted the run in MLflow."""
         self._set_state(uuid, _LEFT_OUT)
 
     def _set_state(self, uuid: str, state: int) -> None:
@@ -273,9 +272,9 @@ class Exports:
 
 
 def read_notes(folder: Path) -> tuple[str, str]:
-    """Returns the id of a study's experiment in its store's MLflow, and the database's identity.
+    """Returns a study's experiment id in the store's own MLflow, and the database's identity.
 
-    Both are empty if there are no notes on it.
+    Both are empty if nothing is noted.
     """
     uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
     with (
@@ -289,7 +288,7 @@ def read_notes(folder: Path) -> tuple[str, str]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Opens the notes; makes them anew if they are damaged, or of another version."""
+    """Opens ``exports.db``. Replaces a file that is damaged or of another version."""
     for attempt in range(2):
         database = sqlite3.connect(path, timeout=60, isolation_level=None)
         try:
@@ -298,7 +297,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             if not tables:
                 database.executescript(_TABLES)
             if not tables or version == _FORMAT:
-                # What a power failure loses is sent again, or found by the runs' uuids.
+                # If a power failure loses notes, the exporter finds its runs by their uuids.
                 database.execute("PRAGMA synchronous=OFF")
                 return database
         except sqlite3.DatabaseError:

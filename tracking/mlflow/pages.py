@@ -1,4 +1,4 @@
-"""The pages of a study in the MLflow UI: names, texts in Markdown, addresses, prepared views."""
+"""What the MLflow UI shows of a study: run names, Markdown texts, links and prepared views."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tracking.records import (
 )
 from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
-# A description shows so many hyperparameters; the run's page lists all.
+# A run's description shows at most this many hyperparameters. All are among the run's params.
 _SHOWN: Final = 30
 
 
@@ -45,7 +45,7 @@ def run_name(
 ) -> str:
     """Returns the name of a trial's run, such as ``#15 · val_accuracy 0.9743 @ epoch 5``.
 
-    `of_repeat` also means a fold; `engine` is empty unless the study has several.
+    `of_repeat` is true for a repeat or a fold. `engine` is given only if the study has several.
     """
     number = f"#{spec.number}" + (" defaults" if of_defaults else "")
     number += f" {training_name(spec.repeat, folds)}" if of_repeat else ""
@@ -120,7 +120,7 @@ def version_description(
     run_id: str,
     model_id: str,
 ) -> str:
-    """Returns the description of a version: its trial, epoch and value, and its files."""
+    """Returns the description of a model version: its trial, epoch, value and files."""
     _, best = trial.best_training
     command = reproduce_command(description, trial.number, None, several=True)
     files = logged_model_page(experiment_id, model_id)
@@ -136,9 +136,9 @@ def version_description(
 
 
 def with_verdict(text: str, former: str, verdict: str) -> str:
-    """Returns a version's description that begins with the verdict on it.
+    """Returns a model version's description with the verdict in front.
 
-    A former verdict at its beginning is replaced; a person may have changed or removed it.
+    The former verdict is replaced if the text still begins with it.
     """
     for beginning in filter(None, (former, verdict)):
         text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
@@ -146,8 +146,8 @@ def with_verdict(text: str, former: str, verdict: str) -> str:
 
 
 VIEWS: Final[Mapping[str, str]] = {"trials": "TABLE", "charts": "CHART", "curves": "CHART"}
-"""The prepared views of a study, each with the mode in which the page shows it."""
-# Asks for the UI of model training, not for the one of prompts and judges.
+"""A study's prepared views, each with MLflow's `compareRunsMode`."""
+# MLflow's UI has this mode for model training, and another one for prompts.
 _TRAINING: Final = "workflowType=machine_learning"
 
 
@@ -168,43 +168,43 @@ def model_page(name: str) -> str:
 
 
 def logged_model_page(experiment_id: str, model_id: str) -> str:
-    """Returns the address of the page with the files of a model that a run logged."""
+    """Returns the address of the page with a logged model's files."""
     return f"#/experiments/{experiment_id}/models/{model_id}/artifacts?{_TRAINING}"
 
 
 def view_id(view: str) -> str:
-    """Returns the id of a prepared view of a study, one of `VIEWS`."""
+    """Returns MLflow's id of a view, which is one of `VIEWS`."""
     return f"kerastudy-{view}"
 
 
 def view_page(experiment_id: str, view: str) -> str:
-    """Returns the address of a prepared view of a study."""
+    """Returns the address of a view, which is one of `VIEWS`."""
     page = f"#/experiments/{experiment_id}/runs?{_TRAINING}"
     return f"{page}&viewStateShareKey={view_id(view)}&compareRunsMode={VIEWS[view]}"
 
 
-# The UI renders Markdown and harmless HTML, with links for "@name" and pictures from anywhere.
+# The UI would render these characters as Markdown, as HTML, or as a link (@name).
 _MARKS = re.compile(r"[\\`*\[\]<>&|!#~@{}]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def plain(text: str) -> str:
-    """Returns a user's text for Markdown: on one line, without any meaning as markup."""
+    """Returns a user's text on one line, with all markup escaped."""
     return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", " ".join(text.split()))
 
 
 def link(text: str, address: str) -> str:
-    """Returns a link. The text may be a user's; the address is not."""
+    """Returns a Markdown link. The text is escaped, the address is not."""
     return f"[{plain(text)}]({address})"
 
 
 def code_block(lines: Iterable[str]) -> list[str]:
-    """Returns a block in Markdown that shows texts unchanged, each on one line."""
-    # No text can end an indented block; three backticks would end a fenced one.
+    """Returns a Markdown code block with one line for each text."""
+    # The block is indented, as a text with three backticks would end a fenced block.
     return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns a table of cells in Markdown."""
+    """Returns a Markdown table."""
     # The UI puts no space between columns, and drops their alignment.
     padded = [[f"{cell}&emsp;" for cell in row] for row in (header, *rows)]
     padded.insert(1, ["---"] * len(header))
@@ -212,35 +212,36 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 REPORT: Final = "report.html"
-"""The report's path among the artifacts of a study's parent run, where there is one."""
+"""The report's file name in the study's folder, and among the artifacts of its parent run."""
 _TOP: Final = 10
-# Descriptions have at most 8,000 characters: the report has the other rows of a wide study.
+# The table shows at most this many hyperparameters, as MLflow cuts longer descriptions.
 _MOST_ROWS: Final = 30
-# With more hyperparameters than these, the trials are columns, of which `_SIDE_BY_SIDE` fit.
+# If a study has more hyperparameters, the table has a column for each trial instead of a row.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
 
 
 @dataclass(frozen=True)
 class Pages:
-    """A study's pages at a destination, for links."""
+    """The ids and names in the addresses of a study's pages."""
 
     experiment: str
-    parent: str  # The run of the study under one engine.
+    parent: str  # The id of the study's parent run.
     runs: Mapping[str, str] = field(default_factory=dict)  # The ids of runs, by uuid.
     report: bool = False  # Whether the parent run has a report.
-    model: str = ""  # The name of its registered model, if it has one.
+    model: str = ""  # The registered model's name; empty if there is none.
 
     def trial(self, trial: TrialRecord, text: str) -> str:
-        """Returns a link to a trial's run; just the text if the trial has no run there."""
+        """Returns a link to a trial's run; only the text if MLflow has no run of the trial."""
         run = self.runs.get(trial.uuid, "")
         return link(text, run_page(self.experiment, run)) if run else plain(text)
 
 
 def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
-    """Returns a summary of a study in Markdown, the verdict first: the UI folds the rest.
+    """Returns a study's summary in Markdown. The verdict is first, as the UI folds long texts.
 
-    `stopped` is why the last launch ended, such as "all 40 trials are done"; empty while it runs.
+    `stopped` says why the last launch ended, e.g. "all 40 trials are done". It is empty during a
+    launch.
     """
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()
@@ -262,7 +263,6 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
 
 
 def _while_it_runs(history: StudyHistory, pages: Pages) -> list[str]:
-    """Returns the summary's lines during a launch."""
     trials = link("trials", view_page(pages.experiment, "trials"))
     lines = [f"**It is running: its best trial so far is the first of the {trials}.**", ""]
     lines += [" · ".join(_links(pages)), ""]
@@ -282,7 +282,6 @@ def _listed(facts: Iterable[Fact]) -> list[str]:
 
 
 def _outcome(history: StudyHistory, pages: Pages) -> str:
-    """Returns the best trial, with a link to its run, and its value."""
     text, best = outcome_of(history), history.best
     if best is None:
         return plain(text)
@@ -300,7 +299,6 @@ def _links(pages: Pages) -> Iterator[str]:
 
 
 def _table(history: StudyHistory, pages: Pages) -> list[str]:
-    """Returns a table of the best trials: as rows, or as columns if hyperparameters are many."""
     wide = len(history.description.space) > _MOST_COLUMNS
     trials = history.top(_SIDE_BY_SIDE if wide else _TOP)
     heading, rows = trial_rows(history, trials)
@@ -314,10 +312,10 @@ def _table(history: StudyHistory, pages: Pages) -> list[str]:
 def study_description(
     histories: Sequence[StudyHistory], pages: Mapping[str, Pages], *, running: bool
 ) -> str:
-    """Returns the text above a study's views in MLflow: its verdict and links.
+    """Returns the experiment's description: a line with verdict and links for each engine.
 
-    `pages` are by engine. `running` is whether a process holds the study: the record may not say,
-    as a killed process could not record that it ended.
+    `pages` has an entry for each engine. `running` says whether a process holds the study's lock.
+    After a kill, the journal still says RUNNING.
     """
     lines = [
         _line(history, pages[history.description.engine], running, several=len(histories) > 1)
@@ -327,15 +325,12 @@ def study_description(
 
 
 def is_replaceable(text: str) -> bool:
-    """Returns whether a study's description is missing, or written by `study_description`."""
+    """Returns whether an experiment's description is empty or from `study_description`."""
     return not text or view_id("trials") in text
 
 
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns the line on a study under one engine.
-
-    The list of studies shows Markdown as it is written, so links come last.
-    """
+    """Returns an engine's line. Links come last, as the list of experiments shows them as text."""
     text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
         state = "It is running" if running else "It was killed; launch it again to resume it"
@@ -343,7 +338,7 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
     elif history.best is not None:
         sentences = study_verdict(history).sentences
         expected = [i for i, each in enumerate(sentences) if each.startswith("Expect ")]
-        # What follows the sentence on what to expect gives way to the links.
+        # The sentences after "Expect …" are left out, so that the links stay in view.
         verdict = " ".join(sentences[: expected[0] + 1] if expected else sentences)
         metric = history.description.objective.metric
         text = plain(verdict.replace("Reported ", f"Reported {metric} ", 1))
@@ -354,28 +349,25 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
 
 
 def _rank(history: StudyHistory) -> tuple[bool, float]:
-    """Returns the key that sorts a study's engines by their best values."""
     best = history.best
     return (best is None, 0.0 if best is None else rank_of(best, history.description.objective).key)
 
 
-# If a user saves a view, the UI writes it into a tag of the experiment, and lists it under "Views".
-# The tag has a name, times, and the page's state (filter, sorting, columns, charts). The prepared
-# views are such tags. They name no run, so they fit every copy of the study.
+# When a user saves a view, MLflow's UI writes a tag of the experiment. The tag has the view's name,
+# its times, and the page's state (filter, sorting, columns, charts). `view_tags` makes tags in the
+# same form. They contain no run ids, so they fit every copy of the study.
 
 # MLflow refuses longer texts in an experiment's tag.
 _LONGEST_VIEW: Final = 20_000
-# Wider tables and more charts are of little use.
 _MOST_TABLE_COLUMNS: Final = 40
 _MOST_CHARTS: Final = 12
 _MOST_AXES: Final = 8
-# Metrics that have one value for each trial, and no curve.
+# These metrics have one value for each trial, and no curve.
 _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
 
-# The column with the runs' names.
 _NAME: Final = "attributes.`Run Name`"
 
-# Metrics of a second model are called "fit_2/val_loss".
+# If an objective function fits a second model, its metrics have names such as "fit_2/val_loss".
 _FIT: Final = re.compile(r"^(fit_\d+/|)")
 _VALIDATED: Final = re.compile(_FIT.pattern + "val_")
 
@@ -385,10 +377,10 @@ Chart = dict[str, Any]
 def view_tags(
     description: StudyDescription, created: int, *, several: bool, metrics: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Returns the tags of an experiment that hold its prepared views.
+    """Returns the tags that hold an experiment's prepared views.
 
-    The views suit a study of one or several engines, and show the metrics that its trials log, as
-    far as these are known. `created` is their time of creation, a Unix time in milliseconds.
+    `created` is the views' time of creation, in Unix milliseconds. With `several`, the tables have
+    a column for the engine. `metrics` are the names of metrics that trials have logged so far.
     """
     names = sorted({description.objective.metric, *metrics}, key=_is_not(description))
     best = _best(description)
@@ -400,13 +392,14 @@ def view_tags(
         "columnOrder": [_NAME, *columns],
         "columnWidths": {
             **{each: _width(each.partition(".")[2].strip("`")) for each in columns},
-            # The first of these columns also has the runs' colors, the second the mark of sorting.
+            # The column of names also has the runs' colors, and `columns[0]` the sort arrow, so
+            # both are wider.
             _NAME: 60 + _width(_longest_name(description, several=several)),
             columns[0]: 30 + _width(columns[0].partition(".")[2].strip("`")),
         },
     }
     curves = _curves(names)
-    # The UI adds a chart for each metric that has none here, not even one marked as deleted.
+    # The UI adds a chart for each metric without one. A chart marked as deleted prevents that.
     drawn = {chart.get("metricKey") for chart in curves}
     single = [_deleted(each) for each in (best, *_SINGLE)]
     hidden = [_deleted(to_mlflow(each)) for each in names]
@@ -455,7 +448,7 @@ def _best(description: StudyDescription) -> str:
 
 
 def _is_not(description: StudyDescription) -> Any:
-    """Returns a key that sorts metrics: the objective first."""
+    """Returns a sort key that puts the objective's metric first."""
     return lambda name: (name != description.objective.metric, name)
 
 
@@ -470,19 +463,18 @@ def _columns(description: StudyDescription, *, several: bool) -> list[str]:
 
 
 def _width(text: str) -> int:
-    """Returns the width, in pixels, of a column that fits a text, and a number of some digits."""
+    """Returns the width, in pixels, of a column that fits a text."""
     return max(90, min(6 * len(text) + 32, 400))
 
 
 def _longest_name(description: StudyDescription, *, several: bool) -> str:
-    """Returns an example of a long name of a trial's run, in the form of `run_name`."""
     spread = " ± 0.012" if description.trainings > 1 else ""
     engine = f" · {description.engine}" if several else ""
     return f"#1234 · {description.objective.metric} 0.1234{spread} @ epoch 12{engine}"
 
 
 def _page(**sections: int) -> dict[str, Any]:
-    """Returns the sections of a page of charts, each with the number of charts side by side."""
+    """Returns a page's sections; each number says how many charts are side by side."""
     return {
         "isAccordionReordered": True,
         "compareRunSections": [
@@ -494,7 +486,7 @@ def _page(**sections: int) -> dict[str, Any]:
 
 def _values(description: StudyDescription) -> list[Chart]:
     best, space = _best(description), description.space
-    # A run that lacks the value for an axis is not drawn: conditional hyperparameters get no axis.
+    # The UI leaves out a run without a value for an axis: conditional hyperparameters get no axis.
     axes = [p.name for p in space if p.role != "fixed" and not p.when][:_MOST_AXES]
     scientific = [p.name for p in space if p.role == "scientific"]
     charts = [_scatter("Trials", "trial", best)]
@@ -513,7 +505,7 @@ def _values(description: StudyDescription) -> list[Chart]:
 
 
 def _curves(metrics: Sequence[str]) -> list[Chart]:
-    """Returns a chart for each metric, training and validation together."""
+    """Returns a chart for each metric, with its training curve and its validation curve."""
     pairs: dict[str, list[str]] = {}
     for name in metrics:
         pairs.setdefault(_VALIDATED.sub(r"\1", name), []).append(name)
@@ -521,7 +513,7 @@ def _curves(metrics: Sequence[str]) -> list[Chart]:
     for name, measured in pairs.items():
         lines = [to_mlflow(each) for each in (_FIT.sub(r"\1val_", name), name)]
         if len(measured) == 1 and not _VALIDATED.search(measured[0]):
-            # A learning rate, or a value that an objective function reports, is not validated.
+            # A learning rate, or a value from `trial.report`, has no "val_" metric.
             lines = [to_mlflow(name)]
         charts.append(
             {

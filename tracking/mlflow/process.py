@@ -1,8 +1,8 @@
-"""The exporter's process, which brings MLflow up to date beside a launch, and without one.
+"""The exporter's process, which keeps MLflow up to date during a launch.
 
-It is a process of its own, so that MLflow's import (2 s of CPU) delays nobody. It looks for changes
-once a second. MLflow may be slow, gone, full or refuse: the study goes on, and the next launch,
-`kerastudy ui` or `kerastudy push` sends what is left.
+It is a separate process, as the import of MLflow takes 2 s of CPU. It looks for changes once a
+second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui` or `kerastudy push`
+sends the rest.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from tracking.mlflow.exporter import StudyExporter
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
-"""If this environment variable is "off", MLflow is not kept up to date."""
+"""If this environment variable is "off", nothing is sent to MLflow."""
 
 _SECONDS_BETWEEN: Final = 1.0
 _SECONDS_AWAY: Final = 5.0
 _SECONDS_TO_WAIT: Final = 10.0
 _SECONDS_AFTER_AN_ERROR: Final = 2.0
-# The launch writes this when its study has ended, if it wants a report.
+# The launch writes this to the process's stdin when its study has ended and needs a report.
 _REPORT_WANTED: Final = "report\n"
 
 
@@ -47,7 +47,7 @@ def is_on() -> bool:
 
 
 class Exporter:
-    """A launch's exporter process, as a context manager; its messages go to `say`."""
+    """A launch's exporter process, as a context manager. `say` gets the process's messages."""
 
     def __init__(self, folder: Path, say: Callable[[str], None], *, report: bool) -> None:
         self._folder, self._say, self._report = folder, say, report
@@ -55,7 +55,7 @@ class Exporter:
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Exporter:
-        """Starts the process, if there is anything for it to do."""
+        """Starts the process, unless MLflow is off and no report is wanted."""
         if is_on() or self._report:
             self._process = _start(self._folder, ["--follow"], piped=True)
             self._reader = threading.Thread(target=self._pass_on, daemon=True)
@@ -63,13 +63,13 @@ class Exporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets the process send the rest; waits briefly, in case it says what went wrong."""
+        """Lets the process send the rest. Waits at most 2 s for its messages."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
 
     def finish(self, wait: Callable[[str], None]) -> None:
-        """Lets the process send the rest and draw the report; waits for it, but not for long.
+        """Lets the process send the rest and draw the report. Waits at most 10 s.
 
-        `wait` shows what the user waits for.
+        `wait(text)` shows the user what the launch waits for.
         """
         if self._process is not None:
             wait("bringing MLflow up to date")
@@ -90,7 +90,7 @@ class Exporter:
         except subprocess.TimeoutExpired:
             return False
         if self._reader is not None:
-            # The process has ended: all of its messages are in the pipe.
+            # The process has ended, so the pipe has all of its messages.
             self._reader.join(seconds)
         return True
 
@@ -102,7 +102,7 @@ class Exporter:
 
 
 def export_later(folder: Path) -> None:
-    """Updates MLflow, unless it is off, and a study's report, if it has one, in the background."""
+    """Starts a process that updates MLflow and, if the study has a report, the report."""
     report = (folder / REPORT).is_file()
     if is_on() or report:
         _start(folder, ["--report"] if report else [], piped=False)
@@ -110,7 +110,7 @@ def export_later(folder: Path) -> None:
 
 @contextlib.contextmanager
 def forgetting(store: Store, size: StudySize) -> Iterator[None]:
-    """Deletes a study from the store's MLflow; within, no process sends it there again."""
+    """Deletes a study from the store's MLflow. No process sends it again within the context."""
     try:
         with locked_exports(size.folder, _SECONDS_TO_WAIT):
             _forget(store, size)
@@ -125,7 +125,7 @@ def forgetting(store: Store, size: StudySize) -> Iterator[None]:
 def _forget(store: Store, size: StudySize) -> None:
     """Deletes a study's experiment and model.
 
-    The experiment gets another name first, as it would keep its name in MLflow's trash.
+    A deleted experiment keeps its name in MLflow, so it gets another name first.
     """
     experiment, _ = read_notes(size.folder)
     if not experiment or not (store.root / "mlflow.db").is_file():
@@ -142,7 +142,7 @@ def _forget(store: Store, size: StudySize) -> None:
     with contextlib.suppress(MlflowException):
         former = client.get_experiment(experiment)
         if former.lifecycle_stage == "deleted":
-            # MLflow does not rename an experiment in its trash.
+            # MLflow does not rename a deleted experiment.
             client.restore_experiment(experiment)
         client.rename_experiment(experiment, f"{former.name} (deleted {header.uuid[:8]})")
     with contextlib.suppress(MlflowException):
@@ -152,7 +152,7 @@ def _forget(store: Store, size: StudySize) -> None:
 def bring_up_to_date(
     store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Brings the store's MLflow, and a study's server, up to date, and waits for that."""
+    """Sends a study to the store's MLflow and to its server, in this process."""
     from tracking.mlflow.exporter import StudyExporter
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
@@ -164,7 +164,7 @@ def bring_up_to_date(
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the exporter's process, for a study's folder and ``--follow`` or ``--report``."""
-    # Ctrl-C is for the launch, which closes the pipe when it ends.
+    # Ctrl-C ends the launch, which then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, *options = arguments
     with contextlib.suppress(BrokenPipeError):
@@ -172,19 +172,19 @@ def main(arguments: Sequence[str]) -> None:
 
 
 class _Follower:
-    """Sends a study to its destinations, again and again until the launch ends."""
+    """Sends a study's changes to its destinations until the launch ends."""
 
     def __init__(self, folder: Path, report: bool) -> None:
         self._folder, self._store = folder, Store(folder.parent)
         self._report = report
         self._ended = threading.Event()
-        # When to try again, by the addresses of destinations that are away.
+        # The times at which to try again, by the addresses of servers that do not answer.
         self._away: dict[str, float] = {}
         self._refused: set[str] = set()
         self._exporters: dict[str, StudyExporter] = {}
 
     def run(self, *, follow: bool) -> None:
-        """Sends until the launch has ended, and once more; then draws the report."""
+        """Sends until the launch ends, and once more. Then draws the report, if it is wanted."""
         if follow:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
             while not self._ended.is_set():
@@ -195,7 +195,7 @@ class _Follower:
             self._round()
 
     def _wait_for_end(self) -> None:
-        # The launch closes the pipe when it ends, and the system does if it is killed.
+        # The launch closes the pipe when it ends. If it is killed, the system closes the pipe.
         for line in sys.stdin:
             self._report = self._report or line == _REPORT_WANTED
         self._ended.set()
@@ -225,7 +225,7 @@ class _Follower:
                 del self._away[address]
                 _say(f"the {exporter.shown} answers")
         except ServerAwayError as error:
-            # What the destination took before it went away is unknown: a new exporter asks it.
+            # The last write may or may not have arrived, so a new exporter begins again.
             self._exporters.pop(address, None)
             if address not in self._away:
                 _say(f"warning: {error} The study continues; the rest is sent later.")
@@ -234,12 +234,12 @@ class _Follower:
             self._refused.add(address)
             _say(f"warning: {error} Nothing more is sent there; the journal has everything.")
         except Exception as error:
-            # The journal is the record, so any failure of MLflow is no more than a warning.
+            # The journal has everything, so a failure of MLflow is only a warning.
             self._refused.add(address)
             _say(f"warning: no more is sent to the {exporter.shown}: {error!r}")
 
     def _draw(self) -> bool:
-        """Draws the study's report; returns whether it could be."""
+        """Draws the study's report. Returns whether that succeeded."""
         from tracking.report.page import write_report
 
         try:
@@ -255,7 +255,7 @@ class _Follower:
 
 
 def _say(line: str) -> None:
-    # The launch may have ended: then nobody reads the line.
+    # If the launch has ended, nobody reads the line.
     with contextlib.suppress(OSError):
         print(" ".join(line.splitlines()), flush=True)
 
@@ -276,7 +276,7 @@ def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.P
         raise StoreError(f"MLflow's exporter can't be started: {error}.") from error
 
 
-# Imports the kerastudy that this file belongs to, even if another one is on the path.
+# The program imports the kerastudy of this file, even if sys.path has another one.
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
     "from tracking.mlflow.process import main; main(sys.argv[1:])"
@@ -284,7 +284,7 @@ _PROGRAM: Final = (
 
 
 def command_for(folder: Path) -> list[str]:
-    """Returns the command of the process that brings MLflow up to date with a study."""
+    """Returns the command that starts the exporter's process."""
     home = Path(__file__).resolve().parents[2]
-    # -P keeps the folder in which the process starts off Python's path.
+    # -P keeps the working folder out of sys.path.
     return [sys.executable, "-P", "-c", _PROGRAM, str(home), str(folder)]

@@ -1,4 +1,4 @@
-"""The champion of a study, and its refit, as versions of a registered model at a destination."""
+"""Registers a study's champion, and its refit, as versions of a registered model in MLflow."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """A study's registered model, which has the study's uuid in a tag."""
+    """A study's registered model. It has the study's uuid in a tag."""
 
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
 
     def rename(self, former: str) -> None:
-        """Gives the registered model the study's new name, if it has the former one."""
+        """Gives the registered model the study's new name, unless a person has renamed it."""
         from mlflow.exceptions import MlflowException
 
         for model in self._models():
             if model.name == former:
-                # Another model may have the name.
+                # Another registered model may have the name.
                 with contextlib.suppress(MlflowException):
                     self._client.rename_registered_model(former, self._study.name)
 
@@ -48,10 +48,10 @@ class Registry:
             self._client.delete_registered_model(model.name)
 
     def update(self, journal: JournalReader, histories: Sequence[StudyHistory], runs: Runs) -> str:
-        """Registers the journal's champion and refit; without a champion, removes its alias.
+        """Registers the journal's champion and refit, and returns the registered model's name.
 
-        Returns the name of the registered model, or nothing if there is none. It continues what
-        a killed process left unfinished, so that nothing exists twice.
+        The name is empty if there is no model. If the study has no champion any more, the alias is
+        removed. If the process is killed, the next call continues its work.
         """
         saved = {champion.alias: champion for champion in journal.champions()}
         for champion in saved.values():
@@ -87,21 +87,21 @@ class Registry:
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
         if not runs.exports.has_file(f"model {mark}", ""):
             if version is not None and not self._find_logged(champion, runs):
-                # The version's files were purged with the experiment.
+                # The version's files were deleted for good, together with the experiment.
                 client.delete_model_version(version.name, version.version)
                 version = None
         elif version is None:
-            # A person has deleted the version there.
+            # The version was made once, so a person has deleted it.
             return
         name = self._model(runs).name
         if version is None:
             logged = self._logged(champion, trial, facts, parent, runs)
-            # A process may have been killed between making this version and tagging it.
+            # A process may have been killed after it made this version and before it tagged it.
             version = next((v for v in versions if v.source == logged.artifact_location), None)
             version = version or client.create_model_version(
                 name,
-                # The model's place, not "models:/ID": the registry would look that up in MLflow's
-                # global tracking address, which is not ours to set, and make a database there.
+                # With "models:/ID", MLflow would look the model up at its global tracking URI,
+                # and make a database there.
                 logged.artifact_location,
                 run_id=parent,
                 tags=facts,
@@ -125,10 +125,10 @@ class Registry:
     def _write_verdict(
         self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
     ) -> None:
-        """Writes into the champion's version how far to believe its value.
+        """Writes the verdict on the champion's value into its version.
 
-        The text is the verdict. If that is on another trial, as the champion was promoted, the text
-        is what the champion is worth.
+        If the verdict is on another trial, because the champion was promoted, the text says what
+        the champion is worth.
         """
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)
@@ -148,7 +148,7 @@ class Registry:
         )
 
     def _model(self, runs: Runs) -> RegisteredModel:
-        """Returns the study's registered model; makes it if there is none."""
+        """Returns the study's registered model, and makes it if there is none."""
         from mlflow.exceptions import MlflowException
 
         models = self._models()
@@ -163,7 +163,7 @@ class Registry:
                     description=model_description(name, runs.experiment),
                 )
             except MlflowException as error:
-                # The name belongs to another study's model, or to a person's.
+                # Another registered model has the name.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 number += 1
@@ -181,7 +181,7 @@ class Registry:
         parent: str,
         runs: Runs,
     ) -> LoggedModel:
-        """Returns a champion's logged model, complete with its files; makes it if needed."""
+        """Returns a champion's logged model, and makes it or uploads its files if needed."""
         from mlflow.entities import LoggedModelStatus
         from mlflow.models import Model
 
@@ -208,15 +208,15 @@ class Registry:
         return logged
 
     def _show_registered(self, logged: LoggedModel, versions: list[dict[str, str]]) -> None:
-        """Makes a logged model's page say which version of a registered model it is.
+        """Tags a logged model with its registered version, which its page then shows.
 
-        MLflow's server does so by itself.
+        MLflow's server does so by itself, but a database without a server does not.
         """
         text = json.dumps(versions, ensure_ascii=False)
         self._client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: text})
 
     def _log_output(self, trial: EndedTrial, logged: LoggedModel, parent: str) -> None:
-        """Adds a model to the outputs of the study's run."""
+        """Adds a logged model to the outputs of the study's parent run."""
         from mlflow.entities import LoggedModelOutput
 
         _, best = trial.best_training
@@ -226,14 +226,14 @@ class Registry:
 
 
 def _mark(champion: Champion) -> str:
-    """Returns the mark that identifies a saved model: its trial and its folder."""
+    """Returns the text that identifies a saved model: its trial and its folder."""
     return f"{champion.trial} {champion.folder.name}"
 
 
 def _facts(
     history: StudyHistory, trial: EndedTrial, champion: Champion, runs: Runs
 ) -> dict[str, str]:
-    """Returns the tags of a champion's version, or of a refit's."""
+    """Returns the tags of a model version."""
     facts = {
         tags.NUMBER: str(trial.number),
         tags.ENGINE: champion.engine,
@@ -273,6 +273,6 @@ def _text(
 
 
 def _named(model: str) -> str:
-    """Returns MLflow's filter for the versions of a registered model."""
+    """Returns the filter that finds a registered model's versions."""
     quote = '"' if "'" in model else "'"
     return f"name = {quote}{model}{quote}"

@@ -1,4 +1,4 @@
-"""Finds and makes MLflow's runs by the journal's uuids; writes their params, metrics and tags."""
+"""Writes MLflow's runs: their params, metrics, tags and status. A tag has the journal's uuid."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ _PAGE: Final = 1000
 
 
 class Runs:
-    """The runs of a study's experiment at a destination.
+    """The runs of a study's experiment.
 
-    A run that a person deleted there stays deleted, and what belongs to it is not sent any more.
+    If a person deleted a run in MLflow, nothing more is written to it.
     """
 
     def __init__(self, client: MlflowClient, exports: Exports, experiment: str) -> None:
         self.client, self.experiment = client, experiment
         self.exports = exports
-        # The tags that new runs were made with, which need not be written again.
+        # The tags that `create_run` has written, by uuid.
         self._tags: dict[str, dict[str, str]] = {}
-        # The names that runs have until they end, unless a person gives them another.
+        # The names of runs that have not ended. A person may have given another name.
         self._names: dict[str, str] = {}
 
     @property
     def ids(self) -> Mapping[str, str]:
-        """The runs' ids by uuid."""
+        """MLflow's run ids by uuid."""
         return self.exports.runs
 
     def intend(self, uuids: Iterable[str]) -> None:
-        """Notes that runs are going to be made."""
+        """Notes the uuids of runs before they are made."""
         self.exports.intend(list(uuids))
 
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
-        """Makes the run of a uuid, if there is none; `name` is its name until it ends.
+        """Makes the run of a uuid, if there is none. `name` is its name until it ends.
 
-        Returns whether the run lacks its params, which the next `write` must then give.
+        Returns True if the run has no params yet: then the next `write` must give them.
         """
         name = self._names[uuid] = run_title(name)
         if uuid in self.ids:
             return not self.exports.has_begun(uuid)
         if self.exports.intends(uuid):
-            # A process that was killed may have made the run, even twice.
+            # A killed process may have made the run, even twice.
             runs = search_runs(self.client, [self.experiment], f"tags.`{tags.UUID}` = '{uuid}'")
             for double in runs[1:]:
                 self.client.delete_run(double.info.run_id)
@@ -69,7 +69,7 @@ class Runs:
         return True
 
     def log_inputs(self, uuid: str, inputs: Sequence[DatasetInput]) -> None:
-        """Adds data sets to a run, before its first `write`."""
+        """Adds data sets to a run. Call it before the first `write`."""
         if inputs:
             run = self.ids[uuid]
             self.unless_deleted(uuid, lambda: self.client.log_inputs(run, inputs))
@@ -83,9 +83,9 @@ class Runs:
         status: str = "",
         ended: int | None = None,
     ) -> None:
-        """Adds to a run, if it exists; then sets its status, if one is given.
+        """Adds metrics, params and tags to a run, if it exists; then sets its status.
 
-        A name among the tags is written only if the run still has the name that it was made with.
+        If a person has renamed the run, the name among the tags is not written.
         """
         run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
         texts = {
@@ -93,7 +93,7 @@ class Runs:
             for key, text in (tagged or {}).items()
         }
         new = {key: text for key, text in texts.items() if has.get(key) != text}
-        # A run that was just made has its name for sure.
+        # A run with entries in `_tags` is new, so nobody has renamed it.
         former = "" if has else self._names.get(uuid, "")
         if run is not None and self.unless_deleted(
             uuid, lambda: self._write(run, metrics, params, new, status, ended, former)
@@ -107,14 +107,14 @@ class Runs:
             self.unless_deleted(uuid, lambda: self.client.set_tag(run, tags.RUN_NAME, name))
 
     def delete(self, uuid: str) -> None:
-        """Deletes a run that the journal does not have any more."""
+        """Deletes a run in MLflow."""
         self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))
         self.exports.forget_run(uuid)
 
     def unless_deleted(self, uuid: str, write: Callable[[], object]) -> bool:
-        """Calls `write`, which writes to a run; returns False if a person has deleted the run.
+        """Calls `write`, which writes to the run. Returns False if a person deleted the run.
 
-        A deleted run is left alone from then on.
+        For a deleted run, later calls do nothing.
         """
         from mlflow.exceptions import MlflowException
 
@@ -138,7 +138,7 @@ class Runs:
         try:
             return bool(self.client.get_run(run).info.lifecycle_stage == "deleted")
         except MlflowException as error:
-            # A purged run counts as deleted.
+            # `mlflow gc` removes deleted runs.
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
     def _write(
@@ -159,7 +159,7 @@ class Runs:
             for key, text in tagged.items()
             if not (renamed and key == tags.RUN_NAME)
         ]
-        # The client splits a batch that is too large for one request.
+        # MLflow's client splits large batches.
         self.client.log_batch(run, metrics, params, texts)
         if status == "RUNNING":
             self.client.update_run(run, status)
@@ -168,7 +168,7 @@ class Runs:
 
 
 def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
-    """Returns the finite ones among metrics of the journal, in MLflow's form and spelling.
+    """Returns the journal's metrics as MLflow's, without infinities and NaN.
 
     MLflow would turn an infinity into 1.8e308, which then wins every sort.
     """
@@ -182,7 +182,7 @@ def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metri
 
 
 def search_runs(client: MlflowClient, experiments: Sequence[str], condition: str) -> list[Run]:
-    """Returns the runs of experiments, deleted ones too, the oldest first.
+    """Returns the runs of experiments, with deleted runs, the oldest first.
 
     `condition` is a filter in MLflow's syntax.
     """
@@ -206,7 +206,7 @@ def search_runs(client: MlflowClient, experiments: Sequence[str], condition: str
 
 
 def dataset_inputs(description: StudyDescription) -> list[Any]:
-    """Returns the data set for MLflow to show among a run's inputs."""
+    """Returns the training data and the validation data as inputs of a run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     data = description.data
@@ -217,7 +217,7 @@ def dataset_inputs(description: StudyDescription) -> list[Any]:
     profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
     return [
         DatasetInput(
-            # MLflow's digests have at most 36 characters; the whole one is in the tags.
+            # MLflow allows 36 characters for a digest.
             Dataset(data.name, data.digests[part][:36], "local", source, None, profile),
             [InputTag("mlflow.data.context", context)],
         )
@@ -233,10 +233,10 @@ def params_of(values: Mapping[str, Any]) -> list[Param]:
 
 
 def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
-    """Returns the params of a trial's run: all that its builder reads."""
+    """Returns the params of a trial's run: epochs, batch size and hyperparameters."""
     extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
     if description.objective_function:
-        # An objective function decides on both itself.
+        # An objective function chooses its own epochs and batch size.
         extra = {}
     space, values = description.space, spec.values
     if description.discovered and not space.contains(values):
@@ -277,8 +277,8 @@ def origin_tags(description: StudyDescription) -> dict[str, str]:
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
     """Returns the metrics that a trial has as a whole, by their names for MLflow.
 
-    Those of its cost are "system metrics", which the UI shows on another page: else each would have
-    a bar among the curves.
+    Time, memory and model size are MLflow's "system metrics": the UI shows these on another page.
+    Otherwise each would have a bar chart among the curves.
     """
     metrics: dict[str, float] = {"system/seconds": result.seconds}
     if result.peak_memory_bytes:
@@ -286,7 +286,7 @@ def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float
     if result.model_parameters:
         metrics["system/model_parameters"] = result.model_parameters
     if result.best is not None:
-        # The UI shows a metric's "latest" value, of the last epoch: the best needs its own metric.
+        # The UI shows the last epoch's value of a metric, so the best value needs its own metric.
         name = f"best_{objective.metric}"
         metrics[name] = result.best.value
         if result.spread is not None:
@@ -295,7 +295,7 @@ def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float
 
 
 def result_tags(result: TrialResult) -> dict[str, str]:
-    """Returns the tags of a trial that has ended; those without text are left out."""
+    """Returns the tags of a trial that has ended, without empty ones."""
     texts = {
         tags.STATE: result.state,
         tags.BEST_EPOCH: ""
@@ -309,7 +309,7 @@ def result_tags(result: TrialResult) -> dict[str, str]:
 
 
 def _noted(result: TrialResult) -> dict[str, str]:
-    """Returns the tags for the notes that an objective function made."""
+    """Returns the tags with the `user_attrs` that an objective function set."""
     return {
         to_mlflow(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
         for key, value in result.user_attrs.items()

@@ -1,4 +1,4 @@
-"""MLflow servers: the client of one, the store's own database, the UI, and their errors."""
+"""MLflow's clients, a store's own MLflow database, and the server of `kerastudy ui`."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SCHEMES: Final = ("http", "https")
-# These loggers write tracebacks of exceptions, the making of tables, and each model.
+# Below these levels, MLflow logs tracebacks, the creation of tables, and each model.
 _TOO_LOUD: Final = {
     "alembic": logging.WARNING,
     "mlflow.store.db.utils": logging.CRITICAL,
     "mlflow.tracking": logging.WARNING,
     "mlflow.store.model_registry": logging.WARNING,
-    # This one warns if pip is missing, as it is in environments made by uv.
+    # MLflow warns if pip is missing, as in environments made by uv.
     "mlflow.utils.environment": logging.ERROR,
 }
 _FORMER: Final = "former-"
 
 
 def check_server(address: str) -> str:
-    """Returns a valid address of an MLflow server, without a final slash; "off" unchanged."""
+    """Checks the address of an MLflow server, or "off". Returns it without a final slash."""
     if address == OFF:
         return address
     try:
@@ -75,21 +75,21 @@ def check_server(address: str) -> str:
 
 
 def server_of_environment() -> str | None:
-    """Returns the server that ``MLFLOW_TRACKING_URI`` names; None if it names none.
+    """Returns the server in ``MLFLOW_TRACKING_URI``, or None if the variable names no server.
 
-    Raises TrackingError if its address has a user or a password in it.
+    Raises TrackingError if the address has a user or a password in it.
     """
     address = os.environ.get(_VARIABLE, "")
-    # The variable may also name files and databases, which are no servers.
+    # The variable may also name a file or a database.
     return check_server(address) if address.startswith(tuple(f"{s}:" for s in _SCHEMES)) else None
 
 
 def open_client(address: str) -> MlflowClient:
-    """Returns MLflow's client for an address; sends nothing yet. Imports MLflow: 2 s of CPU."""
-    # If MLflow repeated a request, it might make a run twice; the exporter itself repeats updates.
+    """Returns MLflow's client for an address, without a request. The import takes 2 s of CPU."""
+    # If MLflow repeated a request, it might make a run twice.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Without this, MLflow prints each run that ends, and each model.
+    # Otherwise MLflow prints the address of each run and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name, level in _TOO_LOUD.items():
         logging.getLogger(name).setLevel(level)
@@ -99,36 +99,36 @@ def open_client(address: str) -> MlflowClient:
 
 
 def open_store_client(store: Store) -> MlflowClient:
-    """Returns MLflow's client for a store's own database, which is made if there is none."""
+    """Returns MLflow's client for a store's own database, and makes a missing database."""
     path = store.root / "mlflow.db"
     with FileLock(store.root / "mlflow.lock"):
         if not path.exists():
-            # The database is complete before it gets its name: other processes may begin, too.
+            # Other processes see the database only once it is complete.
             with replacing(path) as partial:
                 partial.write_bytes(cached(f"mlflow-{version('mlflow')}.db", _empty_database))
                 with contextlib.closing(sqlite3.connect(partial)) as database:
-                    # The file keeps this mode: readers, such as the UI, never block the exporter.
+                    # In this mode, readers such as the UI never block the exporter.
                     database.execute("PRAGMA journal_mode=WAL")
     return open_client(_address(path))
 
 
 def _empty_database() -> bytes:
-    """Returns an empty MLflow database, which MLflow makes by a hundred migrations, in 1.4 s."""
+    """Returns an empty MLflow database. MLflow takes 1.4 s to make it, by a hundred migrations."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
-        # Nothing of a study is in MLflow's first experiment, so its folder is never used.
+        # No study uses MLflow's "Default" experiment.
         open_client(f"sqlite:///{path.as_posix()}").delete_experiment("0")
         return path.read_bytes()
 
 
-# The inodes of the files that this process has opened as databases, by path.
+# The inodes of the database files that this process has opened, by path.
 _opened: Final[dict[Path, list[int]]] = {}
 
 
 def _address(path: Path) -> str:
-    """Returns the address of a database; if another file takes its place, a new address.
+    """Returns the address of a database file. Another file at the same path gets another address.
 
-    MLflow keeps the connections of an address, even to a file that was moved or deleted since.
+    MLflow keeps its connections by address, even after their file was moved or deleted.
     """
     files, file = _opened.setdefault(path, []), path.stat().st_ino
     if file not in files:
@@ -137,10 +137,10 @@ def _address(path: Path) -> str:
 
 
 def set_aside(store: Store) -> None:
-    """Sets a store's MLflow database aside, as the store was moved or copied since it was made.
+    """Renames the MLflow database of a store that was moved or copied.
 
-    The database has absolute addresses of artifacts, which MLflow has no call to change. A new
-    database is filled from the journals.
+    The database has absolute addresses of artifacts, which MLflow can't change. The exporter then
+    fills a new database from the journals.
     """
     with FileLock(store.root / "mlflow.lock"):
         for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts"):
@@ -152,10 +152,9 @@ def set_aside(store: Store) -> None:
 
 
 def identity_of(client: MlflowClient) -> str:
-    """Returns the identity of an MLflow database: the time at which its first experiment was made.
+    """Returns the identity of an MLflow database: the creation time of its "Default" experiment.
 
-    It is empty if that experiment was purged. A store deletes it from the start, so `mlflow gc`
-    purges it there.
+    It is empty if that experiment was deleted for good, e.g. by `mlflow gc`.
     """
     from mlflow.exceptions import MlflowException
 
@@ -196,14 +195,14 @@ def as_server_errors(place: str) -> Iterator[None]:
             f"The {place} refuses what it is sent: {_in_a_line(error)}.{advice}"
         ) from error
     except Exception as error:
-        # If artifacts are stored outside the server, a library or a password may be missing.
+        # If the artifacts are elsewhere, e.g. in S3, a library or a password may be missing.
         raise ServerRefusedError(
             f"The study can't be sent to the {place}: {type(error).__name__}: {_in_a_line(error)}."
         ) from error
 
 
 def _status(error: Exception) -> int:
-    """Returns the HTTP status behind an error; 500 if there was no answer."""
+    """Returns the HTTP status of an error, or 500 if the server gave no answer."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, MlflowException):
@@ -213,14 +212,14 @@ def _status(error: Exception) -> int:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """Returns an error's text in one line; if a connection failed, that of the root cause."""
+    """Returns the text of an error's root cause, in one line."""
     from requests import RequestException
 
     while isinstance(below := error.__cause__ or error.__context__, (RequestException, OSError)):
         error = below
     if isinstance(error, RequestException) and error.args:
         reason = getattr(error.args[0], "reason", error)
-        # urllib3 puts the connection object in front.
+        # urllib3's text begins with the connection object.
         text = str(reason).partition("): ")[2] or str(reason)
     else:
         text = str(error)
@@ -235,7 +234,7 @@ _SECONDS_TO_STOP = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server listens, and the token that browsers need; empty if they need none."""
+    """Where a server listens, and the token that browsers need. The token may be empty."""
 
     host: str
     port: int
@@ -248,12 +247,12 @@ class Place:
         return f"http://{name}:{self.port}"
 
     def page(self, part: str) -> str:
-        """Returns the address of a page of the UI, with the token; `part` begins with "#"."""
+        """Returns the address of a page of the UI, with the token. `part` begins with "#"."""
         return f"{self.address}/{self.token and f'?token={self.token}'}{part}"
 
     @property
     def studies_page(self) -> str:
-        """The address of the list of studies; MLflow's home page is about other things."""
+        """The address of MLflow's list of experiments, of which each is a study."""
         return self.page("#/experiments?workflowType=machine_learning")
 
     def study_page(self, experiment_id: str, view: str) -> str:
@@ -264,8 +263,8 @@ class Place:
 def free_place(host: str = LOOPBACK, port: int | None = None, *, token: bool = False) -> Place:
     """Returns a place where a server can listen: at `port`, or at the first free one from 5000.
 
-    The host ``0.0.0.0`` stands for all addresses of this machine. A place that is not on loopback
-    always has a token.
+    The host ``0.0.0.0`` means all addresses of this machine. If other machines can reach the place,
+    it always has a token.
     """
     for each in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
         with contextlib.closing(socket.socket()) as probe:
@@ -295,15 +294,14 @@ def _is_loopback(host: str) -> bool:
 def serving(
     store: Store, place: Place, stopped: threading.Event
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs MLflow's server on a store: healthy on entering, ended on leaving.
+    """Runs MLflow's server on a store's database within the context.
 
-    It has one worker, and neither telemetry nor job execution. Setting `stopped` ends the wait for
-    its start. (It is an event, as an exception from a signal could come too early to end the new
-    process.)
+    Setting `stopped` ends the wait for the server's start. (An exception from a signal handler
+    might leave the new process running.)
     """
     options = []
     if place.token:
-        # All names of this server are allowed, as pages of other sites lack the cookie.
+        # The server may be called by any name. The token protects it from pages of other sites.
         options = ["--app-name", NAME, "--allowed-hosts", "*"]
         options += ["--cors-allowed-origins", f"http://*:{place.port}"]
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
@@ -324,12 +322,12 @@ def serving(
                     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                     VARIABLE: place.token,
                 },
-                # An empty folder, as the server imports modules from its working folder.
+                # The folder is empty, as the server imports modules from its working folder.
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                # In a session of its own, its workers end with it, and Ctrl-C reaches none of them.
+                # Ctrl-C does not reach a new session, and `_stop` ends all of its processes.
                 start_new_session=True,
             )
         try:
@@ -342,7 +340,7 @@ def serving(
 def _wait_until_healthy(
     process: subprocess.Popen[bytes], place: Place, log: Path, stopped: threading.Event
 ) -> None:
-    # A proxy would look for the server on its own machine.
+    # The request must not go through a proxy, whose loopback is another machine.
     direct = build_opener(ProxyHandler({}))
     host = LOOPBACK if place.host == "0.0.0.0" else place.host
     deadline = time.monotonic() + _SECONDS_TO_START

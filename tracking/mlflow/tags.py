@@ -1,8 +1,8 @@
-"""The tags that kerastudy puts on MLflow's objects, and names in MLflow's spelling.
+"""The tags that kerastudy writes in MLflow, and the spelling of names there.
 
-In MLflow, a name has at most 250 letters, digits and ``_ - . space : /``, and must not change if it
-is normalized as a path. Keras and a search space allow more: other characters are spelled by their
-codes, such as ``:x40:`` for ``@``, and a longer name is cut. The journal has all names as they are.
+MLflow allows 250 characters in a name: letters, digits and ``_ - . space : /``. A name must also be
+a normal path, e.g. not ``a//b``. Keras and a search space allow more. `to_mlflow` replaces another
+character by its code, e.g. ``@`` by ``:x40:``, and cuts a longer name.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ import re
 from typing import Final
 
 UUID: Final = "kerastudy.uuid"
-"""The uuid by which the journal knows an experiment, a run or a registered model."""
+"""The journal's uuid of an experiment, a run or a registered model."""
 KIND: Final = "kerastudy.kind"
-"""``"study"`` for a parent run, ``"trial"`` for a child, ``"repeat"`` or ``"fold"`` below it."""
+"""A run's kind: ``"study"``, below it ``"trial"``, below that ``"repeat"`` or ``"fold"``."""
 CONFIRMATION_KIND: Final = "confirmation"
-"""The kind of a run that checks the study's choice."""
+"""The kind of the run of a confirmation (`kerastudy confirm`)."""
 TRAINING_KIND: Final = "confirmation training"
-"""The kind of a run below a confirmation."""
+"""The kind of the runs of a confirmation's trainings."""
 REPEAT: Final = "kerastudy.repeat"
 ENGINE: Final = "kerastudy.engine"
 NUMBER: Final = "kerastudy.trial"
 STATE: Final = "kerastudy.state"
 REASON: Final = "kerastudy.reason"
 DEFAULTS: Final = "kerastudy.defaults"
-"""``"yes"``: the trial that has the defaults of the space."""
+"""``"yes"`` on the trial with the defaults of the space."""
 STOPPED: Final = "kerastudy.stopped"
-"""Why the last launch of a study ended, for people to read."""
+"""A sentence that says why the last launch ended."""
 BEST_EPOCH: Final = "kerastudy.best_epoch"
 TRAINER: Final = "kerastudy.trainer"
 VERIFIED: Final = "kerastudy.verified"
 CHAMPION_RUN: Final = "kerastudy.champion_run"
 PROMOTED: Final = "kerastudy.promoted"
-"""The reason for a champion that was not chosen as the best."""
+"""Why the champion is not the best trial, e.g. "promoted"."""
 REFIT_OF: Final = "kerastudy.refit_of"
-"""For a model trained again on more data, the run of its trial."""
+"""On a model that was trained again on more data: the run id of its trial."""
 VERDICT: Final = "kerastudy.verdict"
 """The verdict on a champion's value."""
 UNREAD: Final = "kerastudy.unread"
 """Hyperparameters that the builder never reads."""
 
 VIEW: Final = "mlflow.sharedViewState."
-"""The beginning of the name of an experiment's tag that holds a view of MLflow's UI."""
+"""The prefix of the tags in which MLflow's UI keeps an experiment's views."""
 PARENT: Final = "mlflow.parentRunId"
 REGISTERED: Final = "mlflow.modelVersions"
-"""Which version of which registered model a logged model is."""
+"""On a logged model: its registered model and version."""
 RUN_NAME: Final = "mlflow.runName"
 NOTE: Final = "mlflow.note.content"
 USER: Final = "mlflow.user"
@@ -56,7 +56,7 @@ SOURCE_TYPE: Final = "mlflow.source.type"
 COMMIT: Final = "mlflow.source.git.commit"
 
 LONGEST: Final = 8000
-"""MLflow cuts the text of a run's tag after so many characters, and only warns."""
+"""MLflow cuts a run's tag after this many characters."""
 
 
 _LONGEST: Final = 250
@@ -65,9 +65,9 @@ _NO_NAME: Final = ":x:"
 
 
 def to_mlflow(name: str) -> str:
-    """Returns the name of a metric, param or tag in MLflow's spelling; most stay the same.
+    """Returns the name of a metric, param or tag in MLflow's spelling.
 
-    Different names have different spellings: a name that is cut ends with its digest.
+    Different names have different spellings: a name that is cut ends with a digest.
     """
     spelled = _REFUSED.sub(_spell, name) or _NO_NAME
     outside = spelled == "." or spelled.startswith(("/", ".."))
@@ -80,13 +80,13 @@ def to_mlflow(name: str) -> str:
 
 
 def run_title(name: str) -> str:
-    """Returns a run's name; a long one is cut in the middle, and keeps number and value."""
+    """Returns a run's name. A long name is cut in the middle, to keep its number and its value."""
     name, half = portable(name), _LONGEST // 2
     return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def portable(text: str) -> str:
-    """Returns a text that any database under MLflow takes: PostgreSQL allows no NUL in texts."""
+    """Replaces NUL characters in a text, as PostgreSQL refuses them."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
@@ -95,5 +95,5 @@ def _spell(match: re.Match[str]) -> str:
 
 
 def spell(value: object) -> str:
-    """Returns the spelling of a hyperparameter's value: a string unchanged, others as JSON."""
+    """Returns a hyperparameter's value as a param: a string unchanged, other values as JSON."""
     return portable(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""Puts MLflow's server behind a token, so that other machines can use it.
+"""Guards MLflow's server with a token, so that other machines can use it.
 
-A browser gives the token once, in an address that ends in ``/?token=…``, and gets a cookie.
-MLflow's clients give it by ``MLFLOW_TRACKING_TOKEN``.
+A browser sends the token once, in an address that ends in ``/?token=…``, and gets a cookie.
+MLflow's clients send the token from ``MLFLOW_TRACKING_TOKEN``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 NAME: Final = "kerastudy"
-"""The app's entry point, in the group ``mlflow.app``."""
+"""The name of this app's entry point in the group ``mlflow.app``."""
 VARIABLE: Final = "KERASTUDY_UI_TOKEN"
 """The environment variable with the token."""
 
-# An app of ASGI, the interface of Python's web servers.
+# The types of an ASGI app.
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[Any]]
 _Send = Callable[[Any], Awaitable[None]]
@@ -27,15 +27,18 @@ _REFUSED: Final = b"This server needs a token: open the address that `kerastudy 
 
 
 def create_app() -> _App:
-    """Returns MLflow's app behind the token that is in the environment, for `mlflow server`."""
-    # The app that `mlflow server` itself runs; MLflow documents no other way to get it.
+    """Returns the app for `mlflow server --app-name`. Its token is in the environment."""
+    # `mlflow server` runs this app. MLflow documents no other way to get it.
     from mlflow.server.fastapi_app import app
 
     return behind_token(app, os.environ[VARIABLE])
 
 
 def behind_token(app: _App, token: str) -> _App:
-    """Returns an ASGI app that passes on requests with the token, and all for ``/health``."""
+    """Returns an ASGI app that passes requests on to `app` if they have the token.
+
+    Requests for ``/health`` need no token.
+    """
 
     def right(text: str) -> bool:
         return secrets.compare_digest(text.encode(), token.encode())
@@ -44,7 +47,7 @@ def behind_token(app: _App, token: str) -> _App:
         if scope["type"] == "lifespan" or scope["path"] == "/health":
             await app(scope, receive, send)
             return
-        # Browsers send a cookie to all ports of a machine, so its name has the port.
+        # Browsers send a cookie to all ports of a machine, so the cookie's name has the port.
         name = f"kerastudy-token-{scope['server'][1]}"
         headers = {key.decode("latin-1"): text.decode("latin-1") for key, text in scope["headers"]}
         if right(headers.get("authorization", "").removeprefix("Bearer ")) or right(
@@ -54,7 +57,8 @@ def behind_token(app: _App, token: str) -> _App:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif right(parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
-            # The browser keeps the part after "#". A page of another site can't use the cookie.
+            # The browser keeps the address's part after "#". SameSite keeps the cookie from pages
+            # of other sites.
             cookie = f"{name}={token}; Path=/; HttpOnly; SameSite=Lax"
             await _answer(send, 303, {"location": "/", "set-cookie": cookie})
         else:

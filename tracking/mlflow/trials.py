@@ -1,4 +1,4 @@
-"""Sends the trials and confirmations of a study that have changed since the last time."""
+"""Sends a study's changed trials and confirmations to MLflow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tracking.store.folder import Store
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
 
-# The UI shows FAILED in red, which a pruned trial does not deserve: it has a value.
+# A pruned trial is FINISHED, as it has a value. The UI shows FAILED in red.
 _STATUSES: Final = {
     "running": "RUNNING",
     "complete": "FINISHED",
@@ -42,22 +42,22 @@ _STATUSES: Final = {
     "infeasible": "FAILED",
     "interrupted": "KILLED",
 }
-# The param "trial" of trainings with the defaults, which need not be a trial of the study.
+# Stands for a trial's number in the trainings of a confirmation with the defaults of the space.
 _DEFAULTS: Final = -1
 _INTERRUPTED: Final = "confirmation · interrupted"
-# So many runs are noted together before they are made, as each note is synced to the disk.
+# Each note is synced to disk, so this many runs are noted together.
 _TOGETHER: Final = 200
 
 
 class TrialsSoFar:
-    """What the ended trials of a search have so far: the names of metrics, and the best value."""
+    """The names of metrics, and the best value, of the trials that have ended so far."""
 
     def __init__(self, description: StudyDescription, trials: Iterable[TrialRecord]) -> None:
         self.metrics: set[str] = set()
-        # New points of the best value; their steps are the numbers of trials that had ended.
+        # New points of the best value. A point's step is the number of ended trials.
         self.unsent: list[Metric] = []
         self._objective = description.objective
-        # Whether trials count in the order of their numbers, as for the engine, and not of time.
+        # In a deterministic study, trials count in the order of their numbers, else of their ends.
         self._by_number = bool(description.lag)
         self._waiting: dict[int, EndedTrial] = {}
         self._counted: set[int] = set()
@@ -65,7 +65,7 @@ class TrialsSoFar:
         self.take(trials)
 
     def take(self, trials: Iterable[TrialRecord]) -> None:
-        """Takes trials that have changed."""
+        """Takes changed trials, and counts the ended ones."""
         for trial in trials:
             if isinstance(trial, EndedTrial) and trial.state != "interrupted":
                 self._waiting[trial.number] = trial
@@ -87,7 +87,7 @@ class TrialsSoFar:
         if best is None or best.value is None:
             return
         if before is None or (before.number, before.value) != (best.number, best.value):
-            # The name differs from trials' metrics: else the parent would be sorted among trials.
+            # With a trial's metric name, the UI would sort the parent run among the trials.
             name = f"study/best_{self._objective.metric}"
             self.unsent += metrics_of({name: best.value}, trial.ended, len(self._counted))
 
@@ -106,12 +106,12 @@ class Sender:
     ) -> None:
         self._store, self._folder = store, folder
         self._journal, self._runs, self._since = journal, runs, since
-        # The new epochs of fits.
+        # The unsent epochs of fits, by uuid.
         self._points = points
         self._fits: dict[str, list[Fit]] = {}
 
     def send(self, searches: Sequence[Search], so_far: Mapping[int, TrialsSoFar]) -> int:
-        """Sends what has changed; returns how many runs were written."""
+        """Sends the changes, and returns how many runs were written."""
         for fit in self._journal.fits(self._since, of_several=True):
             self._fits.setdefault(fit.trial, []).append(fit)
         runs, several, written = self._runs, len(searches) > 1, 0
@@ -123,7 +123,7 @@ class Sender:
                 runs.intend(each.uuid for each in some)
                 for trial in some:
                     self._send_trial(search, trial, several=several)
-            # What is left: fits of trials that still run, and trainings on all folds.
+            # The remaining fits are those of running trials, and trainings on all folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
                 if fit.trial in runs.ids and not runs.exports.is_left_out(fit.trial):
                     self._send_fit(search, fit, several=several)
@@ -133,13 +133,13 @@ class Sender:
                 runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
             written += len(attempts) + self._send_confirmations(search)
-        # The new epochs of fits that have not changed otherwise.
+        # The remaining epochs belong to fits without other changes.
         for uuid in list(self._points):
             runs.write(uuid, self._metrics(uuid))
         return written
 
     def _send_parent(self, search: Search) -> None:
-        """Makes the run of a study under one engine, above those of its trials."""
+        """Sends the parent run of a study's trials under one engine."""
         description, runs = search.description, self._runs
         tagged = {
             **_origin(search),
@@ -156,7 +156,7 @@ class Sender:
             runs.write(search.uuid, status="RUNNING")
 
     def _send_trial(self, search: Search, trial: TrialRecord, *, several: bool) -> None:
-        """Sends an attempt at a trial, and its fits if it has several."""
+        """Sends an attempt at a trial. If the trial has several fits, each gets a child run."""
         runs = self._runs
         tagged = {tags.PARENT: runs.ids[search.uuid], tags.KIND: "trial"}
         if trial.verified:
@@ -172,7 +172,6 @@ class Sender:
                 self._send_fit(search, fit, several=several)
 
     def _send_fit(self, search: Search, fit: Fit, *, several: bool) -> None:
-        """Sends a repeat or a fold of a trial."""
         spec = fit.spec
         tagged = {
             tags.PARENT: self._runs.ids[fit.trial],
@@ -191,7 +190,6 @@ class Sender:
         *,
         several: bool,
     ) -> None:
-        """Sends an attempt at a trial, or one of its fits."""
         runs, description, spec, result = self._runs, search.description, fit.spec, fit.result
         values = hyperparameters(description, spec)
         name = partial(
@@ -220,7 +218,7 @@ class Sender:
         new = runs.begin(fit.uuid, name(), tagged, fit.started)
         params: list[Param] = []
         if new:
-            # The charts of the UI have the trial's number on an axis.
+            # The UI's charts need the trial's number as a param, for an axis.
             params = params_of({"trial": spec.number, **values})
             if not description.data.made_by:
                 runs.log_inputs(fit.uuid, dataset_inputs(description))
@@ -233,7 +231,6 @@ class Sender:
             runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
 
     def _send_confirmations(self, search: Search) -> int:
-        """Sends a study's confirmations that changed, with their trainings."""
         written = 0
         for each in self._journal.confirmations(search.id):
             fits = self._journal.fits(self._since, confirmation=each.uuid)
@@ -276,7 +273,7 @@ class Sender:
                 ended=confirmation.ended or None,
             )
             return
-        # If the confirmation was interrupted and resumed, its run has this former name.
+        # A confirmation that was resumed still has the run name of the interruption.
         runs.rename(confirmation.uuid, _INTERRUPTED, name)
         verdict = verdict_by(self._history(search), outcome)
         note = f"**{plain(verdict.text)}**\n\n{plain(' '.join(verdict.grounds))}"[: tags.LONGEST]
@@ -301,7 +298,7 @@ class Sender:
     ) -> None:
         runs, description, result = self._runs, search.description, fit.result
         outcome: str = fit.state
-        # A training on all folds together is not validated.
+        # A training on all folds together has no validation data.
         shown = None if result is None or fit.spec.fold == -1 else result.best
         if shown is not None:
             outcome = f"{description.objective.metric} {shown.value:.4g}"
@@ -309,13 +306,13 @@ class Sender:
         values = hyperparameters(description, fit.spec)
         name = f"{fit.name} · running"
         new = runs.begin(fit.uuid, name, {**tagged, **above}, fit.started)
-        # Its name begins with the trial, such as "#12", or with "defaults".
+        # A training's name begins with the trial, e.g. "#12", or with "defaults".
         of = fit.name.partition(" ")[0].removeprefix("#")
         trial = int(of) if of.isdecimal() else _DEFAULTS
         params = params_of({"trial": trial, "seed": fit.spec.seed, **values}) if new else []
         metrics = self._metrics(fit.uuid)
         if result is not None:
-            # The names differ from trials' metrics: else trainings would be sorted among trials.
+            # With trials' metric names, the UI would sort the trainings among the trials.
             numbers = {
                 each if each.startswith("system/") else f"confirmation/{each}": value
                 for each, value in result_metrics(result, description.objective).items()
@@ -332,12 +329,11 @@ class Sender:
         return histories_in(self._store, self._folder, search.description.engine)[0]
 
     def _metrics(self, fit: str) -> list[Metric]:
-        """Returns the new metrics of a fit; the next call returns none."""
+        """Removes the unsent epochs of a fit, and returns their metrics."""
         points = self._points.pop(fit, [])
         return [each for p in points for each in metrics_of(p.metrics, p.time, p.epoch)]
 
     def _means(self, trial: EndedTrial) -> dict[int, dict[str, float]]:
-        """Returns the means of metrics over a trial's fits, by epoch."""
         repeats = trial.result.repeats
         curves = self._journal.curves(each.uuid for each in repeats)
         folds = sum(each.fold is not None for each in repeats)
@@ -345,13 +341,12 @@ class Sender:
 
 
 def _origin(search: Search) -> dict[str, str]:
-    """Returns the tags with a run's source, author and commit."""
     commit = search.git.get("commit", "")
     return {**origin_tags(search.description), **({tags.COMMIT: commit} if commit else {})}
 
 
 def _numbers(outcome: Confirmation) -> dict[str, float]:
-    """Returns the numbers of a confirmation's outcome, for MLflow to show."""
+    """Returns the metrics of a confirmation's run."""
     corrected = None if outcome.corrected is None else outcome.corrected.estimate
     intervals = {"corrected": corrected, "on_test": outcome.confirmed, "gain": outcome.gain}
     numbers = {"confirmation/reported": outcome.reported}
@@ -366,5 +361,5 @@ def _numbers(outcome: Confirmation) -> dict[str, float]:
 
 
 def parent_name(study: str, engine: str) -> str:
-    """Returns the name of the run of a study under one engine."""
+    """Returns the name of a study's parent run under one engine."""
     return f"{study} ({engine})"

@@ -1,4 +1,4 @@
-"""The shapes that travel between engine, driver, executor, trainer and tracking."""
+"""The dataclasses of studies, trials and checks, which the journal stores as JSON."""
 
 import lazy_loader
 

@@ -1,23 +1,23 @@
-"""The outcomes of checks: by plain `model.fit`, on the sealed test part, under new seeds.
+"""The records of checks: by plain `model.fit`, on the test part, and under new seeds.
 
-A trial's `verified` has the outcome of training it once more, by plain `model.fit`:
+kerastudy trains trials once more, by plain `model.fit`. A trial's `verified` has the outcome:
 
-| text | says |
+| text | meaning |
 |---|---|
 | ``model.fit, identical`` | every metric of every epoch, and the weights, are the same |
-| ``model.fit, identical in epochs 1 to 3 of 20`` | the rest was not compared |
-| ``model.fit, trained by it`` | nothing to compare: `model.fit` trained the trial itself |
-| ``a fit of its own, trained by it`` | nothing to compare: a HyperModel's own `fit` trained it |
-| ``an objective function, trained by it`` | nothing to compare: an objective function ran it |
-| ``model.fit, differs: …`` | plain Keras gets another result than the recorded one |
+| ``model.fit, identical in epochs 1 to 3 of 20`` | the other epochs were not compared |
+| ``model.fit, trained by it`` | not compared: `model.fit` trained the trial itself |
+| ``a fit of its own, trained by it`` | not compared: a HyperModel's own `fit` trained it |
+| ``an objective function, trained by it`` | not compared: an objective function trained it |
+| ``model.fit, differs: …`` | plain `model.fit` gets another result |
 | ``model.fit, not comparable: …`` | the result differs, but so do code, data or versions |
 | ``model.fit, not run: …`` | the trial could not be trained again |
 | ``off`` | not compared |
-| ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | by `kerastudy reproduce` |
-| ``not reproduced on …: …`` | `kerastudy reproduce` failed; the trainer may not be the cause |
+| ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | `kerastudy reproduce` succeeded |
+| ``not reproduced on …: …`` | `kerastudy reproduce` failed |
 
-A later outcome replaces an earlier one. A difference under other code, data or versions does not
-replace a comparison under equal ones.
+A later outcome replaces an earlier one. One exception: a comparison under equal code, data and
+versions is not replaced by a difference under other ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TRAINED_BY_FIT = "model.fit, trained by it"
 TRAINED_BY_OWN_FIT = "a fit of its own, trained by it"
 TRAINED_BY_OBJECTIVE = "an objective function, trained by it"
 TRAINED_BY_ITSELF = (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, TRAINED_BY_OBJECTIVE)
-"""The texts of trials that were trained by the code that would also train them again."""
+"""The texts of trials that are not compared, as the same code would train them again."""
 
 DIFFERS = "model.fit, differs: "
 REPRODUCED = "reproduced bit for bit"
@@ -46,7 +46,7 @@ _NOT_RUN = "model.fit, not run: "
 
 
 def identical(compared: int, epochs: int) -> str:
-    """Returns the text for a trial of which the first epochs, or all, are identical."""
+    """Returns the text for a trial whose first `compared` epochs are identical."""
     if compared >= epochs:
         return IDENTICAL
     named = "epoch 1" if compared == 1 else f"epochs 1 to {compared}"
@@ -54,12 +54,12 @@ def identical(compared: int, epochs: int) -> str:
 
 
 def differing(where: str) -> str:
-    """Returns the text for a trial that `model.fit` contradicts."""
+    """Returns the text for a trial to which `model.fit` gave another result."""
     return DIFFERS + where
 
 
 def not_comparable(why: str) -> str:
-    """Returns the text for a trial that differs, but whose code, data or versions differ too."""
+    """Returns the text for a trial whose result, and whose code, data or versions, differ."""
     return _NOT_COMPARABLE + why
 
 
@@ -80,63 +80,62 @@ def not_reproduced(why: str, day: str) -> str:
 
 
 def is_reproduction(text: str) -> bool:
-    """Returns whether a text is an outcome of `kerastudy reproduce`, good or bad."""
+    """Returns whether a text is an outcome of `kerastudy reproduce`."""
     return text.startswith((REPRODUCED, _NOT_REPRODUCED))
 
 
 def differs(text: str) -> bool:
-    """Returns whether `model.fit` contradicts a trial."""
+    """Returns whether `model.fit` gave another result than the recorded one."""
     return text.startswith(DIFFERS)
 
 
 def is_whole(text: str) -> bool:
-    """Returns whether `model.fit` verified all of a trial."""
+    """Returns whether all epochs of a trial are verified."""
     return text in (IDENTICAL, *TRAINED_BY_ITSELF) or text.startswith(REPRODUCED)
 
 
 def is_known(text: str) -> bool:
-    """Returns whether at least a trial's first epochs were compared under equal conditions."""
+    """Returns whether some epochs of a trial were compared under equal code, data and versions."""
     return is_whole(text) or is_partial(text) or differs(text)
 
 
 def is_partial(text: str) -> bool:
-    """Returns whether `model.fit` verified the first epochs of a trial."""
+    """Returns whether only the first epochs of a trial are verified."""
     return text.startswith(IDENTICAL) and not is_whole(text)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of a checkpoint on the test part."""
+    """A metric on the test part."""
 
     value: float
-    low: float | None = None  # Bounds of the 95 % interval; None without one.
+    low: float | None = None  # The 95 % interval, or None.
     high: float | None = None
-    validation: float | None = None  # The validation metric in training; None if not logged.
+    validation: float | None = None  # The recorded validation metric, or None.
 
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """A reading of the sealed test part, by a checkpoint.
+    """An evaluation of a trial's weights on the test part.
 
-    The intervals of accuracies are exact. Others are bootstrap percentiles: test samples are drawn
-    with replacement, as many as there are, and each metric is computed on them. This is repeated
-    `resamples` times; the bounds are the 2.5 % and 97.5 % quantiles. They show the chance in the
-    test samples alone, not the chance in the training. (Efron and Tibshirani, An Introduction to
-    the Bootstrap, 1993, chapter 13.)
+    Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
+    on `resamples` random draws of the test samples, with replacement. The bounds are the 2.5 % and
+    97.5 % quantiles. They show the chance in the choice of test samples, not in the training.
+    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
     """
 
     study: str
     engine: str
     trial: int
-    epoch: int  # The trial's best epoch, whose weights were evaluated.
+    epoch: int  # The best epoch, whose weights were evaluated.
     samples: int
     digest: str  # SHA-256 of the test part.
-    metrics: Mapping[str, Measured]  # Loss included, by the names that the model logs.
-    resamples: int = 0  # Bootstrap samples, drawn with seed 0; 0 without intervals.
+    metrics: Mapping[str, Measured]  # By Keras's names, with the loss.
+    resamples: int = 0  # The number of bootstrap draws, with seed 0; 0 without intervals.
     note: str = ""  # Why metrics lack intervals, or empty.
-    time: int = 0  # In milliseconds since the epoch (Unix time).
-    # The uuid of the confirmation that read the test part, with new trainings of the trial and of
-    # the space's defaults. Empty if the trial's checkpoint read it.
+    time: int = 0  # Unix time in milliseconds.
+    # The uuid of the confirmation that trained the trial again and evaluated it. Empty if the
+    # trial's checkpoint was evaluated.
     confirmation: str = ""
 
     def __repr__(self) -> str:
@@ -156,12 +155,12 @@ class Interval:
     value: float
     low: float
     high: float
-    level: float = 0.95  # The share of such intervals that hold the truth, 0 to 1.
+    level: float = 0.95  # The confidence level, e.g. 0.95 for a 95 % interval.
 
 
 @dataclass(frozen=True, repr=False)
 class Corrected:
-    """The best value of a study, corrected for being the best of many.
+    """The best value of a study, corrected for the luck of being the best of many trials.
 
     The method is the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis,
     Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
@@ -170,26 +169,26 @@ class Corrected:
 
     reported: float  # The best value before the correction.
     estimate: Interval
-    trials: int  # How many trials the best was chosen from.
-    samples: int  # The size of the validation part.
+    trials: int  # The number of trials that the best was chosen from.
+    samples: int  # The number of validation samples.
     resamples: int
-    note: str = ""  # What the correction leaves out, such as trials without scores; or empty.
-    groups: int = 0  # Independent groups of samples; 0 if all samples are independent.
+    note: str = ""  # E.g. that trials without scores were left out; may be empty.
+    groups: int = 0  # The number of independent groups of samples; 0 without groups.
 
     def __repr__(self) -> str:
-        """Returns one line: the value and its interval."""
+        """Returns one line with the value and its interval."""
         value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
         return f"<corrected: {value:.4g} [{low:.4g}, {high:.4g}] of {self.reported:.4g} reported>"
 
 
 @dataclass(frozen=True)
 class Racer:
-    """A trial in the race of a confirmation, which trains trials again under new seeds."""
+    """A trial in a confirmation's race, where the best trials are trained again under new seeds."""
 
     trial: int  # -1 for the space's defaults.
-    # The validation objective under each seed so far, in the seeds' order; None if infeasible.
+    # The objective on the validation data under each seed; None if a training was infeasible.
     values: tuple[float | None, ...]
-    model_parameters: int = 0  # Scalar weights.
+    model_parameters: int = 0  # The number of scalar weights.
     epochs: int = 0
 
 
@@ -202,31 +201,31 @@ class Confirmation:
     uuid: str
     metric: str
     direction: Direction
-    reported_trial: int  # The trial with the best value.
+    reported_trial: int  # The trial with the best recorded value.
     reported: float
     corrected: Corrected | None
-    # The seeds of the race. A trial that left it early was trained under the first ones only.
+    # The seeds of the race. A trial that left the race early was trained under the first ones only.
     seeds: tuple[int, ...]
     race: tuple[Racer, ...]  # Best first.
-    # The space's defaults, trained under `test_seeds`; None if that was left out.
+    # The trainings with the space's defaults, under `test_seeds`; None if there were none.
     default: Racer | None
     winner: int
-    confirmed: Interval | None = None  # The winner on the sealed test part, if any.
-    # By how much the winner is better than the defaults: above 0 for "max" and "min" alike. None if
-    # the two were not compared.
+    confirmed: Interval | None = None  # The winner's value on the test part, or None.
+    # By how much the winner is better than the defaults; also for "min", above 0 means better. None
+    # if the two were not compared.
     gain: Interval | None = None
     test_samples: int = 0
-    test_digest: str = ""  # SHA-256, or empty.
-    readings: int = 0  # How often this test part was read, this time included.
-    notes: tuple[str, ...] = ()  # What else a reader must know, in sentences.
-    time: int = 0  # When it ended, in milliseconds since the epoch (Unix time).
-    # Further seeds, on which no choice is based, for the trainings that read the test part; empty
-    # if it was not read.
+    test_digest: str = ""  # The SHA-256 of the test part, or empty.
+    readings: int = 0  # The number of evaluations on this test part, with this one.
+    notes: tuple[str, ...] = ()  # Sentences with further facts for the user.
+    time: int = 0  # The end, as Unix time in milliseconds.
+    # The seeds of the trainings that were evaluated on the test part. The race did not use these
+    # seeds. Empty without a test part.
     test_seeds: tuple[int, ...] = ()
     # The winner's objective on the test part under each of `test_seeds`.
     winner_on_test: tuple[float, ...] = ()
     default_on_test: tuple[float, ...] = ()
-    # The most frequent class of the test part; None if it was not read, or has no classes.
+    # The most frequent class of the test part, or None.
     guess: ConstantGuess | None = None
 
     def racer(self, trial: int) -> Racer:
@@ -237,11 +236,11 @@ class Confirmation:
 PredictionKind = Literal["classes", "binary", "regression"]
 
 MOST_SAMPLES: Final = 24
-"""At most so many samples are kept, those with the lowest probability of their true class."""
+"""The most samples in `ValidationPredictions.worst`."""
 MOST_POINTS: Final = 2_000
-"""At most so many pairs of truth and prediction are kept."""
+"""The most pairs in `ValidationPredictions.truth` and `predicted`."""
 MOST_CLASSES: Final = 100
-"""A confusion matrix has at most so many classes."""
+"""The most classes of a confusion matrix."""
 
 
 def predictions_beside(folder: Path) -> Path:
@@ -251,65 +250,64 @@ def predictions_beside(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How many samples a class has, and for how many samples it was predicted."""
+    """The counts of a class among the validation samples."""
 
     name: str
     samples: int
-    predicted: int  # The samples predicted as this class, rightly or not.
-    correct: int  # The samples of this class that are predicted as this class.
+    predicted: int  # The samples that are predicted as this class.
+    correct: int  # The samples of this class that are predicted as it.
 
 
 @dataclass(frozen=True)
 class WorstSample:
-    """A sample whose true class gets a low probability."""
+    """A validation sample whose true class gets a low probability."""
 
-    index: int  # Its place in the validation data, from 0.
+    index: int  # Its index in the validation data.
     true: int
-    predicted: int  # The class of the highest probability; it may be the true one.
+    predicted: int  # The class of the highest probability, which may be the true class.
     probability: float  # The true class's probability, 0 to 1.
     confidence: float  # The predicted class's probability.
     png: bytes = b""  # Empty if the sample is no image.
-    # The sample's values by column, as they were before preprocessing; texts are shortened. Empty
-    # if the sample is an image, or too large.
+    # The sample's values by column, before preprocessing. Long texts are cut. Empty if the sample
+    # is an image, or too large.
     row: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ValidationPredictions:
-    """What the champion predicts for the validation data.
+    """The champion's predictions for the validation data.
 
-    All samples are counted, each once, whatever its weight; only some are kept.
+    All samples are counted. Sample weights play no part.
     """
 
     uuid: str  # The trial's uuid.
     trial: int
-    epoch: int  # The trial's best epoch, whose weights predict.
+    epoch: int  # The best epoch, whose weights predict.
     kind: PredictionKind  # ``"binary"``: the output is one probability.
     samples: int
-    class_names: tuple[str, ...] = ()  # The names of classes 0, 1, 2, …; a regression has none.
+    class_names: tuple[str, ...] = ()  # The names of classes 0, 1, …; empty for a regression.
     classes: tuple[ClassCounts, ...] = ()  # In the order of `class_names`.
-    # Samples by true class (rows) and predicted class (columns). Empty for a regression, or more
-    # than `MOST_CLASSES` classes.
+    # The number of samples by true class (rows) and predicted class (columns). Empty for a
+    # regression, and with more than `MOST_CLASSES` classes.
     confusion: tuple[tuple[int, ...], ...] = ()
-    # The samples whose true class got the lowest probability, the lowest first; at most
-    # `MOST_SAMPLES`.
+    # The samples whose true class got the lowest probability, the lowest first.
     worst: tuple[WorstSample, ...] = ()
-    # The targets of a regression, for at most `MOST_POINTS` samples at even distances.
+    # The targets of a regression; of every k-th sample, if there are more than `MOST_POINTS`.
     truth: tuple[float, ...] = ()
-    predicted: tuple[float, ...] = ()  # The predictions for the same samples.
-    # The inputs of the same samples, before preprocessing, if each is a single number.
+    predicted: tuple[float, ...] = ()  # The predictions for these samples.
+    # The inputs of these samples before preprocessing, if each input is one number.
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
-    rule: tuple[float, ...] = ()  # Targets without noise, if made data follows a known rule.
-    output: str = ""  # The output's name; empty if the model has just one.
-    others: tuple[ValidationPredictions, ...] = ()  # The predictions of other outputs.
+    rule: tuple[float, ...] = ()  # The targets without noise, if a known rule made the data.
+    output: str = ""  # The output's name; empty if the model has one output.
+    others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.
 
     def of(self, uuid: str, epoch: int) -> ValidationPredictions:
-        """Returns a copy with the uuid and the epoch of the trial."""
+        """Returns a copy with a trial's uuid and epoch."""
         others = tuple(each.of(uuid, epoch) for each in self.others)
         return dataclasses.replace(self, uuid=uuid, epoch=epoch, others=others)
 
     @property
     def correct(self) -> int:
-        """How many samples' true class is predicted; 0 for a regression."""
+        """The number of samples whose true class is predicted; 0 for a regression."""
         return sum(each.correct for each in self.classes)

@@ -1,4 +1,4 @@
-"""Records as JSON and back, by converters that cattrs derives from their fields."""
+"""Converts records to JSON and back, by cattrs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RecordError(InternalError):
 
 
 def to_json(record: object) -> str:
-    """Returns a record as one line of JSON: numbers to the last bit, also NaN and infinities."""
+    """Returns a record as one line of JSON. Floats are exact, and may be NaN or infinite."""
     return _converter().dumps(record, ensure_ascii=False)
 
 
@@ -35,7 +35,7 @@ def from_json(kind: type[Record], text: str) -> Record:
 
 @cache
 def _converter() -> JsonConverter:
-    # Imported late, as commands that read no record don't need it.
+    # Commands that read no record don't need cattrs.
     from cattrs.gen import make_dict_unstructure_fn, override
     from cattrs.preconf.json import make_converter
 
@@ -44,8 +44,7 @@ def _converter() -> JsonConverter:
     converter = make_converter(detailed_validation=False)
     converter.register_unstructure_hook(SearchSpace, lambda space: space.to_dict())
     converter.register_structure_hook(SearchSpace, lambda value, _: SearchSpace.from_dict(value))
-    # A definition's JSON lacks the texts of code and the findings, which are recorded elsewhere,
-    # and the warnings.
+    # The journal has other columns for code and findings, and does not record the warnings.
     for kind, apart in ((CodeDescription, _TEXTS), (StudyDescription, _BESIDE)):
         left_out: dict[str, Any] = {name: override(omit=True) for name in apart}
         converter.register_unstructure_hook(

@@ -1,10 +1,13 @@
-"""Declares settings, each once; those here are in a study and in its record.
+"""Declares the settings that a study and its record have in common.
 
-A setting is a field of a dataclass, which gives its name, type and default. The rest is a `Setting`
-in the field's metadata. These declarations decide on the checks of `Study`, the options of
-``kerastudy launch`` and their help, the settings in a study's record and those that must not change
-when it resumes, the report's list of settings, and the table in ``docs/launching.md``. The module
-`studies.definition.settings` has the settings of a launch, and those recorded in another form.
+A setting is a field of a dataclass, whose metadata has a `Setting`. From these declarations come:
+
+- the checks of `Study`,
+- the options of ``kerastudy launch``, their help, and the table in ``docs/launching.md``,
+- the settings in a study's record and in its report,
+- the settings that must not change when a study resumes.
+
+The module `studies.definition.settings` declares the other settings.
 """
 
 from __future__ import annotations
@@ -29,19 +32,19 @@ TrainerName = Literal["auto", "compiled", "plain"]
 
 @dataclass(frozen=True)
 class Setting:
-    """The declaration of a setting, beside its name, its type and its default.
+    """What a setting's field has besides its name, type and default.
 
     Attributes:
-        help: Its meaning in a line, as the command line and the docs show it.
-        check: The function of `search_spaces.checks` that returns a value as a plain one, or raises
-            an error. It is called as ``check(name, value, error=StudyError)``.
-        section: The section of ``kerastudy launch --help`` with its option; empty if none.
-        option: The option, such as ``"--folds"``, if it is not spelled like the setting.
-        reads: What the option reads: a type, one of several words, or a kind of text such as
-            ``"TIME"``. Empty if it reads a value of the setting's type.
+        help: A line for the command line and the docs.
+        check: A function of `search_spaces.checks`, called as
+            ``check(name, value, error=StudyError)``. It returns the value in a plain Python type,
+            or raises the error.
+        section: The section of its option in ``kerastudy launch --help``; empty without an option.
+        option: The option's name, e.g. ``"--folds"``, if it differs from the setting's name.
+        reads: The option's type, if it differs from the setting's: a type, a tuple of words to
+            choose from, or a metavar such as ``"TIME"``.
         at_launch: Whether a launch may replace the value in the study's file.
-        another_study: Whether another value changes what trials mean, so that a recorded study
-            can't be resumed with it.
+        another_study: Whether a recorded study can't be resumed with another value.
     """
 
     help: str
@@ -54,12 +57,12 @@ class Setting:
 
 
 def declaration(*arguments: Any, **named: Any) -> dict[str, Setting]:
-    """Returns the metadata of a setting's field, from the arguments of `Setting`."""
+    """Returns the metadata of a setting's field. The arguments are those of `Setting`."""
     return {_KEY: Setting(*arguments, **named)}
 
 
 def setting(default: Any, *arguments: Any, **named: Any) -> Any:
-    """Returns a setting's field, from its default and the arguments of `Setting`."""
+    """Returns a dataclass field for a setting. The further arguments are those of `Setting`."""
     return dataclasses.field(default=default, metadata=declaration(*arguments, **named))
 
 
@@ -70,9 +73,9 @@ def settings_of(kind: type) -> dict[str, Setting]:
 
 
 def check_settings(value: Any) -> None:
-    """Checks each setting of a dataclass by its declaration, and keeps it as a plain value.
+    """Checks each setting of a dataclass, and replaces it by the result of the check.
 
-    A value of None is left alone if it is the default.
+    A None is not checked if it is the default.
     """
     for field in dataclasses.fields(value):
         check = field.metadata[_KEY].check if _KEY in field.metadata else None
@@ -90,7 +93,10 @@ _seconds: Final = partial(checks.positive_number, of="of seconds")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecordedSettings:
-    """The settings that a study and its record have in common. `Study` describes them."""
+    """The settings that a study and its record have in common.
+
+    The docstring of `studies.study.Study` describes each.
+    """
 
     trials: int = setting(
         20, "Trials in total, with those already done.", checks.whole_number, BUDGET

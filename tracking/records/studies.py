@@ -1,4 +1,4 @@
-"""A study's definition, its objective, and the findings about its data, as sent and recorded."""
+"""The records of a study's definition, its objective, and the findings about its data."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ Direction = Literal["max", "min"]
 
 
 class Rank(NamedTuple):
-    """The rank of an epoch in its trial, or of a trial in its study: the lowest is the best.
+    """The rank of an epoch in its trial, or of a trial in its study. The lowest rank is the best.
 
-    If objectives are equal, the lower validation loss is better, then the earlier epoch, then the
-    earlier trial. There is no other rule for ties.
+    The fields are compared in their order: if objectives are equal, the validation loss decides,
+    then the epoch, then the trial's number.
     """
 
     key: float  # The objective's value, by `Objective.sort_key`.
-    # ``val_loss``: lower is better, whatever the objective's direction. Infinite if it is missing
-    # or NaN.
+    # ``val_loss``; infinite if it is missing or NaN.
     loss: float
-    epoch: int  # For a trial, its best epoch.
+    epoch: int  # A trial has its best epoch.
     number: int
 
 
@@ -62,18 +61,18 @@ _MOST_PROBLEMS: Final = 3
 
 @dataclass(frozen=True)
 class ConstantGuess:
-    """The best answer of a model that ignores its input."""
+    """The most frequent class: the best prediction of a model that ignores its input."""
 
-    answer: str  # The most frequent class of a part.
-    share: float  # The answer's share of the part's samples: its accuracy.
+    answer: str  # The class's name.
+    share: float  # The share of samples of this class, which is the accuracy of the guess.
 
 
 Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
-"""The number of samples by target, part and class; the test part is left out."""
+"""The number of samples by target, part (without the test part) and class."""
 
 
 def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
-    """Returns the most frequent class of a part; None without classes, or with several targets."""
+    """Returns the most frequent class of a part; None unless one target has classes."""
     counts = next(iter(classes.values())).get(part, {}) if len(classes) == 1 else {}
     if not any(counts.values()):
         return None
@@ -83,16 +82,15 @@ def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
 
 @dataclass(frozen=True)
 class DataFinding:
-    """A finding of a check of data."""
+    """What a check of a study's data found."""
 
     check: str  # The check's name, such as ``"leaks"`` or ``"classes"``.
-    # ``"problem"``: values of the study can't be believed until it is mended; ``"hint"``: worth a
-    # look; ``"ok"``: nothing to do.
+    # After a ``"problem"``, e.g. a leak, values of the study can't be believed.
     severity: DataSeverity
-    title: str  # In a few words.
-    verdict: str  # In a sentence or two, with its figures.
-    advice: str = ""  # The remedy, in a sentence; may be empty.
-    figures: Mapping[str, Any] = field(default_factory=dict)  # For programs, by name.
+    title: str  # A few words.
+    verdict: str  # One or two sentences.
+    advice: str = ""  # A sentence on what to do; may be empty.
+    figures: Mapping[str, Any] = field(default_factory=dict)  # Numbers for programs, by name.
 
 
 @dataclass(frozen=True)
@@ -101,17 +99,17 @@ class DataFindings:
 
     data: str
     digest: str  # SHA-256.
-    sizes: Mapping[str, int]  # Samples of each part, as far as they are known.
-    inputs: Mapping[str, str]  # The kind of each input, in words, by its name.
-    classes: Classes = field(default_factory=dict)  # For targets with classes.
+    sizes: Mapping[str, int]  # The known numbers of samples, by part.
+    inputs: Mapping[str, str]  # A description of each input, by its name.
+    classes: Classes = field(default_factory=dict)
     findings: tuple[DataFinding, ...] = ()  # The most severe first.
-    notes: str = ""  # Sentences that name the parts without a check, or with a partial one.
-    thorough: bool = False  # Whether all checks were made; a launch makes only the quick ones.
-    picture: bytes = b""  # Samples of the training part, as a PNG; empty if they are no images.
-    picture_rows: str = ""  # The classes that its rows show; may be empty.
+    notes: str = ""  # Sentences on parts that were not checked, or not completely.
+    thorough: bool = False  # Whether all checks were made. A launch makes only quick ones.
+    picture: bytes = b""  # A PNG of training samples; empty if these are no images.
+    picture_rows: str = ""  # The classes that the picture's rows show; may be empty.
 
     def __str__(self) -> str:
-        """Returns the findings, a line each."""
+        """Returns a line for each finding."""
         return "\n".join(
             f"{finding.severity}: {finding.title}. {finding.verdict} {finding.advice}".rstrip()
             for finding in self.findings
@@ -119,7 +117,7 @@ class DataFindings:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why values of the study can't be believed: at most three sentences, the worst first."""
+        """At most three sentences on why values of the study can't be believed, the worst first."""
         verdicts = [each.verdict for each in self.findings if each.severity == "problem"]
         return tuple(verdicts[:_MOST_PROBLEMS])
 
@@ -127,11 +125,11 @@ class DataFindings:
     def guess(self) -> ConstantGuess | None:
         """The most frequent class of the validation samples; None unless all classes are known.
 
-        With folds, the most frequent class of all samples that are split into them.
+        In a study with folds, it is the most frequent class of all samples in folds.
         """
         part = "validation" if self.sizes.get("validation") else "train"
         samples = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
-        # Only the first samples of data in batches are known.
+        # Of data in batches, the checks read only the first samples.
         return most_frequent(self.classes, part) if samples == self.sizes.get(part) else None
 
     def document(self) -> dict[str, Any]:
@@ -142,12 +140,12 @@ class DataFindings:
 
 
 ANY_HARDWARE = "any"
-"""The hardware of a study whose trials may run on any; their bits may differ."""
+"""The `hardware` of a study whose trials may run on several kinds of hardware."""
 DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
-"""What people read for `ANY_HARDWARE`."""
+"""The text that people read instead of `ANY_HARDWARE`."""
 
 ClassWeight = Mapping[int, float]
-"""How much the training samples of each class count; a class that is not in it counts 1."""
+"""The `class_weight` of `model.fit`: weights by class. A missing class has the weight 1."""
 
 
 @dataclass(frozen=True)
@@ -157,13 +155,13 @@ class DataDescription:
     name: str
     source: str
     digest: str  # SHA-256 over all parts.
-    # SHA-256 of each part: train, validation and, where there is one, test.
+    # SHA-256 of each part: train, validation and perhaps test.
     digests: Mapping[str, str]
     sizes: Mapping[str, int]  # Samples of each part.
-    details: Mapping[str, Any]  # Shapes, types, classes, preprocessing: for people to read.
-    override: str = ""  # Path of an npz file that replaced the study's own data, or empty.
-    # Name of the function of `hp` that makes each trial's data; the other fields then describe the
-    # data that it makes for the default values. Empty if all trials have the same data.
+    details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
+    override: str = ""  # The file of ``--data``, perhaps with ``?target=COLUMN``; or empty.
+    # The name of the function of `hp` that makes each trial's data, or empty. With a function, the
+    # other fields describe the data for the default values.
     made_by: str = ""
 
 
@@ -171,19 +169,19 @@ class DataDescription:
 class CodeDescription:
     """The file that defines a study, and the user's own modules that it imports."""
 
-    path: str  # Absolute; empty where there is none (a notebook, an interactive session).
+    path: str  # Absolute; empty in a notebook or an interactive session.
     variable: str  # The variable that holds the study, or empty.
     source: str = ""  # The file's text.
-    digest: str = ""  # SHA-256 of the text; with modules, of `manifest`.
-    study_name: str = ""  # The name in the file; a launch may give another.
-    folder: str = ""  # Where the study was launched; relative paths start there.
+    digest: str = ""  # SHA-256 of the text, or of `manifest` if there are modules.
+    study_name: str = ""  # The study's name in the file. A launch may give another.
+    folder: str = ""  # The working folder of the launch.
     source_digest: str = ""  # SHA-256 of the text.
-    # The modules that the file imports from its folder or repository: the SHA-256 of each one's
-    # text, by its path from the file's folder. None if the modules are not known.
+    # The user's modules that the file imports: the SHA-256 of each text, by its path from the
+    # file's folder. None if the modules are not known.
     modules: Mapping[str, str] | None = None
-    # The modules' texts; recorded with the definition, like ``source``.
+    # The modules' texts, by the same paths.
     texts: Mapping[str, str] = field(default_factory=dict)
-    # For a script: lines that say which settings of its own search the study took, and which not.
+    # For a script of another library: lines on which of its search's settings the study took.
     said: Sequence[str] = ()
 
     @classmethod
@@ -197,7 +195,7 @@ class CodeDescription:
         study_name: str,
         folder: str,
     ) -> CodeDescription:
-        """Returns the description of a file's text and its modules' texts."""
+        """Describes a file and its modules."""
         source_digest = sha256(source) if source else ""
         modules = {place: sha256(text) for place, text in texts.items()}
         code = cls(
@@ -212,21 +210,25 @@ class CodeDescription:
 
     @property
     def manifest(self) -> str:
-        """The text whose SHA-256 is `digest` if there are modules: the texts' digests, as JSON."""
+        """The digests of the file and its modules, as JSON.
+
+        If there are modules, `digest` is the SHA-256 of this text.
+        """
         fields = {"source": self.own_digest, "modules": dict(self.modules or {})}
         return json.dumps(fields, sort_keys=True, ensure_ascii=False)
 
     def same_as(self, digest: str) -> bool:
-        """Returns whether a trial ran from this code, by the trial's digest.
+        """Returns whether a trial with this digest ran from this code.
 
-        A trial that ran before the file imported modules has the digest of the file's text alone.
+        If the trial ran before the file imported modules, it has the digest of the file alone.
         """
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
-        """Returns which texts changed, by path, and how; modules only if known on both sides.
+        """Returns the paths of changed files, e.g. ``"layers.py (no longer imported)"``.
 
-        The modules of a notebook are all that its process has imported, used by the study or not.
+        For a notebook, a module counts only if both sides have it: the modules of a notebook are
+        all that its process has imported, even if the study does not use them.
         """
         own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [own] if before.own_digest != self.own_digest else []
@@ -244,7 +246,7 @@ class CodeDescription:
 
 
 def sha256(text: str) -> str:
-    """Returns the SHA-256 of a text, in hexadecimal digits."""
+    """Returns the SHA-256 of a text in hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -260,53 +262,52 @@ class StudyDescription(RecordedSettings):
     threads: int
     data: DataDescription
     code: CodeDescription
-    # Whether hyperparameters that the builder declares later join the space.
+    # Whether hyperparameters can join the space when a trial's builder declares them.
     discovered: bool = False
-    # The names in the space that the study was given; none if tracing found the whole space.
+    # The names in the space that the user gave; empty if the builder declares all of them.
     declared: Sequence[str] = ()
-    # Names of hyperparameters that vary although the builder never reads them.
+    # The names of hyperparameters that the builder never reads.
     unread: Sequence[str] = ()
-    # Whether a training can be resumed between epochs; a HyperModel's own `fit` can't be.
+    # Whether a training can be resumed after an epoch. A HyperModel's own `fit` can't be.
     goes_on: bool = True
-    initial: Sequence[Mapping[str, Any]] = ()  # Complete values for first trials.
-    initial_from: str = ""  # The file or the study:NAME with these values, or empty.
-    class_weight: ClassWeight | None = None  # How much the training samples of each class count.
-    # In a deterministic study, trial k is proposed and pruned by what is known of trials 0 to
-    # k - lag, as if `lag` workers were equally fast. Else 0: all trials that have ended count.
+    initial: Sequence[Mapping[str, Any]] = ()  # The values of the first trials, complete.
+    initial_from: str = ""  # The file, or study:NAME, that these come from; may be empty.
+    class_weight: ClassWeight | None = None
+    # In a deterministic study, the engine and the pruner decide on trial k by the results of trials
+    # 0 to k - lag. In other studies it is 0, and they use all results so far.
     lag: int = 0
-    # How the launch's options changed the study's own space, in the form of `Tailoring.to_dict`.
+    # The launch's changes of the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
-    warnings: Sequence[str] = ()  # For the user before the study runs; not recorded.
-    # The findings about its data; recorded outside the definition.
+    warnings: Sequence[str] = ()  # For the user before the launch; not recorded.
+    # The findings about its data, which the journal records apart from the definition.
     looked: DataFindings | None = None
-    # How all data but the test part is split into folds; empty without folds.
+    # The kind of split into folds; empty without folds.
     cross_validation: str = ""
-    folds: int = 0  # How many; each trial has a training per fold. 0 without.
-    # Name of the objective function, which does everything itself and returns the value; a study
-    # with one has no data. Empty if a builder makes the models.
+    folds: int = 0  # The number of folds; 0 without folds.
+    # The name of the objective function, which trains itself and returns the trial's value. Empty
+    # if a builder makes the models. A study with an objective function has no data.
     objective_function: str = ""
-    # The class of hardware on which the study began: the processor's family and widest
-    # instructions, or the GPU. `ANY_HARDWARE` if trials may run on several classes, so that their
-    # bits may differ.
+    # The processor's family and widest instructions, or the GPU, on which the study began; or
+    # `ANY_HARDWARE`.
     hardware: str = ""
 
     @property
     def trainings(self) -> int:
-        """The number of trainings of each trial: of its folds, or of its repeats."""
+        """The number of trainings of each trial."""
         return self.folds or self.repeats
 
     @property
     def default_trial(self) -> int | None:
-        """The number of the trial that must have the space's defaults, if there is one."""
+        """The number of the trial with the space's defaults, or None."""
         return 0 if self.try_defaults else None
 
     def first_values(self, number: int) -> dict[str, Any] | None:
-        """Returns the values of a trial if the engine does not choose them, else None.
+        """Returns the values of a first trial; None if the engine chooses the trial's values.
 
-        The defaults come first, then `initial`, from which values equal to the defaults are left
-        out. All are completed with the defaults of hyperparameters that joined the space.
+        Trial 0 has the defaults, if `try_defaults` is set. The next trials have `initial`, without
+        a repetition of the defaults.
         """
-        # A quick answer, as the driver asks for every trial, perhaps for thousands.
+        # The driver asks for every trial, so most answers must be quick.
         if number > len(self.initial):
             return None
         firsts = [complete(self.space, values) for values in self.initial]

@@ -1,4 +1,4 @@
-"""A trial: proposed, specified, run, recorded."""
+"""The records of a trial: its proposal, its spec, its result and its entry in the journal."""
 
 from __future__ import annotations
 
@@ -16,43 +16,41 @@ from tracking.records.settings import TrainerName
 from tracking.records.studies import ClassWeight, Objective, Rank
 
 ALL_FOLDS = -1
-"""The `fold` of the training on all folds together that a cross-validated champion gets."""
+"""The `fold` of a training on all folds together, which a cross-validated champion gets."""
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """Everything that a trial depends on, besides the study's code and environment."""
+    """All that a training's result depends on, besides the study's code and environment."""
 
     number: int  # From 0.
-    # The number of this try: 1 for the first, one more after each interruption. It does not change
-    # what the trial computes.
+    # 1, and one more after each interruption. The result does not depend on it.
     attempt: int
     values: Mapping[str, Any]  # The active hyperparameters by name.
     seed: int  # 0 to 2**32 - 1.
     epochs: int
     batch_size: int  # For training and validation.
-    threads: int  # Intra-op threads of TensorFlow; in the spec as their number changes bits.
-    # SHA-256 over the data set; over that of the default values, if a function of `hp` makes it.
+    threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
+    # SHA-256 of the data. If a function of `hp` makes the data, it is that of the defaults' data.
     data_digest: str
-    objective: Objective  # It decides which epoch is best.
-    # The trial whose last epoch this one continues from, under the same seed. The result is bit for
-    # bit that of a training without a break.
+    objective: Objective  # It decides on the best epoch.
+    # The trial that this one continues, under the same seed. The result has the same bits as a
+    # training without a break.
     goes_on_from: int | None = None
-    initial_epoch: int = 0  # How many epochs that trial has trained.
-    repeat: int = 0  # Which of the trial's trainings this is, from 0; each has its own seed.
-    # The number of the first trial in the chain that this one continues; the builder sees it.
+    initial_epoch: int = 0  # The number of epochs of the continued trial.
+    repeat: int = 0  # The number of this training of the trial, from 0.
+    # The number of the first trial in a chain of continued trials.
     begun_as: int | None = None
-    # How much the training samples of each class count; None if all count alike. If a function of
-    # `hp` makes the data, these are the weights for the default values.
+    # If a function of `hp` makes the data, these are the weights for the default values.
     class_weight: ClassWeight | None = None
-    # The fold of a cross-validated trial that validates this training, from 0, or `ALL_FOLDS`.
+    # The number of the fold that validates this training, from 0, or `ALL_FOLDS`.
     fold: int | None = None
-    # The class of hardware that it runs on, within which bits are equal.
+    # The class of hardware to run on. Results have the same bits within a class.
     hardware: str = ""
 
     @property
     def built_as(self) -> int:
-        """The number that the builder sees: a continued trial builds the same model again."""
+        """The trial's number for the builder, so that a continued trial builds the same model."""
         return self.number if self.begun_as is None else self.begun_as
 
 
@@ -62,21 +60,21 @@ class EpochResult:
 
     number: int
     epoch: int  # From 1.
-    metrics: Mapping[str, float]  # Every metric that Keras logged, validation included.
-    seconds: float  # Wall-clock, since the trial began.
+    metrics: Mapping[str, float]  # Keras's `logs`, with validation metrics.
+    seconds: float  # Since the trial began.
     repeat: int = 0
 
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The epoch whose objective was best, by `rank`."""
+    """The best epoch of a training, and its metrics."""
 
     epoch: int
     value: float
     metrics: Mapping[str, float]
 
     def rank(self, objective: Objective, number: int = 0) -> Rank:
-        """Returns its rank among the epochs of a training; with `number`, the rank of a trial."""
+        """Returns the epoch's rank in a training. With `number`, returns the trial's rank."""
         loss = self.metrics.get("val_loss", math.inf)
         loss = math.inf if math.isnan(loss) else loss
         return Rank(objective.sort_key(self.value), loss, self.epoch, number)
@@ -91,11 +89,11 @@ class Proposal:
 
     number: int
     values: Mapping[str, Any]  # The active hyperparameters.
-    # The engine's own text, kept with the trial, and given back when the engine is restored.
+    # The engine's own texts. The journal keeps them for `Engine.restore`.
     state: Mapping[str, str] = field(default_factory=dict)
-    epochs: int | None = None  # The trial's epochs in all, if the engine decides on them.
+    epochs: int | None = None  # The trial's last epoch, if the engine chooses it.
     goes_on_from: int | None = None  # The trial to continue.
-    # In a deterministic study, only trials below this number decide how it is proposed and pruned.
+    # In a deterministic study, the proposal and the pruning use only trials below this number.
     known: int | None = None
 
 
@@ -105,27 +103,26 @@ class TrialTask:
 
     spec: TrialSpec
     space: SearchSpace
-    checkpoint: Path  # Where the weights of its best epoch go.
-    # The file of its state after an epoch. The trial resumes from one that an earlier attempt left.
+    checkpoint: Path  # The file for the weights of the best epoch.
+    # The file of the training's state after an epoch, from which a later attempt resumes.
     state: Path | None = None
-    # The file of the state of the trial that it continues. If neither this nor `state` can be used,
-    # it is trained from the first epoch, with the same result.
+    # The state of the trial that this one continues. Without a usable `state` or `origin`, the
+    # trial begins at the first epoch, with the same result.
     origin: Path | None = None
-    # None: the study's own choice. It changes nothing if a HyperModel's own `fit` trains.
+    # None means the study's setting. A HyperModel's own `fit` ignores it.
     trainer: TrainerName | None = None
-    # The rank of the worst trial whose checkpoint is kept; None if there is room for more
-    # checkpoints.
+    # The rank of the worst trial whose checkpoint is kept; None if there is room for another.
     last_kept: Rank | None = None
-    # The file of the scores of validation samples; None if no scores are made.
+    # The file for the scores of validation samples; None if no scores are needed.
     scores: Path | None = None
-    # Whether the scores are of the best epoch (the best two, if samples are few), or of every one.
+    # Whether to score the best epoch (if samples are few, the best two) or every epoch.
     scores_of: ScoresOf = "best"
 
     def may_stay(self, best: BestEpoch) -> bool:
         """Returns whether a checkpoint of the best epoch can be among the kept ones.
 
-        Trials that end later only take places, so a checkpoint that can't stay now can't later.
-        Checkpoints of folds never stay: a champion is trained on all folds together.
+        Later trials only raise the bar: a checkpoint that can't stay now can't stay later. A
+        fold's checkpoint never stays, as a champion is trained on all folds together.
         """
         spec = self.spec
         if spec.fold not in (None, ALL_FOLDS):
@@ -135,14 +132,14 @@ class TrialTask:
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "end", "stop"]
-"""After an epoch: ``end`` begins the trial's next fit; ``stop`` leaves this fit to resume later."""
+"""What follows an epoch. After ``end``, the trial's next fit begins. A ``stop`` can be resumed."""
 
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """One training of a repeated or cross-validated trial, under its own seed."""
+    """The result of one training of a repeated or cross-validated trial."""
 
     seed: int
     uuid: str  # The fit's uuid.
@@ -150,19 +147,19 @@ class Repeat:
     best: BestEpoch
     weights_sha256: str  # Digest of the model's weights after the best epoch.
     seconds: float
-    # The next four are as in `TrialResult`.
+    # `TrialResult` explains the next four.
     checkpoint_sha256: str = ""
     unsaved: str = ""
     scores_bytes: int = 0
     unscored: str = ""
-    fold: int | None = None  # None for a repeat. The weights of a fold are not kept.
-    # The objective of a fold at the trial's best epoch, which all folds have in common; None if
-    # the trial has no best epoch.
+    fold: int | None = None  # None for a repeat.
+    # For a fold, the objective at the trial's best epoch. All folds share this epoch. None if the
+    # trial has no best epoch.
     value: float | None = None
 
     @property
     def counted(self) -> float:
-        """The objective as it counts for the trial's value."""
+        """The value that counts in the trial's mean."""
         return self.best.value if self.value is None else self.value
 
 
@@ -172,72 +169,71 @@ class TrialResult:
 
     number: int
     state: TrialState
-    epochs: int = 0  # How many were trained.
-    # None if infeasible, or interrupted before the first epoch ended.
+    epochs: int = 0  # The number of trained epochs.
+    # None if the trial is infeasible, or no epoch has ended.
     best: BestEpoch | None = None
     weights_sha256: str = ""  # Digest of the model's weights after the best epoch.
-    # Why it is infeasible, was interrupted, or ended before its last epoch (it diverged, or
-    # raised); else empty.
+    # Why the trial is infeasible, was interrupted, or ended before its last epoch; or empty.
     reason: str = ""
-    seconds: float = 0.0  # Wall-clock, from building the model to the checkpoint on disk.
-    model_parameters: int = 0  # Number of scalar weights of the model, 0 if it was not built.
+    seconds: float = 0.0  # From the call of the builder to the checkpoint on disk.
+    model_parameters: int = 0  # The model's scalar weights; 0 if no model was built.
     repeat: int = 0
-    # "compiled", "plain", "hypermodel" for a HyperModel's own fit, or "objective" for an objective
-    # function that does everything itself.
+    # "compiled", "plain", "hypermodel" (a HyperModel's own `fit`) or "objective" (an objective
+    # function).
     trainer: str = ""
-    trainer_reason: str = ""  # Why it was not compiled, or empty.
-    # Hyperparameters that the builder declared and the space lacked, by `Parameter.to_dict`; the
-    # trial had their defaults.
+    trainer_reason: str = ""  # Why the trainer is not "compiled", or empty.
+    # The hyperparameters that the builder declared and the space lacked, by `Parameter.to_dict`.
+    # The trial had their defaults.
     joined: Sequence[Mapping[str, Any]] = ()
-    # The trainings of a repeated trial, or the folds of a cross-validated one. The trial's value is
-    # the mean of theirs; its digest is that of the best.
+    # The trainings of a repeated or cross-validated trial. The trial's value is the mean of their
+    # values. Its weights are those of training `best_repeat`.
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0
-    # The digest of the arrays in the checkpoint, which has the optimizer's variables too. For a
-    # repeated trial, that of its best training's checkpoint. Empty without a checkpoint.
+    # The digest of the checkpoint's arrays, with the optimizer's variables. Empty without a
+    # checkpoint.
     checkpoint_sha256: str = ""
-    # Why there is no checkpoint of the best epoch, though the trial has a value; else empty.
+    # Why a trial with a value has no checkpoint, or empty.
     unsaved: str = ""
-    # What the builder or the training raised, and the line, if it may be a mistake in the study's
-    # code. Empty if memory ran out, or the trial ended on purpose.
+    # The exception and its line, if it may be a mistake in the study's code. Empty e.g. if memory
+    # ran out.
     raised: str = ""
-    # SHA-256 over the data that a function of `hp` made for the trial, or that the first `fit` of
-    # an objective function got; else empty.
+    # SHA-256 of the trial's own data: a function of `hp` made it, or an objective function's first
+    # `fit` got it. Empty if the trial has the study's data.
     data_digest: str = ""
-    # SHA-256 of the validation targets of such data; trials compare only if they have the same.
+    # SHA-256 of the validation targets in the trial's own data. Trials with different validation
+    # targets can't be compared.
     validation_digest: str = ""
-    class_weight: ClassWeight | None = None  # The weights for such data.
-    # What an objective function noted by `trial.set_user_attr`.
+    class_weight: ClassWeight | None = None  # The class weights for the trial's own data.
+    # The attributes that an objective function set by `trial.set_user_attr`.
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
-    # The epochs of all models that an objective function trained; `epochs` is the longest's.
+    # The epochs of all models that an objective function trained. `epochs` is the largest number.
     fits_epochs: int = 0
-    # The size of the files with its validation samples' scores, or 0. Results are equal without it,
-    # as a training that was resumed may have scores of fewer epochs.
+    # The size of the files with scores, or 0. It may be smaller if a training was resumed, so `==`
+    # ignores it.
     scores_bytes: int = field(default=0, compare=False)
-    # Why its validation samples have no scores, or why only its best epoch has scores though every
-    # epoch should; else empty.
+    # Why the scores of some or all epochs are missing, or empty.
     unscored: str = field(default="", compare=False)
-    # The peak memory of its process while it ran; 0 if unknown.
+    # The peak memory of the process during the trial; 0 if unknown.
     peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
     def of_no_epoch(self) -> bool:
-        """Whether its value is no single epoch's: its function trains several models, or none."""
+        """Whether the value belongs to no epoch, e.g. if the function trains several models."""
         return self.trainer == "objective" and bool(self.unsaved)
 
     @property
     def epochs_in_all(self) -> int:
-        """The epochs of all its trainings: repeats, folds, or those of its objective function."""
+        """The epochs of all trainings of the trial."""
         return sum(each.epochs for each in self.repeats) or self.fits_epochs or self.epochs
 
     @property
     def folds(self) -> int:
-        """How many folds of a cross-validated trial were trained."""
+        """The number of trained folds."""
         return sum(repeat.fold is not None for repeat in self.repeats)
 
     @property
     def spread(self) -> float | None:
-        """The standard deviation of the repeats' values (n - 1 in the denominator), or None."""
+        """The standard deviation (n - 1) of the values of the repeats or folds, or None."""
         if self.best is None:
             return None
         values = [repeat.counted for repeat in self.repeats]
@@ -246,23 +242,23 @@ class TrialResult:
 
 @dataclass(frozen=True, repr=False)
 class TrialRecord:
-    """A trial in the record; with a result, an `EndedTrial`."""
+    """A trial as the journal has it. A trial with a result is an `EndedTrial`."""
 
-    uuid: str  # The uuid of its last attempt.
+    uuid: str  # The uuid of the last attempt.
     spec: TrialSpec
     state: TrialState
     result: TrialResult | None
     engine_state: Mapping[str, str]
     environment: Mapping[str, str]
-    code_digest: str  # The `CodeDescription.digest` that it ran from.
-    started: int  # In milliseconds since the epoch (Unix time).
+    code_digest: str  # The `CodeDescription.digest` of its code.
+    started: int  # Unix time in milliseconds.
     known: int | None = None
-    losses: int = 0  # How many of its attempts ended because their process died.
-    # The outcome of a check by plain `model.fit`, a text of `tracking.records.checks`; or empty.
+    losses: int = 0  # The number of attempts whose process died.
+    # The outcome of the check by plain `model.fit`, a text of `records.checks`; or empty.
     verified: str = ""
-    ended: int = 0  # A time like `started`; 0 while it runs.
-    # If a cross-validated trial was the champion: its training on all folds together. The `best` of
-    # this training is the trial's: the values are those of the folds.
+    ended: int = 0  # Unix time in milliseconds; 0 while it runs.
+    # The training on all folds together, if a cross-validated trial was the champion. Its `best` is
+    # the trial's, as this training has no validation data.
     whole: Repeat | None = None
 
     @property
@@ -272,12 +268,12 @@ class TrialRecord:
 
     @property
     def holds(self) -> bool:
-        """Whether `model.fit` does not contradict its value."""
+        """False if plain `model.fit` gave the trial another value."""
         return not differs(self.verified)
 
     @property
     def data_digest(self) -> str:
-        """SHA-256 over the data that it was trained on, if known."""
+        """SHA-256 of the data that the trial was trained on."""
         return self.spec.data_digest
 
     @property
@@ -287,15 +283,12 @@ class TrialRecord:
 
     @property
     def value(self) -> float | None:
-        """The objective at its best epoch, if it has one."""
+        """The objective at the best epoch, if there is one."""
         return None if self.best is None else self.best.value
 
     @property
     def epoch(self) -> int | None:
-        """Its best epoch, counted from 1, if it has one.
-
-        An objective function that trains several models, or none, has a value of no epoch.
-        """
+        """The number of the best epoch, from 1, if there is one."""
         return None if self.best is None else self.best.epoch
 
     @property
@@ -304,7 +297,7 @@ class TrialRecord:
         return self.spec.values
 
     def __repr__(self) -> str:
-        """Returns one line: its number, state and best value."""
+        """Returns one line: the trial's number, state and best value."""
         text = f"<trial {self.number}: {self.state}"
         if self.best is None:
             return f"{text}>"
@@ -320,18 +313,18 @@ class TrialRecord:
 
 @dataclass(frozen=True, repr=False)
 class EndedTrial(TrialRecord):
-    """A trial that has a result: complete, pruned, infeasible, or interrupted on its way."""
+    """A trial with a result: complete, pruned, infeasible, or interrupted during training."""
 
     result: TrialResult
 
     @property
     def data_digest(self) -> str:
-        """SHA-256 over the data that it was trained on, if known."""
+        """SHA-256 of the data that the trial was trained on."""
         return self.result.data_digest or self.spec.data_digest
 
     @property
     def cut_short(self) -> bool:
-        """Whether anything but its own callbacks ended it before its last epoch."""
+        """Whether it ended before its last epoch, and not by a callback such as `EarlyStopping`."""
         return self.state == "pruned" or bool(self.result.reason)
 
     @property
@@ -341,15 +334,15 @@ class EndedTrial(TrialRecord):
 
     @property
     def epoch(self) -> int | None:
-        """Its best epoch, counted from 1, if its value belongs to one epoch."""
+        """The number of the best epoch, from 1; None if the value belongs to no epoch."""
         return None if self.result.of_no_epoch else super().epoch
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
         """The training that the trial's checkpoint comes from, and its best epoch.
 
-        For a cross-validated trial it is the training on all folds, if there is one; for a repeated
-        trial, the best repeat; any other trial has just one training.
+        It is the training on all folds, if there is one; otherwise the best repeat or fold, or the
+        trial's only training.
         """
         assert self.result.best is not None, "it has no checkpoint"
         if self.whole is not None:
@@ -363,7 +356,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def whole_spec(self) -> TrialSpec:
-        """The spec of a training on all folds, up to the cross-validated trial's best epoch."""
+        """The spec of the training on all folds, which ends at the trial's best epoch."""
         assert self.result.best is not None, "it has a value"
         return dataclasses.replace(
             self.spec,
@@ -376,7 +369,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def checkpoint_of(self) -> int:
-        """Returns the number of the training that the trial's checkpoint comes from."""
+        """The number of the training that the trial's checkpoint comes from."""
         return self.result.best_repeat if self.whole is None else len(self.result.repeats)
 
 
@@ -386,10 +379,7 @@ def finished_trials(trials: Iterable[TrialRecord]) -> list[EndedTrial]:
 
 
 def training_name(number: int, folds: int = 0) -> str:
-    """Returns the name of one of a trial's trainings, such as ``repeat 0`` or ``fold 1 of 5``.
-
-    The number after the last fold is that of the training on all folds.
-    """
+    """Returns the name of a trial's training: ``repeat 0``, ``fold 1 of 5`` or ``all folds``."""
     if not folds:
         return f"repeat {number}"
     return "all folds" if number >= folds else f"fold {number + 1} of {folds}"

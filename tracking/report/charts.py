@@ -1,4 +1,4 @@
-"""The charts of trials and of the champion: best so far, curves, intervals, predictions."""
+"""The charts of trials, learning curves, intervals and the champion's predictions."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ CONFIRMED, DEFAULT = "confirmed, test part", "default, test part"
 _COLORS = {REPORTED: theme.ORANGE, CONFIRMED: theme.GREEN, DEFAULT: theme.GREY}
 
 _MOST_LABELED = 25
-# Ink-coloured numbers stay readable on cells of this opacity, in light and dark: contrast 4.5.
+# On cells of this opacity, the numbers' contrast is at least 4.5, in dark mode, too.
 _DARKEST = 0.55
 _MOST_WORST = 18
-# Predictions are float32: the correlation of points on an exact line may miss 1 by this much.
+# As predictions are float32, points on a line may have a correlation of 1 minus this number.
 _NOT_A_LINE = 1e-9
 _TARGET, _FOUND, _RULE = "target", "prediction", "true"
 
 
 def optimization_history(data: StudyData) -> alt.LayerChart:
-    """Returns each trial's value, and the best so far."""
+    """Returns a chart of each trial's value, and of the best value so far."""
     objective = data.history.description.objective
     scale = theme.objective_scale(data.trials["value"], objective)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
@@ -58,10 +58,10 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
 
 
 def learning_curves(data: StudyData, of: Collection[int] = ()) -> alt.LayerChart:
-    """Returns all learning curves: the top trials before the others, the picked trial in front.
+    """Returns a chart of all learning curves, with those of the best trials in front.
 
-    If `of` names trials, they take the place of the top trials, and dashed lines show their
-    curves on training data.
+    If `of` names trials, these are in front instead, and dashed lines show their curves on training
+    data.
     """
     objective = data.history.description.objective
     top = [each.number for each in data.ranked[:_TOP] if each.state != "pruned"]
@@ -108,7 +108,7 @@ def learning_curves(data: StudyData, of: Collection[int] = ()) -> alt.LayerChart
 
 
 def one_curve(data: StudyData) -> alt.LayerChart:
-    """Returns the picked trial's curves on training data and on validation data."""
+    """Returns a chart of the picked trial's curves on training and validation data."""
     names = {"value": data.history.description.objective.metric}
     if data.training_metric:
         names["training"] = data.training_metric
@@ -118,8 +118,8 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     scale = alt.Scale(zero=False, nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
     best = (
-        # Other epochs are transparent, not left out: a repeated trial has no best epoch, and the
-        # scale needs points.
+        # Other epochs are transparent. If they were left out, the scale of a repeated trial, which
+        # has no best epoch, would have no points.
         picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
             x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
         )
@@ -129,7 +129,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         .mark_line(point=alt.OverlayMarkDef(size=22))
         .encode(
             x=x,
-            # Vega's default format shows no digits if all values are the same.
+            # Vega's default format shows no digits if all values are equal.
             y=alt.Y(
                 f"{field}:Q",
                 title=None,
@@ -154,7 +154,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
 
 
 def belief(data: StudyData) -> alt.LayerChart:
-    """Returns a chart of the reported best value, its intervals, and the values under new seeds."""
+    """Returns a chart of the best value: reported, corrected and confirmed."""
     verdict = data.verdict
     title = f"{verdict.metric}: reported and to expect"
     return intervals(_rows(verdict), verdict.metric, "belief", title, verdict.text)
@@ -163,10 +163,10 @@ def belief(data: StudyData) -> alt.LayerChart:
 def intervals(
     rows: Sequence[Mapping[str, Any]], metric: str, name: str, title: str, description: str
 ) -> alt.LayerChart:
-    """Returns values by place, with their intervals; a value of one seed is a ring.
+    """Returns a chart of values and their intervals, with a line for each ``place``.
 
-    A row has a ``place`` and a ``value``; it may have ``low`` and ``high``, the ``interval`` in
-    words, and a ``seed``.
+    A row has a ``place`` and a ``value``. It may have an interval (``low``, ``high``, and as a text
+    ``interval``), or a ``seed``, which makes the value a ring.
     """
     shown = [dict(row) for row in rows if math.isfinite(row["value"])]
     places = list(dict.fromkeys(row["place"] for row in shown))
@@ -174,7 +174,7 @@ def intervals(
         row[end] for row in shown for end in ("value", "low", "high") if row.get(end) is not None
     ]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
-    # By default Vega moves the labels at both ends inwards.
+    # By default, Vega moves the labels at both ends inwards.
     axis = alt.Axis(labelFlush=False)
     x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
     low = alt.X("low:Q", title=metric, scale=scale, axis=axis)
@@ -200,7 +200,7 @@ def intervals(
 
 
 def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
-    """Returns the rows of the chart, from top to bottom."""
+    """Returns the rows of the chart `belief`, from top to bottom."""
     rows: list[dict[str, Any]] = []
     if verdict.reported is not None:
         rows.append({"place": REPORTED, "value": verdict.reported})
@@ -227,8 +227,7 @@ def _row(place: str, interval: Interval) -> dict[str, Any]:
 def _seeded(
     place: str, values: Sequence[float | None], seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    # An infeasible training has no value. The values on the test part leave it out, so that they
-    # may be fewer than the seeds.
+    # The values on the test part lack infeasible trainings, so they may be fewer than the seeds.
     names = seeds if len(seeds) == len(values) else [0] * len(values)
     return [
         {"place": place, "value": value, "seed": str(seed or "new")}
@@ -238,9 +237,9 @@ def _seeded(
 
 
 def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns the samples by true and predicted class, coloured by their share of the true class.
+    """Returns a chart of the numbers of samples by true and predicted class.
 
-    The suffix tells the charts of a model's further outputs apart by name.
+    The suffix gives the chart of each further output another name.
     """
     names = _distinct(output.class_names)
     rows = [
@@ -269,7 +268,7 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
     cells = base.mark_rect(cornerRadius=2).encode(
         color=alt.condition("datum.right", alt.value(theme.BLUE), alt.value(theme.ORANGE)),
         opacity=alt.Opacity(
-            # Mistakes are few: a square root scale makes them visible.
+            # A square root scale makes rare mistakes visible.
             "share:Q",
             scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.02, _DARKEST]),
             legend=None,
@@ -289,10 +288,10 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
 
 
 def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns a chart of predictions and targets.
+    """Returns a chart of a regression's predictions and targets.
 
-    If the data have one feature, it is the horizontal axis, and the chart shows the rule that made
-    the targets, if it is known. Otherwise the targets are the horizontal axis.
+    If the data has one feature, the feature is the horizontal axis, and the chart also shows the
+    targets without noise, if they are known. Otherwise the targets are the horizontal axis.
     """
     of_feature = bool(output.feature)
     places = output.feature or output.truth
@@ -324,12 +323,12 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
         drawn: alt.Chart = of(kind).mark_point(filled=True, size=28, opacity=0.6)
         return drawn
 
-    # The dashed line shows where a prediction equals its target.
+    # On the dashed line, a prediction equals its target.
     layers = [of(_TARGET).mark_line(strokeWidth=1.2, strokeDash=[4, 3]), points(_FOUND)]
     if of_feature:
         layers = [points(_TARGET), of(_FOUND).mark_line(strokeWidth=2.5)]
     if output.rule:
-        # The rule is dashed and in front, so that the prediction is visible where they agree.
+        # The line without noise is dashed and in front, so the prediction is visible behind it.
         layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
     return theme.finished(
         theme.layers(*layers),
@@ -343,7 +342,7 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
 
 
 def equations(output: ValidationPredictions) -> str:
-    """Returns the equations of the predictions and of the rule; empty if no line fits the first."""
+    """Returns the equations of predictions and rule. Empty if the predictions are not on a line."""
     lines = {"Found": output.predicted, "True": output.rule}
     texts = [
         f"{name}: {equation}."
@@ -354,7 +353,7 @@ def equations(output: ValidationPredictions) -> str:
 
 
 def _equation(x: Sequence[float], y: Sequence[float], name: str) -> str:
-    """Returns the equation of the line on which all points lie, or an empty text without one."""
+    """Returns the equation of the line through all points, or an empty text if there is none."""
     if len(y) < 3 or min(len(set(x)), len(set(y))) < 3 or 1 - abs(correlation(x, y)) > _NOT_A_LINE:
         return ""
     slope, intercept = linear_regression(x, y)
@@ -363,7 +362,7 @@ def _equation(x: Sequence[float], y: Sequence[float], name: str) -> str:
 
 
 def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:
-    """Returns the facts of misclassified samples as texts, the worst first."""
+    """Returns texts on misclassified samples, the worst first."""
     names = output.class_names
     wrong = [each for each in output.worst if each.true != each.predicted][:_MOST_WORST]
     return [

@@ -1,4 +1,4 @@
-"""The figures of a study's page, with headings and explanations; charts for notebooks."""
+"""The sections and figures of a study's page, and the charts for notebooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tracking.report.trial_data import (
     drawable,
 )
 
-# The marks of states in slices, which have no legend.
+# The small charts of hyperparameters have no legend, so a text names the marks of states.
 _MARKS = {
     "complete": "circles",
     "pruned": "triangles",
@@ -31,7 +31,7 @@ _MARKS = {
     "interrupted": "squares",
     "running": "diamonds",
 }
-# Sentences that explain a finding's chart, for the charts that don't explain themselves.
+# A sentence that explains a finding's chart.
 _READ = {
     "curves": "Blue: validation; dashed: training.",
     "intervals": "A line is an interval around each value.",
@@ -40,12 +40,13 @@ _READ = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart on a page, with an explanation.
+    """A chart on a page.
 
     Attributes:
+        text: The explanation.
         small: Whether the chart shares a row with others.
         mark: A word before the heading, such as "problem", or empty.
-        command: A command to copy into a shell, or empty.
+        command: A shell command, or empty.
     """
 
     chart: alt.LayerChart
@@ -61,9 +62,9 @@ class Section:
 
     Attributes:
         text: The text before the figures.
-        examples: The samples that the champion classifies worst, shown after the figures.
-        findings: Findings in the data or the record, shown before the figures.
-        picture: A picture of samples, as a PNG in base64; or empty.
+        examples: The samples that the champion classifies worst, after the figures.
+        findings: Findings without a chart, before the figures.
+        picture: A PNG of samples in base64, or empty.
         caption: The caption of the picture.
     """
 
@@ -77,7 +78,7 @@ class Section:
 
 
 def sections(data: StudyData) -> list[Section]:
-    """Returns the sections of a study's page that have something to show."""
+    """Returns the sections of a study's page, without empty ones."""
     diagnosed = _diagnosed(data)
     parts = [
         Section("How much of it to believe", tuple(_belief(data))),
@@ -98,7 +99,7 @@ def sections(data: StudyData) -> list[Section]:
         parts.append(Section(heading, figures, text, charts.worst_samples(output)))
     if data.looked is not None:
         parts.append(_of_data(data.looked, data.data_command))
-    # If all findings are good ones, the section has a text alone, and stays.
+    # The section of the diagnosis has only a text if all findings are good.
     whole = diagnosed if data.diagnosis.findings else None
     return [each for each in parts if each.figures or each.findings or each is whole]
 
@@ -122,7 +123,7 @@ def _of_data(looked: DataFindings, command: str) -> Section:
 
 
 def tables(data: StudyData) -> dict[str, Columns]:
-    """Returns the data tables that charts refer to, by name."""
+    """Returns the tables to which charts refer by name."""
     return {
         "trials": data.trials,
         "curves": data.curves,
@@ -150,7 +151,6 @@ def _belief(data: StudyData) -> Iterator[Figure]:
 
 
 def _diagnosed(data: StudyData) -> Section:
-    """Returns the section of the diagnosis: good findings in a sentence, others with charts."""
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
     figures, undrawn, good = [], [], []
     for place, finding in enumerate(data.diagnosis.findings):
@@ -174,7 +174,6 @@ def _diagnosed(data: StudyData) -> Section:
 
 
 def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
-    """Returns the chart that shows a finding, or None if the study has no data for the chart."""
     metric = data.history.description.objective.metric
     axis = next((each for each in data.axes if each.name == finding.parameter), None)
     if finding.chart == "intervals" and finding.rows:
@@ -227,7 +226,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
 
 
 def _marks(data: StudyData) -> str:
-    """Returns a legend of the marks in slices, and a note if the trials are too few to rank."""
+    """Returns a sentence on the marks of states, and on importance if there are too few trials."""
     states = set(data.trials.get("state", ()))
     marks = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in states]
     if not marks or not data.axes:
@@ -238,13 +237,12 @@ def _marks(data: StudyData) -> str:
 
 
 def _far_off(data: StudyData, values: Sequence[float | None]) -> str:
-    """Returns a note if the scale leaves out far-off values, or an empty text."""
     scale = theme.objective_scale(values, data.history.description.objective).to_dict()
     return " Values that are far off stand at the edge." if scale.get("clamp") else ""
 
 
 def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
-    # The charts of the first output have the same names as those of a model with one output.
+    # Charts need different names. Those of the first output have no suffix.
     suffix = f"_{place + 1}" if place else ""
     if output.confusion:
         yield Figure(
@@ -262,7 +260,7 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
-    # An objective function that only returns a value has no curve.
+    # If an objective function only returns a value, its trials have no curves.
     of_function = data.history.description.objective_function
     if data.has_curves or (data.curves["trial"] and not of_function):
         yield Figure(
@@ -277,17 +275,17 @@ _SHOWN_BY_ALTAIR = "default"
 
 
 class NotebookChart(alt.LayerChart):
-    """A chart that a notebook shows as SVG.
+    """A chart that a notebook shows as SVG, which needs no network.
 
-    Altair's default renderer loads Vega from a server whenever the notebook is opened. A renderer
-    that the user chooses, such as ``altair.renderers.enable("html")``, shows tooltips too.
+    Altair's default renderer would load Vega from a server. If the user chooses a renderer, e.g.
+    ``altair.renderers.enable("html")``, that one shows the chart.
     """
 
     @classmethod
     def of(cls, chart: alt.LayerChart) -> NotebookChart:
-        """Returns a copy of a chart that a notebook shows as SVG."""
+        """Returns a copy of a chart as a `NotebookChart`."""
         copy: Any = chart.copy(deep=False)
-        # Altair turns a plain assignment into a property of the chart.
+        # Altair would turn a plain assignment into a property of the chart.
         object.__setattr__(copy, "__class__", cls)
         assert isinstance(copy, cls), "it is one now"
         return copy
@@ -299,7 +297,7 @@ class NotebookChart(alt.LayerChart):
         import vl_convert
 
         drawn = drawable(self.to_dict())
-        # The chart looks as in reports. "view" has Altair's defaults; all else the user has set.
+        # The chart looks as in reports, plus the user's config. "view" has only Altair's defaults.
         own = {name: each for name, each in drawn.get("config", {}).items() if name != "view"}
         drawn["config"] = {**theme.config(), "background": "white", "padding": 12, **own}
         picture = vl_convert.vegalite_to_svg(drawn)
@@ -307,10 +305,10 @@ class NotebookChart(alt.LayerChart):
 
 
 class StudyPlots:
-    """The charts of a study, as Vega-Altair charts: a notebook shows them, ``save`` writes them.
+    """The charts of a study as Vega-Altair charts, which have a method ``save``.
 
-    A notebook shows pictures, which need no network. With ``altair.renderers.enable("html")`` it
-    shows charts with tooltips, and loads their scripts from a server.
+    A notebook shows a chart as a picture. After ``altair.renderers.enable("html")``, it shows
+    charts with tooltips, whose scripts come from a server.
 
     Example:
         ```python
@@ -329,23 +327,23 @@ class StudyPlots:
         return f"<plots of {self._read.history.description.name!r}: {names}>"
 
     def belief(self) -> alt.LayerChart:
-        """Returns the best value: as reported, corrected, and confirmed."""
+        """Returns a chart of the best value: reported, corrected and confirmed."""
         return self._shown(charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:
-        """Returns each trial's value, and the best so far."""
+        """Returns a chart of each trial's value, and of the best value so far."""
         return self._shown(charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
-        """Returns the curves of the best trials, with all other curves behind them."""
+        """Returns a chart of all learning curves, with those of the best trials in front."""
         return self._shown(charts.learning_curves(self._data))
 
     def parallel_coordinates(self) -> alt.LayerChart:
-        """Returns a line for each trial through its hyperparameters and the objective."""
+        """Returns a chart with a line for each trial through its hyperparameters and its value."""
         return self._shown(hyperparameter_charts.parallel_coordinates(self._data))
 
     def importance(self) -> alt.LayerChart:
-        """Returns the importance of each hyperparameter, by Optuna's fANOVA.
+        """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
 
         Raises:
             StudyError: If too few trials have a value, or all have the same value.
@@ -358,7 +356,7 @@ class StudyPlots:
         return self._shown(hyperparameter_charts.importance(self._data))
 
     def slice(self, name: str) -> alt.LayerChart:
-        """Returns each trial's value by one hyperparameter, in its sampling scale.
+        """Returns a chart of the trials' values by one hyperparameter.
 
         Raises:
             StudyError: If no hyperparameter that varies has this name.
@@ -366,19 +364,19 @@ class StudyPlots:
         return self._shown(hyperparameter_charts.hyperparameter_slice(self._data, self._axis(name)))
 
     def contour(self, first: str, second: str) -> alt.LayerChart:
-        """Returns the objective over two hyperparameters.
+        """Returns a chart of the objective over two hyperparameters.
 
         Raises:
-            StudyError: If one of the names is of no hyperparameter that varies.
+            StudyError: If no hyperparameter that varies has one of these names.
         """
         return self._shown(
             hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))
         )
 
     def predictions(self) -> alt.LayerChart:
-        """Returns the champion's predictions of the validation part, against the truth.
+        """Returns a chart of the champion's predictions for the validation data.
 
-        The chart of a classifier is its confusion matrix.
+        For a classifier, it is the confusion matrix.
 
         Raises:
             StudyError: If no predictions are recorded.

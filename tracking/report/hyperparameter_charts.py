@@ -20,14 +20,14 @@ from tracking.report.trial_data import (
 
 _MOST_AXES = 12
 _MOST_LINES = 400
-# Names of axes are horizontal if their number times the longest name's length is below this.
+# The axes' names are horizontal if their number times the longest name's length is below this.
 _LEVEL_LETTERS = 115
-# The height at which a trial's line crosses the axis of a hyperparameter that is not active.
+# A trial's line crosses the axis of a hyperparameter that is not active at this height.
 _OFF = -0.12
 _CELLS = 40
 _BANDS = 9
 _LEAST_POINTS = 12
-# The kernel's width in the sampling scales, and the weight that a cell needs to be drawn.
+# The standard deviation of the Gaussian weights, and the least weight of a cell that is drawn.
 _KERNEL = 0.07
 _NEAR = 0.2
 
@@ -38,10 +38,10 @@ def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
 
 
 def parallel_rows(data: StudyData) -> Columns:
-    """Returns a row for each trial and axis: ``trial``, ``axis``, ``at``, ``unit`` and ``tier``.
+    """Returns a table with a row for each trial and axis.
 
-    ``at`` is the value, and ``unit`` its place in the sampling scale, from 0 to 1, or below 0 if
-    the hyperparameter is not active. Of more than 400 trials about 400 stay: the best 100, and
+    ``at`` is the value as a text. ``unit`` is the value scaled to 0 … 1, or negative if the
+    hyperparameter is not active. If there are more than 400 trials, the table has the best 100 and
     every n-th of the others.
     """
     objective = data.history.description.objective
@@ -70,25 +70,25 @@ def parallel_rows(data: StudyData) -> Columns:
                     "tier": tier,
                 }
             )
-    # The best ones are drawn last, over the others.
+    # The lines of the best trials are drawn last, over the others.
     return columns_of(rows[::-1])
 
 
 def _keys(data: StudyData) -> list[float]:
-    """Returns the sort keys of the trials with a value, ascending: the lowest key is the best."""
+    """Returns the sort keys of the trials with a value, the best first."""
     key = data.history.description.objective.sort_key
     return [key(trial.value) for trial in data.ranked if trial.value is not None]
 
 
 def _ends(data: StudyData) -> tuple[float, float]:
-    """Returns the sort keys at the ends of the objective's axis, without far-off values."""
+    """Returns the sort keys at the ends of the objective's axis."""
     keys = _keys(data)
     best, end = theme.visible_ends(keys) if keys else (0.0, 0.0)
     return (best, end) if end > best else (best, best + 1.0)
 
 
 def parallel_coordinates(data: StudyData) -> alt.LayerChart:
-    """Returns a line for each trial through the axes of its hyperparameters and the objective."""
+    """Returns a chart with a line for each trial through its hyperparameters and its value."""
     objective = data.history.description.objective
     axes = parallel_axes(data)
     names = [*(axis.name for axis in axes), objective.metric]
@@ -102,7 +102,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         {
             "axis": objective.metric,
             "unit": 1 - part,
-            # A maximized value is negated for its key, and negated again here.
+            # `sort_key` negates a maximized value. A second call gives the value back.
             "text": number(objective.sort_key(low + part * (high - low)), 3),
         }
         for part in (0.0, 0.5, 1.0)
@@ -182,7 +182,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
 
 
 def importance(data: StudyData) -> alt.LayerChart:
-    """Returns the importance of each hyperparameter."""
+    """Returns a chart of the hyperparameters' importances."""
     shares = data.importances
     rows = [
         {"name": name, "share": significant(share, 4), "text": f"{100 * share:.0f} %"}
@@ -193,7 +193,7 @@ def importance(data: StudyData) -> alt.LayerChart:
             "share:Q",
             title="share of importance",
             axis=alt.Axis(format=".0%", grid=True, tickCount=6),
-            # The longest bar leaves room for its text.
+            # The scale leaves room for the text of the longest bar.
             scale=alt.Scale(domain=[0, 1.15 * max(shares.values(), default=1.0)], nice=False),
         ),
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
@@ -214,13 +214,13 @@ def importance(data: StudyData) -> alt.LayerChart:
 
 
 def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.LayerChart:
-    """Returns each trial's value by one hyperparameter, in its sampling scale."""
+    """Returns a chart of the trials' values by one hyperparameter."""
     objective = data.history.description.objective
     scale = theme.objective_scale(data.trials["value"], objective)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     further: dict[str, Any] = {}
     if not axis.numeric:
-        # Points of a choice stand side by side, so that they don't hide each other.
+        # Points with the same choice stand side by side, and don't hide each other.
         further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
     active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
     active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
@@ -239,10 +239,10 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
 def contour(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> alt.LayerChart:
-    """Returns the objective over two hyperparameters.
+    """Returns a chart of the objective over two hyperparameters.
 
-    If both are numbers, a coloured ground shows the mean of the trials nearby, with Gaussian
-    weights (Nadaraya-Watson).
+    If both are numbers, the background shows the mean of the trials nearby, with Gaussian weights
+    (Nadaraya-Watson).
     """
     objective = data.history.description.objective
     colors = _contour_colors(data)
@@ -283,7 +283,7 @@ def contour(
 
 
 def _contour_colors(data: StudyData) -> alt.Color:
-    """Returns the colours of the objective's values, in bands; the best band is yellow."""
+    """Returns a colour scale for the objective. The best values are yellow."""
     objective = data.history.description.objective
     keys = _keys(data)
     best, usual = keys[0], keys[int(0.9 * (len(keys) - 1))]
@@ -306,7 +306,7 @@ def _contour_colors(data: StudyData) -> alt.Color:
 def _cells(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> list[dict[str, Any]]:
-    """Returns the cells that have trials nearby, with the mean objective of these trials."""
+    """Returns the background's cells, with the mean of the trials nearby. Others are left out."""
     if not (isinstance(first.parameter, Float | Int) and isinstance(second.parameter, Float | Int)):
         return []
     import numpy as np

@@ -1,6 +1,6 @@
-"""The page of a study, and the page that compares studies or engines.
+"""The HTML page of a study, and the page that compares studies or engines.
 
-A page is one HTML file with all of its data, charts and scripts.
+A page is one file with all of its data, charts and scripts.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from tracking.summary import Fact, cost_text, overlap_row, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
-# A printed page shows this many rows of the table of trials; the style sheet repeats the number.
+# On paper, the table of trials has this many rows. `page.css` repeats the number.
 _PRINTED = 50
-# In a table of at most _MOST_WHOLE columns, texts of at most _WHOLE letters are not wrapped.
+# A table with at most _MOST_WHOLE columns does not wrap texts of at most _WHOLE letters.
 _WHOLE, _MOST_WHOLE = 14, 20
-# The page's style gives these colours of charts other values in dark mode.
+# `page.css` gives these CSS variables other values in dark mode.
 _STYLED = {
     theme.INK: "var(--ink)",
     theme.MUTED: "var(--muted)",
@@ -56,20 +56,20 @@ _STYLED = {
     theme.ORANGE: "var(--best)",
 }
 _OPTIONS = {
-    # Vega interprets expressions: the page's policy forbids evaluating them as code.
+    # With "ast", Vega interprets expressions. The page's policy forbids `eval`.
     "ast": True,
     "mode": "vega-lite",
     "renderer": "svg",
-    # The page has its own menu and tooltips, in its own colours.
+    # The page has its own menu and its own colours of tooltips.
     "actions": False,
     "tooltip": {"theme": "custom"},
 }
 
 
-# Altair would check each part of each chart against its schema, in a third of a page's time.
+# Without debug mode, Altair skips its schema checks, which take a third of a page's time.
 @debug_mode(False)
 def study_page(history: StudyHistory, without: Path | None = None) -> str:
-    """Returns a study's page as HTML. Commands on it name the store's folder if not `without`."""
+    """Returns a study's page as HTML. For the store `without`, its commands lack ``--store``."""
     data = StudyData(history, without)
     description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
@@ -111,7 +111,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
 
 @debug_mode(False)
 def comparison_page(histories: Sequence[StudyHistory]) -> str:
-    """Returns a page with studies side by side, as HTML."""
+    """Returns a page that compares studies, as HTML."""
     comparison = compare(histories)
     studies = [StudyData(history) for history in histories]
     names = {history.description.name for history in histories}
@@ -139,10 +139,9 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
 
 
 def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
-    """Returns a row for each trial: its study, its value, and the cost of all trials up to it.
+    """Returns a table with a row for each trial of each study.
 
-    Columns: ``study``, ``trial``, ``count`` (of trials), ``seconds`` (of training), ``value``,
-    ``best_so_far``, ``state``.
+    ``count`` is the number of trials up to this one, ``seconds`` their seconds of training.
     """
     rows: list[dict[str, Any]] = []
     for standing, data in zip(comparison.standings, studies, strict=True):
@@ -164,7 +163,7 @@ def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
 
 
 def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
-    """Returns a chart of each study's best value so far, by trials or by seconds of training."""
+    """Returns a chart of each study's best value so far. `by` is the horizontal axis's column."""
     objective = comparison.objective
     scale = theme.objective_scale(rows["best_so_far"], objective)
     y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
@@ -192,7 +191,7 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
 
 
 def _standings(comparison: Comparison) -> list[list[str]]:
-    """Returns a row for each fact: its name, then its text for each study."""
+    """Returns a row for each fact: the fact's name, then its text for each study."""
     columns = [
         [
             *standing_facts(each),
@@ -204,7 +203,6 @@ def _standings(comparison: Comparison) -> list[list[str]]:
 
 
 def _best(comparison: Comparison) -> str:
-    """Returns a sentence on the study with the best value."""
     values = {s.label: s.best.value for s in comparison.standings if s.best}
     valued = {label: value for label, value in values.items() if value is not None}
     if not valued:
@@ -220,10 +218,10 @@ def _render(
     further: Mapping[str, Any],
     **values: Any,
 ) -> str:
-    """Returns a page made of a template, which escapes all values.
+    """Returns a page from a template, which shows `values`.
 
-    The page draws each chart in the element that has its name, from the tables `named`. The page's
-    script reads the values in `further`; the template shows all other values.
+    The page's script draws each chart in the HTML element with the chart's name. It reads the
+    tables in `named`, and the values in `further`.
     """
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     document = {
@@ -249,7 +247,7 @@ def _render(
 
 
 def templates() -> jinja2.Environment:
-    """Returns the environment of the pages' templates, which escape all values."""
+    """Returns the environment of the pages' templates, which escapes all values."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )
@@ -257,9 +255,9 @@ def templates() -> jinja2.Environment:
 
 @cache
 def vega_library() -> str:
-    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript; the user's cache keeps them.
+    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript, from the user's cache folder.
 
-    vl-convert takes two seconds of CPU to bundle them.
+    vl-convert takes two seconds of CPU to make the bundle.
     """
 
     def bundle() -> bytes:
@@ -272,7 +270,7 @@ def vega_library() -> str:
 
 
 def _policy(*scripts: str) -> str:
-    """Returns the content security policy: only the page's scripts run, and no network is used."""
+    """Returns a content security policy that allows only these scripts, and no network."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
@@ -282,7 +280,7 @@ def _policy(*scripts: str) -> str:
 
 
 def _embedded(document: Any) -> str:
-    """Returns a document as JSON without ``<``, so that it can't end its script element."""
+    """Returns a document as JSON without ``<``, as ``</script>`` would end the script element."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for color, style in _STYLED.items():
         text = text.replace(f'"{color}"', f'"{style}"')
@@ -290,7 +288,7 @@ def _embedded(document: Any) -> str:
 
 
 def _specification(chart: alt.LayerChart) -> dict[str, Any]:
-    """Returns a chart in Vega-Lite. The page's script adds the width and the data."""
+    """Returns a chart's Vega-Lite specification. The page's script adds width and data."""
     specification: dict[str, Any] = drawable(chart.to_dict(validate=False))
     for name in ("title", "config", "name", "description"):
         specification.pop(name, None)
@@ -342,7 +340,7 @@ def trial_params(data: StudyData) -> list[tuple[str, str]]:
 
 
 def _following(data: StudyData) -> list[str]:
-    """Returns the suggestions of the diagnosis, or a sentence that there are none."""
+    """Returns the diagnosis's suggestions, or a sentence that there are none."""
     asks = [
         f"{each.title}. {each.advice}".rstrip()
         for each in data.diagnosis.findings
@@ -357,7 +355,6 @@ def _following(data: StudyData) -> list[str]:
 
 
 def _commands(data: StudyData) -> list[tuple[str, str]]:
-    """Returns the purpose and text of each command; a launch by the diagnosis comes first."""
     look, *others = data.summary.commands
     commands = [(each.purpose, each.text) for each in others if each.name != "report"]
     if data.diagnosis.command:
@@ -371,7 +368,7 @@ def _commands(data: StudyData) -> list[tuple[str, str]]:
 
 
 def _around_number(data: StudyData) -> tuple[str, str]:
-    """Returns the two parts of the command `reproduce`: before and after the trial's number."""
+    """Returns the command `reproduce` in two parts, before and after the trial's number."""
     description, several = data.history.description, data.several
     command = commands.reproduce_command(description, "\0", data.root, several=several)
     before, _, after = command.partition("\0")
@@ -384,7 +381,7 @@ def table_columns(data: StudyData) -> list[str]:
 
 
 def table_rows(data: StudyData) -> Iterator[list[str]]:
-    """Yields a row of texts for each trial, the best first. A text is empty without a value."""
+    """Yields a row of texts for each trial, the best first. A missing value is an empty text."""
     cells = _cells(data)
     valued = {trial.number for trial in data.ranked}
     others = (trial for trial in data.history.trials if trial.number not in valued)
@@ -393,7 +390,7 @@ def table_rows(data: StudyData) -> Iterator[list[str]]:
 
 
 def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
-    """Returns the columns of the table of trials: a name, and a function from a trial to a text."""
+    """Returns the table's columns: a name, and the function that returns a trial's text."""
     description, trials = data.history.description, data.history.trials
     gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
 
@@ -432,7 +429,7 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Returns the last sections of the page. Each has a heading, a sentence, and texts by name."""
+    """Returns the page's last sections: a heading, a sentence, and texts with their names."""
     description, trials = data.history.description, data.history.trials
     recorded, of_function = description.data, description.objective_function
     best = data.ranked[0] if data.ranked else None
@@ -467,7 +464,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         if description.hardware == ANY_HARDWARE
         else description.hardware,
     }
-    # A hyperparameter may have the name of a setting.
+    # These are not in `settings`, as a hyperparameter may have a setting's name.
     space = [(parameter.name, repr(parameter)) for parameter in description.space]
     digests = {
         "Study file": description.code.path or "none",
@@ -495,7 +492,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
 
 
 def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Returns the names and texts of values, without missing values and empty texts."""
+    """Returns names and texts, without None and empty texts."""
     return [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in values.items()
@@ -511,7 +508,7 @@ FILE_NAME = "report.html"
 
 
 def write_report(history: StudyHistory, without: Path | None = None) -> Path:
-    """Writes a study's page and returns its path; for `without` see `study_page`."""
+    """Writes a study's page and returns its path. `study_page` explains `without`."""
     file = history.folder / FILE_NAME
     write_atomically(file, study_page(history, without))
     return file

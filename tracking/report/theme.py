@@ -1,7 +1,7 @@
 """The look that all charts share: colours, fonts, scales of the objective, linked selections.
 
-Marks have colours of the Okabe-Ito palette, which colour-blind people can tell apart, and each
-state also has a shape. A page replaces the neutral colours, since it has a dark mode.
+The colours of marks are from the Okabe-Ito palette, which colour-blind people can tell apart. Each
+state of a trial also has a shape. Pages replace some colours by CSS variables, for dark mode.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (
 )
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", SKY)
 
-# Each row has a state, its colour and its shape. Legends keep this order.
+# Each row is a trial's state, its colour and its shape. Legends have this order.
 _STATES = (
     ("complete", BLUE, "circle"),
     ("pruned", GREY, "triangle-down"),
@@ -40,22 +40,23 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJ
 
 
 def layers(*drawn: alt.Chart) -> alt.LayerChart:
-    """Returns a chart of several charts over each other, the last on top."""
+    """Returns a layered chart. The last chart is on top."""
     return alt.LayerChart(layer=list(drawn))
 
 
 def chart(name: str = "trials") -> alt.Chart:
-    """Returns a chart of a named table, without marks."""
+    """Returns a chart without marks. `name` is the name of its table."""
     return alt.Chart(alt.NamedData(name=name))
 
 
 def finished(
     drawn: alt.LayerChart, name: str, title: str, height: int, description: str
 ) -> alt.LayerChart:
-    """Returns a chart with its title, size and description, and the parameters that link it.
+    """Returns a chart with its title, size, description and parameters.
 
-    The parameter ``chosen`` maps chosen trials to 1, and all other trials are faint; null chooses
-    all. ``picked`` is the number of the trial in focus. Screen readers read the description.
+    Screen readers read the description. The parameters link all charts of a page: ``chosen`` maps
+    the numbers of chosen trials to 1, and is null if all are chosen; ``picked`` is the number of
+    the trial in focus.
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
     linked: alt.LayerChart = drawn.add_params(*parameters).properties(
@@ -65,13 +66,13 @@ def finished(
 
 
 def brush(name: str) -> alt.Parameter:
-    """Returns a selection: dragging over an area of the chart selects it."""
+    """Returns a selection that the user makes by dragging over an area of the chart."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
     return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
 
 
 def picked_ring(base: alt.Chart) -> alt.Chart:
-    """Returns a ring around the trial in focus."""
+    """Returns a chart with a ring around the trial in focus."""
     picked = base.transform_filter(PICKED)
     ring: alt.Chart = picked.mark_point(size=180, color=ORANGE, strokeWidth=2.5, filled=False)
     return ring
@@ -85,9 +86,9 @@ def faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
 def scatter(
     data: StudyData, base: alt.Chart, name: str, *, size: int, legend: bool = True, **encoding: Any
 ) -> list[alt.Chart]:
-    """Returns charts with a mark for each trial, by state, and a ring around the trial in focus.
+    """Returns layers with a mark for each trial, by state, and a ring around the trial in focus.
 
-    Trials without a value stand at the lower edge, and their tooltips say why.
+    The marks of trials without a value are at the lower edge. Their tooltips say why.
     """
     present = set(data.trials.get("state", ()))
     names, colors, shapes = zip(*(each for each in _STATES if each[0] in present), strict=True)
@@ -119,7 +120,7 @@ def scatter(
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
-    """Returns the lines of the tooltip of a trial under the pointer."""
+    """Returns the lines of a trial's tooltip, with the most important hyperparameters."""
     metric = data.history.description.objective.metric
     return [
         alt.Tooltip("trial:Q", title="trial"),
@@ -133,7 +134,7 @@ def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
 def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
     """Returns the ends of an axis for ascending sort keys.
 
-    The axis leaves out far-off keys, which charts draw at its edge.
+    Keys that are far off lie outside. Charts draw these at the edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
     far = worst - best > 6 * (usual - best) > 0
@@ -141,11 +142,11 @@ def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
 
 
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
-    """Returns the scale of objective values: logarithmic, or with far-off values at its edge."""
+    """Returns the scale of objective values. Over a wide range it is logarithmic."""
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])
-    # A maximized value is negated for its key, and negated again here.
+    # `sort_key` negates a maximized value. A second call gives the value back.
     low, high = sorted(map(objective.sort_key, (keys[0], keys[-1])))
     if low == high:
         pad = abs(low) * 0.05 or 0.5
@@ -159,7 +160,7 @@ def objective_scale(values: Sequence[float | None], objective: Objective) -> alt
 
 
 def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:
-    """Returns the horizontal channel for whole numbers, such as trials or epochs."""
+    """Returns a horizontal axis for whole numbers, e.g. of trials or epochs."""
     numbers = [value for value in values if value is not None]
     scale = alt.Scale(domain=[first, max([first + 1, *numbers])], nice=False)
     return alt.X(f"{name}:Q", title=title, axis=whole_axis(labelFlush=False), scale=scale)
@@ -167,13 +168,13 @@ def whole_numbers(name: str, title: str, values: Sequence[int | None], first: in
 
 def whole_axis(**further: Any) -> alt.Axis:
     """Returns an axis that labels only whole numbers."""
-    # Vega also puts ticks at halves if there is room: they get no label.
+    # If there is room, Vega adds ticks at halves. These get no label.
     label = "datum.value % 1 ? '' : datum.label"
     return alt.Axis(tickMinStep=1, format="d", labelExpr=label, **further)
 
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
-    """Returns a chart that contains the rows of its named tables, so that it needs no page."""
+    """Returns a chart with the rows of its tables, so that it can be drawn outside a page."""
     filled: alt.LayerChart = drawn.copy(deep=False)
     filled.layer = [each.copy(deep=False) for each in drawn.layer]
     for each in (filled, *filled.layer):

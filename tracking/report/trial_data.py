@@ -1,4 +1,4 @@
-"""A study's trials and curves as columns, and the axes of its hyperparameters, for charts."""
+"""The data of charts: a study's trials and curves as tables, and its hyperparameters' axes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from tracking.records.studies import DataFindings
 from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
-"""A table as lists of values by column, all of the same length."""
+"""A table: lists of the same length, by column."""
 
-# The most points of all curves together: they take more than half of a large page.
+# Curves take more than half of a large page, so they have at most this many points in all.
 _MOST_POINTS = 24_000
 
 
@@ -39,7 +39,7 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    Commands leave out the store's folder if it is `without`.
+    If `without` is the store's folder, commands lack ``--store``.
     """
 
     history: StudyHistory
@@ -47,27 +47,27 @@ class StudyData:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """The diagnosis of the search, by its record."""
+        """The diagnosis of the study."""
         return diagnose(self.history, self.without)
 
     @cached_property
     def summary(self) -> Summary:
-        """The summary of the study, the same as on the command line and in MLflow."""
+        """The summary of the study."""
         return summary_of(self.history, self.without, self.verdict)
 
     @cached_property
     def axes(self) -> tuple[HyperparameterAxis, ...]:
-        """The axes of the hyperparameters that vary, in declared order."""
+        """The axes of the hyperparameters that vary, in the order of the space."""
         return axes_of(self.history.description.space)
 
     @cached_property
     def importances(self) -> Mapping[str, float]:
-        """The importance of each hyperparameter by name, the largest first."""
+        """The importance of each hyperparameter, the largest first."""
         return importances(self.axes, self.ranked)
 
     @cached_property
     def ranked(self) -> list[EndedTrial]:
-        """The trials with a value that `model.fit` does not contradict, best first."""
+        """The trials of `StudyHistory.holding`, the best first."""
         return self.history.holding
 
     @cached_property
@@ -77,39 +77,39 @@ class StudyData:
 
     @cached_property
     def predictions(self) -> ValidationPredictions | None:
-        """The champion's predictions of the validation data, if it is a trial of this engine."""
+        """The champion's predictions, if the champion is a trial of this engine."""
         of_champion = read_validation_predictions(self.history)
         return None if self.history.champion is None else of_champion
 
     @cached_property
     def looked(self) -> DataFindings | None:
-        """The recorded findings in the study's data, or None."""
+        """The recorded findings about the study's data, or None."""
         return looked_at(self.history)
 
     @property
     def root(self) -> Path | None:
-        """The store's folder, or None if commands need not name it."""
+        """The store's folder for ``--store``, or None."""
         root = self.history.store.root
         return None if root == self.without else root
 
     @property
     def several(self) -> bool:
-        """Whether the study was launched with several engines, so that commands must name one."""
+        """Whether the study has several engines, so that commands need ``--engine``."""
         return len(self.history.engines) > 1
 
     @property
     def data_command(self) -> str:
-        """The command that looks at the data, to copy into a shell."""
+        """The command that checks the data."""
         return data_command(self.history.description, self.root)
 
     @cached_property
     def training_metric(self) -> str:
-        """The objective's counterpart on training data, or empty if none was recorded."""
+        """The objective's metric on training data, e.g. ``accuracy``; empty if not recorded."""
         return training_metric(self.history.description.objective, self.ranked)
 
     @cached_property
     def headings(self) -> dict[str, str]:
-        """Headings of the columns whose names a reader would not understand, by column."""
+        """The names that a page shows instead of the columns' own names."""
         metric = self.history.description.objective.metric
         axes = {axis.field: axis.name for axis in self.axes}
         return {"value": metric, "training": self.training_metric, **axes}
@@ -121,11 +121,10 @@ class StudyData:
 
     @cached_property
     def trials(self) -> Columns:
-        """A row for each trial, by number.
+        """A table with a row for each trial, by number.
 
-        Columns: ``trial``, ``state``, ``value``, ``best_epoch``, ``rank`` (from 1),
-        ``best_so_far``, ``training`` and ``gap`` (both at the best epoch; the gap is positive if
-        training is better), ``seconds``, ``reason``, and the columns of each axis.
+        ``rank`` counts from 1. ``training`` is the objective on training data at the best epoch.
+        ``gap`` is its difference from ``value``, positive if training data gives the better value.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
@@ -164,16 +163,17 @@ class StudyData:
 
     @property
     def has_curves(self) -> bool:
-        """Whether some trial has values of the objective at several epochs."""
+        """Whether a trial has values at several epochs."""
         trials = self.curves["trial"]
         return len(set(trials)) < len(trials)
 
     @cached_property
     def curves(self) -> Columns:
-        """A row for each trial and epoch, with the objective on validation and training data.
+        """A table with a row for each trial and epoch.
 
-        Columns: ``trial``, ``epoch``, ``value``, ``training``, ``best`` (1 at the best epoch). Long
-        curves leave out some epochs, but never the best and the last.
+        ``value`` is the objective on validation data, ``training`` the objective on training data.
+        ``best`` is 1 at the best epoch. Long curves lack some epochs, but never the best or the
+        last.
         """
         history = self.history
         ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
@@ -206,12 +206,12 @@ class StudyData:
 
 
 def columns_of(rows: list[dict[str, Any]]) -> Columns:
-    """Returns a table's columns; all of its rows have the same keys."""
+    """Returns a table from its rows, which have the same keys."""
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
 def rows_of(columns: Columns) -> list[dict[str, Any]]:
-    """Returns a table's rows, each as values by column."""
+    """Returns a table's rows."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -220,11 +220,11 @@ _TITLE_LETTERS = 36
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 FEWEST_TRIALS = 15
-"""With fewer trials, the hyperparameter ranked first is too often not the most important one."""
-# Trees with 64 leaves are as accurate as deeper ones, and take a second for 2,000 trials.
+"""With fewer trials, importances often name the wrong hyperparameter as the first."""
+# Deeper trees are not more accurate. These take a second for 2,000 trials.
 _TREES, _DEPTH = 32, 6
 
-# XML, and so SVG, can't contain these characters: https://www.w3.org/TR/xml/#charsets
+# SVG is XML, which can't contain these characters: https://www.w3.org/TR/xml/#charsets
 _UNDRAWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -233,8 +233,9 @@ class HyperparameterAxis:
     """The axis of a hyperparameter that varies.
 
     Attributes:
-        field: The column of its values; the name has no characters that are special to Vega.
-        labels: The texts of a listed parameter's values, in declared order; empty for a range.
+        field: The column of its values. The column's name has no characters that are special to
+            Vega.
+        labels: The texts of a choice's values, in declared order; empty for a range.
     """
 
     parameter: Parameter
@@ -248,7 +249,7 @@ class HyperparameterAxis:
 
     @property
     def drawn(self) -> str:
-        """The column that charts draw; for a range, the column of places in the sampling scale."""
+        """The column that charts draw. For a range, it has the results of `unit`."""
         return f"{self.field}_unit" if self.numeric else self.field
 
     @property
@@ -257,7 +258,7 @@ class HyperparameterAxis:
         return not self.labels
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns a trial's cells by column. They are None if the hyperparameter is not active."""
+        """Returns a trial's values by column. They are None if the hyperparameter is not active."""
         unit = self.unit(values)
         value = None if unit is None else values[self.name]
         if isinstance(self.parameter, Listed):
@@ -265,17 +266,17 @@ class HyperparameterAxis:
         return {self.field: significant(value), self.drawn: unit}
 
     def unit(self, values: Mapping[str, Any]) -> float | None:
-        """Returns a value's place in the sampling scale, from 0 to 1, or None if not active."""
+        """Returns `Parameter.to_unit` of a trial's value, or None if it is not active."""
         value = values.get(self.name)
         held = self.name in values and self.parameter.contains(value)
         return round(self.parameter.to_unit(value), 4) if held else None
 
     def x(self) -> alt.X:
-        """Returns the encoding for a chart in which the axis is horizontal."""
+        """Returns the horizontal axis."""
         return alt.X(**self._channel(horizontal=True))
 
     def y(self) -> alt.Y:
-        """Returns the encoding for a chart in which the axis is vertical."""
+        """Returns the vertical axis."""
         return alt.Y(**self._channel(horizontal=False))
 
     def tooltip(self) -> alt.Tooltip:
@@ -284,7 +285,7 @@ class HyperparameterAxis:
         return alt.Tooltip(field=self.field, type=kind, title=self.name)
 
     def _channel(self, *, horizontal: bool) -> dict[str, Any]:
-        # A longer title leaves the chart no room; the chart's heading has the whole name.
+        # A longer title leaves the chart no room. The chart's heading has the whole name.
         short = self.name
         if len(short) > _TITLE_LETTERS:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
@@ -315,7 +316,7 @@ class HyperparameterAxis:
         }
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Returns each tick's place in the sampling scale, and the text of the value there."""
+        """Returns the ticks: places from 0 to 1, and the texts of the values there."""
         if self.labels:
             ticks = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
             return ticks if len(ticks) <= _MOST_TICKS else [ticks[0], ticks[-1]]
@@ -324,7 +325,7 @@ class HyperparameterAxis:
         if parameter.scale == "log" and parameter.high / parameter.low >= 100:
             first = math.ceil(math.log10(parameter.low) - 1e-9)
             last = math.floor(math.log10(parameter.high) + 1e-9)
-            # A log axis has its ticks at powers of ten, which people look for.
+            # People look for powers of ten on a log axis.
             values = [parameter.nearest(10.0**power) for power in range(first, last + 1)]
         else:
             values = [parameter.from_unit(place) for place in _PLACES]
@@ -333,7 +334,7 @@ class HyperparameterAxis:
 
 
 def axes_of(space: SearchSpace) -> tuple[HyperparameterAxis, ...]:
-    """Returns the axes of the hyperparameters that vary, in declared order."""
+    """Returns the axes of the hyperparameters that vary, in the order of the space."""
     varying = [parameter for parameter in space if parameter.count != 1]
     return tuple(
         HyperparameterAxis(parameter, f"p{index}", _labels(parameter))
@@ -354,15 +355,14 @@ def importances(
 ) -> Mapping[str, float]:
     """Returns the share of each hyperparameter in the variance of the trials' values.
 
-    fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing hyperparameter
-    importance, ICML 2014) splits the variance of a random forest's predictions into the effects of
-    single hyperparameters. The forest sees their places in the sampling scale. A hyperparameter
-    that is not active in a trial gets a random place there, as it makes no difference. All trials
-    with a value count with their best epoch, pruned trials too. The same trials always give the
-    same importances.
+    The method is fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing
+    hyperparameter importance, ICML 2014). It fits a random forest to the trials, and splits the
+    variance of the predictions into the effects of single hyperparameters. The forest gets values
+    scaled to 0 … 1. If a hyperparameter is not active in a trial, it gets a random value, as it
+    makes no difference.
 
     The shares add up to 1, the largest first. The result is empty if fewer than `FEWEST_TRIALS`
-    trials have a value, or all have the same value.
+    trials have a value, or if all have the same value.
     """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -388,7 +388,7 @@ def importances(
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(share) for name, share in shares.items()}
     except RuntimeError:
-        # Optuna raises this error if the values leave nothing to compare.
+        # Optuna raises this error if the forest's predictions have no variance.
         return {}
     finally:
         optuna.logging.set_verbosity(verbosity)
@@ -397,9 +397,9 @@ def importances(
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
 ) -> float | int:
-    """Returns a trial's place in the sampling scale, or the index of its choice in a list.
+    """Returns a trial's value scaled to 0 … 1, or the index of its choice.
 
-    The place is random if the hyperparameter is not active.
+    The result is random if the hyperparameter is not active.
     """
     parameter, unit = axis.parameter, axis.unit(values)
     if isinstance(parameter, Listed):
@@ -409,23 +409,22 @@ def _place(
 
 
 def significant(value: float | None, digits: int = 6) -> float | None:
-    """Returns a number rounded to significant digits; None if it is missing or not finite."""
+    """Returns a number rounded to significant digits. Returns None for NaN and infinities."""
     if value is None or not math.isfinite(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.{digits}g}")
 
 
 def value_text(value: object) -> str:
-    """Returns a hyperparameter's value as a chart can draw it."""
+    """Returns a hyperparameter's value as a text that a chart can draw."""
     return str(drawable(readable(value, 6)))
 
 
 def drawable(value: Any, key: str = "") -> Any:
-    r"""Returns a part of a chart's specification in which users' texts do no harm.
+    r"""Escapes users' texts in a part of a chart's specification. `key` is the part's name.
 
-    Characters that SVG can't contain are escaped, such as ``\x1b``: one of them makes vl-convert
-    end the whole process. Backslashes in titles of tooltips are escaped too, since Vega-Lite writes
-    these titles into an expression. `key` is the part's name in the specification.
+    Characters that SVG can't contain, such as ``\x1b``, make vl-convert end the whole process.
+    Vega-Lite writes titles of tooltips into expressions, where a backslash has a meaning.
     """
     if isinstance(value, str):
         return _UNDRAWABLE.sub(lambda match: ascii(match[0])[1:-1], value)

@@ -1,4 +1,4 @@
-"""The folder that holds everything, and its files."""
+"""The store: the folder that holds all studies, and its files."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""Files that exist whole or not at all, digests of weights, and errors of the file system.
+"""Atomic writing of files, digests of checkpoints, and errors of the file system.
 
-Keras's ``.weights.h5`` is an HDF5 file with no checksum of its own. The record holds a digest of
-its arrays, not of the file: Keras writes the layers' names into it, which differ between builds of
-a model, and the same weights must have the same digest.
+A checkpoint is Keras's ``.weights.h5``, which has no checksum. The record has a digest of its
+arrays. A digest of the file would not do: Keras writes layer names into it, which differ when the
+same model is built again.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
     """Yields a temporary path next to ``path``, and renames it to ``path`` at the end.
 
-    The content is on disk before the name points to it, so that neither a kill nor a power failure
-    leaves half a file under ``path``. On an error nothing changes. A device or a pipe, such as
-    ``/dev/stdout``, can't be replaced: the path yielded is then ``path`` itself.
+    The content is synced to disk before the renaming, so that neither a kill nor a power failure
+    leaves half a file under ``path``. On an error nothing changes. If ``path`` is a device or a
+    pipe, such as ``/dev/stdout``, the function yields ``path`` itself.
 
-    With `keeping`, the replaced file stays, under the name `one_before(path)`. If the process is
-    killed between the two renames, only this file is left.
+    With `keeping`, the replaced file is first renamed to `one_before(path)`. If the process is
+    killed between the two renamings, there is no file under ``path``.
     """
     if is_device(path):
         yield path
         return
-    # Keras asks for the ending '.weights.h5', so the mark goes in front.
+    # Keras insists on the ending '.weights.h5', so the mark is a prefix.
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     try:
         yield partial
@@ -59,19 +59,19 @@ def is_device(path: Path) -> bool:
 
 
 def followed(path: Path) -> Path:
-    """Returns the file that a link names, so that the file is replaced and not the link."""
+    """Resolves a symbolic link to a file, so that `replacing` keeps the link."""
     return path.resolve() if path.is_symlink() and path.is_file() else path
 
 
 def one_before(path: Path) -> Path:
-    """Returns where `replacing` keeps the file that was replaced."""
+    """Returns the path at which `replacing` keeps the replaced file."""
     return path.with_name(f"{path.name}.before")
 
 
 def remove_pieces(folder: Path, name: str | None = None) -> None:
-    """Removes the partial files that killed processes left in a folder: of one file, or of all.
+    """Removes the partial files that killed processes left in a folder. `name` selects one file's.
 
-    No process may be writing them.
+    No process may be writing in the folder.
     """
     for path in folder.glob("partial-*"):
         if is_piece(path, name):
@@ -79,21 +79,21 @@ def remove_pieces(folder: Path, name: str | None = None) -> None:
 
 
 def is_piece(path: Path, name: str | None = None) -> bool:
-    """Returns whether a file is a partial one that a killed process left."""
+    """Returns whether a path is a partial file of `replacing`."""
     piece = rf"partial-\d+-{'.+' if name is None else re.escape(name)}"
     return re.fullmatch(piece, path.name) is not None and path.is_file()
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all, in UTF-8."""
+    """Writes a text file in UTF-8, by `replacing`."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def cached(name: str, make: Callable[[], bytes]) -> bytes:
-    """Returns the file of a name in the user's cache; makes its content if there is no such file.
+    """Returns the content of a file in the user's cache folder, and makes a missing file.
 
-    Without a home folder that can be written, the content is made each time.
+    If the cache folder can't be written, `make` is called each time.
     """
     path = platformdirs.user_cache_path("kerastudy") / name
     with contextlib.suppress(OSError):
@@ -107,13 +107,13 @@ def cached(name: str, make: Callable[[], bytes]) -> bytes:
 
 
 class CheckpointError(InternalError):
-    """A file of weights can't be read, or does not have the content that was written."""
+    """A checkpoint can't be read, or has another digest than the recorded one."""
 
 
 def checkpoint_digest(path: Path) -> str:
-    """Returns the SHA-256 over all arrays of a file of weights: names, types, shapes and bytes.
+    """Returns the SHA-256 over the names, types, shapes and bytes of a checkpoint's arrays.
 
-    Raises CheckpointError if an array can't be read: the file is damaged, or is no HDF5 file.
+    Raises CheckpointError if the file can't be read.
     """
     import h5py
 
@@ -122,7 +122,8 @@ def checkpoint_digest(path: Path) -> str:
             return _digest_in(file)
     except FileNotFoundError:
         raise CheckpointError("it is gone") from None
-    # What h5py raises depends on the place of the damage; a damaged length may exhaust memory.
+    # h5py raises different errors for damage in different places. A damaged length may need too
+    # much memory.
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         raise CheckpointError(f"it can't be read: {error}") from None
 
@@ -140,27 +141,27 @@ def _digest_in(file: h5py.File) -> str:
     file.visititems(note)
     digest = hashlib.sha256()
     for name in sorted(datasets):
-        # h5py's low-level API reads in half the time that selections take.
+        # h5py's low-level API takes half the time of `dataset[...]`.
         array = np.empty(datasets[name].shape, datasets[name].dtype)
         datasets[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
-        # An array of texts, which a layer's own `save_own_variables` may write, holds objects.
+        # A layer's `save_own_variables` may write texts, which h5py reads as objects.
         text = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
         digest.update(text)
     return digest.hexdigest()
 
 
 def check_checkpoint(path: Path, digest: str) -> None:
-    """Raises CheckpointError if a file of weights can't be read, or has another digest."""
+    """Raises CheckpointError if a checkpoint can't be read, or has another digest."""
     present = checkpoint_digest(path)
     if digest and present != digest:
         raise CheckpointError("it does not have the content that was written")
 
 
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields the number and digest of each training of a trial whose weights were written.
+    """Yields the number and the digest of each training of a trial that wrote a checkpoint.
 
-    Of a cross-validated trial, only the training on all folds has any. A digest may be empty.
+    In a cross-validated trial, only the training on all folds did. A digest may be empty.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):
@@ -176,25 +177,25 @@ def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """The files of a study under one engine, in a folder that may not exist yet."""
+    """The paths of a study's files under one engine. The folder may not exist yet."""
 
     folder: Path
 
     def checkpoint(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of the best weights of a trial, or of one of its repeats."""
+        """Returns the path of the checkpoint of a trial's training."""
         return self.folder / f"{_stem(number, repeat)}.weights.h5"
 
     def state(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of a trial's state after its last epoch, if it has one."""
+        """Returns the path of the training state after the last epoch."""
         return self.folder / f"{_stem(number, repeat)}.state.safetensors"
 
     def scores(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of the scores of validation samples, if a training has them."""
+        """Returns the path of the scores of validation samples."""
         return self.folder / f"{_stem(number, repeat)}.scores.safetensors"
 
 
 def files_of(folder: Path, engine: str) -> StudyFiles:
-    """Returns the files under one engine of the study in a folder."""
+    """Returns the paths of the files under one engine in a study's folder."""
     return StudyFiles(folder / "checkpoints" / re.sub(r"[^\w.-]", "-", engine))
 
 
@@ -207,9 +208,9 @@ _MEND = "Recorded trials are safe. Fix this, then give the command again."
 
 @contextlib.contextmanager
 def as_store_errors() -> Iterator[None]:
-    """Turns errors of the file system and of databases into a `StoreError`.
+    """Turns errors of the file system and of databases into `StoreError`.
 
-    Examples are a full disk, a store that went away, or a database that another program has locked.
+    Examples are a full disk, or a database that another program has locked.
     """
     try:
         yield
@@ -227,7 +228,7 @@ def as_store_errors() -> Iterator[None]:
 
 
 def first_cause(error: BaseException) -> str:
-    """Returns the database's own message, without those of the libraries around it."""
+    """Returns the first line of the message of an error's root cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]

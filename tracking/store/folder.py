@@ -1,11 +1,12 @@
-"""The store: a folder with a folder for each study, and what MLflow shows of them.
+"""The store: a folder with a folder for each study.
 
-store.json      the store's format, and whose it is
+store.json      the store's format, and the users who trust it
 NAME/           a study: journal.db, checkpoints/, champion/, report.html, exports.db
-mlflow.db       MLflow on SQLite, brought up to date from the journals; mlartifacts/ its artifacts
+mlflow.db       the store's MLflow database, which the exporter fills from the journals
+mlartifacts/    MLflow's artifacts
 optuna.db       the default file of `kerastudy export --as optuna`
 
-A study's name is in its journal: its folder can be copied, moved and sent, under any name.
+A study's name is in its journal, so its folder may have any name.
 """
 
 from __future__ import annotations
@@ -41,27 +42,27 @@ class Store:
 
     @property
     def mlflow_uri(self) -> str:
-        """MLflow's tracking address of this store."""
+        """The tracking URI of the store's MLflow database."""
         return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
 
     @property
     def optuna_uri(self) -> str:
-        """Address of the Optuna storage that studies are exported to, if no other is named."""
+        """The address of the Optuna storage that studies are exported to by default."""
         return f"sqlite:///{(self.root / 'optuna.db').as_posix()}"
 
     @property
     def artifacts_uri(self) -> str:
-        """Address of the folder that holds MLflow's artifacts."""
+        """The address of the folder of MLflow's artifacts."""
         return (self.root / "mlartifacts").as_uri()
 
     def folders(self) -> list[Path]:
-        """Returns the folders of all studies, in the order of their names."""
+        """Returns the folders of all studies, sorted by path."""
         return sorted(path.parent for path in self.root.glob(f"*/{FILE_NAME}"))
 
     def studies(self) -> list[tuple[Path, Header]]:
-        """Returns the folders of all studies, with their journals' headers; the latest first.
+        """Returns the folders and headers of all studies, the last launched first.
 
-        Studies whose journals can't be read are left out; `kerastudy doctor` names them.
+        Studies whose journals can't be read are left out.
         """
         headers = []
         for folder in self.folders():
@@ -70,11 +71,11 @@ class Store:
         return sorted(headers, key=lambda each: -each[1].launched)
 
     def folder_of(self, name: str) -> Path | None:
-        """Returns the folder of the study with a name; None if there is none."""
+        """Returns the folder of the study with a name, or None."""
         usual = self.root / name
         for folder in (usual, *(each for each in self.folders() if each != usual)):
             if (folder / FILE_NAME).is_file():
-                # Damage matters only in the folder of this name: elsewhere it is another study's.
+                # A damaged journal in another folder is probably another study's.
                 unread = () if folder == usual else (StoreError,)
                 with contextlib.suppress(*unread):
                     if JournalReader(folder).header().name == name:
@@ -82,7 +83,7 @@ class Store:
         return None
 
     def new_folder(self, name: str) -> Path:
-        """Returns a folder for a new study; the folder may not exist yet."""
+        """Returns a free folder for a new study, which may not exist yet."""
         for folder in self._names(name):
             if not (folder / FILE_NAME).exists() and not _has_other_files(folder):
                 return folder
@@ -96,19 +97,19 @@ class Store:
             number += 1
 
     def lock_study(self, folder: Path, study: str) -> AbstractContextManager[None]:
-        """Holds a study while its trials run; raises StoreLockedError if another process does."""
+        """Locks a study within the context. Raises StoreLockedError if another process has it."""
         return locked_study(folder, study)
 
     def at_work(self) -> dict[str, str]:
-        """Returns the studies that processes hold, and which process holds each."""
+        """Returns the processes that run studies, by the names of the studies."""
         held = {header.name: holder_of(folder) for folder, header in self.studies()}
         return {name: process for name, process in held.items() if process}
 
     def inside(self, path: Path) -> Path:
-        """Returns a path unchanged if it is in the store, else raises StoreError.
+        """Returns a recorded path if it is in the store. Otherwise raises StoreError.
 
-        A record may come from someone else, so its paths must not lead out of the store. (The
-        store's folders themselves may be links to another disk.)
+        A journal from someone else must not lead out of the store. Only the folders directly in the
+        store may be links, e.g. to another disk.
         """
         try:
             parts = Path(os.path.normpath(path)).relative_to(self.root).parts
@@ -123,16 +124,16 @@ class Store:
 
 
 def _has_other_files(folder: Path) -> bool:
-    """Returns whether a folder has more files than the lock of a study that never began."""
+    """Returns whether a folder has other files than a lock and partial files."""
     if not folder.is_dir():
         return folder.exists()
     return any(not path.name.startswith(("lock", "partial-")) for path in folder.iterdir())
 
 
 def open_store(path: str | Path) -> Store | None:
-    """Opens the store in a folder; returns None if there is none.
+    """Opens the store in a folder, or returns None if the folder has none.
 
-    Raises StoreError if the path is a file, or holds a store that this version can't read.
+    Raises StoreError if the path is a file, or if this version can't read the store.
     """
     root = real_folder(path)
     if any(character in str(root) for character in "?#%{}"):
@@ -153,12 +154,12 @@ def open_store(path: str | Path) -> Store | None:
 
 
 def real_folder(path: str | Path) -> Path:
-    """Returns the folder that a path leads to, with links resolved."""
+    """Returns a path with links and ``~`` resolved."""
     return Path(os.path.realpath(Path(path).expanduser()))
 
 
 def create_store(path: str | Path) -> Store:
-    """Opens the store in a folder, or makes one; several processes may do so at once."""
+    """Opens the store in a folder, or makes one. Several processes may call it at once."""
     store = open_store(path)
     if store is not None:
         check_writable(store.root)
@@ -180,7 +181,7 @@ def create_store(path: str | Path) -> Store:
 
 
 def check_writable(root: Path) -> None:
-    """Raises StoreError if a store's folder, or the folder to make it in, can't be written."""
+    """Raises StoreError if a store's folder can't be written, or can't be made."""
     folder = root
     while not folder.exists():
         folder = folder.parent
@@ -189,7 +190,7 @@ def check_writable(root: Path) -> None:
             f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
             "Choose another folder with --store."
         )
-    # Ask the system instead of trying: a check must not leave files behind.
+    # Writing a file to try it might leave the file behind.
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
@@ -197,11 +198,10 @@ def check_writable(root: Path) -> None:
         )
 
 
-# Characters with a meaning in paths and addresses. MLflow's registry refuses '/' and ':';
-# '@', '?', '#' and '%' would break "models:/NAME@champion" and file addresses;
-# the rest cannot stand in a file name on Windows.
+# MLflow's registry refuses '/' and ':'. '@', '?', '#' and '%' would break addresses such as
+# "models:/NAME@champion". Windows allows none of the others in file names.
 _FORBIDDEN = set('/\\:@?#%"<>|*')
-# Unicode's categories of control characters, surrogates, separators of lines and of paragraphs.
+# Unicode's categories of control characters, surrogates, and separators of lines and paragraphs.
 _NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _LONGEST_IN_BYTES = 200
 _NAMES_TOLD = 5
@@ -210,9 +210,9 @@ _NAMES_TOLD = 5
 def check_study_name(name: object) -> str:
     r"""Checks a study's name and returns it in Unicode's normal form C.
 
-    A name has 1 to 200 bytes of UTF-8, in any script, without ``/ \ : @ ? # % " < > | *``, control
-    characters, or space or dots at its ends. Normalizing makes a name typed on one system (macOS
-    decomposes Hangul) equal to the same name typed on another.
+    A name has 1 to 200 bytes of UTF-8, in any script. It has no ``/ \ : @ ? # % " < > | *``, no
+    control characters, and no spaces or dots at its ends. Without the normal form, a Korean name
+    typed on macOS would differ from the same name typed on Linux.
     """
     fault = "must be a string"
     if isinstance(name, str):
@@ -242,7 +242,7 @@ def _fault_of(name: str) -> str:
 
 
 def known_names(name: str, names: Sequence[str]) -> str:
-    """Returns a hint for a name that no study in the store has."""
+    """Returns a hint for a name that no study has: similar names, or all names."""
     if not names:
         return "It is empty."
     by_folded = {each.casefold(): each for each in reversed(names)}

@@ -1,7 +1,8 @@
-"""Locks: one process at a time runs a study, or writes `store.json`.
+"""Locks, by which one process at a time runs a study or writes `store.json`.
 
-A study's lock is in its folder, beside the file that names its holder. On a network disk a machine
-may not see the locks of other machines: there that file alone keeps other machines out.
+A study's folder has its lock, and a file ``lock.json`` that names the process with the lock. On a
+network disk, a machine may not see the locks of other machines. There ``lock.json`` alone keeps
+other machines out.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _HOLDER: Final = "lock.json"
 
 @contextlib.contextmanager
 def locked_store(root: Path) -> Iterator[None]:
-    """Waits for, then holds, the lock for making a store and for writing its `store.json`."""
+    """Waits for the lock on `store.json`, and holds it within the context."""
     with FileLock(root / "store.lock"):
         yield
 
 
 @contextlib.contextmanager
 def locked_study(folder: Path, study: str) -> Iterator[None]:
-    """Holds a study for this process. Raises StoreLockedError if another process holds it."""
+    """Locks a study for this process. Raises StoreLockedError if another process has the lock."""
     folder.mkdir(exist_ok=True)
     holder, lock = folder / _HOLDER, FileLock(folder / _LOCK)
     former = _read_holder(holder)
@@ -45,7 +46,7 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
             f"Wait for it, or stop it; if that machine is gone, delete {str(holder)!r}."
         )
     try:
-        # A process that looks up the holder holds the lock for an instant.
+        # `holder_of` in another process takes the lock for an instant.
         lock.acquire(timeout=_SECONDS_TO_LOOK)
     except Timeout:
         raise StoreLockedError(
@@ -63,12 +64,12 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
 
 
 def forget_holder(folder: Path) -> None:
-    """Removes the note on the holder of a study after the study's folder was renamed."""
+    """Removes ``lock.json`` from a study's folder that was renamed while locked."""
     (folder / _HOLDER).unlink(missing_ok=True)
 
 
 def holder_of(folder: Path) -> str:
-    """Returns the process that holds the study in a folder, or an empty text. Changes nothing."""
+    """Returns the process that has the lock of a study's folder, in words, or an empty text."""
     if not (folder / _LOCK).exists():
         return ""
     lock = FileLock(folder / _LOCK)
@@ -77,7 +78,7 @@ def holder_of(folder: Path) -> str:
     except Timeout:
         return _in_words(_read_holder(folder / _HOLDER))
     except OSError:
-        # The folder can't be written, so no process runs a study in it.
+        # No process runs a study in a folder that can't be written.
         return ""
     lock.release()
     return ""

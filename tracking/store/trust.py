@@ -1,8 +1,8 @@
-"""The store's own file, ``store.json``: its format, and whose the store is.
+"""The store's file ``store.json``: the store's format, and the users who trust it.
 
-Commands may run the code that is recorded in a store. So ``store.json`` has fingerprints of the
-user who made the store, and of users who have trusted it since: digests of user, machine and the
-store's own salt. To a user whose fingerprint it lacks, the store is a stranger's.
+Commands may run the code that is recorded in a store. So ``store.json`` has a fingerprint of the
+user who made the store, and of each user who has trusted it since. A fingerprint is a digest of
+user, machine and a random salt. For all other users, commands refuse to run the store's code.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ STORE_FORMAT = 3
 
 
 def read_facts(root: Path) -> dict[str, Any] | None:
-    """Returns the content of ``store.json``; None if there is none.
+    """Returns the content of ``store.json``, or None if there is no such file.
 
-    Raises StoreError if it is damaged, or was made by another version of kerastudy.
+    Raises StoreError if the file is damaged, or has the format of another version.
     """
     path = root / "store.json"
     fault = facts_fault(root)
@@ -44,12 +44,15 @@ def read_facts(root: Path) -> dict[str, Any] | None:
 
 
 def is_store(root: Path) -> bool:
-    """Returns whether a folder is a store, or what is left of one."""
+    """Returns whether a folder is a store, even one without ``store.json``."""
     return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
 
 
 def facts_fault(root: Path) -> str:
-    """Returns whether ``store.json`` is ``"missing"`` or ``"damaged"``; empty if neither."""
+    """Returns ``"missing"``, ``"damaged"`` or, for a sound ``store.json``, an empty text.
+
+    Raises StoreError for the format of another version.
+    """
     path = root / "store.json"
     if not path.exists():
         return "missing"
@@ -72,7 +75,7 @@ def facts_fault(root: Path) -> str:
 
 
 def write_facts(root: Path, *, new: bool = False) -> None:
-    """Writes a store's format and users; with `new`, this user becomes its maker."""
+    """Writes ``store.json``, and keeps its users. With `new`, this user is the maker."""
     if new:
         salt = uuid.uuid4().hex
         maker = f"{_user()} on {platform.node() or 'a machine'}"
@@ -91,9 +94,9 @@ _SALT, _USERS, _MAKER = "salt", "users", "made_by"
 
 
 def stranger(root: Path) -> str:
-    """Returns whose a store is, if this user neither made it on this machine nor trusts it.
+    """Returns who made a store that lacks this user's fingerprint; otherwise an empty text.
 
-    The text is like ``"was made by 'ann on desk'"``; empty if the store has the user's fingerprint.
+    The text is e.g. ``"was made by 'ann on desk'"``.
     """
     facts = _facts(root)
     users = facts.get(_USERS)
@@ -105,7 +108,7 @@ def stranger(root: Path) -> str:
 
 
 def check_trust(root: Path, trusted: bool) -> None:
-    """Raises StudyError if a store is a stranger's, unless the caller trusts it."""
+    """Raises StudyError if a store lacks this user's fingerprint, unless `trusted` is set."""
     owner = "" if trusted else stranger(root)
     if owner:
         raise StudyError(
@@ -115,7 +118,7 @@ def check_trust(root: Path, trusted: bool) -> None:
 
 
 def trust(root: Path) -> None:
-    """Notes in a store that this user trusts it. Raises OSError if the note can't be written."""
+    """Adds this user's fingerprint to a store. Raises OSError if it can't be written."""
     with locked_store(root):
         facts = _facts(root)
         salt = str(facts.get(_SALT) or uuid.uuid4().hex)
@@ -141,7 +144,7 @@ def _fingerprint(salt: str) -> str:
 
 
 def _user() -> str:
-    # A container may have no list of users.
+    # A container may have no name for the user.
     with contextlib.suppress(OSError, KeyError, ImportError):
         return getpass.getuser()
     return "a user"
