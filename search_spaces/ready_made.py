@@ -215,6 +215,8 @@ def l1(
     switch = f"use_{name}"
     condition = {switch: True} if off else when
     declared: Declared = {"role": role, "when": condition}
+    if default is not None:
+        declared["default"] = default
     if condition:
         declared["otherwise"] = 0.0
     factor = Float(name, low, high, scale="log", **declared)

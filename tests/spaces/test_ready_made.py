@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -37,6 +38,7 @@ OTHER: dict[Any, tuple[Any, ...]] = {
     ks.bias_initializer: (["zeros", "ones"],),
     ks.optimizer: (["sgd", "adam"],),
     ks.batchnorm: (),
+    **{partial(make, off=False): (1e-4, 1e-2) for make in (ks.l1, ks.l2)},
 }
 
 
@@ -45,7 +47,7 @@ def test_usual_ranges(make: Any) -> None:
     assert make() == USUAL[make]
 
 
-@pytest.mark.parametrize("make", OTHER, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", OTHER, ids=lambda make: getattr(make, "__name__", "penalty"))
 def test_every_part_can_be_overridden(make: Any) -> None:
     default = make(*OTHER[make]).from_unit(1.0)
     options = {"role": "scientific", "when": {"switch": True}, "default": default}
@@ -68,6 +70,8 @@ def test_penalties_are_read_without_asking_for_their_switch() -> None:
     hp = Hyperparameters(space, {"use_l1": False, "use_l2": True, "l2": 0.01})
     assert (hp["l1"], hp["l2"]) == (0.0, 0.01)
     assert SearchSpace(ks.l1_l2(off=False)).names == ("l1", "l2")
+    usual = SearchSpace(ks.l1_l2(default=1e-4), ks.l2(name="other", default=1e-3))
+    assert [usual[name].default for name in ("l1", "l2", "other")] == [1e-4, 1e-4, 1e-3]
     for off in (True, False):
         space = SearchSpace(Boolean("dense"), ks.l2(off=off, when={"dense": True}))
         assert Hyperparameters(space, {"dense": False})["l2"] == 0.0
