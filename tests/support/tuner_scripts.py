@@ -27,7 +27,8 @@ def build_model(hp):
     with hp.conditional_scope("slow", [False]):
         if not slow:
             lr = hp.Float("lr", min_value=1e-4, max_value=1e-2, sampling="log")
-    model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy",
+                  metrics=["accuracy"])
     return model
 
 

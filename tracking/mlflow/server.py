@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,6 +32,7 @@ from filelock import FileLock
 from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError, TrackingError
 from tracking.journal import OFF
 from tracking.mlflow.pages import view_page
+from tracking.mlflow.tags import UUID
 from tracking.mlflow.token_app import NAME, VARIABLE
 from tracking.store.files import cached, replacing
 from tracking.store.folder import Store
@@ -102,22 +104,30 @@ def open_store_client(store: Store) -> MlflowClient:
     """Returns MLflow's client for a store's own database, and makes a missing database."""
     path = store.root / "mlflow.db"
     with FileLock(store.root / "mlflow.lock"):
-        if not path.exists():
+        if path.exists():
+            return open_client(_address(path))
+        try:
             # Other processes see the database only once it is complete.
             with replacing(path) as partial:
                 partial.write_bytes(cached(f"mlflow-{version('mlflow')}.db", _empty_database))
+                client = open_client(f"sqlite:///{partial.as_posix()}")
+                # No study uses MLflow's "Default" experiment, but it tells databases apart.
+                client.set_experiment_tag("0", UUID, uuid.uuid4().hex)
+                client.delete_experiment("0")
                 with contextlib.closing(sqlite3.connect(partial)) as database:
                     # In this mode, readers such as the UI never block the exporter.
                     database.execute("PRAGMA journal_mode=WAL")
+        finally:
+            for left in path.parent.glob(f"{partial.name}-*"):
+                left.unlink(missing_ok=True)
     return open_client(_address(path))
 
 
 def _empty_database() -> bytes:
-    """Returns an empty MLflow database. MLflow takes 1.4 s to make it, by a hundred migrations."""
+    """Returns a new MLflow database. MLflow takes 1.4 s to make it, by a hundred migrations."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
-        # No study uses MLflow's "Default" experiment.
-        open_client(f"sqlite:///{path.as_posix()}").delete_experiment("0")
+        open_client(f"sqlite:///{path.as_posix()}").get_experiment("0")
         return path.read_bytes()
 
 
@@ -152,14 +162,16 @@ def set_aside(store: Store) -> None:
 
 
 def identity_of(client: MlflowClient) -> str:
-    """Returns the identity of an MLflow database: the creation time of its "Default" experiment.
+    """Returns the identity of an MLflow database, from its "Default" experiment.
 
-    It is empty if that experiment was deleted for good, e.g. by `mlflow gc`.
+    It is that experiment's tag in a store's own database, else its creation time. It is empty if
+    the experiment was deleted for good, e.g. by `mlflow gc`.
     """
     from mlflow.exceptions import MlflowException
 
     try:
-        return str(client.get_experiment("0").creation_time)
+        default = client.get_experiment("0")
+        return default.tags.get(UUID) or str(default.creation_time)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise

@@ -211,7 +211,7 @@ def test_data_in_batches_is_refused_without_what_reads_it(
         objective="val_loss",
     )
     take_away(PARTS["keras.src.trainers.data_adapters.data_adapter.DataAdapter"], monkeypatch)
-    with pytest.raises(StudyError, match=r"version of Keras: keras .* lacks .*DataAdapter"):
+    with pytest.raises(StudyError, match=r"version of Keras .*: keras .* lacks .*DataAdapter"):
         study.launch(store=tmp_path / "store", progress=False)
     with pytest.raises(MissingPartError):
         keras_parts.adapter_class()
