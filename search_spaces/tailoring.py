@@ -182,7 +182,7 @@ def spell_domain(parameter: Parameter) -> str:
 
 
 def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
-    """Returns the text from which `read_domain` makes a choice of these values."""
+    """Returns these values as text that `read_domain` reads as a Choice."""
     if parameter.objects:
         opened = [parameter.opened(value) for value in values]
         return repr(opened if len(opened) > 1 or not is_object(opened[0]) else opened[0])

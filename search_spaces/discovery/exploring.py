@@ -153,7 +153,7 @@ class Explorer:
         )
 
     def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
-        """Tries all new long ranges at once. If a build then differs, tries them one by one.
+        """Tries the new ranges with many values at once, or one by one if the builds differ.
 
         Then tries the ends of earlier ranges, since the new bounds may depend on these.
         """

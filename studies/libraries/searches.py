@@ -146,7 +146,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
     for name, by in (
         ("create_study", created),
-        # Scripts delete an earlier study of the same name.
+        # A user's script may delete its earlier study before it creates a new one.
         ("delete_study", lambda *_, **__: None),
         ("load_study", refusing("loads an earlier study")),
         ("copy_study", refusing("copies a study")),

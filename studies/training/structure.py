@@ -65,8 +65,8 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
-# These attributes of Keras classes are lifted numbers. `test_exactness` shows that programs which
-# lift them are exact.
+# These attributes of Keras classes are numbers that a program reads from variables, so that it
+# serves trials with other numbers. `test_exactness` shows that such programs are exact.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
     "SpatialDropout1D": ("rate",),

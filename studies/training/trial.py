@@ -411,7 +411,7 @@ class Watch:
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
-        """Takes the outcome that a training returned. It counts instead of the epochs."""
+        """Takes the outcome that a training returned, which is then the trial's value."""
         if self.state != "complete":
             return
         if self._diverged:

@@ -319,7 +319,7 @@ def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
 
 
 class _NotLaunched:
-    """Replaces the history of a study that a file launches before the wanted one.
+    """Stands for the history of another study that the file launches before the wanted study.
 
     It and its attributes can be printed. Code that needs their value raises StudyFileError.
     """

@@ -123,7 +123,7 @@ class Sender:
                 runs.intend(each.uuid for each in some)
                 for trial in some:
                     self._send_trial(search, trial, several=several)
-            # The remaining fits are those of running trials, and trainings on all folds.
+            # Two kinds of fits are left: of running trials, and champions' trainings on all folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
                 if fit.trial in runs.ids and not runs.exports.is_left_out(fit.trial):
                     self._send_fit(search, fit, several=several)

@@ -114,8 +114,8 @@ class LoadedData(ABC):
         """
         if self._test is None:
             raise NoTestPartError(
-                "This data has no test part. Describe it with one: a share (test=0.2), a count, or "
-                "a ready-made part (test=(x, y)); of data in batches, a function."
+                "This data has no test part. Give it one: a share (test=0.2), a number of samples, "
+                "or a ready-made part (test=(x, y)). Data in batches takes a function."
             )
         return self._test
 

@@ -164,7 +164,7 @@ def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str
 
 
 def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
-    """Yields a few hyperparameters other than the default ones, if there are any."""
+    """Yields a few sets of values that are not the defaults, if the space has any."""
     seen: list[Mapping[str, Any]] = [space.defaults()]
     for place in _OTHER_PLACES:
         values = space.from_unit(dict.fromkeys(space.dimensions, place))
