@@ -165,6 +165,7 @@ def recorded_executor(
             shared=Path(shared),
             on_output=progress.say,
             folder=history.description.code.folder,
+            at_once=True,
         )
         try:
             local.load()

@@ -279,18 +279,24 @@ class LaunchWorkers(abc.ABC):
 class LocalWorkers(LaunchWorkers):
     """The workers of a launch on this machine.
 
-    They run in `folder`, or in this process's folder if `folder` is empty or does not exist.
+    They run in `folder`, or in this process's folder if `folder` is empty or does not exist. One
+    starts first, and the others once the trials left are worth it. With `at_once`, all start first.
     """
 
     def __init__(
-        self, target: Target | ShippedStudy, *, folder: str = "", **of_launch: Any
+        self,
+        target: Target | ShippedStudy,
+        *,
+        folder: str = "",
+        at_once: bool = False,
+        **of_launch: Any,
     ) -> None:
-        self._folder, self._machine = folder, this_machine()
+        self._folder, self._machine, self._at_once = folder, this_machine(), at_once
         super().__init__(target, **of_launch)
 
     def _first(self) -> int:
         # Trials that need a GPU are long.
-        return self._count if self._machine.gpus else 1
+        return self._count if self._at_once or self._machine.gpus else 1
 
     def load(self) -> None:
         super().load()

@@ -160,6 +160,11 @@ class Program:
                     value.assign(storage)
                     hold_value(variable, value)
 
+    def trace_loops(self) -> None:
+        """Makes TensorFlow call the steps from now on: a structure that recurs may recur often."""
+        for loop in self._loops:
+            loop.by_python = 0
+
     def values(self) -> list[tf.Tensor]:
         """Returns the values of the program's variables."""
         return [variable.read_value() for variable in self._storage]
@@ -284,6 +289,7 @@ class Programs:
         for place, program in reversed(self._programs.items()):
             if place[0] == key and program.serves(structure):
                 self._programs.move_to_end(place)
+                program.trace_loops()
                 return program
         while len(self._programs) >= self._kept:
             self._programs.popitem(last=False)
