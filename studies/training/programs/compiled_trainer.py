@@ -95,7 +95,10 @@ class CompiledTrainer:
         model = training.model
         reason = "" if self._mode == "plain" else training.unfit or self._unfit
         if self._mode != "plain" and not reason:
-            reason = training.splits.unfit or why_not(model, training.callbacks)
+            try:
+                reason = training.splits.unfit or why_not(model, training.callbacks)
+            except MissingPartError as error:
+                reason = str(error)
         if self._mode != "plain" and not reason:
             self.used = ("compiled", "")
             reason = self._train(training, on_epoch)
