@@ -238,11 +238,12 @@ def test_a_trace_that_failed_leaves_nothing_behind(optimizer: str) -> None:
     splits, spec, trainer = samples(), spec_of(3), CompiledTrainer()
 
     def called() -> keras.Model:
+        """As each trial begins: the model is called with a sample."""
         model = compiled(BuiltByCall(), optimizer)
         model(splits.train.x[:1])
         return model
 
-    found = by_trainer(trainer, lambda: compiled(BuiltByCall(), optimizer), splits, spec)
+    found = by_trainer(trainer, called, splits, spec)
     assert trainer.used[0] == "plain"
     assert found == by_hand(called, splits, spec)
 
