@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.search.table import Table
+from studies.definition import check_engine
 from studies.engines import Engine, EngineSettings, make_engine
 from tracking.records import BestEpoch, TrialResult, TrialState
 
@@ -67,7 +68,7 @@ def replay(
     epochs = table.curves.shape[1]
     settings = EngineSettings(
         name="replay",
-        engine=search.engine,
+        engine=check_engine(search.engine),
         pruner=search.pruner,
         space=table.space,
         objective=table.objective,
