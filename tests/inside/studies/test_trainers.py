@@ -23,7 +23,7 @@ from training_corpus import several_steps
 import kerastudy as ks
 from search_spaces import BuilderError
 from studies.data import Splits
-from studies.libraries.tensorflow_parts import forgetting_gradients
+from studies.libraries import tensorflow_parts
 from studies.training import (
     Checked,
     CompiledTrainer,
@@ -245,7 +245,7 @@ def test_many_trials_leave_nothing_behind(kind: str) -> None:
             units = 4 + number if kind == "programs let go" else 4
             build = functools.partial(small, 0.1 + number / 100, units)
             # As each trial does.
-            with forgetting_gradients():
+            with tensorflow_parts.forgetting_gradients():
                 by_trainer(trainer, build, splits, spec_of(1))
         gc.collect()
         return len(gc.get_objects())
