@@ -12,7 +12,8 @@ from benchmarks.peers.works import OBJECTIVE, Parameter, Range, Whole
 from benchmarks.peers.works_data import load
 
 
-def _value(hp: keras_tuner.HyperParameters, parameter: Parameter) -> Any:
+def value(hp: keras_tuner.HyperParameters, parameter: Parameter) -> Any:
+    """Returns the value of a hyperparameter, and declares it."""
     name = parameter.name
     if isinstance(parameter, Range):
         sampling = "log" if parameter.log else "linear"
@@ -30,7 +31,7 @@ def main() -> None:
     (x, y), validation = load(job.data)
 
     def build(hp: keras_tuner.HyperParameters) -> keras.Model:
-        values = {parameter.name: _value(hp, parameter) for parameter in job.work.space}
+        values = {parameter.name: value(hp, parameter) for parameter in job.work.space}
         return job.work.build(values)
 
     class Noting(keras_tuner.RandomSearch):  # type: ignore[misc]

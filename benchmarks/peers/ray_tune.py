@@ -65,7 +65,8 @@ class Noting(tune.Callback):  # type: ignore[misc]
         self._recorder.trial_ended(trial.config, trial.last_result["training_iteration"], best)
 
 
-def _domain(parameter: Parameter) -> Any:
+def domain(parameter: Parameter) -> Any:
+    """Returns a hyperparameter in Ray's terms."""
     if isinstance(parameter, Range):
         return (tune.loguniform if parameter.log else tune.uniform)(parameter.low, parameter.high)
     if isinstance(parameter, Whole):
@@ -77,7 +78,7 @@ def _domain(parameter: Parameter) -> Any:
 def main() -> None:
     """Runs the job."""
     job, recorder = Job.from_command_line(), Recorder()
-    space = {parameter.name: _domain(parameter) for parameter in job.work.space}
+    space = {parameter.name: domain(parameter) for parameter in job.work.space}
     ray.init(os.environ[ADDRESS_VARIABLE])
     tuner = tune.Tuner(
         tune.with_parameters(train, work=job.work.name, data=str(job.data), epochs=job.epochs),

@@ -16,7 +16,7 @@ from benchmarks.peers.works import OBJECTIVE, Trial
 OURS = "kerastudy"
 ON_RAY = "kerastudy-ray"
 DATA_VARIABLE = "KERASTUDY_BENCHMARK_DATA"
-_STUDIES = Path(__file__).with_name("kerastudy_studies.py")
+STUDIES = Path(__file__).with_name("kerastudy_studies.py")
 WORKERS = 2
 
 
@@ -144,7 +144,7 @@ def _has_workers() -> bool:
 
 def _launch(job: Job) -> list[str]:
     return [
-        *(sys.executable, "-m", "kerastudy", "launch", f"{_STUDIES}:{job.work.name}"),
+        *(sys.executable, "-m", "kerastudy", "launch", f"{STUDIES}:{job.work.name}"),
         *("--trials", str(job.trials), "--epochs", str(job.epochs), "--seed", str(job.seed)),
         *("--store", str(job.folder / "store")),
         *(("--workers", str(WORKERS)) if _has_workers() else ()),

@@ -26,10 +26,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Progress:
-    """The best loss so far by time, in epochs of training."""
+    """The best loss so far by time, in epochs of training, and the times at which trials ended."""
 
     times: NDArray[np.float64]
     losses: NDArray[np.float64]
+    ends: NDArray[np.float64]
 
     def at(self, time: float) -> float:
         """Returns the best loss that was known at a time."""
@@ -78,7 +79,7 @@ def replay(
     engine, sign = make_engine(settings), table.objective.sort_key(1.0)
     ended: dict[int, _Trial] = {}
     events: list[tuple[float, int, _Trial]] = []
-    times, losses = [0.0], [float("inf")]
+    times, losses, ends = [0.0], [float("inf")], []
 
     def begin(now: float) -> None:
         if now >= budget / workers:
@@ -101,16 +102,16 @@ def replay(
         if not prunes and trial.epoch < trial.epochs:
             heapq.heappush(events, (now + 1, trial.number, trial))
             continue
-        state: TrialState = "pruned" if prunes and trial.epoch < trial.epochs else "complete"
         best = int(np.argmin(trial.losses))
         value = sign * trial.losses[best]
         metrics = {table.objective.metric: value}
-        state = "pruned" if prunes and trial.epoch < trial.epochs else "complete"
+        state: TrialState = "pruned" if prunes and trial.epoch < trial.epochs else "complete"
         result = TrialResult(trial.number, state, trial.epoch, BestEpoch(best + 1, value, metrics))
         engine.tell(trial.number, result)
         ended[trial.number] = trial
+        ends.append(now)
         begin(now)
-    return Progress(np.array(times), np.array(losses))
+    return Progress(np.array(times), np.array(losses), np.array(ends))
 
 
 def _proposed(

@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import KFold
 
 import kerastudy as ks
 from tracking.history.trials import RecordedCurves
-
-_TREES = 50
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,23 @@ class Quality:
     explained: float
     # The rank correlation of predicted and true best values.
     rank: float
+
+
+class _Surrogate:
+    """Answers any configuration with the curve of the nearest one that was trained.
+
+    So each curve is a real one, and random configurations are as good as those of the table. A
+    distance counts a hyperparameter by its importance in a forest that predicts the curves.
+    """
+
+    def __init__(self, points: NDArray[np.float64], curves: NDArray[np.float64]) -> None:
+        forest = ExtraTreesRegressor(min_samples_leaf=2, random_state=0).fit(points, curves)
+        self._weights = forest.feature_importances_
+        self._points, self._curves = points, curves
+
+    def __call__(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+        distances = np.abs(self._points - point) @ self._weights
+        return self._curves[distances.argmin()]  # type: ignore[no-any-return]
 
 
 class Table:
@@ -45,10 +60,11 @@ class Table:
                 points.append(self._point(trial.spec.values))
                 curves.append([sign * curve[epoch] for epoch in sorted(curve)])
         self.points, self.curves = np.array(points), np.array(curves)
-        forest = ExtraTreesRegressor(_TREES, min_samples_leaf=2, random_state=0)
-        unseen = cross_val_predict(forest, self.points, self.curves, cv=5)
-        self._errors = self.curves - unseen
-        self._forest = forest.fit(self.points, self.curves)
+        unseen = np.empty_like(self.curves)
+        for known, held_out in KFold(5, shuffle=True, random_state=0).split(self.points):
+            surrogate = _Surrogate(self.points[known], self.curves[known])
+            unseen[held_out] = [surrogate(point) for point in self.points[held_out]]
+        self._surrogate = _Surrogate(self.points, self.curves)
         true, predicted = self.curves.min(axis=1), unseen.min(axis=1)
         self.quality = Quality(
             1 - float(np.var(true - predicted) / np.var(true)),
@@ -60,19 +76,8 @@ class Table:
         return [units[name] for name in self.space.names]
 
     def curve(self, values: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Returns a configuration's loss by epoch.
-
-        A configuration that is not in the table gets the surrogate's curve, and the error that the
-        surrogate made for the nearest configuration when it had not seen it: without it, curves
-        would be smoother than real ones.
-        """
-        point = np.array(self._point(values))
-        distances = np.abs(self.points - point).sum(axis=1)
-        nearest = int(distances.argmin())
-        if distances[nearest] < 1e-9:
-            return self.curves[nearest]  # type: ignore[no-any-return]
-        predicted = self._forest.predict(point[None])[0]
-        return predicted + self._errors[nearest]  # type: ignore[no-any-return]
+        """Returns a configuration's loss by epoch, the surrogate's if the table doesn't have it."""
+        return self._surrogate(np.array(self._point(values)))
 
     def target(self, trials: int, draws: int = 2_000) -> float:
         """Returns the median best loss of so many random full trials."""

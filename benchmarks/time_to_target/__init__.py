@@ -1,0 +1,1 @@
+"""The time until a search finds a good model, by the clock."""
