@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +32,7 @@ from benchmarks.time_to_target.peers import SEARCHES
 
 _OF_RANDOM = 100
 _MOST_TRIALS = 2_000
+_ENDED_BY_LIMIT = -signal.SIGKILL
 
 
 def _launch(job: Job, *options: str) -> list[str]:
@@ -58,7 +60,9 @@ class Measurements:
         self._data = folder / "data.npz"
         prepare(work.name, self._data, options.data, SIZES)
         self._environment = {**os.environ, DATA_VARIABLE: str(self._data)}
-        self._environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+        root = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        self._environment["PYTHONPATH"] = path
 
     def _job(self, name: str, trials: int, seed: int) -> Job:
         folder = self._folder / f"{name}-{seed}"
@@ -99,7 +103,10 @@ class Measurements:
         if limit is not None:
             command = ["timeout", "--signal=KILL", str(limit), *command]
         log = job.folder.with_suffix(".log")
-        return measure(command, folder=job.folder, environment=self._environment, log=log)
+        measured = measure(command, folder=job.folder, environment=self._environment, log=log)
+        if measured.code not in (0, _ENDED_BY_LIMIT):
+            sys.exit(f"{' '.join(command)} ended with {measured.code}:\n{log.read_text()[-2000:]}")
+        return measured
 
 
 def main() -> None:
