@@ -26,8 +26,9 @@ from tracking.history import RecordedCurves, StudyHistory
 
 # In the order of the course.
 NAMES = [
-    *("digits", "underfitting-overfitting", "epochs"),
-    *("binary", "one-hot", "sparse", "regression"),
+    *("digits", "underfitting-overfitting", "same-distribution"),
+    *("epochs", "batch-size", "callbacks"),
+    *("binary", "metrics", "one-hot", "sparse", "regression"),
     *("linear-regression", "optimizers"),
     *("mnist", "fashion-mnist"),
     *("initializers", "regularization", "dropout", "batch-normalization", "activations"),
