@@ -46,6 +46,5 @@ study = ks.Study(
     trials=40,
     epochs=8,
     engine="optuna:quasi-random",
-    notes="Does batch normalization help five layers to learn? On and off, compared by what each "
-    "reaches with its best learning rate.",
+    notes="Five layers with and without it, each at its best learning rate.",
 )

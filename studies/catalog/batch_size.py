@@ -16,15 +16,9 @@ output = ks.outputs.classes(10)
 
 def build(hp):
     """Returns a compiled network of one hidden layer."""
-    model = keras.Sequential(
-        [
-            keras.layers.Input((64,)),
-            keras.layers.Dense(64, activation="relu"),
-            output.layer(),
-        ]
-    )
-    optimizer = keras.optimizers.SGD(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    hidden = keras.layers.Dense(64, activation="relu")
+    model = keras.Sequential([keras.layers.Input((64,)), hidden, output.layer()])
+    model.compile(keras.optimizers.SGD(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 

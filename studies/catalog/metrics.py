@@ -9,6 +9,12 @@ the network puts in the right order. It is the objective.
 `balanced` is the scientific hyperparameter: `class_weight="balanced"` makes both classes count the
 same in training. Look at "answer" in `kerastudy show metrics`, then at the four metrics of the best
 trial of each kind, by `kerastudy show metrics --trial N`.
+
+What was found, by plain Keras over five seeds: an accuracy of 0.954 ± 0.003, hardly more than by
+always saying no (0.944), with a precision of 0.75 ± 0.15 and a recall of 0.31 ± 0.04: two of three
+positives are missed. With weights the recall is 0.65 ± 0.16, the precision 0.17 ± 0.04 and the
+accuracy 0.78 ± 0.08. The AUC is 0.84 ± 0.02 and 0.84 ± 0.03: the order is the same, weights move
+the threshold only. What is better depends on what a false alarm costs, and a missed positive.
 """
 
 import keras
@@ -24,13 +30,8 @@ x, y = make_classification(
 
 def build(hp):
     """Returns a compiled network whose output is the probability of a positive."""
-    model = keras.Sequential(
-        [
-            keras.layers.Input((20,)),
-            keras.layers.Dense(32, activation="relu"),
-            output.layer(),
-        ]
-    )
+    hidden = keras.layers.Dense(32, activation="relu")
+    model = keras.Sequential([keras.layers.Input((20,)), hidden, output.layer()])
     metrics = [
         keras.metrics.AUC(name="auc"),
         keras.metrics.Precision(name="precision"),

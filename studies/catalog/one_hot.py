@@ -31,8 +31,7 @@ def build(hp):
             output.layer(),
         ]
     )
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 
@@ -48,6 +47,5 @@ study = ks.Study(
     objective="val_accuracy",
     trials=15,
     epochs=8,
-    notes="Digits with one-hot targets and categorical crossentropy; `sparse` is the same with "
-    "labels.",
+    notes="Digits with one-hot targets; `sparse` is the same with labels.",
 )

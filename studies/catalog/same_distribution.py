@@ -12,6 +12,11 @@ part: what is to be expected of new images?
 `moved` is the scientific hyperparameter: whether training images are moved by up to a pixel, at
 random, which makes them like both scanners' images. Look at "answer" in `kerastudy show
 same-distribution`: the validation images are from the first scanner, and can't tell.
+
+What was found, by plain Keras over five seeds: of the first scanner's validation images 0.974 ±
+0.006 are right, of the second one's test images 0.46 ± 0.05. With moved training images it is 0.957
+± 0.013 and 0.898 ± 0.012: a little worse where one can look, far better where it counts. A choice
+by validation images can be no better than they are like the images to come.
 """
 
 import keras
@@ -34,8 +39,7 @@ def build(hp):
     model.add(keras.layers.Flatten())
     model.add(keras.layers.Dense(128, activation="relu"))
     model.add(output.layer())
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 

@@ -75,8 +75,7 @@ def build(hp):
             keras.layers.Rescaling(scale=float(prices.std()), offset=float(prices.mean())),
         ]
     )
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 
@@ -93,6 +92,5 @@ study = ks.Study(
     trials=20,
     epochs=40,
     pruner="median",
-    notes="A regression on a table of made houses: numbers, categories and missing values. The "
-    "champion takes the columns of the table.",
+    notes="A table of made houses: numbers, categories and missing values.",
 )

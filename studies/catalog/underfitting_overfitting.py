@@ -79,6 +79,5 @@ study = ks.Study(
     trials=48,
     epochs=30,
     engine="optuna:quasi-random",
-    notes="Networks too small, about right and too large on 400 images with some wrong labels, and "
-    "three remedies for the large one: L2, dropout, an early end.",
+    notes="Three sizes, and three remedies for the largest: L2, dropout, an early end.",
 )

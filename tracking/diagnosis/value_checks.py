@@ -244,7 +244,7 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     return Finding(
         "isolation",
         "hint" if worse else "ok",
-        _title(parameter, best.label, worse, whole=len(worse) == len(others)),
+        _title(parameter, worse),
         _comparison(study, parameter, best.label, gaps, halves)
         + _fits(study, parameter, {label: groups[label] for label in (best.label, *gaps)}, worse),
         advice,
@@ -334,11 +334,9 @@ def _left(parameter: Parameter, worse: Sequence[str]) -> str:
     return spell_values(parameter, left)
 
 
-def _title(parameter: Parameter, best: str, worse: Sequence[str], *, whole: bool) -> str:
+def _title(parameter: Parameter, worse: Sequence[str]) -> str:
     if not worse:
         return f"{parameter.name}: no clear difference"
-    if whole:
-        return f"{parameter.name}: {_spelled(parameter, best)} is best"
     names = listed(_spelled(parameter, label) for label in worse)
     return f"{parameter.name}: {names} {'is' if len(worse) == 1 else 'are'} clearly worse"
 
@@ -367,11 +365,11 @@ def _comparison(
         )
         for clear in (True, False)
     )
-    leader, metric = f"{parameter.name}: {_spelled(parameter, best)}", study.objective.metric
+    leader, metric = _spelled(parameter, best), study.objective.metric
     if not worse:
-        return f"{leader} leads {close}, which is no clear difference in {metric}."
+        return f"{parameter.name}: no clear difference in {metric}. {leader} leads {close}."
     also = f" No clear difference from {close}." if close else ""
-    return f"{leader} has a better {metric} than {worse}.{also}"
+    return f"{parameter.name}: {leader} has a better {metric} than {worse}.{also}"
 
 
 def _fits(
