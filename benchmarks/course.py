@@ -246,10 +246,6 @@ def _rare(seed: int, value: Any) -> Parts:
     return split(x.astype("float32"), y, seed)
 
 
-def _pictures(seed: int, value: Any) -> Parts:
-    return digits(validation=1000, test=597)(seed, value)
-
-
 def _convolutional(value: Any, rate: float, parts: Parts) -> keras.Model:
     if value == "dense":
         return classifier([dense(128)], adam(rate))
@@ -317,6 +313,70 @@ def _same_distribution(value: Any, rate: float, parts: Parts) -> keras.Model:
         layers.append(keras.layers.RandomTranslation(1 / 8, 1 / 8, fill_mode="constant"))
         layers.append(keras.layers.Flatten())
     return classifier([*layers, dense(128)], adam(rate))
+
+
+def _reviews(seed: int, value: Any) -> Parts:
+    random = np.random.default_rng(0)
+    things = "film story cast music plot ending camera script hero scene".split()
+    words = (
+        "bad poor dull silly boring weak cold flat".split(),
+        "good great lovely clever funny moving bright warm".split(),
+    )
+    reviews: dict[str, int] = {}
+    while len(reviews) < 900:
+        kind, first = random.integers(2, size=2)
+        pair = [random.choice(words[kind]), f"not {random.choice(words[1 - kind])}"]
+        two = " ".join(pair if first else pair[::-1])
+        reviews[f"The {' and the '.join(random.choice(things, 2, replace=False))} were {two}."] = (
+            int(kind)
+        )
+    parts = split(np.array(list(reviews)), np.array(list(reviews.values())), seed)
+    vectorize = keras.layers.TextVectorization(500, ngrams=value, output_sequence_length=24)
+    vectorize.adapt(parts.train[0])
+    return Parts(*((np.asarray(vectorize(x)), y) for x, y in parts))
+
+
+def _text(value: Any, rate: float, parts: Parts) -> keras.Model:
+    layers = [
+        keras.layers.Input((24,)),
+        keras.layers.Embedding(500, 8),
+        keras.layers.GlobalAveragePooling1D(),
+        keras.layers.Dense(1, activation="sigmoid"),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(adam(rate), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _some_digits(seed: int, low: int, sizes: tuple[int, int]) -> Parts:
+    x, y = load_digits(return_X_y=True)
+    chosen = (y >= low) & (y < low + 5)
+    x = (x[chosen] / 16).astype("float32").reshape(-1, 8, 8, 1)
+    return split(x, y[chosen] - low, seed, validation=sizes[0], test=sizes[1])
+
+
+def _transfer(value: Any, rate: float, parts: Parts) -> keras.Model:
+    layers: list[Any] = []
+    for filters in (16, 32):
+        layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        layers.append(keras.layers.MaxPooling2D())
+    base = keras.Sequential([keras.layers.Input((8, 8, 1)), *layers, keras.layers.Flatten()])
+
+    def compiled(rate: float) -> keras.Model:
+        model.compile(adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    model = keras.Sequential([base, keras.layers.Dense(5, activation="softmax")])
+    if value != "anew":
+        x, y = _some_digits(0, 0, (100, 100)).train
+        compiled(1e-3).fit(x, y, epochs=20, verbose=0)
+        base.trainable = False
+        model = keras.Sequential([base, keras.layers.Dense(5, activation="softmax")])
+    if value == "then unfrozen":
+        compiled(rate).fit(*parts.train, batch_size=16, epochs=15, verbose=0)
+        base.trainable = True
+        return compiled(rate / 10)
+    return compiled(rate)
 
 
 CROSSENTROPY: Final = "val_sparse_categorical_crossentropy"
@@ -429,7 +489,11 @@ CHAPTERS: Final[dict[str, Chapter]] = {
         also=("val_accuracy", "val_auc"),
     ),
     "convolutional": Chapter(
-        ("dense", "convolutional", "shuffled"), _pictures, _convolutional, (5e-3,), epochs=25
+        ("dense", "convolutional", "shuffled"),
+        digits(validation=1000, test=597),
+        _convolutional,
+        (5e-3,),
+        epochs=25,
     ),
     "time-series": Chapter(
         (6, 24, 48),
@@ -440,6 +504,16 @@ CHAPTERS: Final[dict[str, Chapter]] = {
         min,
         epochs=15,
         batch=64,
+    ),
+    "text": Chapter((1, 2), _reviews, _text, (3e-2,), epochs=12, batch=64),
+    "transfer": Chapter(
+        ("anew", "frozen", "then unfrozen"),
+        lambda seed, value: _some_digits(seed, 5, (500, 346)),
+        _transfer,
+        (1e-2,),
+        epochs=30,
+        batch=16,
+        reuse=False,
     ),
 }
 

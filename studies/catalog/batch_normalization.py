@@ -38,10 +38,7 @@ study = ks.Study(
     "batch-normalization",
     data=ks.datasets.digits(),
     build=build,
-    space=ks.SearchSpace(
-        ks.batchnorm(role="scientific"),
-        ks.learning_rate(3e-3, 3e-1),
-    ),
+    space=ks.SearchSpace(ks.batchnorm(role="scientific"), ks.learning_rate(3e-3, 3e-1)),
     objective="val_accuracy",
     trials=40,
     epochs=8,

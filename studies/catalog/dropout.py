@@ -36,8 +36,7 @@ study = ks.Study(
     data=ks.datasets.digits(validation=1000, test=497),
     build=build,
     space=ks.SearchSpace(
-        ks.dropout(0.0, 0.6, step=0.2, role="scientific"),
-        ks.learning_rate(3e-4, 3e-3),
+        ks.dropout(0.0, 0.6, step=0.2, role="scientific"), ks.learning_rate(3e-4, 3e-3)
     ),
     objective="val_loss",
     trials=48,

@@ -52,10 +52,7 @@ study = ks.Study(
     data=ks.datasets.arrays(x.astype("float32"), y, name="one in twenty"),
     build=build,
     class_weight=class_weight,
-    space=ks.SearchSpace(
-        ks.Boolean("balanced", role="scientific"),
-        ks.learning_rate(1e-3, 3e-2),
-    ),
+    space=ks.SearchSpace(ks.Boolean("balanced", role="scientific"), ks.learning_rate(1e-3, 3e-2)),
     objective="val_auc",
     trials=24,
     epochs=15,

@@ -39,11 +39,7 @@ study = ks.Study(
     "one-hot",
     data=ks.datasets.arrays(x, y, name="digits, one-hot"),
     build=build,
-    space=ks.SearchSpace(
-        ks.learning_rate(1e-4, 1e-1),
-        ks.units(16, 128),
-        ks.dropout(),
-    ),
+    space=ks.SearchSpace(ks.learning_rate(1e-4, 1e-1), ks.units(16, 128), ks.dropout()),
     objective="val_accuracy",
     trials=15,
     epochs=8,

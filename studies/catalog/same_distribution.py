@@ -47,10 +47,7 @@ study = ks.Study(
     "same-distribution",
     data=ks.datasets.arrays(x[:-400], y[:-400], test=(x[-400:], y[-400:]), name="two scanners"),
     build=build,
-    space=ks.SearchSpace(
-        ks.Boolean("moved", role="scientific"),
-        ks.learning_rate(1e-3, 1e-2),
-    ),
+    space=ks.SearchSpace(ks.Boolean("moved", role="scientific"), ks.learning_rate(1e-3, 1e-2)),
     objective="val_accuracy",
     trials=16,
     epochs=20,

@@ -35,11 +35,7 @@ study = ks.Study(
     "sparse",
     data=ks.datasets.digits(),
     build=build,
-    space=ks.SearchSpace(
-        ks.learning_rate(1e-4, 1e-1),
-        ks.units(16, 128),
-        ks.dropout(),
-    ),
+    space=ks.SearchSpace(ks.learning_rate(1e-4, 1e-1), ks.units(16, 128), ks.dropout()),
     objective="val_accuracy",
     trials=15,
     epochs=8,

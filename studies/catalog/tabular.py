@@ -83,11 +83,7 @@ study = ks.Study(
     "tabular",
     data=data,
     build=build,
-    space=ks.SearchSpace(
-        ks.units(8, 64),
-        ks.dropout(0.0, 0.3),
-        ks.learning_rate(1e-3, 3e-2),
-    ),
+    space=ks.SearchSpace(ks.units(8, 64), ks.dropout(0.0, 0.3), ks.learning_rate(1e-3, 3e-2)),
     objective="val_mean_absolute_error",
     trials=20,
     epochs=40,

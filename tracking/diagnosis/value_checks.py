@@ -410,7 +410,7 @@ def _fits(
     ]
     if not clauses:
         return ""
-    name = "" if "'" in clauses[0] else f"{parameter.name} "
+    name = "" if clauses[0].startswith("'") else f"{parameter.name} "
     return f" {name}{'; '.join(clauses)}."
 
 

@@ -160,6 +160,12 @@ def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_p
     assert "--data fashion_mnist.npz" in done.stdout and "KERASTUDY_DATA" in done.stdout
 
 
+def test_a_test_part_of_another_scanner_is_found_before_any_training(tmp_path: Path) -> None:
+    document = as_json(kerastudy_here(tmp_path, "data", "same-distribution", "--json"))
+    (problem,) = [each for each in document["findings"] if each["severity"] == "problem"]
+    assert (problem["check"], problem["figures"]["part"]) == ("same distribution", "test")
+
+
 def test_the_regression_predicts_in_the_unit_of_its_target() -> None:
     """Before it has learnt anything, about the mean of the training targets, not about 0."""
     study, _ = load_study(resolve_target("regression"))
