@@ -18,10 +18,10 @@ import nbformat
 import pages as support
 import pytest
 from pages import ROOT, check_page, pages, run_page, short_launches
+from suite import one_thread
 from user_commands import as_json, environment, kerastudy_here, run, write_study
 
 import kerastudy as ks
-from studies.training import configure_tensorflow
 
 PAGES = [str(page.relative_to(ROOT)) for page in pages()]
 TUTORIAL = "docs/tutorial.md"
@@ -29,9 +29,9 @@ TUTORIAL = "docs/tutorial.md"
 RUN = """
 import sys
 from pages import Path, run_page
-from studies.training import configure_tensorflow
+from suite import one_thread
 
-configure_tensorflow(1)
+one_thread()
 page, folder, *seed = sys.argv[1:]
 run_page(Path(page), Path(folder), short=False, seed=int(seed[0]) if seed else None)
 """
@@ -66,7 +66,7 @@ def test_the_check_finds_what_cannot_be_run(tmp_path: Path, block: str) -> None:
 @pytest.mark.parametrize(("page", "seed"), [("README.md", None), (TUTORIAL, 7)])
 def test_the_code_of_a_first_page_runs(tmp_path: Path, page: str, seed: int | None) -> None:
     """With few trials, and without what would start another process; whatever is found."""
-    configure_tensorflow(1)
+    one_thread()
     assert run_page(ROOT / page, tmp_path, short=True, seed=seed)
 
 
