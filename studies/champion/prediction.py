@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import zipfile
@@ -192,16 +193,14 @@ def predictions_table(
     With several outputs, a column's name begins with that of the output. `class_names` may be
     empty.
     """
+    from studies.training import loss_of
+
     outputs = _named(model, predicted)
     columns: dict[str, np.ndarray] = {}
     for name, array in outputs.items():
         of_output = class_names.get(name, ()) if isinstance(class_names, Mapping) else class_names
         prefix = "" if len(outputs) == 1 else f"{name} "
-        loss = getattr(model, "loss", None)
-        if isinstance(loss, Mapping):
-            loss = loss.get(name)
-        elif isinstance(loss, list | tuple):
-            loss = loss[0] if len(outputs) == 1 and loss else None
+        loss = loss_of(model, name if len(outputs) > 1 else "")
         for column, values in _columns(array, of_output, loss, probabilities).items():
             columns[f"{prefix}{column}"] = values
     return columns
@@ -222,7 +221,7 @@ def _named(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
 def _columns(
     predicted: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    text = loss if isinstance(loss, str) else str(getattr(loss, "name", "") or loss).lower()
+    text = _name_of(loss)
     crossentropy, logits = "crossentropy" in text, bool(getattr(loss, "from_logits", False))
     if predicted.ndim == 2 and predicted.shape[1] == 1:
         predicted = predicted[:, 0]
@@ -242,6 +241,16 @@ def _columns(
     if probabilities:
         columns |= {f"probability_{name}": predicted[:, i] for i, name in enumerate(named)}
     return columns
+
+
+def _name_of(loss: Any) -> str:
+    """Returns a loss's name in small letters. That of "bce" is "binary_crossentropy"."""
+    import keras
+
+    if isinstance(loss, str):
+        with contextlib.suppress(ValueError):
+            loss = keras.losses.get(loss)
+    return str(getattr(loss, "name", "") or getattr(loss, "__name__", "") or loss).lower()
 
 
 def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd.DataFrame:
@@ -270,14 +279,21 @@ def write_predictions(
     try:
         with replacing(followed(path)) as partial:
             if suffix == ".npz":
-                more = {"file": np.array(files)} if files else {}
-                np.savez_compressed(partial, **more, **columns)  # type: ignore[arg-type]
+                _write_archive(partial, {**({"file": np.array(files)} if files else {}), **columns})
             elif suffix == ".csv":
                 partial.write_text(as_csv(as_frame(columns, files)), encoding="utf-8")
             else:
                 as_frame(columns, files).to_parquet(partial, index=False)
     except OSError as error:
         raise DataError(f"{str(path)!r} can't be written: {error.strerror or error}.") from None
+
+
+def _write_archive(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            # `np.savez_compressed` can't write an array with the name "file".
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def check_output(path: Path) -> str:
