@@ -34,11 +34,25 @@ SEARCHES = {
     "TPE": Search("tpe"),
     "TPE, each alone": Search("tpe,multivariate=false"),
     "TPE, each alone, median after 2": Search("tpe,multivariate=false", "median,n_warmup_steps=2"),
+    "TPE, each alone, median after 5": Search(
+        "tpe,multivariate=false", "median,n_warmup_steps=5"
+    ),
+    "TPE, each alone, median after 8": Search(
+        "tpe,multivariate=false", "median,n_warmup_steps=8"
+    ),
+    "TPE, each alone, best 75 % after 2": Search(
+        "tpe,multivariate=false", "percentile,percentile=75.0,n_warmup_steps=2"
+    ),
+    "TPE, each alone, best 65 % after 5": Search(
+        "tpe,multivariate=false", "percentile,percentile=65.0,n_warmup_steps=5"
+    ),
+    "TPE, best 75 % after 2": Search("tpe", "percentile,percentile=75.0,n_warmup_steps=2"),
     "TPE, each alone, halving from 3": Search(
         "tpe,multivariate=false", "successive-halving,min_resource=3"
     ),
     "TPE, median": Search("tpe", "median"),
     "TPE, median after 2": Search("tpe", "median,n_warmup_steps=2"),
+    "TPE, median after 5": Search("tpe", "median,n_warmup_steps=5"),
     "TPE, median after 8": Search("tpe", "median,n_warmup_steps=8"),
     "TPE, best 25 %": Search("tpe", "percentile"),
     "TPE, halving from 1": Search("tpe", "successive-halving"),

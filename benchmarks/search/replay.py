@@ -77,6 +77,7 @@ def replay(
         seed=seed,
     )
     engine, sign = make_engine(settings), table.objective.sort_key(1.0)
+    random = np.random.default_rng(seed)
     ended: dict[int, _Trial] = {}
     events: list[tuple[float, int, _Trial]] = []
     times, losses, ends = [0.0], [float("inf")], []
@@ -84,7 +85,7 @@ def replay(
     def begin(now: float) -> None:
         if now >= budget / workers:
             return
-        trial, cost = _proposed(engine, table, ended, epochs), fixed
+        trial, cost = _proposed(engine, table, ended, epochs, random), fixed
         if trial is not None:
             heapq.heappush(events, (now + cost + 1, trial.number, trial))
 
@@ -115,13 +116,20 @@ def replay(
 
 
 def _proposed(
-    engine: Engine, table: Table, ended: Mapping[int, _Trial], epochs: int
+    engine: Engine,
+    table: Table,
+    ended: Mapping[int, _Trial],
+    epochs: int,
+    random: np.random.Generator,
 ) -> _Trial | None:
     proposal = engine.ask()
     if proposal is None:
         return None
     trial = _Trial(
-        proposal.number, proposal.values, table.curve(proposal.values), proposal.epochs or epochs
+        proposal.number,
+        proposal.values,
+        table.curve(proposal.values, random),
+        proposal.epochs or epochs,
     )
     if proposal.goes_on_from is not None:
         before = ended[proposal.goes_on_from]

@@ -16,6 +16,8 @@ from sklearn.model_selection import KFold
 import kerastudy as ks
 from tracking.history.trials import RecordedCurves
 
+_NEAREST = 3
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -28,10 +30,11 @@ class Quality:
 
 
 class _Surrogate:
-    """Answers any configuration with the curve of the nearest one that was trained.
+    """Answers any configuration with the curve of one of the nearest three that were trained.
 
-    So each curve is a real one, and random configurations are as good as those of the table. A
-    distance counts a hyperparameter by its importance in a forest that predicts the curves.
+    So each curve is a real one, and random configurations are as good as those of the table.
+    Chance chooses among the three: an engine would otherwise return to the place of a curve that
+    was lucky. A distance counts a hyperparameter by its importance in a forest.
     """
 
     def __init__(self, points: NDArray[np.float64], curves: NDArray[np.float64]) -> None:
@@ -39,9 +42,12 @@ class _Surrogate:
         self._weights = forest.feature_importances_
         self._points, self._curves = points, curves
 
-    def __call__(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(
+        self, point: NDArray[np.float64], random: np.random.Generator
+    ) -> NDArray[np.float64]:
         distances = np.abs(self._points - point) @ self._weights
-        return self._curves[distances.argmin()]  # type: ignore[no-any-return]
+        nearest = np.argpartition(distances, _NEAREST)[:_NEAREST]
+        return self._curves[random.choice(nearest)]  # type: ignore[no-any-return]
 
 
 class Table:
@@ -60,10 +66,11 @@ class Table:
                 points.append(self._point(trial.spec.values))
                 curves.append([sign * curve[epoch] for epoch in sorted(curve)])
         self.points, self.curves = np.array(points), np.array(curves)
+        random = np.random.default_rng(0)
         unseen = np.empty_like(self.curves)
         for known, held_out in KFold(5, shuffle=True, random_state=0).split(self.points):
             surrogate = _Surrogate(self.points[known], self.curves[known])
-            unseen[held_out] = [surrogate(point) for point in self.points[held_out]]
+            unseen[held_out] = [surrogate(point, random) for point in self.points[held_out]]
         self._surrogate = _Surrogate(self.points, self.curves)
         true, predicted = self.curves.min(axis=1), unseen.min(axis=1)
         self.quality = Quality(
@@ -75,9 +82,9 @@ class Table:
         units = self.space.to_unit(values)
         return [units[name] for name in self.space.names]
 
-    def curve(self, values: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Returns a configuration's loss by epoch, the surrogate's if the table doesn't have it."""
-        return self._surrogate(np.array(self._point(values)))
+    def curve(self, values: Mapping[str, Any], random: np.random.Generator) -> NDArray[np.float64]:
+        """Returns a configuration's loss by epoch, as the surrogate answers."""
+        return self._surrogate(np.array(self._point(values)), random)
 
     def target(self, trials: int, draws: int = 2_000) -> float:
         """Returns the median best loss of so many random full trials."""
