@@ -46,6 +46,9 @@ SEARCHES = {
     "TPE, each alone, best 65 % after 5": Search(
         "tpe,multivariate=false", "percentile,percentile=65.0,n_warmup_steps=5"
     ),
+    "TPE, best 75 % after 5": Search("tpe", "percentile,percentile=75.0,n_warmup_steps=5"),
+    "TPE, best 75 % after 8": Search("tpe", "percentile,percentile=75.0,n_warmup_steps=8"),
+    "TPE, best 85 % after 5": Search("tpe", "percentile,percentile=85.0,n_warmup_steps=5"),
     "TPE, best 75 % after 2": Search("tpe", "percentile,percentile=75.0,n_warmup_steps=2"),
     "TPE, each alone, halving from 3": Search(
         "tpe,multivariate=false", "successive-halving,min_resource=3"
