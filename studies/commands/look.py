@@ -155,6 +155,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
 @click.option("--trial", type=int, help="Show this trial in full, with each epoch's metrics.")
 @click.option("--top", type=click.IntRange(min=1), help="How many of the best trials to show.")
 @click.option("--all", "every", is_flag=True, help="List all trials.")
+@click.option("--model", is_flag=True, help="Show the champion's layers, by model.summary().")
 @engine_option
 @common_options
 def show_command(
@@ -162,11 +163,12 @@ def show_command(
     trial: int | None,
     top: int | None,
     every: bool,
+    model: bool,
     engine: str | None,
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a study: the verdict, its best trials, and where to look.
+    """Show a study: what to expect of it, its best trials, and the next step.
 
     The JSON document has all trials under "all".
 
@@ -175,17 +177,22 @@ def show_command(
     kerastudy show digits --top 20
     kerastudy show digits --all
     kerastudy show digits --trial 7
+    kerastudy show digits --model
     kerastudy show digits --json
     """
     from studies.commands.records import history_of, study_document
     from studies.commands.texts.study_text import study_text
-    from studies.commands.texts.trial_text import full_document, trial_text
+    from studies.commands.texts.trial_text import full_document, model_document, trial_text
 
-    if trial is not None and (top is not None or every):
-        raise click.UsageError("--trial goes with neither --top nor --all.")
-    if top is not None and every:
-        raise click.UsageError("Give --top or --all, not both.")
+    ways = {"--trial": trial is not None, "--top": top is not None, "--all": every}
+    several = [name for name, chosen in {**ways, "--model": model}.items() if chosen]
+    if len(several) > 1:
+        raise click.UsageError(f"Give {' or '.join(several)}, not both.")
     history = history_of(study, engine, store)
+    if model:
+        document = model_document(history)
+        answer(as_json, lambda: document, lambda: "\n".join(document.values()))
+        return
     if trial is not None:
         record = history.trial(trial)
         answer(as_json, lambda: full_document(history, record), lambda: trial_text(history, record))

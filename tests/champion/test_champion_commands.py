@@ -134,7 +134,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     )
     store = store_at(kinds.store)
     shown = " ".join(study_text(read_record(store, "kinds")).split())
-    assert f"@champion: trial {worst}, promoted: it is small" in shown
+    assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
     kept = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, kept, model.get_weights()))
     assert "launches choose the champion again" in kinds.run("promote", "kinds").stdout

@@ -68,12 +68,16 @@ def test_every_line_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
 
 
 def test_the_verdict_comes_first() -> None:
-    assert text_of(trials()).splitlines()[:5] == [
+    assert text_of(trials()).splitlines()[:9] == [
         "study      scripted",
-        "best       trial 0: val_loss 0.123457 at epoch 1 of 3",
-        "verdict    Reported 0.123. Expect 0.131 (0.120 to 0.140).",
-        "rests on   Corrected for the choice among 9 trials, on 360 validation samples. A",
-        "           note.",
+        "expect     0.131 (0.120 to 0.140 at 95 %): val_loss of trial 0 on new data",
+        "default    0.123 with the default values (trial 0). They are the best: tuning has",
+        "           gained nothing so far.",
+        "seen       trial 0, the defaults: val_loss 0.123457 at epoch 1 of 3, the best of",
+        "           9 and so partly luck.",
+        "based on   An estimate from 360 validation samples, corrected for the luck of",
+        "           being the best of 9 trials. A note.",
+        "",
     ]
 
 

@@ -246,7 +246,8 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()
     summary = summary_of(history)
-    facts = [fact for fact in summary.facts if fact.name not in ("best", "verdict", "ended")]
+    said = ("warning", "expect", "seen", "ended")
+    facts = [fact for fact in summary.facts if fact.name not in said]
     lines = [
         f"**Best: {_outcome(history, pages)}**",
         "",
@@ -273,7 +274,7 @@ def _while_it_runs(history: StudyHistory, pages: Pages) -> list[str]:
         *lines,
         "This text is written again when it stops.",
         "",
-        *_listed(fact for fact in summary.definition if fact.name not in ("trainer", "cost")),
+        *_listed(fact for fact in summary.definition if fact.name not in ("trained", "cost")),
     ]
 
 
@@ -341,7 +342,7 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
         # The sentences after "Expect …" are left out, so that the links stay in view.
         verdict = " ".join(sentences[: expected[0] + 1] if expected else sentences)
         metric = history.description.objective.metric
-        text = plain(verdict.replace("Reported ", f"Reported {metric} ", 1))
+        text = plain(re.sub(r"\b(Expect|Reported) ", rf"\1 {metric} ", verdict, count=1))
     links = [link("summary", run_page(pages.experiment, pages.parent))]
     links += [link(view, view_page(pages.experiment, view)) for view in VIEWS]
     engine = f" ({plain(history.description.engine)})" if several else ""

@@ -36,6 +36,8 @@ _STATES = (
 )
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
+# Values that are further from the best are not worth the space that they would take.
+_FAR = 4
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
 
 
@@ -134,11 +136,16 @@ def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
 def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
     """Returns the ends of an axis for ascending sort keys.
 
-    Keys that are far off lie outside. Charts draw these at the edge.
+    The axis has room for the better half of the trials, and for all that are at most _FAR times as
+    far from the best as the median. Charts draw the others at the edge.
     """
-    best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
-    far = worst - best > 6 * (usual - best) > 0
-    return best, best + 1.5 * (usual - best) if far else worst
+    best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
+    edge = best + _FAR * (usual - best)
+    if not best < edge < worst:
+        return best, worst
+    end = max(key for key in keys if key <= edge)
+    # The margin keeps those at the edge apart from the last one that has its own place.
+    return best, end + 0.08 * (end - best)
 
 
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:

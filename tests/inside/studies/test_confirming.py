@@ -333,7 +333,7 @@ def test_again_nothing_is_trained(folder: Path, found: Confirmation, tmp_path: P
     assert as_json(done)["uuid"] == found.uuid
     assert "nothing has changed since" in done.stderr
     text = kerastudy_here(folder, "confirm", NAME, *SETTINGS).stdout
-    assert text.startswith("Reported ") and max(map(len, text.splitlines())) <= 100
+    assert text.startswith("Expect ") and max(map(len, text.splitlines())) <= 100
     copied = Path(shutil.copytree(folder, tmp_path / "copied"))
     study = run_path(str(folder / "study.py"))["plain"]
     sealed = ks.confirm(study, top=4, budget=6, test=False, store=copied / "store", progress=False)
@@ -353,7 +353,7 @@ def check_champion(folder: Path, found: Confirmation) -> None:
     assert version.tags["kerastudy.promoted"] == "it won under new seeds"
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
     assert version.tags["kerastudy.verdict"] == study_verdict(history).text
-    assert version.description.startswith("**Reported ")
+    assert version.description.startswith("**Expect ")
     kept = weights_in(history.files.checkpoint(found.winner))
     mlflow.keras.load_model(version.source).save_weights(folder / "served.weights.h5")
     served = weights_in(folder / "served.weights.h5")

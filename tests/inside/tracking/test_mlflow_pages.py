@@ -182,16 +182,16 @@ def test_a_note_has_the_verdict_first_then_facts_links_commands_and_the_best(
     assert "#/experiments/7/runs/parent/artifacts/report.html?" in links
     assert "#/models/model?" in links
     for fact in (
-        "- verified: not compared with model.fit",
+        "- checked: not compared with a training by plain Keras (model.fit)",
         "- trials: 12 of 12: 12 complete",
         "- ended: all 12 trials are done",
-        "- engine: optuna:tpe, pruner none",
-        "- objective: min val_loss, seed 0",
+        "- searched: for the lowest val_loss; 1 hyperparameter varied",
+        "- engine: optuna:tpe chose the values, without a pruner; seed 0",
         "- notes: Why.",
     ):
         assert fact in facts
     # From the first trial's value to the best.
-    progress = re.compile("- progress: 0.5 [▁-█]{12} 0.39, the best so far by trial")
+    progress = re.compile("- progress: 0.5 [▁-█]{12} 0.39, the best so far, trial by trial")
     assert any(map(progress.fullmatch, facts))
     header, rule, *rows = table(note)
     assert header == ["trial", "val_loss", "epoch", "state", "rate"]
