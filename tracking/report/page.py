@@ -20,7 +20,7 @@ import altair as alt
 import jinja2
 from altair.utils.schemapi import debug_mode
 
-from search_spaces.texts import counted, duration, number
+from search_spaces.texts import duration, number
 from tracking.history.champions import read_model_summary
 from tracking.history.commands import reproduce_command
 from tracking.history.comparison import Comparison, compare

@@ -135,8 +135,8 @@ def test_other_metrics() -> None:
         # Better trials came since.
         (
             {"reported": 0.97},
-            f"{PLAIN}. {REPORTED} The last confirmation, 0.969 (0.961 to 0.976) by trial 7, is older "
-            "than the best trial: confirm the study again.",
+            f"{PLAIN}. {REPORTED} The last confirmation, 0.969 (0.961 to 0.976) by trial 7, is "
+            "older than the best trial: confirm the study again.",
         ),
     ],
 )
