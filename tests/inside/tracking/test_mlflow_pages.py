@@ -199,10 +199,12 @@ def test_a_note_has_the_verdict_first_then_facts_links_commands_and_the_best(
     shown = [f"[&#35;{number}](#/experiments/7/runs/{number:032}" for number in range(11, 1, -1)]
     assert [row[0].partition("?")[0] for row in rows] == shown
     assert rows[0][1:] == ["0.39", "2/3", "complete", "0.11"]
-    for command in (command.text for command in summary_of(history).commands):
-        words = shlex.split(command)
-        assert (words[0], words[2]) == ("kerastudy", "it's 손글씨 1") and command in note
-        assert words[words.index("--store") + 1] == str(shared_store.root)
+    # Too few trials for a diagnosis.
+    history = replace(study(shared_store, "it's 손글씨 2", trials=3), status="FINISHED")
+    (command,) = (command.text for command in summary_of(history).commands)
+    words = shlex.split(command)
+    assert words == ["kerastudy", "confirm", "it's 손글씨 2", "--store", str(shared_store.root)]
+    assert command in study_note(history, pages, "all 3 trials are done")
 
 
 def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
