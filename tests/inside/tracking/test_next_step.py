@@ -18,6 +18,10 @@ from tracking.summary import summary_of
 DATA = DataDescription("made up", "", "d" * 64, {}, {"train": 2, "validation": 5000, "test": 9}, {})
 
 
+# Trial 0 has 17 units.
+TUNED = {"accuracy": lambda values: 0.9 + 0.05 * (values["units"] > 17)}
+
+
 def steps(history: StudyHistory) -> list[str]:
     return [each.text for each in summary_of(history, history.store.root).commands]
 
@@ -74,12 +78,18 @@ def test_without_any_value_it_is_launched_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected", "default", "gain"),
     [
-        ({}, 0.97, "with the default values (trial 0)", "Tuning gains about 0.1"),
-        ({}, 0.5, "with the default values (trial 0)", "Tuning has gained nothing so far."),
+        (TUNED, 0.97, "with the default values (trial 0)", "Tuning gains about 0.0"),
+        (TUNED, 0.5, "with the default values (trial 0)", "Tuning has gained nothing so far."),
+        ({}, 0.97, "with the default values (trial 0)", "They are the best"),
         # The value of a training that was cut says nothing about a gain.
-        ({"pruned": lambda curve, number: 2 if number == 0 else None}, 0.97, "at epoch 2", ""),
+        (
+            {**TUNED, "pruned": lambda curve, number: 2 if number == 0 else None},
+            0.97,
+            "given up at epoch 2",
+            "",
+        ),
         ({"settings": {"try_defaults": False}}, 0.97, "", ""),
-        ({"infeasible": lambda values: "NaN" if values["units"] == 72 else ""}, 0.97, "NaN", ""),
+        ({"infeasible": lambda values: "NaN" if values["units"] == 17 else ""}, 0.97, "NaN", ""),
     ],
 )
 def test_before_a_confirmation_the_default_and_the_gain_are_said(
