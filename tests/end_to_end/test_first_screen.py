@@ -36,7 +36,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """The folder of a study of 20 trials, as launched first of all, and its JSON document."""
     folder = tmp_path_factory.mktemp("first")
     options = ("--executor", "in-process", "--trials", "20", "--verify", "off", "--json")
-    return folder, as_json(kerastudy_here(folder, "launch", "digits", *options))
+    launched = as_json(kerastudy_here(folder, "launch", "digits", *options))
+    kerastudy_here(folder, "report", "digits", "--no-open")
+    return folder, launched
 
 
 @pytest.fixture(params=[(1500, 1000), (390, 844)], ids=["desk", "telephone"])
@@ -48,11 +50,13 @@ def page(
     width, height = request.param
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get((folder / "kerastudy-store/digits/report.html").as_uri())
-    drawn = "return Number(document.body.dataset.drawn)"
-    WebDriverWait(browser, 30).until(lambda b: b.execute_script(drawn), "the charts")
-    yield browser, width
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    try:
+        browser.get((folder / "kerastudy-store/digits/report.html").as_uri())
+        drawn = "return Number(document.body.dataset.drawn)"
+        WebDriverWait(browser, 60).until(lambda b: b.execute_script(drawn), "the charts")
+        yield browser, width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_report_begins_with_the_number_to_expect(
