@@ -219,10 +219,9 @@ class Summary:
         if best is None or first is None:
             yield Fact("expect", f"nothing yet: {self.outcome}")
             return
-        value = (
-            f"{first.value} ({first.interval})" if first.interval else f"worse than {first.value}"
-        )
-        yield Fact("expect", f"{value}: {first.caption}")
+        known = f"{first.value} ({first.interval}): {first.caption}"
+        unknown = f"unknown so far: {first.value} is {first.caption}"
+        yield Fact("expect", known if first.interval else unknown)
         yield Fact("default", f"{first.default}. {first.gain}".strip(". ") + ".")
         yield Fact("seen", first.seen)
         if best.result.reason:
@@ -296,7 +295,7 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
     if expected is None:
         assert best.value is not None, "ranked trials have a value"
         why = f" ({verdict.unknown})" if verdict.unknown else ""
-        caption = f"{metric} as the search saw it, which promises too much; by how much is unknown"
+        caption = f"{metric} as the search saw it, which promises too much"
         return Expectation(number(best.value), "", f"{caption}{why}{verdict.guess}", *beside)
     confirmation, winner = verdict.confirmation, best.number
     if verdict.is_confirmed and confirmation is not None and confirmation.confirmed is not None:
