@@ -14,6 +14,7 @@ from studies.commands.command_line import (
     answer,
     common_options,
     json_option,
+    table_options,
 )
 
 KINDS = ("classification", "binary", "regression")
@@ -35,6 +36,7 @@ KINDS = ("classification", "binary", "regression")
 )
 @click.option("--from", "catalog", metavar="NAME", help="Copy a study of the catalog instead.")
 @json_option
+@table_options
 def new_command(
     file: Path,
     data: Path | None,
@@ -42,8 +44,9 @@ def new_command(
     kind: Any,
     catalog: str | None,
     as_json: bool,
+    of_table: dict[str, Any],
 ) -> None:
-    """Write a study file to start from, with comments: data, model, search space.
+    """Write a study file to start from, with all choices: data, model, search space.
 
     On a terminal it asks for the data. It replaces no file.
 
@@ -59,13 +62,15 @@ def new_command(
     options = [name for name, value in (("data", data), ("kind", kind)) if value is not None]
     if catalog is not None and (options or target is not None):
         raise click.UsageError("--from copies a study as it stands; leave --data and others out.")
-    if data is None and (target is not None or kind is not None):
+    if data is None and (target is not None or kind is not None or of_table):
         raise click.UsageError("--target and --kind describe --data FILE; give it too.")
     check_new(file)
     asks = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
     if catalog is None and asks:
         data, target, kind = _asked(data, target, kind)
-    name, notes = write_study(file, data=data, target=target, kind=kind, catalog=catalog)
+    name, notes = write_study(
+        file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
+    )
     for note in notes:
         click.echo(f"note: {note}", err=True)
     document = {"file": str(file.expanduser().absolute()), "study": name}
@@ -114,6 +119,7 @@ def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | Non
     help="A PNG file to write: a picture of the samples, if they are images.",
 )
 @common_options
+@table_options
 def data_command(
     target: str,
     data: Path | None,
@@ -121,6 +127,7 @@ def data_command(
     output: Path | None,
     store: Path | None,
     as_json: bool,
+    of_table: dict[str, Any],
 ) -> None:
     """Look at a study's data: is it what you think it is?
 
@@ -139,18 +146,15 @@ def data_command(
     kerastudy data digits --output digits.png
     kerastudy data digits --json
     """
-    from studies.commands.records import data_to_use
+    from studies.commands.records import OF_ALONE, data_to_use, is_data_alone
     from studies.commands.texts.findings_text import data_text
-    from studies.data import is_data
     from studies.data_check import check_file, check_target
     from studies.exporting import file_for, written
-    from studies.user_code import catalog_names, resolve_target
+    from studies.user_code import resolve_target
 
-    # The target may be data without a study. If a folder has the name of a study of the catalog,
-    # the study is meant.
-    alone = (
-        data is None and target not in catalog_names() and is_data(str(Path(target).expanduser()))
-    )
+    alone = data is None and is_data_alone(target)
+    if of_table and not alone:
+        raise click.UsageError(OF_ALONE)
     found_target = None if alone else resolve_target(target, "data")
     data = Path(target) if alone else data
     if output is not None:
@@ -160,7 +164,7 @@ def data_command(
     with contextlib.redirect_stdout(sys.stderr):
         if found_target is None:
             recorded: list[str] = []
-            outcome = check_file(other)
+            outcome = check_file(other, of_table)
         else:
             outcome, recorded = check_target(found_target, other, store)
     if output is not None and outcome.picture:

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "the houses.csv").write_text("\n".join(rows), encoding="utf-8")
     (folder / "head.csv").write_text("a,b\n", encoding="utf-8")
     (folder / "one.csv").write_text("a\n1\n2\n", encoding="utf-8")
-    (folder / "gaps.csv").write_text("a,b\n1,2\n2,\n3,4\n", encoding="utf-8")
+    (folder / "gaps.csv").write_text("a,b\n1,\n2,\n3,\n", encoding="utf-8")
     days = [f"2020-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(56)]
     dates = "".join(f"{day};{i};{i % 3};no {i}\n" for i, day in enumerate(days))
     (folder / "dates.csv").write_text(f"day;a;b;note\n{dates}", encoding="utf-8")
@@ -72,7 +72,7 @@ def test_a_new_file_launches(
     assert document["trials"]["complete"] == 1
 
 
-HOUSES = 'ks.datasets.table("the houses.csv", '
+HOUSES = 'ks.datasets.table(\n    "the houses.csv",\n'
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,9 @@ def test_columns_that_no_model_takes_are_left_out(folder: Path, tmp_path: Path) 
     done = kerastudy_here(folder, "new", file, "--data", "dates.csv", "--target", "b")
     text = file.read_text(encoding="utf-8")
     told = done.stderr.splitlines()
-    assert told[0].startswith("note: Parts are split in time, by the column 'day'")
-    assert told[1].startswith("note: The column 'note' is left out: it holds 56 different texts")
-    assert "# The column 'note' is left out: it holds 56 different texts" in text
-    assert 'target="b", classes=True, drop=["note"])' in text
+    assert told[0].startswith("note: note: left out, as it holds 56 different texts in 56 rows")
+    assert told[1] == "note: day: parts are split in time by it; no input"
+    assert '    drop=["note"],' in text and '    time="day",' in text
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_columns_that_no_model_takes_are_left_out(folder: Path, tmp_path: Path) 
         (["s.py", "--data", "head.csv", "--target", "a"], "head.csv' has no rows."),
         (["s.py", "--data", "the houses.csv", "--target", "prise"], "Did you mean 'price'?"),
         (["s.py", "--data", "one.csv", "--target", "a"], "no column besides the target 'a'"),
-        (["s.py", "--data", "gaps.csv", "--target", "b"], "the first in row 2 after the"),
+        (["s.py", "--data", "gaps.csv", "--target", "b"], "lacks the target 'b' in 3 of 3 rows"),
         (["s.py", "--data", "labels.npz"], "rows of 3 that are not one-hot"),
         (["s.py", "--data", "signs.npz"], "whole numbers from 0 up"),
         (["s.py", "--data", "."], "my data0' has no subfolders"),
