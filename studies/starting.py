@@ -27,7 +27,6 @@ from studies.data import (
     numbers_of,
     read_arrays,
     read_columns,
-    read_table,
     table_alone,
 )
 from studies.user_code import resolve_target
@@ -155,11 +154,6 @@ _PIXELS = (
 )
 
 
-def columns(file: Path) -> list[str]:
-    """Returns the names of a table's columns."""
-    return [str(name) for name in read_table(absolute_path(file)).columns]
-
-
 def read_samples(
     file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any] = {}
 ) -> Samples:
@@ -181,9 +175,8 @@ def _of_table(
     file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any]
 ) -> Samples:
     if target is None:
-        raise DataError(
-            f"Say which column of {str(file)!r} to predict: --target {columns(file)[-1]}"
-        )
+        last = read_table(absolute_path(file)).columns[-1]
+        raise DataError(f"Say which column of {str(file)!r} to predict: --target {last}")
     described = table_alone(file, target, options).read
     assert isinstance(described, Table), "it reads a table"
     table, frame, inputs = described.decided()

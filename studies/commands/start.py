@@ -48,7 +48,7 @@ def new_command(
 ) -> None:
     """Write a study file to start from, with all choices: data, model, search space.
 
-    On a terminal it asks for the data. It replaces no file.
+    Without --data it is on handwritten digits. It replaces no file.
 
     \b
     kerastudy new my_study.py
@@ -65,9 +65,6 @@ def new_command(
     if data is None and (target is not None or kind is not None or of_table):
         raise click.UsageError("--target and --kind describe --data FILE; give it too.")
     check_new(file)
-    asks = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
-    if catalog is None and asks:
-        data, target, kind = _asked(data, target, kind)
     name, notes = write_study(
         file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
     )
@@ -79,31 +76,6 @@ def new_command(
     answer(as_json, lambda: document, lambda: f"{text}\n  {launch}")
 
 
-def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
-    """Asks the user for the options that were left out, and returns all three."""
-    from studies.data import is_table
-    from studies.starting import columns, read_samples
-
-    if data is None:
-        text = click.prompt(
-            "Data file or folder (csv, parquet, npz; empty: handwritten digits)",
-            default="",
-            show_default=False,
-            err=True,
-        )
-        data = Path(text).expanduser() if text else None
-    if data is None:
-        return None, None, None
-    if is_table(data.name) and not data.is_dir() and target is None:
-        names = columns(data)
-        click.echo(f"Columns: {', '.join(names)}", err=True)
-        target = click.prompt("Which one to predict", default=names[-1], err=True)
-    if kind is None:
-        looks = read_samples(data, target, None).kind
-        kind = click.prompt("What it is", default=looks, type=click.Choice(KINDS), err=True)
-    return data, target, kind
-
-
 @click.command("data", short_help="Look at a study's data before a model is trained on it.")
 @click.argument("target")
 @click.option(
@@ -113,18 +85,12 @@ def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | Non
     "folder of images or texts.",
 )
 @click.option("--target", "column", help="The column to predict, of a csv or parquet file.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A PNG file to write: a picture of the samples, if they are images.",
-)
 @common_options
 @table_options
 def data_command(
     target: str,
     data: Path | None,
     column: str | None,
-    output: Path | None,
     store: Path | None,
     as_json: bool,
     of_table: dict[str, Any],
@@ -143,22 +109,18 @@ def data_command(
     kerastudy data digits
     kerastudy data houses.csv --target price
     kerastudy data my_study.py --data houses.csv --target price
-    kerastudy data digits --output digits.png
     kerastudy data digits --json
     """
     from studies.commands.records import OF_ALONE, data_to_use, is_data_alone
     from studies.commands.texts.findings_text import data_text
     from studies.data_check import check_file, check_target
-    from studies.exporting import file_for, written
     from studies.user_code import resolve_target
 
     alone = data is None and is_data_alone(target)
     if of_table and not alone:
         raise click.UsageError(OF_ALONE)
-    found_target = None if alone else resolve_target(target, "data")
+    found_target = None if alone else resolve_target(target)
     data = Path(target) if alone else data
-    if output is not None:
-        output = file_for(output, "", force=True)
     other = data_to_use(data, column)
     # Standard output is for results, and the user's code may print.
     with contextlib.redirect_stdout(sys.stderr):
@@ -167,11 +129,6 @@ def data_command(
             outcome = check_file(other, of_table)
         else:
             outcome, recorded = check_target(found_target, other, store)
-    if output is not None and outcome.picture:
-        with written(output, "", force=True) as (_, partial):
-            partial.write_bytes(outcome.picture)
-    elif output is not None:
-        click.echo("note: the samples are no images, so there is no picture", err=True)
     answer(
         as_json,
         lambda: {**outcome.document(), "recorded": recorded},

@@ -272,10 +272,6 @@ def _kind_of_texts(series: Any, spelled: bool) -> str:
     if (spelled or len(texts) >= _FEW_LEVELS) and not _not_numbers(texts).any():
         float32_of(texts)
         return "number"
-    strange = texts[_not_numbers(texts)]
-    if len(texts) >= _FEW_LEVELS and len(strange) <= len(texts) // 10:
-        few = f" and {quoted(strange, most=SHOWN)} (missing values? pass missing=...)"
-        raise ValueError(f"holds numbers as texts{few}")
     return "category"
 
 

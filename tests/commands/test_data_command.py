@@ -151,7 +151,6 @@ def test_wrong_use_is_refused_in_a_line(tmp_path: Path) -> None:
         (("nowhere.csv", "--target", "price"), "There is no file"),
         (("houses.csv",), "--target price"),
         (("digits", "--target", "price"), "--target 'price' names"),
-        (("digits", "--output", "no/such/folder.png"), "no folder"),
     ):
         done = kerastudy_here(tmp_path, "data", *arguments, expect=2)
         assert words in done.last and done.last.startswith("kerastudy: ")

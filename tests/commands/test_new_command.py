@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import sys
 from pathlib import Path
 
 import numpy as np
-import pexpect
 import pytest
-from user_commands import KERASTUDY, as_json, environment, kerastudy_here
+from user_commands import as_json, kerastudy_here
 
 LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
 
@@ -147,27 +145,3 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert said in done.stderr and done.stderr.count("\n") == 1
     assert (folder / "there.py").read_text(encoding="utf-8") == "mine"
     assert not (folder / "s.py").exists()
-
-
-def test_at_a_terminal_it_asks(folder: Path, tmp_path: Path) -> None:
-    file = tmp_path / "asked.py"
-    child = pexpect.spawn(
-        sys.executable,
-        [*KERASTUDY[1:], "new", str(file)],
-        cwd=str(folder),
-        env=environment(),
-        encoding="utf-8",
-        timeout=180,
-        dimensions=(24, 80),
-    )
-    for question, answer in [
-        ("Data file", "the houses.csv"),
-        ("Which one to predict", "price"),
-        ("What it is", ""),
-    ]:
-        child.expect(question)
-        child.sendline(answer)
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
-    assert "output = ks.outputs.regression()" in file.read_text(encoding="utf-8")

@@ -188,7 +188,7 @@ def test_parts_may_be_tables_of_their_own(tmp_path: Path) -> None:
 def test_texts_for_missing_values_can_be_named(tmp_path: Path) -> None:
     rows = "".join(f"{i if i % 9 else 'x5x'},{i / 7}\n" for i in range(60))
     (tmp_path / "t.csv").write_text(f"a,y\n{rows}")
-    with pytest.raises(DataError, match=r"pass missing="):
+    with pytest.raises(DataError, match="'a' holds 54 different texts"):
         table(tmp_path / "t.csv", target="y", missing=[], drop=[]).load()
     named = table(tmp_path / "t.csv", target="y", missing=["x5x"]).load()
     decided = table(tmp_path / "t.csv", target="y").load()
@@ -295,7 +295,7 @@ def test_a_number_of_folds_goes_forward_in_time() -> None:
         (pd.to_timedelta(range(40), unit="D"), "'c' holds values of the kind timedelta64"),
         ([datetime.time(i % 24) for i in range(40)], "'c' holds values of the kind time"),
         ([f"Mr. {i} has a house with a garden" for i in range(40)], "40 different texts.*garde…'"),
-        ([*map(str, range(39)), "x5x"], "numbers as texts and 'x5x' .missing values. pass missing"),
+        ([*map(str, range(39)), "x5x"], "'c' holds 40 different texts in 40 rows, such as '0'"),
         ([np.nan] * 40, "'c' has no values"),
         ([*[1.0] * 39, np.inf], "'c' holds infinite values"),
         ([*[1.0] * 39, 1e300], "too large for float32"),
