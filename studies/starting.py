@@ -27,6 +27,7 @@ from studies.data import (
     numbers_of,
     read_arrays,
     read_columns,
+    read_table,
     table_alone,
 )
 from studies.user_code import resolve_target
