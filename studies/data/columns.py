@@ -55,6 +55,7 @@ _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable"
 FREE_TEXT: Final = "free text, of which ks.datasets.text makes inputs"
 # This many words among many numbers are missing values, whatever they are.
 _FEW_WORDS: Final = 3
+_FIRST_TEXTS: Final = 1000
 
 
 def code_columns(rows: Any) -> list[str]:
@@ -80,8 +81,13 @@ def missing_words(series: Any) -> list[str]:
     texts = pd.Series(series.dropna().astype(str).unique(), dtype=object)
     small = texts.str.strip().str.lower()
     marks, rest = texts[small.isin((*_SIGNS, *_WORDS))], texts[~small.isin((*_SIGNS, *_WORDS))]
-    odd = rest[_not_numbers(rest)]
-    if len(rest) and (odd.empty or odd.map(_DATE.fullmatch).notna().all()):
+    # Most columns of texts are told by their first ones.
+    first = rest[:_FIRST_TEXTS]
+    if len(rest) and first.map(_DATE.fullmatch).notna().all():
+        return list(marks)
+    words = _not_numbers(first).mean() > 1 / 2
+    odd = rest if words else rest[_not_numbers(rest)]
+    if len(rest) and odd.empty:
         return list(marks)
     if len(odd) <= _FEW_WORDS and len(rest) - len(odd) >= _FEW_LEVELS:
         return [*marks, *odd]
@@ -269,7 +275,8 @@ def _kind_of_texts(series: Any, spelled: bool) -> str:
         dates_of(series)
         return "dates"
     # Somebody may have made texts of a few numbers, so that they are categories.
-    if (spelled or len(texts) >= _FEW_LEVELS) and not _not_numbers(texts).any():
+    asked = spelled or len(texts) >= _FEW_LEVELS
+    if asked and not any(_not_numbers(part).any() for part in (texts[:_FIRST_TEXTS], texts)):
         float32_of(texts)
         return "number"
     return "category"

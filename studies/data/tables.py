@@ -298,13 +298,11 @@ class Table(Reader):
     def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
         check_complete(frame[time], f"the time {time!r}", called)
         try:
-            values = numbers_of(frame[time])
-        except (TypeError, ValueError):
-            try:
-                values, _ = dates_of(frame[time])
-            except ValueError:
-                held = f"{called} has neither dates nor numbers in the column {time!r} (time)"
-                raise DataError(held, hint="Pass time=False.") from None
+            numeric = frame[time].dtype.kind in "biuf"
+            values = numbers_of(frame[time]) if numeric else dates_of(frame[time])[0]
+        except ValueError:
+            held = f"{called} has neither dates nor numbers in the column {time!r} (time)"
+            raise DataError(held, hint="Pass time=False.") from None
         return np.argsort(np.asarray(values), kind="stable")
 
 
