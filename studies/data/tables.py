@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -340,11 +341,16 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
 
     `classes` is as in `datasets.table`. Raises DataError if values are missing, or no targets.
     """
+    import pandas as pd
     from pandas.api import types
 
     name, dtype = f"the target {series.name!r}", series.dtype
     check_complete(series, name, source)
     texts = not types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype)
+    if texts and not classes and (classes is False or series.nunique() > _MOST_CLASSES):
+        # Texts such as "1,200 kr" may be numbers.
+        with contextlib.suppress(ValueError, TypeError):
+            series, texts = pd.Series(numbers_of(series), name=series.name), False
     dates = types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype)
     if dates or (texts and classes is False):
         expected = "numbers" if classes is False else "numbers or classes"
