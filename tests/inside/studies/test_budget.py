@@ -17,7 +17,6 @@ from search_spaces import SearchSpace, StudyError, StudyNotFoundError
 from studies.champion import reproduce
 from studies.commands import trial_text
 from studies.executors import Handler
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
 
@@ -60,9 +59,7 @@ def launch(folder: Path, request: pytest.FixtureRequest) -> Any:
         at_the_end = settings.pop("at_the_end", "finish")
         description = describe(name=request.node.name, **{"trials": 12, **settings})
         simulated = SimulatedWorkers(description, **(executor or {}))
-        history = run_study(
-            simulated, store=folder, progress=NoProgress(), workers=2, at_the_end=at_the_end
-        )
+        history = run_study(simulated, store=folder, workers=2, at_the_end=at_the_end)
         return read_study(history.store, description.name)
 
     return launch_named
@@ -167,7 +164,7 @@ def test_a_trial_that_hangs_since_its_process_is_there_is_ended_with_it(
         return hangs and spec.number == 1
 
     executor = Delaying(clock, description, 1, hangs=hangs_for_ever)
-    history = run_study(executor, store=folder, progress=NoProgress(), workers=2)
+    history = run_study(executor, store=folder, workers=2)
     trial = history.trial(1)
     assert trial.state == ("infeasible" if hangs else "complete")
     assert executor.cuts == ([1] if hangs else [])

@@ -14,7 +14,6 @@ from simulated_workers import SimulatedWorkers
 from suite import exhaustive_but
 
 from search_spaces import StudyChangedError
-from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.records import TrialSpec
 
@@ -37,7 +36,7 @@ def run(folder: Path, workers: int = 2, seed: int = 0, **settings: Any) -> Study
         before_epoch,
         lambda spec: spec.values["units"] > 58,
     )
-    return run_study(executor, store=folder, progress=NoProgress(), workers=workers)
+    return run_study(executor, store=folder, workers=workers)
 
 
 def outcome(history: StudyHistory) -> list[tuple]:
