@@ -229,11 +229,14 @@ def compare_command(
 ) -> None:
     """Compare studies, or the engines of one study: how good, how soon, and where.
 
-    They must have the same objective. Seconds are of training, summed over trials. An overlap of 0
-    means disjoint regions, 1 the same region.
+    The first lines say which is better at equal budget, with an interval, or that it can't be said.
+    To tell searches apart takes several seeds: launch each study under another --seed and --name.
+    Studies must have the same objective. Seconds are of training, summed over trials. An overlap of
+    0 means disjoint regions, 1 the same region.
 
     \b
     kerastudy compare digits digits-wide
+    kerastudy compare digits digits-1 digits-2 --engine tpe --engine random
     kerastudy compare digits
     kerastudy compare digits --engine tpe --engine random --reach 0.95
     kerastudy compare digits digits-wide --top 5 --json
@@ -253,6 +256,7 @@ def _comparison_document(comparison: Comparison) -> dict[str, Any]:
     return {
         "objective": {"metric": objective.metric, "direction": objective.direction},
         "studies": [_standing_document(standing) for standing in comparison.standings],
+        "answer": dataclasses.asdict(comparison.answer),
         "targets": list(comparison.targets),
         "top": {
             "trials": comparison.top,
@@ -299,6 +303,8 @@ def _comparison_text(comparison: Comparison) -> str:
     labels = [standing.label for standing in standings]
     columns = [standing_facts(standing) for standing in standings]
     lines = [
+        *wrapped(" ".join(comparison.answer.sentences), 0),
+        "",
         f"objective  {objective.direction} {printable(objective.metric)}",
         "",
         *in_blocks([[fact.name for fact in columns[0]], *([f.text for f in c] for c in columns)]),

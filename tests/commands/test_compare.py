@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from handmade import losses, make_spec, other_data, record_repeated, record_study, record_trial
+from scipy.stats import ttest_ind
 from stores import store_at
 from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
+from tracking.records import CodeDescription
+from tracking.records.checks import Confirmation, Interval
 
 SPACE = ks.SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]", "c"])
@@ -220,6 +224,116 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     assert "'units' is only in 'two'" in of_space
     assert "a processor and an accelerator" in of_device
     assert [each["name"] for each in told["top"]["parameters"]] == ["rate", "kind"]
+
+
+def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> None:
+    """Studies of one file, named seed-0, seed-1 …, each under its own seed."""
+    for seed, values in enumerate(bests):
+        code = CodeDescription("/a.py", "study", "…", "c" * 64, "study")
+        record_study(
+            root,
+            f"seed-{seed}",
+            values,
+            FALLING,
+            space=SPACE,
+            engine=engine,
+            code=code,
+            **{"seed": seed, "objective": ACCURACY, **settings},
+        ).close()
+
+
+SEEDS = ["seed-0", "seed-1", "seed-2", "--engine", "tpe", "--engine", "random"]
+
+
+def test_over_several_seeds_the_better_engine_at_equal_budget_is_named(tmp_path: Path) -> None:
+    searches(tmp_path, "optuna:random", [[0.5, 0.70], [0.4, 0.72], [0.3, 0.71]])
+    # The third trials are beyond the budget of the others.
+    searches(tmp_path, "optuna:tpe", [[0.80, 0.6, 0.99], [0.1, 0.84], [0.83, 0.2, 0.99]])
+    answer = document(tmp_path, "compare", *SEEDS)["answer"]
+    assert (answer["budget"], answer["unit"], answer["over"]) == (4, "epochs", "seeds")
+    assert answer["values"] == [0.8, 0.7, 0.84, 0.72, 0.83, 0.71]
+    (difference,) = answer["differences"]
+    assert (difference["better"], difference["other"]) == ("optuna:tpe", "optuna:random")
+    welch = ttest_ind([0.80, 0.84, 0.83], [0.70, 0.72, 0.71], equal_var=False)
+    gain, (low, high) = difference["gain"], welch.confidence_interval()
+    assert (gain["low"], gain["high"]) == pytest.approx((low, high))
+    text = run(tmp_path, "compare", *SEEDS).stdout
+    first = " ".join(text.partition("\n\n")[0].split())
+    assert first.startswith(
+        "At 4 epochs each, optuna:tpe finds a better val_accuracy than optuna:random, by 0.113 "
+        f"({low:.3f} to {high:.3f}) over 3 seeds."
+    )
+
+
+def test_where_seeds_differ_as_much_it_can_not_be_said(tmp_path: Path) -> None:
+    settings = {"objective": ks.Objective("val_loss", "min")}
+    searches(tmp_path, "optuna:random", [[0.5], [0.4], [0.3]], **settings)
+    searches(tmp_path, "optuna:tpe", [[0.3], [0.2], [0.5]], **settings)
+    searches(tmp_path, "keras-tuner:random", [[0.4], [0.4], [0.4]], **settings)
+    every = [*SEEDS, "--engine", "keras-tuner:random"]
+    answer = document(tmp_path, "compare", *every)["answer"]
+    gains = {each["other"]: each["gain"] for each in answer["differences"]}
+    assert gains.keys() == {"optuna:random", "keras-tuner:random"}
+    assert all(each["low"] < 0 < each["value"] < each["high"] for each in gains.values())
+    # There are three pairs.
+    welch = ttest_ind([0.5, 0.4, 0.3], [0.3, 0.2, 0.5], equal_var=False)
+    low, high = welch.confidence_interval(1 - 0.05 / 3)
+    gain = gains["optuna:random"]
+    assert (gain["low"], gain["high"]) == pytest.approx((low, high))
+    text = " ".join(run(tmp_path, "compare", *every).stdout.split())
+    assert "optuna:tpe and optuna:random can't be told apart over 3 seeds" in text
+
+
+def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
+    searches(tmp_path, "optuna:random", [[0.5, 0.9]])
+    searches(tmp_path, "optuna:tpe", [[0.3, 0.7], [0.3, 0.8]])
+    answer = document(tmp_path, "compare", "seed-0")["answer"]
+    assert (answer["over"], answer["differences"]) == ("", [])
+    known, advice = answer["sentences"]
+    assert "0.9 by optuna:random and 0.7 by optuna:tpe. That does not say which" in known
+    assert "launch optuna:random and optuna:tpe under another --seed and --name" in advice
+    (one,) = document(tmp_path, "compare", "seed-0", "seed-1", "--engine", "tpe")["answer"][
+        "sentences"
+    ]
+    assert one.startswith("They are one search under 2 seeds")
+
+
+def test_winners_that_were_confirmed_are_compared_on_the_test_part(tmp_path: Path) -> None:
+    data = replace(other_data(), digests={"test": "t" * 64})
+    for name, value, low, high in (("one", 0.9, 0.88, 0.92), ("two", 0.8, 0.77, 0.83)):
+        params = [{"rate": 0.01, "kind": "a"}]
+        journal = record_study(
+            tmp_path, name, [value], params, space=SPACE, objective=ACCURACY, data=data
+        )
+        uuid = journal.begin_confirmation("{}", "")
+        outcome = Confirmation(
+            study=name,
+            engine="optuna:tpe",
+            uuid=uuid,
+            metric="val_accuracy",
+            direction="max",
+            reported_trial=0,
+            reported=value,
+            corrected=None,
+            seeds=(1,),
+            race=(),
+            default=None,
+            winner=0,
+            confirmed=Interval(value, low, high),
+        )
+        journal.end_confirmation(uuid, outcome)
+        journal.close()
+    answer = document(tmp_path, "compare", "two", "one")["answer"]
+    (difference,) = answer["differences"]
+    assert answer["over"] == "test part"
+    assert (difference["better"], difference["other"]) == ("one", "two")
+    half = (0.02**2 + 0.03**2) ** 0.5
+    gain = difference["gain"]
+    assert (gain["low"], gain["high"]) == pytest.approx((0.1 - half, 0.1 + half))
+    assert answer["sentences"][0] == (
+        "On the test part, the winner of one is better than that of two: by 0.100 (0.064 to 0.136) "
+        "of accuracy."
+    )
 
 
 @pytest.mark.parametrize(

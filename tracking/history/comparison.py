@@ -29,6 +29,7 @@ from search_spaces import Float, Int, Parameter, Scale, identity, value_to_unit
 from search_spaces.checks import finite_number, whole_number
 from search_spaces.errors import ComparisonError
 from search_spaces.texts import listed
+from tracking.history.answers import Answer, answer, epochs_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Objective, TrialRecord
 
@@ -108,6 +109,7 @@ class Comparison:
             of domain, a range or choices.
         overlap: The mean of these overlaps; None if there are none.
         notes: Sentences that warn of differences between the studies.
+        answer: Which one is better at equal budget.
     """
 
     objective: Objective
@@ -117,6 +119,7 @@ class Comparison:
     parameters: tuple[ParameterOverlap, ...]
     overlap: float | None
     notes: tuple[str, ...]
+    answer: Answer
 
 
 def compare(
@@ -145,7 +148,7 @@ def compare(
             label=label,
             history=history,
             best=best[0] if best else None,
-            epochs=sum(map(_epochs, history.ended)),
+            epochs=sum(map(epochs_of, history.ended)),
             seconds=math.fsum(trial.result.seconds for trial in history.ended),
             reached=_reached(history, targets),
         )
@@ -165,6 +168,7 @@ def compare(
         parameters=parameters,
         overlap=statistics.fmean(overlaps) if overlaps else None,
         notes=tuple(_notes(standings)),
+        answer=answer(histories, _labels(histories)),
     )
 
 
@@ -239,7 +243,7 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):
         if isinstance(trial, EndedTrial):
-            epochs += _epochs(trial)
+            epochs += epochs_of(trial)
             seconds += trial.result.seconds
         if trial.number not in valued or trial.best is None:
             continue
@@ -247,11 +251,6 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
             if target not in costs and not objective.is_better(target, trial.best.value):
                 costs[target] = Reached(target, count, epochs, seconds)
     return tuple(costs.get(target, Reached(target)) for target in targets)
-
-
-def _epochs(trial: EndedTrial) -> int:
-    trainings = len(trial.result.repeats) or 1
-    return max(trial.result.epochs_in_all - trainings * trial.spec.initial_epoch, 0)
 
 
 def _notes(standings: Sequence[Standing]) -> list[str]:

@@ -254,7 +254,8 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     lines = [
         " · ".join(_links(pages)),
         "",
-        *([f"**{plain(summary.verdict.text)}**", ""] if history.best else []),
+        f"**{plain(summary.verdict.text)}**",
+        "",
         f"Best: {_outcome(history, pages)}",
         "",
         *_listed([*facts, Fact("ended", stopped), *summary.definition]),

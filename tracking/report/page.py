@@ -129,7 +129,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         labels=[standing.label for standing in comparison.standings],
         kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
-        found=_best(comparison),
+        found=" ".join(comparison.answer.sentences),
         figures=figures,
         standings=_standings(comparison),
         notes=comparison.notes,
@@ -200,15 +200,6 @@ def _standings(comparison: Comparison) -> list[list[str]]:
         for each in comparison.standings
     ]
     return [[row[0].name, *(fact.text for fact in row)] for row in zip(*columns, strict=True)]
-
-
-def _best(comparison: Comparison) -> str:
-    values = {s.label: s.best.value for s in comparison.standings if s.best}
-    valued = {label: value for label, value in values.items() if value is not None}
-    if not valued:
-        return "No trial has a value yet."
-    label = min(valued, key=lambda each: comparison.objective.sort_key(valued[each]))
-    return f"{label} found the best {comparison.objective.metric}: {number(valued[label])}."
 
 
 def _render(
