@@ -337,11 +337,12 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
     with store.lock_study(history.folder, former):
         with history.writing() as journal:
             journal.rename(to)
-        folder = history.folder
-        if folder.name == former and not (store.root / to).exists():
+        folder, new = history.folder, store.root / to
+        if folder.name == former and not new.exists():
             # If this fails, the folder keeps its old name. Only the journal's name counts.
             with contextlib.suppress(OSError):
-                os.rename(folder, folder := store.root / to)
+                os.rename(folder, new)
+                folder = new
                 forget_holder(folder)
     return histories_in(store, folder, history.description.engine)[0]
 
@@ -390,7 +391,8 @@ def delete_study(
                 os.rename(size.folder, doomed)
             shutil.rmtree(doomed)
         except OSError as error:
+            left = doomed if doomed.exists() else size.folder
             raise StoreError(
                 f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
-                f"folder {str(doomed)!r} when they can."
+                f"folder {str(left)!r} when they can."
             ) from None

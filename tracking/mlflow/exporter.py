@@ -149,7 +149,7 @@ class StudyExporter:
             former = parent_name(notes.study, engine)
             runs.rename(search.uuid, former, parent_name(header.name, engine))
         name = self.destination.rename(experiment, notes, header)
-        Registry(runs.client, header).rename(notes.study)
+        Registry(runs.client, header).rename(notes.study, runs.experiment)
         exports.named(header.name, name)
         renamed = exports.notes
         assert renamed is not None, "the experiment is noted"

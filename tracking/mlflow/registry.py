@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -37,15 +38,29 @@ class Registry:
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
 
-    def rename(self, former: str) -> None:
-        """Gives the registered model the study's new name, unless a person has renamed it."""
+    def rename(self, former: str, experiment: str) -> None:
+        """Gives the registered model the study's new name, unless a person has renamed it.
+
+        `experiment` is the id of the study's experiment. Descriptions that a person wrote stay.
+        """
         from mlflow.exceptions import MlflowException
 
+        client, name = self._client, self._study.name
         for model in self._models():
             if model.name == former:
                 # Another registered model may have the name.
                 with contextlib.suppress(MlflowException):
-                    self._client.rename_registered_model(former, self._study.name)
+                    client.rename_registered_model(former, name)
+                    if model.description == model_description(former, experiment):
+                        text = model_description(name, experiment)
+                        client.update_registered_model(name, text)
+        before, now = (f"kerastudy reproduce {shlex.quote(each)} " for each in (former, name))
+        for version in self._versions():
+            text = version.description or ""
+            if before in text:
+                client.update_model_version(
+                    version.name, version.version, text.replace(before, now)
+                )
 
     def delete(self) -> None:
         """Deletes the registered model."""
@@ -84,11 +99,7 @@ class Registry:
         parent = runs.ids[search.uuid]
         facts = _facts(history, trial, champion, runs)
         mark = _mark(champion)
-        versions = [
-            version
-            for model in self._models()
-            for version in client.search_model_versions(_named(model.name))
-        ]
+        versions = self._versions()
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
         if not runs.exports.has_file(f"model {mark}", ""):
             if version is not None and not self._find_logged(champion, runs):
@@ -151,6 +162,13 @@ class Registry:
         return list(
             self._client.search_registered_models(f"tags.`{tags.UUID}` = '{self._study.uuid}'")
         )
+
+    def _versions(self) -> list[ModelVersion]:
+        return [
+            version
+            for model in self._models()
+            for version in self._client.search_model_versions(_named(model.name))
+        ]
 
     def _model(self, runs: Runs) -> RegisteredModel:
         """Returns the study's registered model, and makes it if there is none."""

@@ -382,7 +382,11 @@ def test_a_renamed_study_is_renamed_there(store: Store) -> None:
     export(store, "셋째, third")
     check_equal(client, history.folder)
     assert experiment_of(client, history.folder).name == "셋째, third"
-    assert [model.name for model in client.search_registered_models()] == ["셋째, third"]
+    (model,) = client.search_registered_models()
+    assert model.name == "셋째, third" and "models:/셋째, third@champion" in model.description
+    versions = client.search_model_versions(f"name = '{model.name}'")
+    assert versions and all("reproduce '셋째, third'" in each.description for each in versions)
+    assert not any(NAME in each.description for each in (model, *versions))
     for run in runs_of(client, history.folder).values():
         texts = (run.info.run_name, run.data.tags.get("mlflow.note.content", ""))
         assert not any(NAME in text for text in texts)
