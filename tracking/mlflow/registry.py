@@ -51,8 +51,9 @@ class Registry:
                 # Another registered model may have the name.
                 with contextlib.suppress(MlflowException):
                     client.rename_registered_model(former, name)
-                    if model.description == model_description(former, experiment):
-                        text = model_description(name, experiment)
+                    written = with_tracking_uri(model.description or "", "")
+                    if written == model_description(former, experiment, ""):
+                        text = model_description(name, experiment, client.tracking_uri)
                         client.update_registered_model(name, text)
         before, now = (f"kerastudy reproduce {shlex.quote(each)} " for each in (former, name))
         for version in self._versions():
