@@ -63,7 +63,7 @@ def lines(told: Answer) -> list[list[str]]:
 
 
 def test_json_has_all_of_two_studies(store: Path) -> None:
-    told = document(store, "compare", "digits", "손글씨 [red]", "--reach", "0.3", "--top", "2")
+    told = document(store, "compare", "digits", "손글씨 [red]", "--reach", "0.3")
     assert told["objective"] == {"metric": "val_loss", "direction": "min"}
     one, other = told["studies"]
     # The engine of the best trial.
@@ -75,15 +75,10 @@ def test_json_has_all_of_two_studies(store: Path) -> None:
     assert one["reached"] == [{"target": 0.3, "trials": 2, "epochs": 4, "seconds": 3.0}]
     assert other["reached"] == [{"target": 0.3, "trials": 3, "epochs": 6, "seconds": 4.5}]
     assert (told["targets"], told["notes"]) == ([0.3], [])
-    rate, kind = told["top"]["parameters"]
-    regions = [[0.001, 0.01], [0.001, 0.01]]
-    assert rate == {"name": "rate", "kind": "interval", "regions": regions, "overlap": 1.0}
-    assert kind == {"name": "kind", "kind": "set", "regions": [["[b]"], ["[b]"]], "overlap": 1.0}
-    assert (told["top"]["trials"], told["top"]["overlap"]) == (2, 1.0)
 
 
 def test_the_text_says_the_same(store: Path) -> None:
-    reach = ("--reach", "0.3", "--reach", "0.15", "--top", "2")
+    reach = ("--reach", "0.3", "--reach", "0.15")
     said = lines(run(store, "compare", "digits", "손글씨 [red]", *reach))
     for line in (
         ["objective", "min val_loss"],
@@ -95,9 +90,6 @@ def test_the_text_says_the_same(store: Path) -> None:
         ["to reach val_loss", "digits", "손글씨 [red]"],
         ["0.3", "2 trials, 4 epochs, 3 s", "3 trials, 6 epochs, 4.5 s"],
         ["0.15", "not reached", "3 trials, 6 epochs, 4.5 s"],
-        ["top 2 trials", "digits", "손글씨 [red]", "overlap"],
-        ["rate", "0.001 to 0.01", "0.001 to 0.01", "1.00"],
-        ["mean", "1.00"],
     ):
         assert line in said
 
@@ -121,11 +113,10 @@ def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
         0.2, None, None, 0.1,
     ]  # fmt: skip
     assert told["studies"][1]["reached"][0]["trials"] is None
-    assert told["top"]["overlap"] == 1.0
     text = run(store, "compare", "digits", "empty").stdout
     assert "no value yet" in text and "none yet" in text
     alone = document(store, "compare", "empty", "failed")
-    assert (alone["targets"], alone["top"]["parameters"]) == ([], [])
+    assert alone["targets"] == []
 
 
 @pytest.mark.parametrize("direction", ["min", "max"])
@@ -159,58 +150,6 @@ def test_a_trial_costs_the_epochs_that_it_trained_itself(tmp_path: Path) -> None
     assert repeated["reached"][0] == {"target": 0.6, "trials": 1, "epochs": 15, "seconds": 6.0}
 
 
-FLOAT, INT = ks.Float("x", 0, 4), ks.Int("x", 1, 10)
-LOG = ks.Float("x", 1e-4, 1e-1, scale="log")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "values", "overlap"),
-    [
-        ([LOG, LOG], [[1e-4, 1e-2], [1e-3, 1e-2]], 1 / 2),
-        ([LOG, LOG], [[1e-3], [1e-3]], 1.0),
-        ([LOG, LOG], [[1e-4, 1e-3], [1e-2, 1e-1]], 0.0),
-        # The measure does not depend on the declared range, but on the scale, if it is shared.
-        ([LOG, ks.Float("x", 1e-6, 1.0, scale="log")], [[1e-4, 1e-2], [1e-3, 1e-2]], 1 / 2),
-        ([LOG, ks.Float("x", 0.0, 1.0)], [[1e-3, 1e-1], [0.0, 1e-1]], 0.99),
-        ([FLOAT, FLOAT], [[0.0, 2.0], [1.0, 4.0]], 1 / 4),
-        ([ks.Float("x", 0, 4, step=1.0)] * 2, [[0.0, 2.0], [1.0, 4.0]], 2 / 5),
-        ([INT, INT], [[1, 3], [2, 5]], 2 / 5),
-        ([ks.Int("x", 1, 64, scale="log", step=2)] * 2, [[2, 8], [4, 64]], 2 / 6),
-        ([INT, INT, INT], [[1], [1], [2]], 1 / 3),
-        ([INT, ks.Choice("x", ["a", "b"])], [[1], ["a"]], None),
-        ([INT, ks.Fixed("x", 2)], [[1], [2]], None),
-        ([ks.Choice("x", [1, True, None])] * 2, [[1, None], [True, None]], 1 / 3),
-        ([ks.Choice("x", ["a", "b"]), ks.Fixed("x", "a")], [["a", "b"], ["a", "a"]], 1 / 2),
-        ([ks.Fixed("x", 1), ks.Fixed("x", 1)], [[1], [1]], None),
-    ],
-)
-def test_the_overlap_of_regions(
-    tmp_path: Path, parameters: list[Any], values: list[list[Any]], overlap: float | None
-) -> None:
-    other = ks.Float("other", 0.0, 1.0)
-    for name, parameter, region in zip("abc", parameters, values, strict=False):
-        params = [{"x": value, "other": 0.5} for value in region]
-        space = ks.SearchSpace(parameter, other)
-        record_study(tmp_path, name, [0.5] * len(region), params, space=space)
-    names = "abc"[: len(parameters)]
-    top = document(tmp_path, "compare", *names, "--top", "3")["top"]
-    found = {each["name"]: each["overlap"] for each in top["parameters"]}
-    assert found.get("x") == (None if overlap is None else pytest.approx(overlap, abs=1e-12))
-
-
-@pytest.mark.parametrize(
-    ("counts", "top", "taken"),
-    [((60, 55), 0, 10), ((30, 50), 0, 6), ((7, 20), 0, 3), ((2, 20), 0, 2), ((9, 20), 15, 9)],
-)
-def test_as_many_trials_are_taken_of_each(
-    tmp_path: Path, counts: tuple[int, int], top: int, taken: int
-) -> None:
-    for name, count in zip("ab", counts, strict=True):
-        record_study(tmp_path, name, [0.5] * count, space=SPACE)
-    options = ("--top", str(top)) if top else ()
-    assert document(tmp_path, "compare", "a", "b", *options)["top"]["trials"] == taken
-
-
 def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     record_study(tmp_path, "one", [0.5], space=SPACE)
     other = record_study(
@@ -223,7 +162,6 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     assert "made up" in of_data and "elsewhere" in of_data and "e" * 12 in of_data
     assert "'units' is only in 'two'" in of_space
     assert "a processor and an accelerator" in of_device
-    assert [each["name"] for each in told["top"]["parameters"]] == ["rate", "kind"]
 
 
 def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> None:
@@ -348,7 +286,6 @@ def test_winners_that_were_confirmed_are_compared_on_the_test_part(tmp_path: Pat
         ("digits accurate --engine random", ["'accurate'", "'optuna:random'"]),
         ("digits led --reach nan", ["finite", "nan"]),
         ("", ["STUDY"]),
-        ("digits --top 0", ["--top", "0"]),
         ("digits --reach high", ["--reach", "high"]),
     ],
 )

@@ -37,7 +37,7 @@ from tracking.report.charts import one_curve
 from tracking.report.figures import Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
 from tracking.store.files import cached, write_atomically
-from tracking.summary import Fact, cost_text, overlap_row, standing_facts
+from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -133,8 +133,6 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         figures=figures,
         standings=_standings(comparison),
         notes=comparison.notes,
-        overlaps=[overlap_row(each) for each in comparison.parameters],
-        top=comparison.top,
     )
 
 
