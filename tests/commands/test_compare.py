@@ -113,7 +113,13 @@ def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
         0.2, None, None, 0.1,
     ]  # fmt: skip
     assert told["studies"][1]["reached"][0]["trials"] is None
+    # The answer is about those that have values.
+    answer = told["answer"]
+    assert (answer["budget"], answer["unit"]) == (6, "epochs")
+    assert answer["sentences"][0] == "There is no value by empty and failed."
+    assert "0.2 by digits" in answer["sentences"][1]
     text = run(store, "compare", "digits", "empty").stdout
+    assert "There is no value by empty. So there is nothing to compare yet." in text
     assert "no value yet" in text and "none yet" in text
     alone = document(store, "compare", "empty", "failed")
     assert alone["targets"] == []

@@ -72,29 +72,32 @@ class Answer:
 def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
     """Returns which of several studies or engines is better at equal budget."""
     objective = histories[0].description.objective
+    ended = [history.ended for history in histories if history.holding]
     # An objective function that only returns a value has no epochs.
-    unit = "epochs" if all(any(map(epochs_of, each.ended)) for each in histories) else "trials"
-    costs = [[_cost(trial, unit) for trial in each.ended] for each in histories]
-    budget = min(map(sum, costs))
+    unit = "epochs" if all(any(map(epochs_of, trials)) for trials in ended) else "trials"
+    costs = [sum(_cost(trial, unit) for trial in trials) for trials in ended]
+    budget = min(costs, default=0)
     values = tuple(_best_within(history, budget, unit) for history in histories)
     at = f"At {counted(budget, unit.removesuffix('s'))} each, "
     groups = _groups([history.description for history in histories], labels)
-    known = {
+    found = {
         label: [v for place in places if (v := values[place]) is not None]
         for label, places in groups.items()
     }
-    missing = [label for label, found in known.items() if not found]
+    known = {label: of_seeds for label, of_seeds in found.items() if of_seeds}
+    missing = [label for label in found if label not in known]
     differences: tuple[Difference, ...] = ()
-    over, sentences = "", []
-    if missing:
-        sentences.append(f"{at}there is no value to compare by {listed(missing)}.")
-    elif len(known) < 2:
-        (found,) = known.values()
-        lowest, highest = (number(each) for each in (min(found), max(found)))
+    over = ""
+    sentences = [f"There is no value by {listed(missing)}."] if missing else []
+    if len(groups) == 1 and known:
+        (of_seeds,) = known.values()
+        lowest, highest = (number(each) for each in (min(of_seeds), max(of_seeds)))
         sentences.append(
-            f"They are one search under {counted(len(found), 'seed')}: {_lower(at)}the best "
+            f"They are one search under {counted(len(of_seeds), 'seed')}: {_lower(at)}the best "
             f"{objective.metric} is {lowest} to {highest}. Compare it with another one."
         )
+    elif len(known) < 2:
+        sentences.append("So there is nothing to compare yet.")
     elif min(map(len, known.values())) > 1:
         over, differences = "seeds", _over_seeds(known, objective)
         sentences += _seed_sentences(known, differences, objective, at)
