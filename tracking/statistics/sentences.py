@@ -16,6 +16,8 @@ _SMALLEST, _LARGEST = 1e-4, 1e6
 _MORE = 3
 # These two decide whether a gain is worth having; see `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
+# With a class of this share, the value of always answering it is told, whatever the model's is.
+_MOSTLY = 0.8
 # A model that always answers one class has that class's share as its value of these metrics.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
@@ -86,7 +88,7 @@ def guess_clause(
     confirmation: Confirmation | None,
     guess: ConstantGuess | None,
 ) -> str:
-    """Returns a clause if always answering one class reaches the lower bound, or an empty text.
+    """Returns a clause on always answering one class, if that is right often, or an empty text.
 
     `guess` is the most frequent class of the validation samples. A confirmation on the test part
     has its own.
@@ -94,10 +96,16 @@ def guess_clause(
     if confirmation is not None and confirmation.confirmed:
         guess = confirmation.guess
     expected = expected_value(corrected, confirmation) or Interval(reported, reported, reported)
-    if guess is None or guess.share < expected.low or metric not in _ACCURACIES:
+    if guess is None or (guess.share < expected.low and guess.share < _MOSTLY):
         return ""
-    share = interval_numbers(expected, guess.share)[0]
-    return f", which always answering {guess.answer} reaches too ({share})"
+    if metric in _ACCURACIES and guess.share >= expected.low:
+        share = interval_numbers(expected, guess.share)[0]
+        return f", which always answering {guess.answer} reaches too ({share})"
+    if metric in (*_ACCURACIES, "val_auc") and guess.share >= _MOSTLY:
+        chance = "0.5, " if metric == "val_auc" else ""
+        accuracy = " of accuracy" if chance else ""
+        return f"; always answering {guess.answer} has {chance}{guess.share:.3f}{accuracy}"
+    return ""
 
 
 def worth_sentences(
