@@ -136,7 +136,7 @@ def launch_command(
 
     TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the variable
     that holds the study (my_study.py:wide). Of a csv, parquet or npz file, or a folder of images
-    or texts, it writes a study file first, as `kerastudy new` does. A script for Keras Tuner or
+    or texts, it writes a study file first, as `new` does. A script for Keras Tuner or
     Optuna runs up to its tuner.search(...) or study.optimize(...), which becomes the study. The
     variable may be an objective of Optuna's, a function of a trial that returns a number.
 
