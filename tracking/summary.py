@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
-from tracking.history.commands import shell_command
-from tracking.history.comparison import ParameterOverlap, Reached, Standing
+from tracking.history.commands import launch_command, shell_command
+from tracking.history.comparison import Reached, Standing
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import Reason, reasons, sparkline_if_curve
 from tracking.history.verdicts import (
@@ -24,14 +25,26 @@ from tracking.history.verdicts import (
     read_evaluations,
     study_verdict,
 )
-from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec
-from tracking.records.checks import OFF, REPRODUCED
+from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
+from tracking.records.checks import in_words
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.statistics.sentences import gain_sentences, interval_numbers
+from tracking.store.study_locks import holder_of
+
+if TYPE_CHECKING:
+    from tracking.diagnosis.playbook import Diagnosis
 
 _DIGITS = 6
 _MOST_REASONS = 5
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
+# The terminal and the pages explain these words where they stand.
+_STATES = {"pruned": " (given up early)", "infeasible": " (no usable value)"}
+_TRAINERS = {
+    "compiled": "by compiled steps, which give the same numbers as model.fit",
+    "plain": "by plain model.fit",
+    "objective": "by your objective function",
+}
 
 
 class Fact(NamedTuple):
@@ -47,6 +60,23 @@ class Command(NamedTuple):
     name: str
     purpose: str
     text: str
+
+
+class Expectation(NamedTuple):
+    """The number with which terminals and pages begin, as texts.
+
+    The number is the value to expect of the champion on new data. If this is unknown, it is the
+    best value of the search, and `interval` is empty. `caption` says which of the two it is.
+    `default` is the value of the search space's defaults, and `gain` a sentence on the gain over
+    them; both may be empty. `seen` is a sentence on the best value of the search.
+    """
+
+    value: str
+    interval: str
+    caption: str
+    default: str
+    gain: str
+    seen: str
 
 
 @dataclass(frozen=True)
@@ -69,21 +99,40 @@ class Summary:
         return outcome_of(self.history)
 
     @cached_property
+    def expectation(self) -> Expectation | None:
+        """The value to expect. None if no trial has a value."""
+        best = self.history.best
+        return None if best is None else _expectation(self.history, best, self.verdict)
+
+    @cached_property
     def facts(self) -> list[Fact]:
-        """The facts about the best value and about the trials."""
-        return [fact for fact in (*self._findings(), *self._trials()) if fact.text]
+        """The facts about the value to expect, about the search, and about the champion."""
+        return [*self.expected, *self.search]
+
+    @cached_property
+    def expected(self) -> list[Fact]:
+        """The facts about the value to expect."""
+        return [fact for fact in self._expected() if fact.text.strip(".")]
+
+    @cached_property
+    def search(self) -> list[Fact]:
+        """The facts about the trials and about the champion."""
+        return [fact for fact in (*self._trials(), *self._champion()) if fact.text]
 
     @cached_property
     def definition(self) -> list[Fact]:
         """The facts about the study's definition and its cost."""
         description = self.history.description
+        way = "highest" if description.objective.direction == "max" else "lowest"
+        varied = sum(parameter.count != 1 for parameter in description.space)
+        varied_ones = f"{counted(varied, 'hyperparameter')} varied" if varied else "nothing varied"
+        pruner = f"the pruner {description.pruner} gave up bad trials early"
+        if description.pruner == "none":
+            pruner = "without a pruner"
+        chosen = f"{description.engine} chose the values, {pruner}; seed {description.seed}"
         facts = [
-            Fact("engine", f"{description.engine}, pruner {description.pruner}"),
-            Fact(
-                "objective",
-                f"{description.objective.direction} {description.objective.metric}, "
-                f"seed {description.seed}",
-            ),
+            Fact("searched", f"for the {way} {description.objective.metric}; {varied_ones}"),
+            Fact("engine", chosen),
             *data_facts(description),
             Fact("notes", description.notes),
         ]
@@ -92,99 +141,143 @@ class Summary:
         if self.history.server:
             facts.append(Fact("also at", self.history.server))
         if self.history.ended:
-            facts += [Fact("trainer", _trainers(self.history)), Fact("cost", self._cost())]
+            facts += [Fact("trained", _trainers(self.history)), Fact("cost", self._cost())]
         return [fact for fact in facts if fact.text]
 
     @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """The diagnosis of the study."""
+        # This import loads numpy, which most studies do not need.
+        from tracking.diagnosis.playbook import diagnose
+
+        return diagnose(self.history, self.without)
+
+    @cached_property
     def commands(self) -> list[Command]:
-        """The commands to run next."""
-        history, best, several = self.history, self.history.best, len(self.history.engines) > 1
-        store = None if history.store.root == self.without else history.store.root
-        description = history.description
-        of_function = description.objective_function
+        """The commands of the next step. Empty while a launch runs.
 
-        def command(name: str, purpose: str, options: str = "", engine: bool = several) -> Command:
-            verb = {"look": "ui"}.get(name, name)
-            text = shell_command(verb, description, options, store=store, several=engine)
-            return Command(name, purpose, text)
-
-        commands = [command("look", "Look at it in the MLflow UI", engine=False)]
-        if best is None:
-            return commands
-        commands.append(command("report", "Make its report, one HTML file"))
-        if not best.verified.startswith(REPRODUCED):
-            purpose = "Train the best trial again, by plain model.fit, and compare"
-            if of_function:
-                purpose = "Run the best trial again, and compare"
-            commands.append(command("reproduce", purpose, f"--trial {best.number}"))
+        The step is to end the launch, to launch what the diagnosis asks for, or to confirm. Only
+        after these are there two steps, as the champion is ready for use.
+        """
+        history, description = self.history, self.history.description
+        if history.status == "RUNNING" and holder_of(history.folder):
+            return []
+        if history.status != "FINISHED" or history.best is None:
+            purpose = "Resume the launch, which was interrupted"
+            if history.status == "FINISHED":
+                purpose = "Launch it again, once the cause is mended: no trial has a value"
+            text = launch_command(description, description.name, (), store=self._store)
+            return [Command("launch", purpose, text if description.code.path else "study.launch()")]
         if not self.verdict.is_confirmed:
-            on = "" if of_function else " and on the test part"
-            commands.append(command("confirm", f"Confirm the choice, under new seeds{on}"))
-            if history.registered is not None and description.data.sizes.get("test"):
-                purpose = "Read the sealed test part with the champion"
-                commands.append(command("evaluate", purpose))
-        return commands
+            return [self._before_confirming()]
+        champion = f" --trial {history.champion.number}" if history.champion else ""
+        return [
+            self.command("predict", "Predict the samples of a file", "--input new.npy", False),
+            self.command("export", "Take the model away as a file", f"--as keras{champion}"),
+        ]
+
+    def _before_confirming(self) -> Command:
+        following, command = self.diagnosis.next, self.diagnosis.command
+        problems = [f.title for f in self.diagnosis.findings if f.severity == "problem"]
+        asked = [title for _, title in following.reasons]
+        resumes = following.name == self.history.description.name
+        if command and (resumes or asked[0] in problems):
+            more = f" ({counted(len(asked) - 1, 'more reason')}: kerastudy diagnose)"
+            return Command("launch", f"{asked[0]}{more if len(asked) > 1 else ''}. Launch", command)
+        test = ", and read the sealed test part once" if _test_samples(self.history) else ""
+        return self.command("confirm", f"Train the best trials again under new seeds{test}")
+
+    @cached_property
+    def looking(self) -> list[Command]:
+        """The commands that show more of the study."""
+        ui = self.command("ui", "Every run, in the MLflow UI", engine=False)
+        return [self.command("report", "Charts, in one HTML file"), ui]
+
+    def command(
+        self, verb: str, purpose: str, options: str = "", engine: bool | None = None
+    ) -> Command:
+        """Returns a command on this study. `engine` is whether it names the study's engine."""
+        several = len(self.history.engines) > 1 if engine is None else engine
+        description = self.history.description
+        text = shell_command(verb, description, options, store=self._store, several=several)
+        return Command(verb, purpose, text)
+
+    @property
+    def _store(self) -> Path | None:
+        root = self.history.store.root
+        return None if root == self.without else root
 
     def best_trials(self, most: int) -> tuple[list[str], list[list[str]]]:
         """Returns the heading and the rows of a table of the best trials."""
         return trial_rows(self.history, self.history.top(most))
 
-    def _findings(self) -> Iterator[Fact]:
+    def _expected(self) -> Iterator[Fact]:
         history, best, verdict = self.history, self.history.best, self.verdict
-        yield Fact("best", self.outcome)
-        if best is None:
+        for flaw in verdict.flaws:
+            yield Fact("warning", flaw)
+        first = self.expectation
+        if best is None or first is None:
+            yield Fact("expect", f"nothing yet: {self.outcome}")
             return
+        known = f"{first.value} ({first.interval}): {first.caption}"
+        unknown = f"unknown so far: {first.value} is {first.caption}"
+        yield Fact("expect", known if first.interval else unknown)
+        yield Fact("default", f"{first.default}. {first.gain}".strip(". ") + ".")
+        yield Fact("seen", first.seen)
         if best.result.reason:
             yield Fact("cut short", best.result.reason)
-        yield Fact("verdict", verdict.text)
-        yield Fact("rests on", " ".join(verdict.grounds))
+        yield Fact("based on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
             # This import loads numpy, which only studies with scientific hyperparameters need.
             from tracking.diagnosis.value_checks import answers
 
             for sentence in answers(history).values():
                 yield Fact("answer", sentence)
-        champion = champion_sentences(history, verdict) or ("not registered",)
-        yield Fact("model", ". ".join(champion))
-        chosen = history.champion or best
-        for trial in (best,) if chosen is best else (best, chosen):
-            whose = "" if chosen is best else f"trial {trial.number}: "
-            compared = "" if trial.verified == OFF else trial.verified
-            yield Fact("verified", f"{whose}{compared or 'not compared with model.fit'}")
-        yield Fact("test part", _on_test(history))
 
     def _trials(self) -> Iterator[Fact]:
         history, description = self.history, self.history.description
-        states = amounts(history.counts()) or "none yet"
-        yield Fact("trials", f"{len(history.trials):,} of {description.trials:,}: {states}")
+        states = ", ".join(
+            f"{amount:,} {state}{_STATES.get(state, '')}"
+            for state, amount in history.counts().items()
+            if amount
+        )
+        total = f"{len(history.trials):,} of {description.trials:,}"
+        yield Fact("trials", f"{total}: {states or 'none has begun'}")
         if history.stopped and history.ended_by != "trials":
             yield Fact("ended", history.stopped)
         yield Fact("progress", _progress(history))
         yield from reason_facts(reasons(history.trials))
         contradicted = counted(sum(not trial.holds for trial in history.trials), "trial")
         if not contradicted.startswith("0 "):
-            yield Fact("left out", f"{contradicted}, of which model.fit gets another result")
+            yield Fact("left out", f"{contradicted}: plain Keras (model.fit) gets another result")
         if history.superseded:
-            yield Fact("superseded", f"{history.superseded} infeasible, trained again since")
+            yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
         if validation_parts(history) > 1:
             parts = f"on {validation_parts(history)} different sets of samples"
             yield Fact("validated", f"{parts}: values of trials do not compare")
-        default = history.default
-        if default is not None and default.best is not None and default is not history.best:
-            yield Fact(
-                "defaults", f"trial {default.number}: {value_text(default.spec, default.result)}"
-            )
         if description.unread:
-            yield Fact("never read", f"{listed(description.unread)}: changes nothing")
+            names = listed(description.unread)
+            yield Fact("never read", f"{names}: the builder ignores it, so it changes nothing")
         others = [engine for engine in history.engines if engine != description.engine]
         if others:
-            yield Fact("also by", f"{listed(others)} (see --engine)")
+            yield Fact(
+                "also by", f"{listed(others)}: see {'them' if others[1:] else 'it'} by --engine"
+            )
+
+    def _champion(self) -> Iterator[Fact]:
+        history, best = self.history, self.history.best
+        if best is None:
+            return
+        champion = champion_sentences(history, self.verdict) or ("none is registered",)
+        yield Fact("champion", ". ".join(champion))
+        yield Fact("checked", in_words((history.champion or best).verified))
+        yield Fact("test part", _on_test(history))
 
     def _cost(self) -> str:
         ended = self.history.ended
         epochs = sum(t.result.epochs_in_all for t in ended if not t.result.of_no_epoch)
         seconds = duration(math.fsum(trial.result.seconds for trial in ended))
-        return f"{counted(epochs, 'epoch')} in {seconds}" if epochs else seconds
+        return f"{counted(epochs, 'epoch')} of training, {seconds} in all" if epochs else seconds
 
 
 def summary_of(
@@ -192,6 +285,60 @@ def summary_of(
 ) -> Summary:
     """Returns the summary of a study. Without a `verdict`, computes it."""
     return Summary(history, verdict or study_verdict(history), without)
+
+
+def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict) -> Expectation:
+    metric, expected, valued = verdict.metric, verdict.expected, history.holding
+    luck = f", the best of {len(valued):,} and so partly luck" if valued[1:] else ""
+    seen = f"{outcome_of(history)}{luck}. {verdict.ties}".strip()
+    beside = (*_default(history, verdict), seen)
+    if expected is None:
+        assert best.value is not None, "ranked trials have a value"
+        why = f" ({verdict.unknown})" if verdict.unknown else ""
+        caption = f"{metric} as the search saw it, which promises too much"
+        return Expectation(number(best.value), "", f"{caption}{why}{verdict.guess}", *beside)
+    confirmation, winner = verdict.confirmation, best.number
+    if verdict.is_confirmed and confirmation is not None and confirmation.confirmed is not None:
+        winner = confirmation.winner
+    value, low, high = interval_numbers(expected, expected.value, expected.low, expected.high)
+    interval = f"{low} to {high} at {100 * expected.level:.3g} %"
+    whose = "the defaults" if winner < 0 else f"trial {winner}"
+    return Expectation(value, interval, f"{metric} of {whose} on new data{verdict.guess}", *beside)
+
+
+def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
+    """Returns the value of the search space's defaults, and a sentence on the gain over them.
+
+    Without a confirmation, the gain is the difference from the value to expect.
+    """
+    expected, default = verdict.expected, history.default
+
+    def shown(value: float) -> str:
+        return number(value) if expected is None else interval_numbers(expected, value)[0]
+
+    confirmation = verdict.confirmation if verdict.is_confirmed else None
+    gain = [] if confirmation is None else gain_sentences(confirmation)
+    if confirmation is not None and confirmation.default_on_test:
+        value = f"{shown(fmean(confirmation.default_on_test))} on the same test samples"
+        return value, " ".join(gain)
+    if default is None:
+        return "", " ".join(gain)
+    if default.value is None:
+        return f"no value: {default.result.reason or default.state}", ""
+    value = f"{shown(default.value)} with the default values (trial {default.number})"
+    if gain:
+        return value, " ".join(gain)
+    if default is history.best:
+        return value, "They are the best: tuning has gained nothing so far."
+    if default.state == "pruned":
+        return f"{value}, given up at epoch {default.result.epochs}", ""
+    if expected is None:
+        return value, ""
+    objective = history.description.objective
+    difference = objective.sort_key(default.value) - objective.sort_key(expected.value)
+    if difference <= 0:
+        return value, "Tuning has gained nothing so far."
+    return value, f"Tuning gains about {shown(difference)}, not yet tested."
 
 
 def outcome_of(history: StudyHistory) -> str:
@@ -275,13 +422,6 @@ def cost_text(reached: Reached) -> str:
     return f"{trials}, {epochs}, {duration(reached.seconds)}"
 
 
-def overlap_row(overlap: ParameterOverlap) -> list[str]:
-    """Returns a row of texts: a hyperparameter, its region in each study, and the overlap."""
-    between = " to " if overlap.numeric else ", "
-    regions = [between.join(dict.fromkeys(map(readable, r))) for r in overlap.regions]
-    return [overlap.name, *regions, f"{overlap.overlap:.2f}"]
-
-
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
     """Yields a fact for each reason why trials are infeasible or ended early."""
     for reason in causes[:_MOST_REASONS]:
@@ -316,13 +456,18 @@ def validation_parts(history: StudyHistory) -> int:
     return len(digests - {""})
 
 
+def _test_samples(history: StudyHistory) -> int:
+    return history.description.data.sizes.get("test", 0)
+
+
 def _on_test(history: StudyHistory) -> str:
     """Returns a text on the last evaluation on the test part."""
     if "test" not in history.description.data.digests:
         return ""
     readings = read_evaluations(history)
     if not readings:
-        return "sealed: not read yet"
+        samples = counted(_test_samples(history), "sample")
+        return f"{samples}, sealed: nothing has seen them yet"
     last = readings[-1]
     measured = ", ".join(
         f"{name} {number(each.value)}"
@@ -344,7 +489,7 @@ def _progress(history: StudyHistory) -> str:
     if len(values) < 2:
         return ""
     bars = sparkline_if_curve(values)
-    return f"{number(values[0])} {bars} {number(values[-1])}, the best so far by trial"
+    return f"{number(values[0])} {bars} {number(values[-1])}, the best so far, trial by trial"
 
 
 def _trainers(history: StudyHistory) -> str:
@@ -354,6 +499,7 @@ def _trainers(history: StudyHistory) -> str:
         if trial.result.trainer
     )
     return "; ".join(
-        f"{name} for {count} of {used.total()} trials" + (f" ({reason})" if reason else "")
+        f"{count} of {used.total()} trials {_TRAINERS.get(name, f'by {name}')}"
+        + (f" ({reason})" if reason else "")
         for (name, reason), count in used.most_common()
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
-_FORMATS = (*_OF_TRIALS, "csv", "parquet", "optuna")
+_FORMATS = (*_OF_TRIALS, "csv", "parquet", "latex", "optuna")
 # The formats that take an option. All formats take the options that are not listed.
 _OPTIONS = {
     "trial": _OF_TRIALS,
@@ -78,6 +78,7 @@ def export_command(
              ends with the same weights, without kerastudy
     keras    its model as a .keras file
     csv      a row for each trial; parquet: the same
+    latex    a table of the ten best trials, for a paper
     optuna   a study in an Optuna storage for each engine, or an update
 
     \b

@@ -7,7 +7,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.definition import check_engine
@@ -18,7 +18,7 @@ from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.converting import to_json
 from tracking.store.folder import Store, default_store_path, open_store
-from tracking.summary import validation_parts
+from tracking.summary import summary_of, validation_parts
 
 
 def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
@@ -62,12 +62,30 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
     return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
 
 
+OF_ALONE: Final = (
+    "--drop, --missing, --dates and --time are for a table as TARGET: change those of a study in "
+    "its file."
+)
+
+
+def is_data_alone(target: str) -> bool:
+    """Returns whether a command's target is data without a study.
+
+    If a folder has the name of a study of the catalog, the study is meant.
+    """
+    from studies.data import is_data
+    from studies.user_code import catalog_names
+
+    return target not in catalog_names() and is_data(str(Path(target).expanduser()))
+
+
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
     # The import is here, since it imports numpy. Without numpy, errors of commands appear sooner.
     from tracking.diagnosis.value_checks import answers
 
     description, best = history.description, history.best
+    verdict, without = study_verdict(history), default_store_path().absolute()
     return {
         "study": description.name,
         "engine": description.engine,
@@ -85,7 +103,8 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "superseded": history.superseded,
         "reasons": [each._asdict() for each in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
-        "verdict": verdict_document(study_verdict(history)),
+        "verdict": verdict_document(verdict),
+        "next": [each.text for each in summary_of(history, without, verdict).commands],
         "answers": dict(answers(history)),
         "top": [short_document(trial) for trial in history.top(10)],
         "all": [short_document(trial) for trial in history.trials],
@@ -110,9 +129,10 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
 
 def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
     """Returns the verdict on a study as a JSON document."""
-    corrected = verdict.corrected
+    corrected, expected = verdict.corrected, verdict.expected
     return {
         "text": verdict.text,
+        "expected": None if expected is None else dataclasses.asdict(expected),
         "rests_on": list(verdict.grounds),
         "reported": verdict.reported,
         "corrected": None if corrected is None else dataclasses.asdict(corrected),

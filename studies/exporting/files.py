@@ -1,4 +1,4 @@
-"""Exports files: the trials as CSV or Parquet, a trial's model as `.keras`.
+"""Exports files: the trials as CSV, Parquet or LaTeX, a trial's model as `.keras`.
 
 The functions at the end serve all exports: they find the trial and the file that the user names.
 """
@@ -38,21 +38,27 @@ class TableExport:
 
 def export_table(
     histories: Sequence[StudyHistory],
-    format_: Literal["csv", "parquet"],
+    format_: Literal["csv", "parquet", "latex"],
     output: str | Path | None = None,
     *,
     force: bool = False,
 ) -> TableExport:
-    """Writes a study's trials into a file, a row for each.
+    """Writes a study's trials into a file, a row for each. LaTeX has the ten best.
 
     The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. In
     CSV, a text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    whole = table_of(histories)
+    whole = table_of(histories) if format_ != "latex" else _best_trials(histories[0])
     name = histories[0].description.name
-    with written(output, f"{name}.{format_}", force) as (file, partial):
+    suffix = "tex" if format_ == "latex" else format_
+    with written(output, f"{name}.{suffix}", force) as (file, partial):
         if format_ == "csv":
             partial.write_text(as_csv(whole), encoding="utf-8")
+        elif format_ == "latex":
+            text = whole.to_latex(
+                index=False, escape=True, float_format="{:.4g}".format, na_rep="--"
+            )
+            partial.write_text(text, encoding="utf-8")
         else:
             _of_one_type(whole).to_parquet(partial, index=False)
     return TableExport(name, file, len(whole))
@@ -69,6 +75,15 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         tables.append(table)
     # `pd.concat` would guess the types of empty columns, so a single table goes without it.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def _best_trials(history: StudyHistory) -> pd.DataFrame:
+    """Returns the ten best trials by number, with their values, epochs and hyperparameters."""
+    table, space = trials_table(history), history.description.space
+    names = {"number": "trial", "value": history.description.objective.metric, "epoch": "epoch"}
+    names |= {f"params_{name}": name for name in space.names}
+    best = table.set_index("number", drop=False).loc[[trial.number for trial in history.top(10)]]
+    return best[list(names)].rename(columns=names)
 
 
 def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:

@@ -121,7 +121,8 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert f"trial {worst} stays the champion (promoted: it is small)" in " ".join(
         later.stderr.split()
     )
-    assert f"@champion: trial {worst}, promoted: it is small" in kinds.run("show", "kinds").stdout
+    shown = " ".join(kinds.run("show", "kinds").stdout.split())
+    assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
     kept = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, kept, model.get_weights()))
     assert "launches choose the champion again" in kinds.run("promote", "kinds").stdout

@@ -129,7 +129,7 @@ def test_the_registry_says_where_the_champion_comes_from(
     assert version.run_id == in_mlflow.parent.info.run_id
     assert version.tags["kerastudy.champion_run"] == in_mlflow.run(best["uuid"]).info.run_id
     assert version.tags["kerastudy.verdict"] == launched.document["verdict"]["text"]
-    assert "**Reported" in version.description
+    assert "**Expect " in version.description
     assert version.tags["epoch"] == str(best["epoch"])
     (file,) = store.glob("mlartifacts/**/requirements.txt")
     fixed = [line for line in file.read_text().splitlines() if line]

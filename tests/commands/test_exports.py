@@ -40,6 +40,15 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
 
+    # The header, and a row for each trial with a value, the best first.
+    assert export("--as", "latex") == "scripted.tex: 7 trials of scripted\n"
+    lines = (tmp_path / "scripted.tex").read_text().splitlines()
+    heading, *best = [line.removesuffix(r" \\").split(" & ") for line in lines if "&" in line]
+    assert heading == ["trial", r"val\_loss", "epoch", "rate", "units", "kind", "@momentum"]
+    assert [int(row[0]) for row in best] == [trial.number for trial in made.top(10)]
+    for row, trial in zip(best, made.top(10), strict=True):
+        assert row[1] == f"{trial.value:.4g}" and row[3] == f"{trial.spec.values['rate']:.4g}"
+        assert (row[6] == "--") == ("@momentum" not in trial.spec.values)
     assert export("--as", "csv") == "scripted.csv: 8 trials of scripted\n"
     with (tmp_path / "scripted.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -104,4 +113,4 @@ def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
     assert again.returncode == 2 and "exists" in again.stderr
     (tmp_path / "mine").mkdir()
     mine = kerastudy_here(tmp_path, *words, "--output", "mine", "--force", expect=None)
-    assert mine.returncode == 2 and "is no exported script" in mine.stderr
+    assert mine.returncode == 2 and "this one holds other files" in mine.stderr

@@ -50,14 +50,14 @@ def test_text_names_the_best_and_the_commands(digits: tuple[Path, Any]) -> None:
     best = launched["best"]
     # The store is named where it is not the one that a command finds there.
     found = kerastudy_here(folder, "show", "digits").stdout
-    assert f"kerastudy reproduce digits --trial {best['trial']}\n" in found
+    assert found.endswith("\n           kerastudy confirm digits\n")
     store = ["--store", str(folder / "kerastudy-store")]
     text = kerastudy_here(folder.parent, "show", "digits", *store).stdout
     assert (
         f"trial {best['trial']}: val_accuracy {best['value']:.6g} at epoch {best['epoch']}" in text
     )
     assert "kerastudy ui digits --store '" in text
-    assert f"kerastudy reproduce digits --trial {best['trial']} --store '" in text
+    assert text.splitlines()[-1].startswith("           kerastudy confirm digits --store '")
 
 
 def reproduced_at_a_terminal(folder: Path, arguments: list[str], launched: Any) -> Any:
@@ -118,7 +118,7 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     assert recorded["run"] == recorded["version"] == said
     assert said in recorded["note"] and "kerastudy reproduce" not in recorded["note"]
     text = kerastudy_here(tmp_path, "show", "digits", "--store", moved, COLUMNS="200").stdout
-    assert re.search(rf"^verified +{said}$", text, re.M) and "kerastudy reproduce" not in text
+    assert re.search(rf"^checked +{said}$", text, re.M) and "kerastudy reproduce" not in text
     part = ks.datasets.digits().load().validation
     value = model.evaluate(part.x, part.y, batch_size=64, verbose=0)[1]
     assert value == pytest.approx(best["value"], abs=1e-6)

@@ -267,6 +267,15 @@ def test_the_dark_is_for_screens(page: webdriver.Chrome, media: str, dark: bool)
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
+def test_the_first_number_is_the_one_to_expect(page: webdriver.Chrome) -> None:
+    """Here it is unknown, as no scores of samples are recorded; the page does not hide that."""
+    first = page.find_element(By.CSS_SELECTOR, ".first")
+    assert "unknown" in str(first.get_attribute("class"))
+    assert "as the search saw it, which promises too much" in first.text
+    commands = page.find_elements(By.CSS_SELECTOR, ".next code")
+    assert len(commands) == 1
+
+
 def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
     """What the tests above did printed nothing; and the page's policy forbids a request."""
     assert [e["message"] for e in page.get_log("browser")] == []

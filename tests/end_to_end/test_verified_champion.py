@@ -73,7 +73,8 @@ def test_the_champion_is_the_trial_that_holds(
             kerastudy_here(tmp_path, "show", "holds", "--store", "store").stdout.split()
         )
 
-    assert f"@champion: trial {best.number} verified model.fit, identical" in shown()
+    second = "second training, by plain Keras (model.fit): identical"
+    assert f"trial {best.number}: models:/holds@champion in MLflow checked {second}" in shown()
     document = as_json(kerastudy_here(tmp_path, "show", "holds", "--store", "store", "--json"))
     assert document["best"]["verified"] == "model.fit, identical"
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from tracking.history.study_history import ALIAS, REFIT, StudyHistory
 from tracking.journal import Champion
 from tracking.records import EndedTrial
-from tracking.records.checks import ValidationPredictions, predictions_beside
+from tracking.records.checks import MODEL_SUMMARY, ValidationPredictions, predictions_beside
 from tracking.records.converting import from_json, to_json
 from tracking.scores.files import ScoresError, read_scores
 from tracking.scores.sample_scores import SampleScores, average, pooled
@@ -106,6 +106,16 @@ def withdraw_champion(history: StudyHistory) -> None:
     if history.registered is not None:
         with history.writing() as journal:
             journal.withdraw(history.registered.number)
+
+
+def read_model_summary(history: StudyHistory) -> str:
+    """Returns the text of the champion's `model.summary()`, or an empty text."""
+    if history.registered is None:
+        return ""
+    try:
+        return (history.registered.folder / MODEL_SUMMARY).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def champion_fault(history: StudyHistory) -> str:

@@ -15,10 +15,17 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
-from tracking.records.checks import Confirmation, Corrected, Evaluation
+from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval
 from tracking.records.converting import RecordError, from_json, to_json
 from tracking.records.studies import DataFindings
-from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
+from tracking.statistics.sentences import (
+    expected_value,
+    grounds,
+    guess_clause,
+    outdated_sentence,
+    verdict_sentences,
+    worth_sentences,
+)
 from tracking.store.folder import Store
 
 # Raise this number whenever the correction is computed differently.
@@ -65,6 +72,23 @@ class StudyVerdict:
         return self.confirmation is not None and self.confirmation.reported == self.reported
 
     @property
+    def _valid(self) -> Confirmation | None:
+        return self.confirmation if self.is_confirmed else None
+
+    @property
+    def expected(self) -> Interval | None:
+        """The value to expect on new data, or None if it is unknown."""
+        return expected_value(self.corrected, self._valid)
+
+    @property
+    def guess(self) -> str:
+        """A clause if always answering one class does as well, or an empty text."""
+        guess = None if self.looked is None else self.looked.guess
+        if self.reported is None:
+            return ""
+        return guess_clause(self.metric, self.reported, self.corrected, self._valid, guess)
+
+    @property
     def flaws(self) -> tuple[str, ...]:
         """Sentences on problems in the study's data."""
         return () if self.looked is None else self.looked.problems
@@ -82,8 +106,10 @@ class StudyVerdict:
     @cached_property
     def grounds(self) -> tuple[str, ...]:
         """Sentences with the reasons for the verdict."""
-        confirmation = self.confirmation if self.is_confirmed else None
-        return grounds(self.corrected, confirmation, confirmations=len(self.confirmations))
+        sentences = grounds(self.corrected, self._valid, confirmations=len(self.confirmations))
+        if self.confirmation is not None and not self.is_confirmed:
+            return (*sentences, outdated_sentence(self.confirmation))
+        return sentences
 
     @property
     def text(self) -> str:
@@ -151,11 +177,11 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
     """
     if history.registered is None:
         return ()
-    address, trial = history.champion_address, history.champion
+    address, trial = f"{history.champion_address} in MLflow", history.champion
     if trial is None:
-        return (f"{address}: a trial of {history.champion_engine}",)
+        return (f"a trial of {history.champion_engine}: {address}",)
     which = ", ".join(filter(None, (f"trial {trial.number}", history.promoted)))
-    return tuple(filter(None, (f"{address}: {which}", worth(history, verdict, trial))))
+    return tuple(filter(None, (f"{which}: {address}", worth(history, verdict, trial))))
 
 
 def record_corrected(history: StudyHistory) -> None:

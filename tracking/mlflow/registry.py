@@ -16,7 +16,12 @@ from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.history.verdicts import study_verdict, worth
 from tracking.journal import Champion, Header, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.pages import model_description, version_description, with_verdict
+from tracking.mlflow.pages import (
+    model_description,
+    version_description,
+    with_tracking_uri,
+    with_verdict,
+)
 from tracking.mlflow.runs import Runs
 from tracking.mlflow.tags import spell, to_mlflow
 from tracking.records import EndedTrial, StudyDescription
@@ -46,8 +51,9 @@ class Registry:
                 # Another registered model may have the name.
                 with contextlib.suppress(MlflowException):
                     client.rename_registered_model(former, name)
-                    if model.description == model_description(former, experiment):
-                        text = model_description(name, experiment)
+                    written = with_tracking_uri(model.description or "", "")
+                    if written == model_description(former, experiment, ""):
+                        text = model_description(name, experiment, client.tracking_uri)
                         client.update_registered_model(name, text)
         before, now = (f"kerastudy reproduce {shlex.quote(each)} " for each in (former, name))
         for version in self._versions():
@@ -178,7 +184,7 @@ class Registry:
                 return self._client.create_registered_model(
                     name,
                     tags={tags.KIND: "study", tags.UUID: self._study.uuid},
-                    description=model_description(name, runs.experiment),
+                    description=model_description(name, runs.experiment, self._client.tracking_uri),
                 )
             except MlflowException as error:
                 # Another registered model has the name.
@@ -241,6 +247,14 @@ class Registry:
         outputs = self._client.get_run(parent).outputs
         if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
             self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
+
+
+def write_address(client: MlflowClient, address: str) -> None:
+    """Writes the address of an MLflow server into the code on the pages of registered models."""
+    for model in client.search_registered_models(f"tags.`{tags.KIND}` = 'study'", 1000):
+        text = with_tracking_uri(model.description or "", address)
+        if text != (model.description or ""):
+            client.update_registered_model(model.name, text)
 
 
 def _mark(champion: Champion) -> str:

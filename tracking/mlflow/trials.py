@@ -19,6 +19,7 @@ from tracking.mlflow.runs import (
     Runs,
     dataset_inputs,
     hyperparameters,
+    logarithms,
     metrics_of,
     origin_tags,
     params_of,
@@ -204,6 +205,9 @@ class Sender:
         tagged |= {tags.NUMBER: str(spec.number), tags.STATE: fit.state}
         if spec.number == description.default_trial:
             tagged[tags.DEFAULTS] = "yes"
+        exact = json.dumps(values, ensure_ascii=False)
+        if len(exact) <= tags.LONGEST:
+            tagged[tags.HYPERPARAMETERS] = exact
         joined: dict[str, Any] = {}
         if result is not None:
             place = self._store.root
@@ -219,7 +223,8 @@ class Sender:
         params: list[Param] = []
         if new:
             # The UI's charts need the trial's number as a param, for an axis.
-            params = params_of({"trial": spec.number, **values})
+            logs = logarithms(description.space, spec.values)
+            params = params_of({"trial": spec.number, **logs, **values})
             if not description.data.made_by:
                 runs.log_inputs(fit.uuid, dataset_inputs(description))
         params += params_of({key: each for key, each in joined.items() if key not in values})
@@ -252,8 +257,7 @@ class Sender:
         if outcome is not None:
             name = f"confirmation · trial {outcome.winner}"
             if outcome.confirmed is not None:
-                metric = outcome.metric.removeprefix("val_")
-                name += f" · {metric} {outcome.confirmed.value:.4g} on the test part"
+                name += f" · {outcome.confirmed.value:.4g} on the test part"
         runs.intend([confirmation.uuid, *(fit.uuid for fit in fits)])
         above = {tags.PARENT: runs.ids[search.uuid], tags.KIND: tags.CONFIRMATION_KIND}
         new = runs.begin(
@@ -301,7 +305,7 @@ class Sender:
         # A training on all folds together has no validation data.
         shown = None if result is None or fit.spec.fold == -1 else result.best
         if shown is not None:
-            outcome = f"{description.objective.metric} {shown.value:.4g}"
+            outcome = f"{shown.value:.4g}"
         above = {tags.PARENT: parent, tags.KIND: tags.TRAINING_KIND}
         values = hyperparameters(description, fit.spec)
         name = f"{fit.name} · running"

@@ -104,6 +104,21 @@ def is_partial(text: str) -> bool:
     return text.startswith(IDENTICAL) and not is_whole(text)
 
 
+def in_words(text: str) -> str:
+    """Returns a trial's `verified` in words for people who have not read this page."""
+    if text in ("", OFF):
+        return "not compared with a training by plain Keras (model.fit)"
+    by_itself = {
+        TRAINED_BY_FIT: "plain Keras (model.fit)",
+        TRAINED_BY_OWN_FIT: "the model's own fit method",
+        TRAINED_BY_OBJECTIVE: "your objective function",
+    }
+    if text in by_itself:
+        return f"no second training to compare: {by_itself[text]} trained it"
+    outcome = text.removeprefix("model.fit, ")
+    return text if outcome == text else f"second training, by plain Keras (model.fit): {outcome}"
+
+
 @dataclass(frozen=True)
 class Measured:
     """A metric on the test part."""
@@ -241,6 +256,10 @@ MOST_POINTS: Final = 2_000
 """The most pairs in `ValidationPredictions.truth` and `predicted`."""
 MOST_CLASSES: Final = 100
 """The most classes of a confusion matrix."""
+
+
+MODEL_SUMMARY: Final = "model_summary.txt"
+"""The file with the text of `model.summary()` in a saved model's folder."""
 
 
 def predictions_beside(folder: Path) -> Path:

@@ -19,14 +19,20 @@ from tracking.report.trial_data import StudyData, significant, value_text
 
 _TOP = 10
 
-REPORTED, CORRECTED = "reported", "corrected"
-CONFIRMED, DEFAULT = "confirmed, test part", "default, test part"
-_COLORS = {REPORTED: theme.ORANGE, CONFIRMED: theme.GREEN, DEFAULT: theme.GREY}
+REPORTED, CORRECTED = "seen while searching", "estimated from that"
+CONFIRMED, DEFAULT = "test part", "default, test part"
+_DEFAULT_TRIAL = "default, while searching"
+_COLORS = {
+    REPORTED: theme.ORANGE,
+    CONFIRMED: theme.GREEN,
+    DEFAULT: theme.GREY,
+    _DEFAULT_TRIAL: theme.GREY,
+}
 
 _MOST_LABELED = 25
 # On cells of this opacity, the numbers' contrast is at least 4.5, in dark mode, too.
 _DARKEST = 0.55
-_MOST_WORST = 18
+_MOST_WORST = 10
 # As predictions are float32, points on a line may have a correlation of 1 minus this number.
 _NOT_A_LINE = 1e-9
 _TARGET, _FOUND, _RULE = "target", "prediction", "true"
@@ -51,7 +57,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
         theme.layers(line.encode(x=x, y=best_so_far), *points),
         "history",
         f"{objective.metric} by trial",
-        300,
+        220,
         f"{objective.metric} of {counted(len(data.history.trials), 'trial')} in order, and the "
         f"best so far. The best is {number(best.value)} in trial {best.number}.",
     )
@@ -101,7 +107,7 @@ def learning_curves(data: StudyData, of: Collection[int] = ()) -> alt.LayerChart
         theme.layers(*drawn),
         "curves",
         f"Learning curves: {objective.metric}",
-        320,
+        240,
         f"{objective.metric} by epoch: the best of {counted(len(data.ranked), 'trial')} in front, "
         "a point at each one's best epoch.",
     )
@@ -155,9 +161,12 @@ def one_curve(data: StudyData) -> alt.LayerChart:
 
 def belief(data: StudyData) -> alt.LayerChart:
     """Returns a chart of the best value: reported, corrected and confirmed."""
-    verdict = data.verdict
-    title = f"{verdict.metric}: reported and to expect"
-    return intervals(_rows(verdict), verdict.metric, "belief", title, verdict.text)
+    verdict, default = data.verdict, data.history.default
+    rows = _rows(verdict)
+    if default is not None and default.state == "complete" and default.value is not None:
+        rows.append({"place": _DEFAULT_TRIAL, "value": default.value})
+    title = f"{verdict.metric}: seen, and to expect"
+    return intervals(rows, verdict.metric, "belief", title, verdict.text)
 
 
 def intervals(
@@ -175,7 +184,7 @@ def intervals(
     ]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
     # By default, Vega moves the labels at both ends inwards.
-    axis = alt.Axis(labelFlush=False)
+    axis = alt.Axis(labelFlush=False, tickCount=6)
     x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
     low = alt.X("low:Q", title=metric, scale=scale, axis=axis)
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
@@ -196,7 +205,7 @@ def intervals(
         filled=True, size=120, opacity=1
     )
     drawn = theme.layers(lines.encode(x=low, x2="high:Q"), seeds.encode(x=x), points.encode(x=x))
-    return theme.finished(drawn, name, title, 36 * len(places) + 20, description)
+    return theme.finished(drawn, name, title, 26 * len(places) + 14, description)
 
 
 def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:

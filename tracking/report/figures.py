@@ -1,4 +1,4 @@
-"""The sections and figures of a study's page, and the charts for notebooks."""
+"""The sections and figures of a study's page."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.errors import StudyError, suggestion
+from search_spaces.texts import counted
 from tracking.diagnosis.evidence import Finding
-from tracking.history.study_history import StudyHistory
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFinding, DataFindings
 from tracking.report import charts, hyperparameter_charts, theme
 from tracking.report.trial_data import (
     FEWEST_TRIALS,
     Columns,
-    HyperparameterAxis,
     StudyData,
-    drawable,
 )
 
 # The small charts of hyperparameters have no legend, so a text names the marks of states.
@@ -44,7 +41,8 @@ class Figure:
 
     Attributes:
         text: The explanation.
-        small: Whether the chart shares a row with others.
+        small: Whether the chart is one of many in a row.
+        half: Whether the chart takes half of a row.
         mark: A word before the heading, such as "problem", or empty.
         command: A shell command, or empty.
     """
@@ -52,8 +50,13 @@ class Figure:
     chart: alt.LayerChart
     text: str = ""
     small: bool = False
+    half: bool = False
     mark: str = ""
     command: str = ""
+
+
+TRIALS = "Trials"
+"""The heading of the section with the table of trials."""
 
 
 @dataclass(frozen=True)
@@ -79,29 +82,44 @@ class Section:
 
 def sections(data: StudyData) -> list[Section]:
     """Returns the sections of a study's page, without empty ones."""
-    diagnosed = _diagnosed(data)
+    count = counted(len(data.history.trials), "trial")
+    diagnosed, found = _diagnosed(data), data.diagnosis.findings
     parts = [
         Section("How much of it to believe", tuple(_belief(data))),
-        diagnosed,
-        Section("How the search went", tuple(_search(data))),
+        Section("The best so far", tuple(_search(data))),
+        Section(
+            TRIALS,
+            (),
+            f"{count}, the best first. A click puts one in focus; dragging over an area of a chart "
+            "chooses trials in all charts and here, and so does the list. Escape shows all again.",
+        ),
+        Section("How the best trials trained", tuple(_training(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
-        Section("How the trials trained", tuple(_training(data))),
+        diagnosed,
+        *_of_champion(data),
     ]
-    first = data.predictions
-    for place, output in enumerate(() if first is None else (first, *first.others)):
-        text = (
-            f"What trial {output.trial}, at epoch {output.epoch}, predicts of {output.samples:,} "
-            "validation samples."
-        )
-        heading = "The champion on validation data"
-        heading += f": {output.output}" if output.output else ""
-        figures = tuple(_champion(output, place))
-        parts.append(Section(heading, figures, text, charts.worst_samples(output)))
     if data.looked is not None:
         parts.append(_of_data(data.looked, data.data_command))
-    # The section of the diagnosis has only a text if all findings are good.
-    whole = diagnosed if data.diagnosis.findings else None
-    return [each for each in parts if each.figures or each.findings or each is whole]
+    return [
+        each
+        for each in parts
+        # The section of the diagnosis has only a text if all findings are good.
+        if each.figures or each.findings or each.heading == TRIALS or (each is diagnosed and found)
+    ]
+
+
+def _of_champion(data: StudyData) -> Iterator[Section]:
+    """Yields a section for each output of the champion's model."""
+    first = data.predictions
+    for place, output in enumerate(() if first is None else (first, *first.others)):
+        heading = "The champion on validation data"
+        heading += f": {output.output}" if output.output else ""
+        text = (
+            f"The predictions of trial {output.trial}, at epoch {output.epoch}, for "
+            f"{output.samples:,} validation samples."
+        )
+        figures = tuple(_champion(output, place))
+        yield Section(heading, figures, text, charts.worst_samples(output))
 
 
 def _of_data(looked: DataFindings, command: str) -> Section:
@@ -135,19 +153,14 @@ def _belief(data: StudyData) -> Iterator[Figure]:
     verdict = data.verdict
     if verdict.corrected is None and verdict.confirmation is None:
         return
-    text = "The best value as it stands, and what is left of it."
-    if verdict.corrected is not None:
-        text += (
-            " Corrected: what the best of resamples of the validation samples is worth on the "
-            "samples left out; the line is its interval."
-        )
+    text = "Lines are intervals."
     if verdict.confirmation is not None:
         text += (
             " Rings are trainings under new seeds. Those on the validation samples still promise "
             "too much: the trial was chosen on these. The line on the test part counts both seeds "
             "and samples."
         )
-    yield Figure(charts.belief(data), text)
+    yield Figure(charts.belief(data), " ".join((text, *verdict.grounds)))
 
 
 def _diagnosed(data: StudyData) -> Section:
@@ -195,7 +208,7 @@ def _search(data: StudyData) -> Iterator[Figure]:
         charts.optimization_history(data),
         "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
         "more trials of this kind are unlikely to help much."
-        + _far_off(data, data.trials["value"])
+        + _far_off(data, data.trials["value"], "trial")
         + (" Trials without a value stand at the lower edge." if without else ""),
     )
 
@@ -203,17 +216,22 @@ def _search(data: StudyData) -> Iterator[Figure]:
 def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     if len(data.ranked) < 2 or not data.axes:
         return
+    total = len(data.ranked)
+    for axis in data.by_importance():
+        active = sum(axis.unit(trial.spec.values) is not None for trial in data.ranked)
+        few = "" if active == total else f"Active in {active} of {counted(total, 'trial')}."
+        yield Figure(hyperparameter_charts.hyperparameter_slice(data, axis), few, small=True)
+    if data.importances:
+        yield Figure(
+            hyperparameter_charts.importance(data),
+            f"How much of the difference between these {total} trials each hyperparameter makes by "
+            "itself (Optuna's fANOVA; a conditional one makes none where it is not active). Other "
+            "ranges give other shares.",
+        )
     yield Figure(
         hyperparameter_charts.parallel_coordinates(data),
         "Each line is a trial. Drag over a part of an axis to choose the trials that pass there.",
     )
-    if data.importances:
-        yield Figure(
-            hyperparameter_charts.importance(data),
-            "How much of the difference between trials each hyperparameter makes by itself "
-            "(Optuna's fANOVA; a conditional one makes none where it is not active). It is a "
-            "property of these trials and ranges, not of the hyperparameter.",
-        )
     numbers = [axis for axis in data.by_importance() if axis.numeric and not axis.parameter.when]
     if data.importances and len(numbers) > 1:
         yield Figure(
@@ -221,8 +239,6 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
             "The two most important hyperparameters that are numbers. The ground is the mean of "
             "the trials nearby; where it is empty, nothing was tried.",
         )
-    for axis in data.by_importance():
-        yield Figure(hyperparameter_charts.hyperparameter_slice(data, axis), small=True)
 
 
 def _marks(data: StudyData) -> str:
@@ -236,9 +252,15 @@ def _marks(data: StudyData) -> str:
     return f"In the small charts {', '.join(marks)} trials.{needed if few else ''}"
 
 
-def _far_off(data: StudyData, values: Sequence[float | None]) -> str:
-    scale = theme.objective_scale(values, data.history.description.objective).to_dict()
-    return " Values that are far off stand at the edge." if scale.get("clamp") else ""
+def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
+    """Returns a sentence on the values at the edge of a chart, or an empty text."""
+    shown = theme.objective_scale(values, data.history.description.objective).to_dict()
+    if not shown.get("clamp"):
+        return ""
+    low, high = shown["domain"]
+    valued = [value for value in values if value is not None]
+    off = sum(not low <= value <= high for value in valued)
+    return f" {off} of {counted(len(valued), noun)} are far off, and stand at the edge."
 
 
 def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
@@ -249,6 +271,7 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
             charts.confusion_matrix(output, suffix),
             "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
             "the stronger the larger their share of the class.",
+            half=True,
         )
     if not output.truth:
         return
@@ -267,145 +290,5 @@ def _training(data: StudyData) -> Iterator[Figure]:
             charts.learning_curves(data),
             "The ten best trials in blue, without pruned ones, each with its best epoch; all "
             "others behind. Pruned ones end where they were stopped."
-            + _far_off(data, data.curves["value"]),
+            + _far_off(data, data.curves["value"], "epoch"),
         )
-
-
-_SHOWN_BY_ALTAIR = "default"
-
-
-class NotebookChart(alt.LayerChart):
-    """A chart that a notebook shows as SVG, which needs no network.
-
-    Altair's default renderer would load Vega from a server. If the user chooses a renderer, e.g.
-    ``altair.renderers.enable("html")``, that one shows the chart.
-    """
-
-    @classmethod
-    def of(cls, chart: alt.LayerChart) -> NotebookChart:
-        """Returns a copy of a chart as a `NotebookChart`."""
-        copy: Any = chart.copy(deep=False)
-        # Altair would turn a plain assignment into a property of the chart.
-        object.__setattr__(copy, "__class__", cls)
-        assert isinstance(copy, cls), "it is one now"
-        return copy
-
-    def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
-        render = alt.renderers.get()
-        if render is not None and alt.renderers.active != _SHOWN_BY_ALTAIR:
-            return render(self.to_dict())
-        import vl_convert
-
-        drawn = drawable(self.to_dict())
-        # The chart looks as in reports, plus the user's config. "view" has only Altair's defaults.
-        own = {name: each for name, each in drawn.get("config", {}).items() if name != "view"}
-        drawn["config"] = {**theme.config(), "background": "white", "padding": 12, **own}
-        picture = vl_convert.vegalite_to_svg(drawn)
-        return {"image/svg+xml": picture, "text/plain": repr(self)}
-
-
-class StudyPlots:
-    """The charts of a study as Vega-Altair charts, which have a method ``save``.
-
-    A notebook shows a chart as a picture. After ``altair.renderers.enable("html")``, it shows
-    charts with tooltips, whose scripts come from a server.
-
-    Example:
-        ```python
-        history = ks.read_study("digits")
-        history.plot.parallel_coordinates()
-        history.plot.slice("learning_rate").save("learning_rate.svg")
-        ```
-    """
-
-    def __init__(self, history: StudyHistory) -> None:
-        self._read = StudyData(history)
-
-    def __repr__(self) -> str:
-        """Returns the names of the charts."""
-        names = ", ".join(name for name in dir(type(self)) if not name.startswith("_"))
-        return f"<plots of {self._read.history.description.name!r}: {names}>"
-
-    def belief(self) -> alt.LayerChart:
-        """Returns a chart of the best value: reported, corrected and confirmed."""
-        return self._shown(charts.belief(self._data))
-
-    def history(self) -> alt.LayerChart:
-        """Returns a chart of each trial's value, and of the best value so far."""
-        return self._shown(charts.optimization_history(self._data))
-
-    def learning_curves(self) -> alt.LayerChart:
-        """Returns a chart of all learning curves, with those of the best trials in front."""
-        return self._shown(charts.learning_curves(self._data))
-
-    def parallel_coordinates(self) -> alt.LayerChart:
-        """Returns a chart with a line for each trial through its hyperparameters and its value."""
-        return self._shown(hyperparameter_charts.parallel_coordinates(self._data))
-
-    def importance(self) -> alt.LayerChart:
-        """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
-
-        Raises:
-            StudyError: If too few trials have a value, or all have the same value.
-        """
-        if not self._data.importances:
-            raise StudyError(
-                f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
-                f"a study that has {len(self._data.ranked)}."
-            )
-        return self._shown(hyperparameter_charts.importance(self._data))
-
-    def slice(self, name: str) -> alt.LayerChart:
-        """Returns a chart of the trials' values by one hyperparameter.
-
-        Raises:
-            StudyError: If no hyperparameter that varies has this name.
-        """
-        return self._shown(hyperparameter_charts.hyperparameter_slice(self._data, self._axis(name)))
-
-    def contour(self, first: str, second: str) -> alt.LayerChart:
-        """Returns a chart of the objective over two hyperparameters.
-
-        Raises:
-            StudyError: If no hyperparameter that varies has one of these names.
-        """
-        return self._shown(
-            hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))
-        )
-
-    def predictions(self) -> alt.LayerChart:
-        """Returns a chart of the champion's predictions for the validation data.
-
-        For a classifier, it is the confusion matrix.
-
-        Raises:
-            StudyError: If no predictions are recorded.
-        """
-        output = self._data.predictions
-        if output is None or not (output.confusion or output.truth):
-            name = self._data.history.description.name
-            raise StudyError(
-                f"The record of {name!r} has no predictions of a champion on validation data."
-            )
-        if output.confusion:
-            return self._shown(charts.confusion_matrix(output))
-        return self._shown(charts.targets(output))
-
-    def _axis(self, name: str) -> HyperparameterAxis:
-        for axis in self._data.axes:
-            if axis.name == name:
-                return axis
-        names = [axis.name for axis in self._data.axes]
-        raise StudyError(f"No hyperparameter {name!r} varies. {suggestion(name, names)}")
-
-    @property
-    def _data(self) -> StudyData:
-        if not self._read.ranked:
-            raise StudyError(
-                f"The study {self._read.history.description.name!r} has no trial with a value yet: "
-                "there is nothing to draw."
-            )
-        return self._read
-
-    def _shown(self, chart: alt.LayerChart) -> alt.LayerChart:
-        return NotebookChart.of(theme.with_rows(chart, tables(self._data)))

@@ -174,7 +174,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
         "parallel",
         "Parallel coordinates",
-        340,
+        280,
         f"A line for each of {counted(len(data.ranked), 'trial')} with a value through its "
         f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
         "best at the top.",
@@ -231,7 +231,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
         theme.layers(*points),
         f"slice_{axis.field}",
         f"{objective.metric} by {axis.name}",
-        190,
+        150,
         f"{objective.metric} of each trial by {axis.name}, in its sampling scale.",
     )
 
@@ -276,7 +276,7 @@ def contour(
         theme.layers(*layers),
         "contour",
         f"{objective.metric} over {first.name} and {second.name}",
-        340,
+        280,
         f"{objective.metric} of trials over {first.name} and {second.name}, and the mean of the "
         "trials nearby.",
     )
@@ -285,11 +285,7 @@ def contour(
 def _contour_colors(data: StudyData) -> alt.Color:
     """Returns a colour scale for the objective. The best values are yellow."""
     objective = data.history.description.objective
-    keys = _keys(data)
-    best, usual = keys[0], keys[int(0.9 * (len(keys) - 1))]
-    ends = sorted(
-        (objective.sort_key(best), objective.sort_key(usual if usual > best else best + 1))
-    )
+    ends = sorted(map(objective.sort_key, _ends(data)))
     return alt.Color(
         "value:Q",
         title=objective.metric,
@@ -312,11 +308,13 @@ def _cells(
     import numpy as np
 
     places, values = [], []
+    low, high = sorted(map(data.history.description.objective.sort_key, _ends(data)))
     for trial in data.ranked:
         x, y = first.unit(trial.params), second.unit(trial.params)
         if x is not None and y is not None and trial.value is not None:
             places.append((x, y))
-            values.append(trial.value)
+            # One value that is far off would hide how those around it differ.
+            values.append(min(max(trial.value, low), high))
     if len(places) < _LEAST_POINTS:
         return []
     edges = np.linspace(0, 1, _CELLS + 1)

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import itertools
 import json
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -21,12 +20,11 @@ import altair as alt
 import jinja2
 from altair.utils.schemapi import debug_mode
 
-from search_spaces.texts import counted, duration, listed, number
-from tracking.history import commands
-from tracking.history.commands import shell_command
+from search_spaces.texts import duration, number
+from tracking.history.champions import read_model_summary
+from tracking.history.commands import reproduce_command
 from tracking.history.comparison import Comparison, compare
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import reasons
 from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.checks import (
     REPRODUCED,
@@ -34,10 +32,10 @@ from tracking.records.checks import (
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.report import theme
 from tracking.report.charts import one_curve
-from tracking.report.figures import Figure, sections, tables
+from tracking.report.figures import TRIALS, Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
 from tracking.store.files import cached, write_atomically
-from tracking.summary import Fact, cost_text, overlap_row, standing_facts
+from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -73,8 +71,8 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
     data = StudyData(history, without)
     description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
-    best = data.ranked[0] if data.ranked else None
-    picked = best.number if best else next((t.number for t in history.trials), None)
+    first = history.champion or history.best
+    picked = first.number if first else next((t.number for t in history.trials), None)
     columns = table_columns(data)
     return _render(
         "study.html",
@@ -87,24 +85,19 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         },
         title=f"{description.name}: study report",
         name=description.name,
-        metric=description.objective.metric,
-        best="" if best is None or best.value is None else number(best.value),
         picked=picked,
         one_curve=data.has_curves,
-        asked=_asked(data),
+        notes=description.notes,
         summary=data.summary,
-        params=trial_params(data),
-        following=_following(data),
-        commands=_commands(data),
+        params=[] if first is None else trial_params(data, first),
         sections=shown,
         columns=columns,
         rows=list(table_rows(data)),
         printed=_PRINTED,
         whole=_WHOLE if len(columns) <= _MOST_WHOLE else 0,
         of_function=bool(description.objective_function),
-        table_text=f"{counted(len(history.trials), 'trial')}, the best first. A click puts a "
-        "trial in focus. Dragging over an area of a chart chooses trials in all charts and here; "
-        "so does the list. Escape shows all again.",
+        table=TRIALS,
+        model=read_model_summary(history),
         details=details(data),
     )
 
@@ -129,12 +122,10 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         labels=[standing.label for standing in comparison.standings],
         kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
-        found=_best(comparison),
+        found=" ".join(comparison.answer.sentences),
         figures=figures,
         standings=_standings(comparison),
         notes=comparison.notes,
-        overlaps=[overlap_row(each) for each in comparison.parameters],
-        top=comparison.top,
     )
 
 
@@ -200,15 +191,6 @@ def _standings(comparison: Comparison) -> list[list[str]]:
         for each in comparison.standings
     ]
     return [[row[0].name, *(fact.text for fact in row)] for row in zip(*columns, strict=True)]
-
-
-def _best(comparison: Comparison) -> str:
-    values = {s.label: s.best.value for s in comparison.standings if s.best}
-    valued = {label: value for label, value in values.items() if value is not None}
-    if not valued:
-        return "No trial has a value yet."
-    label = min(valued, key=lambda each: comparison.objective.sort_key(valued[each]))
-    return f"{label} found the best {comparison.objective.metric}: {number(valued[label])}."
 
 
 def _render(
@@ -308,69 +290,16 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     return {**specification, "width": "container", "autosize": autosize, "usermeta": usermeta}
 
 
-_NUMBERS_SHOWN = 12
-
-
-def _asked(data: StudyData) -> tuple[str, ...]:
-    description = data.history.description
-    sizes, objective = description.data.sizes, description.objective
-    way = "highest" if objective.direction == "max" else "lowest"
-    samples = ", ".join(
-        f"{sizes[part]:,} {name}"
-        for part, name in (("train", "for training"), ("validation", "for validation"))
-        if part in sizes
-    )
-    if description.folds:
-        samples = f"{sizes['train']:,} samples in {description.folds} folds"
-    on = f"on {description.data.name}" + (f" ({samples})?" if samples else "?")
-    question = (
-        f"Which values of {counted(len(data.axes), 'hyperparameter')} give the {way} "
-        f"{objective.metric} {on}"
-    )
-    if not data.axes:
-        question = f"Nothing varies: which {objective.metric} is reached {on}"
-    return (question, *([description.notes] if description.notes else []))
-
-
-def trial_params(data: StudyData) -> list[tuple[str, str]]:
-    """Returns the best trial's hyperparameters, as texts by name."""
-    values = data.ranked[0].params if data.ranked else {}
+def trial_params(data: StudyData, trial: TrialRecord) -> list[tuple[str, str]]:
+    """Returns a trial's hyperparameters, as texts by name."""
     names = data.history.description.space.names
-    return [(name, value_text(values[name])) for name in names if name in values]
-
-
-def _following(data: StudyData) -> list[str]:
-    """Returns the diagnosis's suggestions, or a sentence that there are none."""
-    asks = [
-        f"{each.title}. {each.advice}".rstrip()
-        for each in data.diagnosis.findings
-        if each.severity != "ok"
-    ]
-    none = (
-        "Launch it: no trial has ended."
-        if not data.ranked
-        else "Nothing in the record asks for more."
-    )
-    return asks or [none]
-
-
-def _commands(data: StudyData) -> list[tuple[str, str]]:
-    look, *others = data.summary.commands
-    commands = [(each.purpose, each.text) for each in others if each.name != "report"]
-    if data.diagnosis.command:
-        commands.insert(0, ("Launch what should follow", data.diagnosis.command))
-    if data.several:
-        engines = [data.history.description.engine, *data.history.engines]
-        options = " ".join(f"--engine {shlex.quote(name)}" for name in dict.fromkeys(engines))
-        text = shell_command("report", data.history.description, options, store=data.root)
-        commands.append(("Compare its engines, side by side", text))
-    return [*commands, (look.purpose, look.text)]
+    return [(name, value_text(trial.params[name])) for name in names if name in trial.params]
 
 
 def _around_number(data: StudyData) -> tuple[str, str]:
     """Returns the command `reproduce` in two parts, before and after the trial's number."""
     description, several = data.history.description, data.several
-    command = commands.reproduce_command(description, "\0", data.root, several=several)
+    command = reproduce_command(description, "\0", data.root, several=several)
     before, _, after = command.partition("\0")
     return before, after
 
@@ -410,6 +339,7 @@ def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
         ("state", state),
         (description.objective.metric, lambda t: _cell(t.best.value if t.best else None, 5)),
     ]
+    cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
     if data.training_metric:
         cells.append((data.training_metric, value(data.training_metric)))
         cells.append(("gap", lambda t: _cell(gaps[t.number], 3)))
@@ -418,7 +348,6 @@ def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
     if not all(t.result and t.result.of_no_epoch for t in trials):
         cells.append(("epochs trained", lambda t: str(t.result.epochs) if t.result else ""))
     cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
-    cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
     if any(t.result and t.result.reason for t in trials):
         cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
     return cells
@@ -449,8 +378,6 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
     elsewhere += ["epochs", "batch_size"] if of_function else []
     settings = {
-        "Objective": f"{description.objective.direction} {description.objective.metric}",
-        "Engine": description.engine,
         "Pruner": description.pruner,
         "Cross-validation": crossed if description.folds else "",
         "Objective function": of_function,
@@ -475,18 +402,11 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     environment = {name: text for name, text in last.items() if text}
     if best is not None:
         environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
-    why = [
-        (
-            f"{each.kind}: {counted(len(each.trials), 'trial')}",
-            f"{each.text} ({_numbers(each.trials)})",
-        )
-        for each in reasons(trials)
-    ]
+    summary = [(fact.name.capitalize(), fact.text) for fact in data.summary.definition]
     parts = [
-        ("Why trials ended early", "", why),
-        ("Data", "", _texts(samples)),
-        ("Definition", "", [*_texts(settings), *space, *_texts(digests)]),
-        ("Environment", "Of the trial that began last.", _texts(environment)),
+        ("Definition", "", [*summary, *_texts(settings), *space, *_texts(digests)]),
+        ("The data's sizes and digests", "", _texts(samples)),
+        ("Versions", "Of the trial that began last.", _texts(environment)),
     ]
     return [part for part in parts if part[2]]
 
@@ -498,10 +418,6 @@ def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
         for name, value in values.items()
         if value not in (None, "")
     ]
-
-
-def _numbers(trials: tuple[int, ...]) -> str:
-    return f"trial {listed(trials, most=_NUMBERS_SHOWN)}"
 
 
 FILE_NAME = "report.html"

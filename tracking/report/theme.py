@@ -36,6 +36,8 @@ _STATES = (
 )
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
+# Values that are further from the best are not worth the space that they would take.
+_FAR = 4
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
 
 
@@ -134,11 +136,16 @@ def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
 def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
     """Returns the ends of an axis for ascending sort keys.
 
-    Keys that are far off lie outside. Charts draw these at the edge.
+    The axis has room for the better half of the trials, and for all that are at most _FAR times as
+    far from the best as the median. Charts draw the others at the edge.
     """
-    best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
-    far = worst - best > 6 * (usual - best) > 0
-    return best, best + 1.5 * (usual - best) if far else worst
+    best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
+    edge = best + _FAR * (usual - best)
+    if not best < edge < worst:
+        return best, worst
+    end = max(key for key in keys if key <= edge)
+    # The margin keeps those at the edge apart from the last one that has its own place.
+    return best, end + 0.08 * (end - best)
 
 
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
@@ -183,12 +190,12 @@ def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.Layer
     return filled
 
 
-def config() -> dict[str, Any]:
+def config(font: str = FONT) -> dict[str, Any]:
     """Returns Vega-Lite's config for all charts."""
-    text = {"font": FONT, "fontSize": 12, "color": MUTED}
+    text = {"font": font, "fontSize": 12, "color": MUTED}
     axis = {
-        "labelFont": FONT,
-        "titleFont": FONT,
+        "labelFont": font,
+        "titleFont": font,
         "labelFontSize": 11,
         "titleFontSize": 12,
         "titleFontWeight": 500,
@@ -202,15 +209,15 @@ def config() -> dict[str, Any]:
     }
     return {
         "background": "transparent",
-        "font": FONT,
+        "font": font,
         "view": {"stroke": None},
         "axis": axis,
         "axisX": {"grid": False, "domain": True},
         "axisY": {"domain": False, "ticks": False},
         "axisQuantitative": {"labelOverlap": True, "labelSeparation": 6},
         "legend": {
-            "labelFont": FONT,
-            "titleFont": FONT,
+            "labelFont": font,
+            "titleFont": font,
             "labelColor": INK,
             "titleColor": MUTED,
             "labelFontSize": 12,
@@ -218,10 +225,10 @@ def config() -> dict[str, Any]:
             "titleFontWeight": 500,
         },
         "title": {
-            "font": FONT,
+            "font": font,
             "color": INK,
             "subtitleColor": MUTED,
-            "subtitleFont": FONT,
+            "subtitleFont": font,
             "anchor": "start",
             "fontSize": 15,
             "fontWeight": 600,

@@ -17,7 +17,7 @@ import numpy as np
 from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
 from tracking.diagnosis.evidence import training_metric
-from tracking.diagnosis.playbook import Diagnosis, diagnose
+from tracking.diagnosis.playbook import Diagnosis
 from tracking.history.champions import read_validation_predictions
 from tracking.history.commands import data_command
 from tracking.history.study_history import StudyHistory
@@ -48,7 +48,7 @@ class StudyData:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """The diagnosis of the study."""
-        return diagnose(self.history, self.without)
+        return self.summary.diagnosis
 
     @cached_property
     def summary(self) -> Summary:

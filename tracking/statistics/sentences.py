@@ -16,6 +16,8 @@ _SMALLEST, _LARGEST = 1e-4, 1e6
 _MORE = 3
 # These two decide whether a gain is worth having; see `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
+# With a class of this share, the value of always answering it is told, whatever the model's is.
+_MOSTLY = 0.8
 # A model that always answers one class has that class's share as its value of these metrics.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
@@ -31,7 +33,7 @@ def verdict_sentences(
     ties: str = "",
     guess: ConstantGuess | None = None,
 ) -> tuple[str, ...]:
-    """Returns the verdict: what was reported, what to expect, and whether tuning paid.
+    """Returns the verdict: what to expect, whether tuning paid, and what was reported.
 
     If a model that always answers the most frequent class reaches the interval, the verdict says
     so. Numbers are rounded to two significant digits of their interval's width.
@@ -44,7 +46,7 @@ def verdict_sentences(
         >>> from tracking.records.checks import Corrected, Interval
         >>> expected = Corrected(0.9744, Interval(0.9687, 0.9611, 0.9758), 20, 360, 1000)
         >>> " ".join(verdict_sentences("val_accuracy", 0.9744, expected, None))
-        'Reported 0.974. Expect 0.969 (0.961 to 0.976).'
+        'Expect 0.969 (0.961 to 0.976). Reported 0.974.'
     """
     if reported is None:
         return (f"No trial has a value of {metric} yet.",)
@@ -52,26 +54,57 @@ def verdict_sentences(
         former = verdict_sentences(
             metric, reported, corrected, None, unknown=unknown, guess=guess, ties=ties
         )
-        return (*former, _outdated(confirmation))
+        return (*former, outdated_sentence(confirmation))
+    expected = expected_value(corrected, confirmation)
+    reached = guess_clause(metric, reported, corrected, confirmation, guess)
+    gain = [] if confirmation is None else gain_sentences(confirmation)
+    if expected is None:
+        sentences = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
+        sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
+        return (*filter(None, sentences), *gain)
+    # Without a test part, the expected value is still that of the trial with the best value.
+    whose = ""
+    if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
+        whose = f" of trial {confirmation.reported_trial}"
+    sentences = [f"Expect {interval_text(expected)}{whose}{reached}.", *gain]
+    sentences += [*_winner(confirmation), f"Reported {_reported(expected, reported)}.", ties]
+    return tuple(filter(None, sentences))
+
+
+def expected_value(
+    corrected: Corrected | None, confirmation: Confirmation | None
+) -> Interval | None:
+    """Returns the value to expect on new data, or None if it is unknown."""
     expected = None if corrected is None else corrected.estimate
     if confirmation is not None:
         expected = confirmation.confirmed or expected
-        guess = confirmation.guess if confirmation.confirmed else guess
-    if expected is None or not math.isfinite(expected.value):
-        reached = _reached(metric, guess, Interval(reported, reported, reported))
-        sentences = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
-        sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
-    else:
-        sentences = [f"Reported {_reported(expected, reported)}.", ties, *_winner(confirmation)]
-        # Without a test part, the expected value is still that of the trial with the best value.
-        whose = ""
-        if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
-            whose = f" of trial {confirmation.reported_trial}"
-        reached = _reached(metric, guess, expected)
-        sentences.append(f"Expect {interval_text(expected)}{whose}{reached}.")
-    if confirmation is not None:
-        sentences += _gain(confirmation)
-    return tuple(filter(None, sentences))
+    return expected if expected is not None and math.isfinite(expected.value) else None
+
+
+def guess_clause(
+    metric: str,
+    reported: float,
+    corrected: Corrected | None,
+    confirmation: Confirmation | None,
+    guess: ConstantGuess | None,
+) -> str:
+    """Returns a clause on always answering one class, if that is right often, or an empty text.
+
+    `guess` is the most frequent class of the validation samples. A confirmation on the test part
+    has its own.
+    """
+    if confirmation is not None and confirmation.confirmed:
+        guess = confirmation.guess
+    expected = expected_value(corrected, confirmation) or Interval(reported, reported, reported)
+    if guess is None or (guess.share < expected.low and guess.share < _MOSTLY):
+        return ""
+    if metric in _ACCURACIES and guess.share >= expected.low:
+        share = interval_numbers(expected, guess.share)[0]
+        return f", which always answering {guess.answer} reaches too ({share})"
+    if metric in (*_ACCURACIES, "val_auc") and guess.share >= _MOSTLY:
+        chance = "an AUC of 0.5 and " if metric == "val_auc" else ""
+        return f"; always answering {guess.answer} has {chance}an accuracy of {guess.share:.3f}"
+    return ""
 
 
 def worth_sentences(
@@ -102,17 +135,18 @@ def grounds(
     sentences = []
     if corrected is not None and (confirmation is None or confirmation.confirmed is None):
         choice = (
-            f"Corrected for the choice among {counted(corrected.trials, 'trial')}"
+            f"corrected for the luck of being the best of {counted(corrected.trials, 'trial')}"
             if corrected.trials > 1
-            else "One trial: there was no choice to correct for"
+            else "of one trial, so without luck in a choice"
         )
         groups = f" in {counted(corrected.groups, 'group')}" if corrected.groups else ""
-        sentences.append(f"{choice}, on {counted(corrected.samples, 'validation sample')}{groups}.")
+        samples = f"{counted(corrected.samples, 'validation sample')}{groups}"
+        sentences.append(f"An estimate from {samples}, {choice}.")
         sentences += [corrected.note] if corrected.note else []
     if confirmation is None:
         return tuple(sentences)
     raced = (
-        f"{counted(len(confirmation.race), 'trial')} raced under "
+        f"{counted(len(confirmation.race), 'trial')} trained again under up to "
         f"{counted(len(confirmation.seeds), 'new seed')}"
     )
     confirmed = confirmation.confirmed
@@ -120,8 +154,8 @@ def grounds(
         sentences.append(f"{raced}.")
     else:
         sentences.append(
-            f"{raced}; the winner was trained under {len(confirmation.test_seeds)} more, and "
-            f"measured on {confirmation.test_samples:,} test samples."
+            f"Measured on {confirmation.test_samples:,} test samples, which no trial has seen: "
+            f"{raced}; then the winner under {len(confirmation.test_seeds)} more."
         )
         if not math.isclose(confirmed.level, _LEVEL):
             sentences.append(
@@ -158,14 +192,6 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
     return tuple(_number(value, decimals, largest) for value in values)
 
 
-def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
-    """Returns a clause if always answering one class reaches the lower bound, or an empty text."""
-    if guess is None or guess.share < value.low or metric not in _ACCURACIES:
-        return ""
-    share = interval_numbers(value, guess.share)[0]
-    return f", which always answering {guess.answer} reaches too ({share})"
-
-
 def _reported(expected: Interval, reported: float) -> str:
     """Returns the reported value, with enough digits not to read 0."""
     shown = interval_numbers(expected, reported)[0]
@@ -187,7 +213,8 @@ def _magnitude(value: float) -> int:
     return math.floor(math.log10(abs(value))) if value else 0
 
 
-def _outdated(confirmation: Confirmation) -> str:
+def outdated_sentence(confirmation: Confirmation) -> str:
+    """Returns a sentence on a confirmation after which a better trial came."""
     confirmed = confirmation.confirmed
     value = (
         "" if confirmed is None else f", {interval_text(confirmed)} by trial {confirmation.winner},"
@@ -202,7 +229,8 @@ def _winner(confirmation: Confirmation | None) -> list[str]:
     return [f"{_called(confirmation.winner)} was best under {seeds}."]
 
 
-def _gain(confirmation: Confirmation) -> list[str]:
+def gain_sentences(confirmation: Confirmation) -> list[str]:
+    """Returns a sentence on whether tuning paid. Without a comparison, the list is empty."""
     gain, default = confirmation.gain, confirmation.default
     if default is not None and default.trial == confirmation.winner:
         return ["Tuning did not pay: the default was best."]

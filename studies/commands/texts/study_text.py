@@ -27,7 +27,7 @@ def study_text(
     top: int | None = None,
     every: bool = False,
 ) -> str:
-    """Returns a study as text: its summary, its trials, its definition, and the next commands.
+    """Returns a study as text: its summary, its trials, its definition, and the next step.
 
     A launch passes the curves and the verdict, so that they are not read again. The text has the
     `top` best trials, or `every` trial. By default, it has the best five, or as many as fit.
@@ -42,14 +42,30 @@ def study_text(
         lines += [*top_trials(history, top, curve), ""]
     lines += all_wrapped(_lines(summary.definition))
     if history.best is not None:
-        lines += _checkpoint(history, history.best)
-    # Commands stay on one line, so that people can copy them.
-    return "\n".join([*lines, "", *(f"{c.name + ':':<10} {c.text}" for c in summary.commands)])
+        lines += _checkpoint(history, history.champion or history.best)
+    lines += [
+        "",
+        *(
+            f"{'look' if not place else '':<10} {each.text}"
+            for place, each in enumerate(summary.looking)
+        ),
+    ]
+    return "\n".join([*lines, *next_lines(summary)])
+
+
+def next_lines(summary: Summary) -> list[str]:
+    """Returns the next step. Each command is on a line of its own, so that people can copy it."""
+    lines = [""] if summary.commands else []
+    for place, each in enumerate(summary.commands):
+        lines += wrapped(f"{'or' if place else 'next':<10} {each.purpose}:")
+        lines.append(f"           {each.text}")
+    return lines
 
 
 def verdict_text(history: StudyHistory) -> str:
-    """Returns the outcome of a study in a few lines."""
-    return "\n".join(_outcome(summary_of(history)))
+    """Returns the outcome of a study in a few lines, with the next step."""
+    summary = summary_of(history, default_store_path().absolute())
+    return "\n".join([*_outcome(summary), *next_lines(summary)])
 
 
 def definition_text(description: StudyDescription) -> str:
@@ -99,7 +115,8 @@ def definition_text(description: StudyDescription) -> str:
 
 def _outcome(summary: Summary) -> list[str]:
     name = Fact("study", summary.history.description.name)
-    return all_wrapped(_lines([name, *summary.facts]))
+    facts = [*_lines([name, *summary.expected]), "", *_lines(summary.search)]
+    return all_wrapped(facts)
 
 
 def _lines(facts: Iterable[Fact]) -> list[str]:

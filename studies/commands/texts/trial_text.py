@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import StudyError
 from search_spaces.texts import counted
 from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
 from studies.lines import all_wrapped, printable, terminal_columns, width
+from tracking.history.champions import read_model_summary
 from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import sparkline_if_curve
+from tracking.history.verdicts import champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord, TrialResult
+from tracking.records.checks import in_words
 from tracking.store.folder import default_store_path
 from tracking.summary import trial_rows
 
@@ -57,6 +62,22 @@ def full_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         **trial_document(history, trial),
         "curve": [{"epoch": epoch, **metrics} for epoch, metrics in history.curve(trial).items()],
     }
+
+
+def model_document(history: StudyHistory) -> dict[str, str]:
+    """Returns the champion's `model.summary()` as a JSON document.
+
+    Raises:
+        StudyError: If the study has no champion, or its model has no summary.
+    """
+    name, summary = history.description.name, read_model_summary(history)
+    if history.registered is None:
+        register = f"Register one: kerastudy promote {shlex.quote(name)}"
+        raise StudyError(f"The study {name!r} has no champion. {register}")
+    if not summary:
+        raise StudyError(f"The champion of {name!r} was saved without a summary: Keras made none.")
+    whose = ". ".join(champion_sentences(history, study_verdict(history)))
+    return {"champion": whose, "summary": summary}
 
 
 def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
@@ -143,7 +164,7 @@ def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
         which = "best epoch" if result.scores_bytes else "none"
         lines.append(f"scores     {which}: {result.unscored}")
     if trial.verified:
-        lines.append(f"verified   {trial.verified}")
+        lines.append(f"checked    {in_words(trial.verified)}")
     if uri := history.model_uri(trial):
         lines.append(f"model      {uri}")
     return lines

@@ -40,7 +40,7 @@ from studies.training.scoring.predictions import validation_predictions
 from studies.training.scoring.sample_scores import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
-from tracking.records.checks import predictions_beside
+from tracking.records.checks import MODEL_SUMMARY, predictions_beside
 from tracking.records.converting import to_json
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 # An objective function's model gets its signature and variables from this many samples.
 _SAMPLES = 32
+# The columns of a model's summary.
+_LINE = 76
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
 
@@ -166,6 +168,11 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=preparation.describe(),
     )
+    lines: list[str] = []
+    # A model of the user's own class may have no summary.
+    with contextlib.suppress(Exception):
+        model.summary(line_length=_LINE, print_fn=lines.append)
+    (folder / MODEL_SUMMARY).write_text("\n".join(lines), encoding="utf-8")
     code = own_code(served)
     texts = any(is_text(array) for array in named_arrays(x, "x").values())
     if table is not None or texts or any(code):

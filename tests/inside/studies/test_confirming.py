@@ -292,7 +292,7 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
     assert reading.confirmation == found.uuid
     assert reading.metrics["accuracy"].validation == history.trial(found.winner).value
     names = {str(run.info.run_name) for run in InMlflow(history_in(copy, "folds")).runs}
-    assert any(name.startswith(f"#{found.winner} · seed 1 · fold 3 · val_acc") for name in names)
+    assert any(name.startswith(f"#{found.winner} · seed 1 · fold 3 · 0.") for name in names)
     whole = f"#{found.winner} · seed 3 · all folds · complete"
     assert whole in names, "on all folds it has no value"
 
@@ -316,7 +316,7 @@ def test_runs_are_below_the_study_and_no_command_takes_them_for_trials(
     assert len(trainings) == 6 + 10
     assert {run.info.status for run in [parent, *trainings]} == {"FINISHED"}
     first = found.race[0]
-    name = f"#{first.trial} · seed 2 · val_accuracy {first.values[1]:.4g}"
+    name = f"#{first.trial} · seed 2 · {first.values[1]:.4g}"
     (named,) = [run for run in trainings if run.info.run_name == name]
     points = shown.points(named, "val_accuracy")
     assert max(value for _, value in points) == first.values[1] and len(points) == 2
@@ -333,7 +333,7 @@ def test_again_nothing_is_trained(folder: Path, found: Confirmation, tmp_path: P
     assert as_json(done)["uuid"] == found.uuid
     assert "nothing has changed since" in done.stderr
     text = kerastudy_here(folder, "confirm", NAME, *SETTINGS).stdout
-    assert text.startswith("Reported ") and max(map(len, text.splitlines())) <= 100
+    assert text.startswith("Expect ") and max(map(len, text.splitlines())) <= 100
     copied = Path(shutil.copytree(folder, tmp_path / "copied"))
     study = run_path(str(folder / "study.py"))["plain"]
     sealed = ks.confirm(study, top=4, budget=6, test=False, store=copied / "store", progress=False)
@@ -353,7 +353,7 @@ def check_champion(folder: Path, found: Confirmation) -> None:
     assert version.tags["kerastudy.promoted"] == "it won under new seeds"
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
     assert version.tags["kerastudy.verdict"] == study_verdict(history).text
-    assert version.description.startswith("**Reported ")
+    assert version.description.startswith("**Expect ")
     kept = weights_in(history.files.checkpoint(found.winner))
     mlflow.keras.load_model(version.source).save_weights(folder / "served.weights.h5")
     served = weights_in(folder / "served.weights.h5")

@@ -47,7 +47,7 @@ def trials(count: int = 9, **values: object) -> list[TrialRecord]:
 def text_of(records: list[TrialRecord], **options: Any) -> str:
     description = describe(space=SPACE, warnings=(WARNING,))
     place = (Store(Path("/store")), Path("/store/scripted"), description)
-    history = StudyHistory(*place, ("optuna:tpe",), 1, "FINISHED", tuple(records))
+    history = StudyHistory(*place, ("optuna:tpe",), 1, "KILLED", tuple(records))
     corrected = Corrected(0.123, Interval(0.1312, 0.1199, 0.1403), 9, 360, 1000, "A note.")
     verdict = StudyVerdict("val_loss", 0.12346, corrected)
     curve = {1: 0.5, 2: 0.7, 3: 0.6}
@@ -68,12 +68,14 @@ def test_every_line_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
 
 
 def test_the_verdict_comes_first() -> None:
-    assert text_of(trials()).splitlines()[:5] == [
+    assert text_of(trials()).splitlines()[:7] == [
         "study      scripted",
-        "best       trial 0: val_loss 0.123457 at epoch 1 of 3",
-        "verdict    Reported 0.123. Expect 0.131 (0.120 to 0.140).",
-        "rests on   Corrected for the choice among 9 trials, on 360 validation samples. A",
-        "           note.",
+        "expect     0.131 (0.120 to 0.140 at 95 %): val_loss of trial 0 on new data",
+        "seen       trial 0: val_loss 0.123457 at epoch 1 of 3, the best of 9 and so",
+        "           partly luck.",
+        "based on   An estimate from 360 validation samples, corrected for the luck of",
+        "           being the best of 9 trials. A note.",
+        "",
     ]
 
 

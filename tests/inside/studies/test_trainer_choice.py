@@ -56,7 +56,7 @@ def test_what_a_builder_counts_is_set_back_and_the_record_says_which_trainer_it_
     assert [each.model_parameters for each in results] == [12 * 4 + 4 + 4 * 3 + 3] * 2
     assert [each.trainer for each in results] == ["compiled", "compiled"]
     assert caplog.text.count("calls (test_trainer_choice.py)") == 1
-    assert "compiled for 2 of 2 trials" in study_text(history)
+    assert "2 of 2 trials by compiled steps" in study_text(history)
 
 
 # As where data comes in batches, see `test_streamed_studies`.

@@ -32,8 +32,8 @@ CONFIRMED = Confirmation(
     test_seeds=(5, 6, 7, 8, 9),
     default_on_test=(0.94, 0.95, 0.96),
 )
-PLAIN = "Reported 0.974. Expect 0.965 (0.951 to 0.978)"
-EXPECTED = "Reported 0.974. Expect 0.969 (0.961 to 0.976)."
+PLAIN, REPORTED = "Expect 0.965 (0.951 to 0.978)", "Reported 0.974."
+EXPECTED = "Expect 0.969 (0.961 to 0.976)."
 PAID = "Better than the default by 0.012 (0.004 to 0.020)."
 HIGH, LOW = ConstantGuess("0", 0.9512), ConstantGuess("0", 0.9508)
 REACHED = ", which always answering 0 reaches too (0.951)"
@@ -47,18 +47,24 @@ def said(corrected: Corrected | None, confirmation: Confirmation | None, **more:
 @pytest.mark.parametrize(
     ("corrected", "confirmation", "more", "text"),
     [
-        (CORRECTED, None, {}, f"{PLAIN}."),
+        (CORRECTED, None, {}, f"{PLAIN}. {REPORTED}"),
         (None, None, {"unknown": "it lacks scores"}, f"{UNKNOWN}: it lacks scores."),
-        (CORRECTED, None, {"guess": HIGH}, f"{PLAIN}{REACHED}."),
-        (CORRECTED, None, {"guess": LOW}, f"{PLAIN}."),
+        (CORRECTED, None, {"guess": HIGH}, f"{PLAIN}{REACHED}. {REPORTED}"),
+        (
+            CORRECTED,
+            None,
+            {"guess": LOW},
+            f"{PLAIN}; always answering 0 has an accuracy of 0.951. {REPORTED}",
+        ),
+        (CORRECTED, None, {"guess": ConstantGuess("0", 0.7)}, f"{PLAIN}. {REPORTED}"),
         # The test part has its own most frequent class.
         (
             CORRECTED,
             replace(CONFIRMED, guess=ConstantGuess("1", 0.97)),
             {"guess": LOW},
-            f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970). {PAID}",
+            f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970). {PAID} {REPORTED}",
         ),
-        (CORRECTED, CONFIRMED, {"guess": HIGH}, f"{EXPECTED} {PAID}"),
+        (CORRECTED, CONFIRMED, {"guess": HIGH}, f"{EXPECTED} {PAID} {REPORTED}"),
     ],
 )  # fmt: skip
 def test_reported_and_expected(
@@ -71,71 +77,73 @@ def test_other_metrics() -> None:
     # 0.0 would read as none at all.
     wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
     told = verdict_sentences("val_loss", 0.0136, wide, None)
-    assert told == ("Reported 0.014.", "Expect 0.1 (0.0 to 1.3).")
+    assert told == ("Expect 0.1 (0.0 to 1.3).", "Reported 0.014.")
     no_value = ("No trial has a value of val_loss yet.",)
     assert verdict_sentences("val_loss", None, None, None) == no_value
-    # The share of a class says nothing about an area under a curve.
+    # The share of a class says nothing about an area under a curve, whose chance is a half.
     of_area = verdict_sentences("val_auc", 0.9744, CORRECTED, None, guess=HIGH)
-    assert " ".join(of_area) == f"{PLAIN}."
+    chance = "; always answering 0 has an AUC of 0.5 and an accuracy of 0.951."
+    assert " ".join(of_area) == f"{PLAIN}{chance} {REPORTED}"
 
 
 @pytest.mark.parametrize(
     ("changes", "sentences"),
     [
-        ({}, f"{EXPECTED} {PAID}"),
-        ({"gain": None, "default": None}, EXPECTED),
+        ({}, f"{EXPECTED} {PAID} {REPORTED}"),
+        ({"gain": None, "default": None}, f"{EXPECTED} {REPORTED}"),
         (
             {"winner": 12},
-            f"Reported 0.974. Trial 12 was best under 4 new seeds. "
-            f"Expect 0.969 (0.961 to 0.976). {PAID}",
+            f"{EXPECTED} {PAID} Trial 12 was best under 4 new seeds. {REPORTED}",
         ),
         # The default lacks 0.05, of which a tenth is worth having.
         (
             {"gain": Interval(0.001, -0.0031, 0.0051)},
-            f"{EXPECTED} No gain over the default shown: 0.0010 (-0.0031 to 0.0051).",
+            f"{EXPECTED} No gain over the default shown: 0.0010 (-0.0031 to 0.0051). {REPORTED}",
         ),
         (
             {"gain": Interval(0.001, -0.0029, 0.0049)},
             f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0010 (-0.0029 to "
-            "0.0049).",
+            f"0.0049). {REPORTED}",
         ),
         (
             {"gain": Interval(-0.0121, -0.0202, -0.0041)},
-            f"{EXPECTED} Tuning did not pay: worse than the default by 0.012 (0.004 to 0.020).",
+            f"{EXPECTED} Tuning did not pay: worse than the default by 0.012 (0.004 to 0.020). "
+            f"{REPORTED}",
         ),
         (
             {"gain": Interval(0.015, 0.0003, 0.0299)},
-            f"{EXPECTED} Better than the default by 0.0150 (0.0003 to 0.0299).",
+            f"{EXPECTED} Better than the default by 0.0150 (0.0003 to 0.0299). {REPORTED}",
         ),
         # A hundredth of a loss, or of a reward, is worth having.
         (
             {"gain": Interval(0.0, -0.1, 0.0049), "default_on_test": (0.5,), "direction": "min"},
-            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.000 (-0.100 to 0.005).",
+            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.000 (-0.100 to 0.005). "
+            f"{REPORTED}",
         ),
         (
             {"gain": Interval(0.0, -0.1, 0.0051), "default_on_test": (0.5,), "direction": "min"},
-            f"{EXPECTED} No gain over the default shown: 0.00 (-0.10 to 0.01).",
+            f"{EXPECTED} No gain over the default shown: 0.00 (-0.10 to 0.01). {REPORTED}",
         ),
         (
             {"gain": Interval(0.0, -0.1, 2.4), "default_on_test": (250.0,)},
-            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0 (-0.1 to 2.4).",
+            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0 (-0.1 to 2.4). "
+            f"{REPORTED}",
         ),
         (
             {"default": Racer(7, (0.97,) * 4), "gain": None},
-            f"{EXPECTED} Tuning did not pay: the default was best.",
+            f"{EXPECTED} Tuning did not pay: the default was best. {REPORTED}",
         ),
         # Without a test part, the corrected value is the expected one.
-        ({"confirmed": None, "gain": None}, f"{PLAIN}."),
+        ({"confirmed": None, "gain": None}, f"{PLAIN}. {REPORTED}"),
         (
             {"confirmed": None, "gain": None, "winner": 12},
-            "Reported 0.974. Trial 12 was best under 4 new seeds. Expect 0.965 (0.951 to 0.978) of "
-            "trial 7.",
+            f"{PLAIN} of trial 7. Trial 12 was best under 4 new seeds. {REPORTED}",
         ),
         # Better trials came since.
         (
             {"reported": 0.97},
-            f"{PLAIN}. The last confirmation, 0.969 (0.961 to 0.976) by trial 7, is older than the "
-            "best trial: confirm the study again.",
+            f"{PLAIN}. {REPORTED} The last confirmation, 0.969 (0.961 to 0.976) by trial 7, is "
+            "older than the best trial: confirm the study again.",
         ),
     ],
 )
@@ -164,24 +172,27 @@ def test_digits_follow_the_width(interval: tuple[float, float, float], text: str
 
 
 def test_the_grounds() -> None:
-    choice = "Corrected for the choice among 20 trials, on 360 validation samples."
+    choice = (
+        "An estimate from 360 validation samples, corrected for the luck of being the best of 20 "
+        "trials."
+    )
     assert grounds(None, None) == ()
     assert grounds(CORRECTED, None) == (choice,)
     assert grounds(replace(CORRECTED, trials=1, note="3 trials have no scores."), None) == (
-        "One trial: there was no choice to correct for, on 360 validation samples.",
+        "An estimate from 360 validation samples, of one trial, so without luck in a choice.",
         "3 trials have no scores.",
     )
     untested = replace(CONFIRMED, confirmed=None, notes=("There is no test part.",))
     assert grounds(CORRECTED, untested) == (
         choice,
-        "2 trials raced under 4 new seeds.",
+        "2 trials trained again under up to 4 new seeds.",
         "There is no test part.",
     )
     interval = Interval(0.9, 0.8, 1.0, 0.975)
     again = replace(CONFIRMED, confirmed=interval, readings=2, notes=("A note.",))
     assert grounds(CORRECTED, again, confirmations=2) == (
-        "2 trials raced under 4 new seeds; the winner was trained under 5 more, and measured on "
-        "360 test samples.",
+        "Measured on 360 test samples, which no trial has seen: 2 trials trained again under up to "
+        "4 new seeds; then the winner under 5 more.",
         "The intervals are of 97.5 %, as this test part was read 2 times.",
         "This is the last of 2 confirmations.",
         "A note.",

@@ -219,6 +219,8 @@
     button(line).setAttribute("aria-label", `Trial ${trial}`);
     button(line).tabIndex = -1;
   }
+  // On paper nothing can be opened.
+  addEventListener("beforeprint", () => document.querySelectorAll(".details details").forEach((each) => (each.open = true)));
   // On a small screen it would hide the charts.
   if (focus) focus.open = matchMedia("(min-width: 64rem)").matches;
   if (list) fillList();

@@ -1,0 +1,106 @@
+"""The value of the default beside that to expect, and the one next step, from a study's record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from planted import Planted
+
+from tracking.diagnosis import diagnose
+from tracking.history import StudyHistory, StudyVerdict
+from tracking.records import Corrected, DataDescription, Interval
+from tracking.summary import summary_of
+
+DATA = DataDescription("made up", "", "d" * 64, {}, {"train": 2, "validation": 5000, "test": 9}, {})
+
+
+# Trial 0 has 17 units.
+TUNED = {"accuracy": lambda values: 0.9 + 0.05 * (values["units"] > 17)}
+
+
+def steps(history: StudyHistory) -> list[str]:
+    return [each.text for each in summary_of(history, history.store.root).commands]
+
+
+def planted(folder: Path, **changes: Any) -> StudyHistory:
+    return Planted(**changes).history(folder / "store")
+
+
+def test_a_sound_study_is_confirmed(tmp_path: Path) -> None:
+    history = planted(tmp_path, settings={"data": DATA})
+    assert steps(history) == ["kerastudy confirm planted"]
+    (step,) = summary_of(history).commands
+    assert "sealed test part" in step.purpose and "--store" in step.text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accuracy": lambda values: 0.95 - 0.1 * np.log10(values["learning_rate"]) ** 2},
+        # Too few trials are no fault of the study, but more of them go on with the same one.
+        {"trials": 16},
+    ],
+    ids=["at the end of a range", "too few trials"],
+)
+def test_a_fault_comes_before_the_test_part_is_read(tmp_path: Path, changes: Any) -> None:
+    history = planted(tmp_path, **changes)
+    diagnosis = diagnose(history, history.store.root)
+    assert diagnosis.command and steps(history) == [diagnosis.command]
+    assert diagnosis.next.reasons[0][1] in summary_of(history).commands[0].purpose
+
+
+def test_a_hint_alone_does_not_delay_the_confirmation(tmp_path: Path) -> None:
+    def fast(accuracy: float, epochs: int, random: Any) -> Any:
+        return sound(accuracy, 6, random)[[*range(6), *[5] * (epochs - 6)]]
+
+    sound = Planted().curve
+    history = planted(tmp_path, curve=fast, epochs=30)
+    assert diagnose(history).command
+    assert steps(history) == ["kerastudy confirm planted"]
+
+
+def test_an_interrupted_launch_is_resumed(tmp_path: Path) -> None:
+    history = planted(tmp_path, trials=3)
+    (step,) = summary_of(replace(history, status="KILLED")).commands
+    assert step.name == "launch" and "Resume" in step.purpose
+
+
+def test_without_any_value_it_is_launched_again(tmp_path: Path) -> None:
+    history = planted(tmp_path, trials=3, infeasible=lambda values: "the loss is NaN in epoch 1")
+    (step,) = summary_of(history).commands
+    assert step.name == "launch" and "no trial has a value" in step.purpose
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "default", "gain"),
+    [
+        (TUNED, 0.97, "with the default values (trial 0)", "Tuning gains about 0.0"),
+        (TUNED, 0.5, "with the default values (trial 0)", "Tuning has gained nothing so far."),
+        ({}, 0.97, "with the default values (trial 0)", "They are the best"),
+        # The value of a training that was cut says nothing about a gain.
+        (
+            {**TUNED, "pruned": lambda curve, number: 2 if number == 0 else None},
+            0.97,
+            "given up at epoch 2",
+            "",
+        ),
+        ({"settings": {"try_defaults": False}}, 0.97, "", ""),
+        ({"infeasible": lambda values: "NaN" if values["units"] == 17 else ""}, 0.97, "NaN", ""),
+    ],
+)
+def test_before_a_confirmation_the_default_and_the_gain_are_said(
+    tmp_path: Path, changes: Any, expected: float, default: str, gain: str
+) -> None:
+    history = planted(tmp_path, **{"trials": 3, "settings": {"try_defaults": True}, **changes})
+    assert history.best is not None and history.best.value is not None
+    interval = Interval(expected, expected - 0.01, expected + 0.01)
+    corrected = Corrected(history.best.value, interval, 3, 5000, 1000)
+    verdict = StudyVerdict("val_accuracy", history.best.value, corrected)
+    shown = summary_of(history, verdict=verdict).expectation
+    assert shown is not None and shown.value == f"{expected:.3f}"
+    assert shown.default.endswith(default) and shown.gain.startswith(gain)
+    assert bool(shown.gain) == bool(gain) and bool(shown.default) == bool(default)
