@@ -87,9 +87,8 @@ class Study(StudyDefinition):
             ``"optuna:tpe,n_startup_trials=20"``. Or an Optuna sampler or a Keras Tuner oracle, as
             an object or a class. Its kind and its settings are used.
         pruner: The name of a pruner, such as ``"median"`` or ``"median,n_warmup_steps=3"``, or an
-            Optuna pruner. ``"none"``: every trial is trained to its end. None: with TPE the median
-            pruner, which ends no trial in the first fifth of its epochs; ``"none"`` with other
-            engines; ``"median"`` for an objective function, as in Optuna.
+            Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, or
+            ``"median"`` for an objective function, as in Optuna.
         callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
         compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
             ``loss`` and ``metrics``, such as ``{"optimizer": "adam"}``. Each trial gets copies.

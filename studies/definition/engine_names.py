@@ -52,19 +52,10 @@ def check_engine(engine: object) -> str:
     raise EngineError(f"There is no engine {engine!r}", hint=hint)
 
 
-def default_pruner(engine: str, epochs: int) -> str:
-    """Returns the pruner of a study that names none.
-
-    TPE learns from pruned trials too. The other engines serve to compare values, whose trials
-    should all be trained to their ends. Decision 68 measures the pruner and its warm-up.
-    """
-    if split_options(engine)[0] != DEFAULT_ENGINE:
-        return "none"
-    return f"median,n_warmup_steps={max(2, round(epochs / 5))}"
-
-
 def check_pruner(pruner: object) -> str:
     """Returns a pruner's full name. Settings may follow it: ``"median,n_warmup_steps=3"``."""
+    if pruner is None:
+        return "none"
     if isinstance(pruner, str):
         name, options = split_options(pruner)
         name = name.lower().replace("_", "-")

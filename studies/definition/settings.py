@@ -70,8 +70,8 @@ def _engine(name: str, value: Any, *, error: checks.Error) -> str:
     return check_engine(value)
 
 
-def _pruner(name: str, value: Any, *, error: checks.Error) -> str | None:
-    return None if value is None else check_pruner(value)
+def _pruner(name: str, value: Any, *, error: checks.Error) -> str:
+    return check_pruner(value)
 
 
 def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:

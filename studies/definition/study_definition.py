@@ -25,7 +25,7 @@ from studies.data import (
     replaced_data,
 )
 from studies.definition.class_weights import check_class_weight
-from studies.definition.engine_names import HYPERBAND, default_pruner, name_of_object, split_options
+from studies.definition.engine_names import HYPERBAND, name_of_object, split_options
 from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
@@ -46,6 +46,8 @@ class StudyDefinition(RecordedSettings, StudySettings):
             value = getattr(self, name)
             if not isinstance(value, str) and value is not None:
                 self._replace(name, name_of_object(name, value, self.epochs))
+        if self.pruner is None:
+            self._replace("pruner", "none" if self.objective_function is None else PRUNER)
         check_settings(self)
         if self.objective_function is not None:
             self._replace("objective", check_objective_study(self))
@@ -117,15 +119,6 @@ class StudyDefinition(RecordedSettings, StudySettings):
                 hint="Leave it out, and make batches of that size; a size to tune needs data from "
                 "datasets.arrays.",
             )
-
-    @property
-    def search_pruner(self) -> str:
-        """The pruner, by default the one that suits the engine."""
-        if self.pruner is not None:
-            return str(self.pruner)
-        if self.objective_function is not None:
-            return PRUNER
-        return default_pruner(self.engine, self.epochs)
 
     def with_space(self, space: SearchSpace) -> Self:
         """Returns the study with a tailored space."""

@@ -335,7 +335,7 @@ def _described(
         space=space,
         objective=study.objective,
         engine=study.engine,
-        pruner=study.search_pruner,
+        pruner=study.pruner,
         threads=threads,
         data=data,
         code=code,

@@ -170,7 +170,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
     )
     taken = [
         f"{_name_of(search.function)}, to {study.direction}, by {study.engine}",
-        f"pruner {study.search_pruner}",
+        f"pruner {study.pruner}",
         "no end" if arguments.get("n_trials") is None else counted(study.trials, "trial"),
     ]
     taken += [] if study.timeout is None else [f"at most {study.timeout:g} seconds"]
