@@ -34,12 +34,8 @@ SEARCHES = {
     "TPE": Search("tpe"),
     "TPE, each alone": Search("tpe,multivariate=false"),
     "TPE, each alone, median after 2": Search("tpe,multivariate=false", "median,n_warmup_steps=2"),
-    "TPE, each alone, median after 5": Search(
-        "tpe,multivariate=false", "median,n_warmup_steps=5"
-    ),
-    "TPE, each alone, median after 8": Search(
-        "tpe,multivariate=false", "median,n_warmup_steps=8"
-    ),
+    "TPE, each alone, median after 5": Search("tpe,multivariate=false", "median,n_warmup_steps=5"),
+    "TPE, each alone, median after 8": Search("tpe,multivariate=false", "median,n_warmup_steps=8"),
     "TPE, each alone, best 75 % after 2": Search(
         "tpe,multivariate=false", "percentile,percentile=75.0,n_warmup_steps=2"
     ),
