@@ -126,9 +126,6 @@ class Study(StudyDefinition):
             value.
         try_defaults: Whether trial 0 has the space's defaults. Its value shows the gain of tuning.
             A study that is resumed keeps the choice of its first launch.
-        deterministic: Whether a study with several workers must not depend on timing. Then the
-            engine and the pruner use, for trial k, only trials up to k minus the number of workers.
-            A study with one worker never depends on timing.
         keep: The number of checkpoints to keep, those of the best trials. None: all.
         threads: TensorFlow's threads per trial. They change bits, so they belong to the study.
             None: 1, or the threads that TensorFlow already uses in this process.

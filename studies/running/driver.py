@@ -200,7 +200,7 @@ class Driver(Jobs):
             yield
         finally:
             self._take_results()
-        self._proposals.step()
+        self._proposals.tell_all()
         self._retention.tidy(self._proposals.engine)
         self._look_at_times()
 
@@ -257,7 +257,7 @@ class Driver(Jobs):
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
             spec = replace(before.spec, attempt=before.spec.attempt + 1, hardware=hardware)
-            proposal = Proposal(number, spec.values, before.engine_state, known=before.known)
+            proposal = Proposal(number, spec.values, before.engine_state)
         else:
             assert proposal is not None, "it is new"
             spec = spec_of(proposal, self._description, self._trials.finished)
@@ -271,7 +271,6 @@ class Driver(Jobs):
             environment=environment,
             code_digest=self._description.code.digest,
             started=0,
-            known=proposal.known,
             losses=losses,
         )
         running = self._trials.begin(trial, self._fits(spec))
@@ -283,7 +282,7 @@ class Driver(Jobs):
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
         """Yields a task for each fit. `run_jobs` iterates only after the trial is recorded."""
         running.delay(self._clock.seconds)
-        last_kept = self._retention.last_kept(running.trial.known)
+        last_kept = self._retention.last_kept()
         for fit in running.fits[len(running.results) :]:
             yield task_of(fit, self._description, self._files, self._trainer, last_kept)
 

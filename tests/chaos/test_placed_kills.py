@@ -56,7 +56,7 @@ study = ks.Study(
     seed=3,
 )
 """
-LAUNCH = ("launch", "study.py", "--workers", "2", "--deterministic", "--store", "store")
+LAUNCH = ("launch", "study.py", "--workers", "2", *REPEATABLE, "--store", "store")
 CONFIRM = ("confirm", NAME, "--budget", "12", "--store", "store")
 # A command that is killed right before a step of its own: an audit event, of a path that ends so.
 UNTIL = """

@@ -64,7 +64,7 @@ CREATE TABLE trials (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, search INTEGER NOT NULL,
     number INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT,
     engine_state TEXT NOT NULL, environment TEXT NOT NULL, code_digest TEXT NOT NULL,
-    known INTEGER, losses INTEGER NOT NULL, started INTEGER NOT NULL,
+    losses INTEGER NOT NULL, started INTEGER NOT NULL,
     ended INTEGER NOT NULL DEFAULT 0, verified TEXT NOT NULL DEFAULT '', whole TEXT,
     revision INTEGER NOT NULL
 );

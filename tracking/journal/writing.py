@@ -196,7 +196,6 @@ class Journal:
                 engine_state=json.dumps(dict(proposal.state)),
                 environment=json.dumps(dict(environment)),
                 code_digest=self.description.code.digest,
-                known=proposal.known,
                 losses=losses,
                 started=self._now(),
             )

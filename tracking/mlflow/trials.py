@@ -26,7 +26,7 @@ from tracking.mlflow.runs import (
     result_tags,
     settings,
 )
-from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.records import EndedTrial, StudyDescription, TrialRecord, finished_trials
 from tracking.records.checks import Confirmation
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
@@ -57,26 +57,14 @@ class TrialsSoFar:
         # New points of the best value. A point's step is the number of ended trials.
         self.unsent: list[Metric] = []
         self._objective = description.objective
-        # In a deterministic study, trials count in the order of their numbers, else of their ends.
-        self._by_number = bool(description.lag)
-        self._waiting: dict[int, EndedTrial] = {}
         self._counted: set[int] = set()
         self._best: TrialRecord | None = None
         self.take(trials)
 
     def take(self, trials: Iterable[TrialRecord]) -> None:
-        """Takes changed trials, and counts the ended ones."""
-        for trial in trials:
-            if isinstance(trial, EndedTrial) and trial.state != "interrupted":
-                self._waiting[trial.number] = trial
-        for trial in sorted(self._waiting.values(), key=self._place):
-            if self._by_number and trial.number > len(self._counted):
-                break
-            del self._waiting[trial.number]
+        """Takes changed trials, and counts the ended ones in the order of their ends."""
+        for trial in sorted(finished_trials(trials), key=lambda each: (each.ended, each.number)):
             self._count(trial)
-
-    def _place(self, trial: EndedTrial) -> tuple[int, int]:
-        return (0 if self._by_number else trial.ended, trial.number)
 
     def _count(self, trial: EndedTrial) -> None:
         self._counted.add(trial.number)

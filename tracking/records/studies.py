@@ -273,9 +273,6 @@ class StudyDescription(RecordedSettings):
     initial: Sequence[Mapping[str, Any]] = ()  # The values of the first trials, complete.
     initial_from: str = ""  # The file, or study:NAME, that these come from; may be empty.
     class_weight: ClassWeight | None = None
-    # In a deterministic study, the engine and the pruner decide on trial k by the results of trials
-    # 0 to k - lag. In other studies it is 0, and they use all results so far.
-    lag: int = 0
     # The launch's changes of the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # For the user before the launch; not recorded.

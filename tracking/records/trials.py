@@ -93,8 +93,6 @@ class Proposal:
     state: Mapping[str, str] = field(default_factory=dict)
     epochs: int | None = None  # The trial's last epoch, if the engine chooses it.
     goes_on_from: int | None = None  # The trial to continue.
-    # In a deterministic study, the proposal and the pruning use only trials below this number.
-    known: int | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +250,6 @@ class TrialRecord:
     environment: Mapping[str, str]
     code_digest: str  # The `CodeDescription.digest` of its code.
     started: int  # Unix time in milliseconds.
-    known: int | None = None
     losses: int = 0  # The number of attempts whose process died.
     # The outcome of the check by plain `model.fit`, a text of `records.checks`; or empty.
     verified: str = ""
