@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -422,14 +422,6 @@ class InProcessExecutor:
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         for result in self._session.results(self._waiting.popleft(), handler.on_epoch):
             handler.on_result(result)
-
-    @property
-    def delayed(self) -> Sequence[TrialSpec]:
-        return ()
-
-    def cut(self, number: int) -> bool:
-        """Returns False: the trial runs in this process, which must not end."""
-        return False
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

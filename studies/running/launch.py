@@ -298,7 +298,6 @@ def _run_opened(
                 recorded,
                 _curves(journal, recorded),
                 progress,
-                options.at_the_end,
                 "plain" if differing else None,
             )
             ending = driver.run()

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from exported import check_equal
+from killing import REPEATABLE
 from stores import store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run

@@ -161,7 +161,7 @@ def test_a_study_never_changes() -> None:
         ({"executor": "in-process", "workers": 2}, r"takes no number of workers. Received: 2"),
         ({"executor": "cloud"}, "Received: 'cloud'"),
         ({"workers": 0}, "workers must be a whole number of at least 1. Received: 0"),
-        ({"at_the_end": "stop"}, "at_the_end must be one of 'finish' or 'cut'. Received: 'stop'"),
+        ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
         ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
         ({"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
     ],
