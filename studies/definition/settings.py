@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Builder = Any
 """A function of the hyperparameters, or an object whose method `build` is such a function."""
 CallbackBuilder = Callable[["Hyperparameters"], Sequence[Any]]
-DataBuilder = Callable[["Hyperparameters"], "DescribedData"]
 ClassWeights = Mapping[int, float] | str | None
 
 ExecutorName = Literal["in-process", "worker", "ray"]
@@ -137,9 +136,7 @@ class StudySettings:
             "Another name for the study, which starts as a new one.", _study_name, TUNE
         ),
     )
-    data: DescribedData | DataBuilder | None = setting(
-        None, "The data, or a function of hp that returns it; --data replaces it by a file's."
-    )
+    data: DescribedData | None = setting(None, "The data; --data replaces it by a file's.")
     build: Builder = setting(
         None, "A function of hp that returns a compiled Keras model.", at_launch=False
     )

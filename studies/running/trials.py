@@ -257,7 +257,7 @@ class FirstTrials:
 class ValidationParts:
     """Notices trials that were validated on different samples, so that their values don't compare.
 
-    This can happen if the data depends on hyperparameters, or an objective function loads it.
+    This can happen if an objective function loads it.
     """
 
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
@@ -276,17 +276,10 @@ class ValidationParts:
             return ""
         self._told = True
         first, other = list(self._first.values())[:2]
-        why, what_to_do = (
-            "as the data depends on hyperparameters",
-            "Give all trials the same validation targets, by validation=(x, y).",
-        )
-        if trial.result.trainer == "objective":
-            # An objective function loads its data itself.
-            why = "as the data has changed, or the objective function draws the samples by chance"
-            what_to_do = "Split the data by a fixed seed, such as random_state=0."
         return (
-            f"warning: trial {other} was validated on other samples than trial {first}, {why}: "
-            f"their values do not compare. {what_to_do}"
+            f"warning: trial {other} was validated on other samples than trial {first}, as the "
+            "data has changed, or the objective function draws the samples by chance: their values "
+            "do not compare. Split the data by a fixed seed, such as random_state=0."
         )
 
     def _note(self, trial: EndedTrial) -> None:

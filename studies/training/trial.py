@@ -16,11 +16,10 @@ from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training.building.build import (
-    AnyData,
-    MadeData,
     build_callbacks,
     build_model,
     check_logged,
+    class_weight_of,
     without_watching,
 )
 from studies.training.checkpoints import (
@@ -66,7 +65,7 @@ _told: set[str] = set()
 
 def run_trial(
     study: StudyDefinition,
-    data: AnyData | FoldedSplits,
+    data: LoadedData | FoldedSplits,
     task: TrialTask,
     on_epoch: OnEpochResult,
     trainer: Trainer,
@@ -89,7 +88,7 @@ def run_trial(
 @dataclass
 class _Run:
     study: StudyDefinition
-    data: AnyData | FoldedSplits
+    data: LoadedData | FoldedSplits
     task: TrialTask
     reports: Reports
     trainer: Trainer
@@ -127,24 +126,17 @@ class _Run:
     def _run(self) -> TrialResult:
         spec, data = self.task.spec, self.data
         hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
-        if not isinstance(data, MadeData):
-            return self._run_on(data.of(spec.fold), self.task, hp)
+        splits = data.of(spec.fold)
+        if not callable(self.study.class_weight):
+            return self._run_on(splits, self.task, hp)
         try:
-            _, splits, class_weight = data.of(hp)
+            class_weight = class_weight_of(self.study, splits, hp)
         except Exception as error:
-            if is_fatal(error):
-                raise fatal(error) from None
-            cause = data.cause(error)
+            cause = explain(error, self.study.class_weight)
             tell_once(spec.number, cause)
-            mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
-            return self._not_begun(f"its data can't be made: {cause}", mistake, hp)
-        spec = replace(spec, data_digest=splits.digest, class_weight=class_weight)
-        return replace(
-            self._run_on(splits, replace(self.task, spec=spec), hp),
-            data_digest=splits.digest,
-            validation_digest=splits.validation.targets_digest,
-            class_weight=class_weight,
-        )
+            return self._not_begun(f"its class weights can't be made: {cause}", cause, hp)
+        task = replace(self.task, spec=replace(spec, class_weight=class_weight))
+        return replace(self._run_on(splits, task, hp), class_weight=class_weight)
 
     def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
         spec, build, state = task.spec, self.study.build, None

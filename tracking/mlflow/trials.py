@@ -208,8 +208,7 @@ class Sender:
         if new:
             # The UI's charts need the trial's number as a param, for an axis.
             params = params_of({"trial": spec.number, **values})
-            if not description.data.made_by:
-                runs.log_inputs(fit.uuid, dataset_inputs(description))
+            runs.log_inputs(fit.uuid, dataset_inputs(description))
         params += params_of({key: each for key, each in joined.items() if key not in values})
         metrics = self._metrics(fit.uuid) + metrics
         if fit.state == "running":

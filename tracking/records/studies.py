@@ -160,9 +160,6 @@ class DataDescription:
     sizes: Mapping[str, int]  # Samples of each part.
     details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
     override: str = ""  # The file of ``--data``, perhaps with ``?target=COLUMN``; or empty.
-    # The name of the function of `hp` that makes each trial's data, or empty. With a function, the
-    # other fields describe the data for the default values.
-    made_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def test_a_study_never_changes() -> None:
 def test_wrong_options_of_a_launch_are_refused_before_anything_is_loaded(
     options: dict[str, Any], said: str
 ) -> None:
-    study = ks.Study("fast", data=lambda hp: None, build=lambda hp: None)
+    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None)
     with pytest.raises(ks.KerastudyError, match=said):
         study.launch(**options)
 
