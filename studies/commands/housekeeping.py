@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,33 +23,6 @@ from studies.lines import printable, wrapped
 if TYPE_CHECKING:
     from studies.doctor import Diagnosis
     from tracking.doctor import Finding
-
-
-@click.command("rename", short_help="Give a study another name.")
-@click.argument("study")
-@click.argument("name")
-@common_options
-def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> None:
-    """Give a study another name, in MLflow too.
-
-    To resume it, launch its file with --name. What a person renamed in MLflow stays so.
-
-    \b
-    kerastudy rename digits "digits, first look"
-    kerastudy launch digits --name "digits, first look"
-    """
-    from studies.commands.records import history_of
-    from tracking.history.study_history import rename_study
-    from tracking.mlflow.process import export_later
-
-    history = history_of(study, None, store)
-    former = history.description.name
-    renamed = rename_study(history, name)
-    name = renamed.description.name
-    export_later(renamed.folder)
-    document = {"study": name, "former": former, "server": history.server or None}
-    resume = f"to resume it: kerastudy launch … --name {shlex.quote(name)}"
-    answer(as_json, lambda: document, lambda: f"{former} is now {name}\n{resume}")
 
 
 @click.command("delete", short_help="Delete a study for ever.")

@@ -214,11 +214,6 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     kill(*promote, str(others[1]), at=of_journal(folder, CHAMPIONS, value(folder, CHAMPIONS) + 1))
     assert champion_of(folder) == others[1]
     check_whole(folder, killed=True)
-    # When the journal has the new name, and the folder not yet: it may keep its own.
-    kill.before("os.rename", NAME, "rename", NAME, "renamed", "--store", "store")
-    kerastudy(folder, "show", "renamed", "--store", "store")
-    kerastudy(folder, "rename", "renamed", NAME, "--store", "store")
-    check_whole(folder)
     # While files are written.
     for kind in ("script", "keras"):
         export = ("export", NAME, "--as", kind, "--output", f"as {kind}", "--store", "store")

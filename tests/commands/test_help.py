@@ -16,7 +16,7 @@ from tracking.store import create_store
 
 COMMANDS = [
     "new", "launch", "list", "data", "show", "report", "compare", "diagnose", "reproduce",
-    "confirm", "evaluate", "promote", "predict", "ui", "export", "push", "rename", "delete",
+    "confirm", "evaluate", "promote", "predict", "ui", "export", "push", "delete",
     "doctor",
 ]  # fmt: skip
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
-from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -27,7 +23,6 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
-from tracking.mlflow import free_place, serving
 from tracking.records import TrialSpec
 
 ELSEWHERE = "elsewhere.example"
@@ -292,17 +287,3 @@ def test_no_page_has_an_error_or_asks_another_host(
     ]
     hosts = {each.netloc for each in asked if each.scheme in ("http", "https")}
     assert hosts == {server["address"].removeprefix("http://")}
-
-
-@pytest.mark.exhaustive
-def test_other_machines_need_the_token(
-    browser: webdriver.Chrome, history: StudyHistory, in_mlflow: InMlflow
-) -> None:
-    place, stopped = free_place("0.0.0.0"), threading.Event()
-    with serving(history.store, place, stopped):
-        # Not every machine finds itself by its name.
-        here = place.address.replace(socket.gethostname(), "127.0.0.1")
-        with pytest.raises(HTTPError, match="401"):
-            urlopen(f"{here}/ajax-api/2.0/mlflow/experiments/search?max_results=9")
-        page = place.study_page(in_mlflow.experiment.experiment_id, "trials")
-        see(browser, page.replace(place.address, here), "연구 1", "matching runs")

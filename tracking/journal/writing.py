@@ -359,12 +359,6 @@ class Journal:
                     (self._now(), self._revision, confirmation),
                 )
 
-    def rename(self, name: str) -> None:
-        """Gives the study another name."""
-        with self._transaction(synced=True) as database:
-            database.execute("UPDATE study SET name = ?", (name,))
-            database.execute("UPDATE searches SET revision = ?", (self._revision,))
-
     def settle(self) -> None:
         """Rolls back a transaction that an interrupt left open."""
         self._together = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import tempfile
@@ -31,16 +30,6 @@ class Registry:
 
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
-
-    def rename(self, former: str) -> None:
-        """Gives the registered model the study's new name, unless a person has renamed it."""
-        from mlflow.exceptions import MlflowException
-
-        for model in self._models():
-            if model.name == former:
-                # Another registered model may have the name.
-                with contextlib.suppress(MlflowException):
-                    self._client.rename_registered_model(former, self._study.name)
 
     def delete(self) -> None:
         """Deletes the registered model."""

@@ -100,7 +100,7 @@ def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(launch: Any) -> 
     history = launch(trial_timeout=5.0, trials=3, epochs=1000)
     trial = history.trial(1)
     assert trial.state == "pruned"
-    assert trial.result.reason == "its time of 5.0 s was up"
+    assert trial.result.reason == "its time of 5 s was up"
     assert trial.best.value == min(loss(trial.spec, e) for e in range(1, trial.result.epochs + 1))
     assert history.checkpoint(trial) is not None or trial not in history.top(3)
 
