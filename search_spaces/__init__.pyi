@@ -1,5 +1,4 @@
 from .declarations import is_keras_tuners as is_keras_tuners
-from .declarations import read_as as read_as
 from .declarations import space_of_keras_tuners as space_of_keras_tuners
 from .discovery.discover import Discovery as Discovery
 from .discovery.discover import discover as discover
@@ -27,7 +26,6 @@ from .errors import StudyFileError as StudyFileError
 from .errors import StudyNameError as StudyNameError
 from .errors import StudyNotFoundError as StudyNotFoundError
 from .errors import TrackingError as TrackingError
-from .errors import UnchangeableError as UnchangeableError
 from .errors import WorkerError as WorkerError
 from .hp import Hyperparameters as Hyperparameters
 from .library_parts import AttributePart as AttributePart
@@ -40,12 +38,9 @@ from .parameters.choices import Choice as Choice
 from .parameters.choices import Fixed as Fixed
 from .parameters.choices import Listed as Listed
 from .parameters.choices import parameter_from_dict as parameter_from_dict
-from .parameters.parameter import NOT_GIVEN as NOT_GIVEN
 from .parameters.parameter import Parameter as Parameter
-from .parameters.parameter import Scalar as Scalar
 from .parameters.parameter import canonical_json as canonical_json
 from .parameters.parameter import identity as identity
-from .parameters.parameter import is_number as is_number
 from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .parameters.ranges import Scale as Scale

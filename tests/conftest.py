@@ -8,6 +8,7 @@ import signal
 import sys
 
 import pytest
+from suite import one_thread
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,14 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def threads_of_trials() -> None:
-    """Gives TensorFlow the threads of a trial before any test uses it with others.
-
-    A study resumes with the threads that it has, and a process can't change its own.
-    """
     if "tensorflow" in sys.modules:
-        from studies.training import configure_tensorflow
-
-        configure_tensorflow(1)
+        one_thread()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -294,9 +294,9 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. If ``trial`` or ``reason`` is given, later
-    launches keep this champion. Otherwise they choose the champion again. If the trial's checkpoint
-    is gone, the trial is trained again, to the same bits.
+    MLflow keeps the versions that it has of earlier champions; the store keeps only this one. If
+    ``trial`` or ``reason`` is given, later launches keep this champion. Otherwise they choose the
+    champion again. If the trial's checkpoint is gone, the trial is trained again, to the same bits.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.

@@ -192,16 +192,14 @@ def predictions_table(
     With several outputs, a column's name begins with that of the output. `class_names` may be
     empty.
     """
+    from studies.training import loss_of
+
     outputs = _named(model, predicted)
     columns: dict[str, np.ndarray] = {}
     for name, array in outputs.items():
         of_output = class_names.get(name, ()) if isinstance(class_names, Mapping) else class_names
         prefix = "" if len(outputs) == 1 else f"{name} "
-        loss = getattr(model, "loss", None)
-        if isinstance(loss, Mapping):
-            loss = loss.get(name)
-        elif isinstance(loss, list | tuple):
-            loss = loss[0] if len(outputs) == 1 and loss else None
+        loss = loss_of(model, name if len(outputs) > 1 else "")
         for column, values in _columns(array, of_output, loss, probabilities).items():
             columns[f"{prefix}{column}"] = values
     return columns
@@ -270,14 +268,21 @@ def write_predictions(
     try:
         with replacing(followed(path)) as partial:
             if suffix == ".npz":
-                more = {"file": np.array(files)} if files else {}
-                np.savez_compressed(partial, **more, **columns)  # type: ignore[arg-type]
+                _write_archive(partial, {**({"file": np.array(files)} if files else {}), **columns})
             elif suffix == ".csv":
                 partial.write_text(as_csv(as_frame(columns, files)), encoding="utf-8")
             else:
                 as_frame(columns, files).to_parquet(partial, index=False)
     except OSError as error:
         raise DataError(f"{str(path)!r} can't be written: {error.strerror or error}.") from None
+
+
+def _write_archive(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            # `np.savez_compressed` can't write an array with the name "file".
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def check_output(path: Path) -> str:

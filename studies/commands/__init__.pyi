@@ -1,6 +1,4 @@
-from .champion import evaluation_text as evaluation_text
 from .champion import reproduction_text as reproduction_text
-from .command_line import check_trusted as check_trusted
 from .command_line import (
     kerastudy as kerastudy,
 )

@@ -247,10 +247,10 @@ def evaluation_text(reading: Reading) -> str:
 def promote_command(recorded: _Recorded, trial: int | None, reason: str, refit: bool) -> None:
     """Register the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. Launches keep a trial that was promoted by its
-    number or with a reason, and say so if another one is better. Without both, it is the best
-    trial, and launches choose the champion again. A trial whose checkpoint is gone is trained
-    again, with the same bits.
+    MLflow keeps the versions that it has of earlier champions. Launches keep a trial that was
+    promoted by its number or with a reason, and say so if another one is better. Without both, it
+    is the best trial, and launches choose the champion again. A trial whose checkpoint is gone is
+    trained again, with the same bits.
 
     --refit trains the configuration on training and validation data together, for as many epochs
     as were best: an epoch then has more steps, in proportion to the data. That model is registered

@@ -260,7 +260,7 @@ def _count_or_all(option: str, text: str) -> int | None:
 
     if text == "all":
         return None
-    if text.isdigit() and int(text) >= 1:
+    if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise StudyError(f"{option} takes a whole number of at least 1, or all", received=text)
 

@@ -5,7 +5,6 @@ from .engine import check_engine_serves as check_engine_serves
 from .engine import make_engine as make_engine
 from .keras_tuner_engine import BAYESIAN as BAYESIAN
 from .keras_tuner_engine import HYPERBAND as HYPERBAND
-from .keras_tuner_engine import KerasTunerEngine as KerasTunerEngine
 from .keras_tuner_engine import oracle_settings as oracle_settings
 from .optuna_engine import OptunaEngine as OptunaEngine
 from .optuna_engine import make_pruner as make_pruner

@@ -27,6 +27,4 @@ from .sizing import visible_gpus as visible_gpus
 from .worker import OnOutput as OnOutput
 from .worker import ProcessLike as ProcessLike
 from .worker import WorkerExecutor as WorkerExecutor
-from .worker import WorkerProcess as WorkerProcess
-from .worker import kind_of as kind_of
 from .worker_main import serve as serve

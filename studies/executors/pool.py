@@ -81,6 +81,11 @@ class WorkerPool(LoadedByWorkers):
         return len(self._workers)
 
     @property
+    def target(self) -> Target | ShippedStudy:
+        """The study, with the source that the first worker has loaded."""
+        return self._workers[0].target
+
+    @property
     def free(self) -> int:
         return len(self._free())
 
@@ -222,6 +227,8 @@ class LaunchWorkers(abc.ABC):
             self.load()
         description = self.pool.description
         self._threads = description.threads
+        # Workers that start later run the same source, even if the user's modules change.
+        self._target = self.pool.target
         if self._asked is None:
             left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
             self._count = self._suited(left, model_bytes)

@@ -106,6 +106,11 @@ class WorkerExecutor(LoadedByWorkers):
     def trial(self) -> int | None:
         return self._fits[0].number if self._fits else None
 
+    @property
+    def target(self) -> Target | ShippedStudy:
+        """The study, with the source that the worker has loaded."""
+        return self._load_study.target
+
     def has_trained_like(self, spec: TrialSpec) -> bool:
         """Returns whether the process has trained a trial with the same `kind_of`."""
         return kind_of(spec) in self._trained

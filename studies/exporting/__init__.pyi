@@ -1,4 +1,3 @@
-from .files import KerasExport as KerasExport
 from .files import TableExport as TableExport
 from .files import check_free as check_free
 from .files import explained as explained
@@ -9,10 +8,8 @@ from .files import table_of as table_of
 from .files import written as written
 from .optuna_study import export_optuna as export_optuna
 from .script import ScriptExport as ScriptExport
-from .script import ScriptParts as ScriptParts
 from .script import export_script as export_script
 from .script import script_parts as script_parts
-from .script import script_text as script_text
 from .script import training_of as training_of
 from .script import try_script as try_script
 from .script import write_script as write_script

@@ -1,7 +1,6 @@
 from .budget import Clock as Clock
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
-from .driver import task_of as task_of
 from .launch import describe_target as describe_target
 from .launch import launch_study as launch_study
 from .launch import launch_target as launch_target

@@ -13,6 +13,7 @@ from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import weights_digest as weights_digest
 from .models import build_variables as build_variables
+from .models import loss_of as loss_of
 from .models import make_variables as make_variables
 from .models import scalars as scalars
 from .models import stateful_layers as stateful_layers

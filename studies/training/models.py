@@ -70,6 +70,29 @@ def named_outputs(model: keras.Model) -> dict[str, Any]:
     return output
 
 
+def loss_of(model: keras.Model, output: str = "") -> Any:
+    """Returns the loss that was given to `compile` for an output, or None.
+
+    Without a name, the output is the only one of the model.
+    """
+    loss = getattr(model, "loss", None)
+    if not isinstance(loss, Mapping | list | tuple):
+        return loss
+    if output:
+        return by_name(list(named_outputs(model)), loss).get(output)
+    # The loss of one output may be in a list or a dict, too.
+    return next(iter(loss.values() if isinstance(loss, Mapping) else loss), None)
+
+
+def by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
+    """Returns something that is given for each output by the output's name, if that is certain."""
+    if isinstance(each, Mapping):
+        return each
+    if isinstance(each, list | tuple) and len(each) == len(names):
+        return dict(zip(names, each, strict=True))
+    return {}
+
+
 def _declared_output(model: keras.Model) -> Any:
     import keras
 

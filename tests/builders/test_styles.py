@@ -13,12 +13,9 @@ from builder_corpus import STYLES as FILE
 from builder_corpus import check_same_again, launch, run, session, without_tracing
 from in_mlflow import InMlflow
 from suite import exhaustive_but
+from user_commands import as_json, kerastudy_here
 
-from search_spaces import EngineError, Float, Int
-from studies.champion import reproduce
-from studies.commands import study_text
-from tracking.history import StudyHistory
-from tracking.records import TrialRecord
+import kerastudy as ks
 
 STYLES = [
     "plain",
@@ -59,7 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("builders") / "store"
 
 
-def check(style: str, history: StudyHistory) -> TrialRecord:
+def check(style: str, history: ks.StudyResults) -> ks.Trial:
     """What holds of every style under every engine."""
     assert history.status == "FINISHED"
     assert len(history.trials) == history.description.trials
@@ -88,7 +85,7 @@ def test_each_runs_and_its_best_trial_runs_again(
     trials, epochs = (1, 0) if engine == "keras-tuner:random" else (3, 3 * ("band" in engine) or 1)
     with without_tracing():
         if refused:
-            with pytest.raises(EngineError, match=refused):
+            with pytest.raises(ks.errors.EngineError, match=refused):
                 run(style, engine, store, trials=3)
             return
         history = run(style, engine, store, trials, epochs=epochs)
@@ -102,9 +99,9 @@ def test_each_runs_and_its_best_trial_runs_again(
 def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> None:
     """Traced by TensorFlow, as all trials are but those of the other tests here."""
     history = launch(style, "keras-tuner:random", store, trials=1)
-    again = reproduce(history)
-    assert again.identical, again
-    assert again.epochs == history.description.epochs
+    words = ("reproduce", history.name, "--store", store, "--json")
+    again = as_json(kerastudy_here(store.parent, *words))
+    assert again["identical"] and again["epochs"] == history.description.epochs
     if style == "fit_custom_loop":
         (trial,) = history.trials
         losses = [metrics["my_loss"] for metrics in history.curve(trial).values()]
@@ -145,8 +142,8 @@ def test_what_is_tuned_is_found(style: str, conditions: dict[str, Any]) -> None:
 
 def test_what_a_builder_declares_beside_the_space() -> None:
     description = session("tuner_space").description
-    assert description.space["drop"] == Float("drop", 0.0, 0.2, step=0.1, default=0.0)
-    assert description.space["units"] == Int("units", 4, 16, step=4, default=8)
+    assert description.space["drop"] == ks.Float("drop", 0.0, 0.2, step=0.1, default=0.0)
+    assert description.space["units"] == ks.Int("units", 4, 16, step=4, default=8)
     assert "'drop' besides the study's space" in description.warnings[0]
     assert (description.unread, len(description.warnings)) == ((), 1)
 
@@ -165,7 +162,8 @@ def test_what_the_builder_never_reads(tmp_path: Path) -> None:
         assert float(params["drop"]) == trial.spec.values["drop"]
     assert history.description.unread == ("idle",)
     assert in_mlflow.parent.data.tags["kerastudy.unread"] == "idle"
-    assert "never read idle" in study_text(history)
+    shown = kerastudy_here(tmp_path, "show", history.name, "--store", tmp_path / "store")
+    assert "never read idle" in shown.stdout
 
 
 class TestFit:

@@ -8,18 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from exact_training import taken
+from exported import rows
+from handmade import record_reading
 from in_mlflow import InMlflow, wait_for_exporters
 from kinds_study import Kinds
-from stores import store_at
+from stores import history_at
 from user_commands import as_json
 
 import kerastudy as ks
-from studies.champion import Reading
-from studies.commands import evaluation_text, study_text
-from studies.results import read_study
-from tracking.history import evaluations_on, read_evaluations, record_evaluation
-from tracking.history import read_study as read_record
-from tracking.records import EndedTrial, Evaluation, Measured, to_json
 
 
 def models(kinds: Kinds, alias: str) -> Any:
@@ -27,7 +23,6 @@ def models(kinds: Kinds, alias: str) -> Any:
 
 
 def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
-    store = store_at(kinds.store)
     module = kinds.module()
     labels = (module["y_test"] == "small").astype(int)
     model = models(kinds, "champion")
@@ -36,10 +31,8 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
 
     # Another study has read the same test part before.
     digest = module["study"].data.load().digests["test"]
-    history = read_record(store, "kinds")
-    metrics = {"loss": Measured(0.3)}
-    other = Evaluation("another", "", 8, 2, 50, digest, metrics, time=1_700_000_000_000)
-    record_evaluation(history, other)
+    history = history_at(kinds.store, "kinds")
+    record_reading(history, "another", 8, digest)
     page = history.folder / "report.html"
     page.write_text("Sealed: not read yet.", encoding="utf-8")
     told = kinds.run("evaluate", "kinds", "--json")
@@ -57,15 +50,12 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
         assert measured["value"] == pytest.approx(value, rel=1e-5)
         assert measured["low"] <= value <= measured["high"]
     assert found["metrics"]["loss"]["validation"] == kinds.trials[0]["value"]
-    earlier, recorded = read_evaluations(history)
-    assert earlier == other and to_json(recorded) == json.dumps(
+    _, recorded = rows(history.folder, "SELECT digest, content FROM evaluations ORDER BY id")
+    assert (recorded["digest"], json.loads(recorded["content"])) == (
+        digest,
         {name: each for name, each in found.items() if name not in ("earlier", "flaws")},
-        ensure_ascii=False,
     )
-    assert evaluations_on(store, digest) == [other, recorded]
-    assert evaluations_on(store, "of other data") == []
-
-    text = evaluation_text(Reading(recorded, [other]))
+    text = kinds.run("evaluate", "kinds", COLUMNS="80").stdout
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "accuracy" in text and "bootstrap resamples" in text
 
@@ -76,13 +66,12 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     best, worst = kinds.trials[0]["trial"], kinds.trials[-1]["trial"]
     before = models(kinds, "champion").get_weights()
     options = ("--trial", str(worst), "--reason", "it is small", "--refit", "--json")
-    store = store_at(kinds.store)
     found = as_json(kinds.run("promote", "kinds", *options))
     assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
-    history = read_study("kinds", store=kinds.store)
+    history = ks.read_study("kinds", store=kinds.store)
     trial = history.trial(worst)
     assert history.is_champion(trial)
-    in_mlflow = InMlflow(read_record(store, "kinds"))
+    in_mlflow = InMlflow(history)
     client = in_mlflow.client
     versions = {v.version: v for v in client.search_model_versions("name = 'kinds'")}
     assert len(versions) == 2
@@ -103,7 +92,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
 
     splits = kinds.module()["study"].data.load()
     model = models(kinds, "champion")
-    assert isinstance(trial, EndedTrial) and trial.best is not None
+    assert trial.best is not None
 
     # The refit: Keras's fit on the joined arrays, epoch by epoch.
     x = np.concatenate([splits.train.x, splits.validation.x])
@@ -132,18 +121,16 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert f"trial {worst} stays the champion (promoted: it is small)" in " ".join(
         later.stderr.split()
     )
-    store = store_at(kinds.store)
-    shown = " ".join(study_text(read_record(store, "kinds")).split())
-    assert f"@champion: trial {worst}, promoted: it is small" in shown
+    assert f"@champion: trial {worst}, promoted: it is small" in kinds.run("show", "kinds").stdout
     kept = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, kept, model.get_weights()))
     assert "launches choose the champion again" in kinds.run("promote", "kinds").stdout
     kinds.launch(2)
-    history = read_study("kinds", store=kinds.store)
+    history = ks.read_study("kinds", store=kinds.store)
     assert history.is_champion(history.trial(best))
     now = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, now, before))
-    in_mlflow = InMlflow(read_record(store, "kinds"))
+    in_mlflow = InMlflow(history)
     assert in_mlflow.champion.tags["kerastudy.trial"] == str(best)
     assert len(client.search_model_versions("name = 'kinds'")) == 3
 

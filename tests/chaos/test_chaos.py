@@ -9,8 +9,6 @@ import pytest
 from killing import REPEATABLE, SECONDS_TO_END, Campaign, Kill, drawn, undisturbed
 from study_record import differences
 
-from tracking.store import create_store
-
 KILLS, TRIALS = 20, 30
 
 
@@ -35,8 +33,6 @@ def test_two_workers_come_to_the_same_record(tmp_path: Path) -> None:
     places = [("worker", 1, 0.3), ("driver", 2, 0.5), ("all", 3, 0.2), ("worker", 5, 0.1)]
     kills = [Kill(*place) for place in places]  # type: ignore[arg-type]
     trials, options = 6, REPEATABLE
-    for name in ("undisturbed", "killed"):
-        create_store(tmp_path / name / "store")
     expected = undisturbed(tmp_path / "undisturbed", trials, 2, options)
     campaign = Campaign(tmp_path / "killed", trials, 2, options)
     campaign.run(kills)

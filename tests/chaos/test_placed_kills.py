@@ -17,12 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 from exported import check_equal
+from in_mlflow import InMlflow, client_of
 from killing import REPEATABLE
-from stores import store_at
+from stores import history_at, store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run
-
-from tracking.mlflow import bring_up_to_date, open_store_client
 
 NAME = "placed kills"
 STUDY_FILE = f"""
@@ -61,7 +60,7 @@ LAUNCH = ("launch", "study.py", "--workers", "2", *REPEATABLE, "--store", "store
 CONFIRM = ("confirm", NAME, "--budget", "12", "--store", "store")
 # A command that is killed right before a step of its own: an audit event, of a path that ends so.
 UNTIL = """
-import os, signal, sys
+import os, runpy, signal, sys
 
 event, ending = sys.argv[1:3]
 sys.argv = ["kerastudy", *sys.argv[3:]]
@@ -73,9 +72,7 @@ def look(name, arguments):
 
 
 sys.addaudithook(look)
-from studies.commands import main
-
-main()
+runpy.run_module("kerastudy", run_name="__main__")
 """
 # The journal holds still: a look costs less than a millisecond, and so does what it looks for.
 _SECONDS_BETWEEN_LOOKS = 0.001
@@ -156,11 +153,8 @@ def check_whole(folder: Path, name: str = NAME, *, killed: bool = False) -> None
     left = [each for each in left_behind(folder / "store") if not (killed and "lock's" in each)]
     assert left == []
     kerastudy(folder, "doctor", "--store", "store")
-    store = store_at(folder / "store")
-    said: list[str] = []
-    bring_up_to_date(store, folder / "store" / name, said.append)
-    assert not said
-    check_equal(open_store_client(store), folder / "store" / name)
+    history = history_at(folder / "store", name)
+    check_equal(InMlflow(history).client, history.folder)
 
 
 def champion_of(folder: Path) -> int:
@@ -230,6 +224,5 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     kerastudy(folder, "doctor", "--fix", "--store", "store")
     store = store_at(folder / "store")
     assert store.folders() == [] and not any(store.root.glob("*placed*"))
-    active = open_store_client(store).search_experiments()
-    assert active == []
+    assert client_of(store).search_experiments() == []
     assert kill.count >= 16

@@ -18,11 +18,11 @@ import pytest
 from blobs import Launched
 from in_mlflow import InMlflow
 from stores import history_at
+from study_record import read_record
 from suite import exhaustive_but
 from user_commands import kerastudy_here, run
 
 from kerastudy import datasets
-from tracking.history import read_validation_predictions
 
 # Plain MLflow, as a user's program would have it.
 EVALUATE = """
@@ -112,17 +112,13 @@ def test_mlflow_loads_the_champion_of_a_moved_store(
 
 
 def test_the_record_has_what_the_champion_predicts(launched: Launched, validation: Path) -> None:
-    found = read_validation_predictions(history_at(launched.store, "blobs"))
-    best = launched.document["best"]
-    assert found is not None
-    assert (found.uuid, found.trial, found.epoch) == (
-        best["uuid"],
-        best["trial"],
-        best["epoch"],
-    )
-    assert found.correct / found.samples == pytest.approx(best["value"])
+    (champion,) = read_record(launched.store, "blobs")["champion"]
+    found, best = json.loads(champion["predictions"]), launched.document["best"]
+    assert (found["trial"], found["epoch"]) == (best["trial"], best["epoch"])
+    correct = sum(each["correct"] for each in found["classes"])
+    assert correct / found["samples"] == pytest.approx(best["value"])
     y = np.load(validation)["y"]
-    assert [each.samples for each in found.classes] == np.bincount(y).tolist()
+    assert [each["samples"] for each in found["classes"]] == np.bincount(y).tolist()
 
 
 def test_the_registry_says_where_the_champion_comes_from(

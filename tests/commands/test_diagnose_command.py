@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import write_study
-from handmade import record_study
+from handmade import code_of, record_study
 from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
-from tracking.records import CodeDescription, Objective
 
 SPACE = ks.SearchSpace(ks.learning_rate(1e-3, 1.0))
-OBJECTIVE = Objective("val_accuracy", "max")
+OBJECTIVE = ks.Objective("val_accuracy", "max")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         objective=OBJECTIVE,
         trials=24,
         epochs=2,
-        code=CodeDescription(str(file), "study", "", "", study_name="blobs", folder=str(folder)),
+        code=code_of(file, "study", "blobs"),
         declared=["learning_rate"],
     )
     journal.end("FINISHED", "trials", "all 24 trials are done")

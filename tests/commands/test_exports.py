@@ -15,11 +15,8 @@ from scripted import ScriptedExecutor, describe, run_study
 from user_commands import kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from studies.progress import NoProgress
-from tracking.history import StudyHistory
 
-SPACE = SearchSpace(
+SPACE = ks.SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"),
     ks.Int("units", 4, 64),
     ks.Choice("kind", ["=HYPERLINK(1)", "b"]),
@@ -28,14 +25,15 @@ SPACE = SearchSpace(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
+def made(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
     description = describe(trials=8, pruner="median", space=SPACE)
     executor = ScriptedExecutor(description, infeasible={3})
     folder = tmp_path_factory.mktemp("made") / "store"
-    return run_study(executor, store=folder, progress=NoProgress())
+    run_study(executor, store=folder)
+    return ks.read_study("scripted", store=folder)
 
 
-def test_tables(made: StudyHistory, tmp_path: Path) -> None:
+def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     def export(*options: str, code: int = 0) -> str:
         words = ("export", "scripted", "--store", str(made.store.root), *options)
         done = kerastudy_here(tmp_path, *words, expect=None)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from stores import empty_store
 from suite import exhaustive_but
 from user_commands import environment, kerastudy, kerastudy_here, run
-
-from tracking.store import create_store
 
 COMMANDS = [
     "new", "launch", "list", "data", "show", "report", "compare", "diagnose", "reproduce",
@@ -34,7 +33,7 @@ def imported(errors: str) -> set[str]:
     [["--help"], ["--version"], ["list"], ["list", "--json"], ["list", "--catalog"],
      ["launch", "--help"]]))  # fmt: skip
 def test_nothing_heavy_is_imported(tmp_path: Path, arguments: list[str]) -> None:
-    create_store(tmp_path / "kerastudy-store")
+    empty_store(tmp_path / "kerastudy-store")
     command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
     assert not imported(run(tmp_path, command).stderr) & HEAVY
     assert [path.name for path in tmp_path.iterdir()] == ["kerastudy-store"]
@@ -51,7 +50,7 @@ def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(tmp_path
 
 
 def test_on_a_terminal_the_line_of_what_it_waits_for_goes_away(tmp_path: Path) -> None:
-    create_store(tmp_path / "kerastudy-store")
+    empty_store(tmp_path / "kerastudy-store")
     child = pexpect.spawn(
         sys.executable,
         ["-P", "-m", "kerastudy", "show", "broken"],

@@ -16,11 +16,14 @@ from user_commands import Answer, kerastudy_here, run
 ON = {"KERASTUDY_MLFLOW": "", "KERASTUDY_REPORT": ""}
 HEAVY = {"mlflow", "tensorflow", "keras", "optuna", "pandas", "sqlalchemy"}
 READ = """
-import json, sys
-from studies.commands import kerastudy
+import json, runpy, sys
 
 for command in (["show", "blobs"], ["list"], ["compare", "blobs", "other"], ["diagnose", "blobs"]):
-    kerastudy([*command, "--json"], standalone_mode=False)
+    sys.argv = ["kerastudy", *command, "--json"]
+    try:
+        runpy.run_module("kerastudy", run_name="__main__")
+    except SystemExit as ended:
+        assert not ended.code
 print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
 

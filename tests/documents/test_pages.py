@@ -27,9 +27,9 @@ PAGES = [str(page.relative_to(ROOT)) for page in pages()]
 RUN = """
 import sys
 from pages import Path, run_page
-from studies.training import configure_tensorflow
+from suite import one_thread
 
-configure_tensorflow(1)
+one_thread()
 run_page(*map(Path, sys.argv[1:]), short=False)
 """
 

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from selenium import webdriver
-
-from studies.training import configure_tensorflow
+from suite import one_thread
 
 
 @pytest.fixture(scope="session", autouse=True)
 def threads_before_any_command() -> None:
     """Gives TensorFlow the threads of a trial, also if no test module has imported it yet."""
-    configure_tensorflow(1)
+    one_thread()
 
 
 @pytest.fixture(scope="session")

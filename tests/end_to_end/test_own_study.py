@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from user_commands import as_json, kerastudy_here, run, write_study
 
-from tracking.store import create_store
-
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,7 +40,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(repository: Path, store: str, *options: str, executor: tuple[str, ...] = ()) -> None:
-    create_store(repository / store)
     command = (
         *options,
         "-m",

@@ -10,11 +10,9 @@ import nbclient
 import nbformat
 import pytest
 from conformance.executor import STUDY_FILE
+from exported import rows
 from stores import history_at
 from user_commands import as_json, environment, kerastudy, kerastudy_here, run
-
-from tracking.history import read_source
-from tracking.store import create_store
 
 
 # How such files are loaded is in `test_self_launching`.
@@ -34,7 +32,6 @@ def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) 
         + "print(other.launch(epochs=2, verify='off').counts()['complete'])\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    create_store(tmp_path / "kerastudy-store")
     done = run(tmp_path, [sys.executable, "script.py"])
     assert "the script runs" not in done.stderr
     runs, first, other = done.stdout.splitlines()
@@ -99,7 +96,6 @@ def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [nbformat.v4.new_code_cell(cell(text)) for text in [*CELLS, REPRODUCED]]
     notebook = nbformat.v4.new_notebook(cells=cells)
     resources = {"metadata": {"path": str(tmp_path)}}
-    create_store(tmp_path / "kerastudy-store")
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
     printed = [
         "".join(o["text"] for o in each["outputs"] if o.get("name") == "stdout")
@@ -109,6 +105,7 @@ def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history = history_at(tmp_path / "kerastudy-store", "from a notebook")
     code = history.description.code
     assert code.path == ""
-    assert read_source(history, code.digest).strip() == cell(CELLS[2]).strip()
+    texts = rows(history.folder, f"SELECT content FROM code WHERE digest = '{code.digest}'")
+    assert [each["content"].strip() for each in texts] == [cell(CELLS[2]).strip()]
     told = kerastudy_here(tmp_path, "reproduce", "from a notebook", expect=2).stderr
     assert "study.reproduce(" in told

@@ -22,8 +22,6 @@ from user_commands import (
     write_study,
 )
 
-from tracking.store import create_store
-
 
 def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:
     """While workers are being started: as Ctrl-C does."""
@@ -61,7 +59,6 @@ def test_a_signal_to_all_of_its_processes_costs_no_trial(
 ) -> None:
     """As a terminal sends it that is closed, and what runs services and batches."""
     write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
-    create_store(tmp_path / "kerastudy-store")
     process, said = launched(tmp_path, new_session=True)
     os.killpg(process.pid, number)
     rest = said.read()
@@ -73,7 +70,6 @@ def test_a_signal_to_all_of_its_processes_costs_no_trial(
 
 def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path) -> None:
     write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
-    create_store(tmp_path / "kerastudy-store")
     with (tmp_path / "study.py").open("a", encoding="utf-8") as file:
         # What TensorFlow rewrites is written to a file that it removes when its process ends well.
         file.write("import tensorflow as tf\ntf.autograph.to_graph(lambda x: x)\n")
@@ -98,7 +94,6 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     The trials are then the same as if nothing had happened: see `test_driver`.
     """
     write_study(tmp_path)
-    create_store(tmp_path / "kerastudy-store")
     arguments = ["launch", "study.py", "--trials", "3"]
     terminal = pexpect.spawn(
         KERASTUDY[0],

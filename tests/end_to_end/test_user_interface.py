@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import psutil
 import pytest
 from in_mlflow import InMlflow
-from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
+from scripted import WithModel, describe, run_study
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from user_commands import KERASTUDY, environment
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from studies.progress import NoProgress
-from tracking.history import StudyHistory
-from tracking.records import TrialSpec
 
 ELSEWHERE = "elsewhere.example"
 PICTURE = f"![x](http://{ELSEWHERE}/x.png)"
-SPACE = SearchSpace(
+SPACE = ks.SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"),
     ks.Int("units", 4, 64),
     ks.Choice("<b>kind</b>", ["<i>a</i>", PICTURE]),
@@ -43,38 +39,38 @@ UNMEASURED = "> attribute "
 NOBODY = "/mlflow/users/current"
 
 
-class WithModel(ScriptedExecutor):
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
-    ) -> dict[str, float]:
-        return save_made_up_model(folder, checkpoint)
-
-
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
+def history(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
     store = tmp_path_factory.mktemp("ui") / "store"
     notes = f"What this is for. <img src='http://{ELSEWHERE}/x.png'> {PICTURE}"
     described = describe(
         name="연구 1", trials=14, notes=notes, space=SPACE, pruner="median", seed=3
     )
-    executor = WithModel(described, infeasible={2})
-    return run_study(executor, store=store, progress=NoProgress())
+    run_study(WithModel(described, infeasible={2}), store=store)
+    return ks.read_study("연구 1", store=store)
 
 
 @pytest.fixture(scope="module")
-def in_mlflow(history: StudyHistory, server: dict[str, Any]) -> InMlflow:
+def in_mlflow(history: ks.StudyResults, server: dict[str, Any]) -> InMlflow:
     """What `kerastudy ui` has brought up to date."""
     return InMlflow(history)
 
 
 @pytest.fixture(scope="module")
-def server(history: StudyHistory) -> Iterator[dict[str, Any]]:
+def server(history: ks.StudyResults) -> Iterator[dict[str, Any]]:
+    with served(history) as document:
+        yield document
+
+
+@contextlib.contextmanager
+def served(history: ks.StudyResults, *options: str) -> Iterator[dict[str, Any]]:
     """`kerastudy ui`, stopped with Ctrl-C; afterwards none of its processes is left.
 
     Behind a proxy that knows nothing of this machine, as in many offices.
     """
+    words = ("ui", "연구 1", "--store", str(history.store.root), "--json", "--no-open", *options)
     process = subprocess.Popen(
-        [*KERASTUDY, "ui", "연구 1", "--store", str(history.store.root), "--json", "--no-open"],
+        [*KERASTUDY, *words],
         env=environment(http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9"),
         stdout=subprocess.PIPE,
         text=True,
@@ -86,8 +82,10 @@ def server(history: StudyHistory) -> Iterator[dict[str, Any]]:
         assert line, "the server ended"
         document += line
     running = psutil.Process(process.pid).children(recursive=True)
-    yield json.loads(document)
-    process.send_signal(signal.SIGINT)
+    try:
+        yield json.loads(document)
+    finally:
+        process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
     gone, alive = psutil.wait_procs(running, timeout=10)
     assert gone and not alive
@@ -110,7 +108,7 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
 
 # Ctrl-C ends the server of these tests, and none of its processes is left.
 @pytest.mark.exhaustive
-def test_a_closed_terminal_leaves_no_server_even_while_it_starts(history: StudyHistory) -> None:
+def test_a_closed_terminal_leaves_no_server_even_while_it_starts(history: ks.StudyResults) -> None:
     process = subprocess.Popen(
         [*KERASTUDY, "ui", "--store", str(history.store.root), "--no-open"],
         env=environment(),
@@ -174,14 +172,14 @@ def wait_for(browser: webdriver.Chrome, found: Callable[[], Any], what: str) -> 
 
 
 def test_the_list_of_studies_says_what_to_expect_of_each(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
     page = f"{server['address']}/#/experiments?workflowType=machine_learning"
     see(browser, page, history.description.name, "Reported val_loss ")
 
 
 def test_opens_at_the_trials_sorted_with_their_columns(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
     assert server["url"] == view(server, "trials")
     best = history.top(20)
@@ -204,7 +202,7 @@ def test_opens_at_the_trials_sorted_with_their_columns(
 
 
 def test_charts_are_drawn(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
     """The value of each trial that has one: by number, and by each hyperparameter."""
     assert errors(browser, RESIZED) == []
@@ -224,7 +222,7 @@ def test_charts_are_drawn(
 
 
 def test_training_and_validation_share_a_chart(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
     see(browser, view(server, "curves"), "Training and validation (1)")
     plot = wait_for(
@@ -238,7 +236,7 @@ def test_training_and_validation_share_a_chart(
 
 
 def test_the_parent_run_reads_as_a_summary(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory, in_mlflow: InMlflow
+    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults, in_mlflow: InMlflow
 ) -> None:
     page = in_mlflow.page(server["address"], in_mlflow.parent)
     best = history.best
@@ -254,7 +252,7 @@ def test_the_parent_run_reads_as_a_summary(
 
 
 def test_a_trials_curves_come_before_single_numbers(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory, in_mlflow: InMlflow
+    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults, in_mlflow: InMlflow
 ) -> None:
     page = in_mlflow.page(server["address"], in_mlflow.run(history.top(1)[0].uuid))
     text = see(browser, f"{page}/model-metrics", "Model metrics (3)", "val_loss")
@@ -262,7 +260,7 @@ def test_a_trials_curves_come_before_single_numbers(
 
 
 def test_the_registered_model_says_how_to_load_it(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
     page = f"{server['address']}/#/models/{quote(history.description.name)}"
     see(browser, page, "Checkpoints of the study", "models:/연구 1@champion")

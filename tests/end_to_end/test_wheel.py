@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from user_commands import as_json, environment, write_study
 
-from tracking.store import create_store
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,7 +36,6 @@ def test_a_wheel_launches_and_reproduces_a_users_study(tmp_path: Path) -> None:
     (folder / "studies").mkdir(parents=True)
     (folder / "studies" / "__init__.py").write_text("NAME = 'theirs'\n")
     write_study(folder / "studies", "mine.py")
-    create_store(folder / "kerastudy-store")
     at: dict[str, Any] = {"cwd": folder, "PYTHONPATH": str(installed)}
     where = run(sys.executable, "-P", "-c", "import kerastudy; print(kerastudy.__file__)", **at)
     assert Path(where.stdout.strip()).is_relative_to(installed)

@@ -12,27 +12,29 @@ from pathlib import Path
 import tensorflow as tf
 from scripted import run_study
 
+import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.champion import max_difference
 from studies.definition import LaunchOptions
 from studies.executors import InProcessExecutor, Session
-from studies.progress import NoProgress
 from studies.running import launch_target
 from studies.training import prepare_environment, remember_settings
 from studies.user_code import load_study, resolve_target
-from tracking.history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
 
 STYLES = Path(__file__).parents[1] / "builders" / "styles.py"
 
 
-def launch(style: str, engine: str, store: Path, trials: int, file: Path = STYLES) -> StudyHistory:
+def launch(
+    style: str, engine: str, store: Path, trials: int, file: Path = STYLES
+) -> ks.StudyResults:
     """What `kerastudy launch FILE:STYLE --engine ENGINE --trials TRIALS` does, in this process."""
-    return launch_target(
+    launched = launch_target(
         resolve_target(f"{file}:{style}"),
         LaunchOptions(store=store, executor="in-process", progress=False, verify="off"),
         overrides={"engine": engine, "trials": trials},
     )
+    return ks.StudyResults.of(launched)
 
 
 @cache
@@ -47,7 +49,7 @@ def session(style: str) -> Session:
 
 def run(
     style: str, engine: str, store: Path, trials: int, *, name: str = "", epochs: int = 0
-) -> StudyHistory:
+) -> ks.StudyResults:
     """As `launch`, but that the study is not loaded and traced again for each engine.
 
     Args:
@@ -69,7 +71,7 @@ def run(
     executor = InProcessExecutor(replace(ready, description=described))
     # A builder that calls Keras's clear_session has Python look through all objects but these.
     gc.freeze()
-    return run_study(executor, store=store, progress=NoProgress())
+    return ks.StudyResults.of(run_study(executor, store=store))
 
 
 @contextlib.contextmanager
@@ -89,7 +91,9 @@ def _run_eagerly(eagerly: bool) -> None:
     remember_settings()
 
 
-def check_same_again(style: str, history: StudyHistory, trial: TrialRecord, folder: Path) -> None:
+def check_same_again(
+    style: str, history: ks.StudyResults, trial: TrialRecord, folder: Path
+) -> None:
     """Runs a trial again after all others, straight through from its first epoch.
 
     In a new session if the space has grown since its style's was made. All metrics of all epochs

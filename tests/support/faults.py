@@ -30,16 +30,13 @@ from typing import Any, Literal
 from unittest import mock
 
 import study_record
-from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
+from scripted import describe, run_study
 from simulated_workers import SimulatedWorkers
 from unbroken import broken, interrupted
 from write_steps import NEEDS_NO_ROOM, Steps
 
 from benchmarks.many_workers.cluster import Faults
-from search_spaces import SearchSpace
 from studies.commands import telling_errors
-from studies.progress import NoProgress
-from tracking.records import TrialSpec
 from tracking.store import create_store
 
 # "power" kills too, and then the journal lacks what it was told last. "full" and "read-only" refuse
@@ -48,15 +45,6 @@ Fault = Literal["kill", "power", "interrupt", "interrupt twice", "full", "read-o
 NAME = "faults"
 # A launch that is interrupted over and over comes to an end.
 _MOST_FAULTS = 3
-
-
-class Executor(ScriptedExecutor):
-    """Saves a champion too, without a model in it."""
-
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
-    ) -> dict[str, float]:
-        return save_made_up_model(folder, checkpoint)
 
 
 @dataclass(frozen=True)
@@ -147,11 +135,7 @@ def launch(plan: Plan, root: Path, *, disturbed: bool, seed: int) -> int:
         on_node=plan.on_node,
         saves=True,
     )
-    run = telling_errors(
-        lambda: run_study(
-            workers, store=root, progress=NoProgress(), workers=plan.workers, report=False
-        )
-    )
+    run = telling_errors(lambda: run_study(workers, store=root, workers=plan.workers, report=False))
     with mock.patch.object(time, "monotonic", workers.now):
         try:
             run()

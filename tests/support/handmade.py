@@ -10,13 +10,17 @@ from typing import Any
 
 from scripted import describe
 
+from tracking.history import StudyHistory, record_evaluation
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
+    CodeDescription,
     Confirmation,
     DataDescription,
     EpochResult,
+    Evaluation,
     Interval,
+    Measured,
     Objective,
     Proposal,
     Racer,
@@ -135,6 +139,12 @@ def record_repeated(
     journal.end_trial(uuid, result)
 
 
+def code_of(file: Path, name: str, study: str) -> CodeDescription:
+    """The code of a study in a file, by the name of its variable and its own."""
+    folder = str(file.parent)
+    return CodeDescription(str(file), name, "", "", study_name=study, folder=folder)
+
+
 def other_data() -> DataDescription:
     """The description of other data than recorded studies have."""
     return DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
@@ -154,6 +164,14 @@ def record_confirmation(
         race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
     )  # fmt: skip
     journal.end_confirmation(uuid, outcome)
+
+
+def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -> None:
+    """Records that another study's trial has read the test part with this digest."""
+    metrics = {"loss": Measured(0.3)}
+    record_evaluation(
+        history, Evaluation(study, "", trial, 2, 50, digest, metrics, time=1_700_000_000_000)
+    )
 
 
 def trial_record(

@@ -81,8 +81,8 @@ class Kinds:
     def store(self) -> Path:
         return self.folder / "kerastudy-store"
 
-    def run(self, *arguments: str | Path, expect: int | None = 0) -> Any:
-        return kerastudy_here(self.folder, *arguments, expect=expect)
+    def run(self, *arguments: str | Path, expect: int | None = 0, **more: str) -> Any:
+        return kerastudy_here(self.folder, *arguments, expect=expect, **more)
 
     def launch(self, trials: int) -> Any:
         return self.run(

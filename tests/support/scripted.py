@@ -19,7 +19,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, WorkerError
 from studies.definition import LaunchOptions
 from studies.executors import Executor, Handler
-from studies.progress import Progress
+from studies.progress import NoProgress, Progress
 from studies.running import run_study as run_on_executor
 from tracking.history import StudyHistory, read_study
 from tracking.records import (
@@ -69,14 +69,22 @@ def describe(**settings: Any) -> StudyDescription:
 
 
 def run_study(
-    executor: Executor, *, store: str | Path, progress: Progress, workers: int = 1, **options: Any
+    executor: Executor,
+    *,
+    store: str | Path,
+    progress: Progress | None = None,
+    workers: int = 1,
+    **options: Any,
 ) -> StudyHistory:
     """Runs the study that an executor has loaded, with options as `Study.launch` takes them.
 
     A launch reads its record once. What it returns is what a reading from then on returns.
     """
     launched = run_on_executor(
-        executor, LaunchOptions(store=store, **options), progress=progress, workers=workers
+        executor,
+        LaunchOptions(store=store, **options),
+        progress=progress or NoProgress(),
+        workers=workers,
     )
     description = launched.description
     read = read_study(launched.store, description.name, description.engine)
@@ -253,3 +261,12 @@ class ScriptedExecutor:
 
     def close(self) -> None:
         self.closed = True
+
+
+class WithModel(ScriptedExecutor):
+    """Saves something that MLflow takes for the champion's model."""
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        return save_made_up_model(folder, checkpoint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracking.history import StudyHistory, read_study
-from tracking.store import Store, open_store
+from tracking.store import Store, create_store, open_store
 
 
 def store_at(folder: str | Path) -> Store:
@@ -13,6 +13,11 @@ def store_at(folder: str | Path) -> Store:
     store = open_store(folder)
     assert store is not None, f"there is no store in {folder}"
     return store
+
+
+def empty_store(folder: Path) -> Path:
+    """Makes a store without studies; returns its folder."""
+    return create_store(folder).root
 
 
 def history_at(folder: str | Path, name: str, engine: str | None = None) -> StudyHistory:

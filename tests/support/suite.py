@@ -9,6 +9,16 @@ from typing import Any
 import pytest
 
 
+def one_thread() -> None:
+    """Gives TensorFlow the threads of a trial before anything uses it with others.
+
+    A study resumes with the threads that it has, and a process can't change its own.
+    """
+    from studies.training import configure_tensorflow
+
+    configure_tensorflow(1)
+
+
 def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
     """Values for `parametrize`: those that are kept run each time, the others are exhaustive."""
     values = list(values)

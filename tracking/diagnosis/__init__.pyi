@@ -1,7 +1,6 @@
 from .evidence import Changes as Changes
 from .evidence import DiagnosedStudy as DiagnosedStudy
 from .evidence import Finding as Finding
-from .evidence import TooThinError as TooThinError
 from .playbook import CHECKS as CHECKS
 from .playbook import Diagnosis as Diagnosis
 from .playbook import diagnose as diagnose

@@ -365,7 +365,8 @@ def delete_study(
                 os.rename(size.folder, doomed)
             shutil.rmtree(doomed)
         except OSError as error:
+            left = doomed if doomed.exists() else size.folder
             raise StoreError(
                 f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
-                f"folder {str(doomed)!r} when they can."
+                f"folder {str(left)!r} when they can."
             ) from None

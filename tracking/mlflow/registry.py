@@ -68,11 +68,7 @@ class Registry:
         parent = runs.ids[search.uuid]
         facts = _facts(history, trial, champion, runs)
         mark = _mark(champion)
-        versions = [
-            version
-            for model in self._models()
-            for version in client.search_model_versions(_named(model.name))
-        ]
+        versions = self._versions()
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
         if not runs.exports.has_file(f"model {mark}", ""):
             if version is not None and not self._find_logged(champion, runs):
@@ -135,6 +131,13 @@ class Registry:
         return list(
             self._client.search_registered_models(f"tags.`{tags.UUID}` = '{self._study.uuid}'")
         )
+
+    def _versions(self) -> list[ModelVersion]:
+        return [
+            version
+            for model in self._models()
+            for version in self._client.search_model_versions(_named(model.name))
+        ]
 
     def _model(self, runs: Runs) -> RegisteredModel:
         """Returns the study's registered model, and makes it if there is none."""

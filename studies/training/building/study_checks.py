@@ -25,6 +25,7 @@ from studies.training.building.own_code import loading_warnings
 from studies.training.models import (
     fixed_batch_size,
     has_own_steps,
+    loss_of,
     parameters_of,
     scalars,
     single_output,
@@ -230,7 +231,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     output = single_output(model)
     if output is None or not isinstance(y, np.ndarray):
         return
-    problems = [problem for problem in _problems(output, y, model.loss) if problem]
+    problems = [problem for problem in _problems(output, y, loss_of(model)) if problem]
     if problems:
         raise BuilderError(
             f"The model can't learn the targets of shape {y.shape}: {'; '.join(problems)}."
@@ -239,9 +240,6 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 
 def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
     shape: Shape = tuple(output.shape)
-    if isinstance(compiled, list | tuple | dict) and len(compiled) == 1:
-        # The loss of one output may be in a list or a dict.
-        compiled = next(iter(compiled.values() if isinstance(compiled, dict) else compiled))
     loss = _loss(compiled)
     activation = _activation(output)
     if activation == "softmax" and shape[-1] == 1:

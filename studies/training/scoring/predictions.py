@@ -22,7 +22,7 @@ from studies.data import (
     named_arrays,
 )
 from studies.training.batches import as_keras_reads, validation_batches
-from studies.training.models import named_outputs
+from studies.training.models import by_name, loss_of, named_outputs
 from tracking.records.checks import (
     MOST_CLASSES,
     MOST_POINTS,
@@ -72,7 +72,7 @@ def validation_predictions(
             counting = {name: each for name, each in made.items() if each is not None}
         for name, each in list(counting.items()):
             y, predicted = outputs[name]
-            if not each.add(start, x, y, _probabilities(_loss_of(model, name), predicted)):
+            if not each.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
                 del counting[name]
         if not counting:
             return None
@@ -267,26 +267,10 @@ def _paired_outputs(
     if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
         return {_ONLY: (y, predicted)}
     names = list(named_outputs(model))
-    targets, predicted = _by_name(names, y), _by_name(names, predicted)
+    targets, predicted = by_name(names, y), by_name(names, predicted)
     if not targets or targets.keys() != predicted.keys():
         return {}
     return {name: (targets[name], predicted[name]) for name in targets}
-
-
-def _loss_of(model: keras.Model, output: str) -> Any:
-    """Returns the loss that was given to `compile` for an output, or None."""
-    loss = getattr(model, "loss", None)
-    if output == _ONLY or not isinstance(loss, Mapping | list | tuple):
-        return loss
-    return _by_name(list(named_outputs(model)), loss).get(output)
-
-
-def _by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
-    if isinstance(each, Mapping):
-        return each
-    if isinstance(each, list | tuple) and len(each) == len(names):
-        return dict(zip(names, each, strict=True))
-    return {}
 
 
 def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:

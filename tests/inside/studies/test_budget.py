@@ -14,7 +14,6 @@ from stores import history_at
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
 
@@ -56,7 +55,7 @@ def launch(folder: Path, request: pytest.FixtureRequest) -> Any:
     def launch_named(executor: dict[str, Any] | None = None, **settings: Any) -> StudyHistory:
         description = describe(name=request.node.name, **{"trials": 12, **settings})
         simulated = SimulatedWorkers(description, **(executor or {}))
-        history = run_study(simulated, store=folder, progress=NoProgress(), workers=2)
+        history = run_study(simulated, store=folder, workers=2)
         return read_study(history.store, description.name)
 
     return launch_named

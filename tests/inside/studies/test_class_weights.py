@@ -23,7 +23,6 @@ from search_spaces import BuilderError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.data import Splits
 from studies.definition import resolve_class_weight, with_class_weight
-from studies.progress import NoProgress
 from studies.training import identity_of
 from tracking.history import StudyHistory
 
@@ -155,7 +154,7 @@ def test_a_fit_that_takes_no_weights_is_refused(tmp_path: Path) -> None:
 
 def launch(folder: Path, **settings: Any) -> StudyHistory:
     executor = ScriptedExecutor(describe(**settings))
-    return run_study(executor, store=folder / "store", progress=NoProgress())
+    return run_study(executor, store=folder / "store")
 
 
 def test_they_are_recorded_and_others_are_refused(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ import kerastudy as ks
 from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.engines import Engine, EngineSettings, make_engine
-from studies.progress import NoProgress
 from studies.running import driver
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
@@ -32,7 +31,7 @@ from tracking.records import CodeDescription, TrialSpec
 
 def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
     executor = executor or ScriptedExecutor(describe(**settings))
-    return run_study(executor, store=folder, progress=NoProgress())
+    return run_study(executor, store=folder)
 
 
 def outcome(history: StudyHistory) -> list[tuple]:
@@ -109,7 +108,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
 
     def launch() -> StudyHistory:
         workers = SimulatedWorkers(description, workers=3)
-        return run_study(workers, store=folder, progress=NoProgress())
+        return run_study(workers, store=folder)
 
     with monkeypatch.context() as patch:
         patch.setattr("studies.running.launch.make_engine", raising)
@@ -189,7 +188,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     tmp_path: Path,
 ) -> None:
     def launch_again(executor: ScriptedExecutor, **options: bool) -> StudyHistory:
-        return run_study(executor, store=tmp_path / "store", progress=NoProgress(), **options)
+        return run_study(executor, store=tmp_path / "store", **options)
 
     mended = CodeDescription("", "", "", "mended")
     broken = ScriptedExecutor(describe(trials=6), raises={0, 1, 2, 3, 4, 5})
@@ -338,7 +337,7 @@ def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> 
         before = sys.getprofile()
         sys.setprofile(count)
         try:
-            run_study(cluster, store=tmp_path, progress=NoProgress(), report=False)
+            run_study(cluster, store=tmp_path, report=False)
         finally:
             sys.setprofile(before)
         counts[workers] = called

@@ -12,7 +12,6 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import to_mlflow
 from tracking.records import Objective, TrialSpec
@@ -28,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
-    return run_study(executor, store=folder, progress=NoProgress())
+    return run_study(executor, store=folder)
 
 
 def outcome(history: StudyHistory) -> list[tuple]:
@@ -152,7 +151,7 @@ def test_names_of_any_length_are_recorded_and_those_that_show_late(tmp_path: Pat
         space=SearchSpace(*SPACE, long, bees), objective=objective, discovered=True, trials=4
     )
     executor = ScriptedExecutor(description, joined={1: [late]})
-    history = run_study(executor, store=tmp_path / "s", progress=NoProgress())
+    history = run_study(executor, store=tmp_path / "s")
     assert history.counts()["complete"] == 4
     assert history.description.objective == objective
     trial = history.trial(3)

@@ -19,7 +19,6 @@ from benchmarks.many_workers.cluster import Faults
 from search_spaces import WorkerError
 from studies.definition import trial_seed
 from studies.executors import Executor, Handler
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, fit_metrics
 from tracking.records import ALL_FOLDS, EndedTrial, TrialResult, TrialSpec, TrialTask
 
@@ -31,7 +30,7 @@ KINDS = {
 
 
 def launch(folder: Path, executor: Executor) -> StudyHistory:
-    return run_study(executor, store=folder, progress=NoProgress())
+    return run_study(executor, store=folder)
 
 
 def described(name: str, kind: str, **settings: Any) -> Any:

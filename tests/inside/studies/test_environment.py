@@ -15,7 +15,6 @@ from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces import StudyChangedError
 from studies.commands import study_text
-from studies.progress import NoProgress
 from studies.training import PeakMemory, environment, environment_differences, hardware_class
 from tracking.history import StudyHistory
 from tracking.mlflow import Pages, study_note
@@ -51,9 +50,7 @@ DIFFER = "of any kind: bits may differ between trials"
 
 def launch(store: Path, hardware: str, trials: int, *, any_hardware: bool = False) -> StudyHistory:
     executor = ScriptedExecutor(describe(hardware=hardware, trials=trials))
-    return run_study(
-        executor, store=store, progress=NoProgress(), verify="off", any_hardware=any_hardware
-    )
+    return run_study(executor, store=store, verify="off", any_hardware=any_hardware)
 
 
 def specs(history: StudyHistory) -> list[str]:

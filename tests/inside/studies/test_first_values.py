@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def launch(folder: Path, name: str, told: Answer | None = None, **settings: Any) -> StudyHistory:
     usual = {"name": name, "try_defaults": True, "trials": 4}
     executor = ScriptedExecutor(describe(**{**usual, **settings}))
-    return run_study(executor, store=folder / "store", progress=told or NoProgress())
+    return run_study(executor, store=folder / "store", progress=told)
 
 
 def values(history: StudyHistory) -> list[dict[str, Any]]:

@@ -21,7 +21,6 @@ import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace
 from studies.definition import sampler_seed
 from studies.engines import Engine, EngineSettings, make_engine
-from studies.progress import NoProgress
 from tracking.records import (
     BestEpoch,
     EndedTrial,
@@ -217,7 +216,7 @@ def test_objectives_near_the_end_of_all_numbers(
     description = scripted.describe(engine=engine, objective=objective, space=space)
     for trials in (10, 16):
         executor = scripted.ScriptedExecutor(dataclasses.replace(description, trials=trials))
-        history = run_study(executor, store=tmp_path / "store", progress=NoProgress())
+        history = run_study(executor, store=tmp_path / "store")
     assert history.counts()["complete"] == 16
     values = {trial.best.value for trial in history.trials if trial.best}
     assert {1e300, -1e300, sys.float_info.max, -sys.float_info.max} <= values

@@ -8,7 +8,6 @@ from typing import Any
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 
-from studies.progress import NoProgress
 from tracking.history import StudyHistory
 
 KNOWN = (
@@ -27,7 +26,7 @@ OWN = (
 
 def launch(folder: Path, engine: str) -> StudyHistory:
     description = describe(engine=engine, trials=3, initial=KNOWN)
-    return run_study(ScriptedExecutor(description), store=folder, progress=NoProgress())
+    return run_study(ScriptedExecutor(description), store=folder)
 
 
 def record(history: StudyHistory, shown: InMlflow, uuid: str = "") -> dict[str, Any]:

@@ -23,7 +23,6 @@ from user_commands import kerastudy_here
 import kerastudy as ks
 from search_spaces import StudyError
 from studies.exporting import export_optuna
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
 from tracking.store import Store
@@ -43,7 +42,7 @@ def launch(folder: Path, trials: int = 12, killed_at: int = -1, **settings: Any)
     description = describe(trials=trials, **{"pruner": "median", **settings})
     executor = ScriptedExecutor(description, before, infeasible={3})
     with contextlib.suppress(KilledError):
-        run_study(executor, store=folder, progress=NoProgress())
+        run_study(executor, store=folder)
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,10 @@ def test_predictions_by_their_loss() -> None:
     assert found["class"].tolist() == ["no", "-yes"]
     assert np.allclose(found["probability_-yes"], 1 / (1 + np.exp([2.0, -3.0])))
     assert "'-yes" in as_csv(pd.DataFrame(found)) and "'-2" not in as_csv(pd.DataFrame({"a": [-2]}))
+    named = compiled(logits)
+    named.compile("sgd", loss={named.layers[-1].name: logits})
+    by_name = predictions_table(named, made, ["no", "-yes"], probabilities=True)
+    assert by_name["class"].tolist() == ["no", "-yes"]
     regression = predictions_table(compiled("mse"), made, (), probabilities=True)
     assert regression["prediction"].tolist() == [-2, 3]
     classes = predictions_table(

@@ -12,16 +12,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
-import faults
 import pytest
-from scripted import ScriptedExecutor, describe, run_study
+from scripted import ScriptedExecutor, WithModel, describe, run_study
 from stores import store_at
 
 import kerastudy as ks
 from search_spaces import WorkerError
 from studies import Study, catching_interrupts, raising_interrupts
 from studies.executors import Handler
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.journal import Journal
 from tracking.records import TrialResult, TrialSpec
@@ -32,7 +30,7 @@ def ctrl_c() -> None:
 
 
 def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
-    return run_study(executor, store=folder, progress=NoProgress())
+    return run_study(executor, store=folder)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +168,7 @@ def test_a_launch_in_another_thread_leaves_signals_alone(folder: Path) -> None:
         assert heard == [signal.SIGTERM]
 
 
-class SavingAChampion(faults.Executor):
+class SavingAChampion(WithModel):
     """Hears signals while the champion is saved."""
 
     sends: Sequence[signal.Signals] = ()

@@ -52,7 +52,7 @@ def test_no_trial_waits_while_an_engine_thinks_about_the_next(
     monkeypatch.setattr(jobs, "_SECONDS_TOGETHER", seconds)
     monkeypatch.setattr(OptunaEngine, "ask", noted)
     description = describe(name=f"together {seconds}", trials=3)
-    run_study(Noting(description, workers=3), store=folder, progress=NoProgress())
+    run_study(Noting(description, workers=3), store=folder)
     assert events == wanted
 
 
@@ -100,7 +100,7 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
         executor = LastFirst(
             describe(name="last first", trials=trials), workers=4, infeasible={1, 2}
         )
-        history = run_study(executor, store=folder, progress=NoProgress())
+        history = run_study(executor, store=folder)
         assert history.best is not None and history.best.best is not None
         shown = InMlflow(history)
         assert shown.parent.data.metrics["study/best_val_loss"] == history.best.best.value
@@ -123,7 +123,7 @@ def test_what_shows_late_joins_trials_that_run_and_begin_again(folder: Path, rep
         joined={1: [ks.Float("late", 0.0, 1.0, default=0.25)]},
         lost=[2] if repeats == 1 else [],
     )
-    history = run_study(executor, store=folder, progress=NoProgress())
+    history = run_study(executor, store=folder)
     assert [trial.state for trial in history.trials] == ["complete"] * 5
     assert [trial.spec.values["late"] for trial in history.trials[:3]] == [0.25] * 3
 
@@ -132,7 +132,7 @@ def test_a_trial_that_loses_its_worker_at_the_end_is_finished(folder: Path) -> N
     """The target is reached by one, and another runs then; what has not begun is not."""
     description = describe(name="lost at the end", trials=5, epochs=2, stop_at=1000.0)
     executor = OneByOne(description, workers=2, lost=[1])
-    history = run_study(executor, store=folder, progress=NoProgress())
+    history = run_study(executor, store=folder)
     assert (history.ended_by, history.status) == ("stop_at", "FINISHED")
     assert executor.ran == [(0, 1), (1, 1), (1, 2)]
     assert [trial.state for trial in history.trials] == ["complete"] * 2

@@ -85,12 +85,12 @@ def test_logits_are_probabilities_and_images_are_shown() -> None:
         assert np.array_equal(image, splits.validation.x[each.index]) and not each.row
 
 
-@pytest.mark.parametrize("logits", [False, True])
-def test_two_classes_of_one_output(logits: bool) -> None:
+@pytest.mark.parametrize(("logits", "listed"), [(False, False), (True, False), (True, True)])
+def test_two_classes_of_one_output(logits: bool, listed: bool) -> None:
     splits = datasets.arrays(TABLE.to_numpy(), LABELS % 2, preprocess="minmax", test=None).load()
     loss = keras.losses.BinaryCrossentropy(from_logits=logits)
     last = keras.layers.Dense(1, activation=None if logits else "sigmoid")
-    found, made = predicted(model(last, loss=loss), splits)
+    found, made = predicted(model(last, loss=[loss] if listed else loss), splits)
     of_one = (tf.sigmoid(made.astype("float64")).numpy() if logits else made)[:, 0]
     assert found.kind == "binary"
     check_classes(found, splits.validation.y, np.stack([1 - of_one, of_one], axis=1))

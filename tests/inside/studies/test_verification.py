@@ -16,22 +16,17 @@ from typing import Any
 
 import pytest
 from in_mlflow import InMlflow
-from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
+from scripted import WithModel, describe, run_study
 
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
 
 
-class Compiled(ScriptedExecutor):
+class Compiled(WithModel):
     """Its trials are trained by programs; their models can be saved."""
 
     trainer = "compiled"
-
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: Any, folder: Path, *_: str
-    ) -> dict[str, float]:
-        return save_made_up_model(folder, checkpoint)
 
 
 class Saying(NoProgress):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -245,6 +246,38 @@ def test_another_worker_starts_if_the_jobs_left_are_worth_it(
         pool.close()
 
 
+class InThreads(LocalWorkers):
+    def _start_process(self, number: int, load: LoadStudy, on_output: Any) -> Any:
+        return ThreadInPlaceOfProcess(load)
+
+
+def test_a_module_that_is_saved_before_another_worker_starts(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other worker runs the texts that the first one has loaded."""
+    monkeypatch.setattr("studies.executors.pool._SECONDS_TO_JUDGE", 0.0)
+    monkeypatch.setattr("studies.executors.pool._SECONDS_WORTH", 0.0)
+    monkeypatch.setattr("studies.executors.pool.this_machine", lambda: Machine(2))
+    monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
+    module = tmp_path / "module_of_a_later_worker.py"
+    module.write_text("LEAST = 4\n", encoding="utf-8")
+    text = STUDY_FILE.replace("units(4,", "units(LEAST,")
+    file.write_text(f"from {module.stem} import LEAST\n{text}", encoding="utf-8")
+    workers = local(tmp_path, file, [], InThreads)
+    try:
+        workers.load()
+        workers.suit(threads=None, finished=0)
+        pool = workers.pool
+        assert (len(pool), workers.count) == (1, 2)
+        module.write_text("LEAST = half of what is be", encoding="utf-8")
+        pool.submit(TrialTask(make_spec(pool, epochs=1), pool.description.space, tmp_path / "0"))
+        all_free(pool)
+        assert len(pool) == 2
+    finally:
+        workers.close()
+        del sys.modules[module.stem]
+
+
 def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
     """It is read once; a module that the study imports may still differ."""
     target = with_source(Target(str(file)))
@@ -360,9 +393,11 @@ def test_the_gpus_that_the_driver_lists(tmp_path: Path) -> None:
     assert (shown, variables_of((), 0)) == (["a", "b", "a"], {})
 
 
-def local(folder: Path, file: Path, told: list[str]) -> LocalWorkers:
+def local(
+    folder: Path, file: Path, told: list[str], kind: type[LocalWorkers] = LocalWorkers
+) -> LocalWorkers:
     unknown: dict[str, Any] = {"trials": None, "threads": None, "workers": None}
-    return LocalWorkers(
+    return kind(
         Target(str(file)),
         overrides={},
         data="",

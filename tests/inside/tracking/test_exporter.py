@@ -24,13 +24,12 @@ from handmade import (
 )
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
+from scripted import WithModel, describe, run_study
 from statements import noting_statements, read_whole
 from stores import store_at
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StoreError
-from studies.progress import NoProgress
 from tracking.history import (
     StudyHistory,
     delete_study,
@@ -41,26 +40,17 @@ from tracking.history import (
 )
 from tracking.journal import Journal
 from tracking.mlflow import StudyExporter, open_store_client, process
-from tracking.records import EpochResult, Proposal, Racer, TrialSpec
+from tracking.records import EpochResult, Proposal, Racer
 from tracking.store import Store, create_store
 
 NAME = "everything"
 
 
-class Registering(ScriptedExecutor):
-    """Saves something that MLflow takes for the champion's model."""
-
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
-    ) -> dict[str, float]:
-        return save_made_up_model(folder, checkpoint)
-
-
 def launch(root: Path, name: str = NAME, trials: int = 8, **settings: Any) -> StudyHistory:
     """Runs a study with every kind of end that a trial has."""
     description = describe(name=name, pruner="median", trials=trials, **settings)
-    executor = Registering(description, infeasible={2}, lost=[3])
-    return run_study(executor, store=root, progress=NoProgress())
+    executor = WithModel(description, infeasible={2}, lost=[3])
+    return run_study(executor, store=root)
 
 
 def confirm(history: StudyHistory) -> None:

@@ -16,7 +16,6 @@ from in_mlflow import client_of, wait_for_exporters
 from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces import ServerAwayError
-from studies.progress import NoProgress
 from tracking.mlflow import StudyExporter, process
 from tracking.records import TrialSpec
 from tracking.store import Store
@@ -76,7 +75,7 @@ def test_an_ended_trial_is_in_mlflow_while_the_study_runs(new_store: Store) -> N
             time.sleep(0.1)
 
     executor = ScriptedExecutor(describe(name="followed", trials=3), wait_for_the_first)
-    history = run_study(executor, store=new_store.root, progress=NoProgress(), report=False)
+    history = run_study(executor, store=new_store.root, report=False)
     assert seen == {"0", "1"} and history.counts()["complete"] == 3
     wait_for_exporters()
     check_equal(client_of(new_store), history.folder)

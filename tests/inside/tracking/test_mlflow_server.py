@@ -28,7 +28,6 @@ from search_spaces import (
     TrackingError,
 )
 from studies.executors import Handler
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import (
     StudyExporter,
@@ -54,7 +53,7 @@ def launch(store: Path, name: str, **settings: Any) -> StudyHistory:
     """Runs a study with every kind of end that a trial has; it is sent nowhere."""
     description = describe(name=name, pruner="median", **{"trials": 8, **settings})
     executor = ScriptedExecutor(description, infeasible={2}, lost=[3])
-    return run_study(executor, store=store, progress=NoProgress())
+    return run_study(executor, store=store)
 
 
 def export(history: StudyHistory, server: MlflowServer) -> int:
@@ -200,18 +199,11 @@ def test_what_is_no_server_is_refused(
 
 MEMBER = """
 import sys
-from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
-from studies.progress import NoProgress
+from scripted import WithModel, describe, run_study
 from tracking.mlflow import bring_up_to_date
 
-class Executor(ScriptedExecutor):
-    def save_champion(self, spec, checkpoint, space, folder):
-        return save_made_up_model(folder, checkpoint)
-
-executor = Executor(describe(name="the same", pruner="median", trials=6), infeasible={2})
-history = run_study(
-    executor, store="store", progress=NoProgress(), tracking_uri=sys.argv[1], report=False
-)
+executor = WithModel(describe(name="the same", pruner="median", trials=6), infeasible={2})
+history = run_study(executor, store="store", tracking_uri=sys.argv[1], report=False)
 bring_up_to_date(history.store, history.folder, print)
 """
 
@@ -288,7 +280,7 @@ def test_what_postgresql_does_not_take_is_sent_as_it_does(
     )
     engine = "optuna:tpe,constant_liar=true,multivariate=true,n_ei_candidates=24,n_startup_trials=5"
     executor = Odd(describe(name="n" * 190, space=space, trials=3, engine=engine))
-    history = run_study(executor, store=tmp_path / "store", progress=NoProgress(), report=False)
+    history = run_study(executor, store=tmp_path / "store", report=False)
     StudyExporter(history.store, history.folder, team.address).update(whole=True)
     check_equal(team.client, history.folder)
     runs = runs_of(team.client, history.folder).values()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
-from studies.progress import NoProgress
 from tracking.history import trial_scores
 from tracking.records import DataDescription
 from tracking.scores import (
@@ -144,7 +143,7 @@ def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(tmp_path: 
     data = DataDescription("made", "", "d", digests, sizes, {"folds": folds})
     # Two folds, drawn twice.
     description = describe(folds=4, cross_validation="2", trials=2, data=data)
-    history = run_study(ScriptedExecutor(description), store=tmp_path, progress=NoProgress())
+    history = run_study(ScriptedExecutor(description), store=tmp_path)
     written = {}
     for trial in history.ended:
         for fold, result in enumerate(trial.result.repeats):

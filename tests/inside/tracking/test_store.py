@@ -11,17 +11,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import ENVIRONMENT, contents
+from handmade import ENVIRONMENT, contents, record_study
 from scripted import describe
 from stores import store_at
 
 from search_spaces import StoreError, StoreLockedError
 from studies.exporting import check_free, file_for, written
-from tracking.history import study_names
+from tracking.history import delete_study, read_study, rename_study, study_names, study_size
 from tracking.journal import Journal
 from tracking.store import (
     STORE_FORMAT,
@@ -57,6 +58,23 @@ def test_its_place(
     # Looking makes none.
     assert open_store(tmp_path / "nowhere") is None and open_store(tmp_path) is None
     assert contents(tmp_path) == {}
+
+
+def test_a_folder_that_can_not_be_renamed_keeps_its_name(new_store: Store) -> None:
+    record_study(new_store.root, "before", [0.5]).close()
+    (new_store.root / "after").symlink_to("nowhere")
+    renamed = rename_study(read_study(new_store, "before"), "after")
+    assert (renamed.description.name, renamed.folder.name) == ("after", "before")
+    assert study_names(new_store) == ["after"]
+
+
+def test_a_study_that_can_not_be_deleted_is_told_by_its_folder(new_store: Store) -> None:
+    journal = record_study(new_store.root, "mine", [0.5])
+    journal.close()
+    (journal.folder / "deleted.db").mkdir()
+    with pytest.raises(StoreError, match="can't be deleted") as told:
+        delete_study(new_store, study_size(new_store, "mine"), lambda *_: nullcontext())
+    assert f"Delete the folder {str(journal.folder)!r}" in str(told.value)
 
 
 @pytest.mark.parametrize(

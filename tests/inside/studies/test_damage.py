@@ -14,16 +14,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import faults
 import pytest
-from scripted import run_study
+import scripted
+from scripted import WithModel, describe, run_study
 from stores import history_at
 from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
 
 from studies.commands import telling_errors
 from studies.doctor import diagnose
-from studies.progress import NoProgress
 from tracking.records import TrialSpec
 from tracking.store import create_store
 
@@ -31,10 +30,8 @@ SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
 
 
 def launch(root: Path, before: Callable[[TrialSpec], None] = lambda spec: None) -> None:
-    executor = faults.Executor(
-        faults.describe(name="faults", keep=1, **SETTINGS), before, infeasible={1}
-    )
-    telling_errors(lambda: run_study(executor, store=root, progress=NoProgress()))()
+    executor = WithModel(describe(name="faults", keep=1, **SETTINGS), before, infeasible={1})
+    telling_errors(lambda: run_study(executor, store=root))()
 
 
 @pytest.fixture(scope="module")
@@ -119,19 +116,15 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
 
 KILLED = f"""
 import os, signal, sys
-sys.path[:0] = {[str(Path(faults.__file__).parent)]!r}
-import faults
-from studies.progress import NoProgress
-from scripted import run_study
+sys.path[:0] = {[str(Path(scripted.__file__).parent)]!r}
+from scripted import WithModel, describe, run_study
 
 def before(spec):
     if spec.number == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 
-description = faults.describe(name="faults", keep=1, **{SETTINGS!r})
-run_study(
-    faults.Executor(description, before, infeasible={{1}}), store=sys.argv[1], progress=NoProgress()
-)
+description = describe(name="faults", keep=1, **{SETTINGS!r})
+run_study(WithModel(description, before, infeasible={{1}}), store=sys.argv[1])
 """
 
 
