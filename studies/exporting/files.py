@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion import check_data, recorded_executor, weights_of
@@ -38,23 +38,19 @@ class TableExport:
 
 def export_table(
     histories: Sequence[StudyHistory],
-    format_: Literal["csv", "parquet"],
     output: str | Path | None = None,
     *,
     force: bool = False,
 ) -> TableExport:
-    """Writes a study's trials into a file, a row for each.
+    """Writes a study's trials into a CSV file, a row for each.
 
-    The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. In
-    CSV, a text that a spreadsheet would take for a formula gets an apostrophe in front.
+    The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. A
+    text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     whole = table_of(histories)
     name = histories[0].description.name
-    with written(output, f"{name}.{format_}", force) as (file, partial):
-        if format_ == "csv":
-            partial.write_text(as_csv(whole), encoding="utf-8")
-        else:
-            _of_one_type(whole).to_parquet(partial, index=False)
+    with written(output, f"{name}.csv", force) as (file, partial):
+        partial.write_text(as_csv(whole), encoding="utf-8")
     return TableExport(name, file, len(whole))
 
 
@@ -69,20 +65,6 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         tables.append(table)
     # `pd.concat` would guess the types of empty columns, so a single table goes without it.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-
-
-def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
-    """Turns columns of mixed types into texts, as a Parquet column has one type."""
-    for column in _of_objects(table):
-        values = table[column].dropna()
-        types = set(map(type, values))
-        if len(types) > 1 or types & {list, tuple, dict}:
-            table[column] = values.map(str).reindex(table.index)
-    return table
-
-
-def _of_objects(table: pd.DataFrame) -> list[str]:
-    return [name for name, kind in table.dtypes.items() if kind.kind in "OUST"]
 
 
 _MODEL = Path("data", "model.keras")
