@@ -33,7 +33,6 @@ from studies.training.models import make_weights, parameters_of
 from studies.training.process.determinism import begin_trial, noting_environment
 from studies.training.scoring.sample_scores import ScoreRecorder
 from studies.training.trainers import (
-    ChangedModelError,
     NotTrainedError,
     Trainer,
     Training,
@@ -76,8 +75,7 @@ def run_trial(
     fails or diverges before any epoch has a value. If the training fails later, the best epoch
     counts.
 
-    Class weights are those of the spec. But if `data` makes each trial's data, the class weights
-    are made too, and the result has them and the digests of the data.
+    Class weights are those of the spec. If a function makes them, the result has them.
 
     Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
     can't be written. Errors of `on_epoch` are passed on.
@@ -94,20 +92,13 @@ class _Run:
     trainer: Trainer
     started: float
     unfit: str = ""  # Why only `model.fit` can train the model, or empty.
-    stateless: bool = False  # Whether no state is read or written.
 
     def result(self) -> TrialResult:
-        number, self.stateless = self.task.spec.number, self.trainer.concludes
-        changed = False
+        number = self.task.spec.number
         try:
             while True:
                 try:
                     return self._run()
-                except ChangedModelError as error:
-                    if changed:
-                        raise
-                    self.stateless = changed = True
-                    _log.warning("trial %d: %s; it is trained from its first epoch", number, error)
                 except NotTrainedError as error:
                     if self.unfit or self.reports.error is not None:
                         raise
@@ -143,7 +134,7 @@ class _Run:
         splits = with_class_weight(splits, spec.class_weight)
         try:
             model, callbacks = _build(self.study, hp, spec, splits)
-            if not self.stateless:
+            if not self.trainer.concludes:
                 state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
                     # A failed attempt to restore a state may have changed the model.
@@ -159,8 +150,7 @@ class _Run:
                 tell_once(spec.number, reason)
             return self._not_begun(reason, mistake_of(error, build), hp)
         weights = BestWeights(model)
-        structure = "" if state is None else state.structure
-        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer, structure)
+        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
             spec,
@@ -366,7 +356,6 @@ class Watch:
         if self.state != "complete" or self._diverged:
             # A user's training loop may ignore that it should stop.
             return False
-        self._checkpoints.check_resumed()
         # In a training on all folds there is no validation data, so the last epoch counts.
         whole = self.spec.fold == ALL_FOLDS
         if not self._concludes and not whole:
