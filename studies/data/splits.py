@@ -93,11 +93,24 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
 
     Args:
         groups: The group of each sample of `x`, then of each sample of a ready-made validation
-            part.
+            part. All are numbers, or all are texts.
         folds: At least 2, and at most the number of groups.
         seed: The seed of the folds, if there are classes.
     """
+    values = np.asarray(groups, object)
+    missing = [place for place, each in enumerate(values) if values.ndim == 1 and _is_missing(each)]
+    if missing:
+        raise DataError(
+            f"groups lacks the group of {len(missing)} sample(s): that of sample {missing[0]}, "
+            f"counted from 0, is {values[missing[0]]!r}",
+            hint="Leave these samples out, or give each a group of its own.",
+        )
     return CrossValidation("grouped", folds, seed, groups=np.array(groups))
+
+
+def _is_missing(value: object) -> bool:
+    """Returns whether a value is None, NaN, or pandas's NA or NaT."""
+    return not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT")
 
 
 def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
@@ -195,8 +208,11 @@ class CrossValidation:
             if value is not None:
                 checks.whole_number(option, value, DataError, least=0 if option == "gap" else 1)
         groups = self.groups
-        if groups is not None and (groups.ndim != 1 or groups.dtype.kind not in "biufUSO"):
-            expected = "a list with the group of each sample, as numbers or texts"
+        if groups is None:
+            return
+        mixed = groups.dtype == object and len({isinstance(each, str) for each in groups}) > 1
+        if mixed or groups.ndim != 1 or groups.dtype.kind not in "biufUSO":
+            expected = "a list with the group of each sample, all numbers or all texts"
             raise DataError.of_setting("groups", expected, groups.tolist())
 
     def __repr__(self) -> str:

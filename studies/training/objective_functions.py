@@ -182,10 +182,15 @@ class ObjectiveTrial(Hyperparameters):
     @property
     def noted(self) -> dict[str, Any]:
         """The user's attributes. A value that JSON lacks becomes its `repr`."""
-        return {
-            str(key): json.loads(json.dumps(value, default=_as_json))
-            for key, value in self.user_attrs.items()
-        }
+        return {str(key): _noted(value) for key, value in self.user_attrs.items()}
+
+
+def _noted(value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, default=_as_json))
+    except (TypeError, ValueError):
+        # JSON lacks a key of a dict, or the value holds itself.
+        return repr(value)[:1000]
 
 
 def _as_json(value: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -243,6 +244,14 @@ def test_folds_that_can_not_be_made_are_refused(how: Any, data: Any, words: str)
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("others", [["a", "b"], [1.0, 2.0]])
+def test_samples_without_a_group_are_refused(missing: Any, others: list[Any]) -> None:
+    for groups in ([*others, missing], pd.Series([*others, missing])):
+        with pytest.raises(DataError, match=r"lacks the group of 1 sample.*sample 2, counted"):
+            ks.splits.grouped(groups, 2)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -253,6 +262,7 @@ def test_folds_that_can_not_be_made_are_refused(how: Any, data: Any, words: str)
         lambda: ks.splits.forward(3, gap=-1),
         lambda: ks.splits.forward(3, test_size=0),
         lambda: ks.splits.grouped([[1, 2]], 2),
+        lambda: ks.splits.grouped(np.array([1, "1"], object), 2),
     ],
 )
 def test_wrong_numbers_of_folds_are_refused(make: Any) -> None:

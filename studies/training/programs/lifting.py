@@ -125,6 +125,10 @@ class Lifted:
             return compare is operator.ne
         return NotImplemented
 
+    def __neg__(self) -> Any:
+        """Returns the number times -1, as 0 - 0.0 would not be -0.0."""
+        return self._with(operator.mul, -1.0, swap=False)
+
     def __float__(self) -> float:
         """Returns the plain number, and makes it a condition."""
         return self._record.demand(self._formula)  # type: ignore[no-any-return]
@@ -165,7 +169,6 @@ for _name in ("add", "sub", "mul", "truediv", "pow"):
     _arithmetic(_name)
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     _comparison(_name)
-setattr(Lifted, "__neg__", lambda a: 0.0 - a)  # noqa: B010
 # TensorFlow's dropout asks whether its rate is a number.
 numbers.Real.register(Lifted)
 

@@ -16,7 +16,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data import entry_name, model_columns, named_arrays
 from studies.libraries.keras_parts import compile_arguments, layers_within
-from studies.training.models import has_own_steps, named_outputs
+from studies.training.models import has_own_steps, named_outputs, single_output
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +43,7 @@ _COLUMN_TYPES: Final = {
     "uint16": "integer",
     "uint32": "long",
 }
+_OUTPUT_TYPES: Final = {*_COLUMN_TYPES, "uint64"} - {"boolean"}
 
 
 def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> keras.Model:
@@ -402,7 +403,8 @@ def _outputs(model: keras.Model) -> Schema | None:
     shape = model.output_shape if hasattr(model, "output_shape") else None
     if not isinstance(shape, tuple):
         return None
-    dtype = getattr(model, "compute_dtype", "float32")
+    output = single_output(model)
+    dtype = getattr(model, "compute_dtype", "float32") if output is None else output.dtype
     return Schema([TensorSpec(_type(dtype), _shape(shape))])
 
 
@@ -411,7 +413,8 @@ def _shape(shape: tuple[int | None, ...]) -> tuple[int, ...]:
 
 
 def _type(name: str) -> np.dtype:
-    return np.dtype(name if name in ("float16", "float32", "float64") else "float32")
+    """Returns NumPy's type by Keras's name, or float32 if NumPy has none, as for bfloat16."""
+    return np.dtype(name if name in _OUTPUT_TYPES else "float32")
 
 
 def _layer_name(text: str) -> str:

@@ -238,6 +238,7 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
         "def objective(trial):\n"
         "    x = trial.suggest_float('x', -4.0, 8.0)\n"
         "    trial.set_user_attr('double', 2 * x)\n"
+        "    trial.set_user_attr('by pair', {(0, 1): x > 9})\n"
         "    return (x - 2) ** 2\n"
         "study = optuna.create_study()\n"
         "study.optimize(objective, n_trials=1_000_000_000)\n"
@@ -252,7 +253,8 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
         assert trial["value"] == (trial["params"]["x"] - 2) ** 2
     # No training, so no epoch.
     assert "epoch 1" not in first.stdout + first.stderr
-    assert found["best"]["user_attrs"] == {"double": 2 * found["best"]["params"]["x"]}
+    noted = {"double": 2 * found["best"]["params"]["x"], "by pair": "{(0, 1): False}"}
+    assert found["best"]["user_attrs"] == noted
     kerastudy_here(tmp_path, *launch, "--trials", "2", "--engine", "optuna:random")
     compared = kerastudy_here(tmp_path, "compare", "hill")
     assert ["epoch", "-", "-"] in [line.split() for line in compared.stdout.splitlines()]

@@ -17,6 +17,7 @@ from user_commands import environment
 
 from studies.data import Splits, datasets
 from studies.training import save_for_mlflow
+from studies.training.saved_models.served import signature_of
 
 SAMPLES = 40
 random = np.random.default_rng(0)
@@ -188,6 +189,18 @@ def test_signatures_are_of_raw_data(scored: Scored) -> None:
     assert found["images"]["inputs"][0]["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 3, 2]}
     assert found["images"]["metadata"]["class_names"] == NAMES
     assert found["table"]["metadata"]["preprocessing"]["x"]["in_the_model"] is True
+
+
+def test_signatures_have_the_type_of_what_a_model_predicts() -> None:
+    import keras
+
+    splits = datasets.arrays(X, Y).load()
+    for dtype in ("float16", "float32", "int32"):
+        raw = keras.Input((3,))
+        model = keras.Model(raw, keras.ops.cast(keras.layers.Dense(1)(raw), dtype))
+        signature = signature_of(model, splits.train.at_hand.x, splits.preparation)
+        (told,) = signature.outputs.to_dict()
+        assert told["tensor-spec"]["dtype"] == dtype
 
 
 def test_preprocessing_that_a_model_can_not_do_exactly_is_told() -> None:

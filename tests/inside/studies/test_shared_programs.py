@@ -29,6 +29,7 @@ from sklearn.metrics import f1_score
 from suite import exhaustive_but
 
 from studies.training import CompiledTrainer, Structure, configure_tensorflow
+from studies.training.programs.lifting import Lifted, Record
 
 layers = keras.layers
 
@@ -457,3 +458,8 @@ def test_what_is_not_known_to_be_pure_is_named(function: Callable[..., Any], tol
     structures = [Structure(model) for model in models]
     assert told in structures[0].reason
     assert structures[0].key != structures[1].key
+
+
+def test_a_lifted_zero_has_a_negative() -> None:
+    rate = Lifted(Record([0.0]), lambda values: values[0], frozenset({0}))
+    assert [str(-rate), str(0.0 - rate), str(-rate * 2)] == ["-0.0", "0.0", "-0.0"]
