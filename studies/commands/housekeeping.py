@@ -1,4 +1,4 @@
-"""Keeps a store in order: ``kerastudy rename``, ``delete`` and ``doctor``."""
+"""Keeps a store in order: ``kerastudy delete`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ import click
 from studies.commands.command_line import (
     EXIT_NO,
     answer,
-    check_trusted,
     common_options,
     print_json,
     tell,
-    trust_option,
 )
 from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
-    from studies.doctor import Diagnosis
-    from tracking.doctor import Finding
+    from tracking.doctor import Diagnosis, Finding
 
 
 @click.command("delete", short_help="Delete a study for ever.")
@@ -68,15 +65,13 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
 
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
-@trust_option
 @common_options
-def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
+def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
     Checks the journals, studies left RUNNING, the checkpoints by their checksums, and the
-    champions. Leaves running studies alone. Deletes only files that can be made again. At the end,
-    --fix trains trials again, bit for bit, whose weights are missing or damaged, by the code
-    recorded with the study; Ctrl-C leaves them for later.
+    champions. Leaves running studies alone. Deletes only files that can be made again. Weights that
+    are missing or damaged are named: `kerastudy reproduce` trains them again, bit for bit.
 
     Exits with 0 if nothing is wrong, or all is mended; else with 1.
 
@@ -85,17 +80,13 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
     kerastudy doctor --fix
     kerastudy doctor --store ~/studies --json
     """
-    from studies.doctor import diagnose
-    from studies.progress import showing
+    from studies.progress import waiting
+    from tracking.doctor import diagnose
     from tracking.store.folder import default_store_path
 
-    if fix:
-        check_trusted(store, trust)
     root = store if store is not None else default_store_path()
-    with showing() as progress:
-        if sys.stderr.isatty():
-            progress.wait(f"checking the store {str(root)!r}")
-        diagnosis = diagnose(root, fix=fix, progress=progress)
+    with waiting(f"checking the store {str(root)!r}"):
+        diagnosis = diagnose(root, fix=fix)
     document = {
         "store": str(diagnosis.root),
         "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
