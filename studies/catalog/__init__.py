@@ -10,8 +10,9 @@ from typing import Final
 
 COURSE: Final[Mapping[str, tuple[str, ...]]] = {
     "The first study": ("digits",),
-    "Under- and overfitting": ("underfitting-overfitting", "epochs"),
-    "Outputs and losses": ("binary", "one-hot", "sparse", "regression"),
+    "Under- and overfitting": ("underfitting-overfitting", "same-distribution"),
+    "Training": ("epochs", "batch-size", "callbacks"),
+    "Outputs and losses": ("binary", "metrics", "one-hot", "sparse", "regression"),
     "Gradient descent": ("linear-regression", "optimizers"),
     "Images": ("mnist", "fashion-mnist"),
     "Networks in detail": (

@@ -71,6 +71,5 @@ study = ks.Study(
     objective="val_accuracy",
     trials=20,
     pruner="median",
-    notes="All settings of a course in one space: learning rate, epochs, batch size, initializers, "
-    "L1 and L2, dropout, batch normalization, optimizer, momentum, activation, units, layers.",
+    notes="All settings of a course in one space, from the learning rate to the number of layers.",
 )

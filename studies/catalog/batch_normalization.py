@@ -38,14 +38,10 @@ study = ks.Study(
     "batch-normalization",
     data=ks.datasets.digits(),
     build=build,
-    space=ks.SearchSpace(
-        ks.batchnorm(role="scientific"),
-        ks.learning_rate(3e-3, 3e-1),
-    ),
+    space=ks.SearchSpace(ks.batchnorm(role="scientific"), ks.learning_rate(3e-3, 3e-1)),
     objective="val_accuracy",
     trials=40,
     epochs=8,
     engine="optuna:quasi-random",
-    notes="Does batch normalization help five layers to learn? On and off, compared by what each "
-    "reaches with its best learning rate.",
+    notes="Five layers with and without it, each at its best learning rate.",
 )

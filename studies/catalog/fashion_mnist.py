@@ -58,6 +58,5 @@ study = ks.Study(
     trials=8,
     epochs=EPOCHS,
     batch_size=BATCH_SIZE,
-    notes="Clothes by one hidden layer: how wide, how fast, with which activation, and "
-    "how much dropout?",
+    notes="Clothes by one hidden layer: how wide, how fast, which activation, how much dropout?",
 )

@@ -7,12 +7,12 @@ points follow a known rule, y = 3 x + 1, with a little noise, but one in ten was
 `loss` is the scientific hyperparameter; optimizer, learning rate and epochs are nuisances. Losses
 can't be compared by their own values, since each has a unit of its own. So the objective is a
 metric that all trials log, the mean absolute error on the validation part. Look at the report:
-"What was found, and what is true" shows the points, the line that was found and the true one.
-
-What was found: y = 2.95 x + 0.98. The mean squared error is worse by 0.40 ± 0.15: it squares what
-is far off, and so gives the wrong points the most weight. Huber's loss and log-cosh, which are
-squared for small errors only, are behind the mean absolute error by 0.008 ± 0.007, hardly more than
-nothing; the metric to compare by is its own, after all.
+"What was found: y = 2.95 x + 0.98. By plain Keras over five seeds, the mean squared error is behind
+the mean absolute error by 0.67 ± 0.18, at low rates and high ones: it squares what is far off, and
+so gives the wrong points the most weight. By how much depends on how many of them are in the
+validation part. Huber's loss and log-cosh, which are squared for small errors only, are behind by
+0.011 ± 0.013 and 0.013 ± 0.014, hardly more than nothing; the metric to compare by is its own,
+after all.
 """
 
 import keras
@@ -59,6 +59,5 @@ study = ks.Study(
     objective="val_mean_absolute_error",
     trials=60,
     engine="optuna:quasi-random",
-    notes="Which loss finds the line y = 3 x + 1 among outliers? Mean squared error, mean absolute "
-    "error, Huber's and log-cosh, compared by the mean absolute error of the validation part.",
+    notes="The line y = 3 x + 1 among outliers, by four losses, compared by the absolute error.",
 )

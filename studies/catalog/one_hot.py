@@ -31,8 +31,7 @@ def build(hp):
             output.layer(),
         ]
     )
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 
@@ -40,14 +39,9 @@ study = ks.Study(
     "one-hot",
     data=ks.datasets.arrays(x, y, name="digits, one-hot"),
     build=build,
-    space=ks.SearchSpace(
-        ks.learning_rate(1e-4, 1e-1),
-        ks.units(16, 128),
-        ks.dropout(),
-    ),
+    space=ks.SearchSpace(ks.learning_rate(1e-4, 1e-1), ks.units(16, 128), ks.dropout()),
     objective="val_accuracy",
     trials=15,
     epochs=8,
-    notes="Digits with one-hot targets and categorical crossentropy; `sparse` is the same with "
-    "labels.",
+    notes="Digits with one-hot targets; `sparse` is the same with labels.",
 )

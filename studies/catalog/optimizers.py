@@ -73,6 +73,5 @@ study = ks.Study(
     trials=80,
     epochs=8,
     engine="optuna:quasi-random",
-    notes="Which optimizer goes down the slope best? SGD, with momentum, RMSprop and Adam, each "
-    "with a learning rate of its own.",
+    notes="SGD, with momentum, RMSprop and Adam, each with a learning rate of its own.",
 )

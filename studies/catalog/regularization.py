@@ -53,6 +53,5 @@ study = ks.Study(
     trials=48,
     epochs=40,
     engine="optuna:quasi-random",
-    notes="Does a penalty on weights help two layers on few images? None, L1 or L2, compared by "
-    "what each reaches with its best factor and learning rate.",
+    notes="None, L1 or L2 on few images, each with its best factor and learning rate.",
 )

@@ -27,8 +27,7 @@ def build(hp):
             output.layer(),
         ]
     )
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 
@@ -36,14 +35,9 @@ study = ks.Study(
     "sparse",
     data=ks.datasets.digits(),
     build=build,
-    space=ks.SearchSpace(
-        ks.learning_rate(1e-4, 1e-1),
-        ks.units(16, 128),
-        ks.dropout(),
-    ),
+    space=ks.SearchSpace(ks.learning_rate(1e-4, 1e-1), ks.units(16, 128), ks.dropout()),
     objective="val_accuracy",
     trials=15,
     epochs=8,
-    notes="Digits with labels for targets and sparse categorical crossentropy; `one-hot` is the "
-    "same with one-hot rows.",
+    notes="Digits with labels as targets; `one-hot` is the same with one-hot rows.",
 )

@@ -75,8 +75,7 @@ def build(hp):
             keras.layers.Rescaling(scale=float(prices.std()), offset=float(prices.mean())),
         ]
     )
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 
@@ -84,15 +83,10 @@ study = ks.Study(
     "tabular",
     data=data,
     build=build,
-    space=ks.SearchSpace(
-        ks.units(8, 64),
-        ks.dropout(0.0, 0.3),
-        ks.learning_rate(1e-3, 3e-2),
-    ),
+    space=ks.SearchSpace(ks.units(8, 64), ks.dropout(0.0, 0.3), ks.learning_rate(1e-3, 3e-2)),
     objective="val_mean_absolute_error",
     trials=20,
     epochs=40,
     pruner="median",
-    notes="A regression on a table of made houses: numbers, categories and missing values. The "
-    "champion takes the columns of the table.",
+    notes="A table of made houses: numbers, categories and missing values.",
 )

@@ -67,8 +67,7 @@ def build(hp):
             output.layer(),
         ]
     )
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
     return model
 
 
@@ -86,6 +85,5 @@ study = ks.Study(
     epochs=12,
     batch_size=64,
     engine="optuna:quasi-random",
-    notes="Does the order of words matter? Averaged vectors of words, and of pairs too, on made "
-    "reviews. The model takes texts as they are.",
+    notes="Averaged vectors of words, and of pairs of words too, on made reviews.",
 )

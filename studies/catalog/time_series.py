@@ -85,6 +85,5 @@ study = ks.Study(
     epochs=15,
     batch_size=64,
     engine="optuna:quasi-random",
-    notes="How far back must a forecast look: 6, 24 or 48 hours? An LSTM on hourly readings, its "
-    "parts cut in time.",
+    notes="The last 6, 24 or 48 hours, by an LSTM; the parts are cut in time.",
 )

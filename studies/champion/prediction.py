@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import zipfile
@@ -220,7 +221,7 @@ def _named(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
 def _columns(
     predicted: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    text = loss if isinstance(loss, str) else str(getattr(loss, "name", "") or loss).lower()
+    text = _name_of(loss)
     crossentropy, logits = "crossentropy" in text, bool(getattr(loss, "from_logits", False))
     if predicted.ndim == 2 and predicted.shape[1] == 1:
         predicted = predicted[:, 0]
@@ -240,6 +241,16 @@ def _columns(
     if probabilities:
         columns |= {f"probability_{name}": predicted[:, i] for i, name in enumerate(named)}
     return columns
+
+
+def _name_of(loss: Any) -> str:
+    """Returns a loss's name in small letters. That of "bce" is "binary_crossentropy"."""
+    import keras
+
+    if isinstance(loss, str):
+        with contextlib.suppress(ValueError):
+            loss = keras.losses.get(loss)
+    return str(getattr(loss, "name", "") or getattr(loss, "__name__", "") or loss).lower()
 
 
 def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd.DataFrame:

@@ -269,6 +269,8 @@ def test_other_weights_are_refused(weights: Any, words: str) -> None:
         ("preprocess", len, "methods fit and transform"),
         ("preprocess", dict, "Received: the class dict"),
         ("class_names", ["a", "a"], "different names"),
+        ("class_names", {"a", "b"}, "a list of different names"),
+        ("class_names", {0: "a", 1: "b"}, "a list of different names"),
     ],
 )
 def test_options_are_checked_at_once(setting: str, value: Any, words: str) -> None:
@@ -344,6 +346,11 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
         ({"x": INPUTS, "validation": (IMAGES, Y)}, "holds one array.* but x holds arrays named"),
         ({"x": INPUTS, "test": ((X, IMAGES), Y)}, "holds 2 arrays in a tuple"),
         ({"test": (X, Y[1:])}, "ready-made test part differ in length: 60 and 59"),
+        (
+            {"x": pd.DataFrame(X, columns=[*"abc"])}
+            | {"test": (pd.DataFrame(X, columns=[*"acb"]), Y)},
+            r"ready-made test part has the columns \['a', 'c', 'b'\], but x has \['a', 'b', 'c'\]",
+        ),
         ({"test": (X * np.nan, Y)}, "x of the ready-made test part holds 180 NaN"),
         ({"test": (X, Y + 0.5)}, "y holds classes, and y of the ready-made test part does not"),
         ({"sample_weight": np.eye(60)[0]}, "sample_weight of the .* part is 0 for all of"),

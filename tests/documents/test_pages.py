@@ -18,11 +18,13 @@ import nbformat
 import pages as support
 import pytest
 from pages import ROOT, check_page, pages, run_page, short_launches
+from suite import one_thread
 from user_commands import as_json, environment, kerastudy_here, run, write_study
 
 import kerastudy as ks
 
 PAGES = [str(page.relative_to(ROOT)) for page in pages()]
+TUTORIAL = "docs/tutorial.md"
 # With the threads of a trial, as the other tests have: see conftest.
 RUN = """
 import sys
@@ -30,7 +32,8 @@ from pages import Path, run_page
 from suite import one_thread
 
 one_thread()
-run_page(*map(Path, sys.argv[1:]), short=False)
+page, folder, *seed = sys.argv[1:]
+run_page(Path(page), Path(folder), short=False, seed=int(seed[0]) if seed else None)
 """
 
 
@@ -60,17 +63,21 @@ def test_the_check_finds_what_cannot_be_run(tmp_path: Path, block: str) -> None:
         check_page(tmp_path / "page.md")
 
 
-def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
-    """With few trials, and without what would start another process."""
-    assert run_page(ROOT / "README.md", tmp_path, short=True)
+@pytest.mark.parametrize(("page", "seed"), [("README.md", None), (TUTORIAL, 7)])
+def test_the_code_of_a_first_page_runs(tmp_path: Path, page: str, seed: int | None) -> None:
+    """With few trials, and without what would start another process; whatever is found."""
+    one_thread()
+    assert run_page(ROOT / page, tmp_path, short=True, seed=seed)
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("page", PAGES)
-def test_it_runs_as_it_stands(tmp_path: Path, page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "seed"), [*((page, ()) for page in PAGES), (TUTORIAL, ("7",)), (TUTORIAL, ("8",))]
+)
+def test_it_runs_as_it_stands(tmp_path: Path, page: str, seed: tuple[str, ...]) -> None:
     """In a process of its own: MLflow opens a relative address once in a process."""
     path = str(Path(support.__file__).parent)
-    command = [sys.executable, "-c", RUN, str(ROOT / page), str(tmp_path)]
+    command = [sys.executable, "-c", RUN, str(ROOT / page), str(tmp_path), *seed]
     run(tmp_path, command, PYTHONPATH=path, **support.IN_MLFLOW)
 
 

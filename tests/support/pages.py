@@ -58,15 +58,16 @@ def recipe_of(module: str) -> str:
     return script
 
 
-def run_page(page: Path, folder: Path, *, short: bool) -> int:
+def run_page(page: Path, folder: Path, *, short: bool, seed: int | None = None) -> int:
     """Runs the blocks of a page, and returns how many there were.
 
     Args:
         page: The page.
         folder: Where its commands run.
         short: Whether launches are shortened, and what costs a process is left out.
+        seed: A seed for all launches.
     """
-    command = functools.partial(bash, short=short)
+    command = functools.partial(bash, short=short, seed=seed)
     parsers = [
         PythonCodeBlockParser(),
         CodeBlockParser("bash", command),
@@ -129,9 +130,11 @@ def written(example: Example) -> bool:
     return True
 
 
-def bash(example: Example, *, short: bool) -> None:
+def bash(example: Example, *, short: bool, seed: int | None) -> None:
     """Runs the commands of a block."""
     for words, place in commands(example):
+        if "launch" in words[1:2] and seed is not None:
+            words += ["--seed", str(seed)]
         expected = re.search(r"# exits with (\d+)$", place)
         if words[0].endswith("kerastudy"):
             check_arguments(words[1:], place)

@@ -138,11 +138,11 @@ def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
     """
     near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
-    early = place < _EARLY * len(curve.epochs) and _turned(study, curve) is None
+    early = place < _EARLY * len(curve.epochs) and turned(study, curve) is None
     return int(curve.epochs[place]) if early else None
 
 
-def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
+def turned(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns how much worse the last epochs are than the best epoch, if the trial overfits.
 
     A trial overfits if two things are true. The mean of the last epochs is worse by more than three
@@ -245,7 +245,7 @@ CURVE_CHECKS: Final = (
         "problem",
         "The best trials overfit",
         4,
-        _turned,
+        turned,
         always=False,
         sentence="in {those} trials, {metric} gets worse after epoch {turn} (median), by {typical} "
         "at the end.",

@@ -205,7 +205,7 @@ class DiagnosedStudy:
         """The objective's metric on training data, e.g. ``accuracy``; empty if not recorded."""
         return training_metric(self.objective, self.ranked)
 
-    def _curves(self, trials: Sequence[EndedTrial]) -> list[Curve]:
+    def curves(self, trials: Sequence[EndedTrial]) -> list[Curve]:
         """Returns the curves of the trials that have at least four epochs with a finite value.
 
         If a trial continues another trial, its curve includes the other trial's epochs.
@@ -246,7 +246,7 @@ class DiagnosedStudy:
         if "epochs" not in self.history.description.space:
             # Trials of Hyperband's lower rungs train fewer epochs.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
-        return self._curves(self.top(whole))
+        return self.curves(self.top(whole))
 
     @cached_property
     def noise(self) -> Noise | None:

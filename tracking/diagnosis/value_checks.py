@@ -18,6 +18,7 @@ import numpy as np
 
 from search_spaces import Listed, Parameter, spell_values
 from search_spaces.texts import counted, listed, readable
+from tracking.diagnosis.curve_checks import turned
 from tracking.diagnosis.evidence import (
     Array,
     Changes,
@@ -30,6 +31,7 @@ from tracking.diagnosis.evidence import (
     weights_of_best,
 )
 from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial
 
 _LEAST_TRIALS: Final = 10
 _LEAST_TO_COMPARE: Final = 8
@@ -226,7 +228,10 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
             f"two of its values need {counted(_LEAST_OF_VALUE, 'trial')} each with a value."
         )
     draws = max(2, min(map(len, groups.values())) // 3)
-    isolated = [_isolated(label, losses, draws) for label, losses in groups.items()]
+    isolated = [
+        _isolated(label, np.array([study.loss(trial) for trial in trials]), draws)
+        for label, trials in groups.items()
+    ]
     best, *others = sorted(isolated, key=lambda each: each.expected)
     level = 1 - (1 - _LEVEL) / len(others)
     gaps = {each.label: each.expected - best.expected for each in others}
@@ -239,8 +244,9 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     return Finding(
         "isolation",
         "hint" if worse else "ok",
-        _title(parameter.name, best.label, worse, whole=len(worse) == len(others)),
-        _verdict(f"{parameter.name} {best.label}", gaps, halves, draws),
+        _title(parameter, worse),
+        _comparison(study, parameter, best.label, gaps, halves)
+        + _fits(study, parameter, {label: groups[label] for label in (best.label, *gaps)}, worse),
         advice,
         evidence={
             "best of so many trials": draws,
@@ -275,11 +281,11 @@ def answers(history: StudyHistory) -> Mapping[str, str]:
     return sentences
 
 
-def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, Array]:
-    """Returns the losses of trials by value, or by quarter of a range. Leaves out rare values."""
+def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, list[EndedTrial]]:
+    """Returns trials by value, or by quarter of a range, the best first. Leaves out rare values."""
     name, count = parameter.name, parameter.count
     buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)
-    groups: dict[str, list[float]] = {}
+    groups: dict[str, list[EndedTrial]] = {}
     for trial in study.ranked:
         if name not in trial.params or not parameter.contains(trial.params[name]):
             continue
@@ -289,12 +295,8 @@ def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, Array]:
             place = min(int(parameter.to_unit(value) * _BUCKETS), _BUCKETS - 1)
             low, high = (parameter.from_unit((place + by) / _BUCKETS) for by in (0, 1))
             label = f"{readable(low)} to {readable(high)}"
-        groups.setdefault(label, []).append(study.loss(trial))
-    return {
-        label: np.array(losses)
-        for label, losses in groups.items()
-        if len(losses) >= _LEAST_OF_VALUE
-    }
+        groups.setdefault(label, []).append(trial)
+    return {label: trials for label, trials in groups.items() if len(trials) >= _LEAST_OF_VALUE}
 
 
 def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
@@ -332,32 +334,84 @@ def _left(parameter: Parameter, worse: Sequence[str]) -> str:
     return spell_values(parameter, left)
 
 
-def _title(name: str, best: str, worse: Sequence[str], *, whole: bool) -> str:
+def _title(parameter: Parameter, worse: Sequence[str]) -> str:
     if not worse:
-        return f"{name}: no clear difference"
-    if whole:
-        return f"{name}: {best} is best"
-    return f"{name}: {listed(worse)} {'is' if len(worse) == 1 else 'are'} clearly worse"
+        return f"{parameter.name}: no clear difference"
+    names = listed(_spelled(parameter, label) for label in worse)
+    return f"{parameter.name}: {names} {'is' if len(worse) == 1 else 'are'} clearly worse"
 
 
-def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], draws: int) -> str:
-    """Returns a sentence on the differences from the best value, the clear ones first."""
+def _spelled(parameter: Parameter, label: str) -> str:
+    """Returns a value in a sentence: a text in quotes."""
+    return repr(label) if isinstance(parameter, Listed) and label in parameter.values else label
+
+
+def _comparison(
+    study: DiagnosedStudy,
+    parameter: Parameter,
+    best: str,
+    gaps: Mapping[str, float],
+    halves: Mapping[str, float],
+) -> str:
+    """Returns sentences on the differences from the best value, the clear ones first."""
     worse, close = (
-        [
-            f"{label} by {difference(gap)} ± {difference(halves[label])}"
-            for label, gap in gaps.items()
-            if (gap > halves[label]) is clear
-        ]
+        listed(
+            (
+                f"{_spelled(parameter, label)} (by {difference(gap)} ± {difference(halves[label])})"
+                for label, gap in gaps.items()
+                if (gap > halves[label]) is clear
+            ),
+            most=_MOST_LISTED,
+        )
         for clear in (True, False)
     )
-    verdict = best
-    if worse:
-        verdict += f" is better than {listed(worse, most=_MOST_LISTED)}"
-    if close:
-        verdict += f"{'; it' if worse else ''} leads {listed(close, most=_MOST_LISTED)}"
-        verdict += " without a clear difference" if worse else ""
-    verdict += f", for the best of {draws} trials each, at 95 %"
-    return f"{verdict}{'' if worse else ': no clear difference'}."
+    leader, metric = _spelled(parameter, best), study.objective.metric
+    if not worse:
+        return f"{parameter.name}: no clear difference in {metric}. {leader} leads {close}."
+    also = f" No clear difference from {close}." if close else ""
+    return f"{parameter.name}: {leader} has a better {metric} than {worse}.{also}"
+
+
+def _fits(
+    study: DiagnosedStudy,
+    parameter: Parameter,
+    groups: Mapping[str, Sequence[EndedTrial]],
+    worse: Sequence[str],
+) -> str:
+    """Returns a sentence on the values whose best trials overfit or underfit, or nothing.
+
+    A value underfits if it is clearly worse, and its best trial is so on training data too: its
+    values on training and on validation data are closer to each other than to the best trial's.
+    """
+    best = {
+        trial.number: label
+        for label, trials in groups.items()
+        for trial in [each for each in trials if not each.cut_short][:1]
+    }
+    trials = [trial for group in groups.values() for trial in group if trial.number in best]
+    curves = study.curves(trials)
+    least = min((curve.losses.min() for curve in curves), default=0.0)
+    over, under = list[str](), list[str]()
+    for curve in curves:
+        label = best[curve.trial.number]
+        rise = None if curve.ended_itself else turned(study, curve)
+        if rise is not None:
+            after = f"by {difference(rise)} after epoch {curve.epochs[curve.best]:g}"
+            over.append(f"{_spelled(parameter, label)} ({after})")
+        # Trials with another loss may be worse in the metric on any data.
+        elif label in worse and curve.training is not None and parameter.name != "loss":
+            reached, trained = curve.losses.min(), curve.training.min()
+            if least < trained and abs(trained - reached) < reached - least:
+                under.append(_spelled(parameter, label))
+    clauses = [
+        f"{listed(labels, most=_MOST_LISTED)} {verb}{'s' if len(labels) == 1 else ''}"
+        for labels, verb in ((over, "overfit"), (under, "underfit"))
+        if labels
+    ]
+    if not clauses:
+        return ""
+    name = "" if clauses[0].startswith("'") else f"{parameter.name} "
+    return f" {name}{'; '.join(clauses)}."
 
 
 def _row(study: DiagnosedStudy, isolated: _Isolated) -> Mapping[str, Any]:

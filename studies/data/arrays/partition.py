@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -111,9 +111,11 @@ def _check_class_names(value: object) -> tuple[str, ...]:
     value = getattr(value, "classes_", value)
     if value is None:
         return ()
-    names = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
+    # A set has no order, and a dict would give its keys.
+    ordered = isinstance(value, Iterable) and not isinstance(value, str | Set | Mapping)
+    names = list(cast(Iterable[Any], value)) if ordered else []
     if not names or len(set(map(str, names))) != len(names):
-        expected = "different names, such as ['cat', 'dog'], or a fitted LabelEncoder"
+        expected = "a list of different names, such as ['cat', 'dog'], or a fitted LabelEncoder"
         raise DataError.of_setting("class_names", expected, value)
     return tuple(map(str, names))
 

@@ -90,7 +90,7 @@ def check_samples(x: object, y: object, sample_weight: object = None, names: str
 
 
 def check_same_shape(part: Samples, pool: Samples) -> None:
-    """Refuses a part whose samples have another shape than those of the pool."""
+    """Refuses a part whose samples have another shape or other columns than those of the pool."""
     for own, name, first, first_name in (
         (part.x, part.x_name, pool.x, pool.x_name),
         (part.y, part.y_name, pool.y, pool.y_name),
@@ -101,6 +101,14 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
         )
         if has != needs:
             raise DataError(f"{name} holds {has}, but {first_name} holds {needs}.")
+    for key in part.columns.keys() & pool.columns.keys():
+        names, needed = ([name for name, _ in each.columns[key]] for each in (part, pool))
+        if names != needed:
+            raise DataError(
+                f"{part.x_name}{key.removeprefix('x')} has the columns {names}, but "
+                f"{pool.x_name}{key.removeprefix('x')} has {needed}",
+                hint="Give both the same columns in the same order, as columns become numbers.",
+            )
 
 
 def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:

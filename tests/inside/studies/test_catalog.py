@@ -26,8 +26,9 @@ from tracking.history import RecordedCurves, StudyHistory
 
 # In the order of the course.
 NAMES = [
-    *("digits", "underfitting-overfitting", "epochs"),
-    *("binary", "one-hot", "sparse", "regression"),
+    *("digits", "underfitting-overfitting", "same-distribution"),
+    *("epochs", "batch-size", "callbacks"),
+    *("binary", "metrics", "one-hot", "sparse", "regression"),
     *("linear-regression", "optimizers"),
     *("mnist", "fashion-mnist"),
     *("initializers", "regularization", "dropout", "batch-normalization", "activations"),
@@ -157,6 +158,12 @@ def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_p
     assert done.stdout.count("\n") == 1, "one line, and no progress of Keras's"
     assert done.stdout.startswith("Fashion-MNIST could not be downloaded: ")
     assert "--data fashion_mnist.npz" in done.stdout and "KERASTUDY_DATA" in done.stdout
+
+
+def test_a_test_part_of_another_scanner_is_found_before_any_training(tmp_path: Path) -> None:
+    document = as_json(kerastudy_here(tmp_path, "data", "same-distribution", "--json"))
+    (problem,) = [each for each in document["findings"] if each["severity"] == "problem"]
+    assert (problem["check"], problem["figures"]["part"]) == ("same distribution", "test")
 
 
 def test_the_regression_predicts_in_the_unit_of_its_target() -> None:

@@ -64,6 +64,11 @@ def test_predictions_by_their_loss() -> None:
     named.compile("sgd", loss={named.layers[-1].name: logits})
     by_name = predictions_table(named, made, ["no", "-yes"], probabilities=True)
     assert by_name["class"].tolist() == ["no", "-yes"]
+    for loss in ("bce", "BinaryCrossentropy", keras.losses.binary_crossentropy):
+        spelled = predictions_table(
+            compiled(loss), np.array([[0.2], [0.9]]), (), probabilities=False
+        )
+        assert spelled["class"].tolist() == ["0", "1"]
     regression = predictions_table(compiled("mse"), made, (), probabilities=True)
     assert regression["prediction"].tolist() == [-2, 3]
     classes = predictions_table(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -477,7 +479,7 @@ def test_a_study_in_a_notebook_is_launched_in_python(tmp_path: Path) -> None:
 
 def test_an_answer_claims_no_more_than_its_intervals(tmp_path: Path) -> None:
     """Two values are alike, the third is worse: the best one leads, and only the third is worse."""
-    reached = {"small": 0.5, "right": 0.9, "large": 0.9}
+    reached = {"small": 0.5, "right, too": 0.9, "large": 0.9}
     width = ks.Choice("width", [*reached], role="scientific")
     history = Planted(
         space=SearchSpace(width, ks.Float("rate", 0.0, 1.0)),
@@ -485,11 +487,33 @@ def test_an_answer_claims_no_more_than_its_intervals(tmp_path: Path) -> None:
         trials=60,
     ).history(tmp_path)
     (sentence,) = answers(history).values()
-    better, leads = sentence.split("; it leads ")
-    assert better.split(" is better than ")[1].startswith("small by 0.4 ± ")
-    assert leads.split(" by ")[0] in ("right", "large")
-    gap, half = leads.split(" by ")[1].split(" without")[0].split(" ± ")
-    assert float(gap) <= float(half)
+    said = re.fullmatch(
+        r"width: '(.+)' has a better val_accuracy than 'small' \(by 0\.4\d? ± [.\d]+\)\. "
+        r"No clear difference from '(.+)' \(by ([.\d]+) ± ([.\d]+)\)\. 'small' underfits\.",
+        sentence,
+    )
+    assert said is not None, sentence
+    assert {said[1], said[2]} == {"right, too", "large"} and float(said[3]) <= float(said[4])
     (finding,) = [each for each in diagnose(history).findings if each.check == "isolation"]
-    assert finding.title == "width: small is clearly worse"
-    assert finding.changes.ranges == {"width": "right,large"}
+    assert finding.title == "width: 'small' is clearly worse"
+    assert finding.changes.ranges == {"width": '["right, too", "large"]'}
+
+
+def test_an_answer_says_which_values_overfit(tmp_path: Path) -> None:
+    """By the best trial of each; one that a callback ended in time does not."""
+
+    def curve(value: float, epochs: int, random: np.random.Generator) -> np.ndarray:
+        return (falling if value > 0.9 else sound_curve)(value, epochs, random)
+
+    reached = {1: 0.85, 64: 0.95}
+    study = Planted(
+        space=SearchSpace(ks.Choice("units", [*reached], role="scientific")),
+        accuracy=lambda values: reached[values["units"]],
+        training=lambda curve: np.linspace(0.8, 0.99, len(curve)),
+        curve=curve,
+        trials=24,
+    )
+    (sentence,) = answers(study.history(tmp_path / "whole")).values()
+    assert re.search(r"\. units 64 \(by 0\.\d+ after epoch \d+\) overfits\.$", sentence), sentence
+    (sentence,) = answers(replace(study, pruned=early).history(tmp_path / "stopped")).values()
+    assert sentence.endswith(").")

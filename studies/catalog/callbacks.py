@@ -1,0 +1,63 @@
+"""What can run between two epochs?
+
+A callback. `EarlyStopping` ends a training whose validation loss gets no better.
+`LearningRateScheduler` sets the rate of the next epoch: here it is halved every five epochs, from
+long steps to short ones. `callbacks` is a function of `hp`, so that what runs is a hyperparameter,
+as everything else is.
+
+`callbacks` is the scientific hyperparameter, the learning rate a nuisance. Look at "answer" in
+`kerastudy show callbacks`, at the row "epoch" of its table, and in the report at the curves: where
+does a training end, and how does it get there?
+"""
+
+import keras
+
+import kerastudy as ks
+
+output = ks.outputs.classes(10)
+
+
+def build(hp):
+    """Returns a compiled network of two hidden layers."""
+    model = keras.Sequential(
+        [
+            keras.layers.Input((64,)),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(64, activation="relu"),
+            output.layer(),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
+    return model
+
+
+def halved(epoch, rate):
+    """Returns the learning rate of an epoch, of that of the epoch before."""
+    return rate / 2 if epoch and epoch % 5 == 0 else rate
+
+
+def callbacks(hp):
+    """Returns the callbacks of a trial."""
+    chosen = []
+    if hp["callbacks"] in ("early stopping", "both"):
+        chosen.append(keras.callbacks.EarlyStopping("val_loss", patience=5))
+    if hp["callbacks"] in ("schedule", "both"):
+        chosen.append(keras.callbacks.LearningRateScheduler(halved))
+    return chosen
+
+
+study = ks.Study(
+    "callbacks",
+    data=ks.datasets.digits(validation=1000, test=397),
+    build=build,
+    callbacks=callbacks,
+    space=ks.SearchSpace(
+        ks.Choice("callbacks", ["none", "early stopping", "schedule", "both"], role="scientific"),
+        ks.learning_rate(1e-3, 2e-2),
+    ),
+    objective="val_loss",
+    trials=48,
+    epochs=40,
+    engine="optuna:quasi-random",
+    notes="Early stopping, a learning rate that is halved every five epochs, both, or none.",
+)

@@ -1,0 +1,56 @@
+"""Are the test samples like the others?
+
+Here they are not: the last 400 digits come from another scanner, which puts them a pixel further to
+the right. Nobody was told. A network can only be right about what is like its training data, so
+this comes before any remedy for overfitting: look whether all parts come from the same
+distribution.
+
+`kerastudy data same-distribution` finds it without a training: a classifier tells training and test
+images apart. Then launch the study, and `kerastudy confirm same-distribution`, which reads the test
+part: what is to be expected of new images?
+
+`moved` is the scientific hyperparameter: whether training images are moved by up to a pixel, at
+random, which makes them like both scanners' images. Look at "answer" in `kerastudy show
+same-distribution`: the validation images are from the first scanner, and can't tell.
+
+What was found, by plain Keras over five seeds: of the first scanner's validation images 0.974 ±
+0.006 are right, of the second one's test images 0.46 ± 0.05. With moved training images it is 0.957
+± 0.013 and 0.898 ± 0.012: a little worse where one can look, far better where it counts. A choice
+by validation images can be no better than they are like the images to come.
+"""
+
+import keras
+from sklearn.datasets import load_digits
+
+import kerastudy as ks
+
+output = ks.outputs.classes(10)
+images, y = load_digits(return_X_y=True)
+x = (images / 16).astype("float32").reshape(-1, 8, 8)
+x[-400:, :, 1:], x[-400:, :, 0] = x[-400:, :, :-1].copy(), 0
+
+
+def build(hp):
+    """Returns a compiled network that may see its training images moved."""
+    model = keras.Sequential([keras.layers.Input((8, 8))])
+    if hp["moved"]:
+        model.add(keras.layers.Reshape((8, 8, 1)))
+        model.add(keras.layers.RandomTranslation(1 / 8, 1 / 8, fill_mode="constant"))
+    model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dense(128, activation="relu"))
+    model.add(output.layer())
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), output.loss, metrics=output.metrics)
+    return model
+
+
+study = ks.Study(
+    "same-distribution",
+    data=ks.datasets.arrays(x[:-400], y[:-400], test=(x[-400:], y[-400:]), name="two scanners"),
+    build=build,
+    space=ks.SearchSpace(ks.Boolean("moved", role="scientific"), ks.learning_rate(1e-3, 1e-2)),
+    objective="val_accuracy",
+    trials=16,
+    epochs=20,
+    engine="optuna:quasi-random",
+    notes="Training and validation images of one scanner, test images of another.",
+)
