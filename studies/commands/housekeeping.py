@@ -70,8 +70,8 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
     Checks the journals, studies left RUNNING, the checkpoints by their checksums, and the
-    champions. Leaves running studies alone. Deletes only files that can be made again. Weights that
-    are missing or damaged are named: `kerastudy reproduce` trains them again, bit for bit.
+    champions. Leaves running studies alone. Deletes only files that can be made again. For weights
+    that are missing or damaged, names the command that trains them again, bit for bit.
 
     Exits with 0 if nothing is wrong, or all is mended; else with 1.
 
