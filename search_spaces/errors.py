@@ -256,5 +256,8 @@ def suggestion(received: object, known: Iterable[str]) -> str:
 
 def near_match(received: object, known: Iterable[str]) -> str:
     """Returns a question with the nearest known names. Empty if none is near."""
-    near = difflib.get_close_matches(received, list(known)) if isinstance(received, str) else []
+    names = list(known) if isinstance(received, str) else []
+    near = difflib.get_close_matches(str(received), names)
+    # A part of a name, such as "parallel" of "parallel_coordinates", is not close to the whole.
+    near = near or [name for name in names if len(str(received)) > 3 and str(received) in name]
     return f"Did you mean {quoted(near, 'or')}?" if near else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Never, TypeVar, get_args
 
 from search_spaces import checks
-from search_spaces.errors import StudyError, suggestion
+from search_spaces.errors import StudyError, near_match, suggestion
 from studies.definition import StudyDefinition, check_engine
 from tracking.records import Objective, TrainerName
 
@@ -148,12 +148,15 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Raises AttributeError. The text suggests `.history()` if that has the attribute."""
+            """Raises AttributeError. The text names the nearest attribute of `.history()`."""
             from studies.results.study_results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
-            if not name.startswith("_") and name in dir(StudyResults):
-                text += f" The results of its store have it: .history().{name}"
+            if not name.startswith("_"):
+                if name in dir(StudyResults):
+                    text += f" The results of its store have it: .history().{name}"
+                elif near := near_match(name, dir(StudyResults)):
+                    text += f" {near} The results of its store have that: .history()"
             raise AttributeError(text, name=name, obj=self)
 
     def _repr_html_(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
 from tracking.history.commands import shell_command
-from tracking.history.comparison import ParameterOverlap, Reached, Standing
+from tracking.history.comparison import Reached, Standing
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import Reason, reasons, sparkline_if_curve
 from tracking.history.verdicts import (
@@ -273,13 +273,6 @@ def cost_text(reached: Reached) -> str:
         return "not reached"
     trials, epochs = counted(reached.trials, "trial"), counted(reached.epochs, "epoch")
     return f"{trials}, {epochs}, {duration(reached.seconds)}"
-
-
-def overlap_row(overlap: ParameterOverlap) -> list[str]:
-    """Returns a row of texts: a hyperparameter, its region in each study, and the overlap."""
-    between = " to " if overlap.numeric else ", "
-    regions = [between.join(dict.fromkeys(map(readable, r))) for r in overlap.regions]
-    return [overlap.name, *regions, f"{overlap.overlap:.2f}"]
 
 
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:

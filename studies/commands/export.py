@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
-_FORMATS = (*_OF_TRIALS, "csv")
+_FORMATS = (*_OF_TRIALS, "csv", "latex")
 
 
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
@@ -61,6 +61,7 @@ def export_command(
              ends with the same weights, without kerastudy
     keras    its model as a .keras file
     csv      a row for each trial
+    latex    a table of the ten best trials, for a paper
 
     \b
     kerastudy export digits --as script
@@ -77,9 +78,9 @@ def export_command(
     from studies.lines import as_csv
     from studies.progress import showing, waiting
 
-    for option in ("trial", "data", "trust") if format_ == "csv" else ():
+    for option in ("trial", "data", "trust") if format_ not in _OF_TRIALS else ():
         if context.params[option] not in (None, False, ""):
-            raise click.UsageError(f"--{option} is for --as script or --as keras, not for csv.")
+            raise click.UsageError(f"--{option} is for --as script or --as keras alone.")
     if output == Path("-") and (format_ != "csv" or as_json):
         raise click.UsageError("--output - is for --as csv without --json: name a file.")
     if format_ in _OF_TRIALS:
@@ -94,7 +95,7 @@ def export_command(
             click.echo(as_csv(table_of(histories)), nl=False)
             return
         with waiting("reading the trials"):
-            export = export_table(histories, output, force=force)
+            export = export_table(histories, format_, output, force=force)
     document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
     answer(as_json, lambda: {"as": format_, **document}, lambda: "\n".join(_lines(export)))
 

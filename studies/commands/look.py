@@ -78,7 +78,7 @@ def _catalog() -> Iterator[str]:
 
 
 def _list_text(documents: list[dict[str, Any]]) -> list[str]:
-    from studies.commands.texts.tables import shown, table
+    from studies.commands.texts.tables import shown
     from studies.lines import wrapped
 
     rows, faults = [], []
@@ -213,30 +213,26 @@ def show_command(
     metavar="VALUE",
     help="A value to reach: after how many trials? May be repeated.  [default: some that all do]",
 )
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    help="Best trials whose regions are compared.  [default: a fifth of them, 3 to 10]",
-)
 @common_options
 def compare_command(
     studies: tuple[str, ...],
     engines: tuple[str, ...],
     reach: tuple[float, ...],
-    top: int | None,
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare studies, or the engines of one study: how good, how soon, and where.
+    """Compare studies, or the engines of one study: how good, and how soon.
 
-    They must have the same objective. Seconds are of training, summed over trials. An overlap of 0
-    means disjoint regions, 1 the same region.
+    The first lines say which is better at equal budget, with an interval, or that it can't be said.
+    To tell searches apart takes several seeds: launch each study under another --seed and --name.
+    Studies must have the same objective. Seconds are of training, summed over trials.
 
     \b
     kerastudy compare digits digits-wide
+    kerastudy compare digits digits-1 digits-2 --engine tpe --engine random
     kerastudy compare digits
     kerastudy compare digits --engine tpe --engine random --reach 0.95
-    kerastudy compare digits digits-wide --top 5 --json
+    kerastudy compare digits digits-wide --json
     """
     from studies.commands.records import histories_of, history_of
     from tracking.history.comparison import compare
@@ -244,7 +240,7 @@ def compare_command(
     histories = histories_of(studies, engines, store)
     if len(studies) == 1 and not engines:
         histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
-    comparison = compare(histories, reach, top)
+    comparison = compare(histories, reach)
     answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))
 
 
@@ -253,20 +249,8 @@ def _comparison_document(comparison: Comparison) -> dict[str, Any]:
     return {
         "objective": {"metric": objective.metric, "direction": objective.direction},
         "studies": [_standing_document(standing) for standing in comparison.standings],
+        "answer": dataclasses.asdict(comparison.answer),
         "targets": list(comparison.targets),
-        "top": {
-            "trials": comparison.top,
-            "overlap": comparison.overlap,
-            "parameters": [
-                {
-                    "name": parameter.name,
-                    "kind": "interval" if parameter.numeric else "set",
-                    "regions": [list(region) for region in parameter.regions],
-                    "overlap": parameter.overlap,
-                }
-                for parameter in comparison.parameters
-            ],
-        },
         "notes": list(comparison.notes),
     }
 
@@ -293,12 +277,13 @@ def _standing_document(standing: Standing) -> dict[str, Any]:
 
 
 def _comparison_text(comparison: Comparison) -> str:
-    from tracking.summary import cost_text, overlap_row, standing_facts
+    from tracking.summary import cost_text, standing_facts
 
     objective, standings = comparison.objective, comparison.standings
-    labels = [standing.label for standing in standings]
     columns = [standing_facts(standing) for standing in standings]
     lines = [
+        *wrapped(" ".join(comparison.answer.sentences), 0),
+        "",
         f"objective  {objective.direction} {printable(objective.metric)}",
         "",
         *in_blocks([[fact.name for fact in columns[0]], *([f.text for f in c] for c in columns)]),
@@ -307,11 +292,6 @@ def _comparison_text(comparison: Comparison) -> str:
         first = [f"to reach {objective.metric}", *(readable(t, 6) for t in comparison.targets)]
         costs = [[each.label, *map(cost_text, each.reached)] for each in standings]
         lines += ["", *in_blocks([first, *costs])]
-    if comparison.overlap is not None:
-        header = [f"top {comparison.top} trials", *labels, "overlap"]
-        mean = ["mean", *[""] * len(labels), f"{comparison.overlap:.2f}"]
-        rows = [*map(overlap_row, comparison.parameters), mean]
-        lines += ["", *table(header, rows, breaking=header[:-1])]
     for note in comparison.notes:
         lines += ["", *wrapped(f"note: {note}", indent=6)]
     return "\n".join(lines)

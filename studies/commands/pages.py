@@ -197,10 +197,13 @@ def _pages(
     from tracking.mlflow.exports import read_notes
     from tracking.mlflow.pages import VIEWS
     from tracking.mlflow.process import bring_up_to_date
+    from tracking.mlflow.registry import write_address
+    from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
     for folder in folders:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
+    write_address(open_store_client(store), place.address)
     views, studies = {}, {}
     for folder in folders[:_SHOWN]:
         experiment, _ = read_notes(folder)

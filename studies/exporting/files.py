@@ -1,4 +1,4 @@
-"""Exports files: the trials as CSV or Parquet, a trial's model as `.keras`.
+"""Exports files: the trials as CSV, Parquet or LaTeX, a trial's model as `.keras`.
 
 The functions at the end serve all exports: they find the trial and the file that the user names.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion import check_data, recorded_executor, weights_of
@@ -38,19 +38,29 @@ class TableExport:
 
 def export_table(
     histories: Sequence[StudyHistory],
+    format_: Literal["csv", "latex"],
     output: str | Path | None = None,
     *,
     force: bool = False,
 ) -> TableExport:
-    """Writes a study's trials into a CSV file, a row for each.
+    """Writes a study's trials into a file, a row for each. LaTeX has the ten best.
 
     The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. A
     text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    whole = table_of(histories)
+    whole = table_of(histories) if format_ != "latex" else _best_trials(histories[0])
     name = histories[0].description.name
-    with written(output, f"{name}.csv", force) as (file, partial):
-        partial.write_text(as_csv(whole), encoding="utf-8")
+    with written(output, f"{name}.{'csv' if format_ == 'csv' else 'tex'}", force) as (
+        file,
+        partial,
+    ):
+        if format_ == "csv":
+            text = as_csv(whole)
+        else:
+            text = whole.to_latex(
+                index=False, escape=True, float_format="{:.4g}".format, na_rep="--"
+            )
+        partial.write_text(text, encoding="utf-8")
     return TableExport(name, file, len(whole))
 
 
@@ -65,6 +75,15 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         tables.append(table)
     # `pd.concat` would guess the types of empty columns, so a single table goes without it.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def _best_trials(history: StudyHistory) -> pd.DataFrame:
+    """Returns the ten best trials by number, with their values, epochs and hyperparameters."""
+    table, space = trials_table(history), history.description.space
+    names = {"number": "trial", "value": history.description.objective.metric, "epoch": "epoch"}
+    names |= {f"params_{name}": name for name in space.names}
+    best = table.set_index("number", drop=False).loc[[trial.number for trial in history.top(10)]]
+    return best[list(names)].rename(columns=names)
 
 
 _MODEL = Path("data", "model.keras")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracking.diagnosis.playbook import Diagnosis
-    from tracking.report.figures import StudyPlots
+    from tracking.report.plots import StudyPlots
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,7 +140,7 @@ class StudyResults(StudyHistory):
     @cached_property
     def plot(self) -> StudyPlots:
         """The study's charts, by Vega-Altair: ``history.plot.history()`` and others."""
-        from tracking.report.figures import StudyPlots
+        from tracking.report.plots import StudyPlots
 
         return StudyPlots(self)
 

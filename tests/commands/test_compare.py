@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from handmade import losses, make_spec, other_data, record_repeated, record_study, record_trial
+from scipy.stats import ttest_ind
 from stores import store_at
 from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
+from tracking.records import CodeDescription
+from tracking.records.checks import Confirmation, Interval
 
 SPACE = ks.SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]", "c"])
@@ -59,7 +63,7 @@ def lines(told: Answer) -> list[list[str]]:
 
 
 def test_json_has_all_of_two_studies(store: Path) -> None:
-    told = document(store, "compare", "digits", "손글씨 [red]", "--reach", "0.3", "--top", "2")
+    told = document(store, "compare", "digits", "손글씨 [red]", "--reach", "0.3")
     assert told["objective"] == {"metric": "val_loss", "direction": "min"}
     one, other = told["studies"]
     # The engine of the best trial.
@@ -71,15 +75,10 @@ def test_json_has_all_of_two_studies(store: Path) -> None:
     assert one["reached"] == [{"target": 0.3, "trials": 2, "epochs": 4, "seconds": 3.0}]
     assert other["reached"] == [{"target": 0.3, "trials": 3, "epochs": 6, "seconds": 4.5}]
     assert (told["targets"], told["notes"]) == ([0.3], [])
-    rate, kind = told["top"]["parameters"]
-    regions = [[0.001, 0.01], [0.001, 0.01]]
-    assert rate == {"name": "rate", "kind": "interval", "regions": regions, "overlap": 1.0}
-    assert kind == {"name": "kind", "kind": "set", "regions": [["[b]"], ["[b]"]], "overlap": 1.0}
-    assert (told["top"]["trials"], told["top"]["overlap"]) == (2, 1.0)
 
 
 def test_the_text_says_the_same(store: Path) -> None:
-    reach = ("--reach", "0.3", "--reach", "0.15", "--top", "2")
+    reach = ("--reach", "0.3", "--reach", "0.15")
     said = lines(run(store, "compare", "digits", "손글씨 [red]", *reach))
     for line in (
         ["objective", "min val_loss"],
@@ -91,9 +90,6 @@ def test_the_text_says_the_same(store: Path) -> None:
         ["to reach val_loss", "digits", "손글씨 [red]"],
         ["0.3", "2 trials, 4 epochs, 3 s", "3 trials, 6 epochs, 4.5 s"],
         ["0.15", "not reached", "3 trials, 6 epochs, 4.5 s"],
-        ["top 2 trials", "digits", "손글씨 [red]", "overlap"],
-        ["rate", "0.001 to 0.01", "0.001 to 0.01", "1.00"],
-        ["mean", "1.00"],
     ):
         assert line in said
 
@@ -117,11 +113,16 @@ def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
         0.2, None, None, 0.1,
     ]  # fmt: skip
     assert told["studies"][1]["reached"][0]["trials"] is None
-    assert told["top"]["overlap"] == 1.0
+    # The answer is about those that have values.
+    answer = told["answer"]
+    assert (answer["budget"], answer["unit"]) == (6, "epochs")
+    assert answer["sentences"][0] == "There is no value by empty and failed."
+    assert "0.2 by digits" in answer["sentences"][1]
     text = run(store, "compare", "digits", "empty").stdout
+    assert "There is no value by empty. So there is nothing to compare yet." in text
     assert "no value yet" in text and "none yet" in text
     alone = document(store, "compare", "empty", "failed")
-    assert (alone["targets"], alone["top"]["parameters"]) == ([], [])
+    assert alone["targets"] == []
 
 
 @pytest.mark.parametrize("direction", ["min", "max"])
@@ -155,58 +156,6 @@ def test_a_trial_costs_the_epochs_that_it_trained_itself(tmp_path: Path) -> None
     assert repeated["reached"][0] == {"target": 0.6, "trials": 1, "epochs": 15, "seconds": 6.0}
 
 
-FLOAT, INT = ks.Float("x", 0, 4), ks.Int("x", 1, 10)
-LOG = ks.Float("x", 1e-4, 1e-1, scale="log")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "values", "overlap"),
-    [
-        ([LOG, LOG], [[1e-4, 1e-2], [1e-3, 1e-2]], 1 / 2),
-        ([LOG, LOG], [[1e-3], [1e-3]], 1.0),
-        ([LOG, LOG], [[1e-4, 1e-3], [1e-2, 1e-1]], 0.0),
-        # The measure does not depend on the declared range, but on the scale, if it is shared.
-        ([LOG, ks.Float("x", 1e-6, 1.0, scale="log")], [[1e-4, 1e-2], [1e-3, 1e-2]], 1 / 2),
-        ([LOG, ks.Float("x", 0.0, 1.0)], [[1e-3, 1e-1], [0.0, 1e-1]], 0.99),
-        ([FLOAT, FLOAT], [[0.0, 2.0], [1.0, 4.0]], 1 / 4),
-        ([ks.Float("x", 0, 4, step=1.0)] * 2, [[0.0, 2.0], [1.0, 4.0]], 2 / 5),
-        ([INT, INT], [[1, 3], [2, 5]], 2 / 5),
-        ([ks.Int("x", 1, 64, scale="log", step=2)] * 2, [[2, 8], [4, 64]], 2 / 6),
-        ([INT, INT, INT], [[1], [1], [2]], 1 / 3),
-        ([INT, ks.Choice("x", ["a", "b"])], [[1], ["a"]], None),
-        ([INT, ks.Fixed("x", 2)], [[1], [2]], None),
-        ([ks.Choice("x", [1, True, None])] * 2, [[1, None], [True, None]], 1 / 3),
-        ([ks.Choice("x", ["a", "b"]), ks.Fixed("x", "a")], [["a", "b"], ["a", "a"]], 1 / 2),
-        ([ks.Fixed("x", 1), ks.Fixed("x", 1)], [[1], [1]], None),
-    ],
-)
-def test_the_overlap_of_regions(
-    tmp_path: Path, parameters: list[Any], values: list[list[Any]], overlap: float | None
-) -> None:
-    other = ks.Float("other", 0.0, 1.0)
-    for name, parameter, region in zip("abc", parameters, values, strict=False):
-        params = [{"x": value, "other": 0.5} for value in region]
-        space = ks.SearchSpace(parameter, other)
-        record_study(tmp_path, name, [0.5] * len(region), params, space=space)
-    names = "abc"[: len(parameters)]
-    top = document(tmp_path, "compare", *names, "--top", "3")["top"]
-    found = {each["name"]: each["overlap"] for each in top["parameters"]}
-    assert found.get("x") == (None if overlap is None else pytest.approx(overlap, abs=1e-12))
-
-
-@pytest.mark.parametrize(
-    ("counts", "top", "taken"),
-    [((60, 55), 0, 10), ((30, 50), 0, 6), ((7, 20), 0, 3), ((2, 20), 0, 2), ((9, 20), 15, 9)],
-)
-def test_as_many_trials_are_taken_of_each(
-    tmp_path: Path, counts: tuple[int, int], top: int, taken: int
-) -> None:
-    for name, count in zip("ab", counts, strict=True):
-        record_study(tmp_path, name, [0.5] * count, space=SPACE)
-    options = ("--top", str(top)) if top else ()
-    assert document(tmp_path, "compare", "a", "b", *options)["top"]["trials"] == taken
-
-
 def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     record_study(tmp_path, "one", [0.5], space=SPACE)
     other = record_study(
@@ -219,7 +168,116 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     assert "made up" in of_data and "elsewhere" in of_data and "e" * 12 in of_data
     assert "'units' is only in 'two'" in of_space
     assert "a processor and an accelerator" in of_device
-    assert [each["name"] for each in told["top"]["parameters"]] == ["rate", "kind"]
+
+
+def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> None:
+    """Studies of one file, named seed-0, seed-1 …, each under its own seed."""
+    for seed, values in enumerate(bests):
+        code = CodeDescription("/a.py", "study", "…", "c" * 64, "study")
+        record_study(
+            root,
+            f"seed-{seed}",
+            values,
+            FALLING,
+            space=SPACE,
+            engine=engine,
+            code=code,
+            **{"seed": seed, "objective": ACCURACY, **settings},
+        ).close()
+
+
+SEEDS = ["seed-0", "seed-1", "seed-2", "--engine", "tpe", "--engine", "random"]
+
+
+def test_over_several_seeds_the_better_engine_at_equal_budget_is_named(tmp_path: Path) -> None:
+    searches(tmp_path, "optuna:random", [[0.5, 0.70], [0.4, 0.72], [0.3, 0.71]])
+    # The third trials are beyond the budget of the others.
+    searches(tmp_path, "optuna:tpe", [[0.80, 0.6, 0.99], [0.1, 0.84], [0.83, 0.2, 0.99]])
+    answer = document(tmp_path, "compare", *SEEDS)["answer"]
+    assert (answer["budget"], answer["unit"], answer["over"]) == (4, "epochs", "seeds")
+    assert answer["values"] == [0.8, 0.7, 0.84, 0.72, 0.83, 0.71]
+    (difference,) = answer["differences"]
+    assert (difference["better"], difference["other"]) == ("optuna:tpe", "optuna:random")
+    welch = ttest_ind([0.80, 0.84, 0.83], [0.70, 0.72, 0.71], equal_var=False)
+    gain, (low, high) = difference["gain"], welch.confidence_interval()
+    assert (gain["low"], gain["high"]) == pytest.approx((low, high))
+    text = run(tmp_path, "compare", *SEEDS).stdout
+    first = " ".join(text.partition("\n\n")[0].split())
+    assert first.startswith(
+        "At 4 epochs each, optuna:tpe finds a better val_accuracy than optuna:random, by 0.113 "
+        f"({low:.3f} to {high:.3f}) over 3 seeds."
+    )
+
+
+def test_where_seeds_differ_as_much_it_can_not_be_said(tmp_path: Path) -> None:
+    settings = {"objective": ks.Objective("val_loss", "min")}
+    searches(tmp_path, "optuna:random", [[0.5], [0.4], [0.3]], **settings)
+    searches(tmp_path, "optuna:tpe", [[0.3], [0.2], [0.5]], **settings)
+    searches(tmp_path, "keras-tuner:random", [[0.4], [0.4], [0.4]], **settings)
+    every = [*SEEDS, "--engine", "keras-tuner:random"]
+    answer = document(tmp_path, "compare", *every)["answer"]
+    gains = {each["other"]: each["gain"] for each in answer["differences"]}
+    assert gains.keys() == {"optuna:random", "keras-tuner:random"}
+    assert all(each["low"] < 0 < each["value"] < each["high"] for each in gains.values())
+    # There are three pairs.
+    welch = ttest_ind([0.5, 0.4, 0.3], [0.3, 0.2, 0.5], equal_var=False)
+    low, high = welch.confidence_interval(1 - 0.05 / 3)
+    gain = gains["optuna:random"]
+    assert (gain["low"], gain["high"]) == pytest.approx((low, high))
+    text = " ".join(run(tmp_path, "compare", *every).stdout.split())
+    assert "optuna:tpe and optuna:random can't be told apart over 3 seeds" in text
+
+
+def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
+    searches(tmp_path, "optuna:random", [[0.5, 0.9]])
+    searches(tmp_path, "optuna:tpe", [[0.3, 0.7], [0.3, 0.8]])
+    answer = document(tmp_path, "compare", "seed-0")["answer"]
+    assert (answer["over"], answer["differences"]) == ("", [])
+    known, advice = answer["sentences"]
+    assert "0.9 by optuna:random and 0.7 by optuna:tpe. That does not say which" in known
+    assert "launch optuna:random and optuna:tpe under another --seed and --name" in advice
+    (one,) = document(tmp_path, "compare", "seed-0", "seed-1", "--engine", "tpe")["answer"][
+        "sentences"
+    ]
+    assert one.startswith("They are one search under 2 seeds")
+
+
+def test_winners_that_were_confirmed_are_compared_on_the_test_part(tmp_path: Path) -> None:
+    data = replace(other_data(), digests={"test": "t" * 64})
+    for name, value, low, high in (("one", 0.9, 0.88, 0.92), ("two", 0.8, 0.77, 0.83)):
+        params = [{"rate": 0.01, "kind": "a"}]
+        journal = record_study(
+            tmp_path, name, [value], params, space=SPACE, objective=ACCURACY, data=data
+        )
+        uuid = journal.begin_confirmation("{}", "")
+        outcome = Confirmation(
+            study=name,
+            engine="optuna:tpe",
+            uuid=uuid,
+            metric="val_accuracy",
+            direction="max",
+            reported_trial=0,
+            reported=value,
+            corrected=None,
+            seeds=(1,),
+            race=(),
+            default=None,
+            winner=0,
+            confirmed=Interval(value, low, high),
+        )
+        journal.end_confirmation(uuid, outcome)
+        journal.close()
+    answer = document(tmp_path, "compare", "two", "one")["answer"]
+    (difference,) = answer["differences"]
+    assert answer["over"] == "test part"
+    assert (difference["better"], difference["other"]) == ("one", "two")
+    half = (0.02**2 + 0.03**2) ** 0.5
+    gain = difference["gain"]
+    assert (gain["low"], gain["high"]) == pytest.approx((0.1 - half, 0.1 + half))
+    assert answer["sentences"][0] == (
+        "On the test part, the winner of one is better than that of two: by 0.100 (0.064 to 0.136) "
+        "of accuracy."
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,7 +292,6 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
         ("digits accurate --engine random", ["'accurate'", "'optuna:random'"]),
         ("digits led --reach nan", ["finite", "nan"]),
         ("", ["STUDY"]),
-        ("digits --top 0", ["--top", "0"]),
         ("digits --reach high", ["--reach", "high"]),
     ],
 )

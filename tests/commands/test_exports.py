@@ -39,6 +39,15 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
 
+    # The header, and a row for each trial with a value, the best first.
+    assert export("--as", "latex") == "scripted.tex: 7 trials of scripted\n"
+    lines = (tmp_path / "scripted.tex").read_text().splitlines()
+    heading, *best = [line.removesuffix(r" \\").split(" & ") for line in lines if "&" in line]
+    assert heading == ["trial", r"val\_loss", "epoch", "rate", "units", "kind", "@momentum"]
+    assert [int(row[0]) for row in best] == [trial.number for trial in made.top(10)]
+    for row, trial in zip(best, made.top(10), strict=True):
+        assert row[1] == f"{trial.value:.4g}" and row[3] == f"{trial.spec.values['rate']:.4g}"
+        assert (row[6] == "--") == ("@momentum" not in trial.spec.values)
     assert export("--as", "csv") == "scripted.csv: 8 trials of scripted\n"
     with (tmp_path / "scripted.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -98,8 +98,13 @@ def _check_trial(run: Run, trial: Row, definition: Row) -> None:
     spec, result = json.loads(trial["spec"]), json.loads(trial["result"] or "null")
     params = run.data.params
     assert params["trial"] == str(trial["number"])
+    exact = json.loads(run.data.tags["kerastudy.hyperparameters"])
     for name, value in spec["values"].items():
+        assert repr(exact[name]) == repr(value)
         spelled = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if isinstance(value, float):
+            # The table of MLflow's UI shows all digits of a param.
+            spelled = repr(float(format(value, ".3e")))
         assert params[to_mlflow(name)] == spelled.replace("\0", "\N{SYMBOL FOR NULL}")
     digests = sorted(each.dataset.digest for each in run.inputs.dataset_inputs)
     parts = definition["data"]["digests"]

@@ -19,7 +19,7 @@ from tracking.history.verdicts import (
     study_verdict,
 )
 from tracking.mlflow import tags
-from tracking.mlflow.tags import to_mlflow
+from tracking.mlflow.tags import axis_of, to_mlflow
 from tracking.records import (
     EndedTrial,
     StudyDescription,
@@ -43,13 +43,13 @@ def run_name(
     engine: str = "",
     folds: int = 0,
 ) -> str:
-    """Returns the name of a trial's run, such as ``#15 · val_accuracy 0.9743 @ epoch 5``.
+    """Returns the name of a trial's run, such as ``#15 · 0.9743``.
 
     `of_repeat` is true for a repeat or a fold. `engine` is given only if the study has several.
     """
     number = f"#{spec.number}" + (" defaults" if of_defaults else "")
     number += f" {training_name(spec.repeat, folds)}" if of_repeat else ""
-    outcome = _trial_outcome(spec, result, 0 if of_repeat else folds)
+    outcome = _trial_outcome(result, 0 if of_repeat else folds)
     return " · ".join(filter(None, (number, outcome, engine)))
 
 
@@ -74,25 +74,22 @@ def trial_note(
     return "\n".join(lines)[: tags.LONGEST]
 
 
-def _trial_outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) -> str:
+def _trial_outcome(result: TrialResult | None, folds: int) -> str:
     if result is None:
         return "running"
     if result.state == "pruned" and result.folds:
         return f"pruned in {training_name(result.folds - 1, folds)}"
-    if result.state == "pruned":
-        return f"pruned at epoch {result.epochs}"
-    if result.state != "complete" or result.best is None:
+    if result.state not in ("complete", "pruned") or result.best is None:
         return result.state
-    metric = spec.objective.metric
-    if result.spread is not None:
-        at = f" @ epoch {result.best.epoch}" if result.folds else ""
-        return f"{metric} {result.best.value:.4g} ± {result.spread:.2g}{at}"
-    if result.of_no_epoch:
-        return f"{metric} {result.best.value:.4g}"
-    return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
+    spread = "" if result.spread is None else f" ± {result.spread:.2g}"
+    pruned = ", pruned" if result.state == "pruned" else ""
+    return f"{result.best.value:.4g}{spread}{pruned}"
 
 
-def model_description(name: str, experiment_id: str) -> str:
+_TRACKING_URI: Final = re.compile(r"(?<=mlflow\.set_tracking_uri\().*(?=\))")
+
+
+def model_description(name: str, experiment_id: str, tracking_uri: str) -> str:
     """Returns the description of a study's registered model: what it is, and how to load it."""
     study = link(name, view_page(experiment_id, "trials"))
     lines = [
@@ -106,11 +103,16 @@ def model_description(name: str, experiment_id: str) -> str:
     code = [
         "import mlflow",
         "",
-        'mlflow.set_tracking_uri("http://127.0.0.1:5000")  # the address of this page',
+        f"mlflow.set_tracking_uri({tracking_uri!r})",
         f"model = mlflow.keras.load_model({address!r})",
         f"predict = mlflow.pyfunc.load_model({address!r}).predict",
     ]
     return "\n".join([*lines, *code_block(code)]).rstrip()
+
+
+def with_tracking_uri(text: str, tracking_uri: str) -> str:
+    """Returns the description of a registered model, with another tracking URI in its code."""
+    return _TRACKING_URI.sub(lambda _: repr(tracking_uri), text)
 
 
 def version_description(
@@ -238,7 +240,9 @@ class Pages:
 
 
 def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
-    """Returns a study's summary in Markdown. The verdict is first, as the UI folds long texts.
+    """Returns a study's summary in Markdown. Links and verdict are first.
+
+    The UI shows 100 pixels of a long text, and fades the lower half of these.
 
     `stopped` says why the last launch ended, e.g. "all 40 trials are done". It is empty during a
     launch.
@@ -248,11 +252,11 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     summary = summary_of(history)
     facts = [fact for fact in summary.facts if fact.name not in ("best", "verdict", "ended")]
     lines = [
-        f"**Best: {_outcome(history, pages)}**",
-        "",
-        plain(summary.verdict.text),
-        "",
         " · ".join(_links(pages)),
+        "",
+        f"**{plain(summary.verdict.text)}**",
+        "",
+        f"Best: {_outcome(history, pages)}",
         "",
         *_listed([*facts, Fact("ended", stopped), *summary.definition]),
         *code_block(command.text for command in summary.commands),
@@ -264,8 +268,8 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
 
 def _while_it_runs(history: StudyHistory, pages: Pages) -> list[str]:
     trials = link("trials", view_page(pages.experiment, "trials"))
-    lines = [f"**It is running: its best trial so far is the first of the {trials}.**", ""]
-    lines += [" · ".join(_links(pages)), ""]
+    lines = [" · ".join(_links(pages)), ""]
+    lines += [f"**It is running: its best trial so far is the first of the {trials}.**", ""]
     summary = summary_of(history)
     if history.best is not None:
         lines += [f"Before this launch: {_outcome(history, pages)}.", ""]
@@ -330,7 +334,7 @@ def is_replaceable(text: str) -> bool:
 
 
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns an engine's line. Links come last, as the list of experiments shows them as text."""
+    """Returns an engine's line. It begins with a link, as the UI folds all after the first line."""
     text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
         state = "It is running" if running else "It was killed; launch it again to resume it"
@@ -342,10 +346,10 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
         verdict = " ".join(sentences[: expected[0] + 1] if expected else sentences)
         metric = history.description.objective.metric
         text = plain(verdict.replace("Reported ", f"Reported {metric} ", 1))
-    links = [link("summary", run_page(pages.experiment, pages.parent))]
-    links += [link(view, view_page(pages.experiment, view)) for view in VIEWS]
-    engine = f" ({plain(history.description.engine)})" if several else ""
-    return f"{text}{engine} {' · '.join(links)}"
+    links = " · ".join(link(view, view_page(pages.experiment, view)) for view in VIEWS)
+    engine = f" of {history.description.engine}" if several else ""
+    summary = link(f"Summary{engine}", run_page(pages.experiment, pages.parent))
+    return f"{summary}: {text} {links}"
 
 
 def _rank(history: StudyHistory) -> tuple[bool, float]:
@@ -366,6 +370,9 @@ _MOST_AXES: Final = 8
 _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
 
 _NAME: Final = "attributes.`Run Name`"
+# The id that the UI gives its column "Created", which can't be hidden. This width fits its icon.
+_CREATED: Final = "runDateAndNestInfo"
+_ICON: Final = 66
 
 # If an objective function fits a second model, its metrics have names such as "fit_2/val_loss".
 _FIT: Final = re.compile(r"^(fit_\d+/|)")
@@ -389,13 +396,14 @@ def view_tags(
         "orderByKey": f"metrics.`{best}`",
         "orderByAsc": description.objective.direction == "min",
         "selectedColumns": (columns := _columns(description, several=several)),
-        "columnOrder": [_NAME, *columns],
+        "columnOrder": [_NAME, _CREATED, *columns],
         "columnWidths": {
             **{each: _width(each.partition(".")[2].strip("`")) for each in columns},
-            # The column of names also has the runs' colors, and `columns[0]` the sort arrow, so
+            _CREATED: _ICON,
+            # The column of names also has the runs' colors, and the last one the sort arrow, so
             # both are wider.
             _NAME: 60 + _width(_longest_name(description, several=several)),
-            columns[0]: 30 + _width(columns[0].partition(".")[2].strip("`")),
+            columns[-1]: 30 + _width(columns[-1].partition(".")[2].strip("`")),
         },
     }
     curves = _curves(names)
@@ -453,12 +461,13 @@ def _is_not(description: StudyDescription) -> Any:
 
 
 def _columns(description: StudyDescription, *, several: bool) -> list[str]:
+    # The names of runs have the value, in four digits. The metric has sixteen.
     dimensions = description.space.dimensions[:_MOST_TABLE_COLUMNS]
     return [
-        f"metrics.`{_best(description)}`",
-        *(f"tags.`{tag}`" for tag in (tags.BEST_EPOCH, tags.STATE)),
-        *([f"tags.`{tags.ENGINE}`"] if several else []),
         *(f"params.`{to_mlflow(name)}`" for name in dimensions),
+        *(f"tags.`{tag}`" for tag in (tags.STATE, tags.BEST_EPOCH)),
+        *([f"tags.`{tags.ENGINE}`"] if several else []),
+        f"metrics.`{_best(description)}`",
     ]
 
 
@@ -470,7 +479,7 @@ def _width(text: str) -> int:
 def _longest_name(description: StudyDescription, *, several: bool) -> str:
     spread = " ± 0.012" if description.trainings > 1 else ""
     engine = f" · {description.engine}" if several else ""
-    return f"#1234 · {description.objective.metric} 0.1234{spread} @ epoch 12{engine}"
+    return f"#1234 · 0.1234{spread}, pruned{engine}"
 
 
 def _page(**sections: int) -> dict[str, Any]:
@@ -487,20 +496,20 @@ def _page(**sections: int) -> dict[str, Any]:
 def _values(description: StudyDescription) -> list[Chart]:
     best, space = _best(description), description.space
     # The UI leaves out a run without a value for an axis: conditional hyperparameters get no axis.
-    axes = [p.name for p in space if p.role != "fixed" and not p.when][:_MOST_AXES]
+    axes = [axis_of(p) for p in space if p.role != "fixed" and not p.when][:_MOST_AXES]
     scientific = [p.name for p in space if p.role == "scientific"]
     charts = [_scatter("Trials", "trial", best)]
     if axes:
         charts.append(
             {
                 **_chart("PARALLEL", "Trials", "parallel coordinates"),
-                "selectedParams": [to_mlflow(name) for name in axes],
+                "selectedParams": axes,
                 "selectedMetrics": [best],
                 "showAllRuns": True,
             }
         )
     for name in [*(scientific or space.dimensions)][:_MOST_CHARTS]:
-        charts.append(_scatter("Hyperparameters", to_mlflow(name), best))
+        charts.append(_scatter("Hyperparameters", axis_of(space[name]), best))
     return charts
 
 

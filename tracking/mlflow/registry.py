@@ -14,7 +14,12 @@ from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.history.verdicts import study_verdict, worth
 from tracking.journal import Champion, Header, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.pages import model_description, version_description, with_verdict
+from tracking.mlflow.pages import (
+    model_description,
+    version_description,
+    with_tracking_uri,
+    with_verdict,
+)
 from tracking.mlflow.runs import Runs
 from tracking.mlflow.tags import spell, to_mlflow
 from tracking.records import EndedTrial, StudyDescription
@@ -152,7 +157,7 @@ class Registry:
                 return self._client.create_registered_model(
                     name,
                     tags={tags.KIND: "study", tags.UUID: self._study.uuid},
-                    description=model_description(name, runs.experiment),
+                    description=model_description(name, runs.experiment, self._client.tracking_uri),
                 )
             except MlflowException as error:
                 # Another registered model has the name.
@@ -215,6 +220,14 @@ class Registry:
         outputs = self._client.get_run(parent).outputs
         if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
             self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
+
+
+def write_address(client: MlflowClient, address: str) -> None:
+    """Writes the address of an MLflow server into the code on the pages of registered models."""
+    for model in client.search_registered_models(f"tags.`{tags.KIND}` = 'study'", 1000):
+        text = with_tracking_uri(model.description or "", address)
+        if text != (model.description or ""):
+            client.update_registered_model(model.name, text)
 
 
 def _mark(champion: Champion) -> str:

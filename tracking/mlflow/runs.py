@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces import complete
+from search_spaces import SearchSpace, complete
 from tracking.mlflow import tags
 from tracking.mlflow.exports import Exports
-from tracking.mlflow.tags import portable, run_title, spell, to_mlflow
+from tracking.mlflow.tags import axis_of, is_log, portable, spell, to_mlflow
 from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Runs:
 
         Returns True if the run has no params yet: then the next `write` must give them.
         """
-        name = self._names[uuid] = run_title(name)
+        name = self._names[uuid] = portable(name)
         if uuid in self.ids:
             return not self.exports.has_begun(uuid)
         if self.exports.intends(uuid):
@@ -88,10 +88,7 @@ class Runs:
         If a person has renamed the run, the name among the tags is not written.
         """
         run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
-        texts = {
-            key: run_title(text) if key == tags.RUN_NAME else portable(text)
-            for key, text in (tagged or {}).items()
-        }
+        texts = {key: portable(text) for key, text in (tagged or {}).items()}
         new = {key: text for key, text in texts.items() if has.get(key) != text}
         # A run with entries in `_tags` is new, so nobody has renamed it.
         former = "" if has else self._names.get(uuid, "")
@@ -220,10 +217,20 @@ def dataset_inputs(description: StudyDescription) -> list[Any]:
 
 
 def params_of(values: Mapping[str, Any]) -> list[Param]:
-    """Returns values as MLflow's params."""
+    """Returns values as MLflow's params, floats with four digits: the UI's table shows all."""
     from mlflow.entities import Param
 
-    return [Param(to_mlflow(name), spell(value)) for name, value in values.items()]
+    return [Param(to_mlflow(name), spell(_short(value))) for name, value in values.items()]
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def logarithms(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the logarithms of the active hyperparameters with a log scale, for charts."""
+    logs = [parameter for parameter in space if is_log(parameter) and parameter.name in values]
+    return {axis_of(parameter): math.log10(values[parameter.name]) for parameter in logs}
 
 
 def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:

@@ -13,12 +13,16 @@ import posixpath
 import re
 from typing import Final
 
+from search_spaces import Float, Int, Parameter
+
 UUID: Final = "kerastudy.uuid"
 """The journal's uuid of an experiment, a run or a registered model."""
 KIND: Final = "kerastudy.kind"
 """A run's kind: ``"study"``, below it ``"trial"``, below that ``"repeat"`` or ``"fold"``."""
 REPEAT: Final = "kerastudy.repeat"
 ENGINE: Final = "kerastudy.engine"
+HYPERPARAMETERS: Final = "kerastudy.hyperparameters"
+"""A trial's exact hyperparameters, as JSON: the params have four digits."""
 NUMBER: Final = "kerastudy.trial"
 STATE: Final = "kerastudy.state"
 REASON: Final = "kerastudy.reason"
@@ -75,12 +79,6 @@ def to_mlflow(name: str) -> str:
     return f"{spelled[: _LONGEST - len(digest) - 1]}-{digest}"
 
 
-def run_title(name: str) -> str:
-    """Returns a run's name. A long name is cut in the middle, to keep its number and its value."""
-    name, half = portable(name), _LONGEST // 2
-    return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
-
-
 def portable(text: str) -> str:
     """Replaces NUL characters in a text, as PostgreSQL refuses them."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
@@ -88,6 +86,20 @@ def portable(text: str) -> str:
 
 def _spell(match: re.Match[str]) -> str:
     return f":x{ord(match[0]):x}:"
+
+
+def axis_of(parameter: Parameter) -> str:
+    """Returns the name of the param that charts draw for a hyperparameter.
+
+    MLflow's scatter charts and parallel coordinates have no log scale. So a hyperparameter with a
+    log scale has a second param with its logarithm.
+    """
+    return to_mlflow(f"log10 {parameter.name}" if is_log(parameter) else parameter.name)
+
+
+def is_log(parameter: Parameter) -> bool:
+    """Returns whether a hyperparameter is sampled on a log scale."""
+    return isinstance(parameter, Float | Int) and parameter.scale == "log"
 
 
 def spell(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from tracking.mlflow.runs import (
     Runs,
     dataset_inputs,
     hyperparameters,
+    logarithms,
     metrics_of,
     origin_tags,
     params_of,
@@ -184,6 +186,9 @@ class Sender:
         tagged |= {tags.NUMBER: str(spec.number), tags.STATE: fit.state}
         if spec.number == description.default_trial:
             tagged[tags.DEFAULTS] = "yes"
+        exact = json.dumps(values, ensure_ascii=False)
+        if len(exact) <= tags.LONGEST:
+            tagged[tags.HYPERPARAMETERS] = exact
         joined: dict[str, Any] = {}
         if result is not None:
             place = self._store.root
@@ -199,7 +204,8 @@ class Sender:
         params: list[Param] = []
         if new:
             # The UI's charts need the trial's number as a param, for an axis.
-            params = params_of({"trial": spec.number, **values})
+            logs = logarithms(description.space, spec.values)
+            params = params_of({"trial": spec.number, **logs, **values})
             runs.log_inputs(fit.uuid, dataset_inputs(description))
         params += params_of({key: each for key, each in joined.items() if key not in values})
         metrics = self._metrics(fit.uuid) + metrics

@@ -1,14 +1,14 @@
 from .charts import belief as belief
 from .charts import equations as equations
 from .charts import targets as targets
-from .figures import NotebookChart as NotebookChart
-from .figures import StudyPlots as StudyPlots
 from .figures import sections as sections
 from .figures import tables as tables
 from .page import table_columns as table_columns
 from .page import templates as templates
 from .page import write_comparison as write_comparison
 from .page import write_report as write_report
+from .plots import NotebookChart as NotebookChart
+from .plots import StudyPlots as StudyPlots
 from .trial_data import StudyData as StudyData
 from .trial_data import axes_of as axes_of
 from .trial_data import drawable as drawable

@@ -1,4 +1,4 @@
-"""The sections and figures of a study's page, and the charts for notebooks."""
+"""The sections and figures of a study's page."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.errors import StudyError, suggestion
 from tracking.diagnosis.evidence import Finding
-from tracking.history.study_history import StudyHistory
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFinding, DataFindings
 from tracking.report import charts, hyperparameter_charts, theme
 from tracking.report.trial_data import (
     FEWEST_TRIALS,
     Columns,
-    HyperparameterAxis,
     StudyData,
-    drawable,
 )
 
 # The small charts of hyperparameters have no legend, so a text names the marks of states.
@@ -269,143 +265,3 @@ def _training(data: StudyData) -> Iterator[Figure]:
             "others behind. Pruned ones end where they were stopped."
             + _far_off(data, data.curves["value"]),
         )
-
-
-_SHOWN_BY_ALTAIR = "default"
-
-
-class NotebookChart(alt.LayerChart):
-    """A chart that a notebook shows as SVG, which needs no network.
-
-    Altair's default renderer would load Vega from a server. If the user chooses a renderer, e.g.
-    ``altair.renderers.enable("html")``, that one shows the chart.
-    """
-
-    @classmethod
-    def of(cls, chart: alt.LayerChart) -> NotebookChart:
-        """Returns a copy of a chart as a `NotebookChart`."""
-        copy: Any = chart.copy(deep=False)
-        # Altair would turn a plain assignment into a property of the chart.
-        object.__setattr__(copy, "__class__", cls)
-        assert isinstance(copy, cls), "it is one now"
-        return copy
-
-    def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
-        render = alt.renderers.get()
-        if render is not None and alt.renderers.active != _SHOWN_BY_ALTAIR:
-            return render(self.to_dict())
-        import vl_convert
-
-        drawn = drawable(self.to_dict())
-        # The chart looks as in reports, plus the user's config. "view" has only Altair's defaults.
-        own = {name: each for name, each in drawn.get("config", {}).items() if name != "view"}
-        drawn["config"] = {**theme.config(), "background": "white", "padding": 12, **own}
-        picture = vl_convert.vegalite_to_svg(drawn)
-        return {"image/svg+xml": picture, "text/plain": repr(self)}
-
-
-class StudyPlots:
-    """The charts of a study as Vega-Altair charts, which have a method ``save``.
-
-    A notebook shows a chart as a picture. After ``altair.renderers.enable("html")``, it shows
-    charts with tooltips, whose scripts come from a server.
-
-    Example:
-        ```python
-        history = ks.read_study("digits")
-        history.plot.parallel_coordinates()
-        history.plot.slice("learning_rate").save("learning_rate.svg")
-        ```
-    """
-
-    def __init__(self, history: StudyHistory) -> None:
-        self._read = StudyData(history)
-
-    def __repr__(self) -> str:
-        """Returns the names of the charts."""
-        names = ", ".join(name for name in dir(type(self)) if not name.startswith("_"))
-        return f"<plots of {self._read.history.description.name!r}: {names}>"
-
-    def belief(self) -> alt.LayerChart:
-        """Returns a chart of the best value: reported, corrected and confirmed."""
-        return self._shown(charts.belief(self._data))
-
-    def history(self) -> alt.LayerChart:
-        """Returns a chart of each trial's value, and of the best value so far."""
-        return self._shown(charts.optimization_history(self._data))
-
-    def learning_curves(self) -> alt.LayerChart:
-        """Returns a chart of all learning curves, with those of the best trials in front."""
-        return self._shown(charts.learning_curves(self._data))
-
-    def parallel_coordinates(self) -> alt.LayerChart:
-        """Returns a chart with a line for each trial through its hyperparameters and its value."""
-        return self._shown(hyperparameter_charts.parallel_coordinates(self._data))
-
-    def importance(self) -> alt.LayerChart:
-        """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
-
-        Raises:
-            StudyError: If too few trials have a value, or all have the same value.
-        """
-        if not self._data.importances:
-            raise StudyError(
-                f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
-                f"a study that has {len(self._data.ranked)}."
-            )
-        return self._shown(hyperparameter_charts.importance(self._data))
-
-    def slice(self, name: str) -> alt.LayerChart:
-        """Returns a chart of the trials' values by one hyperparameter.
-
-        Raises:
-            StudyError: If no hyperparameter that varies has this name.
-        """
-        return self._shown(hyperparameter_charts.hyperparameter_slice(self._data, self._axis(name)))
-
-    def contour(self, first: str, second: str) -> alt.LayerChart:
-        """Returns a chart of the objective over two hyperparameters.
-
-        Raises:
-            StudyError: If no hyperparameter that varies has one of these names.
-        """
-        return self._shown(
-            hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))
-        )
-
-    def predictions(self) -> alt.LayerChart:
-        """Returns a chart of the champion's predictions for the validation data.
-
-        For a classifier, it is the confusion matrix.
-
-        Raises:
-            StudyError: If no predictions are recorded.
-        """
-        output = self._data.predictions
-        if output is None or not (output.confusion or output.truth):
-            name = self._data.history.description.name
-            raise StudyError(
-                f"The record of {name!r} has no predictions of a champion on validation data."
-            )
-        if output.confusion:
-            return self._shown(charts.confusion_matrix(output))
-        return self._shown(charts.targets(output))
-
-    def _axis(self, name: str) -> HyperparameterAxis:
-        for axis in self._data.axes:
-            if axis.name == name:
-                return axis
-        names = [axis.name for axis in self._data.axes]
-        raise StudyError(f"No hyperparameter {name!r} varies. {suggestion(name, names)}")
-
-    @property
-    def _data(self) -> StudyData:
-        if not self._read.ranked:
-            raise StudyError(
-                f"The study {self._read.history.description.name!r} has no trial with a value yet: "
-                "there is nothing to draw."
-            )
-        return self._read
-
-    def _shown(self, chart: alt.LayerChart) -> alt.LayerChart:
-        return NotebookChart.of(theme.with_rows(chart, tables(self._data)))

@@ -37,7 +37,7 @@ from tracking.report.charts import one_curve
 from tracking.report.figures import Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
 from tracking.store.files import cached, write_atomically
-from tracking.summary import Fact, cost_text, overlap_row, standing_facts
+from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -129,12 +129,10 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         labels=[standing.label for standing in comparison.standings],
         kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
-        found=_best(comparison),
+        found=" ".join(comparison.answer.sentences),
         figures=figures,
         standings=_standings(comparison),
         notes=comparison.notes,
-        overlaps=[overlap_row(each) for each in comparison.parameters],
-        top=comparison.top,
     )
 
 
@@ -200,15 +198,6 @@ def _standings(comparison: Comparison) -> list[list[str]]:
         for each in comparison.standings
     ]
     return [[row[0].name, *(fact.text for fact in row)] for row in zip(*columns, strict=True)]
-
-
-def _best(comparison: Comparison) -> str:
-    values = {s.label: s.best.value for s in comparison.standings if s.best}
-    valued = {label: value for label, value in values.items() if value is not None}
-    if not valued:
-        return "No trial has a value yet."
-    label = min(valued, key=lambda each: comparison.objective.sort_key(valued[each]))
-    return f"{label} found the best {comparison.objective.metric}: {number(valued[label])}."
 
 
 def _render(

@@ -183,12 +183,12 @@ def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.Layer
     return filled
 
 
-def config() -> dict[str, Any]:
+def config(font: str = FONT) -> dict[str, Any]:
     """Returns Vega-Lite's config for all charts."""
-    text = {"font": FONT, "fontSize": 12, "color": MUTED}
+    text = {"font": font, "fontSize": 12, "color": MUTED}
     axis = {
-        "labelFont": FONT,
-        "titleFont": FONT,
+        "labelFont": font,
+        "titleFont": font,
         "labelFontSize": 11,
         "titleFontSize": 12,
         "titleFontWeight": 500,
@@ -202,15 +202,15 @@ def config() -> dict[str, Any]:
     }
     return {
         "background": "transparent",
-        "font": FONT,
+        "font": font,
         "view": {"stroke": None},
         "axis": axis,
         "axisX": {"grid": False, "domain": True},
         "axisY": {"domain": False, "ticks": False},
         "axisQuantitative": {"labelOverlap": True, "labelSeparation": 6},
         "legend": {
-            "labelFont": FONT,
-            "titleFont": FONT,
+            "labelFont": font,
+            "titleFont": font,
             "labelColor": INK,
             "titleColor": MUTED,
             "labelFontSize": 12,
@@ -218,10 +218,10 @@ def config() -> dict[str, Any]:
             "titleFontWeight": 500,
         },
         "title": {
-            "font": FONT,
+            "font": font,
             "color": INK,
             "subtitleColor": MUTED,
-            "subtitleFont": FONT,
+            "subtitleFont": font,
             "anchor": "start",
             "fontSize": 15,
             "fontWeight": 600,

@@ -1,5 +1,7 @@
 from .corrections import confirmed_value as confirmed_value
 from .corrections import corrected as corrected
+from .differences import of_intervals as of_intervals
+from .differences import of_means as of_means
 from .intervals import crossed as crossed
 from .intervals import gain as gain
 from .intervals import heavy_tails as heavy_tails

@@ -23,7 +23,7 @@ from search_spaces.texts import quoted
 from tracking.journal import FILE_NAME, Header, JournalReader
 from tracking.store.files import remove_pieces
 from tracking.store.study_locks import holder_of, locked_store, locked_study
-from tracking.store.trust import read_facts, write_facts
+from tracking.store.trust import is_store, read_facts, write_facts
 
 DEFAULT_STORE = "kerastudy-store"
 
@@ -141,10 +141,11 @@ def open_store(path: str | Path) -> Store | None:
             "Choose a folder with --store."
         )
     try:
-        facts = read_facts(root)
+        read_facts(root)
+        # The folder of a study may have been copied here alone.
+        return Store(root) if is_store(root) else None
     except PermissionError as error:
         raise StoreError(f"The store {str(root)!r} cannot be read: {error.strerror}.") from None
-    return None if facts is None else Store(root)
 
 
 def real_folder(path: str | Path) -> Path:
@@ -154,11 +155,10 @@ def real_folder(path: str | Path) -> Path:
 
 def create_store(path: str | Path) -> Store:
     """Opens the store in a folder, or makes one. Several processes may call it at once."""
-    store = open_store(path)
-    if store is not None:
-        check_writable(store.root)
+    store, root = open_store(path), real_folder(path)
+    if store is not None and read_facts(root) is not None:
+        check_writable(root)
         return store
-    root = real_folder(path)
     try:
         root.mkdir(parents=True, exist_ok=True)
         check_writable(root)

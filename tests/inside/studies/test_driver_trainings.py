@@ -138,7 +138,7 @@ def test_the_value_of_folds_is_their_mean_at_the_best_common_epoch(folded: Study
         differ += trial.value != statistics.fmean(min(curve.values()) for curve in of_folds)
         run = shown.run(trial.uuid)
         assert run.data.metrics["best_val_loss"] == trial.value
-        assert run.info.run_name.endswith(f"± {trial.result.spread:.2g} @ epoch {best}")
+        assert run.info.run_name.endswith(f"{trial.value:.4g} ± {trial.result.spread:.2g}")
         curve = {epoch: m["val_loss"] for epoch, m in folded.curve(trial).items()}
         assert curve == pytest.approx(means, abs=1e-12)
     assert differ, "else this shows nothing"

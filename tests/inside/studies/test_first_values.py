@@ -182,7 +182,7 @@ def test_what_is_not_in_the_space_is_passed_over_and_counted(
 def test_an_exported_table_gives_its_best_ten_exactly(
     folder: Path, tmp_path: Path, old: StudyHistory, best: list[dict[str, Any]]
 ) -> None:
-    table = export_table([old], tmp_path / "old.csv")
+    table = export_table([old], "csv", tmp_path / "old.csv")
     history = begin(folder, "from a table", initial_from=str(table.file))
     assert values(history)[1:11] == best[:10]
     assert len({each["kind"] for each in values(history)[1:11]}) > 1

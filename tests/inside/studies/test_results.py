@@ -101,6 +101,8 @@ def test_names_of_other_libraries_are_there(history: ks.StudyResults) -> None:
     study = ks.Study("a", data=ks.datasets.arrays(*_samples()), build=print)
     with pytest.raises(AttributeError, match=r"of its store have it: \.history\(\)\.best_params"):
         _ = study.best_params
+    with pytest.raises(AttributeError, match=r"Did you mean 'best_trial'.*\.history\(\)"):
+        _ = study.best_trail
     with pytest.raises(AttributeError, match="'Study' has no attribute 'nothing'"):
         _ = study.nothing
 

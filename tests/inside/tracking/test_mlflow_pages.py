@@ -11,6 +11,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
 from in_mlflow import InMlflow, client_of
@@ -64,15 +65,46 @@ def test_two_names_are_never_spelled_alike() -> None:
     assert len({to_mlflow(name) for name in names}) == len(names)
 
 
-def test_a_long_name_of_a_run_has_its_number_and_its_value(shared_store: Store) -> None:
-    objective = Objective("n" * 400, "max")
-    description = describe(name="titles", objective=objective)
-    journal = Journal.begin(shared_store.new_folder("titles"), description, ENVIRONMENT)
-    record_trial(journal, make_spec(objective=objective), [{objective.metric: 0.5}])
-    history = read_study(shared_store, "titles")
-    name = InMlflow(history).run(history.trial(0).uuid).info.run_name
-    assert len(name) <= 250
-    assert name.startswith("#0 · nnn") and name.endswith("nnn 0.5 @ epoch 1")
+def test_runs_are_named_by_number_and_value_and_params_have_four_digits(
+    shared_store: Store,
+) -> None:
+    space = SearchSpace(
+        ks.Float("rate", 1e-5, 1e-1, scale="log"),
+        ks.Int("units", 10, 1000, scale="log"),
+        ks.Float("share", 0.0, 1.0),
+        ks.Float("decay", 1e-5, 1.0, scale="log", when={"units": 10}),
+    )
+    described = describe(name="short", space=space, objective=Objective("n" * 400, "max"))
+    values = {"rate": 1.23456789e-4, "units": 100, "share": 1 / 3}
+    with Journal.begin(shared_store.new_folder("short"), described, ENVIRONMENT) as journal:
+        for number, state in enumerate(("complete", "pruned", "infeasible")):
+            spec = make_spec(number, values=values, objective=described.objective)
+            curve = [{described.objective.metric: 2 / 3}] if number < 2 else []
+            record_trial(journal, spec, curve, state)
+    history = read_study(shared_store, "short")
+    runs = [InMlflow(history).run(trial.uuid) for trial in history.trials]
+    names = [run.info.run_name for run in runs]
+    assert names == ["#0 · 0.6667", "#1 · 0.6667, pruned", "#2 · infeasible"]
+    params = runs[0].data.params
+    assert (params["rate"], params["share"], params["units"]) == ("0.0001235", "0.3333", "100")
+    # MLflow's charts of trials have no log scale.
+    assert float(params["log10 rate"]) == pytest.approx(np.log10(1.23456789e-4), rel=1e-3)
+    assert params["log10 units"] == "2.0"
+    assert not {"log10 share", "log10 decay"} & params.keys()
+    assert json.loads(runs[0].data.tags["kerastudy.hyperparameters"]).items() >= values.items()
+
+
+def test_hyperparameters_come_first_after_the_name_and_are_drawn_in_their_scale() -> None:
+    space = SearchSpace(ks.Float("rate", 1e-5, 1e-1, scale="log"), ks.Float("share", 0.0, 1.0))
+    table = view("trials", space=space)
+    params = ["params.`rate`", "params.`share`"]
+    assert table["selectedColumns"][:2] == params and table["columnOrder"][2:4] == params
+    assert table["selectedColumns"][-1] == table["orderByKey"] == "metrics.`best_val_loss`"
+    charts = view("charts", space=space)["compareRunCharts"]
+    (parallel,) = [chart for chart in charts if chart["type"] == "PARALLEL"]
+    assert parallel["selectedParams"] == ["log10 rate", "share"]
+    axes = [chart["xaxis"]["key"] for chart in charts if chart["type"] == "SCATTER"]
+    assert axes == ["trial", "log10 rate", "share"]
 
 
 # Prepared views.
@@ -166,17 +198,17 @@ def table(note: str) -> list[list[str]]:
     ]
 
 
-def test_a_note_has_the_verdict_first_then_facts_links_commands_and_the_best(
+def test_a_note_has_links_and_the_verdict_first_then_facts_commands_and_the_best(
     shared_store: Store,
 ) -> None:
     history = study(shared_store, "it's 손글씨 1", trials=12, notes="Why.")
     runs = {trial.uuid: f"{trial.number:032}" for trial in history.trials}
     pages = Pages("7", "parent", runs, report=True, model="model")
     note = study_note(history, pages, "all 12 trials are done")
-    first, _, verdict, _, links, _, *facts = note.splitlines()
-    assert first.startswith("**Best: [trial 11](")
-    assert first.endswith(": val_loss 0.39 at epoch 2 of 3**")
-    assert verdict.startswith("Reported 0.39. What to expect is unknown")
+    links, _, verdict, _, best, _, *facts = note.splitlines()
+    assert verdict.startswith("**Reported 0.39. What to expect is unknown")
+    assert best.startswith("Best: [trial 11](")
+    assert best.endswith(": val_loss 0.39 at epoch 2 of 3")
     names = ["report", "registered model", "trials", "charts", "curves"]
     assert [*re.findall(r"\[([\w ]+)\]\(#/", links)] == names
     assert "#/experiments/7/runs/parent/artifacts/report.html?" in links
@@ -222,7 +254,7 @@ def test_while_it_runs_a_note_has_nothing_that_the_next_trial_makes_wrong(
     shared_store: Store,
 ) -> None:
     note = study_note(study(shared_store, "runs", notes="Why."), PAGES)
-    first, _, links, _, before, *rest = note.splitlines()
+    links, _, first, _, before, *rest = note.splitlines()
     assert first.startswith("**It is running: its best trial so far is the first of the [trials](")
     assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
     assert before == "Before this launch: trial 2: val_loss 0.48 at epoch 2 of 3."
@@ -276,11 +308,11 @@ def line(*histories: StudyHistory, running: bool = False) -> str:
 
 def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Store) -> None:
     history = study(shared_store, "손글씨 *1*")
-    assert line(history, running=True).startswith("It is running: its best trial so far")
-    assert line(history).startswith("It was killed; launch it again to resume it")
+    summary = "[Summary](#/experiments/1/runs/parent?workflowType=machine_learning): "
+    assert line(history, running=True).startswith(f"{summary}It is running: its best trial so far")
+    assert line(history).startswith(f"{summary}It was killed; launch it again to resume it")
     text = line(replace(history, status="FINISHED"))
-    assert text.startswith("Reported val_loss 0.48. What to expect is unknown")
-    assert " [summary](#/experiments/1/runs/parent?" in text
+    assert text.startswith(f"{summary}Reported val_loss 0.48. What to expect is unknown")
     page = "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=kerastudy-"
     assert text.count(page) == 3
 
@@ -291,6 +323,8 @@ def test_of_several_engines_the_one_with_the_best_value_comes_first(shared_store
         for trials, engine in ((2, "optuna:random"), (3, "optuna:tpe"))
     )
     first, second = line(one, other).split("\n\n")
-    assert first.startswith("Reported val_loss 0.48") and " (optuna:tpe) [summary]" in first
-    assert second.startswith("Reported val_loss 0.49") and " (optuna:random) [summary]" in second
+    assert first.startswith("[Summary of optuna:tpe](") and "): Reported val_loss 0.48" in first
+    assert (
+        second.startswith("[Summary of optuna:random](") and "): Reported val_loss 0.49" in second
+    )
     assert other.best is not None and "--engine optuna:tpe" in again_command(other, other.best)

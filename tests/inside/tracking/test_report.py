@@ -11,12 +11,14 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pytest
 from handmade import make_spec, trial_record
+from PIL import Image
 from reported import EVIL, MARKED, record, usual
 
 import kerastudy as ks
@@ -269,12 +271,45 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
     with alt.renderers.enable("html"):
         assert "text/html" in plots.history()._repr_mimebundle_()
+    with pytest.raises(AttributeError, match=r"no chart 'parallel'\. Did you mean 'parallel_coor"):
+        _ = plots.parallel
     with pytest.raises(ks.errors.StudyError, match="no predictions"):
         plots.predictions()
     with pytest.raises(ks.errors.StudyError, match="'momentum'"):
         plots.slice("momentun")
     with pytest.raises(ks.errors.StudyError, match="nothing to draw"):
         StudyPlots(record(store, "no plots", 0)).history()
+
+
+def test_figures_for_a_paper_are_as_wide_as_a_column(store: Store, tmp_path: Path) -> None:
+    plots = StudyPlots(record(store, "for a paper", 30))
+    for name, chart, inches in (
+        ("history", plots.history(), 3.3),
+        ("curves", plots.learning_curves(), 3.3),
+        ("contour", plots.contour("rate", "momentum"), 3.3),
+        ("parallel", plots.parallel_coordinates(), 6.9),
+    ):
+        for kind in ("pdf", "svg", "png"):
+            chart.save(tmp_path / f"{name}.{kind}")
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert picture.width == pytest.approx(300 * inches, abs=2)
+            assert picture.info["dpi"][0] == pytest.approx(300, abs=0.1)
+            # Nothing touches the edge, so nothing is cut.
+            pixels = np.asarray(picture.convert("L"))
+            assert pixels[:, [0, -1]].min() > 250 and pixels[[0, -1]].min() > 250, name
+        pdf = (tmp_path / f"{name}.pdf").read_bytes()
+        box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
+        assert box is not None and float(box[1]) == pytest.approx(72 * inches, abs=0.5)
+        assert b"/FontFile" in pdf, "the fonts are embedded"
+        svg = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+        assert f"{name.title()}" not in svg and "Arial" in svg
+        width = re.search(r'<svg [^>]*width="([\d.]+)"', svg)
+        assert width is not None and float(width[1]) == pytest.approx(96 * inches, abs=0.5)
+    plots.history().save(tmp_path / "wide.png", width=6, height=2)
+    with Image.open(tmp_path / "wide.png") as picture:
+        assert picture.size == pytest.approx((1800, 600), abs=2)
+    plots.history().save(tmp_path / "history.html")
+    assert "<script" in (tmp_path / "history.html").read_text(encoding="utf-8")
 
 
 def test_a_backslash_ends_no_text_in_a_tooltips_expression() -> None:

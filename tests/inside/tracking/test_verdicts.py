@@ -203,7 +203,7 @@ def test_ties_are_counted_and_go_to_the_lower_validation_loss(shared_store: Stor
     assert [trial.number for trial in history.top(4)] == [2, 0, 3, 1]
     said = "Reported 1. 3 trials reach that; trial 2 has the lowest validation loss. "
     assert study_verdict(history).text.startswith(said)
-    assert study_note(history, PAGES, "done").split("\n")[2].startswith(said)
+    assert study_note(history, PAGES, "done").split("\n")[2].startswith(f"**{said}")
 
 
 def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_store: Store) -> None:

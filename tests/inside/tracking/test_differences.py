@@ -1,0 +1,111 @@
+"""Differences between searches: judged by simulated searches whose true difference is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.stats import beta, binomtest, ttest_ind
+
+from tracking.records.checks import Interval
+from tracking.statistics import of_intervals, of_means
+
+SEARCHES, TRIALS = 600, 20
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+def normal(mean: float, deviation: float) -> Draw:
+    return lambda generator, shape: generator.normal(mean, deviation, shape)
+
+
+def losses(median: float) -> Draw:
+    """The least of the losses of a search, which are skewed."""
+    return lambda generator, shape: np.exp(
+        generator.normal(math.log(median), 0.5, (*shape, TRIALS))
+    ).min(axis=-1)
+
+
+def accuracies(samples: int, worst: float, best: float) -> Draw:
+    """The highest accuracy of a search, as counted on some samples."""
+
+    def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        true = generator.uniform(worst, best, (*shape, TRIALS))
+        return (generator.binomial(samples, true) / samples).max(axis=-1)
+
+    return draw
+
+
+@pytest.mark.parametrize("seeds", [(3, 3), (5, 5), (10, 10), (5, 8)])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (normal(0.5, 0.1), normal(0.4, 0.02)),
+        (losses(0.4), losses(0.5)),
+        (accuracies(360, 0.9, 0.97), accuracies(360, 0.9, 0.97)),
+        (accuracies(10_000, 0.9, 0.98), accuracies(10_000, 0.8, 0.97)),
+    ],
+    ids=["normal", "losses", "equal accuracies", "accuracies"],
+)
+def test_an_interval_over_seeds_holds_the_true_difference(
+    one: Draw, other: Draw, seeds: tuple[int, int]
+) -> None:
+    generator = np.random.default_rng(list(seeds))
+    truth = one(generator, (30_000,)).mean() - other(generator, (30_000,)).mean()
+    first, second = (
+        draw(generator, (SEARCHES, count)) for draw, count in zip((one, other), seeds, strict=True)
+    )
+    intervals = [of_means(a, b) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
+    held = [each.low <= truth <= each.high for each in intervals if each is not None]
+    assert len(held) > 0.95 * SEARCHES
+    assert np.mean(held) > 0.92
+    # It is Welch's interval.
+    a, b = first[0], second[0]
+    expected = ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert intervals[0] is not None
+    assert (intervals[0].low, intervals[0].high) == pytest.approx(tuple(expected))
+
+
+def test_of_equal_searches_few_pass_for_better_however_many_there_are() -> None:
+    generator = np.random.default_rng(1)
+    groups = losses(0.5)(generator, (SEARCHES, 4, 5)).tolist()
+    wrong = 0
+    for four in groups:
+        pairs = [of_means(a, b, pairs=6) for i, a in enumerate(four) for b in four[:i]]
+        wrong += any(each is not None and not each.low <= 0 <= each.high for each in pairs)
+    assert wrong < 0.06 * SEARCHES
+
+
+def test_without_any_spread_over_seeds_there_is_no_interval() -> None:
+    assert of_means([0.9, 0.9], [0.8, 0.8, 0.8]) is None
+    interval = of_means([0.9, 0.9], [0.8, 0.81, 0.8])
+    assert interval is not None and interval.low < interval.value < interval.high
+
+
+def exact(hits: int, samples: int) -> Interval:
+    """The accuracy on a test part, with its exact interval."""
+    bounds = binomtest(hits, samples).proportion_ci(0.95, "exact")
+    return Interval(hits / samples, float(bounds.low), float(bounds.high))
+
+
+@pytest.mark.parametrize("together", [0.0, 0.8])
+@pytest.mark.parametrize("accuracy", [(0.9, 0.9), (0.99, 0.95), (0.7, 0.6)])
+def test_a_difference_of_confirmed_values_holds_the_truth(
+    accuracy: tuple[float, float], together: float
+) -> None:
+    """On the same samples the models may fail together: the interval is then too wide."""
+    generator, samples = np.random.default_rng(2), 300
+    draws = generator.random((SEARCHES, 2, samples))
+    shared = generator.random((SEARCHES, samples)) < together
+    draws[:, 1][shared] = draws[:, 0][shared]
+    hits = (draws < np.array(accuracy)[:, None]).sum(axis=2).tolist()
+    known = {count: exact(count, samples) for pair in hits for count in pair}
+    intervals = [of_intervals(known[a], known[b]) for a, b in hits]
+    truth = accuracy[0] - accuracy[1]
+    assert np.mean([each.low <= truth <= each.high for each in intervals]) > 0.94
+    wider = of_intervals(known[hits[0][0]], known[hits[0][1]], pairs=3)
+    assert wider.low < intervals[0].low and intervals[0].high < wider.high
+    # Clopper's and Pearson's interval, from the beta distribution.
+    one = known[hits[0][0]]
+    assert one.low == pytest.approx(beta.ppf(0.025, hits[0][0], samples - hits[0][0] + 1))
