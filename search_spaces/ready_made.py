@@ -288,6 +288,9 @@ def dropout(
         Float('dropout', 0.0, 0.6, step=0.2)
     """
     _check_bounds("A dropout rate", low, high, 0.0, 1.0)
+    if high == 1:
+        expected = "below 1, at which a layer drops all that it got"
+        raise SearchSpaceError.of_setting("A dropout rate", expected, high, "0.5 is a usual end.")
     return Float(name, low, high, step=step, **declared)
 
 

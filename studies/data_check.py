@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from search_spaces.errors import DataError, StudyError, TrackingError
 from studies.data import (
@@ -81,7 +83,7 @@ def check_target(
         return findings, recorded
 
 
-def check_file(text: str) -> DataFindings:
+def check_file(text: str, options: Mapping[str, Any] = {}) -> DataFindings:
     """Looks at a data file or folder that belongs to no study."""
     with showing() as progress:
         progress.wait("looking at the data")
@@ -89,7 +91,7 @@ def check_file(text: str) -> DataFindings:
             # TensorFlow reads folders.
             prepare_environment(1)
             import_quietly()
-        findings = check_data(data_alone(text))
+        findings = check_data(data_alone(text, options))
         progress.end()
         return findings
 

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
-import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import click
 import numpy as np
 
 from search_spaces.errors import DataError, StudyFileError
 from studies.data import (
+    FREE_TEXT,
     Table,
     absolute_path,
-    check_names,
     classes_in,
-    datasets,
     folder_kind,
     folders_of_parts,
     is_table,
+    name_of,
+    numbers_of,
     read_arrays,
     read_columns,
     read_table,
-    table_columns,
+    table_alone,
 )
 from studies.user_code import resolve_target
 from tracking.store.folder import check_study_name
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def check_new(file: Path) -> Path:
@@ -54,15 +57,17 @@ def write_study(
     target: str | None = None,
     kind: Kind | None = None,
     catalog: str | None = None,
+    options: Mapping[str, Any] = {},
+    name: str = "",
 ) -> tuple[str, tuple[str, ...]]:
     """Writes a study file, and returns the study's name and notes on its data."""
     file = check_new(file)
-    name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
+    name = check_study_name(name or file.stem.replace("_", " ").strip() or file.stem)
     notes: tuple[str, ...] = ()
     if catalog is not None:
         text = _copied(catalog, name)
     else:
-        samples: Samples = DIGITS if data is None else read_samples(data, target, kind)
+        samples: Samples = DIGITS if data is None else read_samples(data, target, kind, options)
         text, notes = study_text(name, file.as_posix(), samples), samples.notes
     try:
         # The mode "x" does not replace a file that was made in the meantime.
@@ -71,6 +76,26 @@ def write_study(
     except OSError as error:
         raise StudyFileError(f"{str(file)!r} can't be written: {error.strerror}.") from None
     return name, notes
+
+
+def file_for(data: Path, target: str | None, options: Mapping[str, Any], folder: Path) -> Path:
+    """Returns the study file of a data file, and writes it into the folder if there is none."""
+    name = name_of(data).removesuffix(".npz")
+    file = Path(f"{name}_study.py")
+    if not file.exists():
+        file = folder / file
+        _, notes = write_study(file, data=data, target=target, options=options, name=name)
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
+        click.echo(f"note: these choices are in {file.name}; change them there", err=True)
+        return file
+    text = file.read_text(encoding="utf-8")
+    if options or quoted_path(data) not in text or (target and quoted(target) not in text):
+        raise StudyFileError(
+            f"{file.name!r} exists, and has its own data and choices",
+            hint=f"Launch it as it stands (kerastudy launch {file.name}), change it, or remove it.",
+        )
+    return file
 
 
 def _copied(catalog: str, name: str) -> str:
@@ -90,20 +115,33 @@ def study_text(name: str, file: str, samples: Samples) -> str:
     environment = jinja2.Environment(
         trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    comments = (
-        textwrap.fill(note, 88, initial_indent="# ", subsequent_indent="# ")
-        for note in samples.notes
-    )
+    metrics = '[*output.metrics, "auc"]' if samples.rare else "output.metrics"
+    objective = "val_mean_absolute_error" if samples.kind == "regression" else "val_accuracy"
+    epochs, patience, batch_size = _sizes(samples.rows)
     return environment.from_string(template).render(
         name=name,
         quoted=quoted(name),
         study=shlex.quote(name),
         file=shlex.quote(file),
-        comments=list(comments),
         samples=samples,
+        metrics=metrics,
+        objective="val_auc" if samples.rare else objective,
+        epochs=epochs,
+        patience=patience,
+        batch_size=batch_size,
     )
 
 
+def _sizes(rows: int) -> tuple[int, int, int]:
+    """Returns epochs, patience and batch size for a number of rows; 0 rows: it is unknown."""
+    if rows and rows < _FEW_ROWS:
+        return 100, 10, 32
+    return 20, 5, 32 if rows < _MANY_ROWS else 256
+
+
+_FEW_ROWS, _MANY_ROWS = 10_000, 100_000
+# With a class of fewer samples than this share, accuracy says little.
+_RARE = 0.2
 _WHAT = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
 _IMAGE = 3
 _SIDE = 64
@@ -117,19 +155,16 @@ _PIXELS = (
 )
 
 
-def columns(file: Path) -> list[str]:
-    """Returns the names of a table's columns."""
-    return [str(name) for name in _frame(file).columns]
-
-
-def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
-    """Describes the user's data for a study file."""
+def read_samples(
+    file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any] = {}
+) -> Samples:
+    """Describes the user's data for a study file. `options` are those of `datasets.table`."""
     if not file.expanduser().exists():
         raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
     if is_table(file):
-        return _of_table(file, target, kind)
-    if target is not None:
-        raise DataError(f"--target is for tables, and {str(file)!r} is none.")
+        return _of_table(file, target, kind, options)
+    if target is not None or options:
+        raise DataError(f"--target and the like are for tables, and {str(file)!r} is none.")
     if file.is_dir():
         return _of_folder(file, kind)
     if file.suffix.lower() != ".npz":
@@ -137,44 +172,48 @@ def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
     return _of_arrays(file, kind)
 
 
-def _frame(file: Path) -> pd.DataFrame:
-    return read_table(absolute_path(file))
-
-
-def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
-    frame, called = _frame(file), repr(str(file))
-    names = [str(name) for name in frame.columns]
+def _of_table(
+    file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any]
+) -> Samples:
     if target is None:
-        raise DataError(f"Say which column of {str(file)!r} to predict: --target {names[-1]}")
-    check_names(frame, {"target": [target]}, called)
-    columns, refused = table_columns(frame.drop(columns=target)) if len(frame) else ([], {})
-    usable = any(column.kind != "dates" for column in columns)
-    texts = [name for name in refused if _are_texts(frame[name].dropna())]
-    if not usable and len(texts) == 1:
+        last = read_table(absolute_path(file)).columns[-1]
+        raise DataError(f"Say which column of {str(file)!r} to predict: --target {last}")
+    described = table_alone(file, target, options).read
+    assert isinstance(described, Table), "it reads a table"
+    table, frame, inputs = described.decided()
+    texts = [name for name, why in table.decisions.items() if FREE_TEXT in why]
+    if not inputs and len(texts) == 1:
         return _of_texts(file, texts[0], target, kind)
     meaning = guessed(frame[target]) if kind is None else kind
-    left_out = tuple(refused) if usable else ()
-    # Read the data as a launch does, to get the same errors and notes now.
-    described = datasets.table(
-        file, target=target, classes=meaning != "regression", drop=left_out
-    ).read
-    assert isinstance(described, Table), "it reads a table"
-    read = described.contents_of(frame).pool
-    options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
-    call = (
-        f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
-        f"classes={meaning != 'regression'}{options})"
-    )
-    notes = [*(read.table.notes if read.table else ())]
-    for name in left_out:
-        hint = " For a model that reads it, see ks.datasets.text." if name in texts else ""
-        notes.append(f"The column {name!r} is left out: it {refused[name]}.{hint}")
-    output = checked_output(meaning, len(set(read.y)), str(file))
-    return Samples(call, (), output, tuple(notes), "new_samples.csv")
+    table = replace(table, classes=meaning != "regression")
+    # Read the data as a launch does, to get the same errors now.
+    y = np.asarray(table.contents_of(frame, inputs).pool.y)
+    lines = [
+        f"{name}={_written(value)},{comment and f'  # {comment}'}"
+        for name, value, comment in (
+            ("target", target, ""),
+            ("classes", table.classes, ""),
+            ("drop", table.drop, "Names of rows, constants, free text."),
+            ("categories", table.categories, "Numbers that are names."),
+            ("missing", table.missing, 'Besides empty cells, "NA" and the like.'),
+            ("dates", table.dates, "Dates whose day, month and weekday are inputs."),
+            ("time", table.time, "Splits the parts by its order; False: at random."),
+        )
+        if value or name != "dates" or table.time
+    ]
+    notes = tuple(f"{subject}: {text}" for subject, text in table.decisions.items())
+    counts = np.unique(y, return_counts=True)[1]
+    rare = meaning == "binary" and counts.min() < _RARE * len(y)
+    output = checked_output(meaning, len(counts), str(file))
+    call = "\n    ".join(["ks.datasets.table(", f"{quoted_path(file)},", *lines]) + "\n)"
+    return Samples(call, (), output, notes, "new_samples.csv", len(y), bool(rare))
 
 
-def _are_texts(values: pd.Series) -> bool:
-    return len(values) > 0 and bool(values.map(type).eq(str).all())
+def _written(value: Any) -> str:
+    """Returns a value as Python."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(quoted, value))}]"
+    return quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
@@ -230,6 +269,8 @@ class Samples:
         output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
         notes: What the user should know, a sentence or two each.
         new: The name of a file or folder of new samples, for the command that predicts them.
+        rows: The number of samples, if they are rows of a table.
+        rare: Whether one of two classes is rare.
     """
 
     call: str
@@ -237,6 +278,8 @@ class Samples:
     output: str
     notes: tuple[str, ...] = ()
     new: str = "new_samples.npy"
+    rows: int = 0
+    rare: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -267,6 +310,8 @@ def guessed(targets: Any) -> Kind:
     series = pd.Series(targets).dropna()
     if series.nunique() == 2:
         return "binary"
+    with contextlib.suppress(ValueError, TypeError):
+        series = pd.Series(numbers_of(series))
     if not pd.api.types.is_numeric_dtype(series.dtype):
         return "classification"
     whole = bool((series == series.round()).all())

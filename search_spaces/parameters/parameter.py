@@ -26,12 +26,13 @@ from typing import (
     TypedDict,
     TypeGuard,
     TypeVar,
+    cast,
     dataclass_transform,
 )
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, UnchangeableError, near_match
+from search_spaces.errors import SearchSpaceError, UnchangeableError, near_match, suggestion
 
 Scalar: TypeAlias = str | int | float | bool | None
 """A JSON scalar. Floats are finite."""
@@ -87,7 +88,27 @@ def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     made = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
     # By itself, attrs refuses changes of fields only, and its message is shorter.
     made.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
+    names = [field.alias for field in attrs.fields(cast(Any, made)) if field.init]
+    initialize: Any = made.__init__
+
+    @functools.wraps(initialize)
+    def checked_init(self: Parameter, *args: object, **options: object) -> None:
+        for name, value in options.items():
+            if name not in names:
+                raise _unknown(kind.__name__, name, value, names)
+        initialize(self, *args, **options)
+
+    made.__init__ = checked_init  # type: ignore[method-assign]
     return made
+
+
+def _unknown(kind: str, name: str, value: object, names: Sequence[str]) -> SearchSpaceError:
+    """Returns the error for an argument such as ``log=True``, which is Optuna's."""
+    scale = f"scale={('log' if value is True else value)!r}" if value else "nothing"
+    words = {"log": scale, "sampling": scale, "min_value": "low", "max_value": "high"}
+    ours = words.get(name) if "low" in names else None
+    hint = f"Write {ours} in its place." if ours else suggestion(name, names)
+    return SearchSpaceError(f"{kind} has no argument {name!r}", received=value, hint=hint)
 
 
 def _refuse(parameter: Parameter, attribute: str, value: object) -> None:

@@ -8,9 +8,11 @@ layers before it.
 of SGD, a nuisance, has a range a hundredfold wide. Look at "answer" in `kerastudy show
 batch-normalization`, then in the report at the slice of `learning_rate`.
 
-What was found: networks with it lead by 0.021 ± 0.021 of accuracy. The interval just reaches 0, so
-that it is no clear difference. Eight epochs and five layers are little; more trials, or a
-deeper network, would say more: `kerastudy launch batch-normalization --trials 80`.
+What was found, by plain Keras over five seeds: it depends on the learning rate. At 0.003 networks
+with it have 0.896 ± 0.016 after eight epochs, those without 0.51 ± 0.07. At 0.3 it is 0.921 ±
+0.018, and those without never learn: 0.12 ± 0.05. In between there is a rate at which both do well.
+In one launch, in which each is judged at its best rate, those with it lead by 0.021 ± 0.021, which
+is no clear difference. So it helps most whoever doesn't know the right rate.
 """
 
 import keras

@@ -13,9 +13,9 @@ because no layer has a penalty: with L1 or L2, `val_loss` is error and penalty t
 logged as well: the share of pairs, one tumour of each class, that the network puts in the right
 order. It doesn't depend on 0.5, or on how rare a class is.
 
-What was found: without weights it leads by 0.011 ± 0.015 of crossentropy. That is no clear
-difference: the classes are not rare enough. The best trial has no mistake among the 114 tumours,
-and an AUC of 1: so few samples say little, so cross-validate (`--folds 5`).
+What was found, by plain Keras over five seeds: 0.986 ± 0.012 of the validation tumours are right,
+with an AUC of 0.996 ± 0.006 and a crossentropy of 0.053 ± 0.017, at a rate of 0.005. The spread is
+that of one or two among 114 tumours: so few samples say little, so cross-validate (`--folds 5`).
 """
 
 import keras

@@ -8,6 +8,13 @@ as everything else is.
 `callbacks` is the scientific hyperparameter, the learning rate a nuisance. Look at "answer" in
 `kerastudy show callbacks`, at the row "epoch" of its table, and in the report at the curves: where
 does a training end, and how does it get there?
+
+What was found, by plain Keras over five seeds: early stopping changes no value here, for the best
+epoch counts anyway. At a rate of 0.01 it ends after 16.0 ± 0.7 of 40 epochs, with the same loss,
+0.149 ± 0.024; at 0.001, where the loss falls to the end, it never does. What a schedule does
+depends on the rate that it begins with. At 0.01 its loss is 0.152 ± 0.025, and at the end it is
+still so, where a constant rate gets worse by 0.09 ± 0.15. At 0.001 it is 0.46 ± 0.03, and without a
+schedule 0.152 ± 0.015: steps that are short already get shorter.
 """
 
 import keras

@@ -118,7 +118,7 @@ def predict_file(
     notes = []
     if "table" in metadata:
         model = load_champion(history, trust=trust, alias=alias)
-        samples: Any = columns_for(model, _columns_in(path, metadata["table"]), repr(str(path)))
+        samples: Any = columns_for(model, _columns_in(path, metadata), repr(str(path)))
     else:
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
@@ -136,7 +136,7 @@ def predict_file(
     return Predictions(columns, files, notes)
 
 
-def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
+def _columns_in(path: Path, metadata: Mapping[str, Any]) -> Any:
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":
         raise DataError(
@@ -144,8 +144,8 @@ def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
             "file, or an npz file with an array for each column."
         )
     if suffix != ".npz":
-        texts = [column["name"] for column in described if column["kind"] == "category"]
-        return read_table(path, texts=texts)
+        texts = [column["name"] for column in metadata["table"] if column["kind"] == "category"]
+        return read_table(path, texts=texts, missing=metadata["missing"])
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)

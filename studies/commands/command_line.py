@@ -9,8 +9,9 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import click
 
@@ -41,6 +42,35 @@ def data_option(command: _Command) -> _Command:
         callback=lambda _context, _option, path: path and str(Path(path).expanduser().absolute()),
         help="The file with the data, if it has moved.",
     )(command)
+
+
+def table_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds options of a table. The command gets those that were given as a dict, ``of_table``."""
+
+    @functools.wraps(command)
+    def collecting(*arguments: Any, **options: Any) -> None:
+        lists = {name: options.pop(name) for name in ("drop", "missing", "dates")}
+        of_table: dict[str, Any] = {
+            n: [*chain(*(v.split(",") for v in vs))] for n, vs in lists.items() if vs
+        }
+        if (time := options.pop("time")) is not None:
+            of_table["time"] = False if time == "no" else time
+        command(*arguments, **options, of_table=of_table)
+
+    for name, text in _OF_TABLES.items():
+        attributes: dict[str, Any] = {} if name == "time" else {"multiple": True}
+        several = "COLUMN|no" if name == "time" else "TEXT" if name == "missing" else "COLUMN"
+        option = click.option(f"--{name}", metavar=several, help=text, **attributes)
+        collecting = option(collecting)
+    return collecting
+
+
+_OF_TABLES: Final = {
+    "time": "Of a table: its column by whose order parts are split; no: at random.",
+    "dates": "Of a table: a column of dates whose day, month and weekday are inputs.",
+    "missing": "Of a table: another text for a missing value, such as 'not known'.",
+    "drop": "Of a table: another column to leave out.",
+}
 
 
 def engine_option(command: _Command) -> _Command:

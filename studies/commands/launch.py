@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from studies.commands.command_line import (
     answer,
     json_option,
     store_option,
+    table_options,
 )
 from studies.definition import LaunchOptions, RayOptions, StudySettings
 from tracking.records import (
@@ -44,7 +46,20 @@ _TYPES: Final = {"int": int, "float": float}
 _SECTIONS: Final = {
     section: [*others, *(name for name, it in _SETTINGS.items() if it.section == section)]
     for section, others in (
-        (TUNE, ["ranges", "only", "data_file", "column", "dry_run"]),
+        (
+            TUNE,
+            [
+                "ranges",
+                "only",
+                "data_file",
+                "column",
+                "drop",
+                "missing",
+                "dates",
+                "time",
+                "dry_run",
+            ],
+        ),
         (BUDGET, []),
         (SEARCH, []),
         (WHERE, ["store"]),
@@ -97,14 +112,13 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
     help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
     "folder of images or texts.",
 )
-@click.option(
-    "--target", "column", metavar="COLUMN", help="The column to predict, of a table by --data."
-)
+@click.option("--target", "column", metavar="COLUMN", help="The column to predict, of a table.")
 @store_option
 @_setting_options
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @json_option
+@table_options
 def launch_command(
     target: str | None,
     store: Path | None,
@@ -115,14 +129,16 @@ def launch_command(
     quiet: bool,
     dry_run: bool,
     as_json: bool,
+    of_table: dict[str, Any],
     **settings: Any,
 ) -> None:
     """Run a study, or resume it.
 
     TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the variable
-    that holds the study (my_study.py:wide). The file may be a script for Keras Tuner or Optuna: it
-    runs up to its tuner.search(...) or study.optimize(...), which becomes the study. The variable
-    may be an objective of Optuna's, a function of a trial that returns a number.
+    that holds the study (my_study.py:wide). Of a csv, parquet or npz file, or a folder of images
+    or texts, it writes a study file first, as `new` does. A script for Keras Tuner or
+    Optuna runs up to its tuner.search(...) or study.optimize(...), which becomes the study. The
+    variable may be an objective of Optuna's, a function of a trial that returns a number.
 
     \b
     kerastudy launch digits
@@ -134,6 +150,7 @@ def launch_command(
     kerastudy launch digits --set l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with study:narrow --name again
     kerastudy launch my_study.py --data houses.csv --target price
+    kerastudy launch houses.csv --target price
     kerastudy launch my_study.py --executor ray --address auto --workers 32
     kerastudy launch tune.py
 
@@ -151,14 +168,28 @@ def launch_command(
             "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
             "of the catalog: kerastudy list --catalog."
         )
-    from studies.user_code import resolve_target
-
-    resolved = resolve_target(target)
     from search_spaces import Tailoring
-    from studies.commands.records import data_to_use, definition_document, study_document
+    from studies.commands.records import (
+        OF_ALONE,
+        data_to_use,
+        definition_document,
+        is_data_alone,
+        study_document,
+    )
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.running import describe_target, launch_target
+    from studies.user_code import resolve_target
 
+    if data_file is None and is_data_alone(target):
+        from studies.starting import file_for
+
+        # With --dry-run, nothing stays.
+        within = click.get_current_context().with_resource
+        folder = within(tempfile.TemporaryDirectory()) if dry_run else ""
+        target, column = str(file_for(Path(target), column, of_table, Path(folder))), None
+    elif of_table:
+        raise click.UsageError(OF_ALONE)
+    resolved = resolve_target(target)
     options = launch_options(settings, store=store, progress=not quiet)
     overrides = overrides_of(settings)
     tailoring = Tailoring.from_arguments(only, ranges)

@@ -7,7 +7,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.definition import check_engine
@@ -60,6 +60,23 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
             f"--data.{hint}"
         )
     return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
+
+
+OF_ALONE: Final = (
+    "--drop, --missing, --dates and --time are for a table as TARGET: change those of a study in "
+    "its file."
+)
+
+
+def is_data_alone(target: str) -> bool:
+    """Returns whether a command's target is data without a study.
+
+    If a folder has the name of a study of the catalog, the study is meant.
+    """
+    from studies.data import is_data
+    from studies.user_code import catalog_names
+
+    return target not in catalog_names() and is_data(str(Path(target).expanduser()))
 
 
 def study_document(history: StudyHistory) -> dict[str, Any]:

@@ -24,8 +24,11 @@ from .arrays.structures import length_of as length_of
 from .arrays.structures import map_arrays as map_arrays
 from .arrays.structures import marks as marks
 from .arrays.structures import named_arrays as named_arrays
+from .column_values import date_of_part as date_of_part
 from .column_values import model_columns as model_columns
+from .column_values import numbers_of as numbers_of
 from .column_values import takes_columns as takes_columns
+from .columns import FREE_TEXT as FREE_TEXT
 from .datasets import data_alone as data_alone
 from .datasets import replaced_data as replaced_data
 from .description import Dataset as Dataset
@@ -33,6 +36,7 @@ from .description import DescribedData as DescribedData
 from .files import absolute_path as absolute_path
 from .files import is_data as is_data
 from .files import is_table as is_table
+from .files import name_of as name_of
 from .files import path_in as path_in
 from .files import read_arrays as read_arrays
 from .files import read_table as read_table
@@ -64,5 +68,4 @@ from .streams import Stream as Stream
 from .streams import StreamedDataset as StreamedDataset
 from .streams import batches_kind as batches_kind
 from .tables import Table as Table
-from .tables import check_names as check_names
-from .tables import table_columns as table_columns
+from .tables import table_alone as table_alone

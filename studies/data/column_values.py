@@ -6,6 +6,8 @@ kerastudy.
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,11 @@ import numpy as np
 
 MISSING = ""
 """The text of a missing category."""
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
+# A number with a currency or a unit, such as "1,130 kr".
+_UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"
+SPELLED = rf"^\s*([$€£¥]?)\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?\d+)?)\s*({_UNIT})?\s*$"
+_PART = re.compile(r"(.+) \((days|month|weekday)(, day first)?\)")
 
 
 def numbers_of(column: Any) -> np.ndarray:
@@ -25,8 +32,80 @@ def numbers_of(column: Any) -> np.ndarray:
     series = pd.Series(column)
     if not isinstance(series.dtype, np.dtype) or series.dtype.kind not in "biuf":
         series = series.astype(object).where(series.notna(), np.nan)
-    numbers: np.ndarray = series.to_numpy(dtype=np.float64)
+    try:
+        numbers: np.ndarray = series.to_numpy(dtype=np.float64)
+    except ValueError:
+        return _spelled_numbers(series)
     return numbers
+
+
+def _spelled_numbers(series: Any) -> np.ndarray:
+    known = series.notna().to_numpy()
+    spelled = series[known].astype(str).str.extract(SPELLED)
+    if spelled[1].isna().any() or len(spelled[[0, 2]].fillna("").drop_duplicates()) > 1:
+        raise ValueError("holds something else than numbers, or numbers with several units")
+    numbers = np.full(len(series), np.nan)
+    numbers[known] = spelled[1].str.replace(",", "").astype(np.float64)
+    return numbers
+
+
+def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> Any:
+    """Reads a column of dates as times in UTC.
+
+    With `alike`, raises ValueError unless all are spelled as the first one is.
+    """
+    import pandas as pd
+
+    series = pd.Series(column)
+    if isinstance(series.dtype, pd.PeriodDtype):
+        return series.dt.start_time
+    with warnings.catch_warnings():
+        # pandas warns of a spelling that it does not know, and of one whose year comes first.
+        warnings.simplefilter("ignore")
+        try:
+            return pd.to_datetime(series, utc=True, dayfirst=day_first)
+        except ValueError:
+            if alike:
+                raise
+        return pd.to_datetime(series, utc=True, dayfirst=day_first, format="mixed")
+
+
+def names_of_parts(name: str, day_first: bool) -> list[str]:
+    """Returns the names of the columns that are made of a column of dates."""
+    how = ", day first" if day_first else ""
+    return [f"{name} ({part}{how})" for part in ("days", "month", "weekday")]
+
+
+def date_of_part(name: str) -> str:
+    """Returns "sold" for "sold (month)", and an empty text for the name of any other column."""
+    part = _PART.fullmatch(name)
+    return part[1] if part else ""
+
+
+def with_parts_of_dates(table: Any, names: Any) -> dict[str, Any]:
+    """Returns the columns of a table by these names.
+
+    The columns "sold (days)", "sold (month)" and "sold (weekday)" are made of a column "sold".
+    Raises KeyError with the names of missing columns.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    missing = []
+    for name in names:
+        part = _PART.fullmatch(name)
+        if name in table:
+            columns[name] = table[name]
+        elif part and part[1] in table:
+            dates = read_dates(table[part[1]], bool(part[3]))
+            days = (dates - pd.Timestamp(0, tz=dates.dt.tz)).dt.days
+            whole = {"days": days, "month": dates.dt.month, "weekday": dates.dt.day_of_week + 1}
+            columns[name] = whole[part[2]]
+        else:
+            missing.append(part[1] if part else name)
+    if missing:
+        raise KeyError(*dict.fromkeys(missing))
+    return columns
 
 
 def texts_of(column: Any) -> np.ndarray:
@@ -47,12 +126,9 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    missing = [name for name in model.input if name not in table]
-    if missing:
-        raise KeyError(*missing)
-    columns = {}
+    read, columns = with_parts_of_dates(table, model.input), {}
     for name, tensor in model.input.items():
-        column = table[name]
+        column = read[name]
         if tf.is_tensor(column):
             columns[name] = column
             continue

@@ -33,7 +33,7 @@ from studies.data.description import Dataset, options_of
 from studies.data.files import TARGET, absolute_path, is_table, read_arrays
 from studies.data.folders import folder_kind, images, text
 from studies.data.streams import StreamedDataset, check_source
-from studies.data.tables import table
+from studies.data.tables import table, table_alone
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -468,9 +468,12 @@ def replaced_data(spelled: str, own: object) -> Dataset:
     return table(path, target=target)
 
 
-def data_alone(spelled: str) -> Dataset:
-    """Describes a file or folder that belongs to no study."""
-    path = Path(spelled.partition(TARGET)[0])
+def data_alone(spelled: str, options: Mapping[str, Any] = {}) -> Dataset:
+    """Describes a file or folder that belongs to no study. `options` are those of a table."""
+    text, _, target = spelled.partition(TARGET)
+    path = Path(text)
+    if options and target:
+        return table_alone(path, target, options)
     if path.is_dir() and folder_kind(path) == "images":
         return images(path, image_size=_IMAGE_SIZE)
     if not path.exists():

@@ -21,6 +21,9 @@ _SAVE = (
     "Write it with numpy.savez(path, x_train=..., y_train=...), and as wanted x_validation, "
     "y_validation, x_test, y_test, sample_weight_train and so on."
 )
+# In a table with semicolons, such as spreadsheets write where 0,5 is a half.
+_DECIMAL_COMMA: Final = r"(?:^|;)[-+]?\d+,\d+(?:;|$)"
+_FIRST_LINES: Final = 100
 _TABLE: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORECASE)
 
 
@@ -132,8 +135,11 @@ def read_table(
         if not has_header(path):
             return pd.read_parquet(path)
         one_cell: dict[str, Any] = {"sep": "\x01", "quoting": csv.QUOTE_NONE}
-        line = pd.read_csv(path, header=None, nrows=1, dtype=str, **one_cell).iloc[0, 0]
+        lines = pd.read_csv(path, header=None, nrows=_FIRST_LINES, dtype=str, **one_cell)[0]
+        line = lines[0]
         between = max(",;\t|", key=line.count)
+        if between == ";" and lines.str.contains(_DECIMAL_COMMA).any():
+            options = {"decimal": ","} | options
         options = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str)} | options
         # With low_memory, pandas may give the rows of one column different types.
         table = pd.read_csv(path, sep=between, low_memory=False, **options)

@@ -19,9 +19,9 @@ from search_spaces.errors import DataError
 from studies.data.arrays.mapped import allocated
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_samples
+from studies.data.columns import check_complete, check_names
 from studies.data.description import Dataset, Reader, options_of
 from studies.data.files import absolute_path, is_table, name_of, read_table
-from studies.data.tables import check_complete, check_names
 from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]

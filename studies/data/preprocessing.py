@@ -47,6 +47,8 @@ _EXAMPLES = 5
 _MOST_VALUES = 10_000
 # At most this many categories of a column get an input: the most frequent ones.
 _MOST_CODED = 256
+# A category gets none if it is in fewer training rows than this, and in fewer than one in 200.
+_FEW_ROWS = 5
 _OTHER = "(other)"
 _SHOWN = 20
 _OF_TABLES = "numbers standardized, categories one-hot"
@@ -145,6 +147,7 @@ class Preparation:
             },
             "columns": {name: [list(pair) for pair in own] for name, own in self.columns.items()},
             **({"table": self.table.describe()} if self.table else {}),
+            **({"missing": list(self.table.missing)} if self.table else {}),
             **(
                 {"files": {n: list(v) if isinstance(v, tuple) else v for n, v in files}}
                 if files
@@ -162,7 +165,8 @@ class Preparation:
             for name, own in self.prepared.items()
             if not own.scalings
         ]
-        return [*layers, *(self.table.notes if self.table else ())]
+        decisions = self.table.decisions if self.table else {}
+        return [*layers, *(f"{subject}: {text}" for subject, text in decisions.items())]
 
 
 def examples_of(x: Arrays) -> Arrays | None:
@@ -403,12 +407,14 @@ class TableColumns:
     Attributes:
         columns: The columns that a model learns from, in the order of the table.
         time: The column that orders the rows; empty if parts are drawn at random.
-        notes: Notes for the user.
+        decisions: What rules decided, in words, by column or subject.
+        missing: The texts that stand for missing values.
     """
 
     columns: tuple[Column, ...]
     time: str = ""
-    notes: tuple[str, ...] = ()
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -434,7 +440,7 @@ class FittedColumn(Column):
     def treatment(self) -> str:
         if self.kind == "category":
             missing = ", a missing one of them" if MISSING in self.vocabulary else ""
-            rare = f"; {self.rare} rarer ones are 0" if self.rare else ""
+            rare = f"; {self.rare} rarer ones are 0, as new ones are" if self.rare else ""
             return f"one-hot of {len(self.vocabulary)} categories{missing}{rare}"
         values = "0 or 1" if self.kind == "boolean" else "to mean 0 and deviation 1"
         gaps = "; a missing one is the mean, and a further input says so"
@@ -455,13 +461,13 @@ class FittedTable:
 
     Attributes:
         columns: The columns, in the order of the table.
-        time: The column that orders the rows; empty if there is none.
-        notes: Notes for the user.
+        time, decisions, missing: As in `TableColumns`.
     """
 
     columns: tuple[FittedColumn, ...]
     time: str = ""
-    notes: tuple[str, ...] = ()
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> list[FittedColumn]:
@@ -526,10 +532,10 @@ class FittedTable:
         for column in self.columns:
             alike.setdefault(column.treatment, []).append(column.name)
         treatments = {listed(names, most=_SHOWN): treatment for treatment, names in alike.items()}
-        if self.time:
+        if self.time and self.time not in self.decisions:
             unseen = "" if self.time in [column.name for column in self.columns] else "; no input"
             treatments[self.time] = f"parts are split in its order{unseen}"
-        return treatments
+        return {**treatments, **self.decisions}
 
     def describe(self) -> list[dict[str, object]]:
         return [{"name": column.name, "kind": column.kind} for column in self.columns]
@@ -538,7 +544,7 @@ class FittedTable:
 def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
     """Fits means, deviations and vocabularies on the columns of the training part."""
     fitted = tuple(_fitted(column, x[column.name]) for column in table.columns)
-    return FittedTable(fitted, table.time, table.notes)
+    return FittedTable(fitted, table.time, table.decisions, table.missing)
 
 
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
@@ -546,8 +552,10 @@ def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     if column.kind == "category":
         # Among equally frequent texts, the first in the alphabet is preferred.
         frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))
-        vocabulary = tuple(sorted(text for text, _ in frequent[:_MOST_CODED]))
-        return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent[_MOST_CODED:]))
+        least = min(_FEW_ROWS, len(values) // (40 * _FEW_ROWS))
+        often = [each for each in frequent if each[1] >= least][:_MOST_CODED]
+        vocabulary = tuple(sorted(text for text, _ in often or frequent[:_MOST_CODED]))
+        return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent) - len(vocabulary))
     missing = np.isnan(values)
     known = values[~missing].astype(np.float64)
     mean, deviation = (known.mean(), known.std()) if known.size else (0.0, 0.0)

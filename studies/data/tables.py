@@ -2,58 +2,56 @@
 
 from __future__ import annotations
 
-import re
-import warnings
+import contextlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 
 from search_spaces import checks
-from search_spaces.errors import DataError, suggestion
+from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_finite, is_frame
-from studies.data.column_values import MISSING, numbers_of, texts_of
+from studies.data.column_values import MISSING, names_of_parts, numbers_of, texts_of
+from studies.data.columns import (
+    SHOWN,
+    check_complete,
+    check_names,
+    code_columns,
+    dates_of,
+    missing_words,
+    reasons_to_drop,
+    refusal,
+    table_columns,
+    values_of,
+)
 from studies.data.description import Dataset, Reader, options_of
-from studies.data.files import absolute_path, is_table, name_of, read_table
+from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
 from studies.data.preprocessing import Column, TableColumns
 
 # By default, dates order the rows of a table if no date is in more than this share of them.
 _MOST_OF_A_DATE = 0.25
-_MOST_LEVELS: Final = 10_000
-# A column with at most this many different texts is a category, however few rows there are.
-_FEW_LEVELS: Final = 30
-_LONG_TEXT: Final = 50
-_BEGUN: Final = 30
-_SHOWN: Final = 5
-_LARGEST: Final = float(np.finfo(np.float32).max)
-# With a year of two digits, month and day must have two as well: 1.10.22 may be a version.
-_DATE: Final = re.compile(
-    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
-)
-# The kind of a column by the result of pandas's `infer_dtype`.
-_KINDS: Final[Mapping[str, Any]] = {
-    "boolean": "boolean",
-    **dict.fromkeys(("integer", "floating", "mixed-integer-float"), "number"),
-    "categorical": "category",
-    **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
-}
 # Targets 0, 1, 2 and so on are classes if there are at most this many, with at least this many rows
 # of each on average.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
+# Codes, and the words that pandas reads as missing values, are looked for in so many rows.
+_FIRST_ROWS = 1000
+_WORDS_OF_PANDAS: Final = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A", "<NA>")
 
 
 def table(
     source: Any,
     *,
     target: str,
-    drop: Collection[str] = (),
-    categories: Collection[str] = (),
-    missing: Collection[str] = (),
+    drop: Collection[str] | None = None,
+    categories: Collection[str] | None = None,
+    missing: Collection[str] | None = None,
+    dates: Collection[str] = (),
     classes: bool | None = None,
     time: str | Literal[False] | None = None,
     validation: Any = DEFAULT_SHARE,
@@ -69,9 +67,9 @@ def table(
     boolean becomes the mean, and a further column is 1 for it. Means, deviations and categories are
     those of the trial's training part. The registered model takes the columns of the table.
 
-    Values may be missing, except in the target. Free text is refused. If there is a column of
-    dates, rows are split in time: training rows come first, then validation rows, then test rows.
-    Models see no dates.
+    Values may be missing. If there is a column of dates, rows are split in time: training rows come
+    first, then validation rows, then test rows. What you leave open (`drop`, `categories`,
+    `missing`, `time`) is decided by rules, and `load().warnings` says what they decided.
 
     Args:
         source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a pandas
@@ -80,10 +78,14 @@ def table(
         target: The column to predict. Texts and booleans are classes, numbered in their order. So
             are whole numbers 0, 1, 2 and so on without a gap, if there are enough rows of each.
             Other numbers are quantities.
-        drop: Columns to leave out, such as identifiers.
-        categories: Columns that are categories though they hold numbers, such as postal codes.
-        missing: Further texts of a CSV file that stand for missing values, such as "?". Empty
-            cells, "NA", "NaN", "null" and "None" always do.
+        drop: The columns to leave out, and no others. None: columns that teach nothing are left
+            out: identifiers, free text, columns without values or with only one. So are rows
+            without a target.
+        categories: The columns that are categories though they hold numbers. None: those whose
+            names say so, such as "zip", or whose numbers begin with 0.
+        missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
+            "null" and "None". None: "?", "-" and the like, and the few words among numbers.
+        dates: Columns of dates of which the day, the month and the weekday become inputs.
         classes: Whether the target is classes; None: as described for `target`.
         time: The column of dates, or of numbers, by whose order rows are split. None: the first
             column of dates without a gap and with few rows of each date. False: parts are drawn at
@@ -123,19 +125,28 @@ def table(
     if time not in (None, False) and not named:
         expected = "False, or the name of another column than the target, without stratify=True"
         raise DataError.of_setting("time", expected, time)
+    lists = {"drop": drop, "categories": categories, "missing": missing, "dates": dates}
     reader = Table(
         place,
         target,
-        checks.names("drop", drop, DataError),
-        checks.names("categories", categories, DataError),
-        checks.names("missing", missing, DataError),
-        classes,
-        False if stratify and time is None else time,
-        tuple(ready.items()),
+        **cast(Any, {n: checks.names(n, names or (), DataError) for n, names in lists.items()}),
+        classes=classes,
+        time=False if stratify and time is None else time,
+        ready=tuple(ready.items()),
+        open=frozenset(option for option, names in lists.items() if names is None),
     )
     in_file = isinstance(place, Path)
     own_name, where = (name_of(place), str(place)) if in_file else ("table", "table in memory")
     return Dataset(name or own_name, where, options, reader)
+
+
+def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
+    """Describes a table with options of `table`, where `drop` and `missing` come to the rules'."""
+    named = {name: value for name, value in options.items() if name in ("dates", "time")}
+    described = table(path, target=target, **named)
+    more = {name: tuple(options.get(name, ())) for name in ("drop", "missing")}
+    reader = cast(Table, described.read)
+    return replace(described, read=replace(reader, **cast(Any, more)))
 
 
 def _place_of(setting: str, source: Any) -> Any:
@@ -156,19 +167,24 @@ class Table(Reader):
     """Reads a table with the options of `datasets.table`.
 
     `source` is a path or a DataFrame. `ready` has ready-made parts, such as ("test", DataFrame).
+    Rules add to the options that `open` names. `decisions` are what they added, in words.
     """
 
     source: Any
     target: str
-    drop: tuple[str, ...]
-    categories: tuple[str, ...]
-    missing: tuple[str, ...]
-    classes: bool | None
-    time: str | Literal[False] | None
-    ready: tuple[tuple[str, Any], ...]
+    drop: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    classes: bool | None = None
+    time: str | Literal[False] | None = None
+    ready: tuple[tuple[str, Any], ...] = ()
+    open: frozenset[str] = frozenset()
+    decisions: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self) -> Contents:
-        return self.contents_of(self._frame(self.source))
+        table, frame, columns = self.decided()
+        return table.contents_of(frame, columns)
 
     def takes(self, place: Path) -> bool:
         return is_table(place)
@@ -176,39 +192,86 @@ class Table(Reader):
     def at(self, place: Path, target: str) -> Table:
         return replace(self, source=place, target=target or self.target)
 
-    def contents_of(self, frame: Any) -> Contents:
-        called = _called(self.source)
-        named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
-        check_names(frame, {**named, "time": [self.time] if self.time else []}, called)
+    def decided(self) -> tuple[Table, Any, list[Column]]:
+        """Returns this table with nothing left open, its rows, and the columns of its inputs."""
+        called, in_file = _called(self.source), has_header(self.source)
+        if in_file:
+            first = read_table(self.source, nrows=_FIRST_ROWS, keep_default_na=False, dtype=str)
+        else:
+            frame = first = self._frame(self.source)
+        named = {"drop": self.drop, "categories": self.categories, "dates": self.dates}
+        named |= {"target": (self.target,), "time": (self.time,) if self.time else ()}
+        check_names(first, named, called)
+        table, told = self, dict(self.decisions)
+        inputs = [name for name in first if name not in (*self.drop, self.target)]
+        if "categories" in self.open and (codes := code_columns(first[inputs].head(_FIRST_ROWS))):
+            told["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are names: categories"
+            table = replace(table, categories=(*dict.fromkeys([*self.categories, *codes]),))
+        if in_file:
+            frame = table._frame(self.source)
         if not len(frame):
             raise DataError(f"{called} has no rows.")
-        columns, refused = table_columns(
-            frame.drop(columns=[*self.drop, self.target]), self.categories
-        )
-        if refused:
-            raise _refusal(called, refused)
+        if "missing" in self.open:
+            words = {name: missing_words(frame[name]) for name in (*inputs, self.target)}
+            table = replace(
+                table, missing=(*dict.fromkeys([*self.missing, *chain(*words.values())]),)
+            )
+            words = {n: [*own, *_words_of_pandas(first[n], in_file)] for n, own in words.items()}
+            shown = (f"{quoted(own)} in {name}" for name, own in words.items() if own)
+            told |= {"missing": text} if (text := listed(shown, most=SHOWN)) else {}
+        frame = table._without_words(frame)
+        empty = frame[self.target].isna() | (frame[self.target] == MISSING)
+        if empty.any() and not empty.all():
+            told["rows"] = f"{empty.sum():,} of {len(frame):,} lack {self.target}, and are left out"
+            frame = frame[~empty]
+        dropped = {}
+        if "drop" in self.open:
+            kept = [name for name in inputs if name not in (self.time, *self.dates)]
+            dropped = dict(reasons_to_drop(frame[kept], table.categories))
+            inputs = [name for name in inputs if name not in dropped]
+        columns, refused = table_columns(frame[inputs], table.categories, spelled=in_file)
+        if refused and "drop" not in self.open:
+            raise refusal(called, refused)
+        dropped |= refused
+        told |= {name: f"left out, as it {why}" for name, why in dropped.items()}
         dates = [column.name for column in columns if column.kind == "dates"]
+        time = table._time(frame, dates)
+        if self.open or self.time is None:
+            told |= _on_dates(time, [name for name in dates if name not in self.dates])
+        if self.open and told:
+            told["to change it"] = "set drop, categories, missing, dates or time"
+        table = replace(
+            table,
+            drop=(*self.drop, *dropped),
+            time=time or False,
+            open=frozenset(),
+            decisions=told,
+        )
         columns = [column for column in columns if column.kind != "dates"]
+        columns += [part for name in self.dates for part in _parts(frame[name], called)]
+        return table, frame.iloc[table._order(frame, time, called)] if time else frame, columns
+
+    def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
+        """Returns the samples in the rows of a decided table."""
+        called = _called(self.source)
         if not columns:
+            why = "; ".join(f"{name}: {text}" for name, text in self.decisions.items())
             raise DataError(
-                f"{called} has no column besides the target {self.target!r}, and dates",
-                hint="No model takes dates: make numbers of them in pandas, by df['day'].dt.month.",
+                f"{called} has no column besides the target {self.target!r} that a model can use",
+                received=why or list(frame.columns),
+                hint="Dates become inputs by dates=['day'], texts by datasets.text.",
             )
         y = _read_target(frame[self.target], self.classes, called)
-        time = self._time(frame, dates)
-        notes = [_note(time, dates)] if dates or time else []
-        if time:
-            order = self._order(frame, time, called)
-            frame, y = frame.iloc[order], y[order]
-        x = _values_of(frame, columns, called)
-        table = TableColumns(tuple(columns), time, tuple(notes))
-        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=table)
+        facts = TableColumns(tuple(columns), self.time or "", self.decisions, self.missing)
+        x = values_of(frame, columns, called)
+        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=facts)
         ready = {}
         for part, source in self.ready:
-            other, part_called = self._frame(source), _called(source, part)
+            part_called = _called(source, part)
+            other = self._without_words(self._frame(source))
             check_names(other, {"target": [self.target]}, part_called)
             targets = _read_alike(other[self.target], y, part_called)
-            x = _values_of(other, columns, part_called)
+            x = values_of(other, columns, part_called)
             ready[part] = Samples(x, targets, part_called, f"{self.target!r} of {part_called}")
         return Contents(pool, ready)
 
@@ -216,6 +279,13 @@ class Table(Reader):
         if not isinstance(source, Path):
             return source
         return read_table(source, missing=self.missing, texts=self.categories)
+
+    def _without_words(self, frame: Any) -> Any:
+        """Returns rows with gaps in place of words such as "?"."""
+        texts = [name for name in frame if frame[name].dtype.kind not in "biufmM"]
+        words = {name: frame[name].isin(self.missing) for name in texts} if self.missing else {}
+        gaps = {name: frame[name].mask(there) for name, there in words.items() if there.any()}
+        return frame.assign(**gaps) if gaps else frame
 
     def _time(self, frame: Any, dates: list[str]) -> str:
         """Returns the column that orders the rows, or an empty text if none does."""
@@ -229,21 +299,35 @@ class Table(Reader):
     def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
         check_complete(frame[time], f"the time {time!r}", called)
         try:
-            values = numbers_of(frame[time])
-        except (TypeError, ValueError):
-            try:
-                values = _dates_of(frame[time])
-            except ValueError:
-                held = f"{called} has neither dates nor numbers in the column {time!r} (time)"
-                raise DataError(held, hint="Pass time=False.") from None
+            numeric = frame[time].dtype.kind in "biuf"
+            values = numbers_of(frame[time]) if numeric else dates_of(frame[time])[0]
+        except ValueError:
+            held = f"{called} has neither dates nor numbers in the column {time!r} (time)"
+            raise DataError(held, hint="Pass time=False.") from None
         return np.argsort(np.asarray(values), kind="stable")
 
 
-def _note(time: str, dates: list[str]) -> str:
-    note = f"Parts are split in time, by the column {time!r}. time=False draws them at random."
-    unseen = "Models see no dates: make numbers of {} in pandas if they should."
-    told = unseen.format(quoted(dates, most=_SHOWN)) if dates else ""
-    return f"{note if time else 'Parts are drawn at random.'} {told}".strip()
+def _words_of_pandas(first: Any, in_file: bool) -> list[str]:
+    """Returns the words among the first rows that pandas reads as missing values."""
+    return sorted({*_WORDS_OF_PANDAS} & {*first}) if in_file else []
+
+
+def _on_dates(time: str, unused: list[str]) -> dict[str, str]:
+    """Returns the decisions on columns of dates, by column."""
+    told = dict.fromkeys(unused, "no input")
+    if time:
+        told[time] = f"parts are split in time by it{'; no input' if time in told else ''}"
+    return told
+
+
+def _parts(series: Any, called: str) -> list[Column]:
+    """Returns the columns that are made of a column of dates."""
+    try:
+        _, day_first = dates_of(series)
+    except ValueError as error:
+        raise refusal(called, {series.name: str(error)}) from None
+    days, *others = names_of_parts(series.name, day_first)
+    return [Column(days, "number"), *(Column(name, "category") for name in others)]
 
 
 def _called(source: Any, part: str = "") -> str:
@@ -252,168 +336,21 @@ def _called(source: Any, part: str = "") -> str:
     return f"The {part} table" if part else "The table"
 
 
-def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that the names of columns are unique, and that the names in options exist."""
-    names = list(table.columns)
-    for name in names:
-        if not isinstance(name, str) or not name or names.count(name) > 1:
-            raise DataError(
-                f"{source} has several columns named {name!r}, or one without a name",
-                hint="Give each its name: df.columns = ['age', ...].",
-            )
-    for option, columns in named.items():
-        for name in columns:
-            if name not in names:
-                raise DataError(
-                    f"{source} has no column {name!r} ({option})", hint=suggestion(name, names)
-                )
-
-
-def table_columns(
-    table: Any, categories: Collection[str] = ()
-) -> tuple[list[Column], dict[str, str]]:
-    """Returns the usable columns of a DataFrame, and the reason why each other column is refused.
-
-    The DataFrame has no target. Columns in `categories` are categories, whatever they hold.
-    """
-    usable, refused = [], {}
-    for name in table.columns:
-        series = table[name]
-        try:
-            kind: Any = "category" if name in categories else _kind_of(series)
-            if kind == "category":
-                _check_category(texts_of(series), asked=name in categories)
-            elif kind != "dates":
-                _float32(series)
-        except ValueError as error:
-            refused[name] = str(error)
-        else:
-            usable.append(Column(name, kind))
-    return usable, refused
-
-
-def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
-    """Returns columns by name: categories as texts with "" for gaps, others as float32 with NaN."""
-    missing = [column.name for column in columns if column.name not in table.columns]
-    if missing:
-        raise DataError(f"{source} lacks the columns {quoted(missing, most=_SHOWN)}.")
-    values = {}
-    for column in columns:
-        try:
-            read = texts_of if column.kind == "category" else _float32
-            values[column.name] = read(table[column.name])
-        except ValueError as error:
-            raise _refusal(source, {column.name: str(error)}) from None
-    return values
-
-
-def _dates_of(series: Any) -> Any:
-    """Reads a column of dates. Raises ValueError if a value is no date.
-
-    In 3/4/2024 the month may be first or second. The reading that puts the rows in order is taken,
-    else the first one that pandas can read.
-    """
-    import pandas as pd
-
-    if isinstance(series.dtype, pd.PeriodDtype):
-        return series.dt.start_time
-    ways: list[dict[str, Any]] = [{}, {"dayfirst": True}, {"format": "mixed"}]
-    first = series.dropna().iloc[:1].tolist()
-    if first and re.match(r"\d{4}", str(first[0])):
-        ways.pop(1)
-    readings = []
-    for way in ways:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                dates = pd.to_datetime(series, utc=True, **way)
-            except (ValueError, TypeError):
-                continue
-        if dates.dropna().is_monotonic_increasing:
-            return dates
-        readings.append(dates)
-    if not readings:
-        raise ValueError("holds dates, of which some can't be read")
-    return readings[0]
-
-
-def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
-    reasons = listed((f"{name!r} {why}" for name, why in refused.items()), most=_SHOWN)
-    return DataError(
-        f"{source} has columns that are neither numbers nor categories: {reasons}",
-        hint=f"Leave them out by drop={list(refused)[: 2 * _SHOWN]}, or change them in pandas and "
-        "pass datasets.table(df, target=...).",
-    )
-
-
-def _float32(series: Any) -> np.ndarray:
-    """Returns a column as float32, with NaN for gaps. A ValueError says why that can't be done."""
-    try:
-        values = numbers_of(series)
-    except (TypeError, ValueError):
-        raise ValueError("holds something else than numbers") from None
-    if bool(np.isinf(values).any()):
-        raise ValueError("holds infinite values")
-    if bool(np.nanmax(np.abs(values), initial=0) > _LARGEST):
-        raise ValueError("holds numbers that are too large for float32")
-    return values.astype(np.float32)
-
-
-def _kind_of(series: Any) -> Any:
-    """Returns the `Column.kind` of a column. Raises ValueError if no model can use it."""
-    from pandas.api import types
-
-    if not series.notna().any():
-        raise ValueError("has no values")
-    held = types.infer_dtype(series, skipna=True)
-    of = set(series.dropna().map(type)) if held.startswith("mixed") else set()
-    if of and all(issubclass(each, str | int | float | np.generic) for each in of):
-        held = "string" if any(issubclass(each, str) for each in of) else "floating"
-    if held == "string":
-        return _kind_of_texts(series)
-    kind = _KINDS.get(held)
-    if kind is None:
-        objects = ", ".join(sorted(each.__name__ for each in of)) or held
-        raise ValueError(f"holds values of the kind {objects}")
-    if kind == "number":
-        values = numbers_of(series)
-        return "boolean" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "number"
-    return kind
-
-
-def _kind_of_texts(series: Any) -> str:
-    import pandas as pd
-
-    texts = pd.Series(series.dropna().astype(str).unique())
-    if len(texts) > 1 and texts.map(_DATE.fullmatch).notna().all():
-        _dates_of(series)
-        return "dates"
-    strange = texts[pd.to_numeric(texts, errors="coerce").isna()]
-    if len(texts) >= _FEW_LEVELS and len(strange) <= len(texts) // 10:
-        few = f" and {quoted(strange, most=_SHOWN)} (missing values? pass missing=...)"
-        raise ValueError(f"holds numbers as texts{few if len(strange) else ''}")
-    return "category"
-
-
-def _check_category(texts: np.ndarray, *, asked: bool) -> None:
-    levels = sorted(set(texts.tolist()) - {""})
-    count = len(levels)
-    free = count > len(texts) / 2 or sum(map(len, levels)) > _LONG_TEXT * count
-    if count > _MOST_LEVELS or (free and not asked and count > _FEW_LEVELS):
-        first = repr(levels[0] if len(levels[0]) <= _BEGUN else f"{levels[0][:_BEGUN]}…")
-        raise ValueError(f"holds {count} different texts in {len(texts)} rows, such as {first}")
-
-
 def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
     """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
 
     `classes` is as in `datasets.table`. Raises DataError if values are missing, or no targets.
     """
+    import pandas as pd
     from pandas.api import types
 
     name, dtype = f"the target {series.name!r}", series.dtype
     check_complete(series, name, source)
     texts = not types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype)
+    if texts and not classes and (classes is False or series.nunique() > _MOST_CLASSES):
+        # Texts such as "1,200 kr" may be numbers.
+        with contextlib.suppress(ValueError, TypeError):
+            series, texts = pd.Series(numbers_of(series), name=series.name), False
     dates = types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype)
     if dates or (texts and classes is False):
         expected = "numbers" if classes is False else "numbers or classes"
@@ -430,17 +367,6 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
         if not classes:
             return values
     return texts_of(series.astype(object))
-
-
-def check_complete(series: Any, name: str, source: str) -> None:
-    """Raises DataError if a value of a column is missing."""
-    missing = (series.isna() | (series == MISSING)).to_numpy(dtype=bool)
-    if missing.any():
-        first = f"the first in row {missing.argmax() + 1} after the header"
-        raise DataError(
-            f"{source} lacks {name} in {missing.sum()} of {len(series)} rows, {first}",
-            hint=f"Remove these rows, such as by df.dropna(subset=[{series.name!r}]).",
-        )
 
 
 def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:

@@ -15,11 +15,7 @@ from search_spaces.errors import StudyFileError
 from studies.catalog import COURSE
 
 _CATALOG = Path(__file__).parents[1] / "catalog"
-_HINTS = {
-    ".ipynb": " Launch a notebook's study in the notebook: study.launch().",
-    ".npz": " Give data by --data: kerastudy {command} TARGET --data FILE.npz.",
-    ".csv": " Give data by --data: kerastudy {command} TARGET --data FILE.csv --target COLUMN.",
-}
+_NOTEBOOK = " Launch a notebook's study in the notebook: study.launch()."
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ def catalog_questions() -> dict[str, str]:
     return questions
 
 
-def resolve_target(text: str, command: str = "launch") -> Target:
+def resolve_target(text: str) -> Target:
     """Returns the target that a text names. Runs nothing."""
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
@@ -63,14 +59,14 @@ def resolve_target(text: str, command: str = "launch") -> Target:
     file = Path(path).expanduser()
     if file.suffix == ".py" and file.is_file():
         return Target(str(file.absolute()), variable)
-    raise StudyFileError(_no_target(text, path, file, command))
+    raise StudyFileError(_no_target(text, path, file))
 
 
 _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a catalog name."
 
 
-def _no_target(text: str, path: str, file: Path, command: str) -> str:
-    hint = _HINTS.get(file.suffix.lower(), "").format(command=command)
+def _no_target(text: str, path: str, file: Path) -> str:
+    hint = _NOTEBOOK if file.suffix.lower() == ".ipynb" else ""
     if not text:
         return f"The target is empty. {_A_TARGET}"
     if file.is_dir():

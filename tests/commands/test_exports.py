@@ -101,4 +101,4 @@ def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
     assert again.returncode == 2 and "exists" in again.stderr
     (tmp_path / "mine").mkdir()
     mine = kerastudy_here(tmp_path, *words, "--output", "mine", "--force", expect=None)
-    assert mine.returncode == 2 and "is no exported script" in mine.stderr
+    assert mine.returncode == 2 and "this one holds other files" in mine.stderr

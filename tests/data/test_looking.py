@@ -142,13 +142,14 @@ def test_a_table_is_looked_at_column_by_column() -> None:
     table.loc[::2, "size"] = np.nan
     table.loc[::3, "town"] = None
     table["one"], table["price"] = 1.0, X[:, 1]
-    looked = ks.check_data(ks.datasets.table(table, target="price", test=None))
+    looked = ks.check_data(ks.datasets.table(table, target="price", drop=[], test=None))
     (missing,), (constant,) = of(looked, "missing"), of(looked, "constant")
     assert missing.figures["shares"] == pytest.approx({"size": 0.5, "town": 1 / 3}, abs=0.06)
     assert constant.figures["columns"] == ["one"]
     assert of(look(X, np.full(300, 0.5)), "target")[0].severity == "problem"
     # A part that lacks what the other has.
     later = table.assign(town=["A"] * 200 + ["B"] * 100)
-    parts = ks.datasets.table(later[:200], target="price", validation=later[200:], test=None)
+    options = {"target": "price", "drop": [], "test": None}
+    parts = ks.datasets.table(later[:200], validation=later[200:], **options)
     (differs,) = of(ks.check_data(parts), "same distribution")
     assert "They differ most in town." in differs.verdict

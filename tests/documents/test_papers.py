@@ -33,6 +33,18 @@ def test_tests_import_rooms() -> None:
     assert deep == []
 
 
+def test_tests_of_behaviour_import_no_rooms() -> None:
+    """Only tests in `inside` and their support do, and two that compare what rooms hold."""
+    importing = {
+        file.relative_to(ROOT / "tests")
+        for file in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(FLOORS)
+    }
+    outside = {str(file) for file in importing if file.parts[0] not in ("inside", "support")}
+    assert outside <= {"test_errors.py", "end_to_end/test_report_page.py"}
+
+
 def _is_module(path: Path) -> bool:
     return path.is_dir() or path.with_suffix(".py").is_file()
 

@@ -16,6 +16,8 @@ _SMALLEST, _LARGEST = 1e-4, 1e6
 _MORE = 3
 # These two decide whether a gain is worth having; see `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
+# With a class of this share, the value of always answering it is told, whatever the model's is.
+_MOSTLY = 0.8
 # A model that always answers one class has that class's share as its value of these metrics.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
@@ -159,11 +161,17 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
 
 
 def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
-    """Returns a clause if always answering one class reaches the lower bound, or an empty text."""
-    if guess is None or guess.share < value.low or metric not in _ACCURACIES:
+    """Returns a clause on always answering one class, if that is right often, or an empty text."""
+    if guess is None or (guess.share < value.low and guess.share < _MOSTLY):
         return ""
-    share = interval_numbers(value, guess.share)[0]
-    return f", which always answering {guess.answer} reaches too ({share})"
+    if metric in _ACCURACIES and guess.share >= value.low:
+        share = interval_numbers(value, guess.share)[0]
+        return f", which always answering {guess.answer} reaches too ({share})"
+    if metric in (*_ACCURACIES, "val_auc") and guess.share >= _MOSTLY:
+        chance = "0.5, " if metric == "val_auc" else ""
+        accuracy = " of accuracy" if chance else ""
+        return f"; always answering {guess.answer} has {chance}{guess.share:.3f}{accuracy}"
+    return ""
 
 
 def _reported(expected: Interval, reported: float) -> str:

@@ -59,6 +59,9 @@ def data_text(findings: DataFindings, recorded: Sequence[str] = ()) -> list[str]
     lines += wrapped(f"samples  {sizes or 'of unknown number'}", _INDENT)
     for place, (name, kind) in enumerate(findings.inputs.items()):
         lines += wrapped(f"{'' if place else 'inputs':<{_INDENT}}{name}: {kind}", _INDENT)
+    if (guess := findings.guess) is not None:
+        text = f"always answering {printable(guess.answer)} is right in {100 * guess.share:.1f} %"
+        lines += wrapped(f"baseline {text} of the validation samples", _INDENT)
     lines.append(f"found    {_amounts(counts) or 'nothing'}")
     for finding in findings.findings:
         lines += ["", *_finding(finding)]

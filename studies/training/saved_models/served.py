@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import StudyError
-from studies.data import entry_name, model_columns, named_arrays
+from studies.data import date_of_part, entry_name, model_columns, named_arrays
 from studies.libraries.keras_parts import compile_arguments, layers_within
 from studies.training.models import has_own_steps, named_outputs, single_output
 
@@ -348,7 +348,10 @@ def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSig
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    specs = [ColSpec(AnyType(), column.name) for column in table.columns]
+    # A column such as "sold (month)" may be there, or the column of dates that it is made of.
+    made = {column.name: date_of_part(column.name) for column in table.columns}
+    names = dict.fromkeys([*made, *filter(None, made.values())])
+    specs = [ColSpec(AnyType(), name, required=not made.get(name, name)) for name in names]
     return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
 
 

@@ -30,7 +30,7 @@ RANDOM = np.random.default_rng(0)
         {"city": [None, "b"] * 20},
         {"city": ["[UNK]", "b"] * 20},
         # More categories than get a value.
-        {"city": [f"common {place:03}" for place in range(250)] * 8 + list(map(str, range(50)))},
+        {"city": [f"common {place:03}" for place in range(280)] * 8 + ["b"] * 9},
     ],
     ids=["all kinds", "missing", "unknown", "many"],
 )

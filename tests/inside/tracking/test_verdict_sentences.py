@@ -50,7 +50,8 @@ def said(corrected: Corrected | None, confirmation: Confirmation | None, **more:
         (CORRECTED, None, {}, f"{PLAIN}."),
         (None, None, {"unknown": "it lacks scores"}, f"{UNKNOWN}: it lacks scores."),
         (CORRECTED, None, {"guess": HIGH}, f"{PLAIN}{REACHED}."),
-        (CORRECTED, None, {"guess": LOW}, f"{PLAIN}."),
+        (CORRECTED, None, {"guess": LOW}, f"{PLAIN}; always answering 0 has 0.951."),
+        (CORRECTED, None, {"guess": ConstantGuess("0", 0.7)}, f"{PLAIN}."),
         # The test part has its own most frequent class.
         (
             CORRECTED,
@@ -74,9 +75,10 @@ def test_other_metrics() -> None:
     assert told == ("Reported 0.014.", "Expect 0.1 (0.0 to 1.3).")
     no_value = ("No trial has a value of val_loss yet.",)
     assert verdict_sentences("val_loss", None, None, None) == no_value
-    # The share of a class says nothing about an area under a curve.
+    # The share of a class says nothing about an area under a curve, whose chance is a half.
     of_area = verdict_sentences("val_auc", 0.9744, CORRECTED, None, guess=HIGH)
-    assert " ".join(of_area) == f"{PLAIN}."
+    chance = "; always answering 0 has 0.5, 0.951 of accuracy."
+    assert " ".join(of_area) == f"{PLAIN}{chance}"
 
 
 @pytest.mark.parametrize(
