@@ -8,9 +8,10 @@ its own, a hundredfold wide, and that is how they compare fairly (Choi et al. 20
 arXiv:1910.05446). `optimizer` is the scientific hyperparameter. Look at "answer" in `kerastudy show
 optimizers`, and in the report at the slices: how wide is the range of rates that works?
 
-What was found: plain SGD is behind RMSprop by 0.012 ± 0.012 of accuracy, just clearly. Adam
-(0.002 ± 0.011) and momentum (0.008 ± 0.011) are not: no clear difference, once each has its own
-learning rate.
+What was found, by plain Keras over five seeds, each at one rate that suits it: Adam 0.965 ± 0.006
+(0.005), momentum 0.954 ± 0.009 (0.1), plain SGD 0.947 ± 0.023 (0.3) and RMSprop 0.942 ± 0.028
+(0.005). Adam is ahead by no more than the spread of the last two: which optimizer it is matters
+less than its rate.
 """
 
 import keras

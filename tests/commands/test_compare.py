@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import losses, make_spec, other_data, record_repeated, record_study, record_trial
+from handmade import (
+    CODE,
+    losses,
+    make_spec,
+    other_data,
+    record_confirmed,
+    record_repeated,
+    record_study,
+    record_trial,
+)
 from scipy.stats import ttest_ind
 from stores import store_at
 from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
-from tracking.records import CodeDescription
-from tracking.records.checks import Confirmation, Interval
 
 SPACE = ks.SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]", "c"])
@@ -173,7 +180,6 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
 def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> None:
     """Studies of one file, named seed-0, seed-1 …, each under its own seed."""
     for seed, values in enumerate(bests):
-        code = CodeDescription("/a.py", "study", "…", "c" * 64, "study")
         record_study(
             root,
             f"seed-{seed}",
@@ -181,7 +187,7 @@ def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any)
             FALLING,
             space=SPACE,
             engine=engine,
-            code=code,
+            code=CODE,
             **{"seed": seed, "objective": ACCURACY, **settings},
         ).close()
 
@@ -249,23 +255,7 @@ def test_winners_that_were_confirmed_are_compared_on_the_test_part(tmp_path: Pat
         journal = record_study(
             tmp_path, name, [value], params, space=SPACE, objective=ACCURACY, data=data
         )
-        uuid = journal.begin_confirmation("{}", "")
-        outcome = Confirmation(
-            study=name,
-            engine="optuna:tpe",
-            uuid=uuid,
-            metric="val_accuracy",
-            direction="max",
-            reported_trial=0,
-            reported=value,
-            corrected=None,
-            seeds=(1,),
-            race=(),
-            default=None,
-            winner=0,
-            confirmed=Interval(value, low, high),
-        )
-        journal.end_confirmation(uuid, outcome)
+        record_confirmed(journal, name, value, low, high)
         journal.close()
     answer = document(tmp_path, "compare", "two", "one")["answer"]
     (difference,) = answer["differences"]

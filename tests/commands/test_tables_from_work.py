@@ -113,7 +113,8 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     again = as_json(kerastudy_here(folder, *launch, "--trials", "3", "--json"))
     assert again["trials"]["complete"] == 3
     assert re.search(
-        r"; always answering no has 0\.5, 0\.8\d\d of accuracy", again["verdict"]["text"]
+        r"; always answering no has an AUC of 0\.5 and an accuracy of 0\.8\d\d",
+        again["verdict"]["text"],
     )
     refused = kerastudy_here(folder, *launch, *options, expect=2).last
     assert "'churn_study.py' exists" in refused and "kerastudy launch churn_study.py" in refused

@@ -75,6 +75,10 @@ def make_result(
     )
 
 
+# The code of a study in a file.
+CODE = CodeDescription("/a.py", "study", "…", "c" * 64, "study")
+
+
 def losses(*values: float) -> list[dict[str, float]]:
     """A curve of metrics whose validation losses are these."""
     return [{"loss": value / 2, "val_loss": value} for value in values]
@@ -122,6 +126,27 @@ def record_study(
         curve = [{objective.metric: each} for each in (worse, worse if value is None else value)]
         record_trial(journal, spec, curve, "infeasible" if value is None else "complete")
     return journal
+
+
+def record_confirmed(journal: Journal, study: str, value: float, low: float, high: float) -> None:
+    """Records a confirmation whose winner, trial 0, has this value on the test part."""
+    uuid = journal.begin_confirmation("{}")
+    outcome = Confirmation(
+        study=study,
+        engine="optuna:tpe",
+        uuid=uuid,
+        metric="val_accuracy",
+        direction="max",
+        reported_trial=0,
+        reported=value,
+        corrected=None,
+        seeds=(1,),
+        race=(),
+        default=None,
+        winner=0,
+        confirmed=Interval(value, low, high),
+    )
+    journal.end_confirmation(uuid, outcome)
 
 
 def record_repeated(

@@ -168,9 +168,8 @@ def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
         share = interval_numbers(value, guess.share)[0]
         return f", which always answering {guess.answer} reaches too ({share})"
     if metric in (*_ACCURACIES, "val_auc") and guess.share >= _MOSTLY:
-        chance = "0.5, " if metric == "val_auc" else ""
-        accuracy = " of accuracy" if chance else ""
-        return f"; always answering {guess.answer} has {chance}{guess.share:.3f}{accuracy}"
+        chance = "an AUC of 0.5 and " if metric == "val_auc" else ""
+        return f"; always answering {guess.answer} has {chance}an accuracy of {guess.share:.3f}"
     return ""
 
 

@@ -50,7 +50,7 @@ def said(corrected: Corrected | None, confirmation: Confirmation | None, **more:
         (CORRECTED, None, {}, f"{PLAIN}."),
         (None, None, {"unknown": "it lacks scores"}, f"{UNKNOWN}: it lacks scores."),
         (CORRECTED, None, {"guess": HIGH}, f"{PLAIN}{REACHED}."),
-        (CORRECTED, None, {"guess": LOW}, f"{PLAIN}; always answering 0 has 0.951."),
+        (CORRECTED, None, {"guess": LOW}, f"{PLAIN}; always answering 0 has an accuracy of 0.951."),
         (CORRECTED, None, {"guess": ConstantGuess("0", 0.7)}, f"{PLAIN}."),
         # The test part has its own most frequent class.
         (
@@ -77,7 +77,7 @@ def test_other_metrics() -> None:
     assert verdict_sentences("val_loss", None, None, None) == no_value
     # The share of a class says nothing about an area under a curve, whose chance is a half.
     of_area = verdict_sentences("val_auc", 0.9744, CORRECTED, None, guess=HIGH)
-    chance = "; always answering 0 has 0.5, 0.951 of accuracy."
+    chance = "; always answering 0 has an AUC of 0.5 and an accuracy of 0.951."
     assert " ".join(of_area) == f"{PLAIN}{chance}"
 
 
