@@ -44,8 +44,7 @@ from tracking.store.files import StudyFiles, files_of
 class Driver(Jobs):
     """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
-    When the budget is spent, running trials are finished or cut, as `at_the_end` says. A `trainer`
-    replaces the study's trainer.
+    When the budget is spent, running trials are finished. A `trainer` replaces the study's trainer.
     """
 
     def __init__(
