@@ -91,15 +91,6 @@ class NoTraining:
     def submit(self, *fits: TrialTask) -> None:
         self._waiting.append(fits[0].spec)
 
-    @property
-    def delayed(self) -> list[TrialSpec]:
-        """See `Executor`."""
-        return []
-
-    def cut(self, number: int) -> bool:
-        """See `Executor`. There is nothing to cut."""
-        return False
-
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         spec = self._waiting.pop()
         value = sum(abs(float(v) - 0.1) for k, v in spec.values.items() if k.startswith("rate"))

@@ -132,13 +132,6 @@ class SimulatedWorkers:
         head_start = len(self._running) % (_EPOCHS + 1) if not self.ended else 0
         self._running.append((fits[0].spec, -head_start))
 
-    @property
-    def delayed(self) -> list[TrialSpec]:
-        return []
-
-    def cut(self, number: int) -> bool:
-        return False
-
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         running, self._running = self._running, []
         going_on: list[tuple[TrialSpec, int]] = []

@@ -51,6 +51,8 @@ class Subject:
 
 CONFIRM = ("confirm", "--top", "3", "--budget", "5", "--workers", "1")
 OBJECTIVE = ("--trials", "5", "--pruner", "none", "--direction", "minimize", "--workers", "1")
+# With several workers, proposals depend on timing, unless no result counts.
+REPEATABLE = ("--engine", "optuna:random", "--pruner", "none")
 SUBJECTS = (
     Subject("tpe", "engines.py:tpe", report=True, further=(CONFIRM, ("evaluate",))),
     Subject("cma-es", "engines.py:cma_es"),
@@ -62,8 +64,8 @@ SUBJECTS = (
     Subject("repeats", "engines.py:repeats"),
     Subject("infeasible", "broken_off.py:infeasible", has=("infeasible", 2)),
     Subject("killed", "broken_off.py:killed", also=(3,), killed=True),
-    Subject("workers", "engines.py:workers", ("--workers", "2", "--deterministic")),
-    Subject("ray", "engines.py:ray", ("--workers", "2", "--deterministic", "--executor", "ray")),
+    Subject("workers", "engines.py:workers", ("--workers", "2", *REPEATABLE)),
+    Subject("ray", "engines.py:ray", ("--workers", "2", *REPEATABLE, "--executor", "ray")),
     Subject("in-process", "engines.py:in_process", ("--executor", "in-process")),
     Subject("table", "table.py:study"),
     Subject("batches", "batches.py:study"),

@@ -2,9 +2,6 @@ from .declarations import is_keras_tuners as is_keras_tuners
 from .declarations import space_of_keras_tuners as space_of_keras_tuners
 from .discovery.discover import Discovery as Discovery
 from .discovery.discover import discover as discover
-from .discovery.reading import Asked as Asked
-from .discovery.reading import RecordedHyperparameters as RecordedHyperparameters
-from .discovery.reading import answers_alike as answers_alike
 from .discovery.reading import reading_of as reading_of
 from .discovery.tracing import LimitReachedError as LimitReachedError
 from .errors import BuilderError as BuilderError

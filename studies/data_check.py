@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Hyperparameters
 from search_spaces.errors import DataError, StudyError, TrackingError
 from studies.data import (
     CrossValidation,
@@ -20,11 +19,10 @@ from studies.data import (
     path_in,
 )
 from studies.definition import StudyDefinition, no_data
-from studies.executors import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
 from studies.training import begin_trial, configure_tensorflow, prepare_environment
-from studies.user_code import Target, describe_code, load_study, what_is_loaded
+from studies.user_code import Target, load_study, what_is_loaded
 from tracking.history.study_history import find_engines
 from tracking.mlflow.process import export_later
 from tracking.records.studies import DataFindings
@@ -46,7 +44,6 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 
     Raises:
         DataError: If the data can't be read.
-        StudyError: If the data is made by a function of the hyperparameters, which fails.
 
     Example:
         >>> findings = ks.check_data(ks.datasets.digits())
@@ -103,8 +100,7 @@ def _of_study(study: StudyDefinition) -> DataFindings:
     if study.objective_function is not None:
         raise StudyError(no_data(study.name))
     data = study.data
-    if not isinstance(data, DescribedData):
-        return _of_made(study)
+    assert isinstance(data, DescribedData), "the study checks it"
     splits: LoadedData | FoldedSplits
     how = study.cross_validation
     splits = data.load_folds(how) if isinstance(how, CrossValidation) else _loaded(data, study.seed)
@@ -117,14 +113,6 @@ def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
         # Random operations need a seed, also in input pipelines.
         begin_trial(seed)
     return data.load()
-
-
-def _of_made(study: StudyDefinition) -> DataFindings:
-    """Looks at the data that a function of the hyperparameters makes for their defaults."""
-    session = Session.open(study, describe_code(study, study.name), study.threads)
-    space = session.description.space
-    splits = session.splits_of(Hyperparameters(space, space.defaults()))
-    return look_at(splits, session.description.data.name)
 
 
 def _recorded(

@@ -52,7 +52,6 @@ from studies.results.study_results import delete_study as delete_study
 from studies.results.study_results import diagnose as diagnose
 from studies.results.study_results import list_studies as list_studies
 from studies.results.study_results import read_study as read_study
-from studies.results.study_results import rename_study as rename_study
 from tracking import Objective as Objective
 
 NAMES = [name for name in dir() if not name.startswith("_")]

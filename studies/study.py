@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from studies.champion import Promotion, Reproduction
-    from studies.definition import AtTheEnd, ExecutorName, RayOptions, Verify
+    from studies.definition import ExecutorName, RayOptions, Verify
     from studies.results.study_results import StudyResults
     from tracking.records.checks import Confirmation, Evaluation
 
@@ -119,16 +119,12 @@ class Study(StudyDefinition):
         timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps does
             not count. None: no limit.
         trial_timeout: Seconds, above 0, that a training may take. A longer training stops at the
-            end of its epoch, and keeps its best epoch. If the epoch does not end, the worker
-            process is ended, and the trial is infeasible.
+            end of its epoch, and keeps its best epoch.
         stop_at: A value of the objective. A trial that reaches it ends the study.
         patience: The study ends after this many finished trials, at least 1, without a better
             value.
         try_defaults: Whether trial 0 has the space's defaults. Its value shows the gain of tuning.
             A study that is resumed keeps the choice of its first launch.
-        deterministic: Whether a study with several workers must not depend on timing. Then the
-            engine and the pruner use, for trial k, only trials up to k minus the number of workers.
-            A study with one worker never depends on timing.
         keep: The number of checkpoints to keep, those of the best trials. None: all.
         threads: TensorFlow's threads per trial. They change bits, so they belong to the study.
             None: 1, or the threads that TensorFlow already uses in this process.
@@ -175,7 +171,6 @@ class Study(StudyDefinition):
         executor: ExecutorName | None = None,
         workers: int | None = None,
         progress: bool = True,
-        at_the_end: AtTheEnd = "finish",
         tracking_uri: str | None = None,
         verify: Verify = "some",
         retry_infeasible: bool = False,
@@ -195,9 +190,6 @@ class Study(StudyDefinition):
                 ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
                 the study.
             progress: Whether to show progress on standard error.
-            at_the_end: Whether to ``"finish"`` running trials when ``timeout``, ``stop_at`` or
-                ``patience`` ends the study, or to ``"cut"`` them after their present epoch. The
-                next launch resumes trials that were cut.
             tracking_uri: The address of an MLflow server that gets the study, too, such as
                 ``"http://127.0.0.1:5000"``. ``"off"``: no server. None: the server of the last
                 launch, or of ``MLFLOW_TRACKING_URI``.
@@ -235,7 +227,6 @@ class Study(StudyDefinition):
             executor=executor,
             workers=workers,
             progress=progress,
-            at_the_end=at_the_end,
             tracking_uri=tracking_uri,
             verify=verify,
             retry_infeasible=retry_infeasible,

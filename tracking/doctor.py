@@ -1,24 +1,26 @@
-"""The checks of `kerastudy doctor`: of ``store.json``, the journals, and the other files."""
+"""`doctor`: checks a whole store, and mends the findings of each check before the next check."""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from search_spaces.errors import StoreError, TrackingError
+from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundError, TrackingError
 from tracking.history.champions import champion_fault
-from tracking.history.study_history import StudyHistory
+from tracking.history.study_history import StudyHistory, histories_in
 from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.records import EndedTrial
 from tracking.store.files import CheckpointError, check_checkpoint, is_piece, recorded_checkpoints
-from tracking.store.folder import Store
-from tracking.store.trust import facts_fault, write_facts
+from tracking.store.folder import Store, check_writable, real_folder
+from tracking.store.study_locks import holder_of, locked_store
+from tracking.store.trust import facts_fault, is_store, write_facts
 
 Kind = Literal[
     "store",  # store.json
@@ -26,7 +28,6 @@ Kind = Literal[
     "running",  # a study that is RUNNING without a process
     "name",  # two studies have one name
     "checkpoint",  # the weights of a trial
-    "state",  # the state of a training that may be resumed
     "champion",  # the saved model
     "leftover",  # a partial file, or a half deleted study
 ]
@@ -50,7 +51,7 @@ Ailment = tuple[Finding, Callable[[], object] | None]
 """A finding, and the function that mends it. The function is None if only a person can mend it."""
 
 
-def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
+def _attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
     """Yields the findings of a check. With `fix`, mends faults that have a function for it."""
     for finding, mend in list(ailments):
         if not fix or mend is None:
@@ -65,7 +66,7 @@ def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
             yield replace(finding, mended=True)
 
 
-def check_facts(root: Path) -> Iterator[Ailment]:
+def _check_facts(root: Path) -> Iterator[Ailment]:
     """Checks ``store.json``."""
     fault = facts_fault(root)
     if fault:
@@ -74,7 +75,7 @@ def check_facts(root: Path) -> Iterator[Ailment]:
         yield finding, partial(write_facts, root)
 
 
-def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
+def _check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
     """Checks a folder for partial files of killed processes; with a `study`, also its subfolders.
 
     No process may be writing in the folder.
@@ -91,7 +92,7 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
         yield finding, partial(path.unlink, missing_ok=True)
 
 
-def check_folders(store: Store) -> Iterator[Ailment]:
+def _check_folders(store: Store) -> Iterator[Ailment]:
     """Checks for half deleted studies, and for studies with the same name."""
     # `delete_study` renames the journal and the folder before it deletes the files.
     left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
@@ -109,7 +110,7 @@ def check_folders(store: Store) -> Iterator[Ailment]:
         yield Finding("name", what, "move the others to another store", study=name), None
 
 
-def check_journal(folder: Path) -> Iterator[Ailment]:
+def _check_journal(folder: Path) -> Iterator[Ailment]:
     """Checks a study's journal. A damaged journal can't be mended."""
     path = folder / FILE_NAME
     try:
@@ -131,13 +132,13 @@ def check_journal(folder: Path) -> Iterator[Ailment]:
         yield finding, None
 
 
-def of_study(history: StudyHistory, kind: Kind, what: str, how: str, **more: Any) -> Finding:
+def _of_study(history: StudyHistory, kind: Kind, what: str, how: str, **more: Any) -> Finding:
     """Returns a finding about a study under one engine."""
     description = history.description
     return Finding(kind, what, how, description.name, description.engine, **more)
 
 
-def check_running(history: StudyHistory) -> Iterator[Ailment]:
+def _check_running(history: StudyHistory) -> Iterator[Ailment]:
     """Checks for a study or trials that a killed process left RUNNING.
 
     No process may be running the study.
@@ -147,7 +148,7 @@ def check_running(history: StudyHistory) -> Iterator[Ailment]:
         trials = f", with {len(running)} trials" if running else ""
         what = f"it is RUNNING{trials}, but no process runs the study"
         how = "--fix ends it; so does launching the study again, which resumes it"
-        yield of_study(history, "running", what, how), partial(_end, history)
+        yield _of_study(history, "running", what, how), partial(_end, history)
 
 
 def _end(history: StudyHistory) -> None:
@@ -156,22 +157,16 @@ def _end(history: StudyHistory) -> None:
     journal.end("KILLED", "", "its process ended before it did")
 
 
-def check_champion(history: StudyHistory) -> Iterator[Ailment]:
+def _check_champion(history: StudyHistory) -> Iterator[Ailment]:
     """Checks the files of the study's champion."""
     fault = champion_fault(history)
     if fault and history.champion_engine == history.description.engine:
         how = "launch the study again, unchanged: that saves its best checkpoint again"
-        yield of_study(history, "champion", f"the champion can't be used: {fault}", how), None
+        yield _of_study(history, "champion", f"the champion can't be used: {fault}", how), None
 
 
-def check_checkpoints(
-    history: StudyHistory, train_again: Callable[[StudyHistory, int, int], object]
-) -> Iterator[Ailment]:
-    """Checks the checkpoints that are kept.
-
-    `train_again(history, trial, repeat)` trains a repeat of a trial again and writes its
-    checkpoint.
-    """
+def _check_checkpoints(history: StudyHistory) -> Iterator[Ailment]:
+    """Checks the checkpoints that are kept."""
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):
             path = history.files.checkpoint(trial.number, repeat)
@@ -181,9 +176,7 @@ def check_checkpoints(
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
                 if trial.whole is not None:
                     which = "the checkpoint of its training on all folds"
-                # A notebook's study can be trained only in the notebook.
-                mend = partial(train_again, history, trial.number, repeat)
-                finding = of_study(
+                finding = _of_study(
                     history,
                     "checkpoint",
                     f"{which} can't be used: {error}",
@@ -191,18 +184,106 @@ def check_checkpoints(
                     trial=trial.number,
                     path=str(path),
                 )
-                yield finding, mend if history.description.code.path else None
+                yield finding, None
 
 
 def _how(history: StudyHistory, trial: EndedTrial) -> str:
     description, store = history.description, shlex.quote(str(history.store.root))
     if not description.code.path:
         return (
-            "training it again, bit for bit, writes it. The study was not defined in a file: "
-            f"where it is defined, call study.reproduce({trial.number})"
+            "where the study is defined, in a notebook, call study.reproduce"
+            f"({trial.number}), which trains it again, bit for bit, and writes it"
         )
     engine = f" --engine {description.engine}" if len(history.engines) > 1 else ""
     return (
-        "--fix trains it again, bit for bit, as does: kerastudy reproduce "
+        "train it again, bit for bit, with: kerastudy reproduce "
         f"{shlex.quote(description.name)} --trial {trial.number}{engine} --store {store}"
     )
+
+
+# The order matters, since each check reads what the checks before it have mended.
+_CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
+    _check_running,
+    _check_champion,
+    _check_checkpoints,
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The findings in a store.
+
+    Attributes:
+        root: The store's folder.
+        findings: All findings.
+        at_work: The studies that run now, each with its process. They were not checked.
+        unread: Why something could not be checked, or empty.
+    """
+
+    root: Path
+    findings: tuple[Finding, ...]
+    at_work: dict[str, str] = field(default_factory=dict)
+    unread: str = ""
+
+    @property
+    def left(self) -> list[Finding]:
+        """The findings that are not mended."""
+        return [finding for finding in self.findings if not finding.mended]
+
+
+def diagnose(path: str | Path, *, fix: bool = False) -> Diagnosis:
+    """Checks a store, and mends what can be mended.
+
+    It may be killed at any moment, and run again.
+    """
+    root = real_folder(path)
+    if not is_store(root):
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            "kerastudy launch digits"
+        )
+    if fix:
+        check_writable(root)
+    with locked_store(root) if fix else contextlib.nullcontext():
+        findings = list(_attended(_check_facts(root), fix=fix))
+        if any(not finding.mended for finding in findings):
+            return Diagnosis(root, tuple(findings), unread="all else, until store.json is mended")
+        findings += _attended(_check_leftovers(root), fix=fix)
+    store, at_work = Store(root), dict[str, str]()
+    findings += _attended(_check_folders(store), fix=fix)
+    for folder in store.folders():
+        damaged = list(_attended(_check_journal(folder), fix=fix))
+        findings += damaged or _of_folder(store, folder, at_work, fix=fix)
+    return Diagnosis(root, tuple(findings), at_work)
+
+
+def _of_folder(store: Store, folder: Path, at_work: dict[str, str], *, fix: bool) -> list[Finding]:
+    """Checks a study. If a process runs the study, adds it to `at_work`.
+
+    `fix` locks the study, so that no process can run it meanwhile.
+    """
+    holder = holder_of(folder)
+    if not holder:
+        try:
+            with store.lock_study(folder, folder.name) if fix else contextlib.nullcontext():
+                findings = list(_of_histories(store, folder, fix=fix))
+        except StoreLockedError:
+            holder = holder_of(folder) or "process unknown"
+        else:
+            # A process may have begun meanwhile. Its unfinished writes look like damage.
+            holder = "" if fix else holder_of(folder)
+            if not holder:
+                return findings
+    name = next((h.name for path, h in store.studies() if path == folder), folder.name)
+    at_work[name] = holder
+    return []
+
+
+def _of_histories(store: Store, folder: Path, *, fix: bool) -> Iterator[Finding]:
+    histories = histories_in(store, folder)
+    if not histories:
+        return
+    yield from _attended(_check_leftovers(folder, histories[0].description.name), fix=fix)
+    for check in _CHECKS:
+        for history in histories:
+            yield from _attended(check(history), fix=fix)

@@ -437,8 +437,6 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
         how = description.cross_validation
         drawn = "" if how.isdigit() else f", by {how}"
         yield Fact("folds", f"{description.folds} for each trial{drawn}")
-    if description.data.made_by:
-        yield Fact("made by", f"{description.data.made_by}(hp), for each trial of its own")
     for part, stream in (description.data.details.get("streams") or {}).items():
         again = "" if stream["same_each_time"] else "; not the same each time that it is read"
         yield Fact(part, f"by {stream['kind']}; digest of {stream['digest_of']}{again}")

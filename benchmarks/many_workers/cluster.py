@@ -219,13 +219,6 @@ class SimulatedCluster:
         self._trainings[id(training)] = training
         self._come_on(training)
 
-    @property
-    def delayed(self) -> Sequence[TrialSpec]:
-        return ()
-
-    def cut(self, number: int) -> bool:
-        return False
-
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         self._driver_rests()
         until = float("inf") if seconds is None else self.clock + seconds

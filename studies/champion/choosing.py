@@ -472,14 +472,14 @@ def _notes(
 def _refit_in_worker(
     session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
 ) -> Refitted:
-    from studies.training import MadeData, refit, save_for_mlflow
+    from studies.training import class_weight_of, refit, save_for_mlflow
 
     what = f"Trial {spec.number} can't be trained again on training and validation data together"
     with in_worker(what):
         hp = Hyperparameters(space, spec.values, number=spec.built_as)
-        splits = session.splits_of(hp)
-        if isinstance(session.data, MadeData):
-            spec = replace(spec, class_weight=session.data.of(hp).class_weight)
+        splits = session.splits_of()
+        if callable(session.study.class_weight):
+            spec = replace(spec, class_weight=class_weight_of(session.study, splits, hp))
         model, joined, how = refit(session.study, splits, spec, hp, epochs)
         save_for_mlflow(model, joined, folder)
         return how

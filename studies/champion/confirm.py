@@ -339,7 +339,8 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
     Returns the scores and an empty text, or None and the reason. A resumed confirmation may score
     the part again. This counts as the same reading, as the weights are the same.
     """
-    plan, history, same = done.plan, done.plan.history, done.plan.default_racer
+    plan, same = done.plan, done.plan.default_racer
+    digest = plan.history.description.data.digests["test"]
     who = [winner] if same is not None and same.number == winner else [winner, DEFAULTS]
     done.run([], [training for number in who for training in plan.test_trainings(number)])
     feasible = {n: [t for t in plan.test_trainings(n) if done.value(t) is not None] for n in who}
@@ -354,15 +355,13 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
     for number, trainings in feasible.items():
         scored[number], reasons[number] = _scored(done, trainings)
     if reasons[winner]:
-        digest = history.description.data.digests["test"]
         now, _ = _time_of_reading(done, digest)
         _record(done, winner, TestReading({}, {}, digest, 0), now, f"not scored: {reasons[winner]}")
         return None, (
             f"The test part gives no value, as its samples can't be scored by the model of trial "
             f"{winner}: {reasons[winner]}."
         )
-    first = next(iter(scored[winner].values()))
-    now, earlier = _time_of_reading(done, first.digest)
+    now, earlier = _time_of_reading(done, digest)
     note = not_paired(plan, scored)
     if reasons.get(DEFAULTS):
         note = f"The defaults can't be scored, so there is no gain: {reasons[DEFAULTS]}."
@@ -373,16 +372,14 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
     reading = TestReading(
         scores[winner],
         scores.get(DEFAULTS, {}),
-        first.digest,
+        digest,
         len(earlier) + 1,
         note,
-        first.guess,
+        next(iter(scored[winner].values())).guess,
     )
     seeds = len(reading.winner)
     how = f"trained again under {seeds} new seeds, by kerastudy confirm"
     _record(done, winner, reading, now, how)
-    if first.digest != history.description.data.digests.get("test"):
-        done.progress.say_all(warning_of(earlier))
     return reading, ""
 
 
@@ -457,12 +454,6 @@ def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
 
 def not_paired(plan: Plan, scored: Mapping[int, Mapping[int, TestScores]]) -> str:
     """Returns why the winner and the defaults can't be compared, or an empty text."""
-    targets = {test.targets for by_place in scored.values() for test in by_place.values()}
-    if len(targets) > 1:
-        return (
-            "The defaults have other test samples than the winner, as the data depends on "
-            "hyperparameters: there is no gain to measure."
-        )
     if plan.folds and plan.default_trial is None:
         return (
             "No trial has the defaults' values, so the epoch to train them for is not known, and "

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import Hyperparameters, SearchSpace, checks
+from search_spaces import SearchSpace, checks
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor
@@ -298,7 +298,7 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     if len(judged) < len(same):
         notes.append(
             f"{counted(len(same) - len(judged), 'trial')} validated on other samples than the best "
-            "did not race: the data depends on hyperparameters."
+            "did not race: the data differs between trials."
         )
     if len(judged) < 2:
         raise StudyError(
@@ -497,8 +497,6 @@ class TestScores:
 
     Attributes:
         scores: The scores.
-        digest: SHA-256 of the test part.
-        targets: SHA-256 of the part's targets. Scores are comparable only if this is equal.
         guess: The part's most frequent class; None if its targets are no classes.
     """
 
@@ -506,8 +504,6 @@ class TestScores:
     __test__ = False
 
     scores: SampleScores
-    digest: str
-    targets: str
     guess: ConstantGuess | None = None
 
 
@@ -535,8 +531,7 @@ def scores_in_worker(
     )
 
     try:
-        hp = Hyperparameters(space, spec.values, number=spec.built_as)
-        splits: Any = session.splits_of(hp, spec.fold)
+        splits: Any = session.splits_of(spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
         # The test part replaces the validation part, so that Keras reads it in the same way.
         splits = replace(splits, validation=splits.unseal_test())
@@ -547,8 +542,7 @@ def scores_in_worker(
         scores = sample_scores(
             model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )
-        targets = splits.validation.targets_digest
-        return TestScores(scores, splits.digests["test"], targets, guess_on(splits))
+        return TestScores(scores, guess_on(splits))
     except NotScoredError as error:
         return str(error)
     except KerastudyError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
 from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
 from studies.champion.reruns import weights_of
@@ -151,8 +151,7 @@ def _evaluate_in_worker(
     from studies.training import evaluate_test_part, rebuilt
 
     with in_worker(f"The model of trial {spec.number} can't be evaluated on the test part"):
-        hp = Hyperparameters(space, spec.values, number=spec.built_as)
-        splits = session.splits_of(hp, spec.fold)
+        splits = session.splits_of(spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
         if not model.compiled:
             raise StudyError(

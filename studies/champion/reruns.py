@@ -157,7 +157,7 @@ class Rerun(Jobs):
 
     @property
     def other_data(self) -> bool:
-        """Whether a function of `hp` made other data than it made for the recorded trial."""
+        """Whether an objective function had other data than for the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
         then = self._trial.result.data_digest
         return bool(now and then) and now != then

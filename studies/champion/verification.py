@@ -170,8 +170,6 @@ class Verifier:
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
-        if compared.other_data:
-            others.insert(0, "the function of its data does not return the same data again")
         if others:
             return not_comparable(f"{compared.difference}; but {'; '.join(others)}")
         return differing(compared.difference)

@@ -9,7 +9,7 @@
 | `pages` | `report`, `ui` and `push` |
 | `champion` | `predict`, `evaluate`, `promote`, `reproduce` and `confirm` |
 | `export` | `export` |
-| `housekeeping` | `rename`, `delete` and `doctor` |
+| `housekeeping` | `delete` and `doctor` |
 | `records` | finds the study that a command names; writes JSON |
 | `texts/` | writes texts for people |
 """

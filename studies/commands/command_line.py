@@ -110,7 +110,7 @@ class Group(click.Group):
         "Hand over, keep in order": {
             "export": "export",
             "pages": "push",
-            "housekeeping": "rename delete doctor",
+            "housekeeping": "delete doctor",
         },
     }
     _modules: ClassVar[Mapping[str, str]] = {

@@ -15,8 +15,6 @@ from studies.commands.command_line import (
     check_trusted,
     common_options,
     data_option,
-    print_json,
-    tell,
     trust_option,
 )
 from studies.lines import wrapped
@@ -25,16 +23,7 @@ if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
-_FORMATS = (*_OF_TRIALS, "csv", "parquet", "latex", "optuna")
-# The formats that take an option. All formats take the options that are not listed.
-_OPTIONS = {
-    "trial": _OF_TRIALS,
-    "data": _OF_TRIALS,
-    "trust": _OF_TRIALS,
-    "output": tuple(name for name in _FORMATS if name != "optuna"),
-    "force": tuple(name for name in _FORMATS if name != "optuna"),
-    "storage": ("optuna",),
-}
+_FORMATS = (*_OF_TRIALS, "csv", "latex")
 
 
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
@@ -49,11 +38,6 @@ _OPTIONS = {
 @click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
 @data_option
-@click.option(
-    "--storage",
-    help="Address of Optuna's storage, such as sqlite:///digits.db.  "
-    "[default: the file optuna.db in the store]",
-)
 @trust_option
 @common_options
 @click.pass_context
@@ -66,7 +50,6 @@ def export_command(
     force: bool,
     engine: str | None,
     data: str,
-    storage: str | None,
     trust: bool,
     store: Path | None,
     as_json: bool,
@@ -77,15 +60,13 @@ def export_command(
     script   the best trial, or --trial: the study's files, and plain Keras that
              ends with the same weights, without kerastudy
     keras    its model as a .keras file
-    csv      a row for each trial; parquet: the same
+    csv      a row for each trial
     latex    a table of the ten best trials, for a paper
-    optuna   a study in an Optuna storage for each engine, or an update
 
     \b
     kerastudy export digits --as script
     kerastudy export digits --as script --trial 7 --output seven
     kerastudy export digits --as csv
-    kerastudy export digits --as optuna --storage sqlite:///digits.db
     """
     from studies.commands.records import history_of
     from studies.exporting import (
@@ -97,10 +78,9 @@ def export_command(
     from studies.lines import as_csv
     from studies.progress import showing, waiting
 
-    for option, formats in _OPTIONS.items():
-        if context.params[option] not in (None, False, "") and format_ not in formats:
-            named = " or ".join(f"--as {name}" for name in formats)
-            raise click.UsageError(f"--{option} is for {named}, not for --as {format_}.")
+    for option in ("trial", "data", "trust") if format_ not in _OF_TRIALS else ():
+        if context.params[option] not in (None, False, ""):
+            raise click.UsageError(f"--{option} is for --as script or --as keras alone.")
     if output == Path("-") and (format_ != "csv" or as_json):
         raise click.UsageError("--output - is for --as csv without --json: name a file.")
     if format_ in _OF_TRIALS:
@@ -113,9 +93,6 @@ def export_command(
         histories = _histories(study, engine, store)
         if output == Path("-"):
             click.echo(as_csv(table_of(histories)), nl=False)
-            return
-        if format_ == "optuna":
-            _export_optuna(histories, storage, as_json)
             return
         with waiting("reading the trials"):
             export = export_table(histories, format_, output, force=force)
@@ -151,22 +128,3 @@ def _histories(study: str, engine: str | None, store: Path | None) -> list[Study
     name, engines = first.description.name, first.engines if engine is None else ()
     others = [each for each in engines if each != first.description.engine]
     return [first, *(read_study(first.store, name, each) for each in others)]
-
-
-def _export_optuna(histories: list[StudyHistory], storage: str | None, as_json: bool) -> None:
-    from studies.exporting import export_optuna
-    from studies.progress import waiting
-
-    begun = [history for history in histories if history.trials] or histories[:1]
-    with waiting("writing into Optuna's storage"):
-        exports = [export_optuna(history, storage) for history in begun]
-    if as_json:
-        documents = [*map(dataclasses.asdict, exports)]
-        print_json({"study": begun[0].description.name, "as": "optuna", "exports": documents})
-        return
-    for export in exports:
-        tell(f"{export.study}: {export.trials} trials, {export.written} of them written")
-    address, name = shlex.quote(exports[0].storage), exports[0].study
-    tell(f"open them with: optuna-dashboard {address}")
-    tell(f"or in Python: optuna.load_study(study_name={name!r},")
-    tell(f"                                storage={exports[0].storage!r})")

@@ -1,9 +1,8 @@
-"""Keeps a store in order: ``kerastudy rename``, ``delete`` and ``doctor``."""
+"""Keeps a store in order: ``kerastudy delete`` and ``doctor``."""
 
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,44 +12,14 @@ import click
 from studies.commands.command_line import (
     EXIT_NO,
     answer,
-    check_trusted,
     common_options,
     print_json,
     tell,
-    trust_option,
 )
 from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
-    from studies.doctor import Diagnosis
-    from tracking.doctor import Finding
-
-
-@click.command("rename", short_help="Give a study another name.")
-@click.argument("study")
-@click.argument("name")
-@common_options
-def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> None:
-    """Give a study another name, in MLflow too.
-
-    To resume it, launch its file with --name. What a person renamed in MLflow stays so.
-
-    \b
-    kerastudy rename digits "digits, first look"
-    kerastudy launch digits --name "digits, first look"
-    """
-    from studies.commands.records import history_of
-    from tracking.history.study_history import rename_study
-    from tracking.mlflow.process import export_later
-
-    history = history_of(study, None, store)
-    former = history.description.name
-    renamed = rename_study(history, name)
-    name = renamed.description.name
-    export_later(renamed.folder)
-    document = {"study": name, "former": former, "server": history.server or None}
-    resume = f"to resume it: kerastudy launch … --name {shlex.quote(name)}"
-    answer(as_json, lambda: document, lambda: f"{former} is now {name}\n{resume}")
+    from tracking.doctor import Diagnosis, Finding
 
 
 @click.command("delete", short_help="Delete a study for ever.")
@@ -96,15 +65,13 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
 
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
-@trust_option
 @common_options
-def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
+def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
     Checks the journals, studies left RUNNING, the checkpoints by their checksums, and the
-    champions. Leaves running studies alone. Deletes only files that can be made again. At the end,
-    --fix trains trials again, bit for bit, whose weights are missing or damaged, by the code
-    recorded with the study; Ctrl-C leaves them for later.
+    champions. Leaves running studies alone. Deletes only files that can be made again. For weights
+    that are missing or damaged, names the command that trains them again, bit for bit.
 
     Exits with 0 if nothing is wrong, or all is mended; else with 1.
 
@@ -113,17 +80,13 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
     kerastudy doctor --fix
     kerastudy doctor --store ~/studies --json
     """
-    from studies.doctor import diagnose
-    from studies.progress import showing
+    from studies.progress import waiting
+    from tracking.doctor import diagnose
     from tracking.store.folder import default_store_path
 
-    if fix:
-        check_trusted(store, trust)
     root = store if store is not None else default_store_path()
-    with showing() as progress:
-        if sys.stderr.isatty():
-            progress.wait(f"checking the store {str(root)!r}")
-        diagnosis = diagnose(root, fix=fix, progress=progress)
+    with waiting(f"checking the store {str(root)!r}"):
+        diagnosis = diagnose(root, fix=fix)
     document = {
         "store": str(diagnosis.root),
         "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],

@@ -109,14 +109,7 @@ _SHOWN = 10
     show_default=True,
     help="Which prepared view of the study to open.",
 )
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    help="Where to listen: 0.0.0.0 lets other machines look too, with a token that is printed.  "
-    "[default: this machine alone]",
-)
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
-@click.option("--token", is_flag=True, help="Ask for a token on this machine too.")
 @click.option(
     "--open/--no-open",
     "open_browser",
@@ -128,30 +121,26 @@ def ui_command(
     study: str | None,
     engine: str | None,
     view: str,
-    host: str,
     port: int | None,
-    token: bool,
     open_browser: bool | None,
     store: Path | None,
     as_json: bool,
 ) -> None:
     """Look at the store in the MLflow UI, until Ctrl-C.
 
-    It is for this machine alone, unless you ask for more with --host. Who has the token may change
-    studies too, and a network can read it: use --host in a network that you trust.
+    It is for this machine alone.
 
     \b
     kerastudy ui
     kerastudy ui digits
     kerastudy ui digits --view charts --port 5001
-    kerastudy ui digits --host 0.0.0.0
     """
     from search_spaces.errors import StoreError
     from studies.commands.records import history_of, store_of
     from studies.interruption import catching_interrupts
     from tracking.mlflow.server import free_place, serving
 
-    place, name = free_place(host, port, token=token), None
+    place, name = free_place(port), None
     if study is not None:
         history = history_of(study, engine, store)
         opened, folders, name = history.store, [history.folder], history.description.name
@@ -180,7 +169,6 @@ def ui_command(
                 "views": pages,
                 "studies": studies,
                 "address": place.address,
-                "token": place.token or None,
                 "pid": server.pid,
             }
             named = [f"{name}: {address}" for name, address in studies.items()]
@@ -234,11 +222,8 @@ def _pages(
     help="The MLflow server, such as http://127.0.0.1:5000.  "
     "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
 )
-@click.option("--again", is_flag=True, help="Also what a person has deleted there.")
 @common_options
-def push_command(
-    study: str, tracking_uri: str | None, again: bool, store: Path | None, as_json: bool
-) -> None:
+def push_command(study: str, tracking_uri: str | None, store: Path | None, as_json: bool) -> None:
     """Send a study to an MLflow server: its runs, its definition and its champion.
 
     `kerastudy launch --tracking-uri` does so while the study runs. This sends the rest, or a study
@@ -264,11 +249,11 @@ def push_command(
         )
     exporter = StudyExporter(history.store, history.folder, address)
     with waiting(f"sending {name} to {address}"):
-        sent = exporter.update(whole=True, again=again)
+        sent = exporter.update(whole=True)
     if not exporter.page:
         raise StudyError(
             f"The study {name!r} was deleted on the MLflow server {address}, and is left so. "
-            "Send it all the same with --again."
+            "Restore it in the trash there, and push it again."
         )
     document = {"study": name, "server": address, "sent": sent, "page": exporter.page}
     text = f"{sent} runs of {name} sent; all of it is at {exporter.page}"

@@ -116,7 +116,6 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "name": description.data.name,
             "digest": description.data.digest,
             "streams": description.data.details.get("streams"),
-            "made_by": description.data.made_by or None,
             "validation_parts": validation_parts(history) or 1,
         },
         "class_weight": description.class_weight,

@@ -25,7 +25,6 @@ from .seeds import trial_seed as trial_seed
 from .settings import COMPILED as COMPILED
 from .settings import LOCAL as LOCAL
 from .settings import OF_A_STUDY as OF_A_STUDY
-from .settings import AtTheEnd as AtTheEnd
 from .settings import CallbackBuilder as CallbackBuilder
 from .settings import ExecutorName as ExecutorName
 from .settings import LaunchOptions as LaunchOptions

@@ -39,12 +39,9 @@ if TYPE_CHECKING:
 Builder = Any
 """A function of the hyperparameters, or an object whose method `build` is such a function."""
 CallbackBuilder = Callable[["Hyperparameters"], Sequence[Any]]
-DataBuilder = Callable[["Hyperparameters"], "DescribedData"]
 ClassWeights = Mapping[int, float] | str | None
 
 ExecutorName = Literal["in-process", "worker", "ray"]
-AtTheEnd = Literal["finish", "cut"]
-"""Whether to finish or to cut running trials when a study's budget is spent."""
 Verify = Literal["full", "some", "off"]
 """How much of the best trial is trained again by `model.fit` before it is registered."""
 
@@ -139,9 +136,7 @@ class StudySettings:
             "Another name for the study, which starts as a new one.", _study_name, TUNE
         ),
     )
-    data: DescribedData | DataBuilder | None = setting(
-        None, "The data, or a function of hp that returns it; --data replaces it by a file's."
-    )
+    data: DescribedData | None = setting(None, "The data; --data replaces it by a file's.")
     build: Builder = setting(
         None, "A function of hp that returns a compiled Keras model.", at_launch=False
     )
@@ -331,13 +326,6 @@ class LaunchOptions:
         section=WHERE,
     )
     progress: bool = setting(True, "Whether to show progress; --quiet shows none.", checks.truth)
-    at_the_end: AtTheEnd = setting(
-        "finish",
-        "Finish or cut running trials when time, value or patience ends the study.",
-        partial(checks.choice, names=get_args(AtTheEnd)),
-        BUDGET,
-        reads=get_args(AtTheEnd),
-    )
     tracking_uri: str | None = setting(
         None,
         "An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "

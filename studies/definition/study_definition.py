@@ -63,13 +63,16 @@ class StudyDefinition(RecordedSettings, StudySettings):
         self._check_space()
 
     def _check_parts(self) -> None:
-        if not isinstance(self.data, DescribedData) and not callable(self.data):
+        if not isinstance(self.data, DescribedData):
             raise StudyError.of_setting(
                 "A study's data",
                 "from kerastudy.datasets: datasets.arrays(x, y), datasets.npz(path), "
                 "datasets.table(path, target=...), datasets.batches(train, validation) or "
-                "datasets.digits(); or a function of hp that returns such data",
+                "datasets.digits()",
                 self.data,
+                "What depends on hp, such as a window's length, belongs into the builder."
+                if callable(self.data)
+                else "",
             )
         if not callable(self.build) and not callable(getattr(self.build, "build", None)):
             raise StudyError.of_setting(
@@ -182,10 +185,8 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
         raise StudyError(str(error)) from None
     if how is None:
         return None
-    data: object = study.data
-    if not isinstance(data, DescribedData):
-        _refuse("a function of hp makes its data", "Give data that is the same for all trials")
-    if data.in_batches:
+    data = study.data
+    if isinstance(data, DescribedData) and data.in_batches:
         _refuse("its data comes in batches", "Take data from datasets.arrays")
     if callable(study.class_weight):
         _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")

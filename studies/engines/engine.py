@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol
 
 from search_spaces import OptunaSpace, SearchSpace
 from search_spaces.errors import EngineError
 from studies.definition import check_options, split_options
-from tracking.records import (
-    FINISHED_STATES,
-    EndedTrial,
-    Objective,
-    Proposal,
-    TrialRecord,
-    TrialResult,
-)
+from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
 """Returns the objective of a recorded trial by epoch."""
@@ -38,11 +31,6 @@ class EngineSettings:
     from_zero: bool = False
 
 
-def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:
-    """Returns whether `Engine.restore` must give the engine this trial's result."""
-    return trial.state in FINISHED_STATES and (told is None or trial.number < told)
-
-
 class Engine(Protocol):
     """Proposes trials, and learns from their results.
 
@@ -54,21 +42,17 @@ class Engine(Protocol):
       engine that is restored from the record proposes the same as one that was never interrupted.
     """
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
         """Takes a study's recorded trials. It is called once, before any other method.
 
-        `trials` are numbered from 0, without gaps. `tell` follows for each unfinished trial. If
-        `told` is given, `tell` follows for each trial from this number on, even a finished one.
+        `trials` are numbered from 0, without gaps. `tell` follows for each unfinished trial.
         """
         ...
 
-    def ask(
-        self, choice: Mapping[str, Any] | None = None, known: int | None = None
-    ) -> Proposal | None:
+    def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
         """Proposes a trial. Returns None if nothing is left to try.
 
-        If `choice` is given, the engine proposes these values. If `known` is given, `report` prunes
-        the trial only by trials below this number.
+        If `choice` is given, the engine proposes these values.
         """
         ...
 

@@ -18,11 +18,11 @@ from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve, EngineSettings, was_told
+from studies.engines.engine import Curve, EngineSettings
 from studies.engines.optuna_engine import OptunaTrials, check_finite
 from studies.libraries.importing import silenced
 from studies.libraries.keras_tuner_parts import check_parts
-from tracking.records import Proposal, TrialRecord, TrialResult
+from tracking.records import Proposal, TrialRecord, TrialResult, finished_trials
 
 if TYPE_CHECKING:
     from studies.engines.keras_tuner_oracles import AskedOracle
@@ -40,16 +40,15 @@ class KerasTunerEngine:
         self._oracle = _make_oracle(engine, self._translation, settings, options)
         self._oracle.tried = self._trials.tried
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
-        self._trials.restore(trials, curve, told)
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+        self._trials.restore(trials, curve)
+        finished = {trial.number: trial for trial in finished_trials(trials)}
         for trial in trials:
             self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
-            if was_told(trial, told):
-                self._end(trial.result)
+            if trial.number in finished:
+                self._end(finished[trial.number].result)
 
-    def ask(
-        self, choice: Mapping[str, Any] | None = None, known: int | None = None
-    ) -> Proposal | None:
+    def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
         number = self._trials.count
         trial_id = str(number)
         declared = None if choice is None else self._trials.declared(choice)
@@ -59,7 +58,7 @@ class KerasTunerEngine:
         values = self._translation.decode(proposed)
         state = self._oracle.state(trial_id, proposed)
         self._oracle.insert(trial_id, values, state)
-        self._trials.add(values, state, known)
+        self._trials.add(values, state)
         past = proposed.get(KerasTunerSpace.RESERVED + "trial_id")
         return Proposal(
             number,
@@ -67,7 +66,6 @@ class KerasTunerEngine:
             state,
             epochs=proposed.get(KerasTunerSpace.RESERVED + "epochs"),
             goes_on_from=None if past is None else int(past),
-            known=known,
         )
 
     def report(self, number: int, epoch: int, value: float) -> bool:

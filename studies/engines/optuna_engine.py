@@ -23,9 +23,9 @@ from search_spaces import Float, Int, OptunaSpace, SearchSpace, canonical_json
 from search_spaces.errors import EngineError
 from studies.definition import check_options, split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve, EngineSettings, was_told
+from studies.engines.engine import Curve, EngineSettings
 from studies.libraries.optuna_parts import tpe_can_be_led
-from tracking.records import BestEpoch, Proposal, TrialRecord, TrialResult
+from tracking.records import FINISHED_STATES, BestEpoch, Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -54,12 +54,10 @@ class OptunaEngine:
         # One walk over the grid, which each ask continues.
         self._grid = settings.space.grid() if self._engine == _GRID else iter(())
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
-        self._trials.restore(trials, curve, told)
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+        self._trials.restore(trials, curve)
 
-    def ask(
-        self, choice: Mapping[str, Any] | None = None, known: int | None = None
-    ) -> Proposal | None:
+    def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
         number = self._trials.count
         values: dict[str, Any] | None
         if choice is not None:
@@ -72,12 +70,12 @@ class OptunaEngine:
             seed = sampler_seed(self._seed, number)
             # A sampler's draws depend on its earlier draws, so each trial gets a new sampler.
             sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
-            values = self._trials.sample(sampler, known)
-            return Proposal(number, values, self._trials.state(number), known=known)
+            values = self._trials.sample(sampler)
+            return Proposal(number, values, self._trials.state(number))
         if values is None:
             return None
-        self._trials.add(values, {}, known)
-        return Proposal(number, values, known=known)
+        self._trials.add(values, {})
+        return Proposal(number, values)
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         return self._trials.report(number, epoch, value)
@@ -127,14 +125,12 @@ class OptunaTrials:
         self._takes_notes = name_of_pruner in NOTING
         # On restore, a pruner in `NOTING` judges each trial again, to write its attributes. It must
         # see the other trials only if a setting is "auto".
-        self._noted_by = None if "auto" in options.values() else 0
+        self._sees_others = "auto" in options.values()
         self._storage = Memory()
         # The number of steps in each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
         # An epoch's number minus the pruner's step: 1 if steps begin at 0, else 0.
         self._ahead = int(settings.from_zero)
-        # `Proposal.known` of each trial that has it, by the trial's number.
-        self._known: dict[int, int] = {}
         self._study = optuna.create_study(
             study_name=settings.name,
             storage=self._storage,
@@ -149,13 +145,15 @@ class OptunaTrials:
         """The number of trials, which is also the number of the next trial."""
         return self._count
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None) -> None:
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
         for trial in trials:
-            self.add(trial.spec.values, trial.engine_state, trial.known)
-            if was_told(trial, told):
+            self.add(trial.spec.values, trial.engine_state)
+            if trial.state in FINISHED_STATES:
+                self._storage.alone = None if self._sees_others else trial.number
                 for epoch, value in curve(trial).items():
                     if self._keep(trial.number, epoch, value) and self._takes_notes:
-                        self._judge(trial.number, self._noted_by)
+                        self._judge(trial.number)
+                self._storage.alone = None
                 self._end(trial.number, trial.state, trial.best)
 
     def declared(self, choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +165,7 @@ class OptunaTrials:
         space.validate(choice)
         return {name: space[name].canonical(choice[name]) for name in space.names if name in choice}
 
-    def add(self, values: Mapping[str, Any], state: Mapping[str, str], known: int | None) -> None:
+    def add(self, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
         """Adds a trial, which runs from now on."""
         import optuna
 
@@ -180,13 +178,13 @@ class OptunaTrials:
                 system_attrs={key: json.loads(text) for key, text in state.items()},
             )
         )
-        self._note(values, known)
+        self._note(values)
 
-    def sample(self, sampler: BaseSampler, known: int | None) -> dict[str, Any]:
+    def sample(self, sampler: BaseSampler) -> dict[str, Any]:
         """Adds a trial that Optuna's sampler proposes; returns its values."""
         self._study.sampler = sampler
         values = self.space.suggest(self._study.ask())
-        self._note(values, known)
+        self._note(values)
         return values
 
     def state(self, number: int) -> dict[str, str]:
@@ -197,15 +195,13 @@ class OptunaTrials:
     def report(self, number: int, epoch: int, value: float) -> bool:
         if not self._keep(number, epoch, value) or not self._prunes:
             return False
-        return self._judge(number, self._known.get(number))
+        return self._judge(number)
 
     def tell(self, number: int, result: TrialResult) -> None:
         self._end(number, result.state, result.best)
 
-    def _note(self, values: Mapping[str, Any], known: int | None) -> None:
+    def _note(self, values: Mapping[str, Any]) -> None:
         self.tried.add(canonical_json(values))
-        if known is not None:
-            self._known[self._count] = known
         self._count += 1
 
     def _keep(self, number: int, epoch: int, value: float) -> bool:
@@ -218,10 +214,9 @@ class OptunaTrials:
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
         return True
 
-    def _judge(self, number: int, known: int | None) -> bool:
-        """Asks the pruner about a trial. It sees only this trial and those below number `known`."""
-        with self._storage.hiding_from(number, known):
-            return self._study.pruner.prune(self._study, self._in_present_fold(number))
+    def _judge(self, number: int) -> bool:
+        """Asks the pruner about a trial."""
+        return self._study.pruner.prune(self._study, self._in_present_fold(number))
 
     def _in_present_fold(self, number: int) -> FrozenTrial:
         """Returns a trial with only the steps of its present fold.

@@ -13,10 +13,9 @@ lacks one of them, `make_sampler` returns Optuna's sampler.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -109,37 +108,23 @@ _NOTED = "completed_rung_"
 
 
 class Memory(optuna.storages.InMemoryStorage):
-    """Optuna's storage in memory, which can hide trials for a while."""
+    """Optuna's storage in memory.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._judged: tuple[int, int] | None = None
+    While `alone` is a trial's number, all other trials are hidden. Only the storage can hide them,
+    as some pruners read it through an Optuna study that they make.
+    """
 
-    @contextlib.contextmanager
-    def hiding_from(self, number: int, known: int | None) -> Iterator[None]:
-        """Hides the trials from number `known` on, except trial `number`. None hides nothing.
-
-        Only the storage can hide them, as some pruners read it through an Optuna study that they
-        make.
-        """
-        self._judged = None if known is None else (number, known)
-        try:
-            yield
-        finally:
-            self._judged = None
+    alone: int | None = None
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Any = None
     ) -> list[optuna.trial.FrozenTrial]:
-        if self._judged is None:
+        if self.alone is None:
             return super().get_all_trials(study_id, deepcopy, states)
-        number, known = self._judged
-        if not known:
-            # Don't look through all trials: there may be thousands.
-            alone = self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, number))
-            return [alone] if states is None or alone.state in states else []
-        trials = super().get_all_trials(study_id, deepcopy, states)
-        return [trial for trial in trials if trial.number < known or trial.number == number]
+        # Don't look through all trials: there may be thousands.
+        number = self.get_trial_id_from_study_id_trial_number(study_id, self.alone)
+        alone = self.get_trial(number)
+        return [alone] if states is None or alone.state in states else []
 
     def forget_from(self, trial_id: int, step: int) -> None:
         """Drops a trial's reports from `step` on, as the trial is trained again from there.

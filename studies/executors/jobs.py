@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -84,18 +84,6 @@ class Executor(Protocol):
         """Waits for events, if possible at most `seconds`, and passes them to the handler."""
         ...
 
-    @property
-    def delayed(self) -> Sequence[TrialSpec]:
-        """Submitted trials that have not begun, as their process is still starting."""
-        ...
-
-    def cut(self, number: int) -> bool:
-        """Kills a trial's process, so that `Handler.on_lost` follows.
-
-        Returns False if no worker process runs the trial.
-        """
-        ...
-
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
@@ -146,12 +134,10 @@ class Jobs(ABC):
 
     Attributes:
         queue: The jobs that have not begun.
-        seconds: How long to wait for events while jobs run; None: until there is one.
         compared: How the last epoch differs from the recorded one; None if it is not compared.
         stopped: Whether `stop` was called.
     """
 
-    seconds: float | None = None
     compared: str | None = None
 
     def __init__(self) -> None:
@@ -261,7 +247,7 @@ class _Run:
         idle = not self._running
         with self._jobs.taking():
             try:
-                self._executor.wait(self, _SECONDS_TO_NOTICE if idle else self._jobs.seconds)
+                self._executor.wait(self, _SECONDS_TO_NOTICE if idle else None)
             except WorkerError:
                 # The signal that stops this process may end a loading worker.
                 if not (idle and self._jobs.stopping):

@@ -111,13 +111,6 @@ class WorkerPool(LoadedByWorkers):
             else:
                 worker.wait(handler)
 
-    @property
-    def delayed(self) -> Sequence[TrialSpec]:
-        return [spec for worker in self._workers for spec in worker.delayed]
-
-    def cut(self, number: int) -> bool:
-        return any([worker.cut(number) for worker in self._workers])
-
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,10 +28,8 @@ from studies.definition import (
 )
 from studies.executors.jobs import Handler
 from studies.training import (
-    AnyData,
     CompiledTrainer,
     HyperModelTrainer,
-    MadeData,
     OnEpochResult,
     PeakMemory,
     Resolved,
@@ -40,11 +38,11 @@ from studies.training import (
     UsersState,
     begin_trial,
     check_study,
+    class_weight_of,
     configure_tensorflow,
     environment,
     hardware_class,
     has_own_fit,
-    made_data,
     remember_settings,
     resolve_space,
     restore_settings,
@@ -75,7 +73,7 @@ class Session:
     """A study with its data in memory, after TensorFlow was configured."""
 
     study: StudyDefinition
-    data: AnyData | FoldedSplits
+    data: LoadedData | FoldedSplits
     description: StudyDescription
     environment: dict[str, str]
     trainer: Trainer
@@ -103,29 +101,22 @@ class Session:
         # Keras settings of the study's file, e.g. a dtype policy, hold for all trials. Settings of
         # the builder hold for one trial.
         remember_settings()
-        loaded: LoadedData | FoldedSplits
-        if isinstance(study.data, DescribedData):
-            loaded, dataset = _loaded(study, study.data, shared), study.data
-            splits = loaded.of(0)
-        making, tailoring = made_data(study), study.tailoring
+        assert isinstance(study.data, DescribedData), "the study checks it"
+        loaded, dataset = _loaded(study, study.data, shared), study.data
+        splits, tailoring = loaded.of(0), study.tailoring
         state = UsersState.of_study(study)
         with at_work(state):
-            if making is None:
-                assert not callable(study.class_weight), "else it were made"
+            class_weight = None
+            if not callable(study.class_weight):
                 # All folds train with the same class weights, so with the same loss.
                 class_weight = resolve_class_weight(study.class_weight, loaded.whole)
-                weighted: AnyData = with_class_weight(splits, class_weight)
-                resolved = resolve_space(study, weighted)
-            else:
-                weighted = making
-                resolved = resolve_space(study, making)
+            weighted = with_class_weight(splits, class_weight)
+            resolved = resolve_space(study, weighted)
+            if callable(study.class_weight):
                 space = resolved.study.space
                 assert space is not None, "it is resolved"
                 defaults = Hyperparameters(space, space.defaults())
-                dataset, splits, class_weight = making.of_defaults(defaults)
-                loaded = splits
-                # `_loaded` makes this check for data that does not depend on hyperparameters.
-                _check_trained_on(replace(resolved.study, data=dataset), dataset)
+                class_weight = class_weight_of(study, splits, defaults)
             warnings, objective, model_bytes = check_study(resolved.study, weighted)
             study = resolved.study.with_objective(objective)
         how = study.cross_validation
@@ -142,11 +133,10 @@ class Session:
         )
         return cls(
             study,
-            making or loaded,
+            loaded,
             _with_glance(description, loaded),
             environment(),
-            # If each trial makes its data, the trial itself reports why a program can't use it.
-            _trainer(study, "" if making else splits.unfit),
+            _trainer(study, splits.unfit),
             model_bytes,
             state,
         )
@@ -174,28 +164,16 @@ class Session:
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         with at_work(self.state):
-            hp = Hyperparameters(space, spec.values, number=spec.built_as)
-            splits = self.splits_of(hp, spec.fold)
+            splits = self.splits_of(spec.fold)
             return save_champion(self.study, space, splits, spec, checkpoint, folder)
 
     def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
         with at_work(self.state):
             return function(self, *arguments)
 
-    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> LoadedData:
-        """Returns the data of a trial, or of one of its folds, without class weights.
-
-        Raises StudyError if the data depends on hyperparameters, and can't be made again.
-        """
-        data = self.data
-        if not isinstance(data, MadeData):
-            return data.of(fold)
-        try:
-            return data.of(hp).splits
-        except Exception as error:
-            raise StudyError(
-                f"The data of trial {hp.number} can't be made again: {data.cause(error)}."
-            ) from error
+    def splits_of(self, fold: int | None = None) -> LoadedData:
+        """Returns the study's data, or that of a fold, without class weights."""
+        return self.data.of(fold)
 
 
 @contextlib.contextmanager
@@ -277,7 +255,7 @@ class ObjectiveSession(Session):
             save_objective_champion(self.study, space, spec, checkpoint, folder)
             return {}
 
-    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
+    def splits_of(self, fold: int | None = None) -> NoReturn:
         raise StudyError(no_data(self.study.name))
 
 
@@ -362,7 +340,6 @@ def _data_described(
     details = dict(loaded.describe())
     for name in ("digest", "digests", "sizes"):
         details.pop(name, None)
-    made_by = "" if isinstance(study.data, DescribedData) else _name_of(study.data)
     return DataDescription(
         name=dataset.name,
         source=dataset.source,
@@ -371,7 +348,6 @@ def _data_described(
         sizes=dict(loaded.sizes),
         details=details,
         override=override,
-        made_by=made_by,
     )
 
 
@@ -422,14 +398,6 @@ class InProcessExecutor:
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         for result in self._session.results(self._waiting.popleft(), handler.on_epoch):
             handler.on_result(result)
-
-    @property
-    def delayed(self) -> Sequence[TrialSpec]:
-        return ()
-
-    def cut(self, number: int) -> bool:
-        """Returns False: the trial runs in this process, which must not end."""
-        return False
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

@@ -200,12 +200,6 @@ class WorkerExecutor(LoadedByWorkers):
     def delayed(self) -> Sequence[TrialSpec]:
         return () if self._fits else [job.fits[0].spec for job in self._waiting]
 
-    def cut(self, number: int) -> bool:
-        if self.trial != number:
-            return False
-        self._process.kill()
-        return True
-
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
@@ -299,10 +293,6 @@ class ProcessLike(Protocol):
         """Waits for a message. Raises WorkerError if the process has ended."""
         ...
 
-    def kill(self) -> None:
-        """Ends the process at once; further requests fail."""
-        ...
-
     def end(self) -> None:
         """Ends the process."""
         ...
@@ -365,9 +355,6 @@ class WorkerProcess:
             self.connection.send(message)
         except (EOFError, OSError):
             raise self._ended() from None
-
-    def kill(self) -> None:
-        self._process.kill()
 
     def receive(self) -> Any:
         try:

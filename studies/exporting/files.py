@@ -38,29 +38,29 @@ class TableExport:
 
 def export_table(
     histories: Sequence[StudyHistory],
-    format_: Literal["csv", "parquet", "latex"],
+    format_: Literal["csv", "latex"],
     output: str | Path | None = None,
     *,
     force: bool = False,
 ) -> TableExport:
     """Writes a study's trials into a file, a row for each. LaTeX has the ten best.
 
-    The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. In
-    CSV, a text that a spreadsheet would take for a formula gets an apostrophe in front.
+    The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. A
+    text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     whole = table_of(histories) if format_ != "latex" else _best_trials(histories[0])
     name = histories[0].description.name
-    suffix = "tex" if format_ == "latex" else format_
-    with written(output, f"{name}.{suffix}", force) as (file, partial):
+    with written(output, f"{name}.{'csv' if format_ == 'csv' else 'tex'}", force) as (
+        file,
+        partial,
+    ):
         if format_ == "csv":
-            partial.write_text(as_csv(whole), encoding="utf-8")
-        elif format_ == "latex":
+            text = as_csv(whole)
+        else:
             text = whole.to_latex(
                 index=False, escape=True, float_format="{:.4g}".format, na_rep="--"
             )
-            partial.write_text(text, encoding="utf-8")
-        else:
-            _of_one_type(whole).to_parquet(partial, index=False)
+        partial.write_text(text, encoding="utf-8")
     return TableExport(name, file, len(whole))
 
 
@@ -84,20 +84,6 @@ def _best_trials(history: StudyHistory) -> pd.DataFrame:
     names |= {f"params_{name}": name for name in space.names}
     best = table.set_index("number", drop=False).loc[[trial.number for trial in history.top(10)]]
     return best[list(names)].rename(columns=names)
-
-
-def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
-    """Turns columns of mixed types into texts, as a Parquet column has one type."""
-    for column in _of_objects(table):
-        values = table[column].dropna()
-        types = set(map(type, values))
-        if len(types) > 1 or types & {list, tuple, dict}:
-            table[column] = values.map(str).reindex(table.index)
-    return table
-
-
-def _of_objects(table: pd.DataFrame) -> list[str]:
-    return [name for name, kind in table.dtypes.items() if kind.kind in "OUST"]
 
 
 _MODEL = Path("data", "model.keras")

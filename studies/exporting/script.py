@@ -159,7 +159,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
     """
     study = session.study
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
-    loaded = session.splits_of(hp, spec.fold)
+    loaded = session.splits_of(spec.fold)
     if loaded.streams:
         raise _refused(study.name, "its data comes in batches, which no record holds")
     splits = loaded.arrays

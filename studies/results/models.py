@@ -181,7 +181,7 @@ def _rebuilt(
                 space = history.description.space
                 return rebuilt_objective(study, space, spec, checkpoint)[0]
             hp = Hyperparameters(history.description.space, spec.values, number=spec.built_as)
-            splits = _splits_for(study, hp, trial)
+            splits = _splits_for(study, trial)
             begin_trial(spec.seed)
             model = build_model(study, hp, splits)
             build_variables(model, splits)
@@ -191,15 +191,18 @@ def _rebuilt(
         set_global_random_states(states)
 
 
-def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> LoadedData:
+def _splits_for(study: StudyDefinition, trial: EndedTrial) -> LoadedData:
     from studies.data import CrossValidation, DescribedData
-    from studies.training import MadeData
+    from studies.training import begin_trial
 
     how = study.cross_validation
+    assert isinstance(study.data, DescribedData), "the study checks it"
     if trial.whole is not None and isinstance(how, CrossValidation):
-        assert isinstance(study.data, DescribedData), "others are refused"
         return study.data.load_folds(how).whole
-    return MadeData(study).of(hp).splits
+    if study.data.in_batches:
+        # Random operations in a pipeline need a seed.
+        begin_trial(study.seed)
+    return study.data.load()
 
 
 def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition:

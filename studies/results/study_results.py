@@ -18,7 +18,7 @@ from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
 from tracking.history.trials import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
-from tracking.mlflow.process import export_later, forgetting
+from tracking.mlflow.process import forgetting
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.checks import Confirmation, Corrected
 from tracking.store.folder import Store, default_store_path
@@ -337,22 +337,3 @@ def delete_study(study: str, *, store: str | Path | Store | None = None) -> None
     opened = existing_store(store)
     size = record.study_size(opened, study)
     record.delete_study(opened, size, forgetting)
-
-
-def rename_study(study: str, to: str, *, store: str | Path | Store | None = None) -> None:
-    """Renames a study, with its registered model.
-
-    To resume it from its file, launch it under the new name.
-
-    Args:
-        study: The present name.
-        to: The new name.
-        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-
-    Raises:
-        StudyNotFoundError: If there is no such store or study.
-        StudyNameError: If the new name is not valid, or is taken.
-        StoreError: If a process runs the study.
-    """
-    renamed = record.rename_study(read_record(existing_store(store), study), to)
-    export_later(renamed.folder)

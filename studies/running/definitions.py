@@ -113,30 +113,6 @@ def with_hardware(
     )
 
 
-def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
-    """Returns a study's definition with its recorded lag.
-
-    The lag is the number of workers in the first launch, or 0 if the study is not deterministic.
-    Raises StudyChangedError if the study is deterministic now, and was not when its finished trials
-    were proposed.
-    """
-    if before.description.engine != description.engine:
-        return description
-    lag = before.description.lag
-    finished = any(trial.state in FINISHED_STATES for trial in before.trials)
-    if description.deterministic and not lag and finished:
-        raise StudyChangedError(
-            f"The study {description.name!r} was begun without --deterministic, so its trials "
-            "may depend on timing already",
-            hint="Leave the option out to resume it, or start a new one "
-            "under another name with --name.",
-        )
-    if finished or (lag and before.trials):
-        # A study keeps its first lag, even if the number of workers changes.
-        return replace(description, lag=lag, deterministic=lag > 0)
-    return description
-
-
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
     """Returns the differences between two definitions that make their trials incomparable."""
     changes = before.space.differences(now.space)

@@ -13,11 +13,12 @@ from dataclasses import replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
-from studies.definition import AtTheEnd, trial_seed
+from search_spaces.texts import duration
+from studies.definition import trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
-from studies.running.budget import INTERRUPTED, Clock, Ending, TimeLimit
+from studies.running.budget import INTERRUPTED, Clock, Ending
 from studies.running.definitions import joinable
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.retention import Retention
@@ -43,8 +44,7 @@ from tracking.store.files import StudyFiles, files_of
 class Driver(Jobs):
     """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
-    When the budget is spent, running trials are finished or cut, as `at_the_end` says. A `trainer`
-    replaces the study's trainer.
+    When the budget is spent, running trials are finished. A `trainer` replaces the study's trainer.
     """
 
     def __init__(
@@ -55,13 +55,11 @@ class Driver(Jobs):
         recorded: Sequence[TrialRecord],
         curve: Curve,
         progress: Progress,
-        at_the_end: AtTheEnd = "finish",
         trainer: TrainerName | None = None,
     ) -> None:
         super().__init__()
         self._trainer = trainer
         self._executor, self._journal, self._progress = executor, journal, progress
-        self._at_the_end = at_the_end
         description = journal.description
         self._files = files_of(journal.folder, description.engine)
         self._trials = StudyTrials(recorded)
@@ -74,8 +72,8 @@ class Driver(Jobs):
         # These results are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = Clock()
-        self._time_limit = TimeLimit(description.trial_timeout, self._clock)
-        self.seconds = self._time_limit.seconds_to_wait
+        # The trials whose present fit was ended by the study's `trial_timeout`.
+        self._out_of_time: set[int] = set()
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
         self._proposals = Proposals(
@@ -124,16 +122,19 @@ class Driver(Jobs):
             return "prune" if prune and description.folds else "continue"
         if prune:
             return "prune"
-        if self._time_limit.cuts(running):
+        limit = description.trial_timeout
+        if limit is not None and epoch.seconds >= limit:
+            self._out_of_time.add(epoch.number)
             # The time limit ends only this fold; the trial's other folds still train.
             return "end" if description.folds else "prune"
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
         """Takes a fit's result. `_take_results` records the result of a trial's last fit."""
-        cut = self._time_limit.reason(result.number)
-        if cut and result.state in ("complete", "pruned"):
-            result = replace(result, reason=cut)
+        if result.number in self._out_of_time:
+            self._out_of_time.remove(result.number)
+            limit = self._description.trial_timeout or 0.0
+            result = replace(result, reason=f"its time of {duration(limit)} was up")
         running = self._trials.running[result.number]
         if result.state != "complete" or result.repeat + 1 == len(running.fits):
             self._results.append(result)
@@ -163,14 +164,11 @@ class Driver(Jobs):
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Takes a trial whose process died, as `Jobs.on_lost` describes."""
-        number = spec.number
-        if self._time_limit.has_cut(number):
-            return result_of_lost(spec, self._time_limit.reason(number))
         if self.stopped:
             # E.g. stopping a systemd service signals its worker processes too.
             return result_of_lost(spec, f"stopped: {error}", "interrupted")
         if not why:
-            self._lost[number] = int(not error.machine_gone)
+            self._lost[spec.number] = int(not error.machine_gone)
         return None
 
     def _follow(self, trial: EndedTrial) -> None:
@@ -200,22 +198,8 @@ class Driver(Jobs):
             yield
         finally:
             self._take_results()
-        self._proposals.step()
+        self._proposals.tell_all()
         self._retention.tidy(self._proposals.engine)
-        self._look_at_times()
-
-    def _look_at_times(self) -> None:
-        """Kills the processes of fits that hang."""
-        for spec in self._executor.delayed:
-            self._trials.running[spec.number].delay(self._clock.seconds)
-        for number in self._time_limit.hanging(self._trials.running.values()):
-            if self._executor.cut(number):
-                self._time_limit.was_cut(number)
-
-    @property
-    def stopping(self) -> bool:
-        """Whether running trials end after their present epoch, and no trial begins."""
-        return self.stopped or (self._at_the_end == "cut" and self._proposals.spent())
 
     @property
     def waits(self) -> bool:
@@ -257,7 +241,7 @@ class Driver(Jobs):
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
             spec = replace(before.spec, attempt=before.spec.attempt + 1, hardware=hardware)
-            proposal = Proposal(number, spec.values, before.engine_state, known=before.known)
+            proposal = Proposal(number, spec.values, before.engine_state)
         else:
             assert proposal is not None, "it is new"
             spec = spec_of(proposal, self._description, self._trials.finished)
@@ -271,7 +255,6 @@ class Driver(Jobs):
             environment=environment,
             code_digest=self._description.code.digest,
             started=0,
-            known=proposal.known,
             losses=losses,
         )
         running = self._trials.begin(trial, self._fits(spec))
@@ -282,8 +265,7 @@ class Driver(Jobs):
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
         """Yields a task for each fit. `run_jobs` iterates only after the trial is recorded."""
-        running.delay(self._clock.seconds)
-        last_kept = self._retention.last_kept(running.trial.known)
+        last_kept = self._retention.last_kept()
         for fit in running.fits[len(running.results) :]:
             yield task_of(fit, self._description, self._files, self._trainer, last_kept)
 
@@ -327,7 +309,7 @@ class Driver(Jobs):
         spec = replace(running.fits[len(running.results)], values=values)
         only = len(running.fits) == 1
         fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
-        running.begin_fit(fit, self._clock.seconds)
+        running.uuids.append(fit)
         if spec.goes_on_from is not None and spec.initial_epoch:
             # This trial continues another one, whose epochs it inherits.
             parent = self._trials.finished[spec.goes_on_from]
@@ -339,7 +321,7 @@ class Driver(Jobs):
     def _take_epoch(self, running: Running, epoch: EpochResult) -> bool:
         """Records an epoch; returns whether the pruner ends the trial after it."""
         self._journal.log_epoch(running.uuids[epoch.repeat], epoch)
-        running.take_epoch(epoch, self._clock.seconds)
+        running.take_epoch(epoch)
         return self._proposals.prunes(running, epoch)
 
     def _end_fit(self, running: Running, result: TrialResult) -> None:

@@ -243,8 +243,6 @@ def run_held(
     """Runs or resumes a study that this process has locked. Does not close the executor."""
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
     description = executor.description
-    if description.deterministic:
-        description = replace(description, lag=workers)
     description = with_hardware(held.recorded, description, options.any_hardware)
     journal, before = open_journal(held, executor, description, progress)
     with exporting(held, journal, progress, report=options.reports) as exporter:
@@ -300,7 +298,6 @@ def _run_opened(
                 recorded,
                 _curves(journal, recorded),
                 progress,
-                options.at_the_end,
                 "plain" if differing else None,
             )
             ending = driver.run()

@@ -20,7 +20,6 @@ from studies.running.definitions import (
     check_unchanged,
     differences,
     warnings_of,
-    with_lag,
 )
 from studies.running.starting_values import starting_values
 from tracking.history.study_history import (
@@ -128,13 +127,8 @@ def open_journal(
     description = replace(description, initial=held.initial)
     check_unchanged(held.recorded, description)
     if before is not None:
-        asked = description.lag
-        description = with_lag(with_joined(description, before.trials), before)
-        if description.lag not in (0, asked):
-            progress.say(f"proposed as by {description.lag} workers, as the study was begun")
-        if differences(before.description, description) or (
-            before.description.lag != description.lag
-        ):
+        description = with_joined(description, before.trials)
+        if differences(before.description, description):
             # No trial has finished under the old definition: `check_unchanged` would have raised.
             before = None
     if before is None:
@@ -192,7 +186,6 @@ def _again(trial: TrialRecord) -> TrialRecord:
         trial.environment,
         trial.code_digest,
         trial.started,
-        trial.known,
     )
 
 

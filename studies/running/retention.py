@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 from collections.abc import Iterable
 
 from studies.engines import Engine
@@ -50,15 +49,11 @@ class Retention:
         """Returns a line for the user when scores are removed for the first time, else ""."""
         return self._scores.told()
 
-    def last_kept(self, known: int | None = None) -> Rank | None:
-        """Returns the worst rank whose checkpoint is kept; None if there is room for more.
-
-        In a deterministic study, only trials below the number `known` count.
-        """
-        if self._keep is None:
+    def last_kept(self) -> Rank | None:
+        """Returns the worst rank whose checkpoint is kept; None if there is room for more."""
+        if self._keep is None or len(self._ranks) < self._keep:
             return None
-        counted = (rank for rank in self._ranks if known is None or rank.number < known)
-        return next(itertools.islice(counted, self._keep - 1, None), None)
+        return self._ranks[self._keep - 1]
 
     def tidy(self, engine: Engine) -> None:
         """Removes the files that neither the study nor the engine needs any more."""

@@ -36,33 +36,13 @@ class Running:
     epochs: list[EpochResult] = field(default_factory=list)  # These are the epochs of all fits.
     # The objective's values, by the fit's repeat and then by epoch.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
-    began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
-    last_epoch: float = 0.0  # When the fit's last epoch ended, or the fit began.
-    longest_epoch: float = 0.0  # The duration of the fit's longest epoch, in seconds.
 
-    def begin_fit(self, uuid: str, now: float) -> None:
-        """Begins the trial's next fit."""
-        self.uuids.append(uuid)
-        self.began = self.last_epoch = now
-        self.longest_epoch = 0.0
-
-    def delay(self, now: float) -> None:
-        """Moves the fit's beginning to `now`, as its process is still starting."""
-        self.began = self.last_epoch = now
-
-    def postpone(self, seconds: float) -> None:
-        """Subtracts seconds from the fit's duration, as its process may have been suspended."""
-        self.began += seconds
-        self.last_epoch += seconds
-
-    def take_epoch(self, epoch: EpochResult, now: float) -> None:
+    def take_epoch(self, epoch: EpochResult) -> None:
         """Takes an epoch that has ended."""
         self.epochs.append(epoch)
         value = epoch.metrics.get(self.trial.spec.objective.metric)
         if value is not None:
             self.curves.setdefault(epoch.repeat, {})[epoch.epoch] = value
-        self.longest_epoch = max(self.longest_epoch, now - self.last_epoch)
-        self.last_epoch = now
 
     def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
         """Yields the epochs that pruners see: those of the first repeat, or of all folds in turn.
@@ -277,7 +257,7 @@ class FirstTrials:
 class ValidationParts:
     """Notices trials that were validated on different samples, so that their values don't compare.
 
-    This can happen if the data depends on hyperparameters, or an objective function loads it.
+    This can happen if an objective function loads it.
     """
 
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
@@ -296,17 +276,10 @@ class ValidationParts:
             return ""
         self._told = True
         first, other = list(self._first.values())[:2]
-        why, what_to_do = (
-            "as the data depends on hyperparameters",
-            "Give all trials the same validation targets, by validation=(x, y).",
-        )
-        if trial.result.trainer == "objective":
-            # An objective function loads its data itself.
-            why = "as the data has changed, or the objective function draws the samples by chance"
-            what_to_do = "Split the data by a fixed seed, such as random_state=0."
         return (
-            f"warning: trial {other} was validated on other samples than trial {first}, {why}: "
-            f"their values do not compare. {what_to_do}"
+            f"warning: trial {other} was validated on other samples than trial {first}, as the "
+            "data has changed, or the objective function draws the samples by chance: their values "
+            "do not compare. Split the data by a fixed seed, such as random_state=0."
         )
 
     def _note(self, trial: EndedTrial) -> None:

@@ -1,10 +1,7 @@
 from .batches import Batches as Batches
 from .batches import as_tensor as as_tensor
-from .building.build import DATA_SETS_KEPT as DATA_SETS_KEPT
-from .building.build import AnyData as AnyData
-from .building.build import MadeData as MadeData
 from .building.build import build_model as build_model
-from .building.build import made_data as made_data
+from .building.build import class_weight_of as class_weight_of
 from .building.build import settled as settled
 from .building.own_code import loading_warnings as loading_warnings
 from .building.own_code import own_code as own_code

@@ -21,20 +21,15 @@ from studies.training.models import (
     assign,
     build_variables,
     copy_of,
-    make_variables,
     may_change_model,
     other_optimizers,
-    set_values,
     stateful_layers,
-    values_of,
 )
-from studies.training.process.determinism import global_random_states, present_settings
+from studies.training.process.determinism import global_random_states
 from studies.training.process.users_state import UsersState
 from studies.training.programs.program import random_operation
-from studies.training.structure import Structure
-from studies.training.trainers import ChangedModelError, Trainer
+from studies.training.trainers import Trainer
 from studies.training.training_state import (
-    Beyond,
     CallbackStateError,
     StateError,
     TrainingState,
@@ -70,40 +65,28 @@ class Checkpoints:
         callbacks: Sequence[keras.callbacks.Callback],
         weights: BestWeights,
         trainer: Trainer,
-        structure: str = "",
     ) -> None:
+        import keras
+
         # Why no more states are written, or empty.
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
         # A state lacks what stateful layers and further optimizers hold.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
+        schedules = [c for c in callbacks if type(c) is keras.callbacks.LearningRateScheduler]
+        others = [callback for callback in callbacks if callback not in schedules]
+        if resumable and may_change_model(others):
+            self.given_up, resumable = "a callback may change the model", False
         self._identity = identity_of(task.spec)
         self._path = task.state if resumable else None
         self._began, self._spent = time.monotonic(), 0.0
-        self._beyond: Beyond | None = None
-        self._changes = self._path is not None and may_change_model(callbacks)
-        self._around = UsersState(*map(type, callbacks)) if self._changes else None
-        # The structure in the last state, and whether no epoch has ended since resuming.
-        self._structure, self._resumed = structure, bool(structure)
+        # Why a state can't hold all of the model's variables. None if it is not known yet.
+        self._beyond: str | None = None
+        self._around = (
+            UsersState(*(c.schedule for c in schedules)) if schedules and resumable else None
+        )
         self._generator = global_random_states()[-1]
-
-    def check_resumed(self) -> None:
-        """Raises ChangedModelError if the model's structure is not that of the state.
-
-        Before the interruption, a callback may have changed the model at an epoch that is not run
-        again.
-        """
-        if self._resumed and self._structure_now() != self._structure:
-            raise ChangedModelError("a callback changed the model at an earlier epoch")
-        self._resumed = False
-
-    def _structure_now(self) -> str:
-        try:
-            return Structure(self._model, present_settings()).traced
-        except Exception:
-            # This may be another version of Keras.
-            return ""
 
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
@@ -126,7 +109,6 @@ class Checkpoints:
         except CallbackStateError as error:
             self._give_up(str(error))
             return
-        assert self._beyond is not None, "see _why_not"
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
         # The copy is never changed, so the state can share it.
@@ -141,9 +123,6 @@ class Checkpoints:
             callbacks=callbacks,
             stopped=bool(self._model.stop_training),
             trainer=self._trainer.used,
-            beyond=values_of(self._beyond.variables),
-            beyond_names=self._beyond.names,
-            structure=self._structure,
         )
         try:
             write_state(self._path, state)
@@ -161,17 +140,13 @@ class Checkpoints:
                 self._beyond = beyond_weights(self._model, self._trainer.walked)
             except Exception as error:
                 return f"what the model holds can't be read ({describe(error)})"
-        if self._beyond.reason:
-            return self._beyond.reason
+        if self._beyond:
+            return self._beyond
         if not _same(global_random_states()[-1], self._generator):
             return "something draws by keras.random without a seed generator"
-        if self._changes:
-            before, self._structure = self._structure, self._structure_now()
-            if not self._structure or before not in ("", self._structure):
-                return "a callback may have changed the model"
         changed = [] if self._around is None else self._around.changed()
         if changed:
-            return f"a callback keeps something outside of its attributes: {', '.join(changed)}"
+            return f"a schedule keeps something: {', '.join(changed)}"
         return ""
 
     def _give_up(self, reason: str) -> None:
@@ -256,12 +231,6 @@ def _restored(
     if len(callbacks) != len(state.callbacks):
         raise StateError("the trial has other callbacks")
     build_variables(model, splits)
-    if state.beyond_names:
-        make_variables(model, splits)
-        beyond = beyond_weights(model)
-        if beyond.names != list(state.beyond_names):
-            raise StateError("the model holds other variables beyond its weights")
-        set_values(beyond.variables, state.beyond)
     assign(model, state.best_weights)
     if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
         raise StateError("its weights are not those that were recorded")

@@ -143,11 +143,6 @@ class Structure:
         self.values = tuple(source.value for source in self.numbers)
         self._places, self._alive = {}, []
 
-    @property
-    def traced(self) -> str:
-        """The key and the lifted numbers as text; empty if the structure is unique."""
-        return "" if self.reason else f"{self.key} {self.values}"
-
     def is_like(self, other: Structure) -> bool:
         """Returns whether digests and lifted numbers are equal, even of unique structures."""
         return (self.digest, self.values) == (other.digest, other.values)

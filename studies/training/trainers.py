@@ -62,13 +62,6 @@ class NotTrainedError(InternalError):
     """
 
 
-class ChangedModelError(NotTrainedError):
-    """Callbacks changed the model before the training was interrupted.
-
-    A resumed training would lack the change, so the training must start from its first epoch.
-    """
-
-
 class Trainer(Protocol):
     """Trains a model epoch by epoch.
 
@@ -114,8 +107,7 @@ class Trainer(Protocol):
         If `concludes` is true, it may return metrics. They then count in place of the epochs'
         metrics.
 
-        Raises NotTrainedError if the training must start again, with `training.unfit` set. Raises
-        ChangedModelError if it must also start from its first epoch.
+        Raises NotTrainedError if the training must start again, with `training.unfit` set.
         """
         ...
 

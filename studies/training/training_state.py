@@ -20,7 +20,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,10 +58,6 @@ class TrainingState:
     callbacks: Sequence[Mapping[str, Any]] = ()
     stopped: bool = False  # Whether a callback ended the training with the last epoch.
     trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
-    beyond: Sequence[np.ndarray] = ()  # Other variables, see `Beyond`.
-    beyond_names: Sequence[str] = ()
-    # `Structure.traced` of the model if a user's callback may change it, or empty.
-    structure: str = ""
 
 
 def identity_of(spec: TrialSpec) -> str:
@@ -98,7 +94,6 @@ def write_state(path: Path, state: TrainingState) -> None:
     callbacks = [plain(dict(captured)) for captured in state.callbacks]
     # If the last epoch is the best one, both have the same arrays, written once.
     best_is_last = state.best_weights is state.last
-    arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
     for part in ("last",) if best_is_last else ("last", "best_weights"):
         arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
     for name, array in arrays.items():
@@ -113,8 +108,6 @@ def write_state(path: Path, state: TrainingState) -> None:
             "weights_sha256": state.weights_sha256,
             "stopped": state.stopped,
             "trainer": state.trainer,
-            "beyond_names": list(state.beyond_names),
-            "structure": state.structure,
             "best_is_last": best_is_last,
             "callbacks": callbacks,
             "types": others,
@@ -169,7 +162,6 @@ def read_state(path: Path) -> TrainingState:
         best_weights=best_weights,
         callbacks=callbacks,
         trainer=tuple(trainer),
-        beyond=_part(arrays, "beyond"),
     )
 
 
@@ -193,10 +185,7 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 # These callbacks of Keras keep files or functions, which can't be saved.
-_UNKNOWN = frozenset(
-    {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
-     "TensorBoard"}
-)  # fmt: skip
+_UNKNOWN = frozenset({"BackupAndRestore", "CSVLogger"})
 _OPERATION = "keras.ops"
 
 
@@ -229,14 +218,12 @@ def restore(
 
 
 def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    ours = type(callback).__module__.startswith("keras.")
-    if ours and type(callback).__name__ in _UNKNOWN:
+    if type(callback).__name__ in _UNKNOWN:
         raise CallbackStateError(f"the state of {type(callback).__name__} can't be saved")
     return {
         name: _copied(value, callback, name)
         for name, value in vars(callback).items()
-        if name not in GIVEN_TO_CALLBACKS
-        and not (ours and callable(value) and not is_operation(value))
+        if name not in GIVEN_TO_CALLBACKS and (is_operation(value) or not callable(value))
     }
 
 
@@ -272,37 +259,21 @@ def _copied(value: Any, callback: object, name: str) -> Any:
     )
 
 
-class Beyond(NamedTuple):
-    """A training's variables beside its weights, e.g. of losses and metrics."""
+def beyond_weights(model: keras.Model, structure: Structure | None = None) -> str:
+    """Returns why a state can't hold all variables of a training, or an empty text.
 
-    variables: Sequence[keras.Variable]
-    # Why a state can't hold all of them, or empty.
-    reason: str = ""
-
-    @property
-    def names(self) -> list[str]:
-        """The variables' paths, types and shapes, as texts."""
-        return [f"{v.path} {v.dtype} {tuple(v.shape)}" for v in self.variables]
-
-
-def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Beyond:
-    """Finds the variables of a training beside its weights.
-
-    Two kinds are left out, as they are set for each epoch: the model's own seed generators, and
+    It holds the weights. Two kinds are set for each epoch: the model's own seed generators, and
     Keras's metrics that are reset.
     """
     structure = structure or Structure(model)
     if structure.state:
-        return Beyond((), f"the model holds {structure.state}")
+        return f"the model holds {structure.state}"
     if structure.of_libraries:
-        return Beyond(())
-    saved = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
-    saved |= _reset_each_epoch(model)
-    others = [variable for variable in structure.variables if id(variable) not in saved]
-    if others and structure.reason:
-        # The variables may have another order next time.
-        return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
-    return Beyond(others)
+        return ""
+    held = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    held |= _reset_each_epoch(model)
+    others = [variable.path for variable in structure.variables if id(variable) not in held]
+    return f"the model holds variables beyond its weights: {', '.join(others)}" if others else ""
 
 
 def _reset_each_epoch(model: keras.Model) -> set[int]:

@@ -16,11 +16,10 @@ from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training.building.build import (
-    AnyData,
-    MadeData,
     build_callbacks,
     build_model,
     check_logged,
+    class_weight_of,
     without_watching,
 )
 from studies.training.checkpoints import (
@@ -34,7 +33,6 @@ from studies.training.models import make_weights, parameters_of
 from studies.training.process.determinism import begin_trial, noting_environment
 from studies.training.scoring.sample_scores import ScoreRecorder
 from studies.training.trainers import (
-    ChangedModelError,
     NotTrainedError,
     Trainer,
     Training,
@@ -66,7 +64,7 @@ _told: set[str] = set()
 
 def run_trial(
     study: StudyDefinition,
-    data: AnyData | FoldedSplits,
+    data: LoadedData | FoldedSplits,
     task: TrialTask,
     on_epoch: OnEpochResult,
     trainer: Trainer,
@@ -77,8 +75,7 @@ def run_trial(
     fails or diverges before any epoch has a value. If the training fails later, the best epoch
     counts.
 
-    Class weights are those of the spec. But if `data` makes each trial's data, the class weights
-    are made too, and the result has them and the digests of the data.
+    Class weights are those of the spec. If a function makes them, the result has them.
 
     Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
     can't be written. Errors of `on_epoch` are passed on.
@@ -89,26 +86,19 @@ def run_trial(
 @dataclass
 class _Run:
     study: StudyDefinition
-    data: AnyData | FoldedSplits
+    data: LoadedData | FoldedSplits
     task: TrialTask
     reports: Reports
     trainer: Trainer
     started: float
     unfit: str = ""  # Why only `model.fit` can train the model, or empty.
-    stateless: bool = False  # Whether no state is read or written.
 
     def result(self) -> TrialResult:
-        number, self.stateless = self.task.spec.number, self.trainer.concludes
-        changed = False
+        number = self.task.spec.number
         try:
             while True:
                 try:
                     return self._run()
-                except ChangedModelError as error:
-                    if changed:
-                        raise
-                    self.stateless = changed = True
-                    _log.warning("trial %d: %s; it is trained from its first epoch", number, error)
                 except NotTrainedError as error:
                     if self.unfit or self.reports.error is not None:
                         raise
@@ -127,31 +117,24 @@ class _Run:
     def _run(self) -> TrialResult:
         spec, data = self.task.spec, self.data
         hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
-        if not isinstance(data, MadeData):
-            return self._run_on(data.of(spec.fold), self.task, hp)
+        splits = data.of(spec.fold)
+        if not callable(self.study.class_weight):
+            return self._run_on(splits, self.task, hp)
         try:
-            _, splits, class_weight = data.of(hp)
+            class_weight = class_weight_of(self.study, splits, hp)
         except Exception as error:
-            if is_fatal(error):
-                raise fatal(error) from None
-            cause = data.cause(error)
+            cause = explain(error, self.study.class_weight)
             tell_once(spec.number, cause)
-            mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
-            return self._not_begun(f"its data can't be made: {cause}", mistake, hp)
-        spec = replace(spec, data_digest=splits.digest, class_weight=class_weight)
-        return replace(
-            self._run_on(splits, replace(self.task, spec=spec), hp),
-            data_digest=splits.digest,
-            validation_digest=splits.validation.targets_digest,
-            class_weight=class_weight,
-        )
+            return self._not_begun(f"its class weights can't be made: {cause}", cause, hp)
+        task = replace(self.task, spec=replace(spec, class_weight=class_weight))
+        return replace(self._run_on(splits, task, hp), class_weight=class_weight)
 
     def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
         spec, build, state = task.spec, self.study.build, None
         splits = with_class_weight(splits, spec.class_weight)
         try:
             model, callbacks = _build(self.study, hp, spec, splits)
-            if not self.stateless:
+            if not self.trainer.concludes:
                 state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
                     # A failed attempt to restore a state may have changed the model.
@@ -167,8 +150,7 @@ class _Run:
                 tell_once(spec.number, reason)
             return self._not_begun(reason, mistake_of(error, build), hp)
         weights = BestWeights(model)
-        structure = "" if state is None else state.structure
-        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer, structure)
+        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
             spec,
@@ -374,7 +356,6 @@ class Watch:
         if self.state != "complete" or self._diverged:
             # A user's training loop may ignore that it should stop.
             return False
-        self._checkpoints.check_resumed()
         # In a training on all folds there is no validation data, so the last epoch counts.
         whole = self.spec.fold == ALL_FOLDS
         if not self._concludes and not whole:

@@ -23,7 +23,6 @@ from write_steps import NEEDS_NO_ROOM, Refusal, Steps
 
 STORE = "kerastudy-store"
 COMMANDS = {
-    "rename": ("rename", "kinds", "renamed"),
     "delete": ("delete", "kinds", "--yes"),
     "report": ("report", "kinds", "--no-open", "--output", "page.html"),
     "keras": ("export", "kinds", "--as", "keras", "--output", "model.keras"),
@@ -86,7 +85,7 @@ def place(step: str) -> str:
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-@pytest.mark.parametrize("name", exhaustive_but(["rename", "delete", "csv", "reason"], COMMANDS))
+@pytest.mark.parametrize("name", exhaustive_but(["delete", "csv", "reason"], COMMANDS))
 def test_what_is_refused_is_told_in_a_line_and_done_later(
     kinds: Kinds, tmp_path: Path, name: str, fault: Refusal, request: pytest.FixtureRequest
 ) -> None:

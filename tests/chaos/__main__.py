@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from killing import Campaign, drawn, undisturbed
+from killing import REPEATABLE, Campaign, drawn, undisturbed
 from study_record import differences
 
 
@@ -55,8 +55,7 @@ def run_simulated(folder: Path, seed: int, studies: int) -> int:
 
 def run(folder: Path, kills: int, trials: int, workers: int, seed: int) -> int:
     """Compares killed studies with an undisturbed one, each with about as many kills as trials."""
-    # With several workers what is proposed depends on which trial ends first, unless told not to.
-    arguments = ("--deterministic",) if workers > 1 else ()
+    arguments = REPEATABLE if workers > 1 else ()
     expected = undisturbed(folder / "undisturbed", trials, workers, arguments)
     bad, done, slowest = 0, Counter[str](), 0.0
     while (left := kills - done.total()) > 0:

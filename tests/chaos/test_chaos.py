@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from killing import SECONDS_TO_END, Campaign, Kill, drawn, undisturbed
+from killing import REPEATABLE, SECONDS_TO_END, Campaign, Kill, drawn, undisturbed
 from study_record import differences
 
 KILLS, TRIALS = 20, 30
@@ -28,11 +28,11 @@ def test_a_study_whose_processes_are_killed_comes_to_the_same_record(tmp_path: P
 
 
 @pytest.mark.exhaustive
-def test_two_deterministic_workers_come_to_the_same_record(tmp_path: Path) -> None:
+def test_two_workers_come_to_the_same_record(tmp_path: Path) -> None:
     """Though which trial ends first, and what dies when, is a matter of timing."""
     places = [("worker", 1, 0.3), ("driver", 2, 0.5), ("all", 3, 0.2), ("worker", 5, 0.1)]
     kills = [Kill(*place) for place in places]  # type: ignore[arg-type]
-    trials, options = 6, ("--deterministic",)
+    trials, options = 6, REPEATABLE
     expected = undisturbed(tmp_path / "undisturbed", trials, 2, options)
     campaign = Campaign(tmp_path / "killed", trials, 2, options)
     campaign.run(kills)

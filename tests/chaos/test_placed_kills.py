@@ -18,6 +18,7 @@ import psutil
 import pytest
 from exported import check_equal
 from in_mlflow import InMlflow, client_of
+from killing import REPEATABLE
 from stores import history_at, store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run
@@ -55,7 +56,7 @@ study = ks.Study(
     seed=3,
 )
 """
-LAUNCH = ("launch", "study.py", "--workers", "2", "--deterministic", "--store", "store")
+LAUNCH = ("launch", "study.py", "--workers", "2", *REPEATABLE, "--store", "store")
 CONFIRM = ("confirm", NAME, "--budget", "12", "--store", "store")
 # A command that is killed right before a step of its own: an audit event, of a path that ends so.
 UNTIL = """
@@ -207,11 +208,6 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     kill(*promote, str(others[1]), at=of_journal(folder, CHAMPIONS, value(folder, CHAMPIONS) + 1))
     assert champion_of(folder) == others[1]
     check_whole(folder, killed=True)
-    # When the journal has the new name, and the folder not yet: it may keep its own.
-    kill.before("os.rename", NAME, "rename", NAME, "renamed", "--store", "store")
-    kerastudy(folder, "show", "renamed", "--store", "store")
-    kerastudy(folder, "rename", "renamed", NAME, "--store", "store")
-    check_whole(folder)
     # While files are written.
     for kind in ("script", "keras"):
         export = ("export", NAME, "--as", kind, "--output", f"as {kind}", "--store", "store")

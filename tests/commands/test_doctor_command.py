@@ -42,11 +42,10 @@ def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Pat
     (finding,) = json.loads(told.stdout)["findings"]
     assert (finding["kind"], finding["path"]) == ("checkpoint", str(path))
     assert (finding["study"], finding["engine"]) == ("blobs", "optuna:tpe")
-    command = shlex.split(finding["how"].partition("as does: ")[2])
+    command = shlex.split(finding["how"].partition("with: ")[2])
     assert command[:3] == ["kerastudy", "reproduce", "blobs"]
-    told = kerastudy_here(tmp_path, "doctor", "--fix", "--store", copied_store)
+    told = kerastudy_here(tmp_path, *command[1:])
     assert f"is restored: {str(path)!r}" in " ".join(told.stderr.split())
-    assert [line.split()[0] for line in told.stdout.splitlines()] == ["mended", "1"]
     assert weights_in(path) == whole
 
 

@@ -15,7 +15,7 @@ from user_commands import environment, kerastudy, kerastudy_here, run
 
 COMMANDS = [
     "new", "launch", "list", "data", "show", "report", "compare", "diagnose", "reproduce",
-    "confirm", "evaluate", "promote", "predict", "ui", "export", "push", "rename", "delete",
+    "confirm", "evaluate", "promote", "predict", "ui", "export", "push", "delete",
     "doctor",
 ]  # fmt: skip
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}

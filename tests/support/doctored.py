@@ -8,8 +8,8 @@ from typing import Any
 
 from scripted import ScriptedExecutor, describe, run_study
 
-from studies.doctor import Diagnosis
 from studies.progress import NoProgress
+from tracking.doctor import Diagnosis
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription
 from tracking.store import Store

@@ -55,10 +55,10 @@ def check_equal(client: MlflowClient, folder: Path) -> None:
     runs = runs_of(client, folder)
     searches = {row["id"]: row for row in rows(folder, "SELECT * FROM searches")}
     trials = {row["uuid"]: row for row in rows(folder, "SELECT * FROM trials")}
-    fits = {row["uuid"]: row for row in rows(folder, "SELECT * FROM fits")}
-    confirmations = {row["uuid"]: row for row in rows(folder, "SELECT * FROM confirmations")}
+    of_trials = "SELECT * FROM fits WHERE trial IN (SELECT uuid FROM trials)"
+    fits = {row["uuid"]: row for row in rows(folder, of_trials)}
     parents = {row["uuid"] for row in searches.values()}
-    assert set(runs) == parents | set(trials) | set(fits) | set(confirmations)
+    assert set(runs) == parents | set(trials) | set(fits)
     for search in searches.values():
         _check_parent(runs[search["uuid"]], search)
     for trial in trials.values():
@@ -68,15 +68,9 @@ def check_equal(client: MlflowClient, folder: Path) -> None:
         _check_trial(run, trial, json.loads(search["definition"]))
     for uuid, fit in fits.items():
         if uuid not in trials:
-            _check_run(runs[uuid], fit, runs[fit["trial"] or fit["confirmation"]])
+            _check_run(runs[uuid], fit, runs[fit["trial"]])
         epochs = rows(folder, f"SELECT * FROM epochs WHERE fit = {fit['id']} ORDER BY id")
         _check_curves(client, runs[uuid], epochs)
-    for uuid, confirmation in confirmations.items():
-        parent = runs[searches[confirmation["search"]]["uuid"]]
-        _check_run(runs[uuid], confirmation, parent)
-        if confirmation["outcome"]:
-            place = client.download_artifacts(runs[uuid].info.run_id, "confirmation.json")
-            assert json.loads(Path(place).read_text()) == json.loads(confirmation["outcome"])
     if "RUNNING" not in {search["status"] for search in searches.values()}:
         _check_champions(client, folder, runs)
 
@@ -136,7 +130,7 @@ def _check_curves(client: MlflowClient, run: Run, epochs: list[Row]) -> None:
         history = client.get_metric_history(run.info.run_id, name)
         assert sorted((p.step, p.value, p.timestamp) for p in history) == sorted(points)
     others = {name for name in run.data.metrics if name not in expected}
-    assert all(name.startswith(("best_", "system/", "confirmation/")) for name in others), others
+    assert all(name.startswith(("best_", "system/")) for name in others), others
 
 
 def _check_champions(client: MlflowClient, folder: Path, runs: dict[str, Run]) -> None:

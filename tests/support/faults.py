@@ -77,8 +77,9 @@ class Plan:
             "keep": drawn.choice([1, 3, None]),
             "pruner": drawn.choice(["none", "median,n_startup_trials=2", "successive-halving"]),
             "engine": drawn.choice(["optuna:tpe", "optuna:tpe", "optuna:random"]),
-            "deterministic": drawn.random() < 0.7,
         }
+        if drawn.random() < 0.7:
+            settings |= {"engine": "optuna:random", "pruner": "none"}
         kind = drawn.random()
         if kind < 0.15:
             settings |= {"repeats": 2, "trials": drawn.randint(2, 5)}
@@ -102,7 +103,8 @@ class Plan:
     @property
     def repeatable(self) -> bool:
         """Whether the study is promised to be the same on any clock."""
-        return bool(self.settings["deterministic"]) or self.workers == 1
+        independent = self.settings["engine"] == "optuna:random"
+        return self.workers == 1 or (independent and self.settings["pruner"] == "none")
 
 
 @dataclass
@@ -279,7 +281,6 @@ EACH_STATE = Plan(
         "epochs": 3,
         "pruner": "successive-halving",
         "engine": "optuna:random",
-        "deterministic": True,
     },
 )
 

@@ -25,6 +25,8 @@ import study_record
 from user_commands import KERASTUDY, environment
 
 NAME = "chaos"
+# With these options, no proposal depends on which worker's trial ends first.
+REPEATABLE = ("--engine", "optuna:random", "--pruner", "none")
 STUDY_FILE = '''
 import time
 

@@ -171,13 +171,6 @@ class ScriptedExecutor:
         assert self.free
         self._waiting.append(fits)
 
-    @property
-    def delayed(self) -> list[TrialSpec]:
-        return []
-
-    def cut(self, number: int) -> bool:
-        return False
-
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         if self._replacing:
             # As a worker process that took the place of one that died: it is ready now.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,8 @@ class SimulatedWorkers(SimulatedCluster):
         seed: Decides which of them comes on next.
         before_epoch: Called before each epoch; may raise.
         infeasible: Tells which trials are infeasible.
-        hangs: Tells which trials never end their first epoch.
         saves: Whether the champion is saved, without a model in it.
         options: Others of the cluster.
-
-    Attributes:
-        cuts: The trials that were cut.
     """
 
     def __init__(
@@ -40,7 +35,6 @@ class SimulatedWorkers(SimulatedCluster):
         seed: int = 0,
         before_epoch: Callable[[TrialSpec, int], None] = lambda spec, epoch: None,
         infeasible: Callable[[TrialSpec], bool] = lambda spec: False,
-        hangs: Callable[[TrialSpec], bool] = lambda spec: False,
         *,
         saves: bool = False,
         **options: Any,
@@ -49,27 +43,11 @@ class SimulatedWorkers(SimulatedCluster):
             before_epoch(spec, epoch)
             return {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)}
 
-        self._infeasible, self._hangs, self._saves = infeasible, hangs, saves
-        self.cuts: list[int] = []
+        self._infeasible, self._saves = infeasible, saves
         super().__init__(description, workers, metrics, seed=seed, spent=lambda: 0.0, **options)
 
     def is_infeasible(self, spec: TrialSpec) -> bool:
         return self._infeasible(spec)
-
-    def _come_on(self, training: Training) -> None:
-        if self._hangs(training.spec) and not training.lost:
-            self._after(1.0, lambda handler: self._come_on(training))
-        elif not training.lost:
-            super()._come_on(training)
-
-    def cut(self, number: int) -> bool:
-        self.cuts.append(number)
-        for training in self._trainings.values():
-            if training.spec.number == number:
-                training.lost = True
-                self._after(0.0, partial(self._lose, training))
-                return True
-        return False
 
     def ended(self, training: Training, result: TrialResult) -> TrialResult:
         task, spec = training.task, training.spec

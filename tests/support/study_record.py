@@ -162,7 +162,7 @@ def _trial(database: sqlite3.Connection, row: dict[str, Any]) -> dict[str, Any]:
         for fit in _rows(database, "SELECT * FROM fits WHERE trial = ? ORDER BY id", row["uuid"])
         if fit["state"] != "interrupted"
     ]
-    columns = ("state", "spec", "result", "engine_state", "known", "whole", "code_digest")
+    columns = ("state", "spec", "result", "engine_state", "whole", "code_digest")
     return {**_kept(row, *columns), "fits": fits}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from search_spaces.errors import StoreError, StudyNameError, StudyNotFoundError
+from search_spaces.errors import StoreError, StudyNotFoundError
 from tracking.history.trials import (
     best_trial,
     completed,
@@ -27,8 +27,7 @@ from tracking.history.trials import (
 from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
 from tracking.store.files import StudyFiles, files_of
-from tracking.store.folder import Store, check_study_name, known_names
-from tracking.store.study_locks import forget_holder
+from tracking.store.folder import Store, known_names
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""
@@ -320,31 +319,6 @@ def _history(
         superseded=superseded,
         recorded_correction=search.corrected,
     )
-
-
-def rename_study(history: StudyHistory, to: str) -> StudyHistory:
-    """Renames a study, and its folder if it can. Returns the renamed study.
-
-    To resume the study from its file, launch the file with ``--name`` and the new name.
-
-    Raises:
-        StudyNameError: If the new name is not valid, or a study of the store has it.
-        StoreLockedError: If a process runs the study.
-    """
-    store, former, to = history.store, history.description.name, check_study_name(to)
-    if store.folder_of(to) is not None:
-        raise StudyNameError(f"The store has a study {to!r} already. Choose another name.")
-    with store.lock_study(history.folder, former):
-        with history.writing() as journal:
-            journal.rename(to)
-        folder, new = history.folder, store.root / to
-        if folder.name == former and not new.exists():
-            # If this fails, the folder keeps its old name. Only the journal's name counts.
-            with contextlib.suppress(OSError):
-                os.rename(folder, new)
-                folder = new
-                forget_holder(folder)
-    return histories_in(store, folder, history.description.engine)[0]
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ class JournalReader:
             rows = _rows(
                 database,
                 "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
-                "started, known, losses, verified, ended, whole FROM trials "
+                "started, losses, verified, ended, whole FROM trials "
                 # Without "+", SQLite would read the whole table, instead of the index of revisions.
                 "WHERE search = ? AND revision > ? ORDER BY +id",
                 (search, since),

@@ -25,9 +25,7 @@ import shlex
 import shutil
 import sqlite3
 import tempfile
-import weakref
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +62,7 @@ CREATE TABLE trials (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, search INTEGER NOT NULL,
     number INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT,
     engine_state TEXT NOT NULL, environment TEXT NOT NULL, code_digest TEXT NOT NULL,
-    known INTEGER, losses INTEGER NOT NULL, started INTEGER NOT NULL,
+    losses INTEGER NOT NULL, started INTEGER NOT NULL,
     ended INTEGER NOT NULL DEFAULT 0, verified TEXT NOT NULL DEFAULT '', whole TEXT,
     revision INTEGER NOT NULL
 );
@@ -140,9 +138,9 @@ def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
-        # This variable keeps the copy's files alive: the cache may drop them.
-        copy = None if os.access(path.parent, os.W_OK) else _copy_of(path)
-        opened = path if copy is None else copy.path
+        opened = path
+        if not os.access(path.parent, os.W_OK):
+            opened = _copied(path, stack.enter_context(tempfile.TemporaryDirectory()))
         database = sqlite3.connect(
             f"{opened.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -225,31 +223,13 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
     raise StoreError(_damaged(path, "it is no journal of kerastudy"))
 
 
-class _Copy:
-    """A temporary copy of a journal and its WAL. Its files are deleted with this object."""
-
-    def __init__(self, path: Path) -> None:
-        folder = tempfile.mkdtemp()
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self.path = Path(folder, path.name)
-        shutil.copyfile(path, self.path)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(_log_of(path), _log_of(self.path))
-
-
-def _copy_of(path: Path) -> _Copy:
-    """Returns a copy of a journal, and makes a new copy only if the journal has changed."""
-    facts: list[int] = []
-    for file in (path, _log_of(path)):
-        with contextlib.suppress(FileNotFoundError):
-            found = file.stat()
-            facts += [found.st_mtime_ns, found.st_size]
-    return _copied(path.absolute(), *facts)
-
-
-@lru_cache(maxsize=4)
-def _copied(path: Path, *_facts: int) -> _Copy:
-    return _Copy(path)
+def _copied(path: Path, folder: str) -> Path:
+    """Copies a journal and its WAL into a folder. Returns the copy."""
+    copy = Path(folder, path.name)
+    shutil.copyfile(path, copy)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(_log_of(path), _log_of(copy))
+    return copy
 
 
 def _log_of(path: Path) -> Path:

@@ -196,7 +196,6 @@ class Journal:
                 engine_state=json.dumps(dict(proposal.state)),
                 environment=json.dumps(dict(environment)),
                 code_digest=self.description.code.digest,
-                known=proposal.known,
                 losses=losses,
                 started=self._now(),
             )
@@ -359,12 +358,6 @@ class Journal:
                     "WHERE confirmation = ? AND state = 'running'",
                     (self._now(), self._revision, confirmation),
                 )
-
-    def rename(self, name: str) -> None:
-        """Gives the study another name."""
-        with self._transaction(synced=True) as database:
-            database.execute("UPDATE study SET name = ?", (name,))
-            database.execute("UPDATE searches SET revision = ?", (self._revision,))
 
     def settle(self) -> None:
         """Rolls back a transaction that an interrupt left open."""

@@ -16,4 +16,3 @@ from .server import open_store_client as open_store_client
 from .server import server_of_environment as server_of_environment
 from .server import serving as serving
 from .tags import to_mlflow as to_mlflow
-from .token_app import behind_token as behind_token

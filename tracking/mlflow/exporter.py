@@ -21,7 +21,7 @@ from search_spaces.errors import ServerRefusedError
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.journal import Header, JournalReader, Search
 from tracking.mlflow import tags
-from tracking.mlflow.exports import STORE, Exports, Notes, read_notes
+from tracking.mlflow.exports import STORE, Exports, read_notes
 from tracking.mlflow.pages import (
     REPORT,
     Pages,
@@ -40,7 +40,7 @@ from tracking.mlflow.server import (
     open_store_client,
     set_aside,
 )
-from tracking.mlflow.trials import Sender, TrialsSoFar, parent_name
+from tracking.mlflow.trials import Sender, TrialsSoFar
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
 from tracking.store.study_locks import holder_of
@@ -72,7 +72,7 @@ class StudyExporter:
         """The destination's name in messages."""
         return self.destination.shown
 
-    def update(self, *, whole: bool = False, again: bool = False) -> int:
+    def update(self, *, whole: bool = False) -> int:
         """Sends what has changed, and returns how many runs were written.
 
         `whole` also sends the summaries if nothing has changed. `again` also restores what a person
@@ -80,12 +80,7 @@ class StudyExporter:
         ServerRefusedError if it refuses.
         """
         journal = JournalReader(self._folder)
-        if (
-            self._sent is not None
-            and not whole
-            and not again
-            and self._sent == self._state(journal)
-        ):
+        if self._sent is not None and not whole and self._sent == self._state(journal):
             return 0
         with (
             as_server_errors(self.shown),
@@ -94,28 +89,24 @@ class StudyExporter:
         ):
             # The state is read before sending, so the next update finds what is recorded meanwhile.
             state = self._state(journal)
-            written = self._update(exports, journal, whole, again)
+            written = self._update(exports, journal, whole)
         self._sent = state
         return written
 
     def _state(self, journal: JournalReader) -> tuple[int, str]:
         return journal.revision(), _mark_of(self._folder / REPORT)
 
-    def _update(self, exports: Exports, journal: JournalReader, whole: bool, again: bool) -> int:
+    def _update(self, exports: Exports, journal: JournalReader, whole: bool) -> int:
         header, destination = journal.header(), self.destination
-        experiment = destination.experiment(exports, header, again)
+        experiment = destination.experiment(exports, header)
         if experiment is None:
             return 0
-        if again:
-            destination.restore(exports, experiment)
         runs = Runs(destination.client, exports, experiment.experiment_id)
         if not self._looked_for_gone:
             _delete_gone(journal, runs)
             self._looked_for_gone = True
         notes = exports.notes
         assert notes is not None, "the experiment is noted"
-        if notes.study != header.name:
-            notes = self._rename(exports, notes, header, experiment, journal.searches(), runs)
         # The revision is read first. Whatever is recorded after that, the next update sends, too.
         revision, since = journal.revision(), notes.revision
         points, last = journal.points(notes.epochs)
@@ -134,26 +125,6 @@ class StudyExporter:
             self._send_pages(exports, journal, runs, searches, experiment, since, whole)
         self._send_report(exports, searches, runs)
         return written
-
-    def _rename(
-        self,
-        exports: Exports,
-        notes: Notes,
-        header: Header,
-        experiment: Experiment,
-        searches: Sequence[Search],
-        runs: Runs,
-    ) -> Notes:
-        for search in searches:
-            engine = search.description.engine
-            former = parent_name(notes.study, engine)
-            runs.rename(search.uuid, former, parent_name(header.name, engine))
-        name = self.destination.rename(experiment, notes, header)
-        Registry(runs.client, header).rename(notes.study, runs.experiment)
-        exports.named(header.name, name)
-        renamed = exports.notes
-        assert renamed is not None, "the experiment is noted"
-        return renamed
 
     def _send_pages(
         self,
@@ -304,7 +275,7 @@ class Destination:
         """MLflow's client for this destination."""
         return open_client(self.address) if self.address else open_store_client(self._store)
 
-    def experiment(self, exports: Exports, header: Header, again: bool) -> Experiment | None:
+    def experiment(self, exports: Exports, header: Header) -> Experiment | None:
         """Returns the study's experiment, or None if a person deleted it in MLflow.
 
         With `again`, a deleted experiment is restored or made again.
@@ -325,10 +296,8 @@ class Destination:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                if not again:
-                    # The database is the same, so a person deleted the experiment for good.
-                    return None
-                exports.forget()
+                # The database is the same, so a person deleted the experiment for good.
+                return None
         if experiment is not None and experiment.tags.get(tags.UUID) != header.uuid:
             # The notes are about another database. In this one, the id belongs to another study.
             exports.forget()
@@ -341,34 +310,8 @@ class Destination:
             set_aside(self._store)
             del self.client
             exports.forget()
-            return self.experiment(exports, header, again)
-        if experiment.lifecycle_stage != "deleted":
-            return experiment
-        if not again:
-            return None
-        client.restore_experiment(experiment.experiment_id)
-        return client.get_experiment(experiment.experiment_id)
-
-    def restore(self, exports: Exports, experiment: Experiment) -> None:
-        """Restores the runs that a person deleted. Forgets runs that MLflow no longer has."""
-        client = self.client
-        by_id = {
-            run.info.run_id: run for run in search_runs(client, [experiment.experiment_id], "")
-        }
-        for uuid, run in list(exports.runs.items()):
-            if run in by_id and by_id[run].info.lifecycle_stage == "deleted":
-                client.restore_run(run)
-            elif run not in by_id:
-                exports.forget_run(uuid)
-        exports.send_all_again()
-
-    def rename(self, experiment: Experiment, notes: Notes, header: Header) -> str:
-        """Renames the experiment, unless a person gave it a name. Returns the name to note."""
-        if experiment.name != notes.name:
-            return notes.name
-        name = self._free_name(header.name)
-        self.client.rename_experiment(experiment.experiment_id, name)
-        return name
+            return self.experiment(exports, header)
+        return None if experiment.lifecycle_stage == "deleted" else experiment
 
     def _check_elsewhere(self, database: str) -> None:
         """Raises ServerRefusedError if the server serves this store, as `kerastudy ui` does."""
@@ -402,9 +345,7 @@ class Destination:
             uuid = run.data.tags.get(tags.UUID)
             if uuid in ours:
                 runs.setdefault(uuid, run.info.run_id)
-        numbered = experiment.name.startswith(f"{header.name} (")
-        name = experiment.name if numbered else header.name
-        exports.begin(database, experiment.experiment_id, header.name, name, runs)
+        exports.begin(database, experiment.experiment_id, runs)
         return experiment
 
     def _make(self, exports: Exports, header: Header, database: str) -> Experiment:
@@ -426,7 +367,7 @@ class Destination:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 continue
-            exports.begin(database, number, header.name, name, {})
+            exports.begin(database, number, {})
             return client.get_experiment(number)
 
     def _free_name(self, name: str) -> str:

@@ -22,15 +22,15 @@ from tracking.journal import FILE_NAME as JOURNAL
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The `place` of the store's own MLflow database. A server's place is its address."""
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 # _MADE: the run may lack its params and data set. _BEGUN: it has both. _LEFT_OUT: a person deleted
 # the run.
 _MADE, _BEGUN, _LEFT_OUT = range(3)
 _TABLES: Final = f"""
 BEGIN;
 CREATE TABLE destinations (
-    place TEXT PRIMARY KEY, database TEXT NOT NULL, experiment TEXT NOT NULL, study TEXT NOT NULL,
-    name TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0, epochs INTEGER NOT NULL DEFAULT 0
+    place TEXT PRIMARY KEY, database TEXT NOT NULL, experiment TEXT NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0, epochs INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE files (
     place TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (place, name)
@@ -50,8 +50,6 @@ class Notes:
 
     database: str  # From `server.identity_of`.
     experiment: str  # MLflow's id of the study's experiment.
-    study: str  # The study's name when it was sent.
-    name: str  # The experiment's name, as the exporter chose it.
     revision: int  # The journal's last revision that was sent.
     epochs: int  # The last row of the table `epochs` that was sent.
 
@@ -69,7 +67,7 @@ def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
         raise gone
     with FileLock(path, timeout=seconds):
         if not journal.is_file():
-            # The study was deleted or renamed meanwhile, and FileLock made its folder again.
+            # The study was deleted meanwhile, and FileLock made its folder again.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -116,8 +114,7 @@ class Exports:
     def notes(self) -> Notes | None:
         """The notes on the study; None if nothing is noted."""
         row = self._connection.execute(
-            "SELECT database, experiment, study, name, revision, epochs "
-            "FROM destinations WHERE place = ?",
+            "SELECT database, experiment, revision, epochs FROM destinations WHERE place = ?",
             (self._place,),
         ).fetchone()
         return None if row is None else Notes(*row)
@@ -127,16 +124,13 @@ class Exports:
         """MLflow's run ids, by the journal's uuids."""
         return self._runs
 
-    def begin(
-        self, database: str, experiment: str, study: str, name: str, runs: Mapping[str, str]
-    ) -> None:
+    def begin(self, database: str, experiment: str, runs: Mapping[str, str]) -> None:
         """Drops all notes, then notes the study's experiment and its run ids by uuid."""
         self.forget()
         with self._writing() as connection:
             connection.execute(
-                "INSERT INTO destinations (place, database, experiment, study, name) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (self._place, database, experiment, study, name),
+                "INSERT INTO destinations (place, database, experiment) VALUES (?, ?, ?)",
+                (self._place, database, experiment),
             )
             connection.executemany(
                 "INSERT INTO runs (place, uuid, run) VALUES (?, ?, ?)",
@@ -160,14 +154,6 @@ class Exports:
                 (revision, epochs, self._place),
             )
 
-    def named(self, study: str, name: str) -> None:
-        """Notes new names of the study and its experiment. All texts are then sent again."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE destinations SET study = ?, name = ?, revision = 0 WHERE place = ?",
-                (study, name, self._place),
-            )
-
     def has_file(self, name: str, mark: str) -> bool:
         """Returns whether a file was last sent with this mark."""
         row = self._connection.execute(
@@ -182,16 +168,6 @@ class Exports:
                 "INSERT OR REPLACE INTO files (place, name, mark) VALUES (?, ?, ?)",
                 (self._place, name, mark),
             )
-
-    def send_all_again(self) -> None:
-        """Marks everything as unsent, and no run as deleted by a person."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE destinations SET revision = 0, epochs = 0 WHERE place = ?", (self._place,)
-            )
-            connection.execute("UPDATE runs SET state = ? WHERE place = ?", (_MADE, self._place))
-            connection.execute("DELETE FROM files WHERE place = ?", (self._place,))
-        self._states.clear()
 
     def forget_run(self, uuid: str) -> None:
         """Drops the note on a run that MLflow no longer has."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -37,31 +35,6 @@ class Registry:
 
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
-
-    def rename(self, former: str, experiment: str) -> None:
-        """Gives the registered model the study's new name, unless a person has renamed it.
-
-        `experiment` is the id of the study's experiment. Descriptions that a person wrote stay.
-        """
-        from mlflow.exceptions import MlflowException
-
-        client, name = self._client, self._study.name
-        for model in self._models():
-            if model.name == former:
-                # Another registered model may have the name.
-                with contextlib.suppress(MlflowException):
-                    client.rename_registered_model(former, name)
-                    written = with_tracking_uri(model.description or "", "")
-                    if written == model_description(former, experiment, ""):
-                        text = model_description(name, experiment, client.tracking_uri)
-                        client.update_registered_model(name, text)
-        before, now = (f"kerastudy reproduce {shlex.quote(each)} " for each in (former, name))
-        for version in self._versions():
-            text = version.description or ""
-            if before in text:
-                client.update_model_version(
-                    version.name, version.version, text.replace(before, now)
-                )
 
     def delete(self) -> None:
         """Deletes the registered model."""

@@ -97,12 +97,6 @@ class Runs:
         ):
             self.exports.wrote(uuid)
 
-    def rename(self, uuid: str, former: str, name: str) -> None:
-        """Renames a run, unless a person gave it a name."""
-        if uuid in self.ids and self._name(self.ids[uuid]) == former:
-            run = self.ids[uuid]
-            self.unless_deleted(uuid, lambda: self.client.set_tag(run, tags.RUN_NAME, name))
-
     def delete(self, uuid: str) -> None:
         """Deletes a run in MLflow."""
         self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -33,7 +31,6 @@ from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError
 from tracking.journal import OFF
 from tracking.mlflow.pages import view_page
 from tracking.mlflow.tags import UUID
-from tracking.mlflow.token_app import NAME, VARIABLE
 from tracking.store.files import cached, replacing
 from tracking.store.folder import Store
 
@@ -246,60 +243,41 @@ _SECONDS_TO_STOP = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server listens, and the token that browsers need. The token may be empty."""
+    """Where a server of this machine listens."""
 
-    host: str
     port: int
-    token: str = ""
 
     @property
     def address(self) -> str:
-        """The server's address, for a browser on any machine that can reach it."""
-        name = socket.gethostname() if self.host == "0.0.0.0" else self.host
-        return f"http://{name}:{self.port}"
-
-    def page(self, part: str) -> str:
-        """Returns the address of a page of the UI, with the token. `part` begins with "#"."""
-        return f"{self.address}/{self.token and f'?token={self.token}'}{part}"
+        """The server's address, for a browser on this machine."""
+        return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def studies_page(self) -> str:
         """The address of MLflow's list of experiments, of which each is a study."""
-        return self.page("#/experiments?workflowType=machine_learning")
+        return f"{self.address}/#/experiments?workflowType=machine_learning"
 
     def study_page(self, experiment_id: str, view: str) -> str:
         """Returns the address of a prepared view of a study."""
-        return self.page(view_page(experiment_id, view))
+        return f"{self.address}/{view_page(experiment_id, view)}"
 
 
-def free_place(host: str = LOOPBACK, port: int | None = None, *, token: bool = False) -> Place:
-    """Returns a place where a server can listen: at `port`, or at the first free one from 5000.
-
-    The host ``0.0.0.0`` means all addresses of this machine. If other machines can reach the place,
-    it always has a token.
-    """
+def free_place(port: int | None = None) -> Place:
+    """Returns a place that is free now: at the given port, or the first free one from 5000 on."""
     for each in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
         with contextlib.closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, each))
+                probe.bind((LOOPBACK, each))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
                 raise StoreError(
-                    f"A server can't listen on {host!r}, port {each}: {error.strerror or error}. "
-                    "Choose an address of this machine with --host, and a port with --port."
+                    f"A server can't listen on port {each}: {error.strerror or error}. Choose "
+                    "another with --port."
                 ) from None
-            free = int(probe.getsockname()[1])
-            secret = secrets.token_urlsafe(24) if token or not _is_loopback(host) else ""
-            return Place(host, free, secret)
+            return Place(int(probe.getsockname()[1]))
     raise StoreError(f"Port {port} is taken. Choose another with --port, or leave it out.")
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 @contextlib.contextmanager
@@ -311,11 +289,6 @@ def serving(
     Setting `stopped` ends the wait for the server's start. (An exception from a signal handler
     might leave the new process running.)
     """
-    options = []
-    if place.token:
-        # The server may be called by any name. The token protects it from pages of other sites.
-        options = ["--app-name", NAME, "--allowed-hosts", "*"]
-        options += ["--cors-allowed-origins", f"http://*:{place.port}"]
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
         log = Path(folder, "log")
         with log.open("wb") as stream:
@@ -323,16 +296,14 @@ def serving(
                 [
                     *(sys.executable, "-P", "-m", "mlflow", "server"),
                     *("--backend-store-uri", store.mlflow_uri),
-                    *("--host", place.host, "--port", str(place.port)),
+                    *("--host", LOOPBACK, "--port", str(place.port)),
                     *("--workers", "1", "--default-artifact-root", store.artifacts_uri),
-                    *options,
                 ],
                 env={
                     **os.environ,
                     "MLFLOW_DISABLE_TELEMETRY": "true",
                     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-                    VARIABLE: place.token,
                 },
                 # The folder is empty, as the server imports modules from its working folder.
                 cwd=folder,
@@ -354,13 +325,12 @@ def _wait_until_healthy(
 ) -> None:
     # The request must not go through a proxy, whose loopback is another machine.
     direct = build_opener(ProxyHandler({}))
-    host = LOOPBACK if place.host == "0.0.0.0" else place.host
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:
         if stopped.is_set():
             return
         try:
-            with direct.open(f"http://{host}:{place.port}/health", timeout=1) as answer:
+            with direct.open(f"{place.address}/health", timeout=1) as answer:
                 if answer.status == 200:
                     return
         except (URLError, OSError):

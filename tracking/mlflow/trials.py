@@ -1,4 +1,4 @@
-"""Sends a study's changed trials and confirmations to MLflow."""
+"""Sends a study's changed trials to MLflow."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tracking.history.commands import reproduce_command
-from tracking.history.study_history import StudyHistory, histories_in
 from tracking.history.trials import best_trial, mean_epochs
-from tracking.history.verdicts import verdict_by
-from tracking.journal import ConfirmationRecord, Fit, JournalReader, Point, Search
+from tracking.journal import Fit, JournalReader, Point, Search
 from tracking.mlflow import tags
-from tracking.mlflow.pages import plain, run_name, trial_note
+from tracking.mlflow.pages import run_name, trial_note
 from tracking.mlflow.runs import (
     Runs,
     dataset_inputs,
@@ -27,9 +25,7 @@ from tracking.mlflow.runs import (
     result_tags,
     settings,
 )
-from tracking.records import EndedTrial, StudyDescription, TrialRecord
-from tracking.records.checks import Confirmation
-from tracking.records.converting import to_json
+from tracking.records import EndedTrial, StudyDescription, TrialRecord, finished_trials
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -43,9 +39,6 @@ _STATUSES: Final = {
     "infeasible": "FAILED",
     "interrupted": "KILLED",
 }
-# Stands for a trial's number in the trainings of a confirmation with the defaults of the space.
-_DEFAULTS: Final = -1
-_INTERRUPTED: Final = "confirmation · interrupted"
 # Each note is synced to disk, so this many runs are noted together.
 _TOGETHER: Final = 200
 
@@ -58,26 +51,14 @@ class TrialsSoFar:
         # New points of the best value. A point's step is the number of ended trials.
         self.unsent: list[Metric] = []
         self._objective = description.objective
-        # In a deterministic study, trials count in the order of their numbers, else of their ends.
-        self._by_number = bool(description.lag)
-        self._waiting: dict[int, EndedTrial] = {}
         self._counted: set[int] = set()
         self._best: TrialRecord | None = None
         self.take(trials)
 
     def take(self, trials: Iterable[TrialRecord]) -> None:
-        """Takes changed trials, and counts the ended ones."""
-        for trial in trials:
-            if isinstance(trial, EndedTrial) and trial.state != "interrupted":
-                self._waiting[trial.number] = trial
-        for trial in sorted(self._waiting.values(), key=self._place):
-            if self._by_number and trial.number > len(self._counted):
-                break
-            del self._waiting[trial.number]
+        """Takes changed trials, and counts the ended ones in the order of their ends."""
+        for trial in sorted(finished_trials(trials), key=lambda each: (each.ended, each.number)):
             self._count(trial)
-
-    def _place(self, trial: EndedTrial) -> tuple[int, int]:
-        return (0 if self._by_number else trial.ended, trial.number)
 
     def _count(self, trial: EndedTrial) -> None:
         self._counted.add(trial.number)
@@ -94,7 +75,7 @@ class TrialsSoFar:
 
 
 class Sender:
-    """Sends the trials and confirmations of a study that changed after a revision."""
+    """Sends the trials of a study that changed after a revision."""
 
     def __init__(
         self,
@@ -133,8 +114,8 @@ class Sender:
             if ended.unsent:
                 runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
-            written += len(attempts) + self._send_confirmations(search)
-        # The remaining epochs belong to fits without other changes.
+            written += len(attempts)
+        # The remaining epochs belong to fits without other changes, or to confirmations.
         for uuid in list(self._points):
             runs.write(uuid, self._metrics(uuid))
         return written
@@ -225,8 +206,7 @@ class Sender:
             # The UI's charts need the trial's number as a param, for an axis.
             logs = logarithms(description.space, spec.values)
             params = params_of({"trial": spec.number, **logs, **values})
-            if not description.data.made_by:
-                runs.log_inputs(fit.uuid, dataset_inputs(description))
+            runs.log_inputs(fit.uuid, dataset_inputs(description))
         params += params_of({key: each for key, each in joined.items() if key not in values})
         metrics = self._metrics(fit.uuid) + metrics
         if fit.state == "running":
@@ -234,103 +214,6 @@ class Sender:
         else:
             tagged[tags.RUN_NAME] = ended_name
             runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
-
-    def _send_confirmations(self, search: Search) -> int:
-        written = 0
-        for each in self._journal.confirmations(search.id):
-            fits = self._journal.fits(self._since, confirmation=each.uuid)
-            if each.revision > self._since or fits:
-                self._send_confirmation(search, each, fits)
-                written += 1 + len(fits)
-        return written
-
-    def _send_confirmation(
-        self,
-        search: Search,
-        confirmation: ConfirmationRecord,
-        fits: Sequence[Fit],
-    ) -> None:
-        runs = self._runs
-        tagged = {**_origin(search), tags.ENGINE: search.description.engine}
-        outcome, state = confirmation.outcome, confirmation.state
-        name = f"confirmation · {state}"
-        if outcome is not None:
-            name = f"confirmation · trial {outcome.winner}"
-            if outcome.confirmed is not None:
-                name += f" · {outcome.confirmed.value:.4g} on the test part"
-        runs.intend([confirmation.uuid, *(fit.uuid for fit in fits)])
-        above = {tags.PARENT: runs.ids[search.uuid], tags.KIND: tags.CONFIRMATION_KIND}
-        new = runs.begin(
-            confirmation.uuid, "confirmation · running", {**tagged, **above}, confirmation.started
-        )
-        run = runs.ids[confirmation.uuid]
-        if new:
-            options = json.loads(confirmation.plan)["options"]
-            runs.write(confirmation.uuid, params=params_of(options))
-        for fit in fits:
-            self._send_training(search, fit, run, tagged)
-        if outcome is None:
-            runs.write(
-                confirmation.uuid,
-                tagged={} if state == "running" else {tags.RUN_NAME: name},
-                status=_STATUSES[state],
-                ended=confirmation.ended or None,
-            )
-            return
-        # A confirmation that was resumed still has the run name of the interruption.
-        runs.rename(confirmation.uuid, _INTERRUPTED, name)
-        verdict = verdict_by(self._history(search), outcome)
-        note = f"**{plain(verdict.text)}**\n\n{plain(' '.join(verdict.grounds))}"[: tags.LONGEST]
-        runs.unless_deleted(
-            confirmation.uuid,
-            lambda: runs.client.log_text(run, to_json(outcome) + "\n", "confirmation.json"),
-        )
-        runs.write(
-            confirmation.uuid,
-            metrics_of(_numbers(outcome), confirmation.ended, 0),
-            tagged={tags.RUN_NAME: name, tags.NOTE: note},
-            status="FINISHED",
-            ended=confirmation.ended,
-        )
-
-    def _send_training(
-        self,
-        search: Search,
-        fit: Fit,
-        parent: str,
-        tagged: dict[str, str],
-    ) -> None:
-        runs, description, result = self._runs, search.description, fit.result
-        outcome: str = fit.state
-        # A training on all folds together has no validation data.
-        shown = None if result is None or fit.spec.fold == -1 else result.best
-        if shown is not None:
-            outcome = f"{shown.value:.4g}"
-        above = {tags.PARENT: parent, tags.KIND: tags.TRAINING_KIND}
-        values = hyperparameters(description, fit.spec)
-        name = f"{fit.name} · running"
-        new = runs.begin(fit.uuid, name, {**tagged, **above}, fit.started)
-        # A training's name begins with the trial, e.g. "#12", or with "defaults".
-        of = fit.name.partition(" ")[0].removeprefix("#")
-        trial = int(of) if of.isdecimal() else _DEFAULTS
-        params = params_of({"trial": trial, "seed": fit.spec.seed, **values}) if new else []
-        metrics = self._metrics(fit.uuid)
-        if result is not None:
-            # With trials' metric names, the UI would sort the trainings among the trials.
-            numbers = {
-                each if each.startswith("system/") else f"confirmation/{each}": value
-                for each, value in result_metrics(result, description.objective).items()
-                if shown is not None or each.startswith("system/")
-            }
-            metrics += metrics_of(numbers, fit.ended, 0)
-        more = {} if fit.state == "running" else {tags.RUN_NAME: f"{fit.name} · {outcome}"}
-        if result is not None and result.reason:
-            more[tags.REASON] = result.reason[: tags.LONGEST]
-        status = "" if fit.state == "running" else _STATUSES[fit.state]
-        runs.write(fit.uuid, metrics, params, more, status, fit.ended or None)
-
-    def _history(self, search: Search) -> StudyHistory:
-        return histories_in(self._store, self._folder, search.description.engine)[0]
 
     def _metrics(self, fit: str) -> list[Metric]:
         """Removes the unsent epochs of a fit, and returns their metrics."""
@@ -347,21 +230,6 @@ class Sender:
 def _origin(search: Search) -> dict[str, str]:
     commit = search.git.get("commit", "")
     return {**origin_tags(search.description), **({tags.COMMIT: commit} if commit else {})}
-
-
-def _numbers(outcome: Confirmation) -> dict[str, float]:
-    """Returns the metrics of a confirmation's run."""
-    corrected = None if outcome.corrected is None else outcome.corrected.estimate
-    intervals = {"corrected": corrected, "on_test": outcome.confirmed, "gain": outcome.gain}
-    numbers = {"confirmation/reported": outcome.reported}
-    for name, interval in intervals.items():
-        if interval is not None:
-            numbers |= {
-                f"confirmation/{name}": interval.value,
-                f"confirmation/{name}_low": interval.low,
-                f"confirmation/{name}_high": interval.high,
-            }
-    return numbers
 
 
 def parent_name(study: str, engine: str) -> str:

@@ -133,12 +133,6 @@ class RecordedSettings:
     try_defaults: bool = setting(
         True, "Whether trial 0 has the defaults of the space.", checks.truth
     )
-    deterministic: bool = setting(
-        False,
-        "Make the study independent of timing, with several workers too.",
-        checks.truth,
-        ADVANCED,
-    )
     keep: int | None = setting(
         10,
         "How many checkpoints to keep (those of the best trials), or all.",

@@ -160,9 +160,6 @@ class DataDescription:
     sizes: Mapping[str, int]  # Samples of each part.
     details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
     override: str = ""  # The file of ``--data``, perhaps with ``?target=COLUMN``; or empty.
-    # The name of the function of `hp` that makes each trial's data, or empty. With a function, the
-    # other fields describe the data for the default values.
-    made_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -273,9 +270,6 @@ class StudyDescription(RecordedSettings):
     initial: Sequence[Mapping[str, Any]] = ()  # The values of the first trials, complete.
     initial_from: str = ""  # The file, or study:NAME, that these come from; may be empty.
     class_weight: ClassWeight | None = None
-    # In a deterministic study, the engine and the pruner decide on trial k by the results of trials
-    # 0 to k - lag. In other studies it is 0, and they use all results so far.
-    lag: int = 0
     # The launch's changes of the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # For the user before the launch; not recorded.

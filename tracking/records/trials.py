@@ -31,7 +31,7 @@ class TrialSpec:
     epochs: int
     batch_size: int  # For training and validation.
     threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
-    # SHA-256 of the data. If a function of `hp` makes the data, it is that of the defaults' data.
+    # SHA-256 of the data.
     data_digest: str
     objective: Objective  # It decides on the best epoch.
     # The trial that this one continues, under the same seed. The result has the same bits as a
@@ -41,7 +41,7 @@ class TrialSpec:
     repeat: int = 0  # The number of this training of the trial, from 0.
     # The number of the first trial in a chain of continued trials.
     begun_as: int | None = None
-    # If a function of `hp` makes the data, these are the weights for the default values.
+    # If they depend on hyperparameters, these are the weights for the default values.
     class_weight: ClassWeight | None = None
     # The number of the fold that validates this training, from 0, or `ALL_FOLDS`.
     fold: int | None = None
@@ -93,8 +93,6 @@ class Proposal:
     state: Mapping[str, str] = field(default_factory=dict)
     epochs: int | None = None  # The trial's last epoch, if the engine chooses it.
     goes_on_from: int | None = None  # The trial to continue.
-    # In a deterministic study, the proposal and the pruning use only trials below this number.
-    known: int | None = None
 
 
 @dataclass(frozen=True)
@@ -197,8 +195,7 @@ class TrialResult:
     # The exception and its line, if it may be a mistake in the study's code. Empty e.g. if memory
     # ran out.
     raised: str = ""
-    # SHA-256 of the trial's own data: a function of `hp` made it, or an objective function's first
-    # `fit` got it. Empty if the trial has the study's data.
+    # SHA-256 of the data that an objective function's first `fit` got. Empty for other trials.
     data_digest: str = ""
     # SHA-256 of the validation targets in the trial's own data. Trials with different validation
     # targets can't be compared.
@@ -252,7 +249,6 @@ class TrialRecord:
     environment: Mapping[str, str]
     code_digest: str  # The `CodeDescription.digest` of its code.
     started: int  # Unix time in milliseconds.
-    known: int | None = None
     losses: int = 0  # The number of attempts whose process died.
     # The outcome of the check by plain `model.fit`, a text of `records.checks`; or empty.
     verified: str = ""

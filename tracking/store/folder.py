@@ -4,7 +4,6 @@ store.json      the store's format, and the users who trust it
 NAME/           a study: journal.db, checkpoints/, champion/, report.html, exports.db
 mlflow.db       the store's MLflow database, which the exporter fills from the journals
 mlartifacts/    MLflow's artifacts
-optuna.db       the default file of `kerastudy export --as optuna`
 
 A study's name is in its journal, so its folder may have any name.
 """
@@ -44,11 +43,6 @@ class Store:
     def mlflow_uri(self) -> str:
         """The tracking URI of the store's MLflow database."""
         return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
-
-    @property
-    def optuna_uri(self) -> str:
-        """The address of the Optuna storage that studies are exported to by default."""
-        return f"sqlite:///{(self.root / 'optuna.db').as_posix()}"
 
     @property
     def artifacts_uri(self) -> str:

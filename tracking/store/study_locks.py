@@ -63,11 +63,6 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
         lock.release()
 
 
-def forget_holder(folder: Path) -> None:
-    """Removes ``lock.json`` from a study's folder that was renamed while locked."""
-    (folder / _HOLDER).unlink(missing_ok=True)
-
-
 def holder_of(folder: Path) -> str:
     """Returns the process that has the lock of a study's folder, in words, or an empty text."""
     if not (folder / _LOCK).exists():

@@ -82,7 +82,7 @@ def definition_text(description: StudyDescription) -> str:
         times = f" of {description.folds} folds"
         test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
         sizes = f"{data.sizes['train']} in folds{test}"
-    shown = f"{data.name}: {sizes}{', by default' if data.made_by else ''}"
+    shown = f"{data.name}: {sizes}"
     origin = "found by tracing the builder"
     if description.declared:
         beside = [n for n in description.space.names if n not in description.declared]

@@ -122,11 +122,6 @@ class RemoteProcess:
             put(parcel.files, self._request)
             self.messages.extend([parcel.message] if parcel.message is not None else [])
 
-    def kill(self) -> None:
-        import ray
-
-        ray.kill(self._actor)
-
     def end(self) -> None:
         import ray
 
@@ -134,7 +129,7 @@ class RemoteProcess:
         with contextlib.suppress(Exception):
             if self.node:
                 ray.wait([self._actor.end.remote()], timeout=_SECONDS_TO_END)
-            self.kill()
+            ray.kill(self._actor)
 
     def _raise_if_lost(self) -> None:
         if self.messages and isinstance(self.messages[0], WorkerError):

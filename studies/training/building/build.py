@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from search_spaces import (
-    Asked,
     HyperparameterError,
     Hyperparameters,
-    RecordedHyperparameters,
-    answers_alike,
 )
-from search_spaces.errors import BuilderError, DataError, StudyError
-from studies.data import DescribedData, LoadedData, building_for
+from search_spaces.errors import BuilderError
+from studies.data import LoadedData, building_for
 from studies.definition.class_weights import (
     check_class_weight,
     resolve_class_weight,
@@ -24,9 +20,8 @@ from studies.definition.class_weights import (
 )
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.libraries.keras_parts import compile_arguments
-from studies.training.process.determinism import begin_trial, noting_environment, restore_settings
+from studies.training.process.determinism import noting_environment
 from studies.training.trainers import has_own_fit
-from studies.user_code import explain, fatal, is_fatal
 from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:
@@ -190,124 +185,16 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-DATA_SETS_KEPT = 4
-"""The number of data sets that a process keeps, as each takes memory."""
+def splits_for(study: StudyDefinition, splits: LoadedData, hp: Hyperparameters) -> LoadedData:
+    """Returns data with the class weights of a trial, if these depend on hyperparameters."""
+    if not callable(study.class_weight):
+        return splits
+    return with_class_weight(splits, class_weight_of(study, splits, hp))
 
 
-class Made(NamedTuple):
-    """The data of a trial and its class weights, which are not yet applied."""
-
-    data: DescribedData
-    splits: LoadedData
-    class_weight: dict[int, float] | None
-
-
-class MadeData:
-    """Makes the data of each trial, if `data`, `class_weight` or both are functions of `hp`.
-
-    The last data sets are kept, and used again for the same values of the hyperparameters that the
-    function read. The function runs with the study's seed, and should depend only on `hp`.
-    """
-
-    def __init__(self, study: StudyDefinition) -> None:
-        self._study = study
-        self._kept: deque[tuple[tuple[Asked, ...], DescribedData]] = deque(maxlen=DATA_SETS_KEPT)
-        self._streamed: bool | None = None
-
-    def described(self, hp: Any) -> DescribedData:
-        """Returns the data's description, kept or made anew. Both ways read the same from `hp`."""
-        study = self._study
-        if isinstance(study.data, DescribedData):
-            return study.data
-        for asked, data in tuple(self._kept)[::-1]:
-            if answers_alike(asked, hp):
-                self._kept.remove((asked, data))
-                self._kept.append((asked, data))
-                return data
-        recorded = RecordedHyperparameters(hp)
-        begin_trial(study.seed)
-        try:
-            with noting_environment():
-                made: object = study.data(recorded)  # type: ignore[arg-type, misc]
-        finally:
-            # The function does not run for every trial, so its settings must not last.
-            restore_settings()
-        if not isinstance(made, DescribedData):
-            raise BuilderError(
-                f"The function of the data of the study {study.name!r} must return data from "
-                "kerastudy.datasets, such as datasets.arrays(x, y)",
-                received=made,
-            )
-        if recorded.asked is not None:
-            self._kept.append((recorded.asked, made))
-        return made
-
-    def weights_of(self, hp: Any) -> Any:
-        """Returns the class weights for hyperparameters, as the user gives them."""
-        class_weight = self._study.class_weight
-        return check_class_weight(class_weight(hp)) if callable(class_weight) else class_weight
-
-    def of(self, hp: Any) -> Made:
-        """Returns the data for hyperparameters, and its class weights.
-
-        Errors of the user's functions are passed on. Raises DataError if the data can't be loaded.
-        Raises StudyError if the functions return no data, another kind of data than before, or
-        class weights that don't suit the data.
-        """
-        data = self.described(hp)
-        streamed = data.in_batches
-        if self._streamed not in (None, streamed):
-            raise BuilderError(
-                f"The function of the data of the study {self._study.name!r} returns arrays for "
-                "some hyperparameters and batches for others. Return one of them for all."
-            )
-        if streamed:
-            # Random operations in a pipeline need a seed.
-            begin_trial(self._study.seed)
-        splits = data.load()
-        self._streamed = streamed
-        return Made(data, splits, resolve_class_weight(self.weights_of(hp), splits))
-
-    def of_defaults(self, hp: Any) -> Made:
-        """Returns the data of the default hyperparameters. Raises StudyError for any failure."""
-        try:
-            return self.of(hp)
-        except Exception as error:
-            raise self.failed(error) from None
-
-    def failed(self, error: Exception) -> StudyError:
-        """Returns the error to raise if the default hyperparameters give no data."""
-        if is_fatal(error):
-            return fatal(error)
-        if isinstance(error, StudyError):
-            return error
-        return BuilderError(
-            f"The data of the study {self._study.name!r} can't be made of the default "
-            f"hyperparameters: {self.cause(error)}."
-        )
-
-    def cause(self, error: Exception) -> str:
-        """Returns why data could not be made."""
-        if isinstance(error, DataError | StudyError):
-            return str(error).removesuffix(".")
-        return explain(error, self._study.data)
-
-
-AnyData = LoadedData | MadeData
-
-
-def made_data(study: StudyDefinition) -> MadeData | None:
-    """Returns the maker of each trial's data, or None if all trials have the same data."""
-    of_study = isinstance(study.data, DescribedData)
-    return None if of_study and not callable(study.class_weight) else MadeData(study)
-
-
-def splits_for(data: AnyData, hp: Any) -> LoadedData:
-    """Returns the data that a trial is trained on.
-
-    Data that is made for the trial gets its class weights here.
-    """
-    if not isinstance(data, MadeData):
-        return data
-    data_of_trial = data.of(hp)
-    return with_class_weight(data_of_trial.splits, data_of_trial.class_weight)
+def class_weight_of(
+    study: StudyDefinition, splits: LoadedData, hp: Hyperparameters
+) -> dict[int, float] | None:
+    """Returns the class weights that a study's function makes of hyperparameters."""
+    assert callable(study.class_weight), "others are the study's"
+    return resolve_class_weight(check_class_weight(study.class_weight(hp)), splits)

@@ -19,10 +19,9 @@ from search_spaces.errors import BuilderError
 from search_spaces.texts import quoted
 from studies.data import building_for
 from studies.training.building.build import (
-    AnyData,
-    MadeData,
     build_function,
     check_model,
+    class_weight_of,
     splits_for,
 )
 from studies.training.objective_functions import TracedObjective
@@ -31,6 +30,7 @@ from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import fatal, is_fatal
 
 if TYPE_CHECKING:
+    from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
 
@@ -51,7 +51,7 @@ class Resolved(NamedTuple):
 
 
 def resolve_space(
-    study: StudyDefinition, data: AnyData | None, traced: TracedObjective | None = None
+    study: StudyDefinition, data: LoadedData | None, traced: TracedObjective | None = None
 ) -> Resolved:
     """Returns a study with its final space.
 
@@ -147,31 +147,23 @@ def _is_the_last(error: Exception) -> bool:
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 
-def _traced(study: StudyDefinition, data: AnyData) -> Any:
+def _traced(study: StudyDefinition, data: LoadedData) -> Any:
     """Returns a function that runs all code that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
-    ran_before = False
 
     @noting_environment()
     def traced(hp: Hyperparameters) -> None:
-        nonlocal ran_before
-        if isinstance(data, MadeData):
-            try:
-                data.described(hp)
-                data.weights_of(hp)
-            except Exception as error:
-                # The default values come first. They must give data.
-                raise error if ran_before else data.failed(error) from None
-            ran_before = True
+        if callable(study.class_weight):
+            class_weight_of(study, data, hp)
             begin_trial(study.seed)
         if declare is not None:
             declare(hp)
-        with building_for(None if isinstance(data, MadeData) else data):
+        with building_for(data):
             model = check_model(study, build(hp))
         if study.callbacks is not None:
             study.callbacks(hp)
         if has_own_fit(study.build):
-            rehearse(study, model, splits_for(data, hp), hp)
+            rehearse(study, model, splits_for(study, data, hp), hp)
 
     return traced

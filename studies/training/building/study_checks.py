@@ -14,7 +14,6 @@ from studies.data import Arrays, map_arrays
 from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads, as_tensor, packed
 from studies.training.building.build import (
-    AnyData,
     build_callbacks,
     build_model,
     check_logged,
@@ -58,7 +57,7 @@ class Checked(NamedTuple):
     model_bytes: int = 0  # The bytes of the weights as float32; 0 without a model.
 
 
-def check_study(study: StudyDefinition, data: AnyData) -> Checked:
+def check_study(study: StudyDefinition, data: LoadedData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
     It reports mistakes before anything is written. Raises BuilderError if the builder returns no
@@ -67,7 +66,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
-    splits = splits_for(data, hp)
+    splits = splits_for(study, data, hp)
     begin_trial(study.seed)
     try:
         model = build_model(study, hp, splits)
@@ -142,7 +141,7 @@ def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
     return [packed(part.first(size)) for part in (splits.train, splits.validation)]
 
 
-def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
+def _failure(study: StudyDefinition, data: LoadedData, error: Exception, doing: str) -> str:
     """Returns a warning about an error that only the default hyperparameters raise.
 
     If a few others raise the same error, the study's code is wrong, and BuilderError is raised.
@@ -174,10 +173,10 @@ def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
             yield Hyperparameters(space, values)
 
 
-def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
+def _raised(study: StudyDefinition, data: LoadedData, hp: Hyperparameters) -> str:
     """Builds and tries a model. Returns the text of its error, or an empty text."""
     try:
-        splits = splits_for(data, hp)
+        splits = splits_for(study, data, hp)
         begin_trial(study.seed)
         model = build_model(study, hp, splits)
         if has_own_fit(study.build):

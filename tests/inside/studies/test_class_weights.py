@@ -175,3 +175,27 @@ def test_they_are_recorded_and_others_are_refused(tmp_path: Path) -> None:
 def test_a_state_is_of_one_weighting() -> None:
     weighted = [identity_of(make_spec(class_weight=w)) for w in (None, {0: 1.0}, {0: 2.0})]
     assert len(set(weighted)) == 3
+
+
+def test_they_may_depend_on_hyperparameters(tmp_path: Path) -> None:
+    space = ks.SearchSpace(*SPACE, ks.Float("rare", 1.0, 9.0))
+    made = study(lambda hp: {0: hp["rare"]}, space=space, initial=[{"rare": 2.0}])
+    made.launch(store=tmp_path, progress=False, verify="full")
+    history = history_at(tmp_path, "weighted", "optuna:tpe")
+    assert [t.result.class_weight for t in history.ended] == [{0: 5.0}, {0: 2.0}]
+    assert history.description.unread == ()
+    assert history.best is not None and history.best.verified == "model.fit, identical"
+
+
+@pytest.mark.parametrize(
+    ("y", "weights", "said"),
+    [
+        (Y, "even", "class_weight must be weights by class"),
+        (np.linspace(0, 1, 60), {1: 2.0}, "needs targets that are classes"),
+    ],
+)
+def test_what_a_function_returns_is_checked_at_once(
+    tmp_path: Path, y: Any, weights: Any, said: str
+) -> None:
+    with pytest.raises(StudyError, match=said):
+        study(lambda hp: weights, y).launch(store=tmp_path, progress=False)

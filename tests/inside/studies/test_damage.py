@@ -22,7 +22,7 @@ from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
 
 from studies.commands import telling_errors
-from studies.doctor import diagnose
+from tracking.doctor import diagnose
 from tracking.records import TrialSpec
 from tracking.store import create_store
 

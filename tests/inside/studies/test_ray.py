@@ -243,7 +243,7 @@ def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:
 TRIALS, WORKERS = 30, 3
 USUAL = (
     *("--store", "store", "--trials", str(TRIALS), "--workers", str(WORKERS)),
-    *("--deterministic", "--verify", "off"),
+    *("--engine", "optuna:random", "--pruner", "none", "--verify", "off"),
 )
 
 

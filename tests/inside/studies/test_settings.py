@@ -161,7 +161,7 @@ def test_a_study_never_changes() -> None:
         ({"executor": "in-process", "workers": 2}, r"takes no number of workers. Received: 2"),
         ({"executor": "cloud"}, "Received: 'cloud'"),
         ({"workers": 0}, "workers must be a whole number of at least 1. Received: 0"),
-        ({"at_the_end": "stop"}, "at_the_end must be one of 'finish' or 'cut'. Received: 'stop'"),
+        ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
         ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
         ({"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
     ],
@@ -169,7 +169,7 @@ def test_a_study_never_changes() -> None:
 def test_wrong_options_of_a_launch_are_refused_before_anything_is_loaded(
     options: dict[str, Any], said: str
 ) -> None:
-    study = ks.Study("fast", data=lambda hp: None, build=lambda hp: None)
+    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None)
     with pytest.raises(ks.KerastudyError, match=said):
         study.launch(**options)
 

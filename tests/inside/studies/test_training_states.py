@@ -153,7 +153,6 @@ def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
 @pytest.mark.parametrize(
     ("callback", "told"),
     [
-        (keras.callbacks.LambdaCallback(on_epoch_end=print), "LambdaCallback"),
         (keras.callbacks.CSVLogger("log.csv"), "CSVLogger"),
         (Keeping(iter([])), r"Keeping.*kept is list_iterator"),
     ],

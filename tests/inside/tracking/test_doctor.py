@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from damage import cut_short, flip_byte, tear_last_page, tear_pages
 from doctored import CODE, Said, history_of, kinds, launch, outcome
@@ -23,9 +22,8 @@ from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from stores import store_at
 
 from search_spaces import StoreError
-from studies.doctor import diagnose
-from studies.training import TrainingState, write_state
-from tracking.store import Store, one_before
+from tracking.doctor import diagnose
+from tracking.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +76,6 @@ def half_deleted(store: Store) -> str:
     return "leftover"
 
 
-def states_damaged(store: Store) -> str:
-    """The last state of a training, and the one before."""
-    path, arrays = history_of(store).files.state(2), [np.full(8, 7.5, np.float32)]
-    for _ in range(2):
-        write_state(path, TrainingState("x", [{"loss": 1.0}], None, "", arrays, arrays))
-    assert diagnose(store.root).findings == ()
-    for state in (path, one_before(path)):
-        flip_byte(state, arrays[0].tobytes()[:-1])
-    return "state"
-
-
 def pieces(store: Store) -> str:
     folder = history_of(store).files.folder
     (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
@@ -98,7 +85,7 @@ def pieces(store: Store) -> str:
 
 @pytest.mark.parametrize(
     "damage",
-    [facts_gone, left_running, half_deleted, states_damaged, pieces],
+    [facts_gone, left_running, half_deleted, pieces],
     ids=lambda damage: damage.__name__,
 )
 def test_what_is_damaged_is_said_and_mended(
@@ -134,7 +121,7 @@ def unlink_and_die(path, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
 pathlib.Path.unlink = unlink_and_die
-from studies.doctor import diagnose
+from tracking.doctor import diagnose
 diagnose(sys.argv[1], fix=True)
 """
 

@@ -35,7 +35,6 @@ from tracking.history import (
     delete_study,
     read_study,
     record_verified,
-    rename_study,
     study_size,
     withdraw_champion,
 )
@@ -284,16 +283,12 @@ def test_what_a_person_deleted_is_left_so(store: Store, purged: bool) -> None:
     export(store)
     left = runs_of(client, folder)
     assert uuid not in left if purged else left[uuid].info.lifecycle_stage == "deleted"
-    export(store, again=True)
-    check_equal(client, folder)
     client.delete_experiment(experiment_of(client, folder).experiment_id)
     if purged:
         purge(store)
     assert len(launch(store.root, trials=11).trials) == 11
     assert export(store) == 0
     assert client.search_experiments(ViewType.ACTIVE_ONLY) == []
-    export(store, again=True)
-    check_equal(client, folder)
 
 
 def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
@@ -310,18 +305,11 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
     record_verified(history, history.best, "model.fit, not run: no")
     launch(store.root, trials=10)
     export(store)
-    renamed = rename_study(read_study(store, NAME), "renamed")
-    export(store, "renamed")
-    check_equal(client, renamed.folder)
-    assert experiment_of(client, renamed.folder).name == "mine"
-    assert experiment_of(client, renamed.folder).tags["mlflow.note.content"] == "Mine."
+    check_equal(client, folder)
+    assert experiment_of(client, folder).name == "mine"
+    assert experiment_of(client, folder).tags["mlflow.note.content"] == "Mine."
     assert client.get_run(run).info.run_name == "my best"
     assert [model.name for model in client.search_registered_models()] == ["my model"]
-    again = rename_study(renamed, "again")
-    export(store, "again")
-    check_equal(client, again.folder)
-    assert experiment_of(client, again.folder).name == "mine"
-    assert not (again.folder / "lock.json").exists()
 
 
 def test_what_a_person_renames_while_it_runs_keeps_its_name(store: Store) -> None:
@@ -351,8 +339,6 @@ def test_a_model_that_a_person_deleted_is_left_so(store: Store) -> None:
     record_verified(history, history.trial(1), "model.fit, not run: no")  # type: ignore[arg-type]
     export(store)
     assert client.search_registered_models() == []
-    export(store, again=True)
-    check_equal(client, folder_of(store))
 
 
 def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> None:
@@ -373,23 +359,6 @@ def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> No
     export(store)
     (model,) = client.search_registered_models()
     assert model.aliases == {} and len(client.search_model_versions()) == 2
-
-
-def test_a_renamed_study_is_renamed_there(store: Store) -> None:
-    export(store)
-    client = client_of(store)
-    history = rename_study(read_study(store, NAME), "셋째, third")
-    export(store, "셋째, third")
-    check_equal(client, history.folder)
-    assert experiment_of(client, history.folder).name == "셋째, third"
-    (model,) = client.search_registered_models()
-    assert model.name == "셋째, third" and "models:/셋째, third@champion" in model.description
-    versions = client.search_model_versions(f"name = '{model.name}'")
-    assert versions and all("reproduce '셋째, third'" in each.description for each in versions)
-    assert not any(NAME in each.description for each in (model, *versions))
-    for run in runs_of(client, history.folder).values():
-        texts = (run.info.run_name, run.data.tags.get("mlflow.note.content", ""))
-        assert not any(NAME in text for text in texts)
 
 
 def test_a_deleted_study_is_deleted_there(store: Store) -> None:
@@ -430,11 +399,10 @@ def test_a_round_reads_what_has_changed_and_not_the_whole_journal(store: Store) 
     history = read_study(store, NAME)
     exporter = StudyExporter(store, history.folder)
     exporter.update(whole=True)
-    confirm(history)
     assert history.best is not None
     record_verified(history, history.best, "model.fit, identical")
     with noting_statements() as statements:
-        assert exporter.update() > 1
+        assert exporter.update() == 1
     assert len(statements) > 9
     assert read_whole(history.folder, statements) == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -26,14 +25,12 @@ from search_spaces import (
     SearchSpace,
     ServerAwayError,
     ServerRefusedError,
-    StoreError,
     TrackingError,
 )
 from studies.executors import Handler
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import (
     StudyExporter,
-    behind_token,
     check_server,
     free_place,
     open_client,
@@ -119,10 +116,12 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
         told = kerastudy_here(tmp_path, *arguments, server.address)
         assert told.stderr == "" and told.stdout.startswith(f"{sent} runs of pushed sent")
         check_equal(server.client, history.folder)
-    server.client.delete_experiment(experiment_of(server.client, history.folder).experiment_id)
+    deleted = experiment_of(server.client, history.folder).experiment_id
+    server.client.delete_experiment(deleted)
     told = kerastudy_here(tmp_path, *arguments, server.address, expect=2)
-    assert "--again" in told.last
-    kerastudy_here(tmp_path, *arguments, server.address, "--again")
+    assert "Restore it in the trash there" in told.last
+    server.client.restore_experiment(deleted)
+    kerastudy_here(tmp_path, *arguments, server.address)
     check_equal(server.client, history.folder)
 
 
@@ -194,73 +193,6 @@ def test_what_is_no_server_is_refused(
     # A variable that names no server is not ours.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     assert server_of_environment() is None
-
-
-# The token.
-
-TOKEN = "a-token_1"
-
-
-def asked(path: str = "/", query: str = "", kind: str = "http", **headers: str) -> dict[str, Any]:
-    """Asks the guarded app; returns its first message, or that it passed the question on."""
-    sent: list[dict[str, Any]] = []
-
-    async def behind(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "passed"})
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": kind,
-        "path": path,
-        "query_string": query.encode(),
-        "headers": [(name.encode(), text.encode("latin-1")) for name, text in headers.items()],
-        "server": ("127.0.0.1", 5000),
-    }
-    asyncio.run(behind_token(behind, TOKEN)(scope, None, send))  # type: ignore[arg-type]
-    return sent[0]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"authorization": "Bearer wrong"},
-        {"authorization": "Bearer é"},
-        {"cookie": f"kerastudy-token-5001={TOKEN}"},
-        {"cookie": "\x00;=;=\x7f"},
-    ],
-)
-def test_without_the_token_nothing_is_answered(headers: dict[str, str]) -> None:
-    for path in ("/", "/ajax-api/2.0/mlflow/experiments/search", "//health"):
-        assert asked(path, "token=wrong&token=", **headers)["status"] == 401
-    assert asked(kind="websocket", **headers)["type"] == "websocket.close"
-
-
-def test_the_token_is_a_header_or_a_cookie_and_the_address_gives_the_cookie() -> None:
-    assert asked(authorization=f"Bearer {TOKEN}")["type"] == "passed"
-    first = asked("//elsewhere.example", f"token={TOKEN}")
-    headers = dict(first["headers"])
-    assert (first["status"], headers[b"location"]) == (303, b"/")
-    cookie = headers[b"set-cookie"].decode()
-    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
-    sent = f"other=1; {cookie.partition(';')[0]}"
-    assert asked("/get-artifact", cookie=sent)["type"] == "passed"
-    assert asked(kind="websocket", cookie=sent)["type"] == "passed"
-
-
-def test_other_machines_always_need_one() -> None:
-    assert free_place().token == free_place("localhost").token == ""
-    assert "token=" not in free_place().studies_page
-    assert free_place(token=True).token
-    everywhere = free_place("0.0.0.0")
-    assert len(everywhere.token) >= 32
-    assert f"/?token={everywhere.token}#/" in everywhere.study_page("1", "trials")
-    assert everywhere.token not in everywhere.address
-    # An address that is kept for documentation (RFC 5737) is no machine's.
-    with pytest.raises(StoreError, match="can't listen on '203"):
-        free_place("203.0.113.9")
 
 
 # A team's server on PostgreSQL, which several people's studies are sent to.
