@@ -1,8 +1,6 @@
-"""Finds out which hyperparameters a builder or another function reads.
+"""Finds out which hyperparameters a builder reads.
 
-`reading_of` runs a builder on some points of a space. `RecordedHyperparameters` records the calls
-and reads of a function, such as `hp["dropout"]`, with their answers. `answers_alike` repeats these
-on another `hp`, and compares the answers.
+`reading_of` runs it on some points of a space.
 """
 
 from __future__ import annotations

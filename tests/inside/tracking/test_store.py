@@ -22,7 +22,7 @@ from stores import store_at
 
 from search_spaces import StoreError, StoreLockedError
 from studies.exporting import check_free, file_for, written
-from tracking.history import delete_study, read_study, rename_study, study_names, study_size
+from tracking.history import delete_study, study_names, study_size
 from tracking.journal import Journal
 from tracking.store import (
     STORE_FORMAT,
@@ -58,14 +58,6 @@ def test_its_place(
     # Looking makes none.
     assert open_store(tmp_path / "nowhere") is None and open_store(tmp_path) is None
     assert contents(tmp_path) == {}
-
-
-def test_a_folder_that_can_not_be_renamed_keeps_its_name(new_store: Store) -> None:
-    record_study(new_store.root, "before", [0.5]).close()
-    (new_store.root / "after").symlink_to("nowhere")
-    renamed = rename_study(read_study(new_store, "before"), "after")
-    assert (renamed.description.name, renamed.folder.name) == ("after", "before")
-    assert study_names(new_store) == ["after"]
 
 
 def test_a_study_that_can_not_be_deleted_is_told_by_its_folder(new_store: Store) -> None:
