@@ -30,7 +30,7 @@ study = ks.Study(
     "rare class",
     data=ks.datasets.arrays(x, y, preprocess="standardize"),
     build=build,
-    space=ks.SearchSpace(ks.learning_rate(1e-3, 1e-1), ks.units(8, 64)),
+    space=ks.SearchSpace(ks.learning_rate(1e-3, 1e-1), ks.units(8, 64, step=2)),
     objective="val_precision_recall",
     class_weight="balanced",
     trials=12,

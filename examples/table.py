@@ -29,7 +29,7 @@ study = ks.Study(
     "houses",
     data=data,
     build=build,
-    space=ks.SearchSpace(ks.learning_rate(1e-3, 1e-1), ks.units(8, 64), ks.dropout()),
+    space=ks.SearchSpace(ks.learning_rate(1e-3, 1e-1), ks.units(8, 64, step=2), ks.dropout()),
     objective="val_mean_absolute_error",
     trials=12,
     epochs=20,
