@@ -260,8 +260,9 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
         f"Best: {_outcome(history, pages)}",
         "",
         *_listed([*facts, Fact("ended", stopped), *summary.definition]),
-        *code_block(command.text for command in summary.commands),
     ]
+    for command in summary.commands:
+        lines += [f"Next: {plain(command.purpose)}:", *code_block([command.text])]
     if history.best is not None:
         lines += _table(history, pages)
     return "\n".join(lines).rstrip()
