@@ -88,7 +88,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     # It was trained again by model.fit, as it was not kept.
     assert trial.verified in ("model.fit, identical", "model.fit, trained by it")
     shown = kinds.run("show", "kinds").stdout
-    assert f"models:/kinds@champion: trial {worst}, promoted: it is small" in shown
+    assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
 
     splits = kinds.module()["study"].data.load()
     model = models(kinds, "champion")

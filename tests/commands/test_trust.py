@@ -41,10 +41,9 @@ def of_ann(store: Path) -> None:
 
 def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Path) -> None:
     of_ann(store)
-    (store / "partial-1-store.json").touch()
     before = contents(store)
+    evaluate = ("evaluate", "scripted", "--trial", "0", "--store", store)
     for command in (
-        ["doctor", "--fix"],
         ["reproduce", "scripted"],
         ["evaluate", "scripted"],
         ["promote", "scripted"],
@@ -53,14 +52,12 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
         told = kerastudy_here(tmp_path, *command, "--store", store, expect=2)
         assert "made by 'ann on desk'" in told.last and "--trust" in told.last
     assert contents(store) == before
-    # It may look.
-    kerastudy_here(tmp_path, "doctor", "--store", store, expect=1)
-    told = kerastudy_here(tmp_path, "doctor", "--fix", "--trust", "--store", store)
-    # Once is enough.
+    # No code of the store runs.
     kerastudy_here(tmp_path, "doctor", "--fix", "--store", store)
-    command = ("evaluate", "scripted", "--trial", "0", "--store", store)
-    told = kerastudy_here(tmp_path, *command, expect=1)
-    assert told.stdout == "" and "has no test part" in told.stderr
+    # Once is enough.
+    for options in (["--trust"], []):
+        told = kerastudy_here(tmp_path, *evaluate, *options, expect=1)
+        assert told.stdout == "" and "has no test part" in told.stderr
 
 
 MARKS = {
@@ -104,8 +101,9 @@ def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> No
 def test_on_a_terminal_it_is_asked_once(store: Path, tmp_path: Path) -> None:
     of_ann(store)
     before = contents(store)
-    command = [*KERASTUDY, "doctor", "--fix", "--store", str(store)]
-    for answer, code in (("n", 2), ("y", 0)):
+    evaluate = ("evaluate", "scripted", "--trial", "0", "--store")
+    command = [*KERASTUDY, *evaluate, str(store)]
+    for answer, code in (("n", 2), ("y", 1)):
         child = pexpect.spawn(command[0], command[1:], cwd=tmp_path, env=environment(), timeout=120)
         child.expect_exact("Do you trust it?")
         assert contents(store) == before
@@ -113,4 +111,4 @@ def test_on_a_terminal_it_is_asked_once(store: Path, tmp_path: Path) -> None:
         child.expect(pexpect.EOF)
         child.close()
         assert child.exitstatus == code
-    kerastudy_here(tmp_path, "doctor", "--fix", "--store", store.rename(tmp_path / "moved"))
+    kerastudy_here(tmp_path, *evaluate, store.rename(tmp_path / "moved"), expect=1)

@@ -46,7 +46,7 @@ def test_the_record_says_what_trained_and_why_and_what_its_digest_is_of(
 ) -> None:
     _, folder = launched
     text, document = shown(folder)
-    assert "plain for 2 of 2 trials (the data comes as a tf.data.Dataset)" in text
+    assert "2 of 2 trials by plain model.fit (the data comes as a tf.data.Dataset)" in text
     assert "train by tf.data.Dataset; digest of all 6 batches" in text
     assert "validation by Python generator; digest of all 3 batches" in text
     assert document["best"]["trainer"] == "plain"

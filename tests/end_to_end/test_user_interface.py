@@ -252,7 +252,7 @@ def test_the_parent_run_reads_as_a_summary(
         link = browser.find_element(By.LINK_TEXT, name)
         # The UI lays a white shade over the lower part of a folded text.
         assert browser.execute_script(ON_TOP, link), f"the link {name} can be seen and clicked"
-    text = see(browser, page, verdict, "What this is for.", "kerastudy reproduce", "<i>a</i>")
+    text = see(browser, page, verdict, "What this is for.", "Next: ", "<i>a</i>")
     assert "<img" in text
     assert not browser.find_elements(By.CSS_SELECTOR, f"img[src*='{ELSEWHERE}']")
     trial = browser.find_element(By.LINK_TEXT, f"trial {best.number}").get_attribute("href")

@@ -212,7 +212,6 @@ def study(made: dict[str, Any], **fields: Any) -> ks.Study:
         ({"cross_validation": "5"}, "must be a number of folds.* Received: '5'"),
         ({"cross_validation": True}, "must be a number of folds.* Received: True"),
         ({"repeats": 2}, "it has repeats=2"),
-        ({"data": lambda hp: None}, "a function of hp makes its data"),
         ({"class_weight": lambda hp: None}, "its class_weight is a function of hp"),
         (
             {"data": ks.datasets.batches(lambda: iter([]), lambda: iter([]))},

@@ -261,7 +261,7 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     found = as_json(kerastudy_here(tmp_path, "compare", "hill", "--json"))
     assert [study["best"]["epoch"] for study in found["studies"]] == [None, None]
     columns = table_columns(StudyData(read_study(open_store(tmp_path / "kerastudy-store"), "hill")))
-    assert columns[:4] == ["trial", "state", "value", "time"]
+    assert columns[:4] == ["trial", "state", "value", "x"]
     confirm = ["confirm", "hill", "--executor", "in-process", "--top", "2", "--budget", "2"]
     confirmed = " ".join(kerastudy_here(tmp_path, *confirm).stdout.split())
     assert "so no test part is sealed" in confirmed and "--rescore" not in confirmed

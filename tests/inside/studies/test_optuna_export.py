@@ -53,8 +53,8 @@ def test_optuna_has_what_mlflow_has(made: Path, tmp_path: Path) -> None:
         assert trial.intermediate_values == dict(points)
         values = trial.values
         assert values == ([run.data.metrics["best_val_loss"]] if values else None)
-        given = {n: v if isinstance(v, str) else json.dumps(v) for n, v in trial.params.items()}
-        assert given.items() <= run.data.params.items()
+        exact = json.loads(run.data.tags["kerastudy.hyperparameters"])
+        assert trial.params.items() <= exact.items()
         assert trial.datetime_start is not None
         assert trial.datetime_start.timestamp() * 1000 == pytest.approx(run.info.start_time)
         states.append((trial.state.name, run.data.tags["kerastudy.state"], values is None))

@@ -23,8 +23,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("text.npz", "'text.npz'.*no Python file.*--data"),
-        ("text.npz:study", "'text.npz'.*no Python file.*--data"),
+        ("text.npz", "'text.npz'.*no Python file.*my_study.py:variable"),
+        ("text.npz:study", "'text.npz'.*no Python file.*my_study.py:variable"),
         ("note.ipynb", r"'note.ipynb'.*no Python file.*study\.launch\(\)"),
         ("study.txt:study", "'study.txt'.*no Python file.*my_study.py:variable"),
         ("gone.ipynb", r"no study file.*'gone.ipynb'.*study\.launch\(\)"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest, ttest_ind
 
-from tracking.records.checks import Interval
+from tracking.records import Interval
 from tracking.statistics import of_intervals, of_means
 
 SEARCHES, TRIALS = 600, 20

@@ -124,7 +124,7 @@ def importances_of(trials: int) -> dict[str, float]:
         ks.Choice("kind", ["adam", "sgd"]),
         ks.Float("momentum", 0.01, 0.99, scale="reverse_log", when={"kind": "sgd"}),
         ks.Float("rate", 1e-5, 1e-1, scale="log"),
-        ks.dropout(0.0, 1.0),
+        ks.Float("dropout", 0.0, 1.0),
         ks.Int("unread", 1, 9),
         ks.Fixed("same", 1),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,24 +85,18 @@ def handmade(model_of: Model, batch_size: int = 16) -> tuple[list[dict], list[li
     return by_hand(model_of, make_study(model_of).data.load(), make_spec(5, batch_size))
 
 
-def seeing(begun: list[int]) -> keras.callbacks.Callback:
-    """A callback that notes which epochs are trained.
+def noting(folder: Path) -> keras.callbacks.Callback:
+    """A callback of Keras's that leaves a file for each epoch that is trained."""
+    path = str(folder / "{epoch}.weights.h5")
+    return keras.callbacks.ModelCheckpoint(path, save_weights_only=True)
 
-    By a log: a list that it closes over would be a state of its own, which can't be saved.
-    """
 
-    class Noting(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            begun.append(int(record.getMessage()))
-
-    log = logging.Logger("epochs")
-    log.addHandler(Noting())
-
-    class Seeing(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-            log.info("%d", epoch)
-
-    return Seeing()
+def trained_in(folder: Path) -> list[int]:
+    """Returns the epochs that `noting` noted since the last call."""
+    files = list(folder.glob("*.weights.h5"))
+    for file in files:
+        file.unlink()
+    return sorted(int(file.name.partition(".")[0]) for file in files)
 
 
 def epochs_in(path: Path) -> int:

@@ -27,8 +27,9 @@ from conformance.models import (
     handmade,
     make_spec,
     make_study,
+    noting,
     samples,
-    seeing,
+    trained_in,
     unbuilt,
     wait_until,
 )
@@ -117,16 +118,16 @@ class TrainerConformance:
     def test_goes_on_from_another_as_if_trained_straight_through(
         self, trainer: Trainer, tmp_path: Path
     ) -> None:
-        begun: list[int] = []
-        study = make_study(dense, callbacks=lambda hp: [seeing(begun)])
+        noted = tmp_path / "noted"
+        study = make_study(dense, callbacks=lambda hp: [noting(noted)])
         wanted, weights = handmade(dense)
         origin = tmp_path / "first.state"
         self.train(trainer, study, make_spec(epochs=2), tmp_path / "first", state=origin)
-        begun.clear()
+        trained_in(noted)
         spec = dataclasses.replace(make_spec(epochs=5), goes_on_from=0, initial_epoch=2)
         result, further = self.train(trainer, study, spec, tmp_path, origin=origin)
         assert further == wanted[2:], "those of before were told before"
-        assert begun == [2, 3, 4], "and are not trained again"
+        assert trained_in(noted) == [3, 4, 5], "and are not trained again"
         assert result.best is not None and result.best.epoch == best_of(wanted) + 1
         assert result.weights_sha256 == weights_digest(weights[best_of(wanted)])
         assert result.epochs == 5
@@ -141,10 +142,10 @@ class TrainerConformance:
             return [
                 keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.1),
                 keras.callbacks.EarlyStopping("loss", patience=4, min_delta=0.2),
-                seeing(begun),
+                noting(noted),
             ]
 
-        begun: list[int] = []
+        noted = tmp_path / "noted"
         hp = Hyperparameters(SPACE, VALUES)
         study, spec = make_study(dense, callbacks=callbacks), make_spec(epochs=9)
         fitted = exact_training.by_fit(lambda: dense(hp), study.data.load(), spec, callbacks(hp))
@@ -153,11 +154,11 @@ class TrainerConformance:
         state = tmp_path / "trial.state"
         stopped, _ = self.train(trainer, study, spec, tmp_path, at(cut, "stop"), state)
         assert (stopped.state, stopped.epochs) == ("interrupted", cut)
-        begun.clear()
+        trained_in(noted)
         again = dataclasses.replace(spec, attempt=2)
         result, epochs = self.train(trainer, study, again, tmp_path, state=state)
         assert epochs == wanted, "all are told again: the attempt is a run of its own"
-        assert begun == list(range(cut, len(wanted))), "and not trained again"
+        assert trained_in(noted) == list(range(cut + 1, len(wanted) + 1)), "and not trained again"
         assert (result.state, result.epochs) == ("complete", len(wanted))
         best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
         assert result.weights_sha256 == weights_digest(best.weights)
@@ -286,8 +287,8 @@ class TrainerConformance:
         """A kill between two renames leaves no newest one: there is nothing to tell of it."""
         # Each epoch has its state, however short it is.
         monkeypatch.setattr(checkpoints, "_SHARE", math.inf)
-        begun: list[int] = []
-        study = make_study(dense, callbacks=lambda hp: [seeing(begun)])
+        noted = tmp_path / "noted"
+        study = make_study(dense, callbacks=lambda hp: [noting(noted)])
         spec = make_spec(epochs=5)
         wanted, weights = handmade(dense)
         newest, before = tmp_path / "trial.state", tmp_path / "trial.state.before"
@@ -304,12 +305,13 @@ class TrainerConformance:
             newest.unlink()
         for path in {"newest": [newest], "both": [newest, before]}.get(damaged, []):
             path.write_bytes(path.read_bytes()[:-4000])
-        begun.clear()
+        trained_in(noted)
         again = dataclasses.replace(spec, attempt=2)
         result, epochs = self.train(trainer, study, again, tmp_path / "on", state=newest)
         assert epochs == wanted
         assert result.weights_sha256 == weights_digest(weights[best_of(wanted)])
-        assert begun == ([0, 1, 2, 3, 4] if damaged in ("both", "another's") else [2, 3, 4])
+        first = 1 if damaged in ("both", "another's") else 3
+        assert trained_in(noted) == list(range(first, 6))
         told = [record.getMessage() for record in caplog.records if "state" in record.getMessage()]
         if damaged == "no newest":
             assert told == []
