@@ -131,7 +131,7 @@ class InlineDeclarations:
         return len(self._readable)
 
     def copy(self) -> Self:
-        """Returns a copy. Declarations on the copy stay there. Reads on it count here, too.
+        """Returns a copy. A name that is read on the copy counts as read on this object, too.
 
         `keras_tuner.HyperModel(tunable=False)` builds with a copy.
         """
@@ -434,7 +434,7 @@ class Hyperparameters(InlineDeclarations):
         return [each for each in (name, *variants) if each in self._active]
 
     def _called(self, name: str) -> str:
-        """Returns the space's name of the parameter that a builder reads by this name."""
+        """Translates a name that a builder reads into the parameter's name in the space."""
         return self._named.get(name, name)
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:

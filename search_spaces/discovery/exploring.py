@@ -153,7 +153,7 @@ class Explorer:
         )
 
     def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
-        """Tries the new ranges with many values at once, or one by one if the builds differ.
+        """Builds with the ends of all new ranges at once; if a build differs, tries each range.
 
         Then tries the ends of earlier ranges, since the new bounds may depend on these.
         """

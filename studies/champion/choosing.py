@@ -190,7 +190,7 @@ def _verified(
     *,
     restore: bool,
 ) -> tuple[Path | None, str]:
-    """Returns the path of a trial's sound weights, or None; and the trial's new `verified` text.
+    """Returns two things: the path of a trial's sound weights, or None; and its `verified` text.
 
     With `restore`, a lost checkpoint is made again by training. `fault` says what is wrong with the
     registered champion, or is empty.

@@ -129,7 +129,7 @@ def confirm_study(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Confirmation:
-    """Confirms the choice of one engine, as `confirm` says.
+    """Confirms the best trials of one engine, as `confirm` describes.
 
     `study` is a study object to run instead of the recorded code. `data` is the path of the data,
     if it has moved.

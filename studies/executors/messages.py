@@ -93,7 +93,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class ThreadsDiffer:
-    """The study needs another number of threads than this process has."""
+    """The study needs a number of threads that differs from this process's."""
 
     threads: int
 

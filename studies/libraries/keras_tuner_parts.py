@@ -56,17 +56,17 @@ def check_parts(engine: str, oracle: Any) -> None:
 
 
 def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:
-    """Returns an oracle's trials as vectors, by the method of Keras Tuner's class `kind`."""
+    """Returns an oracle's trials as vectors, by a private method of its class `kind`."""
     result: tuple[Any, Any] = _vectors.of(kind)(oracle)
     return result
 
 
 def random_values(kind: Any, oracle: Any) -> dict[str, Any] | None:
-    """Returns values that an oracle draws, by the method of Keras Tuner's class `kind`."""
+    """Returns values that an oracle draws, by a private method of its class `kind`."""
     result: dict[str, Any] | None = _random_values.of(kind)(oracle)
     return result
 
 
 def start_bracket(kind: Any, oracle: Any) -> None:
-    """Starts a bracket of Hyperband, by the method of Keras Tuner's class `kind`."""
+    """Starts a bracket of Hyperband, by a private method of its class `kind`."""
     _start_bracket.of(kind)(oracle)

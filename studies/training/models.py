@@ -202,7 +202,8 @@ def build_variables(model: keras.Model, splits: LoadedData) -> None:
         try:
             model(as_keras_reads(splits.train.first(1).x))
         except Exception:
-            # A training step that calls only the model's parts makes their variables.
+            # A model without `call` may have a training step that calls its layers: one step
+            # creates their variables.
             if not model.weights:
                 model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
     # A second `build` of a LossScaleOptimizer would add variables.

@@ -340,7 +340,7 @@ class Watch:
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self._epochs.append(metrics)
-            # Pruning at an earlier epoch would not match the best epoch and weights of the state.
+            # The state has the best weights of all its epochs, so an earlier epoch can't end it.
             if not self._decided(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
@@ -412,7 +412,7 @@ class Watch:
             and self.best.value == metrics[metric]
             and self.weights.copy is not None
         ):
-            # The outcome is the best epoch's, and its weights are known.
+            # The outcome is the best epoch's value, and the weights of that epoch are copied.
             self.best = replace(self.best, metrics={**self.best.metrics, **outcome})
             return
         self._take(BestEpoch(len(self._epochs), metrics[metric], metrics))

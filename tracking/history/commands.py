@@ -40,7 +40,7 @@ def launch_command(
     *,
     store: Path | None = None,
 ) -> str:
-    """Returns the command that launches a study, or a changed copy of it, under a name."""
+    """Returns the command that launches a study under a name, perhaps with changed settings."""
     code = description.code
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")

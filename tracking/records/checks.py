@@ -54,12 +54,12 @@ def identical(compared: int, epochs: int) -> str:
 
 
 def differing(where: str) -> str:
-    """Returns the text for a trial to which `model.fit` gave another result."""
+    """Returns what is recorded of a trial whose result `model.fit` did not reproduce."""
     return DIFFERS + where
 
 
 def not_comparable(why: str) -> str:
-    """Returns the text for a trial whose result, and whose code, data or versions, differ."""
+    """Returns what is recorded of a trial whose result, and code, data or versions, differ."""
     return _NOT_COMPARABLE + why
 
 

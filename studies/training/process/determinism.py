@@ -198,7 +198,7 @@ class SeedStates:
         self, model: keras.Model, *, changes: bool, structure: Structure | None = None
     ) -> None:
         self._model, self._changes, self._structure = model, changes, structure
-        # A loss may make a generator when it is first called, so the second epoch searches again.
+        # A loss may make a random generator at its first call, so the second epoch looks again.
         self._readings = 2 if structure is None else 0
 
     def others(self) -> list[Any]:

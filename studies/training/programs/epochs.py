@@ -242,8 +242,7 @@ class Loop:
         def some_steps(start: Any, logs: Any) -> Any:
             for _ in range(batches):
                 end = tf.minimum(start + self._size, samples)
-                # The loop itself calls functions, for which the single-threaded executor waits
-                # forever.
+                # The single-threaded executor would wait forever for functions that a loop calls.
                 with calling_functions(self._executor):
                     logs = self.step(*arrays, start, end)
                 start = end
