@@ -14,6 +14,10 @@ What was found: 0.947 of 1,000 validation images with the convolution. It leads 
 pixels by 0.033 ± 0.022, which is what it is worth to know the neighbours: weights and pixels are
 the same. Its lead over the dense network, 0.006 ± 0.023, is within chance: images of 8 by 8 pixels
 are small enough for a dense layer, too.
+
+By plain Keras over five seeds (mean ± standard deviation):
+0.944 ± 0.009 at a rate of 0.005. The same on shuffled pixels is behind by 0.031 ± 0.007, a dense
+network by 0.012 ± 0.012.
 """
 
 import keras

@@ -11,6 +11,10 @@ What was found: a share of 0.2 leads none by 0.007 ± 0.013, and 0.6 by 0.011 ±
 difference. Each of these intervals holds 0, so that this study does not say that dropout helps
 here, nor that it hurts. The best epoch counts, and with it an early end is in the comparison
 already, which is a remedy too. See `underfitting-overfitting` for data on which it matters more.
+
+By plain Keras over five seeds (mean ± standard deviation):
+A few: at a rate of 0.001 a share of 0.2 leads none by 0.010 ± 0.006 of crossentropy (0.144 ±
+0.027), and 0.6 by 0.015 ± 0.012.
 """
 
 import keras

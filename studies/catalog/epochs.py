@@ -10,6 +10,10 @@ the question is from where on they gain nothing.
 What was found: 81 epochs are better than 3 by 0.029 ± 0.026 of accuracy, and than 9 by 0.005 ±
 0.004. Against 27 there is no clear difference (0.001 ± 0.005): the last 54 epochs are for nothing.
 The best trial of 81 epochs was at its best at epoch 17.
+
+By plain Keras over five seeds (mean ± standard deviation):
+At a rate of 0.005 81 have 0.972 ± 0.006; 3 are behind by 0.049 ± 0.015, 9 by 0.014 ± 0.011, 27 by
+0.004 ± 0.004.
 """
 
 import keras

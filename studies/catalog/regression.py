@@ -17,6 +17,10 @@ Huber's, which is squared up to one standard deviation and absolute beyond.
 What was found: no clear difference. The mean squared error leads Huber's by 0.08 ± 0.79 and the
 mean absolute error by 0.09 ± 1.7, in the unit of the target: it has no outliers that would part
 them. With 88 patients to validate on, the best value itself, 41, is to be read as 45 (36 to 54).
+
+By plain Keras over five seeds (mean ± standard deviation):
+The loss makes no clear difference: 44.3 ± 3.2 of mean absolute error by Huber's, behind by 0.2 ±
+1.2 and 0.5 ± 0.7 by the others.
 """
 
 import keras

@@ -11,6 +11,10 @@ penalty. Look at "answer" in `kerastudy show regularization`.
 What was found: none leads L2 by 0.001 ± 0.012, and L1 by 0.010 ± 0.024: no clear difference. The
 intervals hold 0: on these images no penalty earns its keep. The best epoch counts, so that an early
 end, a remedy too, is in all three. See `underfitting-overfitting` for data with wrong labels.
+
+By plain Keras over five seeds (mean ± standard deviation):
+Not on clean digits: at a rate of 0.001 the crossentropy is 0.168 ± 0.020 without, behind by 0.002
+± 0.003 with L1 and 0.003 ± 0.005 with L2.
 """
 
 import keras

@@ -16,6 +16,9 @@ TensorFlow has no texts in compiled epochs, so `model.fit` trains these trials. 
 What was found: with pairs, every validation review is judged rightly, by several trials; with
 words alone 0.53 of them, hardly more than a coin. The lead of pairs is 0.47 ± 0.008. No learning
 rate and no size of the vectors makes up for what a network can't see.
+
+By plain Keras over five seeds (mean ± standard deviation):
+Yes: at a rate of 0.03 pairs of words are always right, words alone in 0.523 ± 0.029.
 """
 
 import keras

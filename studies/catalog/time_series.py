@@ -17,6 +17,10 @@ Whoever can't beat these has learnt nothing.
 What was found: an error of 0.206 with 24 hours, well below both rules of thumb. The lead over 6
 hours is 0.077 ± 0.011: they don't hold what was at this time yesterday. With 48 hours a network is
 not clearly better or worse than with 24.
+
+By plain Keras over five seeds (mean ± standard deviation):
+24 hours: a mean absolute error of 0.217 ± 0.014 at a rate of 0.01. 6 are behind by 0.072 ± 0.012;
+48 lead by 0.002 ± 0.008, which is no difference.
 """
 
 import keras
