@@ -85,9 +85,9 @@ def replay(
     def begin(now: float) -> None:
         if now >= budget / workers:
             return
-        trial, cost = _proposed(engine, table, ended, epochs, random), fixed
+        trial = _proposed(engine, table, ended, epochs, random)
         if trial is not None:
-            heapq.heappush(events, (now + cost + 1, trial.number, trial))
+            heapq.heappush(events, (now + fixed + 1, trial.number, trial))
 
     for _ in range(workers):
         begin(0.0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from suite import one_thread
 
 import kerastudy as ks
 
@@ -36,6 +37,8 @@ EXAMPLES = [
 def test_an_example(
     example: doctest.DocTest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Some examples use TensorFlow, and a process keeps the threads that it had first.
+    one_thread()
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
     failed, _ = doctest.DocTestRunner().run(example, out=said.append, clear_globs=False)

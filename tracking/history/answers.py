@@ -80,12 +80,12 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
     values = tuple(_best_within(history, budget, unit) for history in histories)
     at = f"At {counted(budget, unit.removesuffix('s'))} each, "
     groups = _groups([history.description for history in histories], labels)
-    found = {
-        label: [v for place in places if (v := values[place]) is not None]
+    by_search = {
+        label: [value for place in places if (value := values[place]) is not None]
         for label, places in groups.items()
     }
-    known = {label: of_seeds for label, of_seeds in found.items() if of_seeds}
-    missing = [label for label in found if label not in known]
+    known = {label: of_seeds for label, of_seeds in by_search.items() if of_seeds}
+    missing = [label for label in groups if label not in known]
     differences: tuple[Difference, ...] = ()
     over = ""
     sentences = [f"There is no value by {listed(missing)}."] if missing else []
