@@ -11,7 +11,6 @@ from search_spaces.texts import counted
 from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
 from studies.lines import all_wrapped, printable, terminal_columns, width
-from tracking.history.champions import read_model_summary
 from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import sparkline_if_curve
@@ -70,6 +69,9 @@ def model_document(history: StudyHistory) -> dict[str, str]:
     Raises:
         StudyError: If the study has no champion, or its model has no summary.
     """
+    # This import loads numpy, which a study's other texts do not need.
+    from tracking.history.champions import read_model_summary
+
     name, summary = history.description.name, read_model_summary(history)
     if history.registered is None:
         register = f"Register one: kerastudy promote {shlex.quote(name)}"
