@@ -55,17 +55,17 @@ def _import_from(folder: Path) -> None:
 _import_own_packages()
 
 if TYPE_CHECKING:
-    from studies.face import *  # noqa: F403
+    from studies.public_names import *  # noqa: F403
 
 
 def __getattr__(name: str) -> Any:
     """Imports the public names when the first one is used, so that commands start fast."""
     # Python itself asks for names such as `__path__`, which are not public.
     if not name.startswith("__") or name == "__all__":
-        from studies import face
+        from studies import public_names
 
-        globals().update({public: getattr(face, public) for public in face.NAMES})
-        globals()["__all__"] = ["__version__", *face.NAMES]
+        globals().update({public: getattr(public_names, public) for public in public_names.NAMES})
+        globals()["__all__"] = ["__version__", *public_names.NAMES]
     if name in globals():
         return globals()[name]
     text = f"module 'kerastudy' has no attribute {name!r}"
@@ -74,9 +74,9 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from studies import face
+    from studies import public_names
 
-    return ["__version__", *face.NAMES]
+    return ["__version__", *public_names.NAMES]
 
 
 def _command_line() -> None:

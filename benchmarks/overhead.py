@@ -30,8 +30,8 @@ import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.definition import LaunchOptions
 from studies.executors.jobs import Handler
+from studies.launching.launch import run_study
 from studies.progress import NoProgress
-from studies.running.launch import run_study
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,

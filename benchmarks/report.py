@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.scale import SimulatedWorkers
 from studies.definition import LaunchOptions
+from studies.launching.launch import run_study
 from studies.progress import NoProgress
-from studies.running.launch import run_study
 
 
 def make(trials: int, folder: Path) -> dict[str, Any]:

@@ -27,8 +27,8 @@ import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace
 from studies.definition import LaunchOptions
 from studies.executors.jobs import Handler
+from studies.launching.launch import run_study
 from studies.progress import NoProgress
-from studies.running.launch import run_study
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     BestEpoch,

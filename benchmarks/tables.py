@@ -73,7 +73,7 @@ def measured(name: str, seed: int, trials: int) -> dict[str, float]:
 def by_study(y: Any, score: Any, trials: int) -> dict[str, float]:
     """Launches the study that `kerastudy new` writes, and returns its champion's values."""
     import kerastudy as ks
-    from studies.starting import write_study
+    from studies.new_study_file import write_study
 
     write_study(Path("study.py"), data=Path("train.csv"), target="target")
     file = Path("study.py")

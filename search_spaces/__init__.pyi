@@ -28,11 +28,11 @@ from .errors import StudyNotFoundError as StudyNotFoundError
 from .errors import TrackingError as TrackingError
 from .errors import WorkerError as WorkerError
 from .hp import Hyperparameters as Hyperparameters
-from .library_parts import AttributePart as AttributePart
-from .library_parts import MissingPartError as MissingPartError
-from .library_parts import ModulePart as ModulePart
-from .library_parts import PrivatePart as PrivatePart
-from .library_parts import private_parts as private_parts
+from .library_internals import AttributePart as AttributePart
+from .library_internals import MissingPartError as MissingPartError
+from .library_internals import ModulePart as ModulePart
+from .library_internals import PrivatePart as PrivatePart
+from .library_internals import private_parts as private_parts
 from .parameters.choices import Boolean as Boolean
 from .parameters.choices import Choice as Choice
 from .parameters.choices import Fixed as Fixed

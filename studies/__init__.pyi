@@ -8,7 +8,7 @@ from .interruption import (
 from .interruption import (
     raising_interrupts as raising_interrupts,
 )
-from .lines import as_csv as as_csv
-from .lines import printable as printable
-from .lines import wrapped as wrapped
 from .study import Study as Study
+from .terminal_text import as_csv as as_csv
+from .terminal_text import printable as printable
+from .terminal_text import wrapped as wrapped

@@ -19,7 +19,7 @@ from studies.data import (
     path_in,
 )
 from studies.definition import StudyDefinition, no_data
-from studies.libraries.importing import import_quietly
+from studies.library_internals.quiet_imports import import_quietly
 from studies.progress import Progress, showing
 from studies.training import begin_trial, configure_tensorflow, prepare_environment
 from studies.user_code import Target, load_study, what_is_loaded

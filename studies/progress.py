@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.texts import counted
-from studies.lines import COLUMNS, cut, printable, width, without_colors, wrapped
+from studies.terminal_text import COLUMNS, cut, printable, width, without_colors, wrapped
 from tracking.history.trials import sparkline
 from tracking.records import (
     BestEpoch,

@@ -215,8 +215,8 @@ class Study(StudyDefinition):
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it. Launch again to resume.
         """
         from studies.definition import LaunchOptions
+        from studies.launching import launch_study
         from studies.results.study_results import StudyResults
-        from studies.running import launch_study
         from studies.user_code import launched_while_loading
 
         missing = launched_while_loading(self)

@@ -18,13 +18,13 @@ FLOORS = ("search_spaces", "tracking", "studies", "benchmarks")
 # The module that may use what is private of a library, and the private modules of the library that
 # have no underscore.
 FENCES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "tensorflow": ("studies/libraries/tensorflow_parts.py",
+    "tensorflow": ("studies/library_internals/tensorflow_internals.py",
                    ("tensorflow.python", "tensorflow.core")),
-    "keras": ("studies/libraries/keras_parts.py", ("keras.src",)),
+    "keras": ("studies/library_internals/keras_internals.py", ("keras.src",)),
     "mlflow": ("", ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos")),
-    "optuna": ("studies/libraries/optuna_parts.py", ()),
+    "optuna": ("studies/library_internals/optuna_internals.py", ()),
     "ray": ("studies/executors/ray/cluster.py", ("ray._private",)),
-    "keras_tuner": ("studies/libraries/keras_tuner_parts.py", ("keras_tuner.src",)),
+    "keras_tuner": ("studies/library_internals/keras_tuner_internals.py", ("keras_tuner.src",)),
 }  # fmt: skip
 BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
 # Python's own, which are public.

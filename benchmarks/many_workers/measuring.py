@@ -14,8 +14,8 @@ from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
 from studies.definition import LaunchOptions
 from studies.executors.jobs import Handler
+from studies.launching.launch import run_study
 from studies.progress import NoProgress
-from studies.running.launch import run_study
 from tracking.records import (
     CodeDescription,
     DataDescription,

@@ -17,8 +17,7 @@ from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import listed, quoted
 from studies.data import ENDINGS, is_table, read_images, read_table
 from studies.error_texts import describe
-from studies.libraries.importing import import_quietly
-from studies.lines import as_csv
+from studies.library_internals.quiet_imports import import_quietly
 from studies.results.models import (
     columns_for,
     existing_store,
@@ -26,6 +25,7 @@ from studies.results.models import (
     registered_folder,
     sizes_agree,
 )
+from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.store.files import followed, replacing
 

@@ -23,7 +23,7 @@ from studies.commands.command_line import (
     tell,
     trust_option,
 )
-from studies.lines import COLUMNS, cut, wrapped
+from studies.terminal_text import COLUMNS, cut, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,8 +120,8 @@ def predict_command(
     """
     from studies.champion import as_frame, check_output, predict_file, write_predictions
     from studies.commands.records import history_of
-    from studies.lines import as_csv
     from studies.progress import waiting
+    from studies.terminal_text import as_csv
 
     everything = output == Path("-")
     output = None if everything or output is None else output.expanduser()

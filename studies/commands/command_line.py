@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Final, TypeVar
 import click
 
 from studies.interruption import raising_interrupts
-from studies.libraries.importing import load_late
-from studies.lines import printable, wrapped
+from studies.library_internals.quiet_imports import load_late
+from studies.terminal_text import printable, wrapped
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -104,8 +104,12 @@ class Group(click.Group):
 
     # The sections of the help. Each has the names of commands by module.
     _sections: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        "Launch": {"start": "new", "launch": "launch", "champion": "reproduce confirm"},
-        "Look": {"start": "data", "look": "list show compare diagnose", "pages": "report ui"},
+        "Launch": {"new_and_data": "new", "launch": "launch", "champion": "reproduce confirm"},
+        "Look": {
+            "new_and_data": "data",
+            "look": "list show compare diagnose",
+            "pages": "report ui",
+        },
         "Use the champion": {"champion": "predict evaluate promote"},
         "Hand over, keep in order": {
             "export": "export",

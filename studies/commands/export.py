@@ -17,7 +17,7 @@ from studies.commands.command_line import (
     data_option,
     trust_option,
 )
-from studies.lines import wrapped
+from studies.terminal_text import wrapped
 
 if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
@@ -75,8 +75,8 @@ def export_command(
         export_table,
         table_of,
     )
-    from studies.lines import as_csv
     from studies.progress import showing, waiting
+    from studies.terminal_text import as_csv
 
     for option in ("trial", "data", "trust") if format_ not in _OF_TRIALS else ():
         if context.params[option] not in (None, False, ""):

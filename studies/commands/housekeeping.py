@@ -16,7 +16,7 @@ from studies.commands.command_line import (
     print_json,
     tell,
 )
-from studies.lines import printable, wrapped
+from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
     from tracking.doctor import Diagnosis, Finding

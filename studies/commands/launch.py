@@ -177,11 +177,11 @@ def launch_command(
         study_document,
     )
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
-    from studies.running import describe_target, launch_target
+    from studies.launching import describe_target, launch_target
     from studies.user_code import resolve_target
 
     if data_file is None and is_data_alone(target):
-        from studies.starting import file_for
+        from studies.new_study_file import file_for
 
         # With --dry-run, nothing stays.
         within = click.get_current_context().with_resource
@@ -216,7 +216,7 @@ def launch_command(
 def _tell_how_to_resume() -> None:
     import shlex
 
-    from studies.lines import wrapped
+    from studies.terminal_text import wrapped
 
     line = "kerastudy: interrupted; nothing is lost. To resume, give the same command:"
     between = " "

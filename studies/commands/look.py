@@ -20,7 +20,7 @@ from studies.commands.command_line import (
     tell,
 )
 from studies.commands.texts.tables import in_blocks, table
-from studies.lines import printable, wrapped
+from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
     from tracking.history.comparison import Comparison, Standing
@@ -64,7 +64,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 def _catalog() -> Iterator[str]:
     """Yields the lines of the catalog: its studies by chapter, and a first command."""
     from studies.catalog import COURSE
-    from studies.lines import width, wrapped
+    from studies.terminal_text import width, wrapped
     from studies.user_code import catalog_questions
 
     questions = catalog_questions()
@@ -79,7 +79,7 @@ def _catalog() -> Iterator[str]:
 
 def _list_text(documents: list[dict[str, Any]]) -> list[str]:
     from studies.commands.texts.tables import shown
-    from studies.lines import wrapped
+    from studies.terminal_text import wrapped
 
     rows, faults = [], []
     for document in documents:

@@ -235,8 +235,8 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     """
     from search_spaces.errors import StudyError
     from studies.commands.records import history_of
+    from studies.launching import server_for
     from studies.progress import waiting
-    from studies.running import server_for
     from tracking.mlflow.exporter import StudyExporter
 
     history = history_of(study, None, store)

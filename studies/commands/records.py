@@ -187,7 +187,7 @@ def short_document(trial: TrialRecord) -> dict[str, Any]:
 
 def definition_document(description: StudyDescription) -> dict[str, Any]:
     """Returns the plan of a study as a JSON document."""
-    from studies.running import warnings_of
+    from studies.launching import warnings_of
 
     fields = json.loads(to_json(description))
     data, code = fields.pop("data"), fields.pop("code")

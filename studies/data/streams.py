@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, shown
-from search_spaces.library_parts import MissingPartError
+from search_spaces.library_internals import MissingPartError
 from studies.data.arrays.parts import PART_NAMES, LoadedData, Part, concatenated
 from studies.data.arrays.samples import check_finite
 from studies.data.arrays.structures import (
@@ -32,8 +32,8 @@ from studies.data.arrays.structures import (
 )
 from studies.data.description import DescribedData
 from studies.error_texts import describe
-from studies.libraries.keras_parts import adapter_of, is_batches
-from studies.libraries.tensorflow_parts import is_dataset, seeded
+from studies.library_internals.keras_internals import adapter_of, is_batches
+from studies.library_internals.tensorflow_internals import is_dataset, seeded
 
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"

@@ -20,8 +20,8 @@ from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, EngineSettings
 from studies.engines.optuna_engine import OptunaTrials, check_finite
-from studies.libraries.importing import silenced
-from studies.libraries.keras_tuner_parts import check_parts
+from studies.library_internals.keras_tuner_internals import check_parts
+from studies.library_internals.quiet_imports import silenced
 from tracking.records import Proposal, TrialRecord, TrialResult, finished_trials
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from search_spaces.errors import EngineError
 from studies.definition import check_options, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, EngineSettings
-from studies.libraries.optuna_parts import tpe_can_be_led
+from studies.library_internals.optuna_internals import tpe_can_be_led
 from tracking.records import FINISHED_STATES, BestEpoch, Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import OptunaSpace
 from studies.engines.optuna_engine import INFEASIBLE
-from studies.libraries import optuna_parts
-from studies.libraries.optuna_parts import put_trial
+from studies.library_internals import optuna_internals
+from studies.library_internals.optuna_internals import put_trial
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -46,22 +46,22 @@ class FeasibleTPESampler(TPESampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         # Infeasible trials are stored as pruned ones. These are few, so this search is quick.
-        pruned = optuna_parts.trials_of(study, [TrialState.PRUNED])
+        pruned = optuna_internals.trials_of(study, [TrialState.PRUNED])
         infeasible = [t for t in pruned if INFEASIBLE in t.system_attrs]
         if infeasible:
-            trials = optuna_parts.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
+            trials = optuna_internals.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
             feasible = [t for t in trials if INFEASIBLE not in t.system_attrs]
             # TPE takes a tenth of the trials, at most 25, as good. If fewer trials are feasible, it
             # would also take infeasible ones as good.
-            optuna_parts.take_as_good(self, len(feasible))
+            optuna_internals.take_as_good(self, len(feasible))
             self._finished = feasible, infeasible
         self._asked = study, search_space
-        return optuna_parts.sample(TPESampler, self, study, trial, search_space)
+        return optuna_internals.sample(TPESampler, self, study, trial, search_space)
 
     def _compute_acquisition_func(
         self, samples: dict[str, np.ndarray], mpe_below: Any, mpe_above: Any
     ) -> np.ndarray:
-        values: np.ndarray = optuna_parts.rank(TPESampler, self, samples, mpe_below, mpe_above)
+        values: np.ndarray = optuna_internals.rank(TPESampler, self, samples, mpe_below, mpe_above)
         feasible, infeasible = self._finished
         if not infeasible:
             return values
@@ -79,7 +79,7 @@ class FeasibleTPESampler(TPESampler):
         """
         latest = list(trials[-_MOST:])
         study, search_space = self._asked
-        estimator = optuna_parts.density_of(self, study, search_space, latest)
+        estimator = optuna_internals.density_of(self, study, search_space, latest)
         density: np.ndarray = estimator.log_pdf(samples)
         return density + math.log(len(latest) + 1)
 

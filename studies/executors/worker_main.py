@@ -48,7 +48,7 @@ def main() -> None:
     watcher.start()
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
-        from studies.libraries.importing import load_late
+        from studies.library_internals.quiet_imports import load_late
         from studies.training import prepare_environment
 
         load_late()
@@ -147,7 +147,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from search_spaces.errors import StudyError
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
-    from studies.libraries.tensorflow_parts import write_generated_code_into
+    from studies.library_internals.tensorflow_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
     # If TensorFlow can't be imported, the error must not blame the user's file.

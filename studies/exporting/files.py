@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion import check_data, recorded_executor, weights_of
-from studies.lines import as_csv
 from studies.progress import NoProgress, Progress
+from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import trials_table
 from tracking.records import EndedTrial

@@ -40,13 +40,6 @@ from .process.users_state import STATE as STATE
 from .process.users_state import UsersState as UsersState
 from .process.users_state import set_back as set_back
 from .process.users_state import setting_back as setting_back
-from .programs.compiled_trainer import CompiledTrainer as CompiledTrainer
-from .programs.compiled_trainer import Mode as Mode
-from .programs.epochs import Arrays as Arrays
-from .programs.epochs import Loop as Loop
-from .programs.program import Checked as Checked
-from .programs.program import Program as Program
-from .programs.program import is_due as is_due
 from .saved_models.loader import can_not_be_loaded as can_not_be_loaded
 from .saved_models.loader import load_keras_model as load_keras_model
 from .saved_models.saving import Refitted as Refitted
@@ -64,6 +57,13 @@ from .scoring.sample_scores import evaluate_test_part as evaluate_test_part
 from .scoring.sample_scores import evaluated as evaluated
 from .scoring.sample_scores import sample_scores as sample_scores
 from .structure import Structure as Structure
+from .traced_programs.compiled_trainer import CompiledTrainer as CompiledTrainer
+from .traced_programs.compiled_trainer import Mode as Mode
+from .traced_programs.epochs import Arrays as Arrays
+from .traced_programs.epochs import Loop as Loop
+from .traced_programs.program import Checked as Checked
+from .traced_programs.program import Program as Program
+from .traced_programs.program import is_due as is_due
 from .trainers import HyperModelTrainer as HyperModelTrainer
 from .trainers import NotTrainedError as NotTrainedError
 from .trainers import PlainTrainer as PlainTrainer

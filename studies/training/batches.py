@@ -32,7 +32,7 @@ from studies.data import (
     map_arrays,
 )
 from studies.definition.seeds import epoch_seed, permutation
-from studies.libraries.keras_parts import adapter_class
+from studies.library_internals.keras_internals import adapter_class
 from studies.training.process.determinism import global_random_states, set_global_random_states
 
 if TYPE_CHECKING:

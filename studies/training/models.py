@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.libraries.keras_parts import call_symbolically, has_all_variables, layers_within
-from studies.libraries.tensorflow_parts import is_plain_variable
+from studies.library_internals.keras_internals import (
+    call_symbolically,
+    has_all_variables,
+    layers_within,
+)
+from studies.library_internals.tensorflow_internals import is_plain_variable
 from studies.training.batches import as_keras_reads, as_tensor, packed
 from studies.training.structure import Structure
 

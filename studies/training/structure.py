@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.libraries import keras_parts
-from studies.libraries.tensorflow_parts import is_plain_variable
+from studies.library_internals import keras_internals
+from studies.library_internals.tensorflow_internals import is_plain_variable
 from studies.user_code import is_users
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
@@ -313,12 +313,12 @@ class Structure:
         self._write([self._token(constant) for constant in code.co_consts])
 
     def _visit_variable(self, variable: Any) -> None:
-        value = keras_parts.value_held(variable)
+        value = keras_internals.value_held(variable)
         if value is None or not is_plain_variable(value):
             self._unreadable(f"the variable {variable.path!r} has no value yet")
             return
         self.variables.append(variable)
-        autocast, layout = keras_parts.traits_of(variable)
+        autocast, layout = keras_internals.traits_of(variable)
         self._write(
             "variable",
             variable.name,
@@ -381,10 +381,10 @@ class Structure:
             if self._is_of_initial_values(value, keras_own, name, item):
                 self._initial.add(name.strip("_"))
                 continue
-            if name == keras_parts.STRATEGY and item is not None:
+            if name == keras_internals.STRATEGY and item is not None:
                 self._unreadable("a distribution strategy")
-            if keras_own and name == keras_parts.EXCLUDED_FROM_DECAY:
-                self._write(name, keras_parts.positions_of(item, value))
+            if keras_own and name == keras_internals.EXCLUDED_FROM_DECAY:
+                self._write(name, keras_internals.positions_of(item, value))
                 continue
             if exact and name in _LIFTED[kind.__name__] and _is_number(item):
                 self._write(name, "lifted", len(self.numbers))
@@ -396,13 +396,13 @@ class Structure:
         """Returns whether an attribute is bookkeeping of Keras or TensorFlow."""
         if not any(library_of(base) in ("keras", "tensorflow") for base in kind.__mro__):
             return False
-        if name in keras_parts.BOOKKEEPING_OF_MODELS:
+        if name in keras_internals.BOOKKEEPING_OF_MODELS:
             return issubclass(kind, self._keras.Model)
         if isinstance(item, types.ModuleType):
             return library_of(kind) == "keras"
         # Keras sets wrappers of these methods on each object.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
-        return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
+        return wrapped or name in keras_internals.BOOKKEEPING or name.startswith("_self_")
 
     def _is_public(self, kind: type) -> bool:
         """Returns whether Keras exports the class itself under its name."""
@@ -417,7 +417,7 @@ class Structure:
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
         # An initializer that is visited here belongs to no layer, so its seed counts.
-        return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
+        return keras_own and name in keras_internals.SEEDS and not isinstance(holder, initializer)
 
 
 _VISITORS: tuple[tuple[Any, Callable[[Structure, Any], None]], ...] = (

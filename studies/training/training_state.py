@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import InternalError
-from studies.libraries.keras_parts import GIVEN_TO_CALLBACKS
+from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
 from studies.training.models import saved_variables
 from studies.training.process.determinism import seed_generator_states
 from studies.training.structure import Structure, library_of

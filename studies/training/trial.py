@@ -14,7 +14,7 @@ from search_spaces.errors import BuilderError, StudyError
 from studies.data import FoldedSplits
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
-from studies.libraries.tensorflow_parts import forgetting_gradients
+from studies.library_internals.tensorflow_internals import forgetting_gradients
 from studies.training.building.build import (
     build_callbacks,
     build_model,

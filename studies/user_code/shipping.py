@@ -25,7 +25,7 @@ import numpy as np
 from search_spaces.errors import DataError, StudyError
 from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
 from studies.definition import StudyDefinition
-from studies.libraries.tensorflow_parts import untraced_functions
+from studies.library_internals.tensorflow_internals import untraced_functions
 from studies.user_code.loading import import_from
 from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription

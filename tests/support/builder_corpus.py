@@ -17,7 +17,7 @@ from search_spaces import SearchSpace
 from studies.champion import max_difference
 from studies.definition import LaunchOptions
 from studies.executors import InProcessExecutor, Session
-from studies.running import launch_target
+from studies.launching import launch_target
 from studies.training import prepare_environment, remember_settings
 from studies.user_code import load_study, resolve_target
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask

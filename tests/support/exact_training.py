@@ -17,7 +17,7 @@ from search_spaces import Hyperparameters
 from studies.data import Splits
 from studies.definition import epoch_seed, permutation, with_class_weight
 from studies.training import NotTrainedError, Trainer, Training, begin_trial, build_variables
-from studies.training.programs import compiled_trainer as compiled
+from studies.training.traced_programs import compiled_trainer as compiled
 from tracking.records import Objective, TrialSpec
 
 SPACE = ks.SearchSpace(ks.Float("unused", 0.0, 1.0))

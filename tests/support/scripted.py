@@ -19,8 +19,8 @@ import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, WorkerError
 from studies.definition import LaunchOptions
 from studies.executors import Executor, Handler
+from studies.launching import run_study as run_on_executor
 from studies.progress import NoProgress, Progress
-from studies.running import run_study as run_on_executor
 from tracking.history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,

@@ -7,7 +7,7 @@ from typing import Final
 
 from search_spaces.texts import counted
 from studies.commands.texts.tables import table
-from studies.lines import cut, printable, wrapped
+from studies.terminal_text import cut, printable, wrapped
 from tracking.diagnosis.evidence import Finding
 from tracking.diagnosis.playbook import Diagnosis
 from tracking.records.studies import DATA_SEVERITIES, DataFinding, DataFindings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from studies.commands.texts.tables import spelled
 from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.lines import all_wrapped, printable, wrapped
+from studies.terminal_text import all_wrapped, printable, wrapped
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves
 from tracking.history.verdicts import StudyVerdict
@@ -70,7 +70,7 @@ def verdict_text(history: StudyHistory) -> str:
 
 def definition_text(description: StudyDescription) -> str:
     """Returns the plan of a study as text."""
-    from studies.running import warnings_of
+    from studies.launching import warnings_of
 
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from search_spaces.texts import readable
-from studies.lines import cut, printable, terminal_columns, width
+from studies.terminal_text import cut, printable, terminal_columns, width
 
 _BETWEEN = 2
 

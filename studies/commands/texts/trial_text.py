@@ -10,7 +10,7 @@ from search_spaces.errors import StudyError
 from search_spaces.texts import counted
 from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
-from studies.lines import all_wrapped, printable, terminal_columns, width
+from studies.terminal_text import all_wrapped, printable, terminal_columns, width
 from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import sparkline_if_curve

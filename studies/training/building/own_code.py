@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from studies.error_texts import describe, first_paragraph
-from studies.libraries.keras_parts import compile_arguments
-from studies.libraries.tensorflow_parts import untraced_functions
+from studies.library_internals.keras_internals import compile_arguments
+from studies.library_internals.tensorflow_internals import untraced_functions
 from studies.user_code import is_users
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import BuilderError, StudyError
 from studies.data import Arrays, map_arrays
-from studies.libraries.keras_parts import made_by
+from studies.library_internals.keras_internals import made_by
 from studies.training.batches import as_keras_reads, as_tensor, packed
 from studies.training.building.build import (
     build_callbacks,

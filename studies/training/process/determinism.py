@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import StudyError
-from search_spaces.library_parts import MissingPartError
+from search_spaces.library_internals import MissingPartError
 from studies.definition.seeds import epoch_seed
-from studies.libraries import keras_parts, tensorflow_parts
+from studies.library_internals import keras_internals, tensorflow_internals
 from studies.training.process import users_state
 from studies.training.structure import Structure
 
@@ -52,7 +52,7 @@ def configure_tensorflow(threads: int | None) -> int:
             "imported."
         )
     tf.config.experimental.enable_op_determinism()
-    tensorflow_parts.keep_order_of_large_sums()
+    tensorflow_internals.keep_order_of_large_sums()
     threading = tf.config.threading
     try:
         threading.set_intra_op_parallelism_threads(threads or 1)
@@ -88,7 +88,7 @@ def begin_trial(seed: int) -> None:
     """Sets the seeds, and resets Keras's name counters, settings and the user's state."""
     # Models with several outputs name metrics after layers. If the counters went on, a layer
     # 'dense' would be 'dense_7' in a later trial.
-    keras_parts.begin_anew()
+    keras_internals.begin_anew()
     restore_settings()
     users_state.set_back()
     _set_random_seed(seed)
@@ -119,11 +119,11 @@ def _is_set_quietly(seed: int) -> bool:
     import numpy as np
 
     try:
-        if not _seeds_set or tensorflow_parts.global_seed() != _seeds_set[-1]:
+        if not _seeds_set or tensorflow_internals.global_seed() != _seeds_set[-1]:
             # Other code has set a seed.
             return False
-        keras_parts.set_global_seed(seed)
-        tensorflow_parts.set_global_seed(seed)
+        keras_internals.set_global_seed(seed)
+        tensorflow_internals.set_global_seed(seed)
     except MissingPartError:
         return False
     random.seed(seed)
@@ -137,7 +137,7 @@ def global_random_states() -> tuple[Any, ...]:
 
     import numpy as np
 
-    generator = keras_parts.global_generator()
+    generator = keras_internals.global_generator()
     state = None if generator is None else generator.state.numpy()
     return random.getstate(), np.random.get_state(), generator, state
 
@@ -151,7 +151,7 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
     python, numpy, generator, state = states
     random.setstate(python)
     np.random.set_state(numpy)
-    keras_parts.set_global_generator(generator)
+    keras_internals.set_global_generator(generator)
     if generator is not None:
         generator.state.assign(state)
 

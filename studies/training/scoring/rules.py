@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import InternalError
-from studies.libraries.keras_parts import (
+from studies.library_internals.keras_internals import (
     CompiledMetric,
     compiled_metrics,
     flat,

@@ -14,7 +14,7 @@ import numpy as np
 
 from studies.data import Part, map_arrays
 from studies.error_texts import describe
-from studies.libraries.keras_parts import compiled_metrics, is_accuracy, layers_within
+from studies.library_internals.keras_internals import compiled_metrics, is_accuracy, layers_within
 from studies.training.batches import Batches, StreamedBatches, as_tensor, packed, validation_batches
 from studies.training.checkpoints import BestWeights, cannot_write
 from studies.training.models import (

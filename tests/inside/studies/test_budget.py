@@ -36,7 +36,7 @@ class ToldClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToldClock:
     clock = ToldClock()
-    monkeypatch.setattr("studies.running.driver.Clock", lambda: clock)
+    monkeypatch.setattr("studies.launching.driver.Clock", lambda: clock)
     return clock
 
 

@@ -19,7 +19,7 @@ from user_commands import as_json, kerastudy_here
 from search_spaces import Hyperparameters
 from studies.catalog import COURSE
 from studies.definition import LaunchOptions
-from studies.running import launch_target
+from studies.launching import launch_target
 from studies.training import begin_trial
 from studies.user_code import load_study, resolve_target
 from tracking.history import RecordedCurves, StudyHistory

@@ -24,7 +24,7 @@ import kerastudy as ks
 from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.engines import Engine, EngineSettings, make_engine
-from studies.running import driver
+from studies.launching import driver
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
 
@@ -111,7 +111,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
         return run_study(workers, store=folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr("studies.running.launch.make_engine", raising)
+        patch.setattr("studies.launching.launch.make_engine", raising)
         told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
         with pytest.raises(EngineError, match=told):
             launch()

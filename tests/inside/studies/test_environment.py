@@ -87,7 +87,7 @@ def test_the_peak_of_a_trial_is_its_own() -> None:
 _PROGRAM = """
 import json, sys
 import kerastudy
-from studies.libraries.importing import load_late
+from studies.library_internals.quiet_imports import load_late
 load_late()
 import keras, tensorflow
 loaded = ["sklearn" in sys.modules, "matplotlib" in sys.modules]

@@ -26,8 +26,8 @@ from studies.training import (
     configure_tensorflow,
     run_trial,
 )
-from studies.training.programs import compiled_trainer as compiling
-from studies.training.programs import program as programs
+from studies.training.traced_programs import compiled_trainer as compiling
+from studies.training.traced_programs import program as programs
 from tracking.records import EpochResult, TrialResult, TrialTask
 
 

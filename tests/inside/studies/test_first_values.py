@@ -20,8 +20,8 @@ import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace, SearchSpaceError, StudyError
 from studies.definition import ENGINES, sampler_seed
 from studies.exporting import export_table
+from studies.launching import read_rows
 from studies.progress import NoProgress
-from studies.running import read_rows
 from tracking.history import StudyHistory, ranked
 
 

@@ -23,7 +23,12 @@ from search_spaces import (
     private_parts,
 )
 from studies.engines import keras_tuner_engine
-from studies.libraries import keras_parts, keras_tuner_parts, optuna_parts, tensorflow_parts
+from studies.library_internals import (
+    keras_internals,
+    keras_tuner_internals,
+    optuna_internals,
+    tensorflow_internals,
+)
 from studies.training import (
     CompiledTrainer,
     begin_trial,
@@ -166,26 +171,26 @@ def test_what_is_done_by_public_means_comes_to_the_same(monkeypatch: pytest.Monk
     made = model(Hyperparameters(SPACE, {"rate": 0.3}))
     nested = keras.Sequential([keras.Input((4, 3), 8), keras.layers.LSTM(2, stateful=True)])
     outer = keras.Sequential([keras.Input((4, 3), 8), nested, keras.layers.Dense(1)])
-    within = {id(layer) for layer in keras_parts.layers_within(outer)}
+    within = {id(layer) for layer in keras_internals.layers_within(outer)}
     for name in (
         "Layer._flatten_layers",
         "Model._compile_config",
         "KerasTensor._keras_history",
     ):
         take_away(PARTS[name], monkeypatch)
-    assert {id(layer) for layer in keras_parts.layers_within(outer)} >= within
+    assert {id(layer) for layer in keras_internals.layers_within(outer)} >= within
     assert stateful_layers(outer) == nested.layers
-    arguments = keras_parts.compile_arguments(made)
+    arguments = keras_internals.compile_arguments(made)
     assert arguments["loss"] == "sparse_categorical_crossentropy"
     assert arguments["optimizer"].get_config() == made.optimizer.get_config()
-    assert keras_parts.made_by(made.outputs[0]) is None
+    assert keras_internals.made_by(made.outputs[0]) is None
 
 
 def test_seeds_are_set_without_a_private_part(monkeypatch: pytest.MonkeyPatch) -> None:
     def drawn() -> list[Any]:
         begin_trial(5)
         layers = [keras.layers.Dense(2) for _ in range(2)]
-        with tensorflow_parts.seeded(3):
+        with tensorflow_internals.seeded(3):
             numbers = keras.random.normal((2,)).numpy().tolist()
         return [layer.name for layer in layers] + numbers
 
@@ -214,10 +219,10 @@ def test_data_in_batches_is_refused_without_what_reads_it(
     with pytest.raises(StudyError, match=r"version of Keras .*: keras .* lacks .*DataAdapter"):
         study.launch(store=tmp_path / "store", progress=False)
     with pytest.raises(MissingPartError):
-        keras_parts.adapter_class()
+        keras_internals.adapter_class()
 
 
-assert keras_tuner_engine and keras_tuner_parts and optuna_parts
+assert keras_tuner_engine and keras_tuner_internals and optuna_internals
 OF_OPTUNA, OF_KERAS_TUNER = private_parts("optuna"), private_parts("keras-tuner")
 
 

@@ -10,7 +10,7 @@ from in_mlflow import InMlflow
 from user_commands import kerastudy_here
 
 from studies.definition import LaunchOptions
-from studies.running import launch_target
+from studies.launching import launch_target
 from studies.user_code import resolve_target
 from tracking.history import StudyHistory
 from tracking.mlflow import to_mlflow

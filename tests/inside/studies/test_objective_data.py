@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import kerastudy as ks
-from studies.running import ValidationParts
+from studies.launching import ValidationParts
 from studies.training import fit_digests
 from tracking.records import EndedTrial, TrialResult, TrialSpec
 

@@ -38,8 +38,8 @@ from studies.executors import (
     silent,
 )
 from studies.executors.ray import host
+from studies.launching import run_study
 from studies.progress import NoProgress
-from studies.running import run_study
 from studies.user_code import Target, load_study
 from tracking.records import Decision, EpochResult
 

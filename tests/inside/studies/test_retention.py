@@ -11,7 +11,7 @@ from handmade import trial_record
 from scripted import SPACE, describe
 
 from studies.engines import Engine, EngineSettings, make_engine
-from studies.running import Retention
+from studies.launching import Retention
 from tracking.records import EndedTrial, Rank, TrialRecord
 from tracking.scores import KeptScores
 from tracking.store import StudyFiles

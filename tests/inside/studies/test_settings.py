@@ -17,7 +17,7 @@ import kerastudy as ks
 from studies import first_paragraph
 from studies.commands import kerastudy
 from studies.definition import ENGINES, PRUNERS, LaunchOptions, StudyDefinition, StudySettings
-from studies.running import differences, warnings_of
+from studies.launching import differences, warnings_of
 from tracking.records import CodeDescription, RecordedSettings, Setting, settings_of
 
 ROOT = Path(__file__).parents[3]

@@ -29,7 +29,7 @@ from sklearn.metrics import f1_score
 from suite import exhaustive_but
 
 from studies.training import CompiledTrainer, Structure, configure_tensorflow
-from studies.training.programs import lifting
+from studies.training.traced_programs import lifting
 
 layers = keras.layers
 

@@ -23,7 +23,7 @@ from training_corpus import several_steps
 import kerastudy as ks
 from search_spaces import BuilderError
 from studies.data import Splits
-from studies.libraries import tensorflow_parts
+from studies.library_internals import tensorflow_internals
 from studies.training import (
     Checked,
     CompiledTrainer,
@@ -32,8 +32,8 @@ from studies.training import (
     configure_tensorflow,
     is_due,
 )
-from studies.training.programs import compiled_trainer as compiling
-from studies.training.programs import program as programs
+from studies.training.traced_programs import compiled_trainer as compiling
+from studies.training.traced_programs import program as programs
 
 layers = keras.layers
 
@@ -245,7 +245,7 @@ def test_many_trials_leave_nothing_behind(kind: str) -> None:
             units = 4 + number if kind == "programs let go" else 4
             build = functools.partial(small, 0.1 + number / 100, units)
             # As each trial does.
-            with tensorflow_parts.forgetting_gradients():
+            with tensorflow_internals.forgetting_gradients():
                 by_trainer(trainer, build, splits, spec_of(1))
         gc.collect()
         return len(gc.get_objects())

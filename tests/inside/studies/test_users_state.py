@@ -25,7 +25,7 @@ from user_commands import environment
 import kerastudy as ks
 from studies.definition import LaunchOptions
 from studies.executors import Session
-from studies.running import launch_target
+from studies.launching import launch_target
 from studies.training import UsersState
 from studies.user_code import resolve_target
 from tracking.history import StudyHistory

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import InternalError
-from studies.libraries.tensorflow_parts import (
+from studies.library_internals.tensorflow_internals import (
     calling_functions,
     free_function,
     tell_shapes_of_variables,

@@ -111,7 +111,7 @@ def study_text(name: str, file: str, samples: Samples) -> str:
     # The import is here, since few commands need it.
     import jinja2
 
-    template = Path(__file__).with_name("starting.py.jinja").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("new_study_file.py.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )

@@ -22,23 +22,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import InternalError
-from search_spaces.library_parts import MissingPartError
-from studies.libraries.keras_parts import hold_value, value_held
-from studies.libraries.tensorflow_parts import (
+from search_spaces.library_internals import MissingPartError
+from studies.library_internals.keras_internals import hold_value, value_held
+from studies.library_internals.tensorflow_internals import (
     forgetting_gradients,
     is_stateful,
     take_identity,
     traced_functions,
 )
-from studies.training.programs.epochs import (
+from studies.training.structure import Structure
+from studies.training.traced_programs.epochs import (
     Loop,
     OtherLogsError,
     Signature,
     trace_epoch,
     trace_validation,
 )
-from studies.training.programs.lifting import NODE_NAME, Record, lifted
-from studies.training.structure import Structure
+from studies.training.traced_programs.lifting import NODE_NAME, Record, lifted
 
 if TYPE_CHECKING:
     import keras

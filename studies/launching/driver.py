@@ -17,12 +17,12 @@ from search_spaces.texts import duration
 from studies.definition import trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
+from studies.launching.budget import INTERRUPTED, Clock, Ending
+from studies.launching.definitions import joinable
+from studies.launching.proposals import EngineOf, Proposals
+from studies.launching.retention import Retention
+from studies.launching.trials import FirstTrials, Running, StudyTrials, ValidationParts
 from studies.progress import Progress
-from studies.running.budget import INTERRUPTED, Clock, Ending
-from studies.running.definitions import joinable
-from studies.running.proposals import EngineOf, Proposals
-from studies.running.retention import Retention
-from studies.running.trials import FirstTrials, Running, StudyTrials, ValidationParts
 from tracking.history.trials import best_trial, epoch_metrics
 from tracking.journal import Journal, JournalReader
 from tracking.records import (

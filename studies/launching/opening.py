@@ -14,14 +14,14 @@ from typing import Any
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
 from studies.executors import Executor
-from studies.progress import Progress
-from studies.running.definitions import (
+from studies.launching.definitions import (
     check_definition,
     check_unchanged,
     differences,
     warnings_of,
 )
-from studies.running.starting_values import starting_values
+from studies.launching.starting_values import starting_values
+from studies.progress import Progress
 from tracking.history.study_history import (
     StudyHistory,
     best_of_engines,

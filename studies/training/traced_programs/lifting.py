@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from studies.libraries.tensorflow_parts import variable_of_a_program
+from studies.library_internals.tensorflow_internals import variable_of_a_program
 from studies.training.structure import LiftedNumber
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Private names of libraries, each declared once and looked up when it is first needed.
 
-A library may drop its private names in any version. One module for each library, such as
-`studies.libraries.keras_parts`, declares the names that kerastudy uses. Looking up a name that is
-missing raises MissingPartError.
+A library may drop its private names in any version. The room `studies.library_internals` has one
+module for each library, which declares the names that kerastudy uses. Looking up a missing name
+raises MissingPartError.
 """
 
 from __future__ import annotations

@@ -26,11 +26,10 @@ from studies.executors import (
     check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
-from studies.progress import Progress, showing
-from studies.running.budget import INTERRUPTED, Ending
-from studies.running.definitions import check_definition, most_epochs, with_hardware
-from studies.running.driver import Driver
-from studies.running.opening import (
+from studies.launching.budget import INTERRUPTED, Ending
+from studies.launching.definitions import check_definition, most_epochs, with_hardware
+from studies.launching.driver import Driver
+from studies.launching.opening import (
     HeldStudy,
     check_store,
     exporting,
@@ -38,7 +37,8 @@ from studies.running.opening import (
     open_journal,
     superseded,
 )
-from studies.running.starting_values import starting_values
+from studies.launching.starting_values import starting_values
+from studies.progress import Progress, showing
 from studies.training import STATE, begin_trial, prepare_environment
 from studies.user_code import (
     ShippedStudy,

@@ -14,8 +14,8 @@ from typing import Any, Final
 from search_spaces import SearchSpace, canonical_json, complete, read_value
 from search_spaces.errors import SearchSpaceError, StudyError
 from studies.definition import OF_A_STUDY
-from studies.lines import unescaped
 from studies.progress import Progress
+from studies.terminal_text import unescaped
 from tracking.history.study_history import find_engines, read_engines
 from tracking.history.trials import ranked
 from tracking.records import StudyDescription

@@ -57,7 +57,7 @@ def new_command(
     kerastudy new flowers.py --data photos/
     kerastudy new my_study.py --from digits
     """
-    from studies.starting import check_new, write_study
+    from studies.new_study_file import check_new, write_study
 
     options = [name for name, value in (("data", data), ("kind", kind)) if value is not None]
     if catalog is not None and (options or target is not None):

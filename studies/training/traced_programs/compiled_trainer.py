@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from search_spaces.errors import BuilderError, StudyError
-from search_spaces.library_parts import MissingPartError
+from search_spaces.library_internals import MissingPartError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.error_texts import describe
-from studies.libraries.keras_parts import layers_within, logs_of_its_own
+from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.training.batches import in_batches, known_size
 from studies.training.models import (
     class_overrides,
@@ -37,10 +37,10 @@ from studies.training.process.determinism import (
     present_settings,
     set_global_random_states,
 )
-from studies.training.programs.epochs import Arrays, Signature, in_order
-from studies.training.programs.fitting import Chosen, Lending, fit
-from studies.training.programs.program import NotCompilableError, Program, Programs, is_due
 from studies.training.structure import Structure
+from studies.training.traced_programs.epochs import Arrays, Signature, in_order
+from studies.training.traced_programs.fitting import Chosen, Lending, fit
+from studies.training.traced_programs.program import NotCompilableError, Program, Programs, is_due
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
 
 if TYPE_CHECKING:
