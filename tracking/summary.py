@@ -15,10 +15,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
-from tracking.history.commands import launch_command, shell_command
 from tracking.history.comparison import Reached, Standing
+from tracking.history.learning_curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import Reason, reasons, sparkline_if_curve
+from tracking.history.trial_ranks import Reason, reasons
 from tracking.history.verdicts import (
     StudyVerdict,
     champion_sentences,
@@ -28,6 +28,7 @@ from tracking.history.verdicts import (
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
 from tracking.records.checks import in_words
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.shell_commands import launch_command, shell_command
 from tracking.statistics.sentences import gain_sentences, interval_numbers
 from tracking.store.study_locks import holder_of
 

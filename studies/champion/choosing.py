@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
 from search_spaces.texts import counted, listed
-from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
-from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
-from studies.champion.verification import Verifier
+from studies.champion.recorded_code import (
+    champion_or,
+    check_data,
+    in_worker,
+    opened,
+    recorded_executor,
+)
+from studies.champion.rerun_jobs import AllFolds, unsound_checkpoints, weights_of
+from studies.champion.verification_by_model_fit import Verifier
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
 from studies.executors import Executor
@@ -30,13 +36,13 @@ from tracking.history.champions import (
     set_promotion,
     withdraw_champion,
 )
-from tracking.history.commands import again_command
 from tracking.history.study_history import PROMOTED, StudyHistory
-from tracking.history.trials import ranked
+from tracking.history.trial_ranks import ranked
 from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrialSpec
 from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
+from tracking.shell_commands import again_command
 from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from search_spaces.texts import listed, quoted
 from studies.data import ENDINGS, is_table, read_images, read_table
 from studies.error_texts import describe
 from studies.library_internals.quiet_imports import import_quietly
-from studies.results.models import (
+from studies.results.model_loading import (
     columns_for,
     existing_store,
     load_champion,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
-from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
-from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
+from studies.champion.recorded_code import AS_IT_IS, AnyExecutor, recorded_executor
+from studies.champion.rerun_jobs import Rerun, trainings_of, unsound_checkpoints
 from studies.definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
-from studies.results.models import existing_store
+from studies.results.model_loading import existing_store
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, read_study

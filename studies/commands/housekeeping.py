@@ -19,7 +19,7 @@ from studies.commands.command_line import (
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
-    from tracking.doctor import Diagnosis, Finding
+    from tracking.store_doctor import Diagnosis, Finding
 
 
 @click.command("delete", short_help="Delete a study for ever.")
@@ -81,8 +81,8 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     kerastudy doctor --store ~/studies --json
     """
     from studies.progress import waiting
-    from tracking.doctor import diagnose
     from tracking.store.folder import default_store_path
+    from tracking.store_doctor import diagnose
 
     root = store if store is not None else default_store_path()
     with waiting(f"checking the store {str(root)!r}"):

@@ -13,7 +13,7 @@ from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.definition import check_engine
 from studies.progress import waiting
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trials import reasons
+from tracking.history.trial_ranks import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.converting import to_json

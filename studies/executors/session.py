@@ -53,7 +53,6 @@ from studies.training import (
     set_back,
     setting_back,
 )
-from tracking.history.commands import data_command
 from tracking.records import (
     ALL_FOLDS,
     CodeDescription,
@@ -66,6 +65,7 @@ from tracking.records import (
     TrialTask,
     settings_of,
 )
+from tracking.shell_commands import data_command
 
 
 @dataclass(frozen=True)

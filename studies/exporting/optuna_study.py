@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import OptunaSpace
 from search_spaces.errors import StudyError
+from tracking.history.learning_curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import RecordedCurves
 from tracking.records import EndedTrial, TrialRecord
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from studies.error_texts import describe
 from studies.launching.budget import Clock, Ending, reached
 from studies.launching.definitions import most_epochs
 from studies.launching.trials import Running, StudyTrials
-from tracking.history.trials import best_trial, joined
+from tracking.history.trial_ranks import best_trial, joined
 from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal
 from tracking.store.files import as_store_errors

@@ -9,10 +9,10 @@ from typing import Any
 from scripted import ScriptedExecutor, describe, run_study
 
 from studies.progress import NoProgress
-from tracking.doctor import Diagnosis
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription
 from tracking.store import Store
+from tracking.store_doctor import Diagnosis
 
 TEXT = "the study's file, as far as a scripted study has one\n"
 CODE = CodeDescription("/gone/study.py", "", TEXT, hashlib.sha256(TEXT.encode()).hexdigest())

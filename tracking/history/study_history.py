@@ -16,18 +16,12 @@ from functools import cached_property
 from pathlib import Path
 
 from search_spaces.errors import StoreError, StudyNotFoundError
-from tracking.history.trials import (
-    best_trial,
-    completed,
-    epoch_metrics,
-    latest_attempts,
-    ranked,
-    with_joined,
-)
+from tracking.history.learning_curves import epoch_metrics
+from tracking.history.trial_ranks import best_trial, completed, latest_attempts, ranked, with_joined
 from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
-from tracking.store.files import StudyFiles, files_of
-from tracking.store.folder import Store, known_names
+from tracking.store.files import StudyFiles, checkpoint_fault, files_of, recorded_checkpoints
+from tracking.store.folder import Store, default_store_path, known_names, open_store
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""
@@ -87,7 +81,7 @@ class StudyHistory:
     @property
     def kept(self) -> list[EndedTrial]:
         """The trials whose checkpoints are kept, the best first."""
-        return self._ranked[: self.keeps]
+        return ranked(self.trials, self.description.objective)[: self.keeps]
 
     @property
     def ended(self) -> list[EndedTrial]:
@@ -97,7 +91,7 @@ class StudyHistory:
     @property
     def best(self) -> EndedTrial | None:
         """The best trial in `holding`, or None."""
-        return next(iter(self.top(1)), None)
+        return next(iter(self.holding), None)
 
     @property
     def champion(self) -> EndedTrial | None:
@@ -136,11 +130,8 @@ class StudyHistory:
     @cached_property
     def holding(self) -> list[EndedTrial]:
         """The trials with a value that `model.fit` doesn't contradict, the best first."""
-        return [trial for trial in self._ranked if trial.holds]
-
-    @cached_property
-    def _ranked(self) -> list[EndedTrial]:
-        return ranked(self.trials, self.description.objective)
+        trials = ranked(self.trials, self.description.objective)
+        return [trial for trial in trials if trial.holds]
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials by state."""
@@ -167,6 +158,14 @@ class StudyHistory:
         """The paths of the trials' checkpoints, states and scores."""
         return files_of(self.folder, self.description.engine)
 
+    def checkpoint_faults(self, trial: EndedTrial) -> dict[int, str]:
+        """Returns the faults of a trial's lost or damaged checkpoints, by training."""
+        faults = {
+            repeat: checkpoint_fault(self.files.checkpoint(trial.number, repeat), digest)
+            for repeat, digest in recorded_checkpoints(trial)
+        }
+        return {repeat: fault for repeat, fault in faults.items() if fault}
+
     @property
     def journal(self) -> JournalReader:
         """A reader of the study's journal."""
@@ -189,6 +188,21 @@ class StudyHistory:
     def curve(self, trial: TrialRecord) -> dict[int, dict[str, float]]:
         """Returns a trial's metrics by epoch."""
         return epoch_metrics(self.folder, trial)
+
+
+def existing_store(store: str | Path | Store | None) -> Store:
+    """Opens a store, by default that of ``KERASTUDY_STORE``.
+
+    Raises:
+        StudyNotFoundError: If there is none.
+    """
+    if isinstance(store, Store):
+        return store
+    path = Path(store) if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+    return opened
 
 
 def study_names(store: Store) -> list[str]:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from search_spaces.errors import StatisticsError
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import rank_of
+from tracking.history.trial_ranks import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval
@@ -231,7 +231,7 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
 
 def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
     # Most callers have a recorded correction and don't need these imports.
-    from tracking.history.champions import trial_scores
+    from tracking.history.scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
     best, direction = trials[0], history.description.objective.direction
@@ -265,15 +265,6 @@ def _without_scores(best: EndedTrial, scored: int) -> str:
     return lacks
 
 
-@dataclass(frozen=True)
-class ConfirmationTraining:
-    """An ended training of a confirmation. `identity` is a digest of all that it depends on."""
-
-    identity: str
-    result: TrialResult
-    uuid: str
-
-
 def read_confirmations(history: StudyHistory) -> list[Confirmation]:
     """Returns the ended confirmations of a study, the oldest first."""
     outcomes = [each.outcome for each in history.journal.confirmations(history.search)]
@@ -294,14 +285,15 @@ def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation
     return "", None
 
 
-def read_trainings(history: StudyHistory) -> dict[str, ConfirmationTraining]:
-    """Returns the ended trainings of a study's confirmations, by identity."""
-    journal, trainings = history.journal, {}
-    for confirmation in journal.confirmations(history.search):
-        for fit in journal.fits(confirmation=confirmation.uuid):
-            if fit.result is not None:
-                trainings[fit.identity] = ConfirmationTraining(fit.identity, fit.result, fit.uuid)
-    return trainings
+def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
+    """Returns the results and the uuids of all trainings by `confirm`, by `Training.identity`."""
+    journal = history.journal
+    return {
+        fit.identity: (fit.result, fit.uuid)
+        for confirmation in journal.confirmations(history.search)
+        for fit in journal.fits(confirmation=confirmation.uuid)
+        if fit.result is not None
+    }
 
 
 def read_evaluations(history: StudyHistory) -> list[Evaluation]:

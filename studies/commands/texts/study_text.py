@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from studies.commands.texts.tables import spelled
 from studies.commands.texts.trial_text import all_trials, top_trials
 from studies.terminal_text import all_wrapped, printable, wrapped
+from tracking.history.learning_curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import RecordedCurves
 from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription
 from tracking.store.folder import default_store_path

@@ -11,12 +11,12 @@ from search_spaces.texts import counted
 from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
 from studies.terminal_text import all_wrapped, printable, terminal_columns, width
-from tracking.history.commands import again_command
+from tracking.history.learning_curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import sparkline_if_curve
 from tracking.history.verdicts import champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.records.checks import in_words
+from tracking.shell_commands import again_command
 from tracking.store.folder import default_store_path
 from tracking.summary import trial_rows
 

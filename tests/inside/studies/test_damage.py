@@ -22,9 +22,9 @@ from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
 
 from studies.commands import telling_errors
-from tracking.doctor import diagnose
 from tracking.records import TrialSpec
 from tracking.store import create_store
+from tracking.store_doctor import diagnose
 
 SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
 

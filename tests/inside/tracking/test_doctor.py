@@ -22,8 +22,8 @@ from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from stores import store_at
 
 from search_spaces import StoreError
-from tracking.doctor import diagnose
 from tracking.store import Store
+from tracking.store_doctor import diagnose
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def unlink_and_die(path, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
 pathlib.Path.unlink = unlink_and_die
-from tracking.doctor import diagnose
+from tracking.store_doctor import diagnose
 diagnose(sys.argv[1], fix=True)
 """
 

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 
 from search_spaces import SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
-from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
-from studies.champion.reruns import weights_of
+from studies.champion.recorded_code import (
+    champion_or,
+    check_data,
+    in_worker,
+    opened,
+    recorded_executor,
+)
+from studies.champion.rerun_jobs import weights_of
 from studies.definition import StudyDefinition, no_data
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.study_history import StudyHistory
@@ -38,16 +44,21 @@ class Reading:
     @property
     def warning(self) -> str:
         """A warning if the test part was read before, else an empty text."""
-        if not self.earlier:
-            return ""
-        last = self.earlier[-1]
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.time / 1000))
-        times = "once" if len(self.earlier) == 1 else f"{len(self.earlier)} times"
-        return (
-            f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
-            f"{when}. A choice that was made by its values is not judged by them any more: they "
-            "are too good."
-        )
+        return warning_of(self.earlier)
+
+
+def warning_of(earlier: Sequence[Evaluation]) -> str:
+    """Returns a warning of earlier evaluations on a test part, or an empty text."""
+    if not earlier:
+        return ""
+    last = earlier[-1]
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.time / 1000))
+    times = "once" if len(earlier) == 1 else f"{len(earlier)} times"
+    return (
+        f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
+        f"{when}. A choice that was made by its values is not judged by them any more: they "
+        "are too good."
+    )
 
 
 def evaluate(

@@ -15,7 +15,7 @@ from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.executors import InProcessExecutor, LocalWorkers, Session, WorkerPool
 from studies.progress import Progress
-from studies.results.models import existing_store
+from studies.results.model_loading import existing_store
 from studies.training import begin_trial, prepare_environment
 from studies.user_code import (
     ShippedStudy,
@@ -27,10 +27,10 @@ from studies.user_code import (
     text_of,
     what_is_loaded,
 )
-from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
+from tracking.shell_commands import again_command
 from tracking.store.trust import check_trust
 
 # Notes end with these words if the code that runs may not be the recorded code.

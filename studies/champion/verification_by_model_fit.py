@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
-from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, trainings_of
+from studies.champion.rerun_jobs import AllFolds, RecordedTraining, Rerun, trainings_of
 from studies.data import temporary_folder
 from studies.definition import Verify
 from studies.executors import Executor

@@ -24,7 +24,12 @@ from search_spaces.errors import StudyError
 from studies.champion import recorded_executor, trainings_of
 from studies.data import class_labels, is_text, named_arrays
 from studies.definition import seed_states
-from studies.exporting.files import check_folder, explained, path_for, trial_to_export
+from studies.exporting.tables_and_keras_models import (
+    check_folder,
+    explained,
+    path_for,
+    trial_to_export,
+)
 from studies.progress import NoProgress, Progress
 from studies.training import (
     begin_trial,
@@ -34,8 +39,8 @@ from studies.training import (
     seed_generator_states,
 )
 from studies.user_code import imported_names
+from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from studies.champion import check_data, recorded_executor, weights_of
 from studies.progress import NoProgress, Progress
 from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import trials_table
+from tracking.history.trial_ranks import trials_table
 from tracking.records import EndedTrial
 from tracking.store.files import followed, is_device, replacing
 

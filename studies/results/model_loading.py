@@ -55,17 +55,6 @@ def load_model(
     return load_champion(history, trust=trust, alias=alias)
 
 
-def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store, or raises StudyNotFoundError if there is none."""
-    if isinstance(store, Store):
-        return store
-    path = Path(store) if store is not None else default_store_path()
-    opened = open_store(path)
-    if opened is None:
-        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
-    return opened
-
-
 def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
     """Returns the folder of a study's registered model."""
     return history.store.inside(_registered(history, alias).folder)

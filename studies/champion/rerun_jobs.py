@@ -15,8 +15,8 @@ from search_spaces.texts import counted
 from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
 from tracking.history.champions import record_verified
+from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import fit_metrics
 from tracking.records import (
     ALL_FOLDS,
     Decision,

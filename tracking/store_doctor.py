@@ -17,7 +17,7 @@ from tracking.history.champions import champion_fault
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.records import EndedTrial
-from tracking.store.files import CheckpointError, check_checkpoint, is_piece, recorded_checkpoints
+from tracking.store.files import is_piece
 from tracking.store.folder import Store, check_writable, real_folder
 from tracking.store.study_locks import holder_of, locked_store
 from tracking.store.trust import facts_fault, is_store, write_facts
@@ -168,23 +168,19 @@ def _check_champion(history: StudyHistory) -> Iterator[Ailment]:
 def _check_checkpoints(history: StudyHistory) -> Iterator[Ailment]:
     """Checks the checkpoints that are kept."""
     for trial in history.kept:
-        for repeat, digest in recorded_checkpoints(trial):
-            path = history.files.checkpoint(trial.number, repeat)
-            try:
-                check_checkpoint(path, digest)
-            except CheckpointError as error:
-                which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
-                if trial.whole is not None:
-                    which = "the checkpoint of its training on all folds"
-                finding = _of_study(
-                    history,
-                    "checkpoint",
-                    f"{which} can't be used: {error}",
-                    _how(history, trial),
-                    trial=trial.number,
-                    path=str(path),
-                )
-                yield finding, None
+        for repeat, fault in history.checkpoint_faults(trial).items():
+            which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
+            if trial.whole is not None:
+                which = "the checkpoint of its training on all folds"
+            finding = _of_study(
+                history,
+                "checkpoint",
+                f"{which} can't be used: {fault}",
+                _how(history, trial),
+                trial=trial.number,
+                path=str(history.files.checkpoint(trial.number, repeat)),
+            )
+            yield finding, None
 
 
 def _how(history: StudyHistory, trial: EndedTrial) -> str:
