@@ -27,7 +27,6 @@ from .reproduction import max_difference as max_difference
 from .reproduction import reproduce as reproduce
 from .reproduction import reproduce_study as reproduce_study
 from .rerun_jobs import trainings_of as trainings_of
-from .rerun_jobs import unsound_checkpoints as unsound_checkpoints
 from .rerun_jobs import weights_of as weights_of
 from .verification_by_model_fit import VerificationStopped as VerificationStopped
 from .verification_by_model_fit import Verifier as Verifier

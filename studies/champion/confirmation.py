@@ -142,7 +142,7 @@ def confirm_study(
                 in_process=in_process,
                 workers=workers,
                 trainings=plan.trainings,
-            ) as (executor, _),
+            ) as executor,
             history.writing() as journal,
         ):
             check_data(plan.reported, executor)

@@ -328,7 +328,7 @@ class Trainings(Jobs):
     ) -> None:
         super().__init__()
         self.plan, self.journal, self.progress = plan, journal, progress
-        # The confirmation's uuid, which `confirm` sets before it runs trainings.
+        # `confirm` sets the confirmation's uuid before it runs trainings.
         self.uuid = ""
         self.executor, self._description = executor, plan.history.description
         # The checkpoints stay here until their models have scored the test part.

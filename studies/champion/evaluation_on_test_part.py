@@ -124,7 +124,7 @@ def read_test_part(
             "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
         )
     with (
-        recorded_executor(history, trial, study=study, data=data, progress=progress) as (worker, _),
+        recorded_executor(history, trial, study=study, data=data, progress=progress) as worker,
         tempfile.TemporaryDirectory() as folder,
     ):
         check_data(trial, worker)

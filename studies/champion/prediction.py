@@ -20,13 +20,12 @@ from studies.error_texts import describe
 from studies.library_internals.quiet_imports import import_quietly
 from studies.results.model_loading import (
     columns_for,
-    existing_store,
     load_champion,
     registered_folder,
     sizes_agree,
 )
 from studies.terminal_text import as_csv
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.store.files import followed, replacing
 
 if TYPE_CHECKING:

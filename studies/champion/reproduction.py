@@ -12,13 +12,12 @@ from pathlib import Path
 from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
 from studies.champion.recorded_code import AS_IT_IS, AnyExecutor, recorded_executor
-from studies.champion.rerun_jobs import Rerun, trainings_of, unsound_checkpoints
+from studies.champion.rerun_jobs import Rerun, trainings_of
 from studies.definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
-from studies.results.model_loading import existing_store
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
@@ -91,10 +90,10 @@ def reproduce(
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    with recorded_executor(history, trial, study=study, data=data, progress=progress) as (
-        worker,
-        notes,
-    ):
+    notes: list[str] = []
+    with recorded_executor(
+        history, trial, study=study, data=data, progress=progress, notes=notes
+    ) as worker:
         # Only these notes say that the code may not be the trial's own.
         changed = [note for note in notes if note.endswith(AS_IT_IS)]
         now = worker.description.data.digest
@@ -105,7 +104,7 @@ def reproduce(
             )
             progress.say(notes[-1])
             return _compared(history, trial, [], worker, notes)
-        unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
+        faults = history.checkpoint_faults(trial) if trial in history.kept else {}
         reruns = [Rerun(history, trial, training, progress) for training in trainings_of(trial)]
         with tempfile.TemporaryDirectory() as folder:
             by_objective = trial.result.trainer == "objective"
@@ -118,8 +117,8 @@ def reproduce(
                 spec = rerun.training.spec
                 written = Path(folder) / f"again-{spec.repeat}.weights.h5"
                 rerun.run(worker, written, trainer)
-                if spec.repeat in unsound:
-                    notes.append(_put_back(rerun, written, unsound[spec.repeat]))
+                if spec.repeat in faults:
+                    notes.append(_put_back(rerun, written, faults[spec.repeat]))
                     progress.say(notes[-1])
         said = len(notes)
         compared = _compared(history, trial, reruns, worker, notes)
@@ -212,7 +211,7 @@ def _compared(
         epochs += len(rerun.recorded.keys() & rerun.epochs.keys())
         differences.append(max_difference(rerun.recorded, rerun.epochs))
         assert rerun.result is not None
-        same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
+        same = same and rerun.result.weights_sha256 == rerun.training.result.weights_sha256
         if rerun.difference:
             notes.append(f"first difference: {rerun.difference}")
         if rerun.other_data:
@@ -237,7 +236,7 @@ def _compared(
         identical=identical,
         epochs=epochs,
         max_difference=max(differences) if differences else None,
-        recorded_sha256=trainings_of(trial)[trial.result.best_repeat].weights_sha256,
+        recorded_sha256=trainings_of(trial)[trial.result.best_repeat].result.weights_sha256,
         reproduced_sha256=best.weights_sha256 if best is not None else "",
         environment_differences=tuple(
             environment_differences(trial.environment, worker.environment)

@@ -1,11 +1,11 @@
-"""Trains recorded trials again: to compare them, to restore weights, or on all folds together."""
+"""Jobs that train a recorded trial again: to compare, to restore weights, or on all folds."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,55 +29,34 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.records.checks import IDENTICAL, is_whole
-from tracking.store.files import (
-    CheckpointError,
-    check_checkpoint,
-    one_before,
-    recorded_checkpoints,
-    replacing,
-)
+from tracking.store.files import checkpoint_fault, one_before, replacing
 
 
 @dataclass(frozen=True)
 class RecordedTraining:
-    """A recorded training that can be run again.
+    """A recorded training, to run again from its first epoch.
 
-    It is run from its first epoch, even if its trial continued another one: the result is the same.
+    If the trial continued another trial, the result from the first epoch on is the same.
     """
 
     spec: TrialSpec
     uuid: str
-    epochs: int
-    weights_sha256: str
-    checkpoint_sha256: str
-    best_epoch: int
+    result: TrialResult | Repeat
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
-    """Returns a trial's trainings: its only one, or one for each repeat.
+    """Returns a trial's trainings: one, or one for each repeat or fold.
 
-    A cross-validated trial has one for each fold, and then that on all folds if it is recorded.
+    The training on all folds is the last, if it is recorded.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
-    trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
-        (replace(spec, seed=result.seed, repeat=repeat, fold=result.fold), result.uuid, result)
-        for repeat, result in enumerate(trial.result.repeats)
+    trainings = [
+        RecordedTraining(replace(spec, seed=fit.seed, repeat=place, fold=fit.fold), fit.uuid, fit)
+        for place, fit in enumerate(trial.result.repeats)
     ]
-    if not trainings:
-        trainings = [(spec, trial.uuid, trial.result)]
-    elif trial.whole is not None:
-        trainings.append((trial.whole_spec, trial.whole.uuid, trial.whole))
-    return [
-        RecordedTraining(
-            spec,
-            uuid,
-            result.epochs,
-            result.weights_sha256,
-            result.checkpoint_sha256,
-            0 if result.best is None else result.best.epoch,
-        )
-        for spec, uuid, result in trainings
-    ]
+    if trial.whole is not None:
+        trainings.append(RecordedTraining(trial.whole_spec, trial.whole.uuid, trial.whole))
+    return trainings or [RecordedTraining(spec, trial.uuid, trial.result)]
 
 
 class Rerun(Jobs):
@@ -85,10 +64,10 @@ class Rerun(Jobs):
 
     Attributes:
         training: The recorded training.
-        recorded: Its metrics by epoch.
-        epochs: The metrics of the present attempt by epoch.
-        difference: The first difference between the two, or empty.
-        result: The result, or None.
+        recorded: The recorded metrics by epoch.
+        epochs: The new metrics by epoch.
+        difference: The first difference between recorded and new metrics, or empty.
+        result: The new result, or None.
     """
 
     def __init__(
@@ -136,11 +115,8 @@ class Rerun(Jobs):
 
     def put_back(self, written: Path) -> Path | None:
         """Copies the new weights to the trial's checkpoint and returns it; None if they differ."""
-        try:
-            check_checkpoint(written, self.training.checkpoint_sha256)
-        except CheckpointError:
-            return None
-        if not self.same_weights:
+        fault = checkpoint_fault(written, self.training.result.checkpoint_sha256)
+        if fault or not self.same_weights:
             return None
         spec = self.training.spec
         path = self._history.files.checkpoint(spec.number, spec.repeat)
@@ -152,12 +128,12 @@ class Rerun(Jobs):
     @property
     def same_weights(self) -> bool:
         """Whether the rerun has ended with the recorded weights."""
-        digest = self.training.weights_sha256
+        digest = self.training.result.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
     @property
     def other_data(self) -> bool:
-        """Whether an objective function had other data than for the recorded trial."""
+        """Whether the objective function used other data than in the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
         then = self._trial.result.data_digest
         return bool(now and then) and now != then
@@ -171,16 +147,16 @@ class Rerun(Jobs):
         if self._by_objective:
             pruned = self._trial.cut_short and self._was_pruned_after(epoch)
             return "prune" if pruned else "continue"
-        if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
+        if epoch.epoch < training.result.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # A trial that was pruned here is pruned again. A callback that ended it does so again.
+        # If a pruner ended the trial here, it is pruned again. A callback would end it by itself.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
         """Returns whether an objective function's trial was pruned after this report.
 
-        The pruner ends a trial after a value of the objective, so that is the last recorded one.
-        The time limit ends a trial after any epoch, so all recorded metrics have come again.
+        A pruner ends a trial after a value of the objective: the last recorded value. The time
+        limit ends a trial after any epoch: when all recorded metrics have been reported again.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -212,16 +188,6 @@ class Rerun(Jobs):
         """Raises WorkerError if the last attempt is lost."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
-
-
-def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields each training with a lost or damaged checkpoint, by its number, and the fault."""
-    for repeat, digest in recorded_checkpoints(trial):
-        path = history.files.checkpoint(trial.number, repeat)
-        try:
-            check_checkpoint(path, digest)
-        except CheckpointError as error:
-            yield repeat, str(error)
 
 
 class AllFolds(Jobs):
@@ -270,7 +236,7 @@ class AllFolds(Jobs):
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records that an attempt was lost, if the job begins again."""
+        """Records that an attempt was lost. The job begins again if `why` is empty."""
         if not why:
             self._close()
 
@@ -297,7 +263,10 @@ class AllFolds(Jobs):
             return None
         why = result.reason or result.unsaved
         if result.state != "complete" or why:
-            raise self._failed(why or f"it is {result.state}")
+            raise StudyError(
+                f"Trial {spec.number} can't be trained on all folds together: "
+                f"{why or f'it is {result.state}'}"
+            )
         whole = Repeat(
             spec.seed,
             self._fit,
@@ -314,11 +283,6 @@ class AllFolds(Jobs):
             path.unlink(missing_ok=True)
         return replace(self._trial, whole=whole)
 
-    def _failed(self, why: str) -> StudyError:
-        return StudyError(
-            f"Trial {self._trial.number} can't be trained on all folds together: {why}"
-        )
-
 
 def weights_of(
     history: StudyHistory,
@@ -327,9 +291,9 @@ def weights_of(
     folder: Path,
     progress: Progress,
 ) -> tuple[Path, EndedTrial]:
-    """Returns the path of a trial's best weights, and the trial with its present `verified` text.
+    """Returns the path of a trial's best weights, and the trial.
 
-    If the checkpoint is lost, `model.fit` trains the trial again, which also verifies it.
+    If the checkpoint is lost, `model.fit` trains the trial again. This also verifies the trial.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:
@@ -344,12 +308,12 @@ def weights_of(
             "on all of them, as the champion: kerastudy promote "
             f"{shlex.quote(history.description.name)} --trial {trial.number}"
         )
-    if repeat not in dict(unsound_checkpoints(history, trial)):
+    if repeat not in history.checkpoint_faults(trial):
         return history.files.checkpoint(trial.number, repeat), trial
     training = trainings_of(trial)[repeat]
     progress.say(
         f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
-        f"{counted(training.epochs, 'epoch')}"
+        f"{counted(training.result.epochs, 'epoch')}"
     )
     rerun = Rerun(history, trial, training, progress)
     written = folder / "again.weights.h5"

@@ -127,10 +127,11 @@ def export_script(
         raise _refused(name, "its objective_function loads its data and trains by itself")
     if history.description.code.said:
         raise _refused(name, "it is made of a script's search, and its file holds no study")
-    if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
+    if not trainings_of(trial)[trial.result.best_repeat].result.weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
-    with recorded_executor(history, trial, data=data, progress=progress) as (worker, notes):
+    notes: list[str] = []
+    with recorded_executor(history, trial, data=data, progress=progress, notes=notes) as worker:
         parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
         code = worker.description.code
     if parts.data_digest != trial.data_digest:
@@ -213,9 +214,9 @@ def write_script(
     training = trainings_of(trial)[trial.result.best_repeat]
     curves = fit_metrics(history.folder, training.uuid)
     record = {
-        "weights_sha256": training.weights_sha256,
+        "weights_sha256": training.result.weights_sha256,
         "best_epoch": trial.best_training[1].epoch,
-        "trained_epochs": training.epochs,
+        "trained_epochs": training.result.epochs,
         "epochs": {
             epoch: {name: value for name, value in metrics.items() if math.isfinite(value)}
             for epoch, metrics in curves.items()

@@ -122,10 +122,7 @@ def export_keras(
         model = _registered(history) if history.is_champion(trial) else None
         if model is None:
             champion = Path(folder, "model")
-            with recorded_executor(history, trial, data=data, progress=progress) as (
-                worker,
-                _,
-            ):
+            with recorded_executor(history, trial, data=data, progress=progress) as worker:
                 check_data(trial, worker)
                 checkpoint, trial = weights_of(history, trial, worker, Path(folder), progress)
                 spec, _ = trial.best_training

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces import Hyperparameters
-from search_spaces.errors import DataError, StudyError, StudyNotFoundError
+from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import counted, quoted
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code import Target, load_study
-from tracking.history.study_history import ALIAS, StudyHistory, read_source, read_study
+from tracking.history.study_history import (
+    ALIAS,
+    StudyHistory,
+    existing_store,
+    read_source,
+    read_study,
+)
 from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import check_trust
 
 if TYPE_CHECKING:

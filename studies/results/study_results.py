@@ -14,9 +14,9 @@ from search_spaces.errors import DataError, StudyNotFoundError
 from search_spaces.texts import readable
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
-from studies.results.model_loading import existing_store, load_champion, samples_for
+from studies.results.model_loading import load_champion, samples_for
 from tracking.history import study_history as record
-from tracking.history.study_history import StudyHistory, study_names
+from tracking.history.study_history import StudyHistory, existing_store, study_names
 from tracking.history.study_history import read_study as read_record
 from tracking.history.trial_ranks import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
