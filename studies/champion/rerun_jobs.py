@@ -113,16 +113,16 @@ class Rerun(Jobs):
             self._progress.trial_gone(task.spec.number)
         return self.result
 
-    def put_back(self, written: Path) -> Path | None:
-        """Copies the new weights to the trial's checkpoint and returns it; None if they differ."""
-        fault = checkpoint_fault(written, self.training.result.checkpoint_sha256)
+    def restore(self, weights: Path) -> Path | None:
+        """Copies the new weights to the trial's checkpoint; returns None if they differ."""
+        fault = checkpoint_fault(weights, self.training.result.checkpoint_sha256)
         if fault or not self.same_weights:
             return None
         spec = self.training.spec
         path = self._history.files.checkpoint(spec.number, spec.repeat)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            shutil.copyfile(written, partial)
+            shutil.copyfile(weights, partial)
         return path
 
     @property
@@ -316,8 +316,8 @@ def weights_of(
         f"{counted(training.result.epochs, 'epoch')}"
     )
     rerun = Rerun(history, trial, training, progress)
-    written = folder / "again.weights.h5"
-    result = rerun.run(executor, written)
+    weights = folder / "again.weights.h5"
+    result = rerun.run(executor, weights)
     if result is None or not rerun.same_weights:
         raise StudyError(
             f"Trial {trial.number} did not get the same weights again, so it can't be used. "
@@ -325,4 +325,4 @@ def weights_of(
         )
     if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
         trial = record_verified(history, trial, IDENTICAL)
-    return written, trial
+    return weights, trial

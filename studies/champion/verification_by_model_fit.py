@@ -136,9 +136,9 @@ class Verifier:
         why = " to restore its checkpoint" if restore else ""
         with self._stoppable(compared), temporary_folder() as folder:
             self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
-            written = Path(folder) / "again.weights.h5"
-            compared.compare_results(compared.run(self._executor, written))
-            if restore and not compared.difference and not compared.put_back(written):
+            weights = Path(folder) / "again.weights.h5"
+            compared.compare_results(compared.run(self._executor, weights))
+            if restore and not compared.difference and not compared.restore(weights):
                 compared.difference = "its checkpoint differs"
         if compared.cut or compared.result is None:
             raise VerificationStopped
