@@ -14,6 +14,7 @@ from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
+from studies.results.model_loading import no_model_error
 from tracking.history.champions import record_verified
 from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
@@ -303,11 +304,7 @@ def weights_of(
             advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
     if trial.result.folds and trial.whole is None:
-        raise StudyError(
-            f"Trial {trial.number} was trained on folds alone, so it has no model. This trains it "
-            "on all of them, as the champion: kerastudy promote "
-            f"{shlex.quote(history.description.name)} --trial {trial.number}"
-        )
+        raise no_model_error(history, trial)
     if repeat not in history.checkpoint_faults(trial):
         return history.files.checkpoint(trial.number, repeat), trial
     training = trainings_of(trial)[repeat]
