@@ -1,11 +1,10 @@
-"""Learning curves: the recorded metrics of trials by epoch, their means over folds, sparklines."""
+"""Learning curves: the metrics of recorded trials by epoch, and their means over folds."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -19,31 +18,41 @@ from tracking.records import (
     finished_trials,
 )
 
+Epochs = dict[int, dict[str, float]]
+"""Metrics by epoch, from 1."""
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
-Epochs = dict[int, dict[str, float]]
-"""Metrics by epoch, from 1."""
-
-
-def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
-    """Reads a trial's finite metrics by epoch. If it has several fits, reads their means.
+def _curves(folder: Path, uuids: Iterable[str]) -> dict[str, Epochs]:
+    """Reads the finite metrics of fits by epoch. The uuid of a trial selects all of its fits.
 
     `folder` is the study's folder.
     """
-    curves = JournalReader(folder).curves([trial.uuid])
+    return {
+        fit: {
+            epoch: finite
+            for epoch, metrics in sorted(epochs.items())
+            if (finite := {n: value for n, value in metrics.items() if math.isfinite(value)})
+        }
+        for fit, epochs in JournalReader(folder).curves(uuids).items()
+    }
+
+
+def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
+    """Reads a trial's finite metrics by epoch. If the trial has several fits, reads their means."""
+    curves = _curves(folder, [trial.uuid])
     if trial.uuid in curves:
-        return _finite(curves[trial.uuid])
+        return curves[trial.uuid]
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
-    folds = any(each.fold is not None for each in repeats)
+    folds = any(repeat.fold is not None for repeat in repeats)
     # `repeats` lacks the training on all folds, which has no validation data.
-    of_fits = [curves[each.uuid] for each in repeats if each.uuid in curves]
-    return _finite(mean_epochs(of_fits or list(curves.values()), len(of_fits) if folds else 0))
+    fits = [curves[repeat.uuid] for repeat in repeats if repeat.uuid in curves]
+    return mean_epochs(fits or list(curves.values()), len(fits) if folds else 0)
 
 
 def fit_metrics(folder: Path, fit: str) -> Epochs:
     """Reads the finite metrics of a fit by epoch."""
-    return _finite(JournalReader(folder).curves([fit]).get(fit, {}))
+    return _curves(folder, [fit]).get(fit, {})
 
 
 def metric_by_epoch(
@@ -55,22 +64,18 @@ def metric_by_epoch(
     its folds.
     """
     chosen = list(trials)
-    curves = JournalReader(folder).curves(each.uuid for each in chosen)
-    read: dict[int, dict[int, float]] = {}
+    curves = _curves(folder, (trial.uuid for trial in chosen))
+    values: dict[int, dict[int, float]] = {}
     for trial in chosen:
         repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
-        if not repeats:
-            epochs: Mapping[int, Mapping[str, float]] = curves.get(trial.uuid, {})
-        elif repeats[0].fold is None:
-            epochs = curves.get(repeats[0].uuid, {})
-        else:
-            epochs = mean_epochs([curves.get(each.uuid, {}) for each in repeats], len(repeats))
-        read[trial.number] = {
-            epoch: metrics[metric]
-            for epoch, metrics in epochs.items()
-            if math.isfinite(metrics.get(metric, math.nan))
+        epochs = curves.get(repeats[0].uuid if repeats else trial.uuid, {})
+        if repeats and repeats[0].fold is not None:
+            folds = [curves.get(fold.uuid, {}) for fold in repeats]
+            epochs = mean_epochs(folds, len(folds))
+        values[trial.number] = {
+            epoch: metrics[metric] for epoch, metrics in epochs.items() if metric in metrics
         }
-    return {number: curve for number, curve in read.items() if curve}
+    return {number: curve for number, curve in values.items() if curve}
 
 
 def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int) -> Epochs:
@@ -80,9 +85,9 @@ def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int)
         for epoch, metrics in curve.items():
             by_epoch.setdefault(epoch, []).append(metrics)
     return {
-        epoch: mean_metrics(several)
+        epoch: means
         for epoch, several in sorted(by_epoch.items())
-        if len(several) >= least
+        if len(several) >= least and (means := mean_metrics(several))
     }
 
 
@@ -95,18 +100,15 @@ def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def common_best(
     curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
 ) -> BestEpoch | None:
-    """Returns the epoch with the best mean over folds.
+    """Returns the epoch with the best mean over folds, or None.
 
-    Only epochs with finite values in all folds count. Returns None if there is none.
+    Only epochs with a finite objective and finite losses in all folds count.
     """
     metric = objective.metric
-    sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
-    everywhere = sorted(set.intersection(*sound))
-    if not everywhere:
-        return None
-    means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
-    epochs = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
-    return min(epochs, key=lambda each: each.rank(objective))
+    finite = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
+    means = {e: mean_metrics([curve[e] for curve in curves]) for e in set.intersection(*finite)}
+    epochs = [BestEpoch(e, metrics[metric], metrics) for e, metrics in sorted(means.items())]
+    return min(epochs, key=lambda epoch: epoch.rank(objective), default=None)
 
 
 def _sound(metrics: Mapping[str, float], metric: str) -> bool:
@@ -115,40 +117,28 @@ def _sound(metrics: Mapping[str, float], metric: str) -> bool:
     return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))
 
 
-def _finite(epochs: Mapping[int, Mapping[str, float]]) -> Epochs:
-    finite = {
-        epoch: {name: value for name, value in metrics.items() if math.isfinite(value)}
-        for epoch, metrics in sorted(epochs.items())
-    }
-    return {epoch: metrics for epoch, metrics in finite.items() if metrics}
-
-
 class RecordedCurves:
     """Reads the objective of trials by epoch, as `metric_by_epoch` does.
 
-    The first call reads all recorded trials in one query.
+    The first call reads all finished trials in one query.
     """
 
     def __init__(self, folder: Path, recorded: Iterable[TrialRecord]) -> None:
-        self._folder = folder
-        self._ended = finished_trials(recorded)
+        self._folder, self._trials = folder, finished_trials(recorded)
+        self._finished: dict[int, dict[int, float]] | None = None
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
         """Returns a trial's objective by epoch."""
-        if trial.number in self._together:
-            return self._together[trial.number]
         metric = trial.spec.objective.metric
+        if self._finished is None:
+            self._finished = metric_by_epoch(self._folder, self._trials, metric)
+        if trial.number in self._finished:
+            return self._finished[trial.number]
         return metric_by_epoch(self._folder, [trial], metric).get(trial.number, {})
-
-    @cached_property
-    def _together(self) -> dict[int, dict[int, float]]:
-        if not self._ended:
-            return {}
-        return metric_by_epoch(self._folder, self._ended, self._ended[0].spec.objective.metric)
 
 
 def pruner_step(fold: int, epoch: int, longest: int) -> int:
-    """Returns a pruner's step for an epoch of a fold. A step is the same fold in all trials.
+    """Returns the step at which a pruner sees an epoch of a fold: the same step in all trials.
 
     Folds count from 0, epochs from 1. `longest` is the largest number of epochs of a trial.
     """
@@ -156,13 +146,13 @@ def pruner_step(fold: int, epoch: int, longest: int) -> int:
 
 
 def mean_so_far(curves: Mapping[int, Mapping[int, float]], fold: int, epoch: int) -> float | None:
-    """Returns an epoch's mean over the folds 0 to `fold`, or None if a fold lacks the epoch."""
-    values = [curves.get(each, {}).get(epoch, math.nan) for each in range(fold + 1)]
+    """Returns an epoch's mean over the folds 0 to `fold`; None if the epoch is missing in one."""
+    values = [curves.get(n, {}).get(epoch, math.nan) for n in range(fold + 1)]
     return statistics.fmean(values) if all(map(math.isfinite, values)) else None
 
 
 class FoldCurves:
-    """Reads the values that a pruner saw of cross-validated trials: at each step, `mean_so_far`."""
+    """Reads the values that a pruner saw of cross-validated trials: `mean_so_far` at each step."""
 
     def __init__(
         self,
@@ -172,8 +162,7 @@ class FoldCurves:
         longest: int,
     ) -> None:
         self._longest, self._metric = longest, description.objective.metric
-        trials = [trial.uuid for trial in finished_trials(recorded)]
-        self._curves = JournalReader(folder).curves(trials) if trials else {}
+        self._curves = _curves(folder, (trial.uuid for trial in finished_trials(recorded)))
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
         """Returns the values that a pruner saw of a trial, by step."""
@@ -181,18 +170,17 @@ class FoldCurves:
         curves = {
             fold: {
                 epoch: metrics[self._metric]
-                for epoch, metrics in self._curves.get(each.uuid, {}).items()
-                if math.isfinite(metrics.get(self._metric, math.nan))
+                for epoch, metrics in self._curves.get(fit.uuid, {}).items()
+                if self._metric in metrics
             }
-            for fold, each in enumerate(folds)
+            for fold, fit in enumerate(folds)
         }
-        seen = {}
-        for fold, curve in curves.items():
-            for epoch in curve:
-                mean = mean_so_far(curves, fold, epoch)
-                if mean is not None:
-                    seen[pruner_step(fold, epoch, self._longest)] = mean
-        return dict(sorted(seen.items()))
+        means = {
+            pruner_step(fold, epoch, self._longest): mean_so_far(curves, fold, epoch)
+            for fold, curve in curves.items()
+            for epoch in curve
+        }
+        return {step: mean for step, mean in sorted(means.items()) if mean is not None}
 
 
 def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
@@ -201,10 +189,9 @@ def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
 
 
 def sparkline(values: Sequence[float], columns: int = 40) -> str:
-    """Returns a curve as a line of bars, such as ``▁▃▆█``.
+    """Returns a curve as a line of bars, such as ``▁▃▆█``. A NaN or an infinity leaves a gap.
 
-    A NaN or an infinity leaves a gap. If the curve has more values than `columns`, a bar is the
-    mean of neighbouring values.
+    If the curve has more values than `columns`, a bar is the mean of neighbouring values.
     """
     size = max(1, math.ceil(len(values) / columns))
     means = []

@@ -1,4 +1,4 @@
-"""A study's trials: their ranks, values, reasons and curves, and the table `trials_table`."""
+"""Ranks a study's recorded trials, completes their values, and puts them into a table."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> En
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
     """Returns a study's definition with the hyperparameters that its trials added to the space.
 
-    Tracing a builder may miss a branch with further hyperparameters. These join the space when a
-    trial's builder declares them. That trial, and all before it, had their defaults.
+    Tracing a builder may miss a branch with further hyperparameters. They join the space when a
+    trial's builder declares them. This trial and all earlier trials had their defaults.
     """
     if not description.discovered:
         return description
@@ -77,28 +77,28 @@ def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) ->
 
 
 def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
-    """Returns a space with parameters, from `Parameter.to_dict`, added or replaced."""
-    further = [parameter_from_dict(each) for each in parameters]
+    """Returns a space with further parameters, which are in the form of `Parameter.to_dict`."""
+    further = [parameter_from_dict(parameter) for parameter in parameters]
     return space.with_parameters(*further) if further else space
 
 
 def completed(trial: _Trial, space: SearchSpace) -> _Trial:
-    """Returns a trial with the defaults of hyperparameters that joined the space later."""
+    """Returns a trial with the default values of hyperparameters that joined the space later."""
     if space.contains(trial.spec.values):
         return trial
     return replace(trial, spec=replace(trial.spec, values=complete(space, trial.spec.values)))
 
 
 class Reason(NamedTuple):
-    """Why trials ended early. `text` names no epoch, `trials` are the trials' numbers."""
+    """A reason why trials are infeasible or ended early."""
 
     kind: Kind
-    text: str
-    trials: tuple[int, ...]
+    text: str  # Without the number of the epoch, which may differ between the trials.
+    trials: tuple[int, ...]  # The trials' numbers.
 
 
 def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
-    """Returns the reasons of finished trials: infeasible ones first, then the most frequent."""
+    """Returns why trials are infeasible, then why they ended early, by falling frequency."""
     numbers: dict[tuple[Kind, str], list[int]] = {}
     for trial in finished_trials(trials):
         if not trial.result.reason:
@@ -106,18 +106,18 @@ def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
         kind: Kind = "infeasible" if trial.state == "infeasible" else "cut short"
         text = _EPOCH.sub("", trial.result.reason)
         numbers.setdefault((kind, text), []).append(trial.number)
-    counted = [Reason(kind, text, tuple(of)) for (kind, text), of in numbers.items()]
-    return sorted(counted, key=lambda each: (each.kind != "infeasible", -len(each.trials)))
+    unsorted = [Reason(kind, text, tuple(trials)) for (kind, text), trials in numbers.items()]
+    return sorted(unsorted, key=lambda reason: (reason.kind != "infeasible", -len(reason.trials)))
 
 
 def trials_table(history: StudyHistory) -> pd.DataFrame:
     """Returns a table with a row for each trial of a study, by number.
 
-    Columns are named as by Optuna's `Study.trials_dataframe`:
+    Columns are named as in Optuna's `Study.trials_dataframe`:
 
     - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (the best epoch,
-      from 1), ``epochs`` (their number), ``started`` (UTC), ``seconds``, ``seed``, ``reason`` (why
-      it is infeasible or ended early),
+      from 1), ``epochs`` (how many were trained), ``started`` (UTC), ``seconds``, ``seed``,
+      ``reason`` (why the trial is infeasible or ended early),
     - ``params_NAME`` for each hyperparameter; missing where it was not active,
     - ``metrics_NAME`` for each metric at the best epoch.
     """
@@ -125,7 +125,7 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
 
     names = history.description.space.names
     rows = [_row(trial, names) for trial in history.trials]
-    metrics = dict.fromkeys(n for row in rows for n in row if n.startswith("metrics_"))
+    metrics = {name for row in rows for name in row if name.startswith("metrics_")}
     columns = [*_COLUMNS, *(f"params_{name}" for name in names), *sorted(metrics)]
     table = pd.DataFrame(rows, columns=columns)
     table["started"] = pd.to_datetime(table["started"], unit="ms", utc=True)
@@ -134,8 +134,8 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
 
 
 def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
-    result = trial.result
-    row: dict[str, Any] = {
+    result, metrics = trial.result, trial.best.metrics if trial.best is not None else {}
+    return {
         "number": trial.number,
         "state": trial.state,
         "value": trial.value,
@@ -145,8 +145,6 @@ def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
         "seconds": None if result is None else result.seconds,
         "seed": trial.spec.seed,
         "reason": "" if result is None else result.reason,
+        **{f"params_{name}": trial.params.get(name) for name in names},
+        **{f"metrics_{name}": value for name, value in metrics.items()},
     }
-    row |= {f"params_{name}": trial.params.get(name) for name in names}
-    if trial.best is not None:
-        row |= {f"metrics_{name}": value for name, value in trial.best.metrics.items()}
-    return row
