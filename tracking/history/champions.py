@@ -1,4 +1,4 @@
-"""Records and reads a study's champion, its predictions, and the scores of trials."""
+"""Records a study's champion and refit, and reads the champion's files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def register_champion(
 
     `saved` is a folder from `mlflow.keras.save_model`, which is moved into the study's folder.
     `reason` says why the trial was chosen; it is empty for the best trial. Returns the model's
-    address in MLflow, ``models:/NAME@champion``. (MLflow may have another model of this name. Then
-    the model's name is ``NAME (2)``.)
+    address in MLflow, ``models:/NAME@champion``. If MLflow has another model of this name, the name
+    there is ``NAME (2)``.
     """
     _, best = trial.best_training
     facts = {"epoch": best.epoch, "value": best.value}
@@ -39,9 +39,9 @@ def register_champion(
 def register_refit(
     history: StudyHistory, trial: EndedTrial, saved: Path, epochs: int, samples: int
 ) -> str:
-    """Records a model, trained on training and validation data, as the study's refit.
+    """Records a model that was trained on training and validation data as the study's refit.
 
-    Returns its address, ``models:/NAME@refit``.
+    Returns the model's address in MLflow, ``models:/NAME@refit``.
     """
     return _recorded(history, trial, saved, REFIT, {"epochs": epochs, "samples": samples}, "")
 
@@ -55,8 +55,8 @@ def _recorded(
     reason: str,
 ) -> str:
     former = history.journal.champions(alias)
-    # The journal gets the folder only once its files are complete. If the process is killed before,
-    # the next registration removes the folder.
+    # The journal gets the folder's path when the folder is complete. If the process is killed
+    # before, the next registration removes the folder.
     place = Path(_FOLDER, f"{alias}-{uuid.uuid4().hex[:8]}")
     folder = history.folder / place
     folder.parent.mkdir(exist_ok=True)
@@ -85,14 +85,14 @@ def _recorded(
 
 
 def set_promotion(history: StudyHistory, reason: str) -> None:
-    """Records why the champion was chosen. If it is empty, launches may choose another."""
+    """Records why the champion was chosen. If `reason` is empty, launches may choose another."""
     if history.registered is not None:
         with history.writing() as journal:
             journal.set_reason(history.registered.number, reason)
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records a text of `records.checks` as a trial's `verified`. Returns the changed trial."""
+    """Records a trial's `verified` text, which `records.checks` words. Returns the new trial."""
     text = text[:_LONGEST_TEXT]
     with history.writing() as journal:
         journal.set_verified(trial.uuid, text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
 from tracking.scores.files import ScoresError, read_scores
@@ -14,15 +16,13 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
     - A repeated trial has one entry, the average of its trainings at their best epochs.
     - A cross-validated trial has the out-of-fold scores of all samples, for each epoch that all
       folds have. If samples are split into folds several times, only the first split counts.
-    - Trials without a value are left out, and trials whose files are missing or damaged, or whose
-      value `model.fit` contradicts.
+    - Trials that are not in `StudyHistory.holding` are left out, and so are trials whose files are
+      missing or damaged.
     """
     scores: dict[int, list[SampleScores]] = {}
-    for trial in history.top(len(history.trials)):
-        try:
+    for trial in history.holding:
+        with contextlib.suppress(ScoresError):
             scores[trial.number] = scores_of(history, trial)
-        except ScoresError:
-            continue
     return dict(sorted(scores.items()))
 
 
@@ -32,53 +32,39 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
     Raises:
         ScoresError: If a file of scores is missing or damaged.
     """
-    result = trial.result
-    if not result.repeats:
-        return read_scores(history.files.scores(trial.number), weights_sha256=result.weights_sha256)
-    if result.folds:
-        return _of_folds(history, trial)
-    trainings = [
-        best_scores(
-            read_scores(
-                history.files.scores(trial.number, repeat), weights_sha256=each.weights_sha256
-            ),
-            each.best.epoch,
-        )
-        for repeat, each in enumerate(result.repeats)
+    files, repeats = history.files, trial.result.repeats
+    if not repeats:
+        digest = trial.result.weights_sha256
+        return read_scores(files.scores(trial.number), weights_sha256=digest)
+    if trial.result.folds:
+        repeats = repeats[: folds_of_one_split(history)]
+    scores = [
+        read_scores(files.scores(trial.number, repeat), weights_sha256=fit.weights_sha256)
+        for repeat, fit in enumerate(repeats)
     ]
-    return [average(trainings)]
-
-
-def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
-    count = folds_of_one_drawing(history)
-    folds = [
-        {
-            each.epoch: each
-            for each in read_scores(
-                history.files.scores(trial.number, fold), weights_sha256=recorded.weights_sha256
-            )
-        }
-        for fold, recorded in enumerate(trial.result.repeats[:count])
-    ]
-    epochs = set.intersection(*(set(each) for each in folds))
-    if trial.epoch not in epochs:
+    if not trial.result.folds:
+        trainings = zip(scores, repeats, strict=True)
+        return [average([best_scores(epochs, fit.best.epoch) for epochs, fit in trainings])]
+    folds = [{each.epoch: each for each in epochs} for epochs in scores]
+    common = set.intersection(*map(set, folds))
+    if trial.epoch not in common:
         raise ScoresError(f"not all folds have scores after epoch {trial.epoch}")
-    return [pooled([each[epoch] for each in folds]) for epoch in sorted(epochs)]
+    return [pooled([fold[epoch] for fold in folds]) for epoch in sorted(common)]
 
 
-def folds_of_one_drawing(history: StudyHistory) -> int:
+def folds_of_one_split(history: StudyHistory) -> int:
     """Returns the number of folds in one split, which validate each sample once."""
     data = history.description.data
     left = data.sizes.get("validation", 0)
-    for place, fold in enumerate(data.details.get("folds", ()), start=1):
+    for number, fold in enumerate(data.details.get("folds", ()), start=1):
         left -= fold["validation"]
         if left <= 0:
-            return place
+            return number
     return history.description.folds
 
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
-    """Returns the scores after an epoch."""
+    """Returns the scores after an epoch; raises ScoresError if there are none."""
     for each in scores:
         if each.epoch == epoch:
             return each
