@@ -19,6 +19,7 @@ Otherwise the answer is that it can't be said: under another seed, the other stu
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -37,15 +38,15 @@ from tracking.statistics.sentences import interval_text
 
 @dataclass(frozen=True)
 class Reached:
-    """The cost of reaching a target: all trials, by number, up to the first that reaches it.
+    """The cost of reaching a target: that of all trials up to the first that reaches it.
 
-    The costs are None if no trial reaches the target.
+    The three costs are None if no trial reaches the target.
 
     Attributes:
-        target: The value to reach.
-        trials: The number of trials.
-        epochs: Their epochs.
-        seconds: Their seconds of training.
+        target: The value of the objective to reach.
+        trials: The number of these trials.
+        epochs: The sum of the trials' epochs.
+        seconds: The sum of the trials' seconds of training.
     """
 
     target: float
@@ -61,7 +62,7 @@ class Standing:
     Attributes:
         label: The study's name in this comparison.
         history: The study.
-        best: Its best trial, or None if no trial has a value.
+        best: The best trial, or None if no trial has a value.
         epochs: The epochs of all trials.
         seconds: The seconds of training of all trials.
         reached: The cost of reaching each target.
@@ -84,7 +85,7 @@ class Comparison:
         standings: The studies, in the order in which they were given.
         targets: The values to reach, the easiest first.
         notes: Sentences that warn of differences between the studies.
-        answer: Which one is better at equal budget.
+        answer: Which study is better at equal budget.
     """
 
     objective: Objective
@@ -99,54 +100,56 @@ def compare(histories: Sequence[StudyHistory], reach: Sequence[float] = ()) -> C
 
     Args:
         histories: Two or more studies, or a study under two or more engines.
-        reach: Values of the objective to reach. There are three by default: the worst of the
-            studies' best values, which all of them reach; the median of all trials' values; and the
+        reach: Values of the objective to reach. By default there are three: the worst of the
+            studies' best values, which all studies reach; the median of all trials' values; and the
             middle between these two.
 
     Raises:
-        ComparisonError: If there are fewer than two histories, or one twice; if their objectives or
-            directions differ; or if a value to reach is not finite.
+        ComparisonError: If there are fewer than two histories; if one is given twice; if the
+            objectives or directions differ; or if a value to reach is not finite.
     """
     _check(histories, reach)
     objective = histories[0].description.objective
-    bests = [history.holding for history in histories]
-    targets = tuple(sorted(set(reach) or _targets(bests, objective), key=objective.sort_key))[::-1]
+    targets = set(reach) or _targets([history.holding for history in histories], objective)
+    targets = sorted(targets, key=objective.sort_key, reverse=True)
     standings = tuple(
         Standing(
             label=label,
             history=history,
-            best=best[0] if best else None,
+            best=history.best,
             epochs=sum(map(epochs_of, history.ended)),
             seconds=math.fsum(trial.result.seconds for trial in history.ended),
             reached=_reached(history, targets),
         )
-        for label, history, best in zip(_labels(histories), histories, bests, strict=True)
+        for label, history in zip(_labels(histories), histories, strict=True)
     )
     return Comparison(
         objective=objective,
         standings=standings,
-        targets=targets,
+        targets=tuple(targets),
         notes=tuple(_notes(standings)),
         answer=answer(histories, _labels(histories)),
     )
 
 
 def _check(histories: Sequence[StudyHistory], reach: Sequence[float]) -> None:
-    keys = [(each.description.name, each.description.engine) for each in histories]
-    called = [f"{name!r} by {engine}" for name, engine in keys]
-    if len(set(keys)) < len(keys):
+    descriptions = [history.description for history in histories]
+    called = [f"{description.name!r} by {description.engine}" for description in descriptions]
+    if len(set(called)) < len(called):
         twice = next(name for name in called if called.count(name) > 1)
         hint = "Name another study, or another engine."
         raise ComparisonError(f"The study {twice} is given twice", hint=hint)
-    if len(keys) < 2:
+    if len(called) < 2:
         raise ComparisonError(
             "Comparing takes two studies, or one that was launched with two engines. Received: "
             f"{listed(called) or 'none'}."
         )
-    objectives = [each.description.objective for each in histories]
+    objectives = [description.objective for description in descriptions]
     if len(set(objectives)) > 1:
-        targets = (f"{objective.direction} {objective.metric}" for objective in objectives)
-        pairs = "; ".join(map(": ".join, zip(called, targets, strict=True)))
+        pairs = "; ".join(
+            f"{name}: {objective.direction} {objective.metric}"
+            for name, objective in zip(called, objectives, strict=True)
+        )
         raise ComparisonError(
             "Studies with different objectives can't be compared by value. Received: "
             f"{pairs}. Compare studies that optimize the same metric in the same direction."
@@ -165,17 +168,17 @@ def _labels(histories: Sequence[StudyHistory]) -> list[str]:
     return [f"{name} by {engine}" for name, engine in zip(names, engines, strict=True)]
 
 
-def _targets(bests: Sequence[Sequence[TrialRecord]], objective: Objective) -> list[float]:
-    values = [[trial.best.value for trial in best if trial.best] for best in bests]
-    finite = [[value for value in each if math.isfinite(value)] for each in values]
-    tops = [each[0] for each in finite if each]
-    if not tops:
+def _targets(best_first: Sequence[Sequence[TrialRecord]], objective: Objective) -> list[float]:
+    finite = [
+        [trial.best.value for trial in trials if trial.best and math.isfinite(trial.best.value)]
+        for trials in best_first
+    ]
+    best = [values[0] for values in finite if values]
+    if not best:
         return []
-    hard = max(tops, key=objective.sort_key)
-    median = statistics.median_low([value for each in finite for value in each])
-    if not objective.is_better(hard, median):
-        return [hard]
-    return [median, (median + hard) / 2, hard]
+    worst = max(best, key=objective.sort_key)
+    median = statistics.median_low([value for values in finite for value in values])
+    return [median, (median + worst) / 2, worst] if objective.is_better(worst, median) else [worst]
 
 
 def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
@@ -231,10 +234,10 @@ class Difference:
     """How much better one search or study is than another.
 
     Attributes:
-        better: The one with the better value.
-        other: The other one.
-        gain: The difference of their values, at least 0, with its interval. If the interval has 0
-            in it, the two can't be told apart.
+        better: The label of the search or study with the better value.
+        other: The label of the other one.
+        gain: The difference of the two values, at least 0, with an interval. If the interval
+            contains 0, the two can't be told apart.
     """
 
     better: str
@@ -252,12 +255,12 @@ class Answer:
     """Which of several studies or engines is better.
 
     Attributes:
-        budget: The budget that all have spent, that of the smallest.
+        budget: The smallest budget that one of the studies has spent.
         unit: The budget's unit: ``"epochs"``, or ``"trials"`` if trials have no epochs.
-        values: The best value of each study at this budget; None without one.
-        over: What the differences are over: ``"seeds"``, ``"test part"``, or empty if there are
-            none.
-        differences: The best one compared with each other one.
+        values: The best value of each study at this budget; None if it has none.
+        over: The ground of the differences: ``"seeds"``, ``"test part"``, or empty if there are no
+            differences.
+        differences: The best search or study compared with each of the others.
         sentences: The answer in sentences.
     """
 
@@ -284,17 +287,17 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
         label: [value for place in places if (value := values[place]) is not None]
         for label, places in groups.items()
     }
-    known = {label: of_seeds for label, of_seeds in by_search.items() if of_seeds}
+    known = {label: by_seed for label, by_seed in by_search.items() if by_seed}
     missing = [label for label in groups if label not in known]
     differences: tuple[Difference, ...] = ()
     over = ""
     sentences = [f"There is no value by {listed(missing)}."] if missing else []
     if len(groups) == 1 and known:
-        (of_seeds,) = known.values()
-        lowest, highest = (number(each) for each in (min(of_seeds), max(of_seeds)))
+        (by_seed,) = known.values()
         sentences.append(
-            f"They are one search under {counted(len(of_seeds), 'seed')}: {_lower(at)}the best "
-            f"{objective.metric} is {lowest} to {highest}. Compare it with another one."
+            f"They are one search under {counted(len(by_seed), 'seed')}: a{at[1:]}the best "
+            f"{objective.metric} is {number(min(by_seed))} to {number(max(by_seed))}. Compare it "
+            "with another search."
         )
     elif len(known) < 2:
         sentences.append("So there is nothing to compare yet.")
@@ -320,12 +323,8 @@ def _cost(trial: EndedTrial, unit: str) -> int:
 
 def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
     """Returns the best value among the first trials, by number, that fit into a budget."""
-    spent, within = 0, set()
-    for trial in history.ended:
-        spent += _cost(trial, unit)
-        if spent > budget:
-            break
-        within.add(trial.number)
+    spent = itertools.accumulate(_cost(trial, unit) for trial in history.ended)
+    within = {t.number for t, cost in zip(history.ended, spent, strict=True) if cost <= budget}
     values = (trial.value for trial in history.holding if trial.number in within)
     return next((value for value in values if value is not None and math.isfinite(value)), None)
 
@@ -333,21 +332,21 @@ def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
 def _groups(
     descriptions: Sequence[StudyDescription], labels: Sequence[str]
 ) -> dict[str, list[int]]:
-    """Returns the places of each search's studies, by the search's label."""
-    places: dict[tuple[object, ...], list[int]] = {}
+    """Returns the indexes of each search's studies, by the search's label."""
+    groups: dict[tuple[object, ...], list[int]] = {}
     for place, description in enumerate(descriptions):
-        places.setdefault(_search(description), []).append(place)
-    engines = [descriptions[of[0]].engine for of in places.values()]
+        groups.setdefault(_search(description), []).append(place)
+    engines = [descriptions[places[0]].engine for places in groups.values()]
     # If only engines differ, their names are the clearest labels.
-    by_engine = len(set(engines)) == len(engines) > 1 and len({key[1:] for key in places}) == 1
-    named = engines if by_engine else [listed(labels[i] for i in of) for of in places.values()]
-    return dict(zip(named, places.values(), strict=True))
+    by_engine = len(set(engines)) == len(engines) > 1 and len({key[1:] for key in groups}) == 1
+    of_studies = [listed(labels[place] for place in places) for places in groups.values()]
+    return dict(zip(engines if by_engine else of_studies, groups.values(), strict=True))
 
 
 def _search(description: StudyDescription) -> tuple[object, ...]:
-    """Returns all that tells a search from others: the engine first, without name and seed."""
+    """Returns all settings that define a search, the engine first: not the name and the seed."""
     code = description.code
-    # In a notebook the code is not recorded, so the name must tell builders apart.
+    # In a notebook the code is not recorded, so only the name identifies the builder.
     builder = (code.digest, code.variable, code.study_name) if code.digest else description.name
     weights = sorted((description.class_weight or {}).items())
     how = (description.epochs, description.batch_size, description.repeats, description.folds)
@@ -360,16 +359,12 @@ def _search(description: StudyDescription) -> tuple[object, ...]:
 def _over_seeds(
     known: Mapping[str, Sequence[float]], objective: Objective
 ) -> tuple[Difference, ...]:
-    labels = list(known)
-    keys = [[objective.sort_key(value) for value in known[label]] for label in labels]
-    best = min(range(len(labels)), key=lambda place: statistics.fmean(keys[place]))
-    # Low sort keys are the better ones, so the gain is the other one's minus the best one's.
-    gains = [of_means(each, keys[best], math.comb(len(keys), 2)) for each in keys]
-    return tuple(
-        Difference(labels[best], label, gain)
-        for place, (label, gain) in enumerate(zip(labels, gains, strict=True))
-        if place != best and gain is not None
-    )
+    keys = {label: [*map(objective.sort_key, values)] for label, values in known.items()}
+    best = min(keys, key=lambda label: statistics.fmean(keys[label]))
+    pairs = math.comb(len(keys), 2)
+    # Lower sort keys are better, so the gain is the other search's mean minus the best search's.
+    gains = {label: of_means(keys[label], keys[best], pairs) for label in keys if label != best}
+    return tuple(Difference(best, label, gain) for label, gain in gains.items() if gain is not None)
 
 
 def _seed_sentences(
@@ -382,14 +377,10 @@ def _seed_sentences(
     sentences = [
         f"{at}{each.better} finds a better {objective.metric} than {each.other}, by "
         f"{interval_text(each.gain, nonzero=True)} {over}."
-        for each in differences
         if each.is_clear
-    ]
-    sentences += [
-        f"{at}{each.better} and {each.other} can't be told apart {over}: the difference of "
+        else f"{at}{each.better} and {each.other} can't be told apart {over}: the difference of "
         f"{objective.metric} is {interval_text(each.gain, nonzero=True)}."
-        for each in differences
-        if not each.is_clear
+        for each in sorted(differences, key=lambda difference: not difference.is_clear)
     ]
     if len(differences) < len(known) - 1:
         sentences.append(f"{at}searches that find the same value under each seed can't be told.")
@@ -403,25 +394,27 @@ def _seed_sentences(
 def _on_test(
     histories: Sequence[StudyHistory], groups: Mapping[str, Sequence[int]], objective: Objective
 ) -> tuple[Difference, ...]:
-    """Returns the differences of confirmed values, if all studies have one on one test part."""
-    confirmed = {label: _confirmed(histories[of[0]]) for label, of in groups.items()}
+    """Returns the differences of confirmed values, if all studies were confirmed on one test part.
+
+    Returns none if a search was launched under several seeds.
+    """
+    confirmed = {label: _confirmed(histories[places[0]]) for label, places in groups.items()}
     digests = {history.description.data.digests.get("test", "") for history in histories}
-    intervals = {label: each for label, each in confirmed.items() if each is not None}
-    if len(intervals) < len(groups) or len(groups) < len(histories) or len(digests) > 1:
+    intervals = {label: interval for label, interval in confirmed.items() if interval is not None}
+    if len(intervals) < len(histories) or len(digests) > 1:
         return ()
-    sign = 1 if objective.direction == "max" else -1
-    best = max(intervals, key=lambda label: sign * intervals[label].value)
+    best = min(intervals, key=lambda label: objective.sort_key(intervals[label].value))
     pairs = math.comb(len(intervals), 2)
     differences = []
     for label, other in intervals.items():
         if label != best:
-            one, two = (intervals[best], other) if sign > 0 else (other, intervals[best])
-            differences.append(Difference(best, label, of_intervals(one, two, pairs)))
+            ordered = (intervals[best], other)[:: 1 if objective.direction == "max" else -1]
+            differences.append(Difference(best, label, of_intervals(*ordered, pairs)))
     return tuple(differences)
 
 
 def _confirmed(history: StudyHistory) -> Interval | None:
-    """Returns the value of a study's last confirmation on the test part, if it is up to date."""
+    """Returns the last confirmed value on the test part, if the best trial is still the same."""
     confirmations = read_confirmations(history)
     if not confirmations or history.best is None:
         return None
@@ -444,14 +437,10 @@ def _test_sentences(differences: Sequence[Difference], objective: Objective) -> 
 
 def _unknown(known: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
     few = [label for label, values in known.items() if len(values) < 2]
-    means = [f"{number(statistics.fmean(known[label]))} by {label}" for label in known]
+    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in known.items()]
     return [
         f"{at}the best {objective.metric} is {listed(means)}. That does not say which is better: "
         "another seed may turn it.",
         f"To tell, launch {listed(few)} under another --seed and --name, twice or more, and "
         "compare all of them; or confirm each, to compare the winners on the test part.",
     ]
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
