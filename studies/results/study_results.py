@@ -1,4 +1,4 @@
-"""A recorded study and its trials, as users read, plot, load, rename and delete them."""
+"""A recorded study and its trials, as users read, plot, show, load and delete them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class StudyResults(StudyHistory):
     @classmethod
     def of(cls, history: StudyHistory, definition: StudyDefinition | None = None) -> StudyResults:
         """Returns the results of a recorded study."""
-        values = {each.name: getattr(history, each.name) for each in fields(StudyHistory)}
+        values = {field.name: getattr(history, field.name) for field in fields(StudyHistory)}
         values["trials"] = tuple(trial_of(trial) for trial in history.trials)
         results = cls(**values, definition=definition)
         for trial in results.trials:
@@ -289,7 +289,7 @@ class TrialWithResult(Trial, EndedTrial):
 
 def trial_of(record: TrialRecord) -> Trial:
     """Returns a `Trial` with the fields of a record. `StudyResults.of` sets its `results`."""
-    values = {each.name: getattr(record, each.name) for each in fields(TrialRecord)}
+    values = {field.name: getattr(record, field.name) for field in fields(TrialRecord)}
     return TrialWithResult(**values) if isinstance(record, EndedTrial) else Trial(**values)
 
 

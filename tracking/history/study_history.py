@@ -1,4 +1,4 @@
-"""Reads, renames and deletes studies."""
+"""Reads studies from their journals, and deletes studies."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ REFIT = "refit"
 CONFIRMED = "it won under new seeds"
 """The reason of a champion that won `kerastudy confirm`."""
 PROMOTED = "promoted"
-"""The reason of a champion that a person promoted. The person's words may follow."""
+"""The reason of a champion that a user promoted. The user's own words may follow."""
 
 
 @dataclass(frozen=True, repr=False)
 class StudyHistory:
-    """A study under one engine, as recorded.
+    """A recorded study under one engine.
 
     Attributes:
-        store: The store that the study is in.
+        store: The store with the study.
         folder: The study's folder.
         description: The study's definition.
         engines: The study's engines, in the order of their last launches.
         search: The journal's id of the study under this engine.
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. A killed process leaves RUNNING.
-        trials: The last attempt at each trial, in the order of their numbers.
-        registered: The saved model of the study's champion, which another engine may have found.
+        trials: The last attempt at each trial, by number.
+        registered: The saved model of the champion, which another engine may have proposed.
         ended_by: Why the last launch ended: ``"trials"`` (all done), ``"space"`` (everything was
             tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or ``"error"``.
             Empty if it has not ended, or was killed.
         stopped: A sentence on why the last launch ended.
-        keeps: The number of best trials whose checkpoints are kept, the smallest of all launches.
-            None if all are kept.
+        keeps: The number of best trials whose checkpoints are kept: the smallest number that a
+            launch had. None if all checkpoints are kept.
         server: The MLflow server that gets a copy of the study, or empty.
         superseded: The number of infeasible attempts that a later attempt replaced.
-        recorded_correction: The correction of the best value, as JSON, or empty.
+        recorded_correction: The correction of the best value as JSON, or empty.
     """
 
     store: Store
@@ -104,27 +104,27 @@ class StudyHistory:
 
     @property
     def promoted(self) -> str:
-        """Why the champion was chosen; empty if it is the best trial."""
+        """Why the champion was chosen; empty for the best trial."""
         return "" if self.registered is None else self.registered.reason
 
     @property
     def champion_engine(self) -> str:
-        """The engine that proposed the champion, or empty without a champion."""
+        """The engine that proposed the champion; empty without a champion."""
         return "" if self.registered is None else self.registered.engine
 
     @property
     def champion_address(self) -> str:
-        """The champion's address in MLflow's registry, or empty without a champion."""
+        """The champion's address in MLflow's registry; empty without a champion."""
         return f"models:/{self.description.name}@{ALIAS}" if self.registered is not None else ""
 
     @property
     def default(self) -> EndedTrial | None:
-        """The trial with the space's defaults, if it has ended."""
+        """The trial with the default values of the space, if it has ended."""
         number = self.description.default_trial
         return next((trial for trial in self.ended if trial.number == number), None)
 
     def top(self, count: int) -> list[EndedTrial]:
-        """Returns at most `count` trials of `holding`."""
+        """Returns the best trials of `holding`, at most `count`."""
         return self.holding[:count]
 
     @cached_property
@@ -135,9 +135,8 @@ class StudyHistory:
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials by state."""
-        states: Counter[str] = Counter(trial.state for trial in self.trials)
-        names = ("complete", "pruned", "infeasible", "running", "interrupted")
-        return {name: states[name] for name in names}
+        counts = dict.fromkeys(("complete", "pruned", "infeasible", "running", "interrupted"), 0)
+        return counts | Counter(trial.state for trial in self.trials)
 
     def trial(self, number: int) -> TrialRecord:
         """Returns a trial by number.
@@ -176,7 +175,7 @@ class StudyHistory:
         return Journal(self.folder, self.search, self.description)
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
-        """Returns the path of a trial's checkpoint, or None if there is none."""
+        """Returns the path of a trial's checkpoint, or None if the file does not exist."""
         repeat = trial.checkpoint_of if isinstance(trial, EndedTrial) else 0
         path = self.files.checkpoint(trial.number, repeat)
         return path if path.exists() else None
@@ -235,21 +234,25 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
     """
     histories = find_engines(store, name, engine)
     if not histories:
-        raise StudyNotFoundError(
-            f"The store {str(store.root)!r} has no study {name!r}. "
-            f"{known_names(name, study_names(store))}"
-        )
+        raise _no_study(store, name)
     return histories
 
 
+def _no_study(store: Store, name: str) -> StudyNotFoundError:
+    return StudyNotFoundError(
+        f"The store {str(store.root)!r} has no study {name!r}. "
+        f"{known_names(name, study_names(store))}"
+    )
+
+
 def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Does the same as `read_engines`, but returns an empty list if there is no such study."""
+    """Does the same as `read_engines`, but returns an empty list if the study does not exist."""
     folder = store.folder_of(name)
     return [] if folder is None else histories_in(store, folder, engine)
 
 
 def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[StudyHistory]:
-    """Does the same as `read_engines`, for a study's folder."""
+    """Does the same as `read_engines`, for the study in a folder."""
     with JournalReader(folder).held_open() as journal:
         header = journal.header()
         searches = journal.searches(engine)
@@ -273,17 +276,17 @@ def read_source(history: StudyHistory, digest: str) -> str:
 
 
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
-    """Returns the code of trials by their `code_digest`.
+    """Returns the recorded code of the trials with a `code_digest`.
 
-    `texts` lacks modules whose text is missing or damaged. If the study file's text is missing or
-    damaged, `source` is empty.
+    If the study file's text is missing or damaged, `source` is empty. Modules whose texts are
+    missing or damaged are not in `texts`.
     """
     code = replace(history.description.code, source="", texts={}, modules=None)
     if not digest:
         return replace(code, digest="", source_digest="")
     own, modules = digest, dict[str, str]()
     manifest = _sound(history.journal.code([digest])).get(digest, "")
-    # The digest of a file that imports modules is that of its `manifest`.
+    # If a study file imports modules, `digest` is that of a manifest with the digests of all texts.
     try:
         fields = json.loads(manifest)
         own, modules = str(fields["source"]), dict(fields["modules"])
@@ -342,19 +345,15 @@ class StudySize:
     name: str
     folder: Path
     trials: int
-    bytes: int  # The size of all files in its folder.
+    bytes: int  # The size of all files in the folder.
     server: str  # The MLflow server with a copy of the study, or empty.
 
 
 def study_size(store: Store, name: str) -> StudySize:
     """Returns the size of a study."""
-    name = unicodedata.normalize("NFC", name)
-    folder = store.folder_of(name)
+    folder = store.folder_of(unicodedata.normalize("NFC", name))
     if folder is None:
-        raise StudyNotFoundError(
-            f"The store {str(store.root)!r} has no study {name!r}. "
-            f"{known_names(name, study_names(store))}"
-        )
+        raise _no_study(store, name)
     journal = JournalReader(folder)
     header = journal.header()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -368,18 +367,18 @@ def delete_study(
 ) -> None:
     """Deletes a study's folder. Raises StoreLockedError if a process runs the study.
 
-    The folder is renamed first, so that a killed process leaves no half study. The renaming happens
-    within the context `forgetting`, which deletes the study from MLflow.
+    The folder is renamed first, so that no process finds a study whose deletion was interrupted.
+    This happens within the context `forgetting`, which deletes the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
-        doomed = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
+        deleted = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
         try:
             with forgetting(store, size):
                 os.rename(size.folder / FILE_NAME, size.folder / DELETED)
-                os.rename(size.folder, doomed)
-            shutil.rmtree(doomed)
+                os.rename(size.folder, deleted)
+            shutil.rmtree(deleted)
         except OSError as error:
-            left = doomed if doomed.exists() else size.folder
+            left = deleted if deleted.exists() else size.folder
             raise StoreError(
                 f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
                 f"folder {str(left)!r} when they can."
