@@ -204,7 +204,7 @@ class StoreCheck:
         return [fault for fault in self.faults if not fault.mended]
 
 
-def check_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
+def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
     """Checks a store, and with `fix` mends what can be mended.
 
     It can be killed at any moment, and called again.

@@ -82,11 +82,11 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     """
     from studies.progress import waiting
     from tracking.store.folder import default_store_path
-    from tracking.store_doctor import check_store
+    from tracking.store_doctor import examine_store
 
     root = store if store is not None else default_store_path()
     with waiting(f"checking the store {str(root)!r}"):
-        check = check_store(root, fix=fix)
+        check = examine_store(root, fix=fix)
     document = {
         "store": str(check.root),
         "findings": [dataclasses.asdict(fault) for fault in check.faults],
