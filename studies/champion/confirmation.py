@@ -54,7 +54,7 @@ def confirm(
     trust: bool = False,
     progress: bool = True,
 ) -> Confirmation:
-    """Checks a study's choice: how much of its best value to believe, and whether tuning paid.
+    """Checks a study's choice: how much of the best value to believe, and whether tuning paid.
 
     First, the best trials race: they are trained under new seeds, and the worse ones leave after
     each round. If the data has a sealed test part, the winner and the space's default values are
@@ -120,17 +120,16 @@ def confirm_study(
     if it has moved.
     """
     progress = progress or NoProgress()
-    make_plan(history, options)
     with history.store.lock_study(history.folder, history.description.name):
         # Another process may have changed the study before this one got the lock.
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
-        unfinished, ended = confirmation_of(history, plan.to_json())
-        if ended is not None:
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
-            if keep or _needs_no_registration(plan, ended):
+        unfinished, outcome = confirmation_of(history, plan.to_json())
+        if outcome is not None:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(outcome.time / 1000))
+            if keep or _needs_no_registration(plan, outcome):
                 progress.say(f"confirmed on {when}, and nothing has changed since")
-                return ended
+                return outcome
             progress.say(f"confirmed on {when}; its winner becomes the champion")
         with (
             recorded_executor(
@@ -147,7 +146,7 @@ def confirm_study(
         ):
             check_data(plan.reported, executor)
             trainings = Trainings(plan, executor, journal, progress)
-            outcome = ended or _run(trainings, unfinished)
+            outcome = outcome or _run(trainings, unfinished)
             if not keep:
                 _make_champion(plan, outcome, executor, progress)
             export_later(history.folder)
@@ -165,7 +164,7 @@ def where_trainings_run(
 
 
 def _run(trainings: Trainings, unfinished: str) -> Confirmation:
-    """Runs a plan. `unfinished` is the uuid of an interrupted confirmation of it, or empty."""
+    """Runs a plan. `unfinished` is the uuid of a confirmation to resume, or empty."""
     plan, journal = trainings.plan, trainings.journal
     result, description = plan.reported.result, plan.history.description
     if plan.tests and result.unscored and not result.scores_bytes:

@@ -1,4 +1,4 @@
-"""`kerastudy evaluate`: evaluates a checkpoint on the sealed test part, and records that."""
+"""`kerastudy evaluate`: evaluates a trial's checkpoint on the sealed test part."""
 
 from __future__ import annotations
 
@@ -34,12 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """An evaluation on a test part, and all earlier ones on it by any study of the store."""
+    """An evaluation on a test part, and what a reader must know before believing it."""
 
     evaluation: Evaluation
-    earlier: Sequence[Evaluation]
-    # Each is a sentence on a grave fault of the study's data.
-    flaws: Sequence[str] = ()
+    earlier: Sequence[Evaluation]  # Those on the same test part by all studies of the store.
+    flaws: Sequence[str] = ()  # Sentences on grave faults of the study's data.
 
     @property
     def warning(self) -> str:
@@ -73,7 +72,7 @@ def evaluate(
     """Evaluates a study's champion, or another trial, on the sealed test part.
 
     `model.evaluate` runs in a new process, with the recorded code. Each evaluation is recorded.
-    From the second one on, a warning is shown: a test part judges a choice only once.
+    From the second evaluation on, a warning is shown: a test part judges a choice only once.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
@@ -108,7 +107,7 @@ def read_test_part(
     data: str = "",
     progress: Progress | None = None,
 ) -> Reading:
-    """Evaluates a checkpoint on the test part, and records the reading.
+    """Evaluates a trial's checkpoint on the test part, and records the evaluation.
 
     `study` is a study object to run instead of the recorded code. `data` is the path of the data,
     if it has moved.
@@ -149,7 +148,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # The record comes first, so that nobody sees values without a record.
+    # The evaluation is recorded before anybody sees its values.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)
