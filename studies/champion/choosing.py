@@ -206,7 +206,7 @@ def _candidates(
     """Returns the trials to try as champion: a promoted one first, then the others, best first."""
     by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
     trials = [trial for history in engines for trial in history.trials]
-    # The sort is stable, so of equal trials, that of the launch's engine comes first.
+    # The sort is stable: of equal trials, the trial of the launch's engine comes first.
     best_first = ranked(trials, engines[0].description.objective)
     reason, champion = engines[0].promoted, engines[0].registered
     promoted = champion.trial if reason and champion is not None else ""

@@ -179,7 +179,7 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
         outcome = _outcome(trainings)
         journal.end_confirmation(trainings.uuid, outcome)
     except BaseException as error:
-        # An error here must not hide the first one.
+        # An error of the journal must not replace the first error.
         with contextlib.suppress(Exception):
             journal.end_confirmation(trainings.uuid, None)
         if isinstance(error, KeyboardInterrupt):
@@ -247,7 +247,7 @@ def _outcome(trainings: Trainings) -> Confirmation:
 def _race(trainings: Trainings) -> list[int]:
     """Runs the race; returns the trials' numbers, best first.
 
-    The defaults are trained along with the last round.
+    The default values are trained together with the last round.
     """
     plan, description = trainings.plan, trainings.plan.history.description
     staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0

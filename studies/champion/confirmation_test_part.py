@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any], list[str]]:
     """Trains the winner and the defaults under `test_seeds`, and scores the test samples.
 
-    Returns the fields of the `Confirmation` that only a reading of the test part gives, and notes.
-    There are no fields if the winner's models can't be trained or score no samples.
+    Returns fields of `Confirmation`, such as `confirmed` and `gain`, and notes. There are no fields
+    if the winner's models can't be trained or can't score the samples.
 
-    A resumed confirmation may score the part again. This counts as the same reading, as the weights
-    are the same.
+    A resumed confirmation may score the test part again. This counts as the same reading, as the
+    weights are the same.
     """
     plan, uuid = trainings.plan, trainings.uuid
     history, racer, trial = plan.history, plan.default_racer, plan.racer(winner)
@@ -121,9 +121,9 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
 def _scores(
     trainings: Trainings, chosen: Sequence[Training]
 ) -> tuple[dict[int, SampleScores], ConstantGuess | None, str]:
-    """Returns the scores by `Training.place`, and the part's most frequent class.
+    """Returns the scores by `Training.place`, and the most frequent class of the test part.
 
-    If a training's model scores no samples, returns no scores, and the reason.
+    The third value says why there are no scores, or is empty.
     """
     scores: dict[int, SampleScores] = {}
     guess: ConstantGuess | None = None

@@ -218,7 +218,7 @@ class Plan:
 
     @property
     def test_size(self) -> int:
-        """The most trainings for the test part. If the defaults win the race, fewer are needed."""
+        """The number of trainings for the test part. If the defaults win, fewer are needed."""
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
@@ -368,7 +368,7 @@ class Trainings(Jobs):
     def value_at(self, trial: int, place: int) -> float | None:
         """Returns a racer's objective under one seed of the race; None if it is infeasible.
 
-        In a cross-validated study it is the mean over the folds, at the epoch where that is best.
+        In a cross-validated study it is the mean over the folds, at the epoch with the best mean.
         """
         trainings = self.plan.trainings_at(trial, place)
         if not self.plan.folds:
@@ -383,12 +383,12 @@ class Trainings(Jobs):
         """Returns the metrics of the epochs in which all metrics are finite."""
         _, fit = self._recorded[training.identity]
         epochs = fit_metrics(self.plan.history.folder, fit)
-        # The record leaves out metrics that are not finite.
+        # `fit_metrics` leaves out values that are not finite.
         names = set().union(*epochs.values())
         return {epoch: metrics for epoch, metrics in epochs.items() if set(metrics) == names}
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs the trainings that are not recorded, or in `testing` have lost their weights."""
+        """Runs the trainings that are not recorded, and those of `testing` whose weights are lost."""
         trainings = [t for t in racing if not self.knows(t)]
         trainings += [t for t in testing if not self._has_weights(t)]
         for number, training in enumerate(trainings, self._planned):
@@ -401,7 +401,7 @@ class Trainings(Jobs):
         return self.folder / f"{training.identity[:24]}.weights.h5"
 
     def _has_weights(self, training: Training) -> bool:
-        """Returns whether a training is recorded, with sound weights unless it is infeasible."""
+        """Returns whether a training is recorded as infeasible, or with weights that are sound."""
         if not self.knows(training) or self.value(training) is None:
             return self.knows(training)
         digest = self.result(training).checkpoint_sha256

@@ -42,7 +42,7 @@ class Predictions:
     """Predictions for the samples of a file.
 
     Attributes:
-        columns: The predictions, by column.
+        columns: The predictions by column name, such as "class" or "prediction".
         files: The names of image or text files, in the samples' order; empty for other samples.
         notes: Sentences for the user, such as a warning of samples with NaN.
     """
@@ -187,8 +187,7 @@ def predictions_table(
 ) -> dict[str, np.ndarray]:
     """Returns predictions as columns named "class", "probability_NAME", or "prediction".
 
-    With several outputs, a column's name begins with that of the output. `class_names` may be
-    empty.
+    With several outputs, a column's name begins with the output's name. `class_names` may be empty.
     """
     from studies.training import loss_of
 

@@ -55,7 +55,7 @@ def opened(
 def champion_or(
     history: StudyHistory, number: int | None, engine: str | None = None
 ) -> tuple[StudyHistory, EndedTrial]:
-    """Returns the trial `number`, or the champion if that is None, and the history of its engine.
+    """Returns a trial, or the champion if `number` is None, after the history of the trial's engine.
 
     Raises StudyNotFoundError if the trial has no value. `engine` is the engine that the user named.
     """
@@ -185,9 +185,9 @@ def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
 
 
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
-    """Returns the recorded cross-validation, to replace that of the study's file.
+    """Returns the recorded cross-validation as a setting, to override the study file's setting.
 
-    The result is empty for a cross-validation with groups, as groups are not recorded.
+    Groups are not recorded, so a cross-validation with groups is not overridden.
     """
     text = history.description.cross_validation
     how = read_spelled(text)
@@ -235,7 +235,7 @@ def _recorded_target(history: StudyHistory, trial: TrialRecord, notes: list[str]
         notes.append(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    # The recorded texts of modules that have changed, by the modules' files.
+    # `texts` has the recorded texts of changed modules, by the modules' files.
     texts = {}
     for module, digest in (recorded.modules or {}).items():
         text = text_of(path, module)

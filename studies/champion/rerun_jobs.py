@@ -150,7 +150,7 @@ class Rerun(Jobs):
             return "prune" if pruned else "continue"
         if epoch.epoch < training.result.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # If a pruner ended the trial here, it is pruned again. A callback would end it by itself.
+        # A trial that a pruner ended here is pruned again. A callback that ended it will do so again.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:

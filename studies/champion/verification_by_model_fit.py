@@ -174,7 +174,7 @@ class Verifier:
 
 
 class _Compared(Rerun):
-    """A rerun that compares epochs, and ends if the next epoch would end later than `seconds`."""
+    """A rerun that ends early if the next epoch would end after more than `seconds`."""
 
     def __init__(
         self,
@@ -203,7 +203,8 @@ class _Compared(Rerun):
         if self.stopped:
             self.cut = True
             return "stop"
-        # The next epoch takes as long as this one, but the first epoch takes longer: it traces.
+        # The next epoch is expected to take as long as this epoch. Only the first takes longer, as
+        # the model is traced.
         following = epoch.seconds - before if epoch.epoch > 1 else 0.0
         if epoch.seconds + following >= self._limit:
             self.short = True

@@ -60,7 +60,8 @@ class ScriptExport:
         engine: The engine that proposed the trial.
         trial: The trial's number.
         script: The script. Its folder has all files that the script needs.
-        differs: How the first epoch differs from the record; or empty. The export tries it.
+        differs: How the first epoch differs from the record, as the export tries the script; or
+            empty.
         notes: Notes on what has changed since the trial.
     """
 

@@ -243,9 +243,9 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns the columns of a table that a model has inputs for, by name.
+    """Returns the columns of a table for which a model has inputs, by name.
 
-    Messages call the table by `called`, e.g. "The table".
+    `called` is the table's name in messages, e.g. "The table".
     """
     from studies.data import model_columns
 

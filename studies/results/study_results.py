@@ -332,7 +332,7 @@ def diagnose(
 def delete_study(study: str, *, store: str | Path | Store | None = None) -> None:
     """Deletes a study for ever: its trials, checkpoints, artifacts and registered model.
 
-    It does not ask first. Exported files, and a copy on an MLflow server, stay.
+    Nobody is asked before. Exported files stay, and so does a copy on an MLflow server.
 
     Args:
         study: The study's name.
