@@ -93,7 +93,7 @@ def reproduce_command(
 
 
 def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
-    """Returns the command that reproduces a trial. It names the store, unless this is `without`."""
+    """Returns `reproduce_command` for a trial, with ``--store`` unless the store is `without`."""
     store = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
     return reproduce_command(history.description, trial.number, store, several=several)

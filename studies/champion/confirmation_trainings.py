@@ -388,7 +388,7 @@ class Trainings(Jobs):
         return {epoch: metrics for epoch, metrics in epochs.items() if set(metrics) == names}
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs the trainings that are not recorded, and those of `testing` whose weights are lost."""
+        """Runs trainings that are not recorded, and those of `testing` whose weights are lost."""
         trainings = [t for t in racing if not self.knows(t)]
         trainings += [t for t in testing if not self._has_weights(t)]
         for number, training in enumerate(trainings, self._planned):

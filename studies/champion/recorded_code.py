@@ -55,7 +55,7 @@ def opened(
 def champion_or(
     history: StudyHistory, number: int | None, engine: str | None = None
 ) -> tuple[StudyHistory, EndedTrial]:
-    """Returns a trial, or the champion if `number` is None, after the history of the trial's engine.
+    """Returns the history of a trial's engine, and the trial: the champion if `number` is None.
 
     Raises StudyNotFoundError if the trial has no value. `engine` is the engine that the user named.
     """

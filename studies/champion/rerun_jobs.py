@@ -150,7 +150,7 @@ class Rerun(Jobs):
             return "prune" if pruned else "continue"
         if epoch.epoch < training.result.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # A trial that a pruner ended here is pruned again. A callback that ended it will do so again.
+        # A trial that was pruned here is pruned again. A callback ends its trial again by itself.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:

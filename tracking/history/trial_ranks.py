@@ -65,7 +65,7 @@ def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) ->
     """Returns a study's definition with the hyperparameters that its trials added to the space.
 
     Tracing a builder may miss a branch with further hyperparameters. They join the space when a
-    trial's builder declares them. This trial and all earlier trials had their defaults.
+    trial's builder declares them. In this and all earlier trials they had their default values.
     """
     if not description.discovered:
         return description
