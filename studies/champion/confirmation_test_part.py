@@ -39,8 +39,7 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
     plan, uuid = trainings.plan, trainings.uuid
     history, racer, trial = plan.history, plan.default_racer, plan.racer(winner)
     description, digest = history.description, history.description.data.digests["test"]
-    with_defaults = racer is None or racer.number != winner
-    numbers = [winner, DEFAULTS] if with_defaults else [winner]
+    numbers = [winner, DEFAULTS] if racer is None or racer.number != winner else [winner]
     trainings.run([], [training for n in numbers for training in plan.test_trainings(n)])
     feasible = {
         n: [t for t in plan.test_trainings(n) if trainings.value(t) is not None] for n in numbers
@@ -56,41 +55,17 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
     records = [e for e in read_evaluations(history) if e.confirmation == uuid]
     now = records[0].time if records else time.time_ns() // 1_000_000
     readings = 1 + sum(e.time <= now for e in earlier_readings(history, digest, uuid))
+    scores, _, unscored = scored[winner]
     fields: dict[str, Any] = {}
-    notes: list[str] = []
+    notes = [
+        "The test part gives no value, as its samples can't be scored by the model of trial "
+        f"{winner}: {unscored}."
+    ]
+    how = f"not scored: {unscored}"
     metrics: dict[str, Measured] = {}
-    scores, guess, why = scored[winner]
-    samples = len(next(iter(scores.values()), ()))
     assert trial.best is not None, "it races"
-    if why:
-        how = f"not scored: {why}"
-        notes.append(
-            f"The test part gives no value, as its samples can't be scored by the model of trial "
-            f"{winner}: {why}."
-        )
-    else:
-        defaults, _, unscored = scored.get(DEFAULTS, ({}, None, ""))
-        note = not_paired(plan, {n: by_place for n, (by_place, *_) in scored.items()})
-        if unscored:
-            note = f"The defaults can't be scored, so there is no gain: {unscored}."
-        level = level_of_reading(readings)
-        confirmed, gained, warning = _intervals(
-            scores, {} if note else defaults, description.objective.direction, level
-        )
-        if confirmed is not None and not with_defaults:
-            gained = Interval(0.0, 0.0, 0.0, confirmed.level)
-        notes += filter(None, (warning, note))
-        fields = {
-            "confirmed": confirmed,
-            "gain": gained,
-            "test_samples": samples,
-            "test_digest": digest,
-            "readings": readings,
-            "test_seeds": plan.test_seeds,
-            "winner_on_test": tuple(each.value for each in scores.values()),
-            "default_on_test": tuple(each.value for each in defaults.values()),
-            "guess": guess,
-        }
+    if not unscored:
+        fields, notes = _outcome(plan, winner, scored, readings)
         how = f"trained again under {len(scores)} new seeds, by kerastudy confirm"
         values = [trainings.value(training) for training in feasible[winner]]
         validated = statistics.fmean(value for value in values if value is not None)
@@ -98,6 +73,7 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
             statistics.fmean(fields["winner_on_test"]),
             validation=trial.best.value if plan.folds else validated,
         )
+        confirmed = fields["confirmed"]
         if confirmed is not None and readings == 1:
             measured = replace(measured, low=confirmed.low, high=confirmed.high)
         metrics[description.objective.metric.removeprefix("val_")] = measured
@@ -107,7 +83,7 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
             engine=description.engine,
             trial=winner,
             epoch=trial.best.epoch,
-            samples=samples,
+            samples=len(next(iter(scores.values()), ())),
             digest=digest,
             metrics=metrics,
             note=how,
@@ -118,13 +94,43 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
     return fields, notes
 
 
-def _scores(
-    trainings: Trainings, chosen: Sequence[Training]
-) -> tuple[dict[int, SampleScores], ConstantGuess | None, str]:
-    """Returns the scores by `Training.place`, and the most frequent class of the test part.
+Scored = tuple[dict[int, SampleScores], ConstantGuess | None, str]
+"""Scores by `Training.place`, the most frequent class of the test part, and why there are none."""
 
-    The third value says why there are no scores, or is empty.
-    """
+
+def _outcome(
+    plan: Plan, winner: int, scored: Mapping[int, Scored], readings: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Returns what `score_on_test_part` returns, from the scores by trial."""
+    description = plan.history.description
+    scores, guess, _ = scored[winner]
+    defaults, _, unscored = scored.get(DEFAULTS, ({}, None, ""))
+    note = not_paired(plan, {number: by_place for number, (by_place, *_) in scored.items()})
+    if unscored:
+        note = f"The defaults can't be scored, so there is no gain: {unscored}."
+    confirmed, gained, warning = _intervals(
+        scores,
+        {} if note else defaults,
+        description.objective.direction,
+        level_of_reading(readings),
+    )
+    if confirmed is not None and DEFAULTS not in scored:
+        gained = Interval(0.0, 0.0, 0.0, confirmed.level)
+    fields = {
+        "confirmed": confirmed,
+        "gain": gained,
+        "test_samples": len(next(iter(scores.values()))),
+        "test_digest": description.data.digests["test"],
+        "readings": readings,
+        "test_seeds": plan.test_seeds,
+        "winner_on_test": tuple(each.value for each in scores.values()),
+        "default_on_test": tuple(each.value for each in defaults.values()),
+        "guess": guess,
+    }
+    return fields, [sentence for sentence in (warning, note) if sentence]
+
+
+def _scores(trainings: Trainings, chosen: Sequence[Training]) -> Scored:
     scores: dict[int, SampleScores] = {}
     guess: ConstantGuess | None = None
     space = trainings.plan.history.description.space
