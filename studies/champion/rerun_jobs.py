@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 import shutil
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +89,7 @@ class Rerun(Jobs):
     def begin_attempt(self) -> None:
         """Forgets the epochs and differences of an earlier attempt."""
         self.difference = ""
-        self.epochs: dict[int, Mapping[str, float]] = {}
+        self.epochs: dict[int, dict[str, float]] = {}
 
     def run(
         self, executor: Executor, checkpoint: Path, trainer: TrainerName | None = "plain"
@@ -141,7 +140,7 @@ class Rerun(Jobs):
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Compares an epoch; ends the rerun where the recorded training ended."""
-        self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
+        self.epochs.setdefault(epoch.epoch, {}).update(epoch.metrics)
         self.compared = self._difference_of(epoch)
         self.difference = self.difference or self.compared
         training = self.training
@@ -163,15 +162,13 @@ class Rerun(Jobs):
         if metric in epoch.metrics:
             return epoch.epoch >= max(s for s, then in self.recorded.items() if metric in then)
         return all(
-            not math.isfinite(value) or name in self.epochs.get(step, {})
+            metrics.keys() <= self.epochs.get(step, {}).keys()
             for step, metrics in self.recorded.items()
-            for name, value in metrics.items()
         )
 
     def _difference_of(self, epoch: EpochResult) -> str:
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
-        recorded = self.recorded.get(epoch.epoch, {})
-        then = {name: value for name, value in recorded.items() if math.isfinite(value)}
+        then = self.recorded.get(epoch.epoch, {})
         if self._by_objective:
             # An objective function reports its own values and its epochs' metrics separately.
             then = {name: value for name, value in then.items() if name in now}
