@@ -302,8 +302,8 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
         why = f" ({verdict.unknown})" if verdict.unknown else ""
         caption = f"{metric} as the search saw it, which promises too much"
         return Expectation(number(best.value), "", f"{caption}{why}{verdict.guess}", *beside)
-    confirmation, winner = verdict.confirmation, best.number
-    if verdict.is_confirmed and confirmation is not None and confirmation.confirmed is not None:
+    confirmation, winner = verdict.valid_confirmation, best.number
+    if confirmation is not None and confirmation.confirmed is not None:
         winner = confirmation.winner
     value, low, high = interval_numbers(expected, expected.value, expected.low, expected.high)
     interval = f"{low} to {high} at {100 * expected.level:.3g} %"
@@ -321,18 +321,17 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     def shown(value: float) -> str:
         return number(value) if expected is None else interval_numbers(expected, value)[0]
 
-    confirmation = verdict.confirmation if verdict.is_confirmed else None
-    gain = [] if confirmation is None else gain_sentences(confirmation)
+    confirmation = verdict.valid_confirmation
+    gain = "" if confirmation is None else " ".join(gain_sentences(confirmation))
     if confirmation is not None and confirmation.default_on_test:
-        value = f"{shown(fmean(confirmation.default_on_test))} on the same test samples"
-        return value, " ".join(gain)
+        return f"{shown(fmean(confirmation.default_on_test))} on the same test samples", gain
     if default is None:
-        return "", " ".join(gain)
+        return "", gain
     if default.value is None:
         return f"no value: {default.result.reason or default.state}", ""
     value = f"{shown(default.value)} with the default values (trial {default.number})"
     if gain:
-        return value, " ".join(gain)
+        return value, gain
     if default is history.best:
         return value, "They are the best: tuning has gained nothing so far."
     if default.state == "pruned":

@@ -68,16 +68,18 @@ class StudyVerdict:
     @property
     def is_confirmed(self) -> bool:
         """Whether the best value is still the same as at the last confirmation."""
-        return self.confirmation is not None and self.confirmation.reported == self.reported
+        return self.valid_confirmation is not None
 
     @property
-    def _valid(self) -> Confirmation | None:
-        return self.confirmation if self.is_confirmed else None
+    def valid_confirmation(self) -> Confirmation | None:
+        """The last confirmation, if the best value is still the same."""
+        last = self.confirmation
+        return last if last is not None and last.reported == self.reported else None
 
     @property
     def expected(self) -> Interval | None:
         """The value to expect on new data, or None if it is unknown."""
-        return expected_value(self.corrected, self._valid)
+        return expected_value(self.corrected, self.valid_confirmation)
 
     @property
     def guess(self) -> str:
@@ -85,7 +87,9 @@ class StudyVerdict:
         guess = None if self.looked is None else self.looked.guess
         if self.reported is None:
             return ""
-        return guess_clause(self.metric, self.reported, self.corrected, self._valid, guess)
+        return guess_clause(
+            self.metric, self.reported, self.corrected, self.valid_confirmation, guess
+        )
 
     @property
     def flaws(self) -> tuple[str, ...]:
@@ -109,7 +113,9 @@ class StudyVerdict:
     @cached_property
     def grounds(self) -> tuple[str, ...]:
         """Sentences with the reasons for the verdict."""
-        sentences = grounds(self.corrected, self._valid, confirmations=len(self.confirmations))
+        sentences = grounds(
+            self.corrected, self.valid_confirmation, confirmations=len(self.confirmations)
+        )
         if self.confirmation is not None and not self.is_confirmed:
             return (*sentences, outdated_sentence(self.confirmation))
         return sentences
@@ -160,7 +166,7 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
 
     A verdict is about the winner of the last confirmation, or else about the best trial.
     """
-    best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
+    best, confirmation = history.best, verdict.valid_confirmation
     if not trial.holds:
         return f"Trial {trial.number} does not count: {trial.verified}."
     if best is None or trial.best is None:
