@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
 from tracking.history.comparison import Reached, Standing
@@ -168,7 +168,7 @@ class Summary:
                 purpose = "Launch it again, once the cause is mended: no trial has a value"
             text = launch_command(description, description.name, (), store=self._store)
             return [Command("launch", purpose, text if description.code.path else "study.launch()")]
-        if not self.verdict.is_confirmed:
+        if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
         champion = f" --trial {history.champion.number}" if history.champion else ""
         return [
@@ -383,19 +383,14 @@ def trial_rows(
 ) -> tuple[list[str], list[list[str]]]:
     """Returns a table's heading, and a row of texts for each trial. A missing value is "-"."""
     names = history.description.space.names
-
-    def cell(values: Any, name: str) -> str:
-        return readable(values[name], _DIGITS) if name in values else "-"
-
     rows = []
     for trial in trials:
-        result, best = trial.result, trial.best
-        planned = trial.spec.epochs
+        params, result, planned = trial.params, trial.result, trial.spec.epochs
         if result is not None and result.trainer == "objective":
             planned = result.epochs
-        value = "-" if best is None else f"{best.value:.{_DIGITS}g}"
+        value = "-" if trial.value is None else f"{trial.value:.{_DIGITS}g}"
         epoch = "-" if trial.epoch is None else f"{trial.epoch}/{planned}"
-        values = [cell(trial.spec.values, name) for name in names]
+        values = [readable(params[name], _DIGITS) if name in params else "-" for name in names]
         rows.append([str(trial.number), value, epoch, trial.state, *values])
     return ["trial", history.description.objective.metric, "epoch", "state", *names], rows
 

@@ -66,11 +66,6 @@ class StudyVerdict:
         return self.confirmations[-1] if self.confirmations else None
 
     @property
-    def is_confirmed(self) -> bool:
-        """Whether the best value is still the same as at the last confirmation."""
-        return self.valid_confirmation is not None
-
-    @property
     def valid_confirmation(self) -> Confirmation | None:
         """The last confirmation, if the best value is still the same."""
         last = self.confirmation
@@ -116,7 +111,7 @@ class StudyVerdict:
         sentences = grounds(
             self.corrected, self.valid_confirmation, confirmations=len(self.confirmations)
         )
-        if self.confirmation is not None and not self.is_confirmed:
+        if self.confirmation is not None and self.valid_confirmation is None:
             return (*sentences, outdated_sentence(self.confirmation))
         return sentences
 
