@@ -479,7 +479,7 @@ def _progress(history: StudyHistory) -> str:
     objective = history.description.objective
     trials = sorted(history.holding, key=lambda trial: trial.number)
     values = [trial.value for trial in trials if trial.value is not None]
-    best = [*accumulate(values, lambda old, new: new if objective.is_better(new, old) else old)]
+    best = list(accumulate(values, max if objective.direction == "max" else min))
     if len(best) < 2:
         return ""
     return (

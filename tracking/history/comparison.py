@@ -408,8 +408,10 @@ def _on_test(
     differences = []
     for label, other in intervals.items():
         if label != best:
-            ordered = (intervals[best], other)[:: 1 if objective.direction == "max" else -1]
-            differences.append(Difference(best, label, of_intervals(*ordered, pairs)))
+            high, low = intervals[best], other
+            if objective.direction == "min":
+                high, low = low, high
+            differences.append(Difference(best, label, of_intervals(high, low, pairs)))
     return tuple(differences)
 
 
