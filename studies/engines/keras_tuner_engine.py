@@ -18,7 +18,7 @@ from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve, EngineSettings
+from studies.engines.engine_protocol import Curve, EngineSettings
 from studies.engines.optuna_engine import OptunaTrials, check_finite
 from studies.library_internals.keras_tuner_internals import check_parts
 from studies.library_internals.quiet_imports import silenced

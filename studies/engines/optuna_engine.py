@@ -23,7 +23,7 @@ from search_spaces import Float, Int, OptunaSpace, SearchSpace, canonical_json
 from search_spaces.errors import EngineError
 from studies.definition import check_options, split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve, EngineSettings
+from studies.engines.engine_protocol import Curve, EngineSettings
 from studies.library_internals.optuna_internals import tpe_can_be_led
 from tracking.records import FINISHED_STATES, BestEpoch, Proposal, TrialRecord, TrialResult
 
@@ -115,7 +115,7 @@ class OptunaTrials:
     def __init__(self, settings: EngineSettings) -> None:
         import optuna
 
-        from studies.engines.optuna_subclasses import Memory
+        from studies.engines.optuna_tpe_and_storage import Memory
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = OptunaSpace(settings.space)
@@ -271,7 +271,10 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             options = {"seed": seed, "multivariate": True, "constant_liar": True, **options}
             if not tpe_can_be_led():
                 return optuna.samplers.TPESampler(**{**grouped, **options})
-            from studies.engines.optuna_subclasses import DeclaredTPESampler, FeasibleTPESampler
+            from studies.engines.optuna_tpe_and_storage import (
+                DeclaredTPESampler,
+                FeasibleTPESampler,
+            )
 
             if jointly and not grouped:
                 return DeclaredTPESampler(space, **options)

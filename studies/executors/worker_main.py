@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.executors.messages import LoadStudy, RunFits
-    from studies.executors.session import Session
+    from studies.executors.loaded_study import Session
+    from studies.executors.worker_messages import LoadStudy, RunFits
     from tracking.records import Decision, EpochResult
 
 
@@ -112,7 +112,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
-    from studies.executors.messages import Answer, Ask, ChampionSaved, Failed, RunFits
+    from studies.executors.worker_messages import Answer, Ask, ChampionSaved, Failed, RunFits
 
     try:
         session = _load(load, connection)
@@ -145,8 +145,8 @@ def serve(connection: Connection, load: LoadStudy) -> None:
 
 def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from search_spaces.errors import StudyError
-    from studies.executors.messages import Loaded, ThreadsDiffer
-    from studies.executors.session import Session
+    from studies.executors.loaded_study import Session
+    from studies.executors.worker_messages import Loaded, ThreadsDiffer
     from studies.library_internals.tensorflow_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 

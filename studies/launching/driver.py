@@ -18,10 +18,10 @@ from studies.definition import trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.launching.budget import INTERRUPTED, Clock, Ending
-from studies.launching.definitions import joinable
-from studies.launching.proposals import EngineOf, Proposals
-from studies.launching.retention import Retention
-from studies.launching.trials import FirstTrials, Running, StudyTrials, ValidationParts
+from studies.launching.definition_checks import joinable
+from studies.launching.kept_files import Retention
+from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
+from studies.launching.trial_proposals import EngineOf, Proposals
 from studies.progress import Progress
 from tracking.history.trials import best_trial, epoch_metrics
 from tracking.journal import Journal, JournalReader

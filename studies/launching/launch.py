@@ -27,9 +27,9 @@ from studies.executors import (
 )
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.launching.budget import INTERRUPTED, Ending
-from studies.launching.definitions import check_definition, most_epochs, with_hardware
+from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
 from studies.launching.driver import Driver
-from studies.launching.opening import (
+from studies.launching.study_record import (
     HeldStudy,
     check_store,
     exporting,
@@ -37,7 +37,7 @@ from studies.launching.opening import (
     open_journal,
     superseded,
 )
-from studies.launching.starting_values import starting_values
+from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
 from studies.training import STATE, begin_trial, prepare_environment
 from studies.user_code import (

@@ -19,7 +19,7 @@ from search_spaces.errors import StudyError
 from search_spaces.library_internals import AttributePart, MissingPartError, ModulePart
 from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
-from studies.executors.sizing import this_machine
+from studies.executors.worker_count import this_machine
 from studies.interruption import raising_interrupts
 
 _SECONDS_TO_CONNECT = 5.0

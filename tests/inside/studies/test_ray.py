@@ -37,7 +37,7 @@ from studies.executors import (
     connected,
     silent,
 )
-from studies.executors.ray import host
+from studies.executors.ray import node_side
 from studies.launching import run_study
 from studies.progress import NoProgress
 from studies.user_code import Target, load_study
@@ -164,8 +164,8 @@ def test_a_cluster_that_can_not_run_a_trial(
     told = refused(tmp_path, *ray, *more, target="study.py")
     assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in told
     assert "Its nodes have: 1 CPU and 0 GPUs" in told
-    ours = host.installed_versions()
-    monkeypatch.setattr(host, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
+    ours = node_side.installed_versions()
+    monkeypatch.setattr(node_side, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
     told = refused(tmp_path, *ray, target="study.py")
     assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
 
@@ -376,12 +376,12 @@ def test_without_the_files_of_the_driver(tmp_path: Path, nodes: Any, expected: A
     (code / "study.py").write_text(text, encoding="utf-8")
     script = (
         "import os, sys\n"
-        "from studies.executors.ray import workers\n"
-        "started = workers.RayWorkers.__init__\n"
+        "from studies.executors.ray import driver_side\n"
+        "started = driver_side.RayWorkers.__init__\n"
         "def moved(*given, **named):\n"
         "    started(*given, **named)\n"
         f"    os.rename({str(code)!r}, {str(tmp_path / 'away')!r})\n"
-        "workers.RayWorkers.__init__ = moved\n"
+        "driver_side.RayWorkers.__init__ = moved\n"
         "from studies.commands import main\n"
         "main()\n"
     )

@@ -87,7 +87,7 @@ class TestPool(ExecutorConformance):
         counts.write_text("pgfault 7\noom_kill 4\n", encoding="utf-8")
         with pytest.MonkeyPatch.context() as patch:
             # So many processes were killed for lack of memory.
-            patch.setattr("studies.executors.worker.COUNTS", counts)
+            patch.setattr("studies.executors.worker_process.COUNTS", counts)
             yield in_pool
 
     # Its workers come to the bits of a training in this process, below.
@@ -156,7 +156,7 @@ class TestPool(ExecutorConformance):
         self, executor: WorkerPool, tmp_path: Path
     ) -> None:
         """The new one runs the study's text as it was, though its file has changed meanwhile."""
-        from studies.executors import worker
+        from studies.executors import worker_process
 
         killed: list[int] = []
 
@@ -164,7 +164,7 @@ class TestPool(ExecutorConformance):
             if {each.number for each in handler.epochs} == {0, 1} and not killed:
                 killed.append(epoch.number)
                 (runs,) = (w for w in executor._workers if w.trial == epoch.number)
-                worker.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
+                worker_process.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
                 file = Path(executor.description.code.path)
                 file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
                 os.kill(pid_of(runs), signal.SIGKILL)
@@ -228,8 +228,8 @@ def test_another_worker_starts_if_the_jobs_left_are_worth_it(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worth: float, workers: int
 ) -> None:
     """By the time that the first jobs took, of which there are a hundred."""
-    monkeypatch.setattr("studies.executors.pool._SECONDS_TO_JUDGE", 0.0)
-    monkeypatch.setattr("studies.executors.pool._SECONDS_WORTH", worth)
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_TO_JUDGE", 0.0)
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", worth)
 
     def start(number: int) -> WorkerExecutor:
         return WorkerExecutor(Target(str(file)), start=ThreadInPlaceOfProcess)
@@ -255,9 +255,9 @@ def test_a_module_that_is_saved_before_another_worker_starts(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other worker runs the texts that the first one has loaded."""
-    monkeypatch.setattr("studies.executors.pool._SECONDS_TO_JUDGE", 0.0)
-    monkeypatch.setattr("studies.executors.pool._SECONDS_WORTH", 0.0)
-    monkeypatch.setattr("studies.executors.pool.this_machine", lambda: Machine(2))
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_TO_JUDGE", 0.0)
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", 0.0)
+    monkeypatch.setattr("studies.executors.worker_pool.this_machine", lambda: Machine(2))
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
     module = tmp_path / "module_of_a_later_worker.py"
     module.write_text("LEAST = 4\n", encoding="utf-8")

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.messages import LoadStudy, RunFits, SaveChampion
-from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.host import Begun, arrival_of, packed, put
-from studies.executors.sizing import MOST_WORKERS
-from studies.executors.worker import OnOutput, WorkerExecutor
+from studies.executors.ray.node_side import Begun, arrival_of, packed, put
+from studies.executors.worker_count import MOST_WORKERS
+from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
+from studies.executors.worker_pool import LaunchWorkers, WorkerPool
+from studies.executors.worker_process import OnOutput, WorkerExecutor
 from studies.training import environment_differences
 from studies.user_code import ShippedStudy, Target, with_modules
 
@@ -45,7 +45,7 @@ def _actor_class() -> type[Any]:
 
             try:
                 importlib.import_module("kerastudy")
-                host = importlib.import_module("studies.executors.ray.host")
+                host = importlib.import_module("studies.executors.ray.node_side")
                 self._host = host.Host(pickle.loads(arrival))
             except Exception as error:
                 yield (

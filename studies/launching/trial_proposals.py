@@ -16,8 +16,8 @@ from search_spaces.errors import EngineError, KerastudyError
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
 from studies.launching.budget import Clock, Ending, reached
-from studies.launching.definitions import most_epochs
-from studies.launching.trials import Running, StudyTrials
+from studies.launching.definition_checks import most_epochs
+from studies.launching.running_trials import Running, StudyTrials
 from tracking.history.trials import best_trial, joined
 from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal

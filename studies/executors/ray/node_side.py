@@ -29,7 +29,8 @@ from filelock import FileLock
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from studies.data import temporary_folder
 from studies.error_texts import describe
-from studies.executors.messages import (
+from studies.executors.ray.cluster import set_variables
+from studies.executors.worker_messages import (
     ChampionSaved,
     Failed,
     Loaded,
@@ -37,8 +38,7 @@ from studies.executors.messages import (
     RunFits,
     SaveChampion,
 )
-from studies.executors.ray.cluster import set_variables
-from studies.executors.worker import WorkerProcess
+from studies.executors.worker_process import WorkerProcess
 from studies.training import deciding_variables
 from studies.user_code import ShippedStudy
 from tracking.records import TrialTask

@@ -14,13 +14,13 @@ from typing import Any
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
 from studies.executors import Executor
-from studies.launching.definitions import (
+from studies.launching.definition_checks import (
     check_definition,
     check_unchanged,
     differences,
     warnings_of,
 )
-from studies.launching.starting_values import starting_values
+from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress
 from tracking.history.study_history import (
     StudyHistory,

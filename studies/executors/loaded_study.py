@@ -26,7 +26,7 @@ from studies.definition import (
     resolve_class_weight,
     with_class_weight,
 )
-from studies.executors.jobs import Handler
+from studies.executors.job_runner import Handler
 from studies.training import (
     CompiledTrainer,
     HyperModelTrainer,

@@ -25,8 +25,8 @@ from search_spaces import INITIALIZERS, SearchSpace
 from search_spaces.errors import StudyError, WorkerError
 from studies.data import temporary_folder
 from studies.executors import worker_main
-from studies.executors.jobs import Handler
-from studies.executors.messages import (
+from studies.executors.job_runner import Handler
+from studies.executors.worker_messages import (
     Answer,
     Ask,
     ChampionSaved,

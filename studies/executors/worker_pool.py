@@ -13,9 +13,8 @@ from typing import Any, cast
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.executors.jobs import Handler
-from studies.executors.messages import LoadedByWorkers, LoadStudy, check_same
-from studies.executors.sizing import (
+from studies.executors.job_runner import Handler
+from studies.executors.worker_count import (
     Machine,
     asked_workers,
     described_workers,
@@ -24,7 +23,8 @@ from studies.executors.sizing import (
     too_many,
     variables_of,
 )
-from studies.executors.worker import OnOutput, ProcessLike, WorkerExecutor, WorkerProcess
+from studies.executors.worker_messages import LoadedByWorkers, LoadStudy, check_same
+from studies.executors.worker_process import OnOutput, ProcessLike, WorkerExecutor, WorkerProcess
 from studies.user_code import ShippedStudy, Target
 from tracking.records import TrialSpec, TrialTask
 
