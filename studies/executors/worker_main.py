@@ -13,10 +13,11 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import sys
 import threading
 import traceback
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,12 @@ def main() -> None:
     if hasattr(signal, "SIGHUP"):
         # Closing the terminal also signals all of its processes.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    address, key, threads, folder, study = _read_line().split("\t")
+    handle, threads, folder, study = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
     watcher.start()
     _import_kerastudy()
-    with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
+    with _connection(handle) as connection:
         from studies.library_internals.quiet_imports import load_late
         from studies.training import prepare_environment
 
@@ -93,10 +94,11 @@ def _read_line() -> str:
     return line.decode().strip()
 
 
-def _address(text: str) -> str | tuple[str, int]:
-    """Returns a connection's address: a socket's file, or a port of this machine."""
-    host, _, port = text.rpartition(":")
-    return (host, int(port)) if host == "127.0.0.1" else text
+def _connection(handle: str) -> Connection:
+    """Returns the connection to the driver, by a socket that the driver has handed over."""
+    if sys.platform == "win32":
+        return Connection(socket.fromshare(bytes.fromhex(handle)).detach())
+    return Connection(int(handle))
 
 
 def _import_kerastudy() -> None:

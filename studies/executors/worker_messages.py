@@ -12,12 +12,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
-from search_spaces.errors import StudyError
 from studies.user_code import ShippedStudy, Target
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
@@ -27,11 +26,11 @@ class LoadStudy:
     """Load this study."""
 
     target: Target | ShippedStudy
-    overrides: Mapping[str, Any]
-    data: str
-    threads: int
-    shared: Path  # Temporary files of the process go into this folder.
-    # Workers share the study's data in this folder. If it is None, they do so in `shared`.
+    shared: Path  # The launch's temporary folder, through which workers share the loaded data.
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # These replace settings.
+    data: str = ""  # The path of a file that replaces the study's data, or empty.
+    threads: int = 1  # TensorFlow's threads, unless the study sets them.
+    # On a Ray node, each worker has a `shared` folder, and they share the data in this folder.
     data_folder: Path | None = None
 
 
@@ -42,12 +41,12 @@ class Loaded:
     description: StudyDescription
     environment: Mapping[str, str]
     model_bytes: int = 0  # The size of the default model's weights; 0 if there is no such model.
-    gpus: int = 0  # The number of GPUs that TensorFlow sees in the worker.
+    gpus: int = 0  # How many GPUs TensorFlow sees in the worker.
 
 
 @dataclass(frozen=True)
 class RunFits:
-    """Run these fits, up to the first that is not complete."""
+    """Run these fits one after another, up to the first that is not complete."""
 
     fits: tuple[TrialTask, ...]
 
@@ -64,14 +63,14 @@ class SaveChampion:
 
 @dataclass(frozen=True)
 class ChampionSaved:
-    """The model is saved, and has these validation metrics."""
+    """The saved model has these validation metrics."""
 
     metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Call a module's function with the worker's `Session` and these arguments."""
+    """Call ``function(session, *arguments)`` with the worker's `Session`."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -79,57 +78,20 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """The value that the function returned."""
+    """The value that the function of an `Ask` returned."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The request failed, for a reason that the user can mend."""
+    """The worker could not load the study or answer a request, for the reason in `message`."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class ThreadsDiffer:
-    """The study needs a number of threads that differs from this process's."""
+    """The study needs this number of threads, and the process can't change its number any more."""
 
     threads: int
-
-
-class LoadedByWorkers:
-    """The common part of executors whose workers load the study."""
-
-    _loaded: Loaded | None = None
-
-    @property
-    def loaded(self) -> Loaded:
-        """The answer of a worker that has loaded the study."""
-        assert self._loaded is not None, "call load() first"
-        return self._loaded
-
-    @property
-    def description(self) -> StudyDescription:
-        return self.loaded.description
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return self.loaded.environment
-
-
-def check_same(before: StudyDescription, now: StudyDescription) -> None:
-    """Raises StudyError if two processes have loaded different code, data or spaces."""
-    changed = now.code.changes_since(before.code)
-    if changed:
-        raise StudyError(
-            f"The code of the study {before.name!r} has changed while it was loaded: "
-            f"{', '.join(changed)}",
-            hint="Launch again.",
-        )
-    if before.data.digest != now.data.digest or before.space != now.space:
-        raise StudyError(
-            f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
-            "file imports), or is drawn without a seed",
-            hint="Undo the change and launch again to resume.",
-        )

@@ -1,4 +1,4 @@
-"""A launch's workers on a Ray cluster: each is an actor that runs a worker process on its node."""
+"""A launch's workers on a Ray cluster, from the driver's side. Each worker is a Ray actor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
@@ -19,7 +20,7 @@ from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.worker_pool import LaunchWorkers, WorkerPool
 from studies.executors.worker_process import OnOutput, WorkerExecutor
 from studies.training import environment_differences
-from studies.user_code import ShippedStudy, Target, with_modules
+from studies.user_code import ShippedStudy, with_modules
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 60.0
@@ -212,7 +213,7 @@ class RayWorkers(LaunchWorkers):
 
     def __init__(
         self,
-        target: Target | ShippedStudy,
+        load: LoadStudy,
         *,
         cluster: Cluster,
         any_hardware: bool = False,
@@ -224,16 +225,18 @@ class RayWorkers(LaunchWorkers):
         self._actor = ray.remote(_actor_class())
         self._launch = secrets.token_hex(8)
         self._home = ray.get_runtime_context().get_node_id()
-        sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
+        # The target contains the source of all modules, as a node may not see this machine's files.
+        if isinstance(load.target, ShippedStudy):
+            sent, whole = sorted(load.target.folder.iterdir()), load.target.with_modules()
+        else:
+            sent, whole = [], with_modules(load.target)
         self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
         # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
         self._looked = self._all_began = time.monotonic()
         self._grows, self._said = False, 0
         self._most = MOST_WORKERS
-        # The target contains the source of all modules, as a node may not see this machine's files.
-        whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
-        super().__init__(whole, **of_launch)
+        super().__init__(replace(load, target=whole), **of_launch)
         self._room = self._find_room()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
@@ -273,7 +276,7 @@ class RayWorkers(LaunchWorkers):
 
     @property
     def _needs(self) -> Mapping[str, float]:
-        return self._cluster.needs(self._threads or 1)
+        return self._cluster.needs(self._load.threads)
 
     def _find_room(self) -> int:
         return self._cluster.room(self._needs, self.excluded)
@@ -284,7 +287,7 @@ class RayWorkers(LaunchWorkers):
         return max(1, min(self._most, self._find_room()))
 
     def _described(self) -> str:
-        threads = counted(self._threads or 1, "thread")
+        threads = counted(self._load.threads, "thread")
         nodes = counted(len(self._cluster.nodes()), "node")
         room = f"(Ray: {nodes}, room for {self._find_room()})"
         return f"{counted(len(self.pool), 'worker')} of {threads} {room}"

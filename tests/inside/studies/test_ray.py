@@ -31,6 +31,7 @@ import kerastudy as ks
 from studies.definition import LaunchOptions, RayOptions
 from studies.executors import (
     InProcessExecutor,
+    LoadStudy,
     RayPool,
     RayWorkers,
     Session,
@@ -54,17 +55,13 @@ def cluster() -> Iterator[Any]:
 
 @contextmanager
 def on_ray(file: Path) -> Iterator[RayPool]:
-    unknown: dict[str, Any] = {"trials": None, "threads": None}
     with tempfile.TemporaryDirectory() as shared, connected(RayOptions()) as there:
         started = RayWorkers(
-            Target(str(file)),
+            LoadStudy(Target(str(file)), Path(shared)),
             cluster=there,
-            overrides={},
-            data="",
+            trials=None,
             workers=1,
-            shared=Path(shared),
             on_output=print,
-            **unknown,
         )
         try:
             started.load()

@@ -52,8 +52,8 @@ def in_process(file: Path) -> Iterator[Executor]:
 @contextmanager
 def in_pool(file: Path, workers: int = 2) -> Iterator[WorkerPool]:
     with tempfile.TemporaryDirectory() as shared:
-        target, folder = Target(str(file)), Path(shared)
-        pool = WorkerPool([WorkerExecutor(target, shared=folder) for _ in range(workers)])
+        load = LoadStudy(Target(str(file)), Path(shared))
+        pool = WorkerPool([WorkerExecutor(load) for _ in range(workers)])
         try:
             pool.load()
             yield pool
@@ -211,9 +211,8 @@ class Dies(ThreadInPlaceOfProcess):
 def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
     """Though no other has loaded the study yet. They are threads here."""
     said: list[str] = []
-    started = [
-        WorkerExecutor(Target(str(file)), start=start) for start in (Dies, ThreadInPlaceOfProcess)
-    ]
+    load = LoadStudy(Target(str(file)), file.parent)
+    started = [WorkerExecutor(load, start=start) for start in (Dies, ThreadInPlaceOfProcess)]
     pool = WorkerPool(started, said.append)
     try:
         pool.load()
@@ -232,7 +231,8 @@ def test_another_worker_starts_if_the_jobs_left_are_worth_it(
     monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", worth)
 
     def start(number: int) -> WorkerExecutor:
-        return WorkerExecutor(Target(str(file)), start=ThreadInPlaceOfProcess)
+        load = LoadStudy(Target(str(file)), tmp_path)
+        return WorkerExecutor(load, start=ThreadInPlaceOfProcess)
 
     pool = WorkerPool([start(0)])
     try:
@@ -281,13 +281,14 @@ def test_a_module_that_is_saved_before_another_worker_starts(
 def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
     """It is read once; a module that the study imports may still differ."""
     target = with_source(Target(str(file)))
-    pool = WorkerPool([WorkerExecutor(target, start=ThreadInPlaceOfProcess)])
+    load = LoadStudy(target, file.parent)
+    pool = WorkerPool([WorkerExecutor(load, start=ThreadInPlaceOfProcess)])
     try:
         pool.load()
         file.write_text("half of what is be", encoding="utf-8")
         assert load_study(target)[1].source == STUDY_FILE
         file.write_text(STUDY_FILE.replace("units(4, 16)", "units(4, 18)"), encoding="utf-8")
-        other = with_source(Target(str(file)))
+        other = replace(load, target=with_source(Target(str(file))))
         pool.resize(2, lambda number: WorkerExecutor(other, start=ThreadInPlaceOfProcess))
         with pytest.raises(StudyError, match="changed while it was loaded"):
             while True:
@@ -396,15 +397,8 @@ def test_the_gpus_that_the_driver_lists(tmp_path: Path) -> None:
 def local(
     folder: Path, file: Path, told: list[str], kind: type[LocalWorkers] = LocalWorkers
 ) -> LocalWorkers:
-    unknown: dict[str, Any] = {"trials": None, "threads": None, "workers": None}
-    return kind(
-        Target(str(file)),
-        overrides={},
-        data="",
-        shared=folder,
-        on_output=told.append,
-        **unknown,
-    )
+    load = LoadStudy(Target(str(file)), folder)
+    return kind(load, trials=None, workers=None, on_output=told.append)
 
 
 def test_a_worker_for_each_gpu_sees_its_own(
