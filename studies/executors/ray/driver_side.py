@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import pickle
 import secrets
 import time
@@ -20,10 +21,10 @@ from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.worker_pool import LaunchWorkers, WorkerPool
 from studies.executors.worker_process import OnOutput, WorkerExecutor
 from studies.training import environment_differences
-from studies.user_code import ShippedStudy, with_modules
+from studies.user_code import ShippedStudy, Target, with_modules
 
 _SECONDS_BETWEEN_LOOKS = 2.0
-_SECONDS_TO_START = 60.0
+_SECONDS_TO_START = 30.0
 _SECONDS_TO_END = 6.0
 # Entries of the environment that may differ between nodes with the same class of hardware.
 _MAY_DIFFER = ("device", "processor", "instructions")
@@ -32,14 +33,14 @@ _MAY_DIFFER = ("device", "processor", "instructions")
 def _actor_class() -> type[Any]:
     """Returns the class that Ray runs on a node.
 
-    Ray sends a class that a function has made by value, so the node need not import this module.
-    The node must import `kerastudy` first: the driver's folder is on its import path, and may have
-    a package with the name of one of ours, such as `studies`.
+    Ray pickles a class that is defined in a function by value, so the node does not import this
+    module. The node must import `kerastudy` first: the driver's folder is on the node's import
+    path, and may contain a package named `studies`, too.
     """
 
     class Worker:
         def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
-            """Yields a worker process's messages, or a text if the node can't work at all."""
+            """Yields what `Host.run` yields, or a text if the node can't import kerastudy."""
             import importlib
             import pickle
             import socket
@@ -66,7 +67,7 @@ def _actor_class() -> type[Any]:
 
 
 class RemoteProcess:
-    """An actor's worker process, from the driver's side: the counterpart of `WorkerProcess`.
+    """The worker process that an actor runs: like `WorkerProcess`, but on a node of the cluster.
 
     Messages to an actor that has died are dropped.
     """
@@ -77,7 +78,7 @@ class RemoteProcess:
         # A WorkerError is always the last message.
         self.messages: deque[object] = deque()
         self._request: object = None
-        # These are empty until the actor has its resources.
+        # Both are empty until Ray has reserved the actor's resources.
         self.node = self.node_id = ""
 
     def send(self, message: object) -> None:
@@ -90,7 +91,7 @@ class RemoteProcess:
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
-        """Waits for a message. Files that come before it are written."""
+        """Waits for a message. Also writes the files that come meanwhile."""
         while not self.messages:
             self._launch.look()
             self.take_what_came(_SECONDS_BETWEEN_LOOKS)
@@ -105,7 +106,7 @@ class RemoteProcess:
             seconds = 0.0
 
     def take(self) -> None:
-        """Takes a parcel that has come: files may come long before the next message."""
+        """Takes the next parcel of the stream: a message, files, printed lines, or all of these."""
         import ray
 
         try:
@@ -138,7 +139,7 @@ class RemoteProcess:
 
 
 class RayPool(WorkerPool):
-    """A `WorkerPool` on a cluster. It drops workers that differ from the first one."""
+    """A `WorkerPool` on a cluster. Workers that differ from the first worker are dropped."""
 
     def __init__(
         self, workers: Sequence[WorkerExecutor], on_output: OnOutput, launch: RayWorkers
@@ -169,7 +170,7 @@ class RayPool(WorkerPool):
                     _process(worker).take()
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Drops a worker. If its process was not killed, its node gets no other worker."""
+        """Drops a worker. Its node gets no other worker, unless the process was killed."""
         node = _process(worker).node_id
         if node and not error.killed:
             self._launch.excluded.append(node)
@@ -225,17 +226,18 @@ class RayWorkers(LaunchWorkers):
         self._actor = ray.remote(_actor_class())
         self._launch = secrets.token_hex(8)
         self._home = ray.get_runtime_context().get_node_id()
-        # The target contains the source of all modules, as a node may not see this machine's files.
-        if isinstance(load.target, ShippedStudy):
-            sent, whole = sorted(load.target.folder.iterdir()), load.target.with_modules()
-        else:
-            sent, whole = [], with_modules(load.target)
+        target = load.target
+        sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
         self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
         # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
+        # `_looked` is the time of the last `look`. `_all_began` is the last time when all workers
+        # had their resources, or infinite once the user knows that workers wait.
         self._looked = self._all_began = time.monotonic()
-        self._grows, self._said = False, 0
+        self._grows = False
         self._most = MOST_WORKERS
+        # The target contains the source of all modules, as a node may not see this machine's files.
+        whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
         super().__init__(replace(load, target=whole), **of_launch)
         self._room = self._find_room()
 
@@ -253,7 +255,7 @@ class RayWorkers(LaunchWorkers):
             self._on_output(line)
 
     def look(self) -> None:
-        """Checks the cluster's head, new nodes, and waiting workers, at most every two seconds."""
+        """Checks the cluster's head, nodes that joined, and waiting workers, every two seconds."""
         now = time.monotonic()
         if now < self._looked + _SECONDS_BETWEEN_LOOKS:
             return
@@ -265,14 +267,10 @@ class RayWorkers(LaunchWorkers):
             self.pool.resize(count, self._start_worker)
         waiting = sum(not process.node for process in self.pool.processes)
         if not waiting:
-            self._all_began, self._said = now, 0
-        # Workers may take a while to start even if there is room. After _SECONDS_TO_START, others
-        # must have taken the room.
-        late = now > self._all_began + _SECONDS_TO_START
-        lacking = waiting if late else min(waiting, len(self.pool) - self._room)
-        if lacking > self._said:
-            self._on_output(self._cluster.waited_for(lacking, len(self.pool), self._needs))
-            self._said = lacking
+            self._all_began = now
+        elif now > self._all_began + _SECONDS_TO_START:
+            self._all_began = math.inf
+            self._on_output(self._cluster.waited_for(waiting, len(self.pool), self._needs))
 
     @property
     def _needs(self) -> Mapping[str, float]:
@@ -313,12 +311,12 @@ class RayWorkers(LaunchWorkers):
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
-        """Returns the error for a dead actor. It says whether the actor's machine is gone."""
+        """Returns an error that says why an actor died, and whether its machine is gone."""
         from ray.exceptions import ActorUnavailableError
 
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
-        # At first, Ray knows only that a dead node does not answer.
+        # Ray raises ActorUnavailableError as long as it only knows that the node does not answer.
         if (
             isinstance(error, ActorUnavailableError)
             or getattr(error, "preempted", False)
