@@ -1,8 +1,8 @@
-"""Makes Keras Tuner's oracles usable as an `Engine`, and checks which studies they can serve.
+"""The `Engine` of Keras Tuner's oracles, and the checks which studies an oracle can serve.
 
-An oracle here only proposes values and gets results. It writes nothing: each launch rebuilds it
-from the record. Optuna keeps and prunes the trials, as for Optuna's engines. Checking whether an
-oracle can serve a study imports neither Keras Tuner nor TensorFlow.
+An oracle only proposes values and gets results. It writes nothing: each launch rebuilds it from the
+record. An Optuna study has the trials and prunes them, as for Optuna's engines. The checks import
+neither Keras Tuner nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -80,9 +80,8 @@ class KerasTunerEngine:
 
     def _end(self, result: TrialResult) -> None:
         score = None if result.best is None else result.best.value
-        if result.state == "infeasible" or score is None or not math.isfinite(score):
-            score = None
-        self._oracle.end(str(result.number), score)
+        usable = result.state != "infeasible" and score is not None and math.isfinite(score)
+        self._oracle.end(str(result.number), score if usable else None)
 
 
 def _make_oracle(
@@ -107,7 +106,7 @@ def _make_oracle(
     }
     kind, theirs = kinds.get(engine, (RandomOracle, oracles.RandomSearchOracle))
     check_parts(engine, theirs(objective=common["objective"]))
-    # The oracle has no limit: the driver stops at the study's number of trials.
+    # The driver stops at the study's number of trials, so the oracle has no limit.
     limits: dict[str, Any] = {"max_trials": None}
     if engine == HYPERBAND:
         limits = {"max_epochs": settings.epochs, "hyperband_iterations": None, "factor": FACTOR}
@@ -137,7 +136,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
-    """Returns the types of the settings that users can give to an oracle, by name."""
+    """Returns the types of an oracle's settings, by name."""
     return {
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
@@ -186,8 +185,8 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
 def import_keras_tuner() -> None:
     """Imports Keras Tuner without output, and leaves the environment variables as they were.
 
-    Unless TensorFlow was imported before, it sees no GPU in this process. Otherwise it would
-    reserve the GPU memory that workers need.
+    Keras Tuner imports TensorFlow, which would reserve the GPU memory that workers need. So GPUs
+    are hidden from TensorFlow, unless this process has imported TensorFlow before.
     """
     if "keras_tuner" in sys.modules:
         return

@@ -1,4 +1,4 @@
-"""Decides when a study ends."""
+"""Decides when a study ends: at its target, after its patience, or when its time is up."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def reached(
     since_best: int,
     best: TrialRecord | None,
 ) -> Ending | None:
-    """Returns why a study ends early, or None.
+    """Returns why a study ends before all its trials are done, or None.
 
-    `since_best` is the number of finished trials after the best one.
+    `since_best` is the number of finished trials after the best trial.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value

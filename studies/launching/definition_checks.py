@@ -1,4 +1,4 @@
-"""Compares a study's definition with the recorded one."""
+"""Checks a study's definition: its engine, its warnings, and its changes since the last launch."""
 
 from __future__ import annotations
 
@@ -60,19 +60,18 @@ def joinable(
 ) -> tuple[Mapping[str, Any], ...]:
     """Returns the hyperparameters that join the space after a builder has declared them in a trial.
 
-    `parameters` are those that the builder declared, each as `Parameter.to_dict` returns it.
-    Hyperparameters that the study's own space declares are left out. If the engine can't tune the
-    rest (e.g. a grid engine and a continuous parameter), they become `Fixed` at their defaults.
+    `parameters` are the declared hyperparameters, each as `Parameter.to_dict` returns it. Those
+    that the study's own space has are left out. If the engine can't tune the others (e.g. a grid
+    engine and a continuous parameter), they become `Fixed` at their defaults.
     """
     parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
         return tuple(parameters)
-    space = joined(description.space, parameters)
     try:
-        check_engine_serves(description.engine, description.pruner, space, most_epochs(description))
+        check_definition(replace(description, space=joined(description.space, parameters)))
     except EngineError:
-        late = [parameter_from_dict(p) for p in parameters]
-        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in late)
+        declared = map(parameter_from_dict, parameters)
+        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in declared)
     return tuple(parameters)
 
 
@@ -94,8 +93,8 @@ def with_hardware(
 ) -> StudyDescription:
     """Returns a study's definition with the class of hardware to record.
 
-    Results are bit for bit the same only within a class of hardware. So a study that was begun on
-    another class raises StudyChangedError, unless `any_hardware` is set.
+    Results are bit for bit the same only within a class of hardware. Raises StudyChangedError for a
+    study that was begun on another class, unless `any_hardware` is set.
     """
     if any_hardware:
         return replace(now, hardware=ANY_HARDWARE)

@@ -1,8 +1,9 @@
-"""The driver of a study: runs its trials as jobs, with its engine, executor and journal.
+"""The driver of a study: begins its trials as jobs, and records their epochs and results.
 
-Only the driver calls the engine, through `Proposals`. The journal gets a trial before the trial
-trains, and its result after its checkpoint is written. So if the process is killed at any point,
-the next launch can resume the study.
+`run_jobs` calls the driver: `next_job` for a new trial, `on_epoch` and `on_result` for what an
+executor reports. The driver asks the engine through `Proposals`. It records a trial in the journal
+before the trial trains, and its result after its checkpoint is written. So if the process is killed
+at any point, the next launch can resume the study.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ from tracking.store.files import StudyFiles, files_of
 class Driver(Jobs):
     """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
-    When the budget is spent, running trials are finished. A `trainer` replaces the study's trainer.
+    When the budget is spent, running trials are still finished. `trainer` replaces the study's
+    trainer.
     """
 
     def __init__(
@@ -67,9 +69,9 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The losses to add to each trial whose process died: 1, or 0 if its machine went away.
+        # For each trial whose process died: 1, or 0 if its machine went away.
         self._lost: dict[int, int] = {}
-        # These results are not in the record yet.
+        # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
         self._clock = Clock()
         # The trials whose present fit was ended by the study's `trial_timeout`.
@@ -130,7 +132,7 @@ class Driver(Jobs):
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. `_take_results` records the result of a trial's last fit."""
+        """Takes a fit's result. `_take_results` records it if the fit is its trial's last."""
         if result.number in self._out_of_time:
             self._out_of_time.remove(result.number)
             limit = self._description.trial_timeout or 0.0
@@ -144,7 +146,7 @@ class Driver(Jobs):
             self._begin_fit(running)
 
     def _take_results(self) -> None:
-        """Records the results, lost trials and epochs that came since the last call."""
+        """Records the results, the lost trials and the epochs since the last call."""
         results, self._results = self._results, []
         if results:
             with self._journal.together():
@@ -193,7 +195,7 @@ class Driver(Jobs):
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records the events of this context together at its end, then acts on them."""
+        """Records the events of this context at its end, then tells them to the engine."""
         try:
             yield
         finally:
@@ -236,7 +238,7 @@ class Driver(Jobs):
         return Job(proposal.number, partial(self._begin, proposal.number, proposal))
 
     def _begin(self, number: int, proposal: Proposal | None = None) -> Iterator[TrialTask]:
-        """Begins the next attempt at a trial. The first attempt needs the trial's `proposal`."""
+        """Records that an attempt at a trial begins. The first attempt needs its `proposal`."""
         before, losses = self._trials.all.get(number), 0
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
@@ -264,7 +266,7 @@ class Driver(Jobs):
         return self._tasks(running)
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
-        """Yields a task for each fit. `run_jobs` iterates only after the trial is recorded."""
+        """Yields a task for each fit that has not ended."""
         last_kept = self._retention.last_kept()
         for fit in running.fits[len(running.results) :]:
             yield task_of(fit, self._description, self._files, self._trainer, last_kept)
@@ -285,7 +287,7 @@ class Driver(Jobs):
         ]
 
     def _take_over(self, running: Running, before: TrialRecord) -> None:
-        """Reuses the fits that an earlier attempt at a trial completed with the same code."""
+        """Reuses the fits that an earlier attempt has completed with the same code."""
         if before.code_digest != running.trial.code_digest:
             return
         journal = JournalReader(self._journal.folder)
@@ -311,7 +313,7 @@ class Driver(Jobs):
         fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
         running.uuids.append(fit)
         if spec.goes_on_from is not None and spec.initial_epoch:
-            # This trial continues another one, whose epochs it inherits.
+            # The trial continues another trial, whose epochs count as its own.
             parent = self._trials.finished[spec.goes_on_from]
             for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
                 inherited = EpochResult(spec.number, epoch, metrics, 0.0)
@@ -349,7 +351,7 @@ def task_of(
 ) -> TrialTask:
     """Returns the task of a fit.
 
-    `last_kept` does not apply to repeats: the trial's rank is known only after the last repeat.
+    `last_kept` is not used for trials with several fits, whose rank is known after the last fit.
     """
     origin = None
     if spec.goes_on_from is not None and spec.initial_epoch:

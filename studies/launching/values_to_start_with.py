@@ -1,4 +1,7 @@
-"""The values that a study starts with: those of a file, or of another study's best trials."""
+"""The hyperparameters of a study's first trials, from a file or another study's best trials.
+
+Users name the file or the study by ``--start-with`` or ``Study(initial=)``.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,9 @@ Row = Mapping[str, Any]
 def starting_values(
     description: StudyDescription, store: Store | None, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
-    """Returns the complete sets of values that a study starts with.
+    """Returns the values of a study's first trials, each set with all hyperparameters.
 
-    A study that has trials keeps its recorded values, so the file or the other study may be gone.
+    A study that has trials keeps its recorded values: the file or other study is not read again.
     """
     where, space = description.initial_from, description.space
     if not where:
