@@ -1,16 +1,16 @@
 """Chooses the number of workers by the machine's cores, memory and GPUs.
 
-NVIDIA's GPUs are found without TensorFlow, and divided among workers. This was never tested on a
-machine with a GPU: tests check only the environment variables that a worker gets.
+NVIDIA's GPUs are found without TensorFlow, and each worker gets one of them. This was never tested
+on a machine with a GPU: tests check only the environment variables that a worker gets.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -150,22 +150,16 @@ def _named(devices: str) -> tuple[str, ...]:
 
     Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """
-    names: list[str] = []
-    for name in map(str.strip, devices.split(",")):
-        if not name or name.startswith("-") or name in names:
-            break
-        names.append(name)
-    return tuple(names)
+    names = map(str.strip, devices.split(","))
+    return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
 
 
 def _listed_by_program() -> int:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return 0
+    command = ["nvidia-smi", "-L"]
     try:
-        done = subprocess.run(
-            [program, "-L"], capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
+        listed = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return 0
-    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())

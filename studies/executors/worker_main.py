@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
-import pickle
 import shutil
 import signal
 import socket
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 # A driver that ends a worker writes this before it closes the connection.
 ENDED = "ended\n"
-# Bytes from standard input that follow the last line that was read.
-_unread = bytearray()
 _STDIN = 0
 # Removing a folder fails while other workers write into it, so it is tried this many times.
 _REMOVALS = 20
@@ -43,7 +40,7 @@ def main() -> None:
     if hasattr(signal, "SIGHUP"):
         # Closing the terminal also signals all of its processes.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    handle, threads, folder, study = _read_line().split("\t")
+    handle, threads, folder = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
     watcher.start()
@@ -55,8 +52,8 @@ def main() -> None:
         load_late()
         prepare_environment(int(threads))
         try:
-            serve(connection, pickle.loads(bytes.fromhex(study)))
-        except (EOFError, ConnectionError, BrokenPipeError):
+            serve(connection, connection.recv())
+        except (EOFError, ConnectionError):
             # The driver is gone, so nothing is left to do.
             watcher.join()
 
@@ -64,7 +61,7 @@ def main() -> None:
 def _end_with_driver(shared: Path) -> None:
     """Ends this process when its driver ends, even during an epoch.
 
-    If the driver has died, also removes the shared data.
+    If the driver has died, this also removes the shared folder of the launch.
     """
     if _read_line() != ENDED.strip():
         _remove(shared)
@@ -84,13 +81,9 @@ def _read_line() -> str:
 
     `sys.stdin` is not used: it has a lock, which the waiting thread would hold.
     """
-    while b"\n" not in _unread:
-        part = os.read(_STDIN, 2**16)
-        if not part:
-            return ""
-        _unread.extend(part)
-    line, _, rest = _unread.partition(b"\n")
-    _unread[:] = rest
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(_STDIN, 1)):
+        line += byte
     return line.decode().strip()
 
 

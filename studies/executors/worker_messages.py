@@ -2,7 +2,7 @@
 
 | driver sends | worker answers |
 |---|---|
-| `LoadStudy`, by standard input | `Loaded`, `ThreadsDiffer` or `Failed` |
+| `LoadStudy` | `Loaded`, `ThreadsDiffer` or `Failed` |
 | `RunFits` | `EpochResult` after each epoch, `TrialResult` after each fit, or `Failed` |
 | a `Decision` after each epoch | |
 | `SaveChampion` | `ChampionSaved` or `Failed` |

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import re
 import shutil
 import signal
@@ -325,17 +324,18 @@ class WorkerProcess:
             handle = theirs.share(self._process.pid).hex()
         else:
             handle = str(theirs.fileno())
-        # If the process has died already, writing fails, and the first `receive` reports that.
-        with contextlib.suppress(OSError):
-            shared, study = os.fsencode(load.shared).hex(), pickle.dumps(load).hex()
-            self._process.stdin.write(f"{handle}\t{load.threads}\t{shared}\t{study}\n")
-            self._process.stdin.flush()
         self._killed_before = _killed_for_memory()
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()
         sockets = (ours, theirs)
         threading.Thread(target=self._hang_up_at_its_end, args=sockets, daemon=True).start()
+        # If the process has died already, writing fails, and the first `receive` reports that.
+        with contextlib.suppress(OSError):
+            shared = os.fsencode(load.shared).hex()
+            self._process.stdin.write(f"{handle}\t{load.threads}\t{shared}\n")
+            self._process.stdin.flush()
+            self.connection.send(load)
 
     def send(self, message: object) -> None:
         try:

@@ -53,13 +53,9 @@ class Clock:
     """Counts the seconds of a launch."""
 
     def __init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        """Starts to count at 0."""
         self._began = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """The seconds since the start."""
+        """The seconds since this object was made."""
         return time.monotonic() - self._began

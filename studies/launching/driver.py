@@ -93,7 +93,6 @@ class Driver(Jobs):
             self._description, finished, self._description.trials, self._best_shown()
         )
         try:
-            self._clock.start()
             run_jobs(self._executor, self, self._progress)
             self._proposals.tell_all()
         except BaseException:

@@ -33,7 +33,7 @@ from studies.launching.driver import Driver
 from studies.launching.study_record import (
     LockedStudy,
     check_store,
-    exporting,
+    exporter_of,
     lock_study,
     open_journal,
     superseded,
@@ -227,7 +227,7 @@ def run_locked(
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
     description = with_hardware(study.recorded, executor.description, options.any_hardware)
     journal, before = open_journal(study, executor, description, progress)
-    with exporting(study, journal, progress, report=options.reports) as exporter:
+    with exporter_of(study, journal, progress, report=options.reports) as exporter:
         return _run_opened(study, journal, before, executor, options, progress, verifier, exporter)
 
 

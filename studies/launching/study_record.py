@@ -195,11 +195,10 @@ def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
     return None if address == OFF else address
 
 
-@contextlib.contextmanager
-def exporting(
+def exporter_of(
     study: LockedStudy, journal: Journal, progress: Progress, *, report: bool
-) -> Iterator[Exporter]:
-    """Runs a process that exports the study to MLflow, while the study runs and at its end.
+) -> Exporter:
+    """Returns the process that exports the study to MLflow while it runs and at its end.
 
     The next launch uses the same MLflow server, or none if this launch has none.
     """
@@ -208,5 +207,4 @@ def exporting(
         journal.set_server(server)
     if study.server is not None:
         progress.say(f"the MLflow server {study.server} gets this study too")
-    with Exporter(study.folder, progress.say, report=report) as exporter:
-        yield exporter
+    return Exporter(study.folder, progress.say, report=report)

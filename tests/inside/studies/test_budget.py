@@ -29,9 +29,6 @@ class ToldClock:
 
     seconds: float = 0.0
 
-    def start(self) -> None:
-        self.seconds = 0.0
-
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToldClock:
