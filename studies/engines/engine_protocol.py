@@ -108,5 +108,6 @@ def make_engine(settings: EngineSettings) -> Engine:
     from studies.engines.keras_tuner_engine import KerasTunerEngine
     from studies.engines.optuna_engine import OptunaEngine
 
-    kind = KerasTunerEngine if settings.engine.startswith(_KERAS_TUNER) else OptunaEngine
-    return kind(settings)
+    if settings.engine.startswith(_KERAS_TUNER):
+        return KerasTunerEngine(settings)
+    return OptunaEngine(settings)

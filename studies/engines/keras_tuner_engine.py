@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from studies.engines.keras_tuner_oracles import AskedOracle
 
 
-class KerasTunerEngine:
+class KerasTunerEngine(OptunaTrials):
     """An `Engine` that proposes no configuration twice, except when Hyperband promotes a trial."""
 
     def __init__(self, settings: EngineSettings) -> None:
         engine, options = split_options(settings.engine)
         check_oracle(engine, settings.pruner, settings.space, settings.epochs)
         self._seed = settings.seed
-        self._trials = OptunaTrials(settings)
+        super().__init__(settings)
         self._translation = KerasTunerSpace(settings.space, listed=engine == GRID)
         self._oracle = _make_oracle(engine, self._translation, settings, options)
-        self._oracle.tried = self._trials.tried
+        self._oracle.tried = self.tried
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
-        self._trials.restore(trials, curve)
+        super().restore(trials, curve)
         finished = {trial.number: trial for trial in finished_trials(trials)}
         for trial in trials:
             self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
             if trial.number in finished:
-                self._end(finished[trial.number].result)
+                self._end_in_oracle(finished[trial.number].result)
 
     def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
-        number = self._trials.count
+        number = self.count
         trial_id = str(number)
-        declared = None if choice is None else self._trials.declared(choice)
+        declared = None if choice is None else self.declared(choice)
         proposed = self._oracle.propose(trial_id, sampler_seed(self._seed, number), declared)
         if proposed is None:
             return None
         values = self._translation.decode(proposed)
         state = self._oracle.state(trial_id, proposed)
         self._oracle.insert(trial_id, values, state)
-        self._trials.add(values, state)
+        self.add(values, state)
         past = proposed.get(KerasTunerSpace.RESERVED + "trial_id")
         return Proposal(
             number,
@@ -68,17 +68,14 @@ class KerasTunerEngine:
             goes_on_from=None if past is None else int(past),
         )
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
-        return self._trials.report(number, epoch, value)
-
     def tell(self, number: int, result: TrialResult) -> None:
-        self._trials.tell(number, result)
-        self._end(result)
+        super().tell(number, result)
+        self._end_in_oracle(result)
 
     def may_continue(self, number: int) -> bool:
         return self._oracle.may_continue(str(number))
 
-    def _end(self, result: TrialResult) -> None:
+    def _end_in_oracle(self, result: TrialResult) -> None:
         score = None if result.best is None else result.best.value
         usable = result.state != "infeasible" and score is not None and math.isfinite(score)
         self._oracle.end(str(result.number), score if usable else None)

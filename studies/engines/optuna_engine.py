@@ -42,70 +42,8 @@ _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
 
 
-class OptunaEngine:
-    """An `Engine` whose proposals come from Optuna's samplers."""
-
-    def __init__(self, settings: EngineSettings) -> None:
-        self._engine, options = split_options(settings.engine)
-        check_sampler(self._engine, settings.space)
-        self._space, self._engine_with_options = settings.space, settings.engine
-        self._seed = int(options.get("seed", settings.seed))
-        self._trials = OptunaTrials(settings)
-        # Each `ask` takes the next values of the grid.
-        self._grid = settings.space.grid() if self._engine == _GRID else iter(())
-
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
-        self._trials.restore(trials, curve)
-
-    def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
-        number = self._trials.count
-        values: dict[str, Any] | None
-        if choice is not None:
-            values = self._trials.declared(choice)
-        elif self._engine == _GRID:
-            tried = self._trials.tried
-            values = next((v for v in self._grid if canonical_json(v) not in tried), None)
-        elif self._engine == _QUASI_RANDOM:
-            values = self._quasi_random(number)
-        else:
-            seed = sampler_seed(self._seed, number)
-            # A sampler's draws depend on its earlier draws, so each trial gets a new sampler.
-            sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
-            values = self._trials.sample(sampler)
-            return Proposal(number, values, self._trials.state(number))
-        if values is None:
-            return None
-        self._trials.add(values, {})
-        return Proposal(number, values)
-
-    def report(self, number: int, epoch: int, value: float) -> bool:
-        return self._trials.report(number, epoch, value)
-
-    def tell(self, number: int, result: TrialResult) -> None:
-        self._trials.tell(number, result)
-
-    def may_continue(self, number: int) -> bool:
-        return False
-
-    def _quasi_random(self, number: int) -> dict[str, Any]:
-        """Returns the values at a point of a scrambled Halton sequence.
-
-        Optuna's QMCSampler is not used: it samples only parameters that are active in the first
-        trial.
-        """
-        from scipy.stats import qmc
-
-        names = self._space.dimensions
-        if not names:
-            return self._space.defaults()
-        sequence = qmc.Halton(len(names), scramble=True, rng=sampler_seed(self._seed, 0))
-        if number:
-            sequence.fast_forward(number)
-        return self._space.from_unit(dict(zip(names, sequence.random(1)[0].tolist(), strict=True)))
-
-
 class OptunaTrials:
-    """A study's trials in an Optuna study, numbered in the order in which they are added.
+    """The part of an `Engine` that keeps its trials in an Optuna study, and prunes them.
 
     Attributes:
         space: The search space as Optuna's distributions.
@@ -194,6 +132,9 @@ class OptunaTrials:
     def tell(self, number: int, result: TrialResult) -> None:
         self._end(number, result.state, result.best)
 
+    def may_continue(self, number: int) -> bool:
+        return False
+
     def _note(self, values: Mapping[str, Any]) -> None:
         self.tried.add(canonical_json(values))
         self.count += 1
@@ -244,6 +185,57 @@ class OptunaTrials:
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+class OptunaEngine(OptunaTrials):
+    """An `Engine` whose proposals come from Optuna's samplers."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._engine, options = split_options(settings.engine)
+        check_sampler(self._engine, settings.space)
+        self._engine_with_options = settings.engine
+        self._seed = int(options.get("seed", settings.seed))
+        super().__init__(settings)
+        # Each `ask` takes the next values of the grid.
+        self._grid = settings.space.grid() if self._engine == _GRID else iter(())
+
+    def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
+        number = self.count
+        values: dict[str, Any] | None
+        if choice is not None:
+            values = self.declared(choice)
+        elif self._engine == _GRID:
+            tried = self.tried
+            values = next((v for v in self._grid if canonical_json(v) not in tried), None)
+        elif self._engine == _QUASI_RANDOM:
+            values = self._quasi_random(number)
+        else:
+            seed = sampler_seed(self._seed, number)
+            # A sampler's draws depend on its earlier draws, so each trial gets a new sampler.
+            sampler = make_sampler(self._engine_with_options, self.space, seed)
+            values = self.sample(sampler)
+            return Proposal(number, values, self.state(number))
+        if values is None:
+            return None
+        self.add(values, {})
+        return Proposal(number, values)
+
+    def _quasi_random(self, number: int) -> dict[str, Any]:
+        """Returns the values at a point of a scrambled Halton sequence.
+
+        Optuna's QMCSampler is not used: it samples only parameters that are active in the first
+        trial.
+        """
+        from scipy.stats import qmc
+
+        space = self.space.space
+        names = space.dimensions
+        if not names:
+            return space.defaults()
+        sequence = qmc.Halton(len(names), scramble=True, rng=sampler_seed(self._seed, 0))
+        if number:
+            sequence.fast_forward(number)
+        return space.from_unit(dict(zip(names, sequence.random(1)[0].tolist(), strict=True)))
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
