@@ -1,4 +1,3 @@
-from .budget import Clock as Clock
 from .definition_checks import differences as differences
 from .definition_checks import warnings_of as warnings_of
 from .kept_files import Retention as Retention

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Literal, NamedTuple
 
 from search_spaces.texts import duration
@@ -47,15 +46,3 @@ def reached(
             "timeout", f"the time of {duration(description.timeout)} is up; launch again to resume"
         )
     return None
-
-
-class Clock:
-    """Counts the seconds of a launch."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """The seconds since this object was made."""
-        return time.monotonic() - self._began

@@ -18,7 +18,7 @@ from search_spaces.texts import duration
 from studies.definition import trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
-from studies.launching.budget import INTERRUPTED, Clock, Ending
+from studies.launching.budget import INTERRUPTED, Ending
 from studies.launching.definition_checks import joinable
 from studies.launching.kept_files import Retention
 from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
@@ -73,15 +73,12 @@ class Driver(Jobs):
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
-        self._clock = Clock()
         # The trials whose present fit was ended by the study's `trial_timeout`.
         self._out_of_time: set[int] = set()
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
-        self._proposals = Proposals(
-            engine_of, curve, journal, self._trials, self._clock, progress.say
-        )
-        self._shown = best_trial(self._trials.finished.values(), description.objective)
+        self._proposals = Proposals(engine_of, curve, journal, self._trials, progress.say)
+        self._best = best_trial(self._trials.finished.values(), description.objective)
         self._retention = Retention(self._files, description, self._trials.finished.values())
 
     def run(self) -> Ending:
@@ -90,7 +87,7 @@ class Driver(Jobs):
         self._retention.tidy(self._proposals.engine)
         finished = len(self._trials.finished)
         self._progress.begin(
-            self._description, finished, self._description.trials, self._best_shown()
+            self._description, finished, self._description.trials, self._best_value()
         )
         try:
             run_jobs(self._executor, self, self._progress)
@@ -185,11 +182,11 @@ class Driver(Jobs):
         if line := self._retention.told():
             self._progress.say(line)
         self._proposals.take(trial)
-        self._shown = best_trial([self._shown, trial], self._description.objective)
-        self._progress.trial_ended(trial.result, self._best_shown())
+        self._best = best_trial([self._best, trial], self._description.objective)
+        self._progress.trial_ended(trial.result, self._best_value())
 
-    def _best_shown(self) -> tuple[int, float] | None:
-        best = self._shown
+    def _best_value(self) -> tuple[int, float] | None:
+        best = self._best
         return None if best is None or best.best is None else (best.number, best.best.value)
 
     @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
-from studies.launching.budget import Clock, Ending, reached
+from studies.launching.budget import Ending, reached
 from studies.launching.running_trials import Running, StudyTrials
 from tracking.history.trials import best_trial, joined
 from tracking.journal import Journal
@@ -43,11 +44,10 @@ class Proposals:
         curve: Curve,
         journal: Journal,
         trials: StudyTrials,
-        clock: Clock,
         say: Callable[[str], None],
     ) -> None:
         self._engine_of, self._curve = engine_of, curve
-        self._journal, self._trials, self._clock, self._say = journal, trials, clock, say
+        self._journal, self._trials, self._say = journal, trials, say
         self.description = journal.description
         self.exhausted = False
         self.ending: Ending | None = None
@@ -60,6 +60,8 @@ class Proposals:
         self._known = sorted(trials.finished)
         self._best = best_trial(trials.finished.values(), self._objective)
         self._restore(())
+        # The time limit does not include the import of the engine's library.
+        self._began = time.monotonic()
 
     def report(self, epoch: EpochResult) -> bool:
         """Reports an epoch to the engine; returns whether the pruner ends the trial."""
@@ -80,7 +82,13 @@ class Proposals:
         """Gives the engine the results of all trials that `take` has got."""
         trials, self._new = self._new, []
         for trial in trials:
-            self._tell(trial)
+            with _naming("engine", f"over the result of trial {trial.number}"):
+                self.engine.tell(trial.number, trial.result)
+            if trial.result.joined and self.description.discovered:
+                self._declaring.append(trial)
+            bisect.insort(self._known, trial.number)
+            self._best = best_trial([self._best, trial], self._objective)
+            self.spent()
         self._join()
 
     def ask(self) -> Proposal | None:
@@ -98,18 +106,9 @@ class Proposals:
         if self.ending is None:
             best = -1 if self._best is None else self._best.number
             since_best = len(self._known) - bisect.bisect(self._known, best)
-            seconds = self._clock.seconds
+            seconds = time.monotonic() - self._began
             self.ending = reached(self.description, seconds, since_best, self._best)
         return self.ending is not None
-
-    def _tell(self, trial: EndedTrial) -> None:
-        with _naming("engine", f"over the result of trial {trial.number}"):
-            self.engine.tell(trial.number, trial.result)
-        if trial.result.joined and self.description.discovered:
-            self._declaring.append(trial)
-        bisect.insort(self._known, trial.number)
-        self._best = best_trial([self._best, trial], self._objective)
-        self.spent()
 
     def _join(self) -> None:
         """Adds hyperparameters that builders declared in trials to the space.
