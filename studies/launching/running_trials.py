@@ -72,13 +72,16 @@ class Running:
         Tuner's `executions_per_trial`. The best epoch and the checkpoint are those of the best
         repeat. If the last repeat is not complete, the trial ends in that repeat's state.
         """
-        last, results, folds = self.results[-1], self.results, description.folds
-        objective = description.objective
+        results, folds, objective = self.results, description.folds, description.objective
         trained = zip(results, self.fits, self.uuids, strict=False)
         repeats = tuple(_repeat(*each) for each in trained if each[0].best is not None)
-        common = TrialResult(
-            last.number,
-            last.state,
+        common = replace(
+            results[-1],
+            best=None,
+            weights_sha256="",
+            checkpoint_sha256="",
+            unsaved="",
+            repeat=0,
             epochs=max(r.epochs for r in results),
             reason="; ".join(
                 f"in {training_name(r.repeat, folds)}: {r.reason}" for r in results if r.reason
@@ -86,17 +89,13 @@ class Running:
             seconds=sum(r.seconds for r in results),
             joined=tuple({str(p["name"]): p for r in results for p in r.joined}.values()),
             repeats=repeats,
-            raised=last.raised,
-            data_digest=last.data_digest,
-            validation_digest=last.validation_digest,
-            class_weight=last.class_weight,
             peak_memory_bytes=max(r.peak_memory_bytes for r in results),
             scores_bytes=sum(r.scores_bytes for r in results),
             unscored=next((r.unscored for r in results if r.unscored), ""),
         )
         if folds:
-            return with_folds(common, last, self.epochs, objective, folds)
-        if last.state not in ("complete", "pruned") or not repeats:
+            return _with_folds(common, self.epochs, objective, folds)
+        if common.state not in ("complete", "pruned") or not repeats:
             return common
         number = min(range(len(repeats)), key=lambda n: repeats[n].best.rank(objective, n))
         best = repeats[number]
@@ -109,9 +108,6 @@ class Running:
             weights_sha256=best.weights_sha256,
             checkpoint_sha256=best.checkpoint_sha256,
             unsaved=best.unsaved,
-            model_parameters=last.model_parameters,
-            trainer=last.trainer,
-            trainer_reason=last.trainer_reason,
         )
 
 
@@ -132,28 +128,16 @@ def _repeat(result: TrialResult, spec: TrialSpec, uuid: str) -> Repeat:
     )
 
 
-def with_folds(
-    common: TrialResult,
-    last: TrialResult,
-    epochs: Sequence[EpochResult],
-    objective: Objective,
-    folds: int,
+def _with_folds(
+    common: TrialResult, epochs: Sequence[EpochResult], objective: Objective, folds: int
 ) -> TrialResult:
-    """Returns a cross-validated trial's result.
+    """Returns a cross-validated trial's result. `common` is the result without a value.
 
-    `common` is the trial's result without a value; `last` is the last fold's result. The trial's
-    value is the best mean of the objective over all folds at one epoch. Epochs at which a fold did
-    not train or has no finite objective don't count. A trial without all folds has no value, as its
-    mean would not compare with other trials.
+    The trial's value is the best mean of the objective over all folds at one epoch. Epochs at which
+    a fold did not train or has no finite objective don't count. A trial without all folds has no
+    value, as its mean would not compare with other trials.
     """
-    if last.state in ("complete", "pruned"):
-        common = replace(
-            common,
-            model_parameters=last.model_parameters,
-            trainer=last.trainer,
-            trainer_reason=last.trainer_reason,
-        )
-    if last.state != "complete" or len(common.repeats) < folds:
+    if common.state != "complete" or len(common.repeats) < folds:
         return common
     curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
     for epoch in epochs:
