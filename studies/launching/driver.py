@@ -31,7 +31,6 @@ from tracking.records import (
     EndedTrial,
     EpochResult,
     Proposal,
-    Rank,
     StudyDescription,
     TrainerName,
     TrialRecord,
@@ -39,7 +38,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.files import StudyFiles, files_of
+from tracking.store.files import files_of
 
 
 class Driver(Jobs):
@@ -263,9 +262,26 @@ class Driver(Jobs):
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
         """Yields a task for each fit that has not ended."""
-        last_kept = self._retention.last_kept()
-        for fit in running.fits[len(running.results) :]:
-            yield task_of(fit, self._description, self._files, self._trainer, last_kept)
+        files, description = self._files, self._description
+        # The rank of a trial with several fits is known after the last fit.
+        last_kept = self._retention.last_kept() if description.trainings == 1 else None
+        for spec in running.fits[len(running.results) :]:
+            number, repeat = spec.number, spec.repeat
+            origin = None
+            if spec.goes_on_from is not None and spec.initial_epoch:
+                origin = files.state(spec.goes_on_from)
+            yield TrialTask(
+                spec,
+                description.space,
+                files.checkpoint(number, repeat),
+                files.state(number, repeat),
+                origin,
+                self._trainer,
+                last_kept,
+                files.scores(number, repeat),
+                # The best epoch over all folds is not known yet, so each epoch's scores are kept.
+                "best" if spec.fold is None else "every",
+            )
 
     def _fits(self, spec: TrialSpec) -> list[TrialSpec]:
         """Returns the fits of a trial: one, or one for each repeat or fold."""
@@ -336,31 +352,3 @@ class Driver(Jobs):
         result = replace(result, joined=joinable(description, result.joined))
         self._journal.end_trial(running.trial.uuid, result)
         return running.trial.with_result(result)
-
-
-def task_of(
-    spec: TrialSpec,
-    description: StudyDescription,
-    files: StudyFiles,
-    trainer: TrainerName | None = None,
-    last_kept: Rank | None = None,
-) -> TrialTask:
-    """Returns the task of a fit.
-
-    `last_kept` is not used for trials with several fits, whose rank is known after the last fit.
-    """
-    origin = None
-    if spec.goes_on_from is not None and spec.initial_epoch:
-        origin = files.state(spec.goes_on_from)
-    return TrialTask(
-        spec,
-        description.space,
-        files.checkpoint(spec.number, spec.repeat),
-        files.state(spec.number, spec.repeat),
-        origin,
-        trainer,
-        last_kept if description.trainings == 1 else None,
-        files.scores(spec.number, spec.repeat),
-        # Folds keep the scores of every epoch, as the best epoch over all folds is not known yet.
-        "best" if spec.fold is None else "every",
-    )
