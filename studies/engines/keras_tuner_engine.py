@@ -167,8 +167,8 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
         )
     if not space.dimensions:
         raise EngineError(
-            "Keras Tuner's Hyperband needs a parameter that varies, and all of the space's are "
-            "Fixed",
+            "Keras Tuner's Hyperband needs a parameter that varies, and all parameters of the "
+            "space are Fixed",
             hint="Use another engine, such as keras-tuner:random.",
         )
     if pruner != "none":

@@ -169,7 +169,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 
 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
-    """Every configuration of a finite space, the default one first.
+    """Proposes every configuration of a finite space, the default configuration first.
 
     The order does not depend on results. Configurations that were tried before are skipped.
     """

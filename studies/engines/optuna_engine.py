@@ -293,7 +293,7 @@ def plain_settings(kind: Any) -> dict[str, str]:
 
 
 def check_sampler(engine: str, space: SearchSpace) -> None:
-    """Raises EngineError if an engine can't serve a space."""
+    """Raises EngineError if one of Optuna's engines can't serve a space."""
     if engine == _GRID:
         check_finite(space, "optuna:quasi-random")
     if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):

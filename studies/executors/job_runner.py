@@ -56,9 +56,9 @@ class Executor(Protocol):
     """Runs jobs. ``tests/support/conformance/executor.py`` tests every executor.
 
     A job runs the fits of a trial one after another on one worker: one fit, or one for each repeat
-    or fold. It ends with its last fit, or with the first that is not complete. Each fit that begins
-    ends in exactly one call of `Handler.on_result` or `Handler.on_lost`, made within a call of
-    `wait`. Jobs run in the order of submission.
+    or fold. It ends after the first fit that is not complete. Each fit that begins ends in exactly
+    one call of `Handler.on_result` or `Handler.on_lost`, made by `wait`. Jobs run in the order of
+    submission.
     """
 
     @property
@@ -159,7 +159,7 @@ class Jobs(ABC):
         return bool(self.queue)
 
     def next_job(self) -> Job | None:
-        """Returns the next job, which begins at once; None if there is none, or none yet."""
+        """Returns the next job, or None if no job can begin now."""
         return self.queue.popleft() if self.queue else None
 
     def together(self) -> AbstractContextManager[object]:
@@ -167,7 +167,7 @@ class Jobs(ABC):
         return nullcontext()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context for the handling of all events that have come."""
+        """Returns a context in which `Executor.wait` is called."""
         return nullcontext()
 
     @abstractmethod
@@ -193,7 +193,7 @@ def result_of_lost(spec: TrialSpec, why: str, state: TrialState = "infeasible") 
 
 
 def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
-    """Runs jobs until none is left. After a stop, only waits for the running ones."""
+    """Runs jobs until none is left. After `Jobs.stop`, only waits for running jobs."""
     _Run(executor, jobs, progress).run()
 
 
@@ -260,7 +260,7 @@ class _Run:
         return bool(self._again) or self._jobs.waits
 
     def _submit(self) -> None:
-        """Begins jobs for free workers. Their records exist before any of them trains."""
+        """Begins jobs for free workers. A job trains only after it is recorded."""
         more = True
         while more:
             more, begun = False, list[tuple[Job, Iterable[TrialTask]]]()

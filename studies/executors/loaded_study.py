@@ -72,7 +72,7 @@ from tracking.records import (
 
 @dataclass(frozen=True)
 class Session:
-    """A study with its data in memory, after TensorFlow was configured."""
+    """A loaded study: its definition, its data in memory, and its trainer."""
 
     study: StudyDefinition
     data: LoadedData | FoldedSplits
@@ -383,7 +383,7 @@ class InProcessExecutor:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        # The submitted job.
+        # The fits of the submitted job.
         self._fits: tuple[TrialTask, ...] = ()
 
     @property

@@ -25,7 +25,7 @@ WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 # records the trials of all workers.
 MOST_WORKERS = 16
 """The most workers that a launch starts unless it is asked for more."""
-# A worker used 0.33 GiB of unshared memory after a trial on digits. Kept programs need more.
+# A worker used 0.33 GiB of unshared memory after a trial on digits. Compiled programs need more.
 _WORKER_BYTES = 3 * 2**28
 # The copies are weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
@@ -86,7 +86,7 @@ def too_many(machine: Machine, workers: int, threads: int) -> str:
         return ""
     return (
         f"{described_workers(machine, workers, threads)}: they will wait for one another. "
-        f"{counted(max(1, machine.cores // threads), 'worker')} would do as much"
+        f"{counted(max(1, machine.cores // threads), 'worker')} would be as fast"
     )
 
 
@@ -141,7 +141,7 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
 
 
 def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
-    """Returns the environment variables that give a worker one GPU, chosen in turn."""
+    """Returns the environment variable that lets the worker of this number see only one GPU."""
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 

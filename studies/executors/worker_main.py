@@ -34,7 +34,7 @@ _REMOVALS = 20
 
 
 def main() -> None:
-    """Connects to the driver that started this process, and serves it."""
+    """Connects to the driver, loads the study, and answers the driver's messages."""
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
@@ -88,7 +88,7 @@ def _read_line() -> str:
 
 
 def _connection(handle: str) -> Connection:
-    """Returns the connection to the driver, by a socket that the driver has handed over."""
+    """Returns the connection to the driver. `handle` identifies a socket that the driver opened."""
     if sys.platform == "win32":
         return Connection(socket.fromshare(bytes.fromhex(handle)).detach())
     return Connection(int(handle))
@@ -133,7 +133,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
             # The driver is gone.
             raise
         except Exception as error:
-            # A process that ended here would be replaced, and fail again.
+            # If the process ended here, another process would replace it, and fail too.
             traceback.print_exc()
             connection.send(Failed(f"A worker process raised {describe(error)}."))
 

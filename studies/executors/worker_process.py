@@ -74,8 +74,8 @@ def check_same(before: StudyDescription, now: StudyDescription) -> None:
         )
     if before.data.digest != now.data.digest or before.space != now.space:
         raise StudyError(
-            f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
-            "file imports), or is drawn without a seed",
+            f"The data or the imports of the study {before.name!r} have changed while it ran, or "
+            "the data is drawn without a seed",
             hint="Undo the change and launch again to resume.",
         )
 
@@ -88,7 +88,7 @@ class WorkerExecutor(LoadedByWorkers):
     Attributes:
         process: The present process.
         loading: Whether the process has not loaded the study yet.
-        waiting: A job that the process has not taken yet, because the one before died.
+        waiting: The submitted job, if the process has not got it, because the one before died.
         load_study: The message that makes a new process load the same study. Once a process has
             loaded the study, it contains the source of the study's file and modules.
     """
@@ -178,7 +178,11 @@ class WorkerExecutor(LoadedByWorkers):
             self._begin(self.waiting)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Passes one event to the handler. A dead process is replaced by one that loads later."""
+        """Passes one event to the handler.
+
+        If the process has died, starts another one, but does not wait until it has loaded the
+        study.
+        """
         if self.loading:
             self.take_loaded()
             return
@@ -256,7 +260,7 @@ class WorkerExecutor(LoadedByWorkers):
 
 
 def kind_of(spec: TrialSpec) -> Hashable:
-    """Returns a key. Trials with the same key can probably use the same compiled program.
+    """Returns a key that is equal for trials which can probably use the same compiled program.
 
     Floats (e.g. a learning rate), epochs and initializers usually don't change the program.
     """

@@ -68,7 +68,7 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # For each trial whose process died: 1, or 0 if its machine went away.
+        # The losses to add to each trial whose process died: 1, or 0 if its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
@@ -220,7 +220,7 @@ class Driver(Jobs):
         return early
 
     def together(self) -> contextlib.AbstractContextManager[object]:
-        """Returns a context. All trials that begin in it are recorded by one commit."""
+        """Returns a context whose trials are recorded in one transaction."""
         return self._journal.together()
 
     def next_job(self) -> Job | None:

@@ -34,9 +34,9 @@ from studies.launching.study_record import (
     LockedStudy,
     check_store,
     exporter_of,
+    infeasible_as_interrupted,
     lock_study,
     open_journal,
-    superseded,
 )
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
@@ -263,7 +263,7 @@ def _run_opened(
     try:
         with catching_interrupts(stop):
             if options.retry_infeasible:
-                recorded = tuple(superseded(journal, recorded, progress))
+                recorded = infeasible_as_interrupted(journal, recorded, progress)
             journal.set_running(commit_of(description.code))
             checkpoints.mkdir(parents=True, exist_ok=True)
             remove_pieces(checkpoints)
@@ -314,7 +314,7 @@ def _trainer(
 ) -> TrainerName | None:
     """Returns the trainer that replaces the study's trainer, or None.
 
-    If `model.fit` gave another result to a trial of the present code, `model.fit` trains all.
+    It is "plain" (`model.fit`) if a trial of the present code got another result by `model.fit`.
     """
     same = description.code.same_as
     trials = [trial for history in engines for trial in history.trials]

@@ -163,15 +163,15 @@ def _with_folds(
     )
 
 
-# A launch ends if this many trials all fail with the same error, before any other trial.
-_TRIALS = 3
+# A launch ends if its first trials, this many, all fail with the same error.
+_FIRST_TRIALS = 3
 
 
 class StudyTrials:
-    """All trials that have begun, the finished ones among them, and the running ones."""
+    """The trials of a study by number: all that have begun, the finished and the running ones."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
-        # For a running trial, this has the record of its beginning.
+        # The record of a running trial is that of its beginning.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.running: dict[int, Running] = {}
@@ -189,7 +189,7 @@ class StudyTrials:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Removes a running trial whose process died; returns it with `losses` more losses."""
+        """Takes a running trial whose process died; returns its record, with `losses` added."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
@@ -199,7 +199,7 @@ class StudyTrials:
         self.all = {number: completed(trial, space) for number, trial in self.all.items()}
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
         for running in self.running.values():
-            # If its process dies, the trial begins again with these values.
+            # If the trial's process dies, the trial begins again with these values.
             running.trial = completed(running.trial, space)
 
 
@@ -213,7 +213,7 @@ class FirstTrials:
         same = description.code.same_as
         self._name = description.name
         self._failed: list[str] = []
-        self._wanted = min(_TRIALS, description.trials)
+        self._wanted = min(_FIRST_TRIALS, description.trials)
         self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
 
     def take(self, trial: EndedTrial) -> None:

@@ -153,13 +153,13 @@ def open_journal(
     return journal, refreshed(before)
 
 
-def superseded(
+def infeasible_as_interrupted(
     journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
-) -> list[TrialRecord]:
-    """Returns the recorded trials with infeasible trials as interrupted, so that they train again.
+) -> tuple[TrialRecord, ...]:
+    """Returns the recorded trials, with infeasible trials as interrupted trials.
 
-    They keep their numbers and values. The journal keeps the former attempts, which count until the
-    new attempts begin.
+    So the launch trains them again, with the same numbers and values. The journal has the former
+    attempts, which count until the new attempts begin.
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
@@ -171,10 +171,10 @@ def superseded(
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
-    return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
+    return tuple(_interrupted(t) if t.number in infeasible else t for t in recorded)
 
 
-def _again(trial: TrialRecord) -> TrialRecord:
+def _interrupted(trial: TrialRecord) -> TrialRecord:
     """Returns a trial as interrupted, without result and losses."""
     fields = {field.name: getattr(trial, field.name) for field in dataclasses.fields(TrialRecord)}
     return TrialRecord(**{**fields, "state": "interrupted", "result": None, "losses": 0})

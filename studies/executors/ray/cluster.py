@@ -72,7 +72,7 @@ class Cluster:
         return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
 
     def room(self, needs: Mapping[str, float], without: Collection[str] = ()) -> int:
-        """Returns how many workers with these needs fit on an idle cluster's nodes."""
+        """Returns how many workers fit on the idle nodes, except on the nodes `without`."""
         return sum(
             min((int(node.get(n, 0) / a + 1e-9) for n, a in needs.items() if a), default=0)
             for node_id, node in self.nodes().items()

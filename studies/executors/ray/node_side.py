@@ -237,7 +237,7 @@ def _node_folder(place: Path, name: str) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # The lock fails while another worker uses the folder, which then stays.
+            # While another worker uses the folder, flock fails, and the folder is not removed.
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -318,7 +318,7 @@ def put(files: Mapping[str, bytes], request: object) -> None:
         path = paths[name]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Like a worker on this machine, this keeps the previous state too.
+            # The previous state is kept too, as by a worker on this machine.
             with replacing(path, keeping=path in states) as partial:
                 partial.write_bytes(files[name])
         except OSError as error:

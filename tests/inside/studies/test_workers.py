@@ -337,8 +337,8 @@ def test_what_is_told_of_them() -> None:
     assert described_workers(Machine(9, gpus=("0",)), 1, 1) == "1 worker of 1 thread (1 GPU)"
     assert too_many(Machine(4), 4, 1) == too_many(Machine(4), 1, 8) == ""
     assert too_many(Machine(4), 4, 2) == (
-        "4 workers of 2 threads (4 cores): they will wait for one another. 2 workers would do as "
-        "much"
+        "4 workers of 2 threads (4 cores): they will wait for one another. 2 workers would be as "
+        "fast"
     )
 
 
