@@ -59,7 +59,7 @@ class Engine(Protocol):
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Takes a trial's objective after an epoch (from 1); returns whether to prune the trial.
 
-        If a trial is trained again from an epoch, its former reports from that epoch on are dropped.
+        A trial may be trained again from an epoch. Then its later reports are dropped.
         """
         ...
 

@@ -88,7 +88,7 @@ class DeclaredTPESampler(FeasibleTPESampler):
     """Samples from the declared space.
 
     Optuna's TPE looks through all trials for their common parameters, which takes 8 of the 22 ms of
-    an ask at 1,000 trials. In kerastudy, all parameters without conditions are common.
+    an ask at 1,000 trials. In a space without conditions, all parameters are common.
     """
 
     def __init__(self, space: OptunaSpace, **options: Any) -> None:

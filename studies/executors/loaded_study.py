@@ -342,9 +342,8 @@ def _data_described(
     loaded: LoadedData | FoldedSplits,
     override: str,
 ) -> DataDescription:
-    details = dict(loaded.describe())
-    for name in ("digest", "digests", "sizes"):
-        details.pop(name, None)
+    recorded_apart = ("digest", "digests", "sizes")
+    details = {k: value for k, value in loaded.describe().items() if k not in recorded_apart}
     return DataDescription(
         name=dataset.name,
         source=dataset.source,

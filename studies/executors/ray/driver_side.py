@@ -169,13 +169,6 @@ class RayPool(WorkerPool):
                 if _process(worker).stream in came:
                     _process(worker).take()
 
-    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Drops a worker. Its node gets no other worker, unless the process was killed."""
-        node = _process(worker).node_id
-        if node and not error.killed:
-            self._launch.excluded.append(node)
-        super()._do_without(worker, error)
-
     def _check_alike(self, worker: WorkerExecutor) -> None:
         """Drops a worker if its study, environment or hardware differs from the first worker's."""
         if worker.loading or worker not in self._workers or worker is self._workers[0]:
@@ -229,8 +222,6 @@ class RayWorkers(LaunchWorkers):
         target = load.target
         sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
         self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
-        # Nodes with these ids can't run the study.
-        self.excluded: list[str] = []
         # `_looked` is the time of the last `look`. `_all_began` is the last time when all workers
         # had their resources, or infinite once the user knows that workers wait.
         self._looked = self._all_began = time.monotonic()
@@ -277,7 +268,7 @@ class RayWorkers(LaunchWorkers):
         return self._cluster.needs(self._load.threads)
 
     def _find_room(self) -> int:
-        return self._cluster.room(self._needs, self.excluded)
+        return self._cluster.room(self._needs)
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
         if trials is not None:
@@ -298,16 +289,11 @@ class RayWorkers(LaunchWorkers):
         self._cluster.check_head()
         needs = self._cluster.needs(load.threads)
         self._cluster.check_room(needs)
-        options: dict[str, Any] = {
-            "num_cpus": needs["CPU"],
-            "num_gpus": needs["GPU"],
-            # The three calls that run at once are `run`, `send` and `end`.
-            "max_concurrency": 3,
-        }
-        if self.excluded:
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self.excluded)})"}
         arrival = pickle.dumps(arrival_of(load, self._launch, self._home))
-        actor = self._actor.options(**options).remote()
+        # The three calls that run at once are `run`, `send` and `end`.
+        actor = self._actor.options(
+            num_cpus=needs["CPU"], num_gpus=needs["GPU"], max_concurrency=3
+        ).remote()
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
@@ -317,10 +303,8 @@ class RayWorkers(LaunchWorkers):
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
         # Ray raises ActorUnavailableError as long as it only knows that the node does not answer.
-        if (
-            isinstance(error, ActorUnavailableError)
-            or getattr(error, "preempted", False)
-            or (process.node_id and process.node_id not in self._cluster.nodes())
+        if isinstance(error, ActorUnavailableError) or (
+            process.node_id and process.node_id not in self._cluster.nodes()
         ):
             return WorkerError(f"{where} is gone", killed=True, machine_gone=True)
         # The last line of Ray's message says why.
