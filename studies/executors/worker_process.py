@@ -117,11 +117,6 @@ class WorkerExecutor(LoadedByWorkers):
         self.process.end()
         self._start()
 
-    @property
-    def trial(self) -> int | None:
-        """The number of the trial that the worker trains."""
-        return self._fits[0].number if self._fits else None
-
     def has_trained_like(self, spec: TrialSpec) -> bool:
         """Returns whether the process has trained a trial with the same `kind_of`."""
         return kind_of(spec) in self._trained

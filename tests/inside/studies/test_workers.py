@@ -77,6 +77,10 @@ def pid_of(worker: WorkerExecutor) -> int:
     return int(worker.process._process.pid)  # type: ignore[attr-defined]
 
 
+def number_of_trial(worker: WorkerExecutor) -> int | None:
+    return worker._fits[0].number if worker._fits else None
+
+
 class TestPool(ExecutorConformance):
     """Two worker processes."""
 
@@ -141,7 +145,7 @@ class TestPool(ExecutorConformance):
             spec = make_spec(executor, number, 1, units=units)
             path = tmp_path / f"{number}.weights.h5"
             executor.submit(TrialTask(spec, executor.description.space, path))
-            (worker,) = [each for each in executor._workers if each.trial == number]
+            (worker,) = [each for each in executor._workers if number_of_trial(each) == number]
             return worker
 
         all_free(executor)
@@ -163,7 +167,7 @@ class TestPool(ExecutorConformance):
         def kill_one(epoch: EpochResult) -> Decision:
             if {each.number for each in handler.epochs} == {0, 1} and not killed:
                 killed.append(epoch.number)
-                (runs,) = (w for w in executor._workers if w.trial == epoch.number)
+                (runs,) = (w for w in executor._workers if number_of_trial(w) == epoch.number)
                 worker_process.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
                 file = Path(executor.description.code.path)
                 file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
