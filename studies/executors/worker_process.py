@@ -305,6 +305,9 @@ class WorkerProcess:
         variables: Mapping[str, str] | None = None,
     ) -> None:
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            # The user's code may have called `socket.setdefaulttimeout`.
+            end.setblocking(True)
         self.connection = Connection(ours.dup().detach())
         self._process = subprocess.Popen(
             # -P keeps the script's folder off the import path.
