@@ -9,7 +9,7 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,12 @@ class Cluster:
             gpus = float(any(node.get("GPU", 0) >= 1 for node in self.nodes().values()))
         return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
 
-    def room(self, needs: Mapping[str, float]) -> int:
-        """Returns how many workers with these needs fit into the cluster, if nothing else runs."""
+    def room(self, needs: Mapping[str, float], without: Collection[str] = ()) -> int:
+        """Returns how many workers fit on the nodes, except those in `without`, if all are idle."""
         return sum(
             min((int(node.get(n, 0) / a + 1e-9) for n, a in needs.items() if a), default=0)
-            for node in self.nodes().values()
+            for node_id, node in self.nodes().items()
+            if node_id not in without
         )
 
     def check_room(self, needs: Mapping[str, float]) -> None:

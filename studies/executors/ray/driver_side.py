@@ -169,6 +169,13 @@ class RayPool(WorkerPool):
                 if _process(worker).stream in came:
                     _process(worker).take()
 
+    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+        """Drops a worker. Its node gets no other worker, unless the process was killed."""
+        node = _process(worker).node_id
+        if node and not error.killed:
+            self._launch.excluded.append(node)
+        super()._do_without(worker, error)
+
     def _check_alike(self, worker: WorkerExecutor) -> None:
         """Drops a worker if its study, environment or hardware differs from the first worker's."""
         if worker.loading or worker not in self._workers or worker is self._workers[0]:
@@ -222,6 +229,8 @@ class RayWorkers(LaunchWorkers):
         target = load.target
         sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
         self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
+        # Nodes with these ids can't run the study.
+        self.excluded: list[str] = []
         # `_looked` is the time of the last `look`. `_all_began` is the last time when all workers
         # had their resources, or infinite once the user knows that workers wait.
         self._looked = self._all_began = time.monotonic()
@@ -268,7 +277,7 @@ class RayWorkers(LaunchWorkers):
         return self._cluster.needs(self._load.threads)
 
     def _find_room(self) -> int:
-        return self._cluster.room(self._needs)
+        return self._cluster.room(self._needs, self.excluded)
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
         if trials is not None:
@@ -290,9 +299,13 @@ class RayWorkers(LaunchWorkers):
         needs = self._cluster.needs(load.threads)
         self._cluster.check_room(needs)
         arrival = pickle.dumps(arrival_of(load, self._launch, self._home))
-        # The three calls that run at once are `run`, `send` and `end`.
+        labels = {"ray.io/node-id": f"!in({','.join(self.excluded)})"} if self.excluded else None
         actor = self._actor.options(
-            num_cpus=needs["CPU"], num_gpus=needs["GPU"], max_concurrency=3
+            num_cpus=needs["CPU"],
+            num_gpus=needs["GPU"],
+            # The three calls that run at once are `run`, `send` and `end`.
+            max_concurrency=3,
+            label_selector=labels,
         ).remote()
         return RemoteProcess(self, actor, arrival, self._files)
 
