@@ -201,10 +201,10 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
     """Returns whether all configurations of a finite space were tried."""
-    if any(each.count is None for each in space):
+    if any(parameter.count is None for parameter in space):
         return False
     # The unconditional parameters alone have this many combinations.
-    least = math.prod(each.count or 1 for each in space if not each.when)
+    least = math.prod(p.count or 1 for p in space if not p.when)
     return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
 
 

@@ -107,8 +107,8 @@ def _memory(groups: Path) -> int:
     most, used = _read(groups / "memory.max"), _read(groups / "memory.current")
     if most.isdigit() and used.isdigit():
         # Memory in use includes the file cache, which Linux frees when a process needs memory.
-        kept = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
-        free = min(free, int(most) - int(used) + int(kept.get("inactive_file", 0)))
+        counters = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
+        free = min(free, int(most) - int(used) + int(counters.get("inactive_file", 0)))
     return max(0, free)
 
 

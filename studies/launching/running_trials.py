@@ -74,7 +74,7 @@ class Running:
         """
         results, folds, objective = self.results, description.folds, description.objective
         trained = zip(results, self.fits, self.uuids, strict=False)
-        repeats = tuple(_repeat(*each) for each in trained if each[0].best is not None)
+        repeats = tuple(_repeat(*fit) for fit in trained if fit[0].best is not None)
         common = replace(
             results[-1],
             best=None,

@@ -93,10 +93,10 @@ class Cluster:
     def waited_for(self, count: int, workers: int, needs: Mapping[str, float]) -> str:
         """Returns a line for the user that says which resources workers wait for."""
         nodes = self.nodes().values()
-        whole = {name: sum(node.get(name, 0) for node in nodes) for name in needs}
+        totals = {name: sum(node.get(name, 0) for node in nodes) for name in needs}
         return (
             f"{count} of {workers} workers wait for resources ({_amounts(needs)} each); the "
-            f"cluster has {_amounts(needs, whole)} in all"
+            f"cluster has {_amounts(needs, totals)} in all"
         )
 
 
@@ -127,7 +127,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     # The address may come from RAY_ADDRESS, which nothing has checked yet.
     check_address("address", address)
     with contextlib.ExitStack() as stack:
-        own = stack.enter_context(_own_ray()) if address == LOCAL else {}
+        arguments = stack.enter_context(_local_ray()) if address == LOCAL else {}
         stack.callback(ray.shutdown)
         stack.enter_context(silent())
         try:
@@ -135,14 +135,14 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
                 _reach(address)
             # Ray replaces this process's handler of SIGTERM.
             with raising_interrupts():
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **arguments)
         except Exception as error:
             raise StudyError(_why_not(address, error)) from None
         yield Cluster(options)
 
 
 @contextlib.contextmanager
-def _own_ray() -> Iterator[dict[str, Any]]:
+def _local_ray() -> Iterator[dict[str, Any]]:
     """Yields the arguments that start Ray on this machine; removes Ray's folder at the end.
 
     If the user has no authentication token, Ray would write one into the home folder, and the

@@ -85,7 +85,7 @@ class RemoteProcess:
         """Sends a message together with the files that it names."""
         if isinstance(message, RunFits | SaveChampion):
             # The process may have ended since its last message.
-            self.take_what_came(0.0)
+            self.take_waiting_parcels(0.0)
             self._raise_if_lost()
             self._request = message
         self._actor.send.remote(packed(message))
@@ -94,11 +94,11 @@ class RemoteProcess:
         """Waits for a message. Also writes the files that come meanwhile."""
         while not self.messages:
             self._launch.look()
-            self.take_what_came(_SECONDS_BETWEEN_LOOKS)
+            self.take_waiting_parcels(_SECONDS_BETWEEN_LOOKS)
         self._raise_if_lost()
         return self.messages.popleft()
 
-    def take_what_came(self, seconds: float) -> None:
+    def take_waiting_parcels(self, seconds: float) -> None:
         import ray
 
         while not self.messages and ray.wait([self.stream], timeout=seconds)[0]:
@@ -164,9 +164,9 @@ class RayPool(WorkerPool):
             if ready or left <= 0:
                 return ready
             streams = [_process(worker).stream for worker in workers]
-            came, _ = ray.wait(streams, timeout=min(left, _SECONDS_BETWEEN_LOOKS))
+            readable, _ = ray.wait(streams, timeout=min(left, _SECONDS_BETWEEN_LOOKS))
             for worker in workers:
-                if _process(worker).stream in came:
+                if _process(worker).stream in readable:
                     _process(worker).take()
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
@@ -187,10 +187,10 @@ class RayPool(WorkerPool):
                 for difference in environment_differences(self.environment, worker.environment)
                 if not difference.startswith(_MAY_DIFFER)
             ]
-            ours, its = self.description.hardware, worker.description.hardware
-            if ours != its and not self._launch.any_hardware:
+            first, other = self.description.hardware, worker.description.hardware
+            if first != other and not self._launch.any_hardware:
                 differences.append(
-                    f"its hardware is {its}, and the first worker's is {ours}; add --any-hardware "
+                    f"its hardware is {other}, and the first worker's is {first}; add --any-hardware "
                     "to use both, though bits may differ"
                 )
             if differences:
@@ -227,8 +227,8 @@ class RayWorkers(LaunchWorkers):
         self._launch = secrets.token_hex(8)
         self._home = ray.get_runtime_context().get_node_id()
         target = load.target
-        sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
-        self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
+        paths = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
+        self._files = {path.name: ray.put(path.read_bytes()) for path in paths if path.is_file()}
         # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
         # `_looked` is the time of the last `look`. `_all_began` is the last time when all workers
@@ -237,8 +237,8 @@ class RayWorkers(LaunchWorkers):
         self._grows = False
         self._most = MOST_WORKERS
         # The target contains the source of all modules, as a node may not see this machine's files.
-        whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
-        super().__init__(replace(load, target=whole), **of_launch)
+        target = with_modules(target) if isinstance(target, Target) else target.with_modules()
+        super().__init__(replace(load, target=target), **of_launch)
         self._room = self._find_room()
 
     def suit(self, *, threads: int | None, finished: int) -> None:

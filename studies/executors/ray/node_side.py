@@ -127,8 +127,10 @@ class Host:
         self._ended.wait(_SECONDS_BETWEEN_LOOKS * 4)
 
     def _check_versions(self) -> None:
-        ours, here = self._arrival.versions, installed_versions()
-        differing = [f"{n} {here[n]} (here {v})" for n, v in ours.items() if here.get(n) != v]
+        wanted, installed = self._arrival.versions, installed_versions()
+        differing = [
+            f"{n} {installed[n]} (here {v})" for n, v in wanted.items() if installed.get(n) != v
+        ]
         if differing:
             raise WorkerError(
                 f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
@@ -294,11 +296,11 @@ def moved(request: RunFits | SaveChampion, folder: Path) -> RunFits | SaveChampi
         model = folder / CHAMPION / request.folder.name
         return replace(request, checkpoint=folder / request.checkpoint.name, folder=model)
 
-    def there(fit: TrialTask) -> TrialTask:
+    def moved_fit(fit: TrialTask) -> TrialTask:
         paths: dict[str, Any] = {name: getattr(fit, name) for name in _FILES}
         return replace(fit, **{name: path and folder / path.name for name, path in paths.items()})
 
-    return RunFits(tuple(there(fit) for fit in request.fits))
+    return RunFits(tuple(moved_fit(fit) for fit in request.fits))
 
 
 def written_by(request: object) -> Iterator[Path]:
