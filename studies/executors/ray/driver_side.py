@@ -190,8 +190,8 @@ class RayPool(WorkerPool):
             first, other = self.description.hardware, worker.description.hardware
             if first != other and not self._launch.any_hardware:
                 differences.append(
-                    f"its hardware is {other}, and the first worker's is {first}; add --any-hardware "
-                    "to use both, though bits may differ"
+                    f"its hardware is {other}, and the first worker's is {first}; add "
+                    "--any-hardware to use both, though bits may differ"
                 )
             if differences:
                 raise StudyError("; ".join(differences))
