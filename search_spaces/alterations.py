@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import Fixed, Listed
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import (
     NOT_GIVEN,
     Parameter,
     Scalar,

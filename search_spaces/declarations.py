@@ -29,10 +29,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from search_spaces.checks import is_whole
+from search_spaces.argument_checks import is_whole
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import (
     NOT_GIVEN,
     MaybeScalar,
     Parameter,

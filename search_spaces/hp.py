@@ -19,7 +19,7 @@ from search_spaces.declarations import read_as, same_domain
 from search_spaces.errors import HyperparameterError, suggestion
 from search_spaces.parameters import ranges as parameters
 from search_spaces.parameters.choices import Fixed
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import (
     NOT_GIVEN,
     Parameter,
     Scalar,

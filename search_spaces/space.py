@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 
 from search_spaces import alterations
 from search_spaces.alterations import unknown_name
-from search_spaces.checks import known_name
+from search_spaces.argument_checks import known_name
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import (
     NOT_GIVEN,
     Parameter,
     canonical_json,

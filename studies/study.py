@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Never, TypeVar, get_args
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, near_match, suggestion
 from studies.definition import StudyDefinition, check_engine
 from tracking.records import Objective, TrainerName

@@ -1,2 +1,2 @@
-from .parameter import NOT_GIVEN as NOT_GIVEN
-from .parameter import canonical_json as canonical_json
+from .base import NOT_GIVEN as NOT_GIVEN
+from .base import canonical_json as canonical_json

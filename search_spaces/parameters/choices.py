@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from search_spaces.checks import choice
+from search_spaces.argument_checks import choice
 from search_spaces.errors import SearchSpaceError, near_match
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import (
     NOT_GIVEN,
     Parameter,
     Scalar,

@@ -20,9 +20,9 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 
-from search_spaces.checks import choice, finite_number, whole_number
+from search_spaces.argument_checks import choice, finite_number, whole_number
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import (
     NOT_GIVEN,
     Parameter,
     attrs_parameter,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.checks import choice
+from search_spaces.argument_checks import choice
 from search_spaces.errors import StatisticsError, StudyError
 from studies.champion.choosing import make_champion, stays_champion
 from studies.champion.confirm_trainings import (

@@ -14,7 +14,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import SearchSpace, checks
+from search_spaces import SearchSpace
+from search_spaces import argument_checks as checks
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, shown
-from search_spaces.library_internals import MissingPartError
+from studies.library_internals.private_names import MissingPartError
 from studies.data.arrays.parts import PART_NAMES, LoadedData, Part, concatenated
 from studies.data.arrays.samples import check_finite
 from studies.data.arrays.structures import (

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, suggestion
 from studies.definition.engine_names import DEFAULT_ENGINE, check_engine, check_pruner
 from tracking.records import (

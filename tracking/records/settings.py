@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 
 _KEY: Final = "setting"
@@ -36,7 +36,7 @@ class Setting:
 
     Attributes:
         help: A line for the command line and the docs.
-        check: A function of `search_spaces.checks`, called as
+        check: A function of `search_spaces.argument_checks`, called as
             ``check(name, value, error=StudyError)``. It returns the value in a plain Python type,
             or raises the error.
         section: The section of its option in ``kerastudy launch --help``; empty without an option.

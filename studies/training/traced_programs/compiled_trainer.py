@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from search_spaces.errors import BuilderError, StudyError
-from search_spaces.library_internals import MissingPartError
+from studies.library_internals.private_names import MissingPartError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.error_texts import describe

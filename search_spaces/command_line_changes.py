@@ -33,7 +33,7 @@ from search_spaces.alterations import (
 )
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter import Parameter, Scalar, identity, is_object, read_object
+from search_spaces.parameters.base import Parameter, Scalar, identity, is_object, read_object
 from search_spaces.parameters.ranges import SCALES, Float, Int
 from search_spaces.space import SearchSpace
 

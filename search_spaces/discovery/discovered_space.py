@@ -11,9 +11,9 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces.checks import whole_number
+from search_spaces.argument_checks import whole_number
 from search_spaces.declarations import variant_name
-from search_spaces.discovery.exploring import (
+from search_spaces.discovery.values_to_try import (
     Conditions,
     Explorer,
     conditions_of,
@@ -21,9 +21,9 @@ from search_spaces.discovery.exploring import (
     needs,
     stated_condition,
 )
-from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
+from search_spaces.discovery.builder_runs import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter import Condition, Parameter, identity
+from search_spaces.parameters.base import Condition, Parameter, identity
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300

@@ -18,10 +18,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Unpack
 
-from search_spaces.checks import whole_number
+from search_spaces.argument_checks import whole_number
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import Boolean, Choice
-from search_spaces.parameters.parameter import Declared, Parameter
+from search_spaces.parameters.base import Declared, Parameter
 from search_spaces.parameters.ranges import Float, Int
 
 # The names of Keras 3.15's initializers, activations and optimizers, without importing Keras
