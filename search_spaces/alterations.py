@@ -20,18 +20,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed, Listed
-from search_spaces.parameters.base import (
+from search_spaces.parameters.ranges import Int
+from search_spaces.parameters.values import (
     NOT_GIVEN,
-    Parameter,
     Scalar,
-    condition_in_words,
     identity,
     is_object,
     plain_scalar,
     plain_value,
 )
-from search_spaces.parameters.ranges import Int
 
 ByName = Mapping[str, Parameter]
 

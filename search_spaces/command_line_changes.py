@@ -32,9 +32,10 @@ from search_spaces.alterations import (
     value_of_kind,
 )
 from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.base import Parameter, Scalar, identity, is_object, read_object
 from search_spaces.parameters.ranges import SCALES, Float, Int
+from search_spaces.parameters.values import Scalar, identity, is_object, read_object
 from search_spaces.space import SearchSpace
 
 Kind = TypeVar("Kind", bound=Parameter)

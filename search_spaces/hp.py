@@ -18,14 +18,9 @@ from search_spaces import declarations
 from search_spaces.declarations import read_as, same_domain
 from search_spaces.errors import HyperparameterError, suggestion
 from search_spaces.parameters import ranges as parameters
+from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
-from search_spaces.parameters.base import (
-    NOT_GIVEN,
-    Parameter,
-    Scalar,
-    condition_in_words,
-    without_numpy,
-)
+from search_spaces.parameters.values import NOT_GIVEN, Scalar, without_numpy
 from search_spaces.space import SearchSpace
 
 

@@ -20,8 +20,8 @@ from typing import Final, Unpack
 
 from search_spaces.argument_checks import whole_number
 from search_spaces.errors import SearchSpaceError, suggestion
-from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.base import Declared, Parameter
+from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.ranges import Float, Int
 
 # The names of Keras 3.15's initializers, activations and optimizers, without importing Keras

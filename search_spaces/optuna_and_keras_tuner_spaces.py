@@ -35,9 +35,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from search_spaces.argument_checks import is_real
 from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.base import NOT_GIVEN, Parameter, condition_in_words
 from search_spaces.parameters.ranges import Float, Int, decimal_of
+from search_spaces.parameters.values import NOT_GIVEN
 from search_spaces.space import SearchSpace, holds
 
 if TYPE_CHECKING:

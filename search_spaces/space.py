@@ -13,13 +13,9 @@ from search_spaces import alterations
 from search_spaces.alterations import unknown_name
 from search_spaces.argument_checks import known_name
 from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.base import (
-    NOT_GIVEN,
-    Parameter,
-    canonical_json,
-    condition_in_words,
-)
+from search_spaces.parameters.values import NOT_GIVEN, canonical_json
 
 
 # Not a dataclass: importing `dataclasses` takes as long as importing all of this package.

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from search_spaces.argument_checks import whole_number
 from search_spaces.declarations import variant_name
+from search_spaces.discovery.builder_runs import ClashError, LimitReachedError, Tracer
 from search_spaces.discovery.values_to_try import (
     Conditions,
     Explorer,
@@ -21,9 +22,9 @@ from search_spaces.discovery.values_to_try import (
     needs,
     stated_condition,
 )
-from search_spaces.discovery.builder_runs import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Condition, Parameter, identity
+from search_spaces.parameters.base import Condition, Parameter
+from search_spaces.parameters.values import identity
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300

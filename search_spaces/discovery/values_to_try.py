@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from search_spaces.discovery.builder_runs import Key, Occurrence, Trace, Tracer
+from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.base import Parameter, Scalar
+from search_spaces.parameters.values import Scalar
 
 FEW: Final = 6
 """All values of a numeric range are tried if it has at most this many. That takes five builds.

@@ -1,2 +1,2 @@
-from .base import NOT_GIVEN as NOT_GIVEN
-from .base import canonical_json as canonical_json
+from .values import NOT_GIVEN as NOT_GIVEN
+from .values import canonical_json as canonical_json

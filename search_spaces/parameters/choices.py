@@ -12,18 +12,16 @@ import attrs
 
 from search_spaces.argument_checks import choice
 from search_spaces.errors import SearchSpaceError, near_match
-from search_spaces.parameters.base import (
+from search_spaces.parameters.base import Parameter, attrs_parameter, checked
+from search_spaces.parameters.ranges import Float, Int
+from search_spaces.parameters.values import (
     NOT_GIVEN,
-    Parameter,
     Scalar,
-    attrs_parameter,
-    checked,
     identity,
     is_object,
     plain_value,
     spelling,
 )
-from search_spaces.parameters.ranges import Float, Int
 
 _SWITCH: Final = (False, True)
 
