@@ -23,20 +23,20 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from search_spaces.alterations import (
-    altered,
-    check_known,
-    fixed_others,
-    kinds_of,
-    replaced,
-    value_of_kind,
-)
+from search_spaces.conditions import with_changes
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.ranges import SCALES, Float, Int
 from search_spaces.parameters.values import Scalar, identity, is_object, read_object
-from search_spaces.space import SearchSpace
+from search_spaces.space import (
+    SearchSpace,
+    check_known,
+    fixed_others,
+    replaced,
+    types_of,
+    value_of_type,
+)
 
 Kind = TypeVar("Kind", bound=Parameter)
 
@@ -89,7 +89,7 @@ class Tailoring(NamedTuple):
         """Returns the tailored space: sets ranges, then fixes what `only` leaves out.
 
         Conditions are adapted once, at the end. So `--set optimizer=sgd` makes `--only momentum`
-        possible. `search_spaces.alterations` says how conditions are adapted.
+        possible. `search_spaces.conditions` says how conditions are adapted.
 
         Args:
             space: The space as the study declares it.
@@ -111,7 +111,7 @@ class Tailoring(NamedTuple):
             varying = _names(self.only, before)
             changes |= fixed_others(varying, {**before, **changes})
             named += varying
-        return SearchSpace(altered(before, changes, named))
+        return SearchSpace(with_changes(before, changes, named))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the tailoring in JSON's types."""
@@ -170,7 +170,7 @@ def read_value(parameter: Parameter, text: str) -> Any:
     else:
         number = _number(text)
         value = text if number is None else number
-    return value_of_kind(parameter, value)
+    return value_of_type(parameter, value)
 
 
 def spell_domain(parameter: Parameter) -> str:
@@ -197,7 +197,7 @@ def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
 
 def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
     """Returns a Float or Int from `LOW..HIGH`, followed by `:STEP` and `:SCALE` in any order."""
-    kinds = kinds_of(parameter)
+    kinds = types_of(parameter)
     if not kinds <= {int, float}:
         hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
         raise SearchSpaceError(f"{parameter.subject} has no range", received=text, hint=hint)
@@ -232,14 +232,14 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
         content = read_object(text)
         is_value = content is not None and parameter.contains(content)
         if not is_value and isinstance(content, list | tuple) and any(map(is_object, content)):
-            return [value_of_kind(parameter, each) for each in content]
+            return [value_of_type(parameter, each) for each in content]
         if is_value or isinstance(content, tuple | dict):
-            return [value_of_kind(parameter, content)]
+            return [value_of_type(parameter, content)]
     if text.startswith("["):
         content = _json(text)
         if not isinstance(content, list) or not content:
             raise parameter.wrong("values", 'a list in JSON, such as ["a", 3, null]', text)
-        return [value_of_kind(parameter, each) for each in content]
+        return [value_of_type(parameter, each) for each in content]
     if isinstance(parameter, Listed) and text in parameter.values:
         # This is one value with a comma in it.
         return [read_value(parameter, text)]
@@ -262,7 +262,7 @@ def _read_listed(parameter: Listed, text: str) -> Any:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
             return parameter.canonical(reading)
     # The value is new. Take the first reading that has the type of one of the parameter's values.
-    types = kinds_of(parameter)
+    types = types_of(parameter)
     return next((reading for reading in readings if type(reading) in types), text)
 
 

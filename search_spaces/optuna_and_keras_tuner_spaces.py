@@ -39,7 +39,7 @@ from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.ranges import Float, Int, decimal_of
 from search_spaces.parameters.values import NOT_GIVEN
-from search_spaces.space import SearchSpace, holds
+from search_spaces.space import SearchSpace, of_active
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -152,7 +152,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
                 )
             return encoding.decode(stored[encoding.name])
 
-        values = self._walk(value_of)
+        values = self._values(value_of)
         for name, content in stored.items():
             parameter = self._by_name[self._stored_names[name]]
             if parameter.name not in values:
@@ -171,16 +171,14 @@ class _EncodedSpace(Generic[_AnyEncoding]):
             if name in values
         }
 
-    def _walk(self, value_of: Callable[[_AnyEncoding], Any]) -> dict[str, Any]:
+    def _values(self, value_of: Callable[[_AnyEncoding], Any]) -> dict[str, Any]:
         """Returns the values of the active parameters. Calls `value_of` for parents first."""
-        values: dict[str, Any] = {}
-        for parameter in self._space.parents_first:
-            if holds(parameter, self._by_name, values):
-                encoding = self._encodings.get(parameter.name)
-                values[parameter.name] = (
-                    parameter.default if encoding is None else value_of(encoding)
-                )
-        return {name: values[name] for name in self._space.names if name in values}
+
+        def value(parameter: Parameter) -> Any:
+            encoding = self._encodings.get(parameter.name)
+            return parameter.default if encoding is None else value_of(encoding)
+
+        return of_active(self._space, value)
 
 
 class OptunaEncoding(_Encoding):
@@ -286,7 +284,7 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Returns the values that an Optuna trial suggests, in the form of `decode`."""
-        return self._walk(lambda encoding: encoding.decode(encoding.suggest(trial)))
+        return self._values(lambda encoding: encoding.decode(encoding.suggest(trial)))
 
     def encode(
         self, values: Mapping[str, Any]

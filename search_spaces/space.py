@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import functools
-import graphlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces import alterations
-from search_spaces.alterations import unknown_name
 from search_spaces.argument_checks import known_name
+from search_spaces.conditions import ByName, check_parents, holds, parents_first, with_changes
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.base import Parameter, condition_in_words
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.values import NOT_GIVEN, canonical_json
+from search_spaces.parameters.choices import Fixed, Listed, parameter_from_dict
+from search_spaces.parameters.ranges import Int
+from search_spaces.parameters.values import (
+    NOT_GIVEN,
+    canonical_json,
+    is_object,
+    plain_scalar,
+    plain_value,
+)
+
+_LARGEST: Final = sys.float_info.max
+_TYPES: Final[Mapping[type, str]] = {
+    float: "a number",
+    int: "an int",
+    bool: "true or false",
+    str: "a text",
+    type(None): "None",
+}
 
 
 # Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Containment(NamedTuple):
-    """The answer of `SearchSpace.contains`. It is true or false, and has the reason.
+    """The result of `SearchSpace.contains`: true, or false with a reason.
 
     Attributes:
-        reason: Why the values are not in the space; empty if they are.
+        reason: Why the values are not in the space. Empty if they are in it.
     """
 
     reason: str = ""
@@ -71,7 +86,7 @@ class SearchSpace:
             SearchSpaceError: If there are none, if two have the same name, if a condition can't be
                 met, or if conditions form a circle.
         """
-        self._by_name = alterations.declared(parameters)
+        self._by_name = _declared(parameters)
         if not self._by_name:
             raise SearchSpaceError(
                 "The search space is empty: give at least one parameter, such as learning_rate()."
@@ -121,8 +136,7 @@ class SearchSpace:
         Raises:
             SearchSpaceError: If there is none, with the nearest names.
         """
-        if name not in self._by_name:
-            raise SearchSpaceError(unknown_name(name, self._by_name))
+        check_known(name, self._by_name)
         return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:
@@ -240,8 +254,7 @@ class SearchSpace:
 
     def defaults(self) -> dict[str, Any]:
         """Returns the default values of the parameters that are active by default, as declared."""
-        values = {parameter.name: parameter.default for parameter in self._parameters}
-        return {name: values[name] for name in self.active(values)}
+        return of_active(self, lambda parameter: parameter.default)
 
     def to_unit(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Returns the coordinates of values in the unit cube.
@@ -279,11 +292,9 @@ class SearchSpace:
                 received=dict(point),
                 hint="Give one for each of the space's dimensions, active or not.",
             )
-        values = {
-            name: parameter.from_unit(point[name]) if name in point else parameter.default
-            for name, parameter in self._by_name.items()
-        }
-        return {name: values[name] for name in self.active(values)}
+        return of_active(
+            self, lambda each: each.from_unit(point[each.name]) if each.name in point else each.default
+        )
 
     def only(self, *names: str) -> SearchSpace:
         """Returns the space in which only these parameters vary. Others are Fixed at defaults.
@@ -300,8 +311,8 @@ class SearchSpace:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
             Fixed('units', 91)
         """
-        others = alterations.fixed_others(names, self._by_name)
-        return SearchSpace(alterations.altered(self._by_name, others, names))
+        others = fixed_others(names, self._by_name)
+        return SearchSpace(with_changes(self._by_name, others, names))
 
     def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
         """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
@@ -327,8 +338,11 @@ class SearchSpace:
                 raise SearchSpaceError(
                     f"{name!r} is fixed twice, at {by_name[name]!r} and at {value!r}: give one."
                 )
-        new = alterations.fixed({**by_name, **named}, self._by_name)
-        return SearchSpace(alterations.altered(self._by_name, new, new))
+        new: dict[str, Parameter] = {}
+        for name, value in {**by_name, **named}.items():
+            parameter = self[name]
+            new[name] = _fixed(parameter, value_of_type(parameter, value))
+        return SearchSpace(with_changes(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
         """Returns the space with these parameters in place of those of the same names.
@@ -347,10 +361,10 @@ class SearchSpace:
             >>> space.replace(ks.Float("dropout", 0.1, 0.3))["dropout"]
             Float('dropout', 0.1, 0.3)
         """
-        declared = alterations.declared(parameters)
-        new = alterations.replaced(declared, self._by_name)
+        declared = _declared(parameters)
+        new = replaced(declared, self._by_name)
         conditioned = [name for name, parameter in declared.items() if parameter.when]
-        return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
+        return SearchSpace(with_changes(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
         """Returns the space with these parameters added, or in place of those of the same names.
@@ -361,8 +375,8 @@ class SearchSpace:
         Raises:
             SearchSpaceError: If the condition of one of them can't be met in the new space.
         """
-        new = alterations.declared(parameters)
-        return SearchSpace(alterations.altered(self._by_name, new, new, new))
+        new = _declared(parameters)
+        return SearchSpace(with_changes(self._by_name, new, new, new))
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Returns an iterator over all configurations.
@@ -466,63 +480,121 @@ class SearchSpace:
 
 def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a value for each active parameter: the given value, else the default."""
-    by_name = {parameter.name: parameter for parameter in space}
     for name in values:
-        if name not in by_name:
-            raise SearchSpaceError(unknown_name(name, by_name))
-    completed: dict[str, Any] = {}
+        check_known(name, space._by_name)
+    return of_active(space, lambda each: each.canonical(values.get(each.name, each.default)))
+
+
+def of_active(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> dict[str, Any]:
+    """Returns `value_of(parameter)` for each active parameter. Calls it for parents first."""
+    values: dict[str, Any] = {}
     for parameter in space.parents_first:
-        if holds(parameter, by_name, completed):
-            value = values.get(parameter.name, parameter.default)
-            completed[parameter.name] = parameter.canonical(value)
-    return {name: completed[name] for name in by_name if name in completed}
+        if holds(parameter, space._by_name, values):
+            values[parameter.name] = value_of(parameter)
+    return {name: values[name] for name in space.names if name in values}
 
 
-def holds(
-    parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
-) -> bool:
-    """Returns whether a parameter is active. `active` has the values of the active parents."""
-    for name, values in parameter.when.items():
-        if name not in active:
-            return False
-        parent = parents[name]
-        if parent.identity(active[name]) not in map(parent.identity, values):
-            return False
-    return True
+def unknown_name(name: object, parameters: ByName) -> str:
+    """Returns the message about a name that is not in the space."""
+    return f"{name!r} is not in the search space. {suggestion(name, parameters)}"
 
 
-def check_parents(parameters: Mapping[str, Parameter]) -> None:
-    """Checks every condition of a space against the parents that it names."""
-    for parameter in parameters.values():
-        for name, values in parameter.when.items():
-            if name not in parameters:
-                others = [other for other in parameters if other != parameter.name]
-                raise SearchSpaceError(
-                    f"{parameter.subject}: its condition names {name!r}, which is not in the "
-                    f"space. {suggestion(name, others)}"
-                )
-            reasons = {value: parameters[name].reason_outside(value) for value in values}
-            for value, reason in reasons.items():
-                if reason is not None:
-                    condition = f"its condition {name!r}: {value!r} can't be met"
-                    raise SearchSpaceError(f"{parameter.subject}: {condition}. {reason}")
+def check_known(name: str, parameters: ByName) -> None:
+    """Raises SearchSpaceError if no parameter has this name."""
+    if name not in parameters:
+        raise SearchSpaceError(unknown_name(name, parameters))
 
 
-def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """Returns the parameters in declared order, but parents before their children."""
-    try:
-        graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
-    except graphlib.CycleError as error:
-        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+def _declared(groups: Iterable[object]) -> dict[str, Parameter]:
+    """Returns the parameters of nested groups by name, in declared order."""
+    parameters: dict[str, Parameter] = {}
+    for parameter in _flattened(groups):
+        if parameter.name in parameters:
+            first = parameters[parameter.name]
+            raise SearchSpaceError(
+                f"{first.name!r} is declared twice, as {first!r} and as {parameter!r}: give one of "
+                "them another name."
+            )
+        parameters[parameter.name] = parameter
+    return parameters
+
+
+def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
+    for item in groups:
+        if isinstance(item, Parameter):
+            yield item
+        elif isinstance(item, Iterable) and not isinstance(item, str | bytes | Mapping):
+            yield from _flattened(item)
+        else:
+            hint = "Declare it with Float, Int, Choice, Boolean or Fixed."
+            raise SearchSpaceError(
+                "A search space takes parameters and groups of them", received=item, hint=hint
+            )
+
+
+def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
+    """Returns a Fixed at its default for each parameter that is neither in `names` nor Fixed."""
+    varying = tuple(names)
+    if not varying:
         raise SearchSpaceError(
-            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
-            f"of the conditions away."
-        ) from None
-    waiting = list(parameters)
-    placed: dict[str, Parameter] = {}
-    while waiting:
-        # Placing the first one that is ready keeps the declared order as far as possible.
-        ready = next(each for each in waiting if all(name in placed for name in each.when))
-        placed[ready.name] = ready
-        waiting.remove(ready)
-    return tuple(placed.values())
+            "only() needs the name of a parameter that varies. To fix some, use fix(name=value)."
+        )
+    for name in varying:
+        check_known(name, parameters)
+        if isinstance(parameters[name], Fixed):
+            raise SearchSpaceError(
+                f"{name!r} can't vary: it is {parameters[name]!r}. Give it a domain first, with "
+                f"replace(Float({name!r}, …)), or leave it out."
+            )
+    return {
+        name: _fixed(parameter, parameter.default)
+        for name, parameter in parameters.items()
+        if name not in varying and not isinstance(parameter, Fixed)
+    }
+
+
+def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
+    """Returns the new declarations, each with the old `when` and `otherwise` if it has none."""
+    merged = {}
+    for name, parameter in new.items():
+        check_known(name, parameters)
+        old = parameters[name]
+        otherwise = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
+        merged[name] = parameter.conditioned(parameter.when or old.when, otherwise)
+    return merged
+
+
+def _fixed(parameter: Parameter, value: Any) -> Fixed:
+    fixed = Fixed(parameter.name, parameter.opened(value))
+    return fixed.conditioned(parameter.when, parameter.otherwise)
+
+
+def value_of_type(parameter: Parameter, value: object) -> Any:
+    """Checks that the type of a value suits a parameter, and returns the value.
+
+    The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
+    False or True. A Choice or a Fixed takes any value that has the type of one of its own values.
+    If one of its values is a tuple, list or dict, it takes any tuple, list or dict.
+    """
+    what = f"The value to fix {parameter.subject} at"
+    if isinstance(parameter, Listed) and parameter.objects:
+        if parameter.contains(value):
+            return parameter.opened(parameter.canonical(value))
+        if is_object(value):
+            return plain_value(value, what)
+    plain = plain_scalar(value, what)
+    types = types_of(parameter)
+    if type(plain) in types:
+        return plain
+    if type(plain) is int and float in types and abs(plain) <= _LARGEST:
+        return float(plain)
+    accepted = " or ".join(name for kind, name in _TYPES.items() if kind in types)
+    hint = "Another kind of value needs another declaration, by replace(…)."
+    raise SearchSpaceError(f"{parameter.subject} takes {accepted}", received=value, hint=hint)
+
+
+def types_of(parameter: Parameter) -> frozenset[type]:
+    """Returns the types of the values that a parameter has."""
+    if isinstance(parameter, Listed):
+        return frozenset(type(value) for value in parameter.values)
+    return frozenset({int if isinstance(parameter, Int) else float})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
+from search_spaces.conditions import holds
 from search_spaces.declarations import holding_all, read_as, same_domain
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
 from search_spaces.hp import InlineDeclarations, opened_again
 from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.values import NOT_GIVEN, Scalar
-from search_spaces.space import SearchSpace, holds
+from search_spaces.space import SearchSpace
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
