@@ -112,7 +112,6 @@ class _EncodedSpace(Generic[_AnyEncoding]):
 
     def __init__(self, space: SearchSpace, encoding_of: Callable[[Parameter], _AnyEncoding]):
         self._space = space
-        self._by_name = {parameter.name: parameter for parameter in space}
         self._encodings = {
             parameter.name: encoding_of(parameter)
             for parameter in space.parents_first
@@ -154,7 +153,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
 
         values = self._values(value_of)
         for name, content in stored.items():
-            parameter = self._by_name[self._stored_names[name]]
+            parameter = self._space[self._stored_names[name]]
             if parameter.name not in values:
                 raise SearchSpaceError(
                     f"The trial has {name!r}: {content!r}, which is not active: "

@@ -293,7 +293,8 @@ class SearchSpace:
                 hint="Give one for each of the space's dimensions, active or not.",
             )
         return of_active(
-            self, lambda each: each.from_unit(point[each.name]) if each.name in point else each.default
+            self,
+            lambda each: each.from_unit(point[each.name]) if each.name in point else each.default,
         )
 
     def only(self, *names: str) -> SearchSpace:

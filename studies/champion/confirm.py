@@ -45,13 +45,20 @@ from tracking.history.verdicts import (
     study_verdict,
 )
 from tracking.mlflow.process import export_later
-from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
-from tracking.records.studies import ConstantGuess
+from tracking.records.data_findings import ConstantGuess
+from tracking.records.evaluations import (
+    Confirmation,
+    Corrected,
+    Evaluation,
+    Interval,
+    Measured,
+    Racer,
+)
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
 from tracking.statistics.race import survivors
-from tracking.store.files import remove_pieces
+from tracking.store.atomic_writing import remove_pieces
 
 
 def confirm(

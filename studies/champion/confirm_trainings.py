@@ -41,12 +41,12 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.records.checks import differs
-from tracking.records.converting import to_json
-from tracking.records.studies import ConstantGuess
+from tracking.records.data_findings import ConstantGuess
+from tracking.records.json_conversion import to_json
+from tracking.records.verification_texts import differs
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.race import Round, rounds
-from tracking.store.files import CheckpointError, check_checkpoint
+from tracking.store.checkpoint_files import CheckpointError, check_checkpoint
 
 if TYPE_CHECKING:
     from studies.executors import Session

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from search_spaces.errors import StoreLockedError
 from tracking.journal import on_network_disk
-from tracking.store.files import remove_pieces, write_atomically
+from tracking.store.atomic_writing import remove_pieces, write_atomically
 
 _SECONDS_TO_LOOK: Final = 0.3
 _LOCK: Final = "lock"

@@ -21,7 +21,7 @@ from typing import Any
 
 from search_spaces.errors import StoreError, StudyError
 from tracking.journal import FILE_NAME
-from tracking.store.files import remove_pieces, write_atomically
+from tracking.store.atomic_writing import remove_pieces, write_atomically
 from tracking.store.study_locks import locked_store
 
 STORE_FORMAT = 3

@@ -18,12 +18,12 @@ from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
 
-from search_spaces.errors import StoreError, StudyNameError
+from search_spaces.errors import KerastudyError, StoreError, StudyNameError
 from search_spaces.texts import quoted
 from tracking.journal import FILE_NAME, Header, JournalReader
-from tracking.store.files import remove_pieces
+from tracking.store.atomic_writing import remove_pieces
+from tracking.store.store_json import is_store, read_facts, write_facts
 from tracking.store.study_locks import holder_of, locked_store, locked_study
-from tracking.store.trust import is_store, read_facts, write_facts
 
 DEFAULT_STORE = "kerastudy-store"
 
@@ -245,3 +245,35 @@ def known_names(name: str, names: Sequence[str]) -> str:
         return f"Did you mean {quoted(near, 'or')}? All are listed by: kerastudy list"
     rest = ", listed by: kerastudy list" if len(names) > _NAMES_TOLD else ""
     return f"It has: {quoted(names, most=_NAMES_TOLD)}{rest}"
+
+
+_MEND = "Recorded trials are safe. Fix this, then give the command again."
+
+
+@contextlib.contextmanager
+def as_store_errors() -> Iterator[None]:
+    """Turns errors of the file system and of databases into `StoreError`.
+
+    Examples are a full disk, or a database that another program has locked.
+    """
+    try:
+        yield
+    except KerastudyError:
+        raise
+    except OSError as error:
+        where = f": {error.filename!r}" if error.filename else ""
+        raise StoreError(f"{error.strerror or error}{where}. {_MEND}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
+            raise
+        raise StoreError(
+            f"The store's database cannot be used: {first_cause(error)}. {_MEND}"
+        ) from error
+
+
+def first_cause(error: BaseException) -> str:
+    """Returns the first line of the message of an error's root cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")

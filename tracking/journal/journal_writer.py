@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tracking.journal.schema import FILE_NAME, as_journal_errors, create, open_for_writing
+from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
 from tracking.records import (
     EpochResult,
     Proposal,
@@ -20,9 +20,10 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.records.checks import Confirmation, Evaluation
-from tracking.records.converting import to_json
-from tracking.records.studies import DataFindings, sha256
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.json_conversion import to_json
+from tracking.records.study_description import sha256
 
 ALL: Final = "all"
 """The value of `keeps` if a study keeps all checkpoints."""
@@ -255,7 +256,7 @@ class Journal:
                 )
 
     def set_verified(self, trial: str, text: str) -> None:
-        """Records whether plain `model.fit` verified a trial, as a text of `records.checks`."""
+        """Records whether plain `model.fit` verified a trial, as a text of `verification_texts`."""
         self._set_of_trial(trial, "verified", text)
 
     def set_whole(self, trial: str, whole: Repeat) -> None:

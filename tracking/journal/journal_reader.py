@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from search_spaces.errors import StoreError
-from tracking.journal.schema import FILE_NAME, OFF, reading
+from tracking.journal.database_file import FILE_NAME, OFF, reading
 from tracking.records import (
     EndedTrial,
     Repeat,
@@ -22,9 +22,9 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.records.checks import Confirmation, Evaluation
-from tracking.records.converting import RecordError, from_json
-from tracking.records.studies import DataFindings
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.json_conversion import RecordError, from_json
 
 Record = TypeVar("Record")
 Curve = Mapping[int, Mapping[str, float]]

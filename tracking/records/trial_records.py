@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import SearchSpace
-from tracking.records.checks import differs
-from tracking.records.settings import TrainerName
-from tracking.records.studies import ClassWeight, Objective, Rank
+from tracking.records.setting_declarations import TrainerName
+from tracking.records.study_description import ClassWeight, Objective, Rank
+from tracking.records.verification_texts import differs
 
 ALL_FOLDS = -1
 """The `fold` of a training on all folds together, which a cross-validated champion gets."""
@@ -250,7 +250,7 @@ class TrialRecord:
     code_digest: str  # The `CodeDescription.digest` of its code.
     started: int  # Unix time in milliseconds.
     losses: int = 0  # The number of attempts whose process died.
-    # The outcome of the check by plain `model.fit`, a text of `records.checks`; or empty.
+    # The outcome of the check by plain `model.fit`, a text of `verification_texts`; or empty.
     verified: str = ""
     ended: int = 0  # Unix time in milliseconds; 0 while it runs.
     # The training on all folds together, if a cross-validated trial was the champion. Its `best` is
