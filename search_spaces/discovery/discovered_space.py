@@ -14,14 +14,14 @@ from typing import Any, Final, NamedTuple
 from search_spaces.argument_checks import whole_number
 from search_spaces.declarations import variant_name
 from search_spaces.discovery.builder_runs import ClashError, LimitReachedError, Tracer
-from search_spaces.discovery.values_to_try import (
+from search_spaces.discovery.inferred_conditions import (
     Conditions,
-    Explorer,
     conditions_of,
     is_few,
     needs,
     stated_condition,
 )
+from search_spaces.discovery.values_to_try import Explorer
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.base import Condition, Parameter
 from search_spaces.parameters.values import identity

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from search_spaces.declarations import read_as
-from search_spaces.discovery.values_to_try import is_few, values_of
+from search_spaces.discovery.inferred_conditions import is_few, values_of
 from search_spaces.hp import Hyperparameters
 from search_spaces.space import SearchSpace
 
