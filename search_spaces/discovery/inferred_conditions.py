@@ -53,7 +53,10 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Calls `look` at indices and, by bisection, where its results change. Returns the results."""
+    """Calls `look` with these indices. Then bisects where neighbouring results differ.
+
+    Returns the results by index.
+    """
     seen = {index: look(index) for index in places}
     while True:
         ordered = sorted(seen)
@@ -63,15 +66,15 @@ def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen
             if high - low > 1 and seen[low] != seen[high]
         ]
         if not between:
-            return {index: seen[index] for index in ordered}
+            return seen
         seen.update((index, look(index)) for index in between)
 
 
 def conditions_of(tracer: Tracer, run: Run) -> Conditions:
-    """Returns the conditions of all parameters. Runs further builds if one is undecided."""
+    """Returns the conditions of all parameters. Runs builds for values that are undecided."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
-        name: condition if condition is None else _without_implied(tracer, condition, conditions)
+        name: None if condition is None else _without_implied(tracer, condition, conditions)
         for name, condition in conditions.items()
     }
 
@@ -79,24 +82,24 @@ def conditions_of(tracer: Tracer, run: Run) -> Conditions:
 def stated_condition(tracer: Tracer, name: str) -> Condition | None:
     """Returns the condition that the builder states, for example by `hp.conditional_scope`.
 
-    If the parameter is declared several times, the condition has the parents that all declarations
-    share, each with the values of all. None if no declaration can ever be active.
+    If a parameter is declared in several scopes, the condition has the parents that all scopes
+    have. A parent may have its values of all scopes. None if no declaration can ever be active.
     """
-    possible = [each for each in tracer.occurrences[name] if all(each.values())]
-    if not possible:
+    scopes = [scope for scope in tracer.occurrences[name] if all(scope.values())]
+    if not scopes:
         return None
     condition: Condition = {}
-    for parent in possible[0]:
-        if all(parent in each for each in possible):
-            keys = {tracer.key(parent, v): v for each in possible for v in each[parent]}
-            condition[parent] = tuple(keys.values())
+    for parent in scopes[0]:
+        if all(parent in scope for scope in scopes):
+            by_key = {tracer.key(parent, v): v for scope in scopes for v in scope[parent]}
+            condition[parent] = tuple(by_key.values())
     return condition
 
 
 def needs(condition: Condition, conditions: Conditions, tracer: Tracer) -> Condition:
     """Returns a condition together with the conditions of its parents and their parents.
 
-    If a parent has no values left, the condition can't be met.
+    If the result has a parent without values, the condition can't be met.
     """
     needed: Condition = {}
     waiting = [condition]
@@ -139,12 +142,13 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
             and parent not in stated
             and 1 < (parameters[parent].count or 0) <= _MOST_LISTED
         }
-        chosen = _telling(without, seen)
-        # Start from the build that had the parameter and is nearest to the defaults.
+        chosen = _explaining_parents(without, seen)
+        # Further builds change one value of the build that is nearest to the defaults.
         home = min(having, key=lambda trace: _distance(tracer, trace))
         inferred = {}
         for parent in chosen:
-            # A build with such a value lacked the parameter, although other parents allowed it.
+            # Builds with these values did not declare the parameter, although the other parents
+            # had values that allow it.
             ruled_out = {
                 trace.keys[parent]
                 for trace in tracer.traces
@@ -158,21 +162,21 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
             return stated | inferred
 
 
-def _telling(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
-    """Chooses parents whose values explain why some builds lack the parameter.
+def _explaining_parents(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
+    """Chooses parents whose values explain why builds did not declare the parameter.
 
-    A parent explains a build if its value there never occurred together with the parameter.
+    A parent explains a build if no build that declared the parameter had the same value of it.
     """
-    tellings = (
+    explanations = (
         [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
         for trace in without
     )
-    unexplained = [telling for telling in tellings if telling]
+    unexplained = [parents for parents in explanations if parents]
     chosen: list[str] = []
     while unexplained:
-        best = max(seen, key=lambda parent: sum(parent in telling for telling in unexplained))
+        best = max(seen, key=lambda parent: sum(parent in parents for parents in unexplained))
         chosen.append(best)
-        unexplained = [telling for telling in unexplained if best not in telling]
+        unexplained = [parents for parents in unexplained if best not in parents]
     return chosen
 
 
@@ -186,12 +190,12 @@ def _allowed(
 ) -> tuple[Scalar, ...]:
     """Returns the values of a parent under which a parameter may be active.
 
-    A value counts as one of them if its build raised, or is beyond the limit of builds.
+    A value is also allowed if its build raised, or if the limit of builds was reached before.
     """
     values = values_of(parent)
     keys = [parent.identity(value) for value in values]
 
-    def stays(index: int) -> bool:
+    def declares(index: int) -> bool:
         if keys[index] in seen or keys[index] in ruled_out:
             return keys[index] in seen
         trace = run({**home.values, parent.name: values[index]})
@@ -201,33 +205,32 @@ def _allowed(
     if not is_few(parent):
         places = {index for index, key in enumerate(keys) if key in seen | ruled_out}
         places.update(landmarks(parent))
-    looked = survey(sorted(places), stays)
-    last, allowed = True, []
+    results = survey(sorted(places), declares)
+    result, allowed = True, []
     for index, value in enumerate(values):
-        last = looked.get(index, last)
-        if last:
+        # Between two equal results of `survey`, all values are assumed to give the same result.
+        result = results.get(index, result)
+        if result:
             allowed.append(value)
     return tuple(allowed)
 
 
 def _without_implied(tracer: Tracer, condition: Condition, conditions: Conditions) -> Condition:
-    """Drops parents from a condition if another parent's own condition demands the same of them.
+    """Drops a parent from a condition if the conditions of the other parents imply its values.
 
     Also drops parents that are always active and may have any value.
     """
-    kept = {
+    rest = {
         parent: values
         for parent, values in condition.items()
         if conditions.get(parent) or len(values) != tracer.parameters[parent].count
     }
-    for parent in list(kept):
-        others = {name: values for name, values in kept.items() if name != parent}
+    for parent, values in list(rest.items()):
+        others = {name: allowed for name, allowed in rest.items() if name != parent}
         needed = needs(others, conditions, tracer).get(parent)
-        if needed is not None and tracer.keys(parent, needed) <= tracer.keys(
-            parent, condition[parent]
-        ):
-            del kept[parent]
-    return kept
+        if needed is not None and tracer.keys(parent, needed) <= tracer.keys(parent, values):
+            del rest[parent]
+    return rest
 
 
 def met_in(trace: Trace, condition: Condition, tracer: Tracer) -> bool:

@@ -40,10 +40,13 @@ class Explorer:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer, self._parameters = tracer, tracer.parameters
-        # The values that a parameter needs to be active. Other parameters have their defaults.
+        # By parameter: the values, other than defaults, with which the builder declares it.
         self._contexts: dict[str, dict[str, Any]] = {}
+        # New parameters, each with the values of the parameters declared before it.
         self._new: list[tuple[str, dict[str, Any]]] = []
-        self._asked: set[str] = set()
+        # The parameters for which `_activate_stated` ran a build.
+        self._activated: set[str] = set()
+        # The pairs of values for which a build was planned.
         self._tried: set[frozenset[Item]] = set()
 
     def explore(self) -> Conditions:
@@ -79,12 +82,12 @@ class Explorer:
         return trace
 
     def _probe(self) -> None:
-        """Tries the values of new parameters."""
+        """Tries the values of new parameters, together if they need the same other values."""
         groups: list[tuple[dict[str, Any], list[Parameter]]] = []
         while self._new:
             name, values = self._new.pop(0)
-            context = self._contexts[name] = self._least(name, values)
-            group = next((group for known, group in groups if known == context), None)
+            context = self._contexts[name] = self._context(name, values)
+            group = next((group for other, group in groups if other == context), None)
             if group is None:
                 groups.append((context, group := []))
             group.append(self._parameters[name])
@@ -94,59 +97,55 @@ class Explorer:
                 for value in values_of(parameter):
                     self._run({**context, parameter.name: value})
 
-    def _least(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Leaves out the values that a parameter does not need to be active."""
-        needed = {n: v for n, v in values.items() if self._is_chosen(n, v)}
-        for each in list(needed):
-            fewer = {n: v for n, v in needed.items() if n != each}
+    def _context(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values without which the builder does not declare a parameter."""
+        key = self._tracer.key
+        needed = {
+            n: v for n, v in values.items() if key(n, v) != key(n, self._parameters[n].default)
+        }
+        for parent in list(needed):
+            fewer = {n: v for n, v in needed.items() if n != parent}
             if name in self._run(fewer).values:
                 needed = fewer
         return needed
 
-    def _is_chosen(self, name: str, value: Any) -> bool:
-        return self._tracer.key(name, value) != self._tracer.key(
-            name, self._parameters[name].default
-        )
-
     def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
-        """Builds with the ends of all new ranges at once; if a build differs, tries each range.
+        """Tries the ends and the middle of all new ranges at once.
 
-        Then tries the ends of earlier ranges, since the new bounds may depend on these.
+        If one of these builds declares other parameters, tries the values of each range. Then tries
+        the ends of earlier ranges, since the bounds of the new ranges may depend on these.
         """
-        home = self._run(context)
+        usual = _outcome(self._run(context))
 
         def at(place: int, ranges: Iterable[Parameter]) -> Trace:
             ends = {p.name: values_of(p)[landmarks(p)[place]] for p in ranges}
             return self._run({**context, **ends})
 
         ranges = [parameter for parameter in new if not is_few(parameter)]
-        if any(_outcome(at(place, ranges)) != _outcome(home) for place in range(3)):
+        if any(_outcome(at(place, ranges)) != usual for place in range(3)):
             for parameter in ranges:
                 self._probe_range(context, parameter)
-        names = {parameter.name for parameter in new}
-        before = [*itertools.takewhile(lambda name: name not in names, home.values)]
-        ranges = [self._parameters[name] for name in before if name not in context]
-        for place in (0, 1) if context else ():
-            at(place, (parameter for parameter in ranges if not is_few(parameter)))
+        if context:
+            names = {parameter.name for parameter in new}
+            before = itertools.takewhile(lambda name: name not in names, self._run(context).values)
+            ranges = [self._parameters[name] for name in before if name not in context]
+            for place in range(2):
+                at(place, (parameter for parameter in ranges if not is_few(parameter)))
 
     def _probe_range(self, context: Mapping[str, Any], parameter: Parameter) -> None:
         values = values_of(parameter)
 
-        def look(index: int) -> object:
+        def outcome(index: int) -> object:
             return _outcome(self._run({**context, parameter.name: values[index]}))
 
-        if parameter.count is None:
-            for index in range(len(values)):
-                look(index)
-        else:
-            survey(landmarks(parameter), look)
+        survey(landmarks(parameter), outcome)
 
     def _activate_stated(self) -> None:
-        """Runs a build for each parameter that was declared in inactive scopes only."""
+        """Runs a build for each parameter that was only declared in scopes that were not active."""
         for name in list(self._parameters):
-            if name in self._contexts or name in self._asked:
+            if name in self._contexts or name in self._activated:
                 continue
-            self._asked.add(name)
+            self._activated.add(name)
             stated = stated_condition(self._tracer, name) or {}
             row: dict[str, Any] = {}
             for parent in stated:
@@ -154,7 +153,7 @@ class Explorer:
             self._run({**row, **{parent: values[0] for parent, values in stated.items()}})
 
     def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
-        """Returns the values of the next build, which has a new pair. None if no pair is left.
+        """Returns the values of a build with a new pair of values. None if no pair is left.
 
         Skips pairs that the conditions rule out, and values with which every build raised.
         """
@@ -162,7 +161,7 @@ class Explorer:
         domains: dict[str, list[tuple[Any, Item]]] = {}
         for name, parameter in self._parameters.items():
             if parameter.count != 1 and is_few(parameter):
-                items = [(each, (name, parameter.identity(each))) for each in values_of(parameter)]
+                items = [(v, (name, parameter.identity(v))) for v in values_of(parameter)]
                 domains[name] = [(value, item) for value, item in items if item in sound]
         met = {
             frozenset(pair)
@@ -185,7 +184,7 @@ class Explorer:
         return None
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
-        """Adds to a pair of values those that its parents need. None if it can't be active."""
+        """Adds the values that make both parameters of a pair active. None if there are none."""
         condition: Condition = {name: (value,) for name, value in pair.items()}
         needed = needs(condition, conditions, self._tracer)
         if not all(needed.values()):
@@ -205,18 +204,17 @@ class Explorer:
         domains: Mapping[str, list[tuple[Any, Item]]],
         met: set[frozenset[Item]],
     ) -> dict[str, Any]:
-        """Adds values of other parameters to a build's, chosen to make the most new pairs."""
+        """Adds values of other parameters to a build, chosen to make the most new pairs."""
         chosen = [
             (name, self._tracer.key(name, value)) for name, value in row.items() if name in domains
         ]
         for name, values in domains.items():
             if name in row or not values:
                 continue
+            paired = [c for c in chosen if len(domains[c[0]]) * len(values) <= _MOST_PAIRS]
 
-            few = [c for c in chosen if len(domains[c[0]]) * len(values) <= _MOST_PAIRS]
-
-            def gain(each: tuple[Any, Item], few: Sequence[Item] = tuple(few)) -> int:
-                return sum(frozenset([each[1], item]) not in met for item in few)
+            def gain(value: tuple[Any, Item], paired: Sequence[Item] = tuple(paired)) -> int:
+                return sum(frozenset([value[1], item]) not in met for item in paired)
 
             best = max(values, key=gain)
             if gain(best):
