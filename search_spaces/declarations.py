@@ -84,7 +84,7 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     choice = categorical(name, values)
     if default is None:
         return choice.with_default(None) if choice.contains(None) else choice
-    meant = value_meant(choice, default)
+    meant = equal_value(choice, default)
     return choice.with_default(without_numpy(default) if meant is NOT_GIVEN else meant)
 
 
@@ -115,7 +115,7 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
     return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
 
 
-def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
+def equal_value(parameter: Parameter, written: object) -> MaybeScalar:
     """Returns the value of the domain that equals a written one: for an Int, `1` for `1.0`.
 
     Returns NOT_GIVEN if there is none.
@@ -314,7 +314,7 @@ def _condition(
         parent = next((p for p in parents if set(p.when) <= set(condition)), None)
         if parent is None:
             return None
-        meant = [value_meant(parent, value) for value in each.values]
+        meant = [equal_value(parent, value) for value in each.values]
         values = tuple(value for value in meant if value is not NOT_GIVEN)
         known = condition.get(parent.name, values)
         condition[parent.name] = tuple(value for value in values if value in known)

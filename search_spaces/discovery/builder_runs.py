@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Self
 from search_spaces.conditions import holds
 from search_spaces.declarations import holding_all, read_as, same_domain
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
-from search_spaces.hp import InlineDeclarations, opened_again
+from search_spaces.hp import InlineDeclarations, copied
 from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.values import NOT_GIVEN, Scalar
 from search_spaces.space import SearchSpace
@@ -224,9 +224,9 @@ class TracedHyperparameters(InlineDeclarations):
 
     def copy(self) -> Self:
         """Returns a copy. Declarations on the copy do not join the space."""
-        copied = super().copy()
-        copied._recorded = False
-        return copied
+        new = super().copy()
+        new._recorded = False
+        return new
 
     def _declare_space(self, space: SearchSpace) -> None:
         """Declares the parameters of the space, as if the builder did so first."""
@@ -259,7 +259,7 @@ class TracedHyperparameters(InlineDeclarations):
             if not all(scope.met for scope in self._scopes):
                 return None
             if name in self._keys:
-                return opened_again(self._readable[name])
+                return copied(self._readable[name])
             return parameter.opened(parameter.default)
         if self._recorded:
             self._tracer.declare(parameter, self._occurrence())
@@ -273,9 +273,9 @@ class TracedHyperparameters(InlineDeclarations):
             self._tracer.clashes.add(name)
         if name not in self._keys:
             self._set_value(name, self._tracer.key_of(parameter) or name, parameter)
-        return opened_again(self._readable[name])
+        return copied(self._readable[name])
 
-    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
+    def _parent(self, name: str) -> tuple[Parameter | None, Any]:
         if name in self._keys:
             key = self._keys[name]
             return self._tracer.parameters.get(key, self._declared[name]), self.traced[key]
