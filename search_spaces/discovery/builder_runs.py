@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
 from search_spaces.conditions import holds
-from search_spaces.declarations import holding_all, read_as, same_domain
+from search_spaces.declarations import read_as, same_domain, with_all_values
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
 from search_spaces.hp import InlineDeclarations, copied
 from search_spaces.parameters.base import Parameter
@@ -164,7 +164,7 @@ class Tracer:
         return self._one([self.parameters[key].renamed(name) for key in self.variants[name]])
 
     def _one(self, declared: list[Parameter]) -> Parameter:
-        domain = holding_all(declared)
+        domain = with_all_values(declared)
         if domain is None:
             raise SearchSpaceError(
                 f"{declared[1].name!r} is declared twice with different domains, as "
