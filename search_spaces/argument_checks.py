@@ -85,8 +85,9 @@ def truth(setting: str, value: object, error: Error) -> bool:
 def choice(setting: str, value: object, names: Iterable[_Name], error: Error) -> _Name:
     """Checks that a value is one of several names. The error suggests the nearest name."""
     choices = list(names)
-    if isinstance(value, str) and value in choices:
-        return choices[choices.index(value)]  # type: ignore[arg-type]
+    for name in choices:
+        if isinstance(value, str) and value == name:
+            return name
     listed = quoted(map(str, choices), "or")
     raise error.of_setting(setting, f"one of {listed}", value, near_match(value, choices))
 

@@ -219,9 +219,8 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
         # If the declared step does not fit, the range gets none. The last line raises all other
         # errors.
         with contextlib.suppress(SearchSpaceError):
-            return _with_default_of(
-                parameter, make(parameter.name, *ends, step=parameter.step, **options)
-            )
+            same_step = make(parameter.name, *ends, step=parameter.step, **options)
+            return _with_default_of(parameter, same_step)
     return _with_default_of(parameter, make(parameter.name, *ends, **options))
 
 
@@ -241,9 +240,8 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
         return [value_of_type(parameter, value) for value in content]
     # A value of the parameter may have a comma in it.
     is_value = isinstance(parameter, Listed) and text in parameter.values
-    return [
-        read_value(parameter, part.strip()) for part in ([text] if is_value else text.split(","))
-    ]
+    texts = [text] if is_value else [part.strip() for part in text.split(",")]
+    return [read_value(parameter, each) for each in texts]
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:
