@@ -35,7 +35,7 @@ import difflib
 import inspect
 import numbers
 from collections.abc import Iterable
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from search_spaces.texts import quoted
 
@@ -207,7 +207,7 @@ def shown(value: object) -> str:
         return f"the class {value.__name__}"
     if inspect.isroutine(value):
         return f"the function {value.__qualname__}"
-    entries = list(value.values()) if isinstance(value, dict) else value
+    entries: Any = list(value.values()) if isinstance(value, dict) else value
     several = isinstance(entries, list | tuple)
     has_arrays = several and any(hasattr(type(entry), "shape") for entry in entries)
     plain = numbers.Number | str | bytes | list | tuple | dict | None

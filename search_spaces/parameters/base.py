@@ -35,7 +35,7 @@ from search_spaces.parameters.values import (
 )
 
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
-"""The values that each parent may have, by the parent's name. All parents must match."""
+"""The values that a parent may have, by the parent's name. All parents must match."""
 
 Kind = TypeVar("Kind", bound="Parameter")
 
@@ -66,11 +66,11 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 @dataclass_transform(eq_default=False, field_specifiers=(attrs.field,))
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     """Turns a class with attrs fields into a class of parameters."""
-    made = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
-    # By itself, attrs refuses changes of fields only, and its message is shorter.
-    made.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
-    names = [field.alias for field in attrs.fields(cast(Any, made)) if field.init]
-    initialize: Any = made.__init__
+    defined = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+    # attrs would only refuse changes of fields, with a shorter message.
+    defined.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
+    names = [field.alias for field in attrs.fields(cast(Any, defined)) if field.init]
+    initialize: Any = defined.__init__
 
     @functools.wraps(initialize)
     def checked_init(self: Parameter, *args: object, **options: object) -> None:
@@ -79,12 +79,12 @@ def attrs_parameter(kind: type[Kind]) -> type[Kind]:
                 raise _unknown(kind.__name__, name, value, names)
         initialize(self, *args, **options)
 
-    made.__init__ = checked_init  # type: ignore[method-assign]
-    return made
+    defined.__init__ = checked_init  # type: ignore[method-assign]
+    return defined
 
 
 def _unknown(kind: str, name: str, value: object, names: Sequence[str]) -> SearchSpaceError:
-    """Returns the error for an argument such as ``log=True``, which is Optuna's."""
+    """Returns the error for an unknown argument, e.g. for Optuna's ``log=True``."""
     scale = f"scale={('log' if value is True else value)!r}" if value else "nothing"
     words = {"log": scale, "sampling": scale, "min_value": "low", "max_value": "high"}
     ours = words.get(name) if "low" in names else None
@@ -109,11 +109,11 @@ def _name(name: object, parameter: Parameter, field: object) -> str:
     elif "=" in name:
         expected = "without '=', which ends a name on the command line (--set name=value)"
     else:
-        # The categories are control characters, lone surrogates (no file can hold them), line ends.
-        odd = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
-        if not odd:
+        # These are Unicode's categories of control characters, surrogates and line ends.
+        unprintable = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+        if not unprintable:
             return str.__str__(name)
-        expected, hint = "printable, on one line", f"Leave {odd[0]!r} out."
+        expected, hint = "printable, on one line", f"Leave {unprintable[0]!r} out."
     subject = f"The name of a {type(parameter).__name__}"
     raise SearchSpaceError.of_setting(subject, expected, name, hint)
 
@@ -129,7 +129,7 @@ def _role(role: object, parameter: Parameter, field: object) -> str:
 
 
 def _condition(when: Any, parameter: Parameter, field: object) -> Condition:
-    """Returns a condition with its parents and values sorted. Empty for None."""
+    """Returns a condition with sorted parents and values. Empty for None."""
     if when is None:
         return {}
     if not isinstance(when, Mapping) or not all(isinstance(parent, str) for parent in when):
@@ -146,8 +146,8 @@ def _condition_values(condition: Any, parent: str, parameter: Parameter) -> tupl
     several = isinstance(condition, list | tuple | set | frozenset)
     values: Iterable[object] = condition if several else (condition,)
     setting = f"{parameter.subject}: the value of {parent!r} in when"
-    spelled = (spelling(plain_value(value, setting)) for value in values)
-    by_identity = {identity(value): value for value in spelled}
+    scalars = (spelling(plain_value(value, setting)) for value in values)
+    by_identity = {identity(value): value for value in scalars}
     if not by_identity:
         raise SearchSpaceError.of_setting(setting, "at least one value", condition)
     return tuple(by_identity[key] for key in sorted(by_identity))
@@ -177,7 +177,7 @@ class Parameter(abc.ABC):
 
     Attributes:
         name: The name in the space, in the builder and in every record.
-        default: The value to begin with. It is in the domain.
+        default: The value to begin with.
         role: One of `ROLES`.
         otherwise: The value that a builder reads while the parameter is not active, or `NOT_GIVEN`.
 
@@ -199,7 +199,7 @@ class Parameter(abc.ABC):
     default: Any = attrs.field(default=NOT_GIVEN, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Sets the default, once the domain is known."""
+        """Checks the default, or sets the usual one, once the domain is known."""
         default = self._usual_default() if self.default is NOT_GIVEN else self.default
         reason = self.reason_outside(default)
         if reason is not None:
@@ -208,7 +208,7 @@ class Parameter(abc.ABC):
 
     @property
     def subject(self) -> str:
-        """The parameter's name in messages: `Float 'dropout'`."""
+        """The parameter in messages: `Float 'dropout'`."""
         return f"{type(self).__name__} {self.name!r}"
 
     def wrong(
@@ -225,11 +225,11 @@ class Parameter(abc.ABC):
     @property
     @abc.abstractmethod
     def count(self) -> int | None:
-        """How many values the domain has; None if it is continuous."""
+        """How many values the domain has. None if the domain is continuous."""
 
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
-        """Returns a sentence that says why a value is not in the domain, or None."""
+        """Returns a sentence that says why a value is not in the domain. None if it is."""
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
@@ -252,10 +252,10 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def from_unit(self, unit: float) -> Any:
-        """Returns the value at a coordinate from 0 to 1. It is the inverse of `to_unit`.
+        """Returns the value at a coordinate from 0 to 1, as the inverse of `to_unit`.
 
-        A continuous float may come back with a rounding error: at most 1e-12 of the value on a
-        logarithmic scale, at most 1e-12 of the range's width on a linear one.
+        `from_unit(to_unit(value))` may differ from a continuous float by a rounding error: by at
+        most 1e-12 of the value on a logarithmic scale, and of the range's width on a linear scale.
 
         Raises:
             SearchSpaceError: If the coordinate is not a number from 0 to 1.
@@ -267,7 +267,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def domain(self) -> dict[str, Any]:
-        """Returns the domain in JSON's types, without name, default, role, condition."""
+        """Returns the domain in JSON's types, e.g. the values of a Choice."""
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
@@ -275,7 +275,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _usual_default(self) -> Any:
-        """Returns the default where none is given."""
+        """Returns the default of a parameter that declares none."""
 
     def contains(self, value: object) -> bool:
         """Returns whether a value is in the domain."""
@@ -301,7 +301,7 @@ class Parameter(abc.ABC):
         raise self.wrong("a coordinate", "a number from 0 to 1", unit)
 
     def identity(self, value: Any) -> tuple[str, object]:
-        """Returns a key that is the same for two spellings of one value: in a Float, 1 and 1.0."""
+        """Returns a key that is the same for equal values: in a Float, for 1 and 1.0."""
         return identity(value)
 
     def conditioned(
@@ -319,7 +319,7 @@ class Parameter(abc.ABC):
         return self._with(default=default)
 
     def _with(self, **changes: Any) -> Self:
-        # Type checkers don't see that `attrs_parameter` makes classes of attrs.
+        # Type checkers don't see that `attrs_parameter` makes attrs classes.
         return attrs.evolve(self, **changes)  # type: ignore[misc]
 
     def to_dict(self) -> dict[str, Any]:
@@ -342,7 +342,7 @@ class Parameter(abc.ABC):
         return canonical_json(self.to_dict())
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other declares the same. 1, 1.0 and True differ here."""
+        """Returns whether the other parameter declares the same. 1, 1.0 and True differ."""
         if not isinstance(other, Parameter):
             return NotImplemented
         return self._canonical == other._canonical
@@ -359,11 +359,8 @@ class Parameter(abc.ABC):
         if self.role == "scientific":
             arguments.append(f"role={self.role!r}")
         if self._condition:
-            shown = {
-                parent: values[0] if len(values) == 1 else list(values)
-                for parent, values in self._condition.items()
-            }
-            arguments.append(f"when={shown!r}")
+            when = {p: v[0] if len(v) == 1 else list(v) for p, v in self._condition.items()}
+            arguments.append(f"when={when!r}")
         if self.otherwise is not NOT_GIVEN:
             arguments.append(f"otherwise={self.otherwise!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"

@@ -49,8 +49,8 @@ def is_object(value: object) -> bool:
 def plain_scalar(value: object, setting: str) -> Scalar:
     """Returns a value as a str, int, float, bool or None.
 
-    A value of a subclass, such as numpy's float64, becomes a plain one. Minus zero becomes zero,
-    since the two are equal and print differently.
+    numpy's float64 and other subclasses become Python's types. Minus zero becomes zero, since the
+    two are equal and print differently.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -73,7 +73,7 @@ def plain_scalar(value: object, setting: str) -> Scalar:
 def plain_value(value: object, setting: str) -> Any:
     """Returns a scalar as `plain_scalar` does, or a tuple, list or dict of such scalars."""
     if type(value) in (tuple, list):
-        return type(value)(plain_value(each, setting) for each in value)  # type: ignore[attr-defined, call-arg]
+        return type(value)(plain_value(item, setting) for item in value)  # type: ignore[attr-defined, call-arg]
     if isinstance(value, dict):
         return {plain_value(k, setting): plain_value(v, setting) for k, v in value.items()}
     if is_object(value):
@@ -89,12 +89,12 @@ def without_numpy(value: Any) -> Any:
 
 
 def spelling(value: Any) -> Scalar:
-    """Returns the `repr` of a tuple, list or dict. A scalar stays as it is."""
+    """Returns the `repr` of a tuple, list or dict, and a scalar as it is."""
     return repr(value) if is_object(value) else value
 
 
 def read_object(text: str) -> Any:
-    """Returns the tuple, list or dict that a text spells in Python or JSON, or None."""
+    """Reads a tuple, list or dict from a text in Python or JSON. Returns None for other texts."""
     for read in (ast.literal_eval, json.loads):
         try:
             content = read(text.strip())
@@ -106,7 +106,7 @@ def read_object(text: str) -> Any:
 
 
 def identity(value: object) -> tuple[str, object]:
-    """Returns a key of the type and the content of a value.
+    """Returns a key with the type and the value.
 
     1, 1.0 and True are equal in Python, but have different keys.
     """
