@@ -200,8 +200,8 @@ def l1(
     scale. Keras's own default, 0.01 (https://keras.io/api/layers/regularizers/), lies in the range.
 
     Zero has no logarithm, so a Boolean "use_l1", False by default, turns the penalty on. While it
-    is False, `hp["l1"]` is 0.0. A builder passes `hp["l1"]` to `keras.regularizers.L1`, and need not
-    read "use_l1". With `off=False`, the penalty is always on, and there is no "use_l1".
+    is False, `hp["l1"]` is 0.0. A builder passes `hp["l1"]` to `keras.regularizers.L1`, and does
+    not read "use_l1". With `off=False`, the penalty is always on, and there is no "use_l1".
 
     Example:
         >>> ks.SearchSpace(ks.l1()).names

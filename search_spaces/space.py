@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from search_spaces.argument_checks import known_name
@@ -53,15 +53,17 @@ VERSION: Final = 1
 
 
 class SearchSpace:
-    """The parameters of a study, by name, in declared order. A space can't be changed.
+    """The hyperparameters of a study. A space can't be changed.
 
     A trial has a value for each *active* parameter. A parameter without a condition is always
-    active. A parameter with a condition is active if all its parents are active and have values
-    that the condition allows. Two spaces are equal if they declare the same, in any order.
+    active. A parameter with a condition is active if all parents in the condition are active and
+    have values that the condition allows.
 
     `only`, `fix`, `replace` and `with_parameters` return a new space for the same builder. In the
     new space, conditions fit the changed parents, and a parameter that could never be active is
     left out.
+
+    Two spaces are equal if they declare the same parameters, in any order.
 
     Example:
         >>> space = ks.SearchSpace(
@@ -83,8 +85,8 @@ class SearchSpace:
             *parameters: Parameters, and groups of them such as `l2()` returns.
 
         Raises:
-            SearchSpaceError: If there are none, if two have the same name, if a condition can't be
-                met, or if conditions form a circle.
+            SearchSpaceError: If there are no parameters, if two have the same name, if a condition
+                can't be met, or if conditions form a circle.
         """
         self._by_name = _declared(parameters)
         if not self._by_name:
@@ -97,7 +99,7 @@ class SearchSpace:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, as declared."""
+        """The parameters, in declared order."""
         return self._parameters
 
     @property
@@ -107,12 +109,12 @@ class SearchSpace:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the parameters, as declared."""
+        """The names of the parameters, in declared order."""
         return tuple(self._by_name)
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """The names of all parameters that are not Fixed, as declared."""
+        """The names of the parameters that are not Fixed, in declared order."""
         return tuple(each.name for each in self._parameters if each.role != "fixed")
 
     @property
@@ -124,23 +126,23 @@ class SearchSpace:
     def digest(self) -> str:
         """The SHA-256, in hex, of all that is declared: domains, conditions, defaults, roles.
 
-        It is the same on every machine and in every order of declaration.
+        The digest is the same on every machine, and for every order of the parameters.
         """
         ordered = sorted(self._parameters, key=lambda parameter: parameter.name)
         content = {"version": VERSION, "parameters": [each.to_dict() for each in ordered]}
         return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
 
     def __getitem__(self, name: str) -> Parameter:
-        """Returns the parameter of that name.
+        """Returns the parameter of a name.
 
         Raises:
-            SearchSpaceError: If there is none, with the nearest names.
+            SearchSpaceError: If no parameter has the name.
         """
         check_known(name, self._by_name)
         return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:
-        """Returns whether there is a parameter of that name."""
+        """Returns whether a parameter has the name."""
         return name in self._by_name
 
     def __len__(self) -> int:
@@ -148,11 +150,11 @@ class SearchSpace:
         return len(self._parameters)
 
     def __iter__(self) -> Iterator[Parameter]:
-        """Returns the parameters, as declared."""
+        """Iterates over the parameters, in declared order."""
         return iter(self._parameters)
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other declares the same parameters, in any order."""
+        """Returns whether the other space declares the same parameters, in any order."""
         if not isinstance(other, SearchSpace):
             return NotImplemented
         return self._by_name == other._by_name
@@ -170,11 +172,11 @@ class SearchSpace:
         """Returns which parameters are active.
 
         Args:
-            values: The values of the parents, at least. A child is not active if its parent has no
-                value here. Unknown names are ignored.
+            values: Values by name, at least those of the parents. A parameter whose parent has no
+                value counts as not active. Unknown names are ignored.
 
         Returns:
-            The names of the active parameters, as declared.
+            The names of the active parameters, in declared order.
         """
         valid: dict[str, Any] = {}
         active = set()
@@ -182,7 +184,7 @@ class SearchSpace:
             if holds(parameter, self._by_name, valid):
                 name = parameter.name
                 active.add(name)
-                # A value outside the domain meets no condition. `contains` reports it.
+                # A value outside the domain meets no condition. `contains` reports the value.
                 if name in values and parameter.contains(values[name]):
                     valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
@@ -195,7 +197,7 @@ class SearchSpace:
 
         Returns:
             True, or False with the `reason`: an unknown name, a value outside its domain, an
-            active parameter without a value, or a value for one that is not active.
+            active parameter without a value, or a value of a parameter that is not active.
         """
         for name in values:
             if name not in self._by_name:
@@ -224,7 +226,7 @@ class SearchSpace:
             values: Values by name.
 
         Raises:
-            SearchSpaceError: If they are not, with the reason.
+            SearchSpaceError: If they are not in the space, with the reason.
         """
         containment = self.contains(values)
         if not containment:
@@ -237,8 +239,8 @@ class SearchSpace:
             values: Values of the active parameters.
 
         Returns:
-            The values in declared order, with `otherwise` for each inactive parameter that has one.
-            A Float has a float: `1` becomes `1.0`.
+            The values in declared order, with the `otherwise` of inactive parameters. The value
+            of a Float is a float: `1` becomes `1.0`.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
@@ -253,7 +255,7 @@ class SearchSpace:
         return resolved
 
     def defaults(self) -> dict[str, Any]:
-        """Returns the default values of the parameters that are active by default, as declared."""
+        """Returns the defaults of the parameters that are active with default values."""
         return of_active(self, lambda parameter: parameter.default)
 
     def to_unit(self, values: Mapping[str, Any]) -> dict[str, float]:
@@ -263,7 +265,7 @@ class SearchSpace:
             values: Values of the active parameters.
 
         Returns:
-            A coordinate from 0 to 1 for each active parameter that varies, as declared.
+            A coordinate from 0 to 1 for each active parameter that varies, in declared order.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
@@ -279,7 +281,7 @@ class SearchSpace:
             point: A coordinate from 0 to 1 for each of `dimensions`.
 
         Returns:
-            The values of the parameters that are active there, as declared.
+            The values of the parameters that are active there, in declared order.
 
         Raises:
             SearchSpaceError: If a coordinate is missing, unknown, or not from 0 to 1.
@@ -292,17 +294,15 @@ class SearchSpace:
                 received=dict(point),
                 hint="Give one for each of the space's dimensions, active or not.",
             )
-        return of_active(
-            self,
-            lambda each: each.from_unit(point[each.name]) if each.name in point else each.default,
-        )
+        values = {name: self._by_name[name].from_unit(unit) for name, unit in point.items()}
+        return of_active(self, lambda parameter: values.get(parameter.name, parameter.default))
 
     def only(self, *names: str) -> SearchSpace:
         """Returns the space in which only these parameters vary. Others are Fixed at defaults.
 
         Args:
-            *names: The names of parameters, at least one. Name their parents, too, unless the
-                parents' defaults make them active.
+            *names: The names of parameters, at least one. Unless a parent's default meets the
+                condition of a named parameter, name the parent, too.
 
         Raises:
             SearchSpaceError: If no name is given, if a name is unknown or that of a Fixed
@@ -318,8 +318,8 @@ class SearchSpace:
     def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
         """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
 
-        A value may lie outside the domain, but must have a type that the parameter takes. The
-        parameter keeps its condition.
+        A value may lie outside the domain, but must have a type of the parameter's values. The
+        conditions of these parameters stay.
 
         Args:
             values: Values by name, for names that are not Python identifiers.
@@ -349,9 +349,9 @@ class SearchSpace:
         """Returns the space with these parameters in place of those of the same names.
 
         Args:
-            *parameters: Parameters and groups of them. A parameter without a condition or an
-                `otherwise` keeps that of the parameter that it replaces. (With `with_parameters`,
-                it does not.)
+            *parameters: Parameters and groups of them. A parameter without a condition gets the
+                condition of the replaced parameter, and likewise for `otherwise`. (In
+                `with_parameters`, it stays without.)
 
         Raises:
             SearchSpaceError: If a name is unknown, or if one of these parameters could never be
@@ -374,7 +374,7 @@ class SearchSpace:
             *parameters: Parameters and groups of them. Those with new names come last.
 
         Raises:
-            SearchSpaceError: If the condition of one of them can't be met in the new space.
+            SearchSpaceError: If the condition of one of these parameters can't be met.
         """
         new = _declared(parameters)
         return SearchSpace(with_changes(self._by_name, new, new, new))
@@ -385,10 +385,10 @@ class SearchSpace:
         The first parameter varies slowest, and a parent varies more slowly than its children.
 
         Returns:
-            An iterator of dicts, each with values in declared order.
+            An iterator over dicts with values in declared order.
 
         Raises:
-            SearchSpaceError: If a parameter is continuous. The call raises it, not the iterator.
+            SearchSpaceError: If a parameter is continuous. The call raises it, before the iteration.
         """
         continuous = [each.name for each in self._parameters if each.count is None]
         if continuous:
@@ -397,18 +397,16 @@ class SearchSpace:
                 f"{'is' if len(continuous) == 1 else 'are'} continuous: give a step, or a Choice."
             )
 
-        def complete(index: int, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-            if index == len(self._ordered):
+        def extended(values: dict[str, Any], rest: Sequence[Parameter]) -> Iterator[dict[str, Any]]:
+            if not rest:
                 yield {name: values[name] for name in self._by_name if name in values}
-                return
-            parameter = self._ordered[index]
-            if not holds(parameter, self._by_name, values):
-                yield from complete(index + 1, values)
-                return
-            for value in parameter.grid_values() or ():
-                yield from complete(index + 1, {**values, parameter.name: value})
+            elif holds(rest[0], self._by_name, values):
+                for value in rest[0].grid_values() or ():
+                    yield from extended({**values, rest[0].name: value}, rest[1:])
+            else:
+                yield from extended(values, rest[1:])
 
-        return complete(0, {})
+        return extended({}, self._ordered)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the space in JSON's types, with the version of its schema."""
@@ -419,7 +417,7 @@ class SearchSpace:
         """Returns the space that `to_dict` wrote.
 
         Raises:
-            SearchSpaceError: If its version is unknown, or if something is missing or wrong.
+            SearchSpaceError: If the version is unknown, or if something is missing or wrong.
         """
         if not isinstance(content, Mapping):
             raise SearchSpaceError.of_setting("A search space", "a JSON object", content)
@@ -433,7 +431,7 @@ class SearchSpace:
         return cls(*map(parameter_from_dict, parameters))
 
     def to_json(self) -> str:
-        """Returns the space as JSON, in declared order. Types are kept: `1.0` is not `1`."""
+        """Returns the space as JSON, in declared order. `1.0` and `1` stay different."""
         return canonical_json(self.to_dict())
 
     @classmethod
@@ -441,7 +439,7 @@ class SearchSpace:
         """Returns the space that `to_json` wrote.
 
         Raises:
-            SearchSpaceError: If it is not JSON, or not a space, or of an unknown version.
+            SearchSpaceError: If the text is not JSON, or not a space, or of an unknown version.
         """
         try:
             content = json.loads(text)
@@ -457,10 +455,10 @@ class SearchSpace:
         """Returns what changes from this space to the other.
 
         Args:
-            other: The space that this one is compared with.
+            other: The space to compare with.
 
         Returns:
-            Sentences: what is gone, what is new, what changed and how. Empty if they are equal.
+            Sentences: what is gone, what is new, what changed and how. Empty for equal spaces.
         """
         old, new = self._by_name, other._by_name
         sentences = [f"{name!r} is gone; it was {old[name]!r}." for name in old if name not in new]
@@ -472,7 +470,7 @@ class SearchSpace:
             elif before != after:
                 was, now = before.to_dict(), after.to_dict()
                 for key in dict.fromkeys([*was, *now]):
-                    # repr distinguishes 1, 1.0 and True, unlike ==.
+                    # 1, 1.0 and True are equal, but have different texts.
                     first, then = (repr(d[key]) if key in d else "not given" for d in (was, now))
                     if first != then:
                         sentences.append(f"{name!r}: {key} was {first}, and is now {then}.")
@@ -483,7 +481,7 @@ def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a value for each active parameter: the given value, else the default."""
     for name in values:
         check_known(name, space._by_name)
-    return of_active(space, lambda each: each.canonical(values.get(each.name, each.default)))
+    return of_active(space, lambda p: p.canonical(values.get(p.name, p.default)))
 
 
 def of_active(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> dict[str, Any]:
