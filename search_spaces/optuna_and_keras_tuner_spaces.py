@@ -209,10 +209,10 @@ class OptunaEncoding(_Encoding):
             return distributions.CategoricalDistribution(self.listed or ())
         if self.listed is not None:
             return distributions.IntDistribution(0, len(self.listed) - 1)
-        is_int = isinstance(domain, Int)
-        kind = distributions.IntDistribution if is_int else distributions.FloatDistribution
-        log = domain.scale != "linear"
-        return kind(domain.low, domain.high, log=log, step=domain.step)
+        kind: Callable[..., BaseDistribution] = distributions.FloatDistribution
+        if isinstance(domain, Int):
+            kind = distributions.IntDistribution
+        return kind(domain.low, domain.high, log=domain.scale != "linear", step=domain.step)
 
     def suggest(self, trial: BaseTrial) -> Any:
         """Returns the value that an Optuna trial suggests, perhaps with a rounding error."""

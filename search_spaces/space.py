@@ -388,7 +388,7 @@ class SearchSpace:
             An iterator over dicts with values in declared order.
 
         Raises:
-            SearchSpaceError: If a parameter is continuous. The call raises it, before the iteration.
+            SearchSpaceError: If a parameter is continuous. The call of `grid` raises it.
         """
         continuous = [each.name for each in self._parameters if each.count is None]
         if continuous:
