@@ -120,7 +120,7 @@ class ConfirmationRecord:
 
 
 class JournalReader:
-    """Reads the journal in a study's folder. Each call opens the file, except within `held_open`."""
+    """Reads the journal in a study's folder. Except within `held_open`, each call opens it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE_NAME
@@ -138,10 +138,8 @@ class JournalReader:
 
     def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Returns the rows of a query, by the names of the columns."""
-        opened = (
-            reading(self.path) if self._opened is None else contextlib.nullcontext(self._opened)
-        )
-        with opened as database:
+        opened = self._opened
+        with reading(self.path) if opened is None else contextlib.nullcontext(opened) as database:
             cursor = database.execute(query, values)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -212,23 +210,24 @@ class JournalReader:
     ) -> list[Fit]:
         """Returns the fits that changed after the revision `since`.
 
-        With the uuid of a confirmation or a trial, returns the fits of that one only. `of_several`
-        leaves out the fits of trials that have only one fit.
+        `confirmation` or `trial` is the uuid of the fits' owner. `of_several` leaves out the fits
+        of trials that have only one fit.
         """
+        owners = {"confirmation": confirmation, "trial": trial}
+        owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
+        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in owner)]
+        if of_several:
+            # A trial's only fit has the trial's uuid.
+            conditions.append("f.uuid != f.trial")
         rows = self._rows(
             "SELECT f.uuid, t.search, coalesce(f.trial, '') AS trial, "
             "coalesce(f.confirmation, '') AS confirmation, "
             "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
-            "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial WHERE f.revision > ?1 "
-            + ("" if confirmation is None else "AND f.confirmation = ?2 ")
-            + ("" if trial is None else "AND f.trial = ?3 ")
-            # A trial's only fit has the trial's uuid.
-            + ("AND f.uuid != f.trial " if of_several else "")
+            "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
             # The "+" has the same reason as in `attempts`.
-            + "ORDER BY +f.id",
+            f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
             since,
-            confirmation,
-            trial,
+            *owner.values(),
         )
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 
