@@ -13,19 +13,19 @@ import platformdirs
 
 @contextlib.contextmanager
 def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
-    """Yields a temporary path next to ``path``, and renames it to ``path`` at the end.
+    """Yields a temporary path next to ``path``. At the end, renames that file to ``path``.
 
     The content is synced to disk before the renaming, so that neither a kill nor a power failure
     leaves half a file under ``path``. On an error nothing changes. If ``path`` is a device or a
     pipe, such as ``/dev/stdout``, the function yields ``path`` itself.
 
-    With `keeping`, the replaced file is first renamed to `one_before(path)`. If the process is
-    killed between the two renamings, there is no file under ``path``.
+    With `keeping`, the old file is first renamed to `one_before(path)`. If the process is killed
+    before the second renaming, there is no file under ``path``.
     """
     if is_device(path):
         yield path
         return
-    # Keras insists on the ending '.weights.h5', so the mark is a prefix.
+    # "partial-" is a prefix, since Keras only writes files whose names end with ".weights.h5".
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     try:
         yield partial
@@ -50,12 +50,12 @@ def followed(path: Path) -> Path:
 
 
 def one_before(path: Path) -> Path:
-    """Returns the path at which `replacing` keeps the replaced file."""
+    """Returns the path to which `replacing(path, keeping=True)` renames the old file."""
     return path.with_name(f"{path.name}.before")
 
 
 def remove_pieces(folder: Path, name: str | None = None) -> None:
-    """Removes the partial files that killed processes left in a folder. `name` selects one file's.
+    """Removes the partial files that killed processes left in a folder, of one file name or all.
 
     No process may be writing in the folder.
     """
@@ -65,7 +65,7 @@ def remove_pieces(folder: Path, name: str | None = None) -> None:
 
 
 def is_piece(path: Path, name: str | None = None) -> bool:
-    """Returns whether a path is a partial file of `replacing`."""
+    """Returns whether a path is a partial file, of one file name or any."""
     piece = rf"partial-\d+-{'.+' if name is None else re.escape(name)}"
     return re.fullmatch(piece, path.name) is not None and path.is_file()
 
@@ -77,9 +77,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def cached(name: str, make: Callable[[], bytes]) -> bytes:
-    """Returns the content of a file in the user's cache folder, and makes a missing file.
+    """Returns the content of a file in the user's cache folder. Writes a missing file.
 
-    If the cache folder can't be written, `make` is called each time.
+    `make` returns the content. If the cache folder can't be written, `make` is called each time.
     """
     path = platformdirs.user_cache_path("kerastudy") / name
     with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """The paths and digests of checkpoints, and the paths of training states and scores.
 
-A checkpoint is Keras's ``.weights.h5``, which has no checksum. The record has a digest of its
-arrays. A digest of the file would not do: Keras writes layer names into it, which differ when the
-same model is built again.
+A checkpoint is a ``.weights.h5`` file of Keras, which has no checksum. The journal has a digest of
+the checkpoint's arrays. A digest of the file would differ when the same model is built again, since
+Keras writes layer names into the file.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def checkpoint_digest(path: Path) -> str:
             return _digest_in(file)
     except FileNotFoundError:
         raise CheckpointError("it is gone") from None
-    # h5py raises different errors for damage in different places. A damaged length may need too
-    # much memory.
+    # h5py raises different errors for damage in different places. With a damaged length, memory may
+    # run out.
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         raise CheckpointError(f"it can't be read: {error}") from None
 
@@ -56,13 +56,13 @@ def _digest_in(file: h5py.File) -> str:
     file.visititems(note)
     digest = hashlib.sha256()
     for name in sorted(datasets):
-        # h5py's low-level API takes half the time of `dataset[...]`.
+        # This takes half the time of `dataset[...]`.
         array = np.empty(datasets[name].shape, datasets[name].dtype)
         datasets[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
         # A layer's `save_own_variables` may write texts, which h5py reads as objects.
-        text = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
-        digest.update(text)
+        has_texts = array.dtype.hasobject
+        digest.update(repr(array.tolist()).encode() if has_texts else array.tobytes())
     return digest.hexdigest()
 
 
@@ -76,16 +76,16 @@ def check_checkpoint(path: Path, digest: str) -> None:
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
     """Yields the number and the digest of each training of a trial that wrote a checkpoint.
 
-    In a cross-validated trial, only the training on all folds did. A digest may be empty.
+    In a cross-validated trial, only the training on all folds writes one. A digest may be empty.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):
         return
     if not result.repeats and not result.unsaved:
         yield 0, result.checkpoint_sha256
-    for repeat, each in enumerate(result.repeats):
-        if not each.unsaved and each.fold is None:
-            yield repeat, each.checkpoint_sha256
+    for number, repeat in enumerate(result.repeats):
+        if not repeat.unsaved and repeat.fold is None:
+            yield number, repeat.checkpoint_sha256
     if trial.whole is not None:
         yield trial.checkpoint_of, trial.whole.checkpoint_sha256
 
@@ -101,16 +101,16 @@ class StudyFiles:
         return self.folder / f"{_stem(number, repeat)}.weights.h5"
 
     def state(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of the training state after the last epoch."""
+        """Returns the path of a training's state after the last epoch."""
         return self.folder / f"{_stem(number, repeat)}.state.safetensors"
 
     def scores(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of the scores of validation samples."""
+        """Returns the path of the scores that a trial's training gives validation samples."""
         return self.folder / f"{_stem(number, repeat)}.scores.safetensors"
 
 
 def files_of(folder: Path, engine: str) -> StudyFiles:
-    """Returns the paths of the files under one engine in a study's folder."""
+    """Returns the paths of a study's files under one engine, from the study's folder."""
     return StudyFiles(folder / "checkpoints" / re.sub(r"[^\w.-]", "-", engine))
 
 
