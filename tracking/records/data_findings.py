@@ -1,4 +1,4 @@
-"""The records of a study's data: its description, and what the checks of the data found."""
+"""The description of a study's data, and the findings of its checks, as they are recorded."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _MOST_PROBLEMS: Final = 3
 
 @dataclass(frozen=True)
 class ConstantGuess:
-    """The most frequent class: the best prediction of a model that ignores its input."""
+    """The most frequent class: the best prediction of a model that ignores the input."""
 
     answer: str  # The class's name.
     share: float  # The share of samples of this class, which is the accuracy of the guess.
 
 
 Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
-"""The number of samples by target, part (without the test part) and class."""
+"""The number of samples by target, part and class. The test part is left out."""
 
 
 def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
-    """Returns the most frequent class of a part; None unless one target has classes."""
+    """Returns the most frequent class of a part. None unless there is one target with classes."""
     counts = next(iter(classes.values())).get(part, {}) if len(classes) == 1 else {}
     if not any(counts.values()):
         return None
@@ -35,14 +35,13 @@ def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
 
 @dataclass(frozen=True)
 class DataFinding:
-    """What a check of a study's data found."""
+    """The finding of a check of a study's data."""
 
     check: str  # The check's name, such as ``"leaks"`` or ``"classes"``.
-    # After a ``"problem"``, e.g. a leak, values of the study can't be believed.
-    severity: DataSeverity
+    severity: DataSeverity  # A ``"problem"``, e.g. a leak, makes values of the study doubtful.
     title: str  # A few words.
     verdict: str  # One or two sentences.
-    advice: str = ""  # A sentence on what to do; may be empty.
+    advice: str = ""  # A sentence on what to do. May be empty.
     figures: Mapping[str, Any] = field(default_factory=dict)  # Numbers for programs, by name.
 
 
@@ -52,14 +51,14 @@ class DataFindings:
 
     data: str
     digest: str  # SHA-256.
-    sizes: Mapping[str, int]  # The known numbers of samples, by part.
-    inputs: Mapping[str, str]  # A description of each input, by its name.
+    sizes: Mapping[str, int]  # The number of samples by part, if known.
+    inputs: Mapping[str, str]  # A description of each input, by the input's name.
     classes: Classes = field(default_factory=dict)
     findings: tuple[DataFinding, ...] = ()  # The most severe first.
     notes: str = ""  # Sentences on parts that were not checked, or not completely.
-    thorough: bool = False  # Whether all checks were made. A launch makes only quick ones.
-    picture: bytes = b""  # A PNG of training samples; empty if these are no images.
-    picture_rows: str = ""  # The classes that the picture's rows show; may be empty.
+    thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
+    picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
+    picture_rows: str = ""  # The classes in the rows of the picture. May be empty.
 
     def __str__(self) -> str:
         """Returns a line for each finding."""
@@ -70,19 +69,19 @@ class DataFindings:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """At most three sentences on why values of the study can't be believed, the worst first."""
-        verdicts = [each.verdict for each in self.findings if each.severity == "problem"]
+        """The verdicts of the most severe problems, at most three."""
+        verdicts = [f.verdict for f in self.findings if f.severity == "problem"]
         return tuple(verdicts[:_MOST_PROBLEMS])
 
     @property
     def guess(self) -> ConstantGuess | None:
-        """The most frequent class of the validation samples; None unless all classes are known.
+        """The most frequent class of the validation samples, or with folds of all samples in folds.
 
-        In a study with folds, it is the most frequent class of all samples in folds.
+        None unless the classes of all these samples are known.
         """
         part = "validation" if self.sizes.get("validation") else "train"
         samples = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
-        # Of data in batches, the checks read only the first samples.
+        # The checks of data in batches read only the first samples.
         return most_frequent(self.classes, part) if samples == self.sizes.get(part) else None
 
     def document(self) -> dict[str, Any]:
@@ -99,8 +98,7 @@ class DataDescription:
     name: str
     source: str
     digest: str  # SHA-256 over all parts.
-    # SHA-256 of each part: train, validation and perhaps test.
-    digests: Mapping[str, str]
-    sizes: Mapping[str, int]  # Samples of each part.
+    digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
+    sizes: Mapping[str, int]  # The number of samples by part.
     details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
     override: str = ""  # The file of ``--data``, perhaps with ``?target=COLUMN``; or empty.

@@ -1,4 +1,4 @@
-"""The records of a study's definition, its objective, and the findings about its data."""
+"""The definition of a study as it is recorded, with its code and its objective."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ Direction = Literal["max", "min"]
 
 
 class Rank(NamedTuple):
-    """The rank of an epoch in its trial, or of a trial in its study. The lowest rank is the best.
+    """The rank of an epoch in a trial, or of a trial in a study. The lowest rank is the best.
 
-    The fields are compared in their order: if objectives are equal, the validation loss decides,
-    then the epoch, then the trial's number.
+    The fields are compared in order: if objectives are equal, the validation loss decides, then the
+    epoch, then the trial's number.
     """
 
     key: float  # The objective's value, by `Objective.sort_key`.
-    # ``val_loss``; infinite if it is missing or NaN.
-    loss: float
-    epoch: int  # A trial has its best epoch.
-    number: int
+    loss: float  # ``val_loss``. Infinite if it is missing or NaN.
+    epoch: int  # For a trial, the best epoch.
+    number: int  # The trial's number.
 
 
 @dataclass(frozen=True)
@@ -51,36 +50,35 @@ class Objective:
         return value > than if self.direction == "max" else value < than
 
     def sort_key(self, value: float) -> float:
-        """Returns a number that sorts better values first."""
+        """Returns a number which is lower for better values."""
         return -value if self.direction == "max" else value
 
 
 ANY_HARDWARE = "any"
 """The `hardware` of a study whose trials may run on several kinds of hardware."""
 DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
-"""The text that people read instead of `ANY_HARDWARE`."""
+"""The text for `ANY_HARDWARE` in reports and on the command line."""
 
 ClassWeight = Mapping[int, float]
-"""The `class_weight` of `model.fit`: weights by class. A missing class has the weight 1."""
+"""The `class_weight` of `model.fit`: the weight by class. A missing class has the weight 1."""
 
 
 @dataclass(frozen=True)
 class CodeDescription:
     """The file that defines a study, and the user's own modules that it imports."""
 
-    path: str  # Absolute; empty in a notebook or an interactive session.
-    variable: str  # The variable that holds the study, or empty.
+    path: str  # The absolute path. Empty in a notebook or an interactive session.
+    variable: str  # The name of the study's variable, or empty.
     source: str = ""  # The file's text.
     digest: str = ""  # SHA-256 of the text, or of `manifest` if there are modules.
-    study_name: str = ""  # The study's name in the file. A launch may give another.
+    study_name: str = ""  # The study's name in the file. A launch may give another name.
     folder: str = ""  # The working folder of the launch.
     source_digest: str = ""  # SHA-256 of the text.
-    # The user's modules that the file imports: the SHA-256 of each text, by its path from the
-    # file's folder. None if the modules are not known.
+    # The SHA-256 of the user's modules that the file imports, by the path from the file's folder.
+    # None if the modules are not known.
     modules: Mapping[str, str] | None = None
-    # The modules' texts, by the same paths.
-    texts: Mapping[str, str] = field(default_factory=dict)
-    # For a script of another library: lines on which of its search's settings the study took.
+    texts: Mapping[str, str] = field(default_factory=dict)  # The modules' texts, by the same paths.
+    # Sentences on the settings that the study takes from a script for Optuna or Keras Tuner.
     said: Sequence[str] = ()
 
     @classmethod
@@ -119,18 +117,18 @@ class CodeDescription:
     def same_as(self, digest: str) -> bool:
         """Returns whether a trial with this digest ran from this code.
 
-        If the trial ran before the file imported modules, it has the digest of the file alone.
+        The digest may be that of the file alone, if the file imported no modules then.
         """
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
         """Returns the paths of changed files, e.g. ``"layers.py (no longer imported)"``.
 
-        For a notebook, a module counts only if both sides have it: the modules of a notebook are
-        all that its process has imported, even if the study does not use them.
+        For a notebook, a module counts only if it was imported both times: a notebook's process may
+        import modules that the study does not use.
         """
-        own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
-        changed = [own] if before.own_digest != self.own_digest else []
+        file = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
+        changed = [file] if before.own_digest != self.own_digest else []
         if before.modules is None or self.modules is None:
             return changed
         both = before.modules.keys() & self.modules.keys()
@@ -151,7 +149,7 @@ def sha256(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyDescription(RecordedSettings):
-    """A study's definition, without the code and arrays that it runs on."""
+    """A study's definition, without code objects and arrays."""
 
     name: str
     space: SearchSpace
@@ -161,27 +159,25 @@ class StudyDescription(RecordedSettings):
     threads: int
     data: DataDescription
     code: CodeDescription
-    # Whether hyperparameters can join the space when a trial's builder declares them.
+    # Whether hyperparameters can join the space when the builder of a trial declares them.
     discovered: bool = False
-    # The names in the space that the user gave; empty if the builder declares all of them.
+    # The names of the hyperparameters in the `space` of `Study`. Empty if the builder declares all.
     declared: Sequence[str] = ()
-    # The names of hyperparameters that the builder never reads.
-    unread: Sequence[str] = ()
-    # Whether a training can be resumed after an epoch. A HyperModel's own `fit` can't be.
+    unread: Sequence[str] = ()  # The names of hyperparameters that the builder never reads.
+    # Whether a training can be resumed after an epoch: False for a HyperModel's own `fit`.
     goes_on: bool = True
     initial: Sequence[Mapping[str, Any]] = ()  # The values of the first trials, complete.
-    initial_from: str = ""  # The file, or study:NAME, that these come from; may be empty.
+    initial_from: str = ""  # The file, or study:NAME, with these values. May be empty.
     class_weight: ClassWeight | None = None
     # The launch's changes of the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
-    warnings: Sequence[str] = ()  # For the user before the launch; not recorded.
-    # The findings about its data, which the journal records apart from the definition.
+    warnings: Sequence[str] = ()  # Sentences for the user before the launch. Not recorded.
+    # The findings about the data. The journal records them in a column of the search.
     looked: DataFindings | None = None
-    # The kind of split into folds; empty without folds.
-    cross_validation: str = ""
-    folds: int = 0  # The number of folds; 0 without folds.
-    # The name of the objective function, which trains itself and returns the trial's value. Empty
-    # if a builder makes the models. A study with an objective function has no data.
+    cross_validation: str = ""  # The kind of split into folds. Empty without folds.
+    folds: int = 0  # The number of folds, or 0.
+    # The name of the objective function, which trains a model itself and returns the trial's value.
+    # Empty if a builder makes the models. A study with an objective function has no data.
     objective_function: str = ""
     # The processor's family and widest instructions, or the GPU, on which the study began; or
     # `ANY_HARDWARE`.
@@ -198,12 +194,12 @@ class StudyDescription(RecordedSettings):
         return 0 if self.try_defaults else None
 
     def first_values(self, number: int) -> dict[str, Any] | None:
-        """Returns the values of a first trial; None if the engine chooses the trial's values.
+        """Returns the values of one of the first trials. None if the engine chooses the values.
 
-        Trial 0 has the defaults, if `try_defaults` is set. The next trials have `initial`, without
-        a repetition of the defaults.
+        Trial 0 has the defaults, if `try_defaults` is set. The next trials have the values of
+        `initial`, except the defaults.
         """
-        # The driver asks for every trial, so most answers must be quick.
+        # The driver calls this for every trial, so the answer for later trials must be quick.
         if number > len(self.initial):
             return None
         firsts = [complete(self.space, values) for values in self.initial]
