@@ -112,7 +112,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
     """Translates between the values of a search space and the values that a library stores."""
 
     def __init__(self, space: SearchSpace, encoding_of: Callable[[Parameter], _AnyEncoding]):
-        self._space = space
+        self.space = space
         self._encodings = {
             parameter.name: encoding_of(parameter)
             for parameter in space.parents_first
@@ -126,10 +126,6 @@ class _EncodedSpace(Generic[_AnyEncoding]):
                     f"{encoding.library} gets {name!r} under the name {encoding.name!r}, which is "
                     "also a parameter of the space: give that one another name."
                 )
-
-    @property
-    def space(self) -> SearchSpace:
-        return self._space
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Returns a trial's values, from the library's values by the library's names.
@@ -155,7 +151,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
 
         values = self._values(value_of)
         for name, content in stored.items():
-            parameter = self._space[self._names[name]]
+            parameter = self.space[self._names[name]]
             if parameter.name not in values:
                 raise SearchSpaceError(
                     f"The trial has {name!r}: {content!r}, which is not active: "
@@ -165,7 +161,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
 
     def _encoded(self, values: Mapping[str, Any]) -> dict[_AnyEncoding, Any]:
         """Returns the library's value of each active parameter, parents first."""
-        self._space.validate(values)
+        self.space.validate(values)
         return {
             encoding: encoding.encode(values[name])
             for name, encoding in self._encodings.items()
@@ -179,7 +175,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
             encoding = self._encodings.get(parameter.name)
             return parameter.default if encoding is None else value_of(encoding)
 
-        return of_active(self._space, value)
+        return of_active(self.space, value)
 
 
 class OptunaEncoding(_Encoding):
@@ -380,7 +376,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
 
         declared = keras_tuner.HyperParameters()
         conditions: dict[str, list[Any]] = {}
-        for parameter in self._space.parents_first:
+        for parameter in self.space.parents_first:
             conditions[parameter.name] = self._conditions(parameter, conditions)
             encoding = self._encodings.get(parameter.name)
             if encoding is not None:

@@ -1,4 +1,4 @@
-"""The records of evaluations, intervals, confirmations and predictions of a study's best models."""
+"""The records of evaluations, confirmations, and predictions of the champion."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Measured:
     """A metric on the test part."""
 
     value: float
-    low: float | None = None  # The 95 % interval, or None.
+    low: float | None = None  # The lower end of the 95 % interval, or None.
     high: float | None = None
-    validation: float | None = None  # The recorded validation metric, or None.
+    validation: float | None = None  # The same metric on the validation part, or None.
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,9 +27,9 @@ class Evaluation:
     """An evaluation of a trial's weights on the test part.
 
     Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
-    on `resamples` random draws of the test samples, with replacement. The bounds are the 2.5 % and
-    97.5 % quantiles. They show the chance in the choice of test samples, not in the training.
-    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
+    on `resamples` random draws of the test samples, with replacement, and the ends of the interval
+    are the 2.5 % and 97.5 % quantiles. Intervals show the chance in the choice of test samples, not
+    in the training. (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
     """
 
     study: str
@@ -38,12 +38,12 @@ class Evaluation:
     epoch: int  # The best epoch, whose weights were evaluated.
     samples: int
     digest: str  # SHA-256 of the test part.
-    metrics: Mapping[str, Measured]  # By Keras's names, with the loss.
-    resamples: int = 0  # The number of bootstrap draws, with seed 0; 0 without intervals.
+    metrics: Mapping[str, Measured]  # The metrics by Keras's names, with the loss.
+    resamples: int = 0  # The number of bootstrap draws, with seed 0. 0 without intervals.
     note: str = ""  # Why metrics lack intervals, or empty.
     time: int = 0  # Unix time in milliseconds.
-    # The uuid of the confirmation that trained the trial again and evaluated it. Empty if the
-    # trial's checkpoint was evaluated.
+    # The uuid of the confirmation that trained the trial again and evaluated the new weights. Empty
+    # if the trial's checkpoint was evaluated.
     confirmation: str = ""
 
     def __repr__(self) -> str:
@@ -80,8 +80,8 @@ class Corrected:
     trials: int  # The number of trials that the best was chosen from.
     samples: int  # The number of validation samples.
     resamples: int
-    note: str = ""  # E.g. that trials without scores were left out; may be empty.
-    groups: int = 0  # The number of independent groups of samples; 0 without groups.
+    note: str = ""  # A sentence, e.g. that trials without scores were left out. May be empty.
+    groups: int = 0  # The number of independent groups of samples. 0 without groups.
 
     def __repr__(self) -> str:
         """Returns one line with the value and its interval."""
@@ -91,10 +91,10 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Racer:
-    """A trial in a confirmation's race, where the best trials are trained again under new seeds."""
+    """A trial in the race of a confirmation, which trains the best trials again with new seeds."""
 
-    trial: int  # -1 for the space's defaults.
-    # The objective on the validation data under each seed; None if a training was infeasible.
+    trial: int  # The trial's number. -1 for the space's defaults.
+    # The objective on the validation data by seed. None if a training was infeasible.
     values: tuple[float | None, ...]
     model_parameters: int = 0  # The number of scalar weights.
     epochs: int = 0
@@ -112,33 +112,32 @@ class Confirmation:
     reported_trial: int  # The trial with the best recorded value.
     reported: float
     corrected: Corrected | None
-    # The seeds of the race. A trial that left the race early was trained under the first ones only.
+    # The seeds of the race. A trial that left the race early has values for the first seeds only.
     seeds: tuple[int, ...]
-    race: tuple[Racer, ...]  # Best first.
-    # The trainings with the space's defaults, under `test_seeds`; None if there were none.
+    race: tuple[Racer, ...]  # The best trial first.
+    # The trainings with the space's defaults, under `test_seeds`. None if there were none.
     default: Racer | None
     winner: int
     confirmed: Interval | None = None  # The winner's value on the test part, or None.
-    # By how much the winner is better than the defaults; also for "min", above 0 means better. None
-    # if the two were not compared.
+    # By how much the winner is better than the defaults, or None. Above 0 means better, also for
+    # the direction "min".
     gain: Interval | None = None
     test_samples: int = 0
     test_digest: str = ""  # The SHA-256 of the test part, or empty.
-    readings: int = 0  # The number of evaluations on this test part, with this one.
+    readings: int = 0  # The number of evaluations on this test part so far, with this one.
     notes: tuple[str, ...] = ()  # Sentences with further facts for the user.
     time: int = 0  # The end, as Unix time in milliseconds.
-    # The seeds of the trainings that were evaluated on the test part. The race did not use these
-    # seeds. Empty without a test part.
+    # The seeds of the trainings that were evaluated on the test part. They are not seeds of the
+    # race. Empty without a test part.
     test_seeds: tuple[int, ...] = ()
-    # The winner's objective on the test part under each of `test_seeds`.
-    winner_on_test: tuple[float, ...] = ()
+    winner_on_test: tuple[float, ...] = ()  # The winner's objective on the test part, by seed.
     default_on_test: tuple[float, ...] = ()
     # The most frequent class of the test part, or None.
     guess: ConstantGuess | None = None
 
     def racer(self, trial: int) -> Racer:
         """Returns a trial of the race."""
-        return next(each for each in self.race if each.trial == trial)
+        return next(racer for racer in self.race if racer.trial == trial)
 
 
 PredictionKind = Literal["classes", "binary", "regression"]
@@ -167,15 +166,15 @@ class ClassCounts:
     name: str
     samples: int
     predicted: int  # The samples that are predicted as this class.
-    correct: int  # The samples of this class that are predicted as it.
+    correct: int  # The samples of this class that are predicted as this class.
 
 
 @dataclass(frozen=True)
 class WorstSample:
     """A validation sample whose true class gets a low probability."""
 
-    index: int  # Its index in the validation data.
-    true: int
+    index: int  # The sample's index in the validation data.
+    true: int  # The true class.
     predicted: int  # The class of the highest probability, which may be the true class.
     probability: float  # The true class's probability, 0 to 1.
     confidence: float  # The predicted class's probability.
@@ -187,10 +186,7 @@ class WorstSample:
 
 @dataclass(frozen=True)
 class ValidationPredictions:
-    """The champion's predictions for the validation data.
-
-    All samples are counted. Sample weights play no part.
-    """
+    """The champion's predictions for the validation data. Sample weights play no part."""
 
     uuid: str  # The trial's uuid.
     trial: int
@@ -204,7 +200,7 @@ class ValidationPredictions:
     confusion: tuple[tuple[int, ...], ...] = ()
     # The samples whose true class got the lowest probability, the lowest first.
     worst: tuple[WorstSample, ...] = ()
-    # The targets of a regression; of every k-th sample, if there are more than `MOST_POINTS`.
+    # The targets of a regression. With more than `MOST_POINTS` samples, of every k-th sample.
     truth: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()  # The predictions for these samples.
     # The inputs of these samples before preprocessing, if each input is one number.

@@ -1,23 +1,23 @@
-"""The texts of a trial's `verified`, which say whether plain `model.fit` gives the same result.
+"""The texts of `TrialRecord.verified`, which say whether plain `model.fit` gives the same result.
 
-kerastudy trains trials once more, by plain `model.fit`. A trial's `verified` has the outcome:
+kerastudy trains trials a second time, by plain `model.fit`. `verified` has the outcome:
 
 | text | meaning |
 |---|---|
 | ``model.fit, identical`` | every metric of every epoch, and the weights, are the same |
 | ``model.fit, identical in epochs 1 to 3 of 20`` | the other epochs were not compared |
 | ``model.fit, trained by it`` | not compared: `model.fit` trained the trial itself |
-| ``a fit of its own, trained by it`` | not compared: a HyperModel's own `fit` trained it |
-| ``an objective function, trained by it`` | not compared: an objective function trained it |
-| ``model.fit, differs: …`` | plain `model.fit` gets another result |
-| ``model.fit, not comparable: …`` | the result differs, but so do code, data or versions |
+| ``a fit of its own, trained by it`` | not compared: a HyperModel's own `fit` trained the trial |
+| ``an objective function, trained by it`` | not compared: an objective function trained the trial |
+| ``model.fit, differs: …`` | plain `model.fit` gives another result |
+| ``model.fit, not comparable: …`` | the result differs, and so do code, data or versions |
 | ``model.fit, not run: …`` | the trial could not be trained again |
 | ``off`` | not compared |
 | ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | `kerastudy reproduce` succeeded |
 | ``not reproduced on …: …`` | `kerastudy reproduce` failed |
 
-A later outcome replaces an earlier one. One exception: a comparison under equal code, data and
-versions is not replaced by a difference under other ones.
+A later outcome replaces an earlier one. There is one exception: after a comparison with the same
+code, data and versions, a difference with other code, data or versions is not recorded.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def identical(compared: int, epochs: int) -> str:
 
 
 def differing(where: str) -> str:
-    """Returns what is recorded of a trial whose result `model.fit` did not reproduce."""
+    """Returns the text for a trial whose result `model.fit` did not reproduce."""
     return DIFFERS + where
 
 
 def not_comparable(why: str) -> str:
-    """Returns what is recorded of a trial whose result, and code, data or versions, differ."""
+    """Returns the text for a trial whose result differs with other code, data or versions."""
     return _NOT_COMPARABLE + why
 
 
@@ -97,7 +97,7 @@ def is_partial(text: str) -> bool:
 
 
 def in_words(text: str) -> str:
-    """Returns a trial's `verified` in words for people who have not read this page."""
+    """Returns the text as users read it in reports and on the command line."""
     if text in ("", OFF):
         return "not compared with a training by plain Keras (model.fit)"
     by_itself = {
