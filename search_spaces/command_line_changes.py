@@ -43,7 +43,7 @@ Kind = TypeVar("Kind", bound=Parameter)
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
 
 
-# Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
+# This is no dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Tailoring(NamedTuple):
     """Changes of a space by ``--only`` and ``--set``.
 

@@ -36,7 +36,7 @@ def holds(parameter: Parameter, parents: ByName, active: Mapping[str, Any]) -> b
 
 
 def check_parents(parameters: ByName) -> None:
-    """Checks that the space has each parent of a condition, and that the parent has its values."""
+    """Checks that conditions name parameters of the space, and values in their domains."""
     for parameter in parameters.values():
         for name, values in parameter.when.items():
             if name not in parameters:

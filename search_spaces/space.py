@@ -33,7 +33,7 @@ _TYPES: Final[Mapping[type, str]] = {
 }
 
 
-# Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
+# This is no dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Containment(NamedTuple):
     """The result of `SearchSpace.contains`: true, or false with a reason.
 
@@ -346,7 +346,7 @@ class SearchSpace:
         return SearchSpace(with_changes(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these parameters in place of those of the same names.
+        """Replaces the parameters of the same names, and returns the new space.
 
         Args:
             *parameters: Parameters and groups of them. A parameter without a condition gets the
@@ -368,10 +368,10 @@ class SearchSpace:
         return SearchSpace(with_changes(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these parameters added, or in place of those of the same names.
+        """Adds parameters, or replaces those of the same names, and returns the new space.
 
         Args:
-            *parameters: Parameters and groups of them. Those with new names come last.
+            *parameters: Parameters and groups of them. Parameters with new names come last.
 
         Raises:
             SearchSpaceError: If the condition of one of these parameters can't be met.

@@ -102,7 +102,7 @@ class Tracer:
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build with these values, and defaults for the rest. Runs it if it is new."""
+        """Returns the build with these values, and defaults for the rest. Repeats no build."""
         trace = self.known(assignment)
         if trace is not None:
             return trace
@@ -147,7 +147,7 @@ class Tracer:
             occurrences.append(occurrence)
 
     def key_of(self, parameter: Parameter) -> str | None:
-        """Returns the key of the parameter with this name and domain. None if it is new."""
+        """Returns the key of the parameter with this name and domain. None if there is none yet."""
         name = parameter.name
         if name in self.merged:
             return name if name in self.parameters else None
@@ -160,7 +160,7 @@ class Tracer:
         return next(names, read_as(key))
 
     def one_domain(self, name: str) -> Parameter:
-        """Returns one parameter with all domains that a name was declared with."""
+        """Merges the domains that were declared under a name into one parameter."""
         return self._one([self.parameters[key].renamed(name) for key in self.variants[name]])
 
     def _one(self, declared: list[Parameter]) -> Parameter:
@@ -207,7 +207,7 @@ class TracedHyperparameters(InlineDeclarations):
         super().__init__({})
         self._tracer, self._assignment, self._recorded = tracer, assignment, True
         self.traced: dict[str, Any] = {}
-        # The tracer's key of the parameter that the builder reads by a name.
+        # By the name that a builder reads: the tracer's key of the parameter.
         self._keys: dict[str, str] = {}
         if tracer.space is not None:
             self._declare_space(tracer.space)

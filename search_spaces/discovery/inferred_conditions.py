@@ -71,7 +71,7 @@ def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen
 
 
 def conditions_of(tracer: Tracer, run: Run) -> Conditions:
-    """Returns the conditions of all parameters. Runs builds for values that are undecided."""
+    """Returns the conditions of all parameters. Runs builds with values that were not tried."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: None if condition is None else _without_implied(tracer, condition, conditions)

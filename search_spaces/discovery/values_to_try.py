@@ -82,7 +82,7 @@ class Explorer:
         return trace
 
     def _probe(self) -> None:
-        """Tries the values of new parameters, together if they need the same other values."""
+        """Tries the values of new parameters, together if they have the same context."""
         groups: list[tuple[dict[str, Any], list[Parameter]]] = []
         while self._new:
             name, values = self._new.pop(0)

@@ -166,7 +166,7 @@ def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeS
 
 @attrs_parameter
 class Parameter(abc.ABC):
-    """A hyperparameter. It can't be changed, and equals another one that declares the same.
+    """A hyperparameter. It can't be changed. Parameters are equal if they declare the same.
 
     Args:
         name: A non-empty string without `=`, control characters, or a space at either end.
@@ -233,7 +233,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
-        """Returns a value in the type of the domain: for a Float, `1.0` for `1`.
+        """Returns the equal value of the domain's type, e.g. `1.0` for `1` in a Float.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.

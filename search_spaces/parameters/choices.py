@@ -228,7 +228,7 @@ class Fixed(Listed):
 
     @property
     def value(self) -> Scalar:
-        """The value. A tuple, list or dict is spelled as text."""
+        """The value. For a tuple, list or dict, its `repr`."""
         return self.values[0]
 
     @property

@@ -158,7 +158,7 @@ def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
         return low * step**index if ratio else low + step * index
     if ratio:
         exact = _EXACT.multiply(decimal_of(low), _EXACT.power(decimal_of(step), index))
-        # Every decimal of 15 digits has a float from which the same digits are printed.
+        # A float can have 15 exact decimal digits.
         return float(f"{exact:.15g}")
     return float(_EXACT.fma(index, decimal_of(step), decimal_of(low))) + 0.0
 
@@ -217,7 +217,7 @@ class Ranged(Parameter):
         return None if self.grid is None else self.grid.count
 
     def nearest(self, value: float) -> Any:
-        """Returns the value of the domain nearest to a number, which may be out of range."""
+        """Returns the domain's value that is nearest to a number, in or out of the range."""
         clipped = min(max(value, self.low), self.high)
         if self.grid is None:
             return float(clipped)
