@@ -210,7 +210,7 @@ def shown(value: object) -> str:
     entries: Any = list(value.values()) if isinstance(value, dict) else value
     several = isinstance(entries, list | tuple)
     has_arrays = several and any(hasattr(type(entry), "shape") for entry in entries)
-    plain = numbers.Number | str | bytes | list | tuple | dict | None
+    plain = (numbers.Number, str, bytes, list, tuple, dict, type(None))
     if has_arrays or not isinstance(value, plain):
         return f"an object of type {type(value).__name__}"
     text = " ".join(repr(value).split("\n"))

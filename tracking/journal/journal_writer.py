@@ -409,17 +409,17 @@ class Journal:
         )
         return int(row.lastrowid or 0)
 
-    def _update(self, table: str, uuid: object, *, key: str = "uuid", **values: object) -> None:
-        """Changes the row of a uuid, or of another `key`. The row gets the present revision."""
+    def _update(self, table: str, row: object, key: str = "uuid", /, **values: object) -> None:
+        """Changes the row that has this uuid, or this `key`. The row gets the present revision."""
         columns = "".join(f"{name} = ?, " for name in values)
         self._database.execute(
             f"UPDATE {table} SET {columns}revision = ? WHERE {key} = ?",
-            (*values.values(), self._revision, uuid),
+            (*values.values(), self._revision, row),
         )
 
     def _change(self, **values: object) -> None:
         """Changes columns of the search's row. The row gets the present revision."""
-        self._update("searches", self.search, key="id", **values)
+        self._update("searches", self.search, "id", **values)
 
     def _value(self, column: str) -> str:
         query = f"SELECT {column} FROM searches WHERE id = ?"
