@@ -38,7 +38,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.files import files_of
+from tracking.store.checkpoint_files import files_of
 
 
 class Driver(Jobs):
