@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from search_spaces.checks import choice
+from search_spaces.argument_checks import choice
 from search_spaces.errors import StudyError
 from studies.champion.choosing import make_champion, stays_champion
 from studies.champion.confirmation_test_part import score_on_test_part, warn_of_readings
@@ -34,9 +34,9 @@ from tracking.history.champions import record_verified
 from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
 from tracking.history.verdicts import confirmation_of, study_verdict
 from tracking.mlflow.process import export_later
-from tracking.records.checks import Confirmation, Racer
+from tracking.records.evaluations import Confirmation, Racer
 from tracking.statistics.race import survivors
-from tracking.store.files import remove_pieces
+from tracking.store.atomic_writing import remove_pieces
 
 
 def confirm(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded_code import AnyExecutor
@@ -35,10 +35,10 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.records.checks import differs
-from tracking.records.converting import to_json
+from tracking.records.json_conversion import to_json
+from tracking.records.verification_texts import differs
 from tracking.statistics.race import Round, rounds
-from tracking.store.files import checkpoint_fault
+from tracking.store.checkpoint_files import checkpoint_fault
 
 DEFAULTS = -1
 """In place of a trial's number: the space's default values."""

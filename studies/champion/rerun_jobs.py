@@ -28,8 +28,9 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.records.checks import IDENTICAL, is_whole
-from tracking.store.files import checkpoint_fault, one_before, replacing
+from tracking.records.verification_texts import IDENTICAL, is_whole
+from tracking.store.atomic_writing import one_before, replacing
+from tracking.store.checkpoint_files import checkpoint_fault
 
 
 @dataclass(frozen=True)

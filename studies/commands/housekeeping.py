@@ -81,7 +81,7 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     kerastudy doctor --store ~/studies --json
     """
     from studies.progress import waiting
-    from tracking.store.folder import default_store_path
+    from tracking.store.store_folder import default_store_path
     from tracking.store_doctor import examine_store
 
     root = store if store is not None else default_store_path()

@@ -23,7 +23,7 @@ from tracking.history.study_history import (
 )
 from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.trust import check_trust
+from tracking.store.store_json import check_trust
 
 if TYPE_CHECKING:
     import keras

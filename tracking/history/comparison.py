@@ -25,13 +25,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search_spaces.checks import finite_number
+from search_spaces.argument_checks import finite_number
 from search_spaces.errors import ComparisonError
 from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
-from tracking.records.checks import Interval
+from tracking.records.evaluations import Interval
 from tracking.statistics.differences import of_intervals, of_means
 from tracking.statistics.sentences import interval_text
 

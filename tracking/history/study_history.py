@@ -20,8 +20,13 @@ from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial, completed, latest_attempts, ranked, with_joined
 from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
-from tracking.store.files import StudyFiles, checkpoint_fault, files_of, recorded_checkpoints
-from tracking.store.folder import Store, default_store_path, known_names, open_store
+from tracking.store.checkpoint_files import (
+    StudyFiles,
+    checkpoint_fault,
+    files_of,
+    recorded_checkpoints,
+)
+from tracking.store.store_folder import Store, default_store_path, known_names, open_store
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""

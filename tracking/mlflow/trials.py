@@ -27,7 +27,7 @@ from tracking.mlflow.runs import (
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, finished_trials
 from tracking.shell_commands import reproduce_command
-from tracking.store.folder import Store
+from tracking.store.store_folder import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param

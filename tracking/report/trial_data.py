@@ -23,8 +23,8 @@ from tracking.history.learning_curves import RecordedCurves, metric_by_epoch
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
-from tracking.records.checks import ValidationPredictions
-from tracking.records.studies import DataFindings
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import ValidationPredictions
 from tracking.shell_commands import data_command
 from tracking.summary import Summary, summary_of
 

@@ -15,9 +15,9 @@ from tracking.history.learning_curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord, TrialResult
-from tracking.records.checks import in_words
+from tracking.records.verification_texts import in_words
 from tracking.shell_commands import again_command
-from tracking.store.folder import default_store_path
+from tracking.store.store_folder import default_store_path
 from tracking.summary import trial_rows
 
 if TYPE_CHECKING:
