@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
-from tracking.records import (
-    EpochResult,
-    Proposal,
-    Repeat,
-    StudyDescription,
-    TrialResult,
-    TrialSpec,
-)
+from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
 from tracking.records.data_findings import DataFindings
 from tracking.records.evaluations import Confirmation, Evaluation
 from tracking.records.json_conversion import to_json
@@ -179,11 +172,7 @@ class Journal:
             self.settle()
 
     def begin_trial(
-        self,
-        spec: TrialSpec,
-        proposal: Proposal,
-        environment: Mapping[str, str],
-        losses: int = 0,
+        self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str], losses: int = 0
     ) -> str:
         """Records that an attempt at a trial begins. Returns the attempt's uuid."""
         identity = _uuid()
