@@ -146,7 +146,7 @@ def _distinct(values: Any) -> Any:
 
 
 def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
-    """Returns a range. Its `high` is the last value that the step reaches."""
+    """Returns an Int or a Float that ends at the last value that the step reaches."""
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
@@ -306,7 +306,7 @@ def _condition(
     """Returns Keras Tuner's conditions as a `when`. None if they can't be met."""
     when: dict[str, tuple[Scalar, ...]] = {}
     for condition in conditions:
-        # Several parameters may be read by this name. The parent is active under `when`.
+        # Of several parameters that are read by this name, one is active under `when`.
         parents = [p for p in parameters if condition.name in (p.name, read_as(p.name))]
         parent = next((p for p in parents if set(p.when) <= set(when)), None)
         if parent is None:
