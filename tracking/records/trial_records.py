@@ -46,7 +46,7 @@ class TrialSpec:
 
     @property
     def built_as(self) -> int:
-        """The trial number that the builder gets. For a continued trial, that of the first trial."""
+        """The trial number for the builder. For a continued trial, that of the first trial."""
         return self.number if self.begun_as is None else self.begun_as
 
 
