@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import (
@@ -18,11 +18,9 @@ from studies.definition.class_weights import (
     resolve_class_weight,
     with_class_weight,
 )
-from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.library_internals.keras_internals import compile_arguments
 from studies.training.process.determinism import noting_environment
 from studies.training.trainers import has_own_fit
-from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:
     import keras
@@ -126,57 +124,6 @@ def build_callbacks(
                 received=callback,
             )
     return callbacks
-
-
-def check_logged(metric: str, logged: set[str]) -> None:
-    """Raises ObjectiveError if a metric is not among the logged ones."""
-    if metric not in logged:
-        raise unknown_metric(metric, logged)
-
-
-def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
-    """Returns an objective with its direction.
-
-    An unknown direction is found by a model that has measured a batch. Raises ObjectiveError if
-    neither the metric's name nor its object shows it.
-    """
-    if isinstance(objective, Objective):
-        return objective
-    direction = None if model is None else _direction(objective, model)
-    if direction is None:
-        raise unknown_direction(objective)
-    return Objective(objective, direction)
-
-
-def _direction(name: str, model: keras.Model) -> Direction | None:
-    """Returns the direction of the metric that is logged under a name, or None.
-
-    Keras logs a metric under its name. With several outputs, it puts the output's name before that.
-    If two metrics have the same name, it puts a number after it.
-    """
-    logged = name.removeprefix("val_")
-    outputs = list(getattr(model, "output_names", None) or ())
-    if logged.removesuffix("_loss") in outputs:
-        return "min"
-    spelled = [logged, re.sub(r"_\d+$", "", logged)]
-    spelled += [s.removeprefix(f"{o}_") for s in spelled for o in outputs]
-    directions = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
-    return directions.pop() if len(directions) == 1 else None
-
-
-def _metrics(model: keras.Model) -> Iterator[Any]:
-    for each in model.metrics:
-        # Keras keeps the metrics of `compile` in a container metric.
-        yield from getattr(each, "metrics", None) or [each]
-
-
-def _direction_of(metric: Any) -> Direction | None:
-    for kind in type(metric).__mro__:
-        if kind.__module__.partition(".")[0] == "keras":
-            direction = known_direction(snake_case(kind.__name__))
-            if direction is not None:
-                return direction
-    return None
 
 
 def snake_case(name: str) -> str:

@@ -1,12 +1,10 @@
-"""A trial's model: built again, saved for MLflow, or trained on all but the test part."""
+"""Builds a trial's model again with its best weights, and saves it as a model of MLflow."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,30 +13,26 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import Part, Preparation, Splits, examples_of, is_text, joined, named_arrays, seal
-from studies.definition.class_weights import with_class_weight
+from studies.data import Part, Preparation, Splits, examples_of, is_text, named_arrays, seal
 from studies.error_texts import first_paragraph
 from studies.training.building.build import (
-    build_callbacks,
     build_model,
-    without_watching,
 )
-from studies.training.building.own_code import own_code
+from studies.training.building.custom_objects import own_code
 from studies.training.models import as_built, build_variables, scalars
 from studies.training.objective_functions import FirstFit, model_of
 from studies.training.process.determinism import begin_trial
-from studies.training.saved_models import loader
-from studies.training.saved_models.served import (
+from studies.training.saved_models import mlflow_loader
+from studies.training.saved_models.mlflow_signatures import (
     columns_signature,
     example_of,
-    served_model,
     signature_of,
     table_of,
     table_signature,
 )
-from studies.training.scoring.predictions import validation_predictions
-from studies.training.scoring.sample_scores import evaluated
-from studies.training.trainers import PlainTrainer, Training, has_own_fit
+from studies.training.saved_models.preprocessing_layers import served_model
+from studies.training.scoring.evaluation import evaluated
+from studies.training.scoring.validation_predictions import validation_predictions
 from tracking.records import ALL_FOLDS, TrialSpec
 from tracking.records.checks import MODEL_SUMMARY, predictions_beside
 from tracking.records.converting import to_json
@@ -178,7 +172,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     if table is not None or texts or any(code):
         # `mlflow.keras.save_model` takes only signatures of tensors.
         saved.signature = table or signature
-        loader.put_into(
+        mlflow_loader.put_into(
             saved, folder, code.pickled, missing=code.missing, compiles=not code.missing_compiled
         )
         saved.save(str(folder / "MLmodel"))
@@ -237,63 +231,3 @@ def _first(samples: Any) -> Any:
     if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
         return tuple(map(_first, samples))
     return np.asarray(samples[:_SAMPLES])
-
-
-@dataclass(frozen=True)
-class Refitted:
-    """How a model was trained on training and validation data together."""
-
-    epochs: int
-    steps: int  # Steps per epoch.
-    steps_before: int  # Steps per epoch in the trial, on training data only.
-    samples: int
-    # The callbacks that were left out, as they monitor validation metrics.
-    left_out: tuple[str, ...]
-
-
-def refit(
-    study: StudyDefinition, splits: LoadedData, spec: TrialSpec, hp: Hyperparameters, epochs: int
-) -> tuple[keras.Model, Splits, Refitted]:
-    """Trains a trial's model on training and validation data together, by `model.fit`.
-
-    The training has the trial's seed, its preprocessing (fitted on its training part), and
-    `epochs`, its best epoch. As there is more data, an epoch has more steps. (With as many steps as
-    in the trial, each sample would be seen less often than was found best.) In each epoch,
-    `permutation` orders the samples of the training part followed by those of the validation part.
-
-    The data in `splits` has no class weights. Those in `spec` are used.
-    """
-    if splits.streams:
-        raise StudyError(
-            "A study on data in batches can't be trained again on training and validation data "
-            "together: the two can't be joined. Give arrays, or launch a study whose function of "
-            "training batches returns both."
-        )
-    if has_own_fit(study.build):
-        raise StudyError(
-            "A HyperModel that overrides fit() can't be trained again without validation data: "
-            "its fit may need that. Leave the fit out."
-        )
-    arrays = splits.arrays
-    merged = replace(arrays, train=joined(arrays.train, arrays.validation))
-    weighted = with_class_weight(merged, spec.class_weight)
-    begin_trial(spec.seed)
-    model = build_model(study, hp, splits)
-    kept, watching = without_watching(build_callbacks(study, hp))
-    last: dict[str, float] = {}
-
-    def on_epoch(_: int, logs: Mapping[str, float]) -> bool:
-        last.update(logs)
-        return True
-
-    trained = replace(spec, epochs=epochs)
-    PlainTrainer().train(Training(model, weighted, trained, kept, hp, validates=False), on_epoch)
-    if not math.isfinite(last.get("loss", math.nan)):
-        raise StudyError(
-            f"Trained on training and validation data together, trial {spec.number} diverges: its "
-            f"loss is {last.get('loss')}."
-        )
-    samples, before = len(merged.train), len(arrays.train)
-    steps, steps_before = (-(-count // spec.batch_size) for count in (samples, before))
-    left_out = tuple(type(callback).__name__ for callback in watching)
-    return model, merged, Refitted(epochs, steps, steps_before, samples, left_out)

@@ -38,9 +38,14 @@ from studies.training.process.determinism import (
     set_global_random_states,
 )
 from studies.training.structure import Structure
-from studies.training.traced_programs.epochs import Arrays, Signature, in_order
-from studies.training.traced_programs.fitting import Chosen, Lending, fit
-from studies.training.traced_programs.program import NotCompilableError, Program, Programs, is_due
+from studies.training.traced_programs.fit_loop import Chosen, Lending, fit
+from studies.training.traced_programs.program_cache import (
+    NotCompilableError,
+    Program,
+    Programs,
+    is_due,
+)
+from studies.training.traced_programs.traced_steps import Arrays, Signature, in_order
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
 
 if TYPE_CHECKING:

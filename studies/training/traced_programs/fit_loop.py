@@ -15,8 +15,8 @@ from studies.definition.seeds import permutation
 from studies.training.models import overrides, terminating
 from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
 from studies.training.structure import Structure
-from studies.training.traced_programs.epochs import Arrays, in_order
-from studies.training.traced_programs.program import NotCompilableError, Program
+from studies.training.traced_programs.program_cache import NotCompilableError, Program
+from studies.training.traced_programs.traced_steps import Arrays, in_order
 from studies.training.trainers import OnEpoch, Training, end_epochs
 
 if TYPE_CHECKING:
