@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,6 @@ from search_spaces.errors import BuilderError
 from studies.data import Arrays, map_arrays
 from studies.library_internals.keras_internals import made_by
 from studies.training.batches import as_keras_reads
-from studies.training.building.build import snake_case
 from studies.training.models import loss_of, single_output
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ _CHECKED: Final = """
     MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError
     Poisson SparseCategoricalCrossentropy SquaredHinge
     """.split()
-"""Keras's losses that are checked.
-
-All but the sparse one take targets of the output's shape.
-"""
+"""Keras's losses that are checked. All but the sparse one take targets of the output's shape."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +39,15 @@ class _Loss:
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Raises BuilderError if outputs and losses certainly don't fit the targets.
+    """Raises BuilderError if the output layer or the loss certainly does not fit the targets.
 
-    With such a mistake, Keras would raise during a trial, or learn nothing. Models with several
-    outputs are not checked, nor are a user's own losses, layers and models.
+    With such a mistake, Keras raises an error during a trial, or the model learns nothing. Models
+    with several outputs are not checked, nor are a user's own losses, layers and models. All
+    targets are checked, as only a few may be wrong. Errors of building the model are passed on.
 
     Sources: https://keras.io/api/losses/probabilistic_losses/ and
-    https://keras.io/api/losses/regression_losses/ for what each loss takes, and keras 3.15's
-    `losses.loss.squeeze_or_expand_to_same_rank` for shapes that fit.
-
-    All targets are checked, as only a few may be wrong. Errors of building the model are passed on.
+    https://keras.io/api/losses/regression_losses/ for the targets that each loss takes, and keras
+    3.15's `losses.loss.squeeze_or_expand_to_same_rank` for the shapes that fit.
     """
     if not _is_of_keras(model):
         return
@@ -229,3 +225,9 @@ def _agree(targets: Shape, output: Shape) -> bool:
 def _number(value: Any) -> str:
     number = value.item()
     return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+def snake_case(name: str) -> str:
+    """Returns a class's name in snake case, as Keras names metrics and the functions of losses."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
