@@ -98,15 +98,15 @@ def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
     """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
+        library = str(part.get("module") or "").partition(".")[0]
         if kind == _LAMBDA:
             yield layer, _LAMBDA
             return
         if kind == "function" and isinstance(inner, str):
             yield inner, inner.rpartition(">")[2]
-        elif isinstance(kind, str) and part.get("registered_name"):
-            # Keras's class Functional has a `registered_name` too.
-            if str(part.get("module") or "").partition(".")[0] != "keras":
-                yield str(part["registered_name"]), kind
+        # Keras's class Functional has a `registered_name` too.
+        elif isinstance(kind, str) and part.get("registered_name") and library != "keras":
+            yield str(part["registered_name"]), kind
         if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
             layer = inner["name"]
         for value in part.values():
