@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from studies.data import Arrays, Columns, FittedTable, Preparation, Prepared
 
 
-# MLflow's types by pandas's types, in small letters.
+# MLflow's types by pandas's types, in lower case.
 _COLUMN_TYPES: Final = {
     "bool": "boolean",
     "boolean": "boolean",
@@ -36,10 +36,10 @@ _OUTPUT_TYPES: Final = {*_COLUMN_TYPES, "uint64"} - {"boolean"}
 
 
 def signature_of(model: keras.Model, x: Arrays, preparation: Preparation) -> ModelSignature:
-    """Returns a model's signature in tensors. Unknown outputs are left out.
+    """Returns the signature of a model that takes tensors. Unknown outputs are left out.
 
-    `x` has samples after preprocessing, and the model takes samples before it. Several inputs are
-    named, as a Functional model takes a dict even if it was trained on a tuple.
+    `x` has samples after preprocessing, and the model takes samples from before preprocessing.
+    Several inputs are named, as a Functional model takes a dict even if it was trained on a tuple.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
@@ -50,8 +50,7 @@ def signature_of(model: keras.Model, x: Arrays, preparation: Preparation) -> Mod
         _spec(array, preparation.prepared.get(key), name)
         for (key, array), name in zip(named.items(), names, strict=True)
     ]
-    inputs = Schema(specs)
-    return ModelSignature(inputs=inputs, outputs=_outputs(model))
+    return ModelSignature(inputs=Schema(specs), outputs=_outputs(model))
 
 
 def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignature | None:
@@ -69,17 +68,17 @@ def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignatu
 def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSignature:
     """Returns the signature of a model with an input for each column of a table.
 
-    Each column may have any type. Otherwise MLflow would refuse whole numbers where it expects
-    floats, and floats where it expects whole numbers.
+    The type of each column is `AnyType`. With other types, MLflow would refuse whole numbers where
+    it expects floats, and floats where it expects whole numbers.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    # A column such as "sold (month)" may be there, or the column of dates that it is made of.
-    made = {column.name: date_of_part(column.name) for column in table.columns}
-    names = dict.fromkeys([*made, *filter(None, made.values())])
-    specs = [ColSpec(AnyType(), name, required=not made.get(name, name)) for name in names]
+    # Users may give a column such as "sold (month)", or the column of dates, "sold".
+    dates = {column.name: date_of_part(column.name) for column in table.columns}
+    names = dict.fromkeys([*dates, *filter(None, dates.values())])
+    specs = [ColSpec(AnyType(), name, required=not dates.get(name, name)) for name in names]
     return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
 
 
@@ -124,25 +123,22 @@ def _names(
 
 
 def _outputs(model: keras.Model) -> Schema | None:
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import Schema
 
     several = named_outputs(model)
     if len(several) > 1:
-        return Schema(
-            [TensorSpec(_type(each.dtype), _shape(each.shape), n) for n, each in several.items()]
-        )
-    shape = model.output_shape if hasattr(model, "output_shape") else None
+        return Schema([_output_spec(o.dtype, o.shape, name) for name, o in several.items()])
+    shape = getattr(model, "output_shape", None)
     if not isinstance(shape, tuple):
         return None
     output = single_output(model)
     dtype = getattr(model, "compute_dtype", "float32") if output is None else output.dtype
-    return Schema([TensorSpec(_type(dtype), _shape(shape))])
+    return Schema([_output_spec(dtype, shape)])
 
 
-def _shape(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    return (-1, *(-1 if size is None else size for size in shape[1:]))
+def _output_spec(dtype: str, shape: tuple[int | None, ...], name: str | None = None) -> TensorSpec:
+    from mlflow.types import TensorSpec
 
-
-def _type(name: str) -> np.dtype:
-    """Returns NumPy's type by Keras's name, or float32 if NumPy has none, as for bfloat16."""
-    return np.dtype(name if name in _OUTPUT_TYPES else "float32")
+    # NumPy and MLflow lack some of Keras's types, such as bfloat16.
+    kind = np.dtype(dtype if dtype in _OUTPUT_TYPES else "float32")
+    return TensorSpec(kind, (-1, *(-1 if size is None else size for size in shape[1:])), name)

@@ -31,88 +31,85 @@ _TOLERANCE = 1e-6
 def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> keras.Model:
     """Returns a trained model with preprocessing as its first layers.
 
-    `x` has samples after preprocessing, and `preparation` has examples from before it. Without
-    preprocessing, returns the trained model itself.
+    `x` has samples after preprocessing, and `preparation` has examples from before preprocessing.
+    Without preprocessing, the result is the trained model itself.
 
-    The new model shares the trained model's layers, and has its class if possible. It is compiled
-    in the same way, unless the trained model's own steps are missing. Raises StudyError if the
-    first layers give other samples than those that the model was trained on.
+    The new model shares the trained model's layers, and has the same class if possible. It is
+    compiled in the same way, unless it lacks a `train_step` or `test_step` of the trained model's
+    class. Raises StudyError if the first layers give other samples than preprocessing did.
     """
     import keras
 
     if preparation.table is not None:
         assert isinstance(x, np.ndarray), "rows of a table are one array"
-        return _on_columns(model, x, preparation, preparation.table)
-    prepared = {name: each for name, each in preparation.prepared.items() if each.scalings}
-    if not prepared:
-        return model
-    before = _Before(prepared, {layer.name for layer in layers_within(model)})
-    if type(model) is keras.Sequential:
-        (tensor,) = model.inputs
-        raw = before.input(tensor, "x")
-        served = keras.Sequential([raw, *before.layers("x", raw), *model.layers], name=model.name)
-    elif getattr(model, "inputs", None):
-        served = _around_graph(model, x, before)
+        served = _on_columns(model, x, preparation, preparation.table)
     else:
-        served = _around_call(model, x, before)
-    _check(before, preparation, x)
+        prepared = {name: each for name, each in preparation.prepared.items() if each.scalings}
+        if not prepared:
+            return model
+        first = _FirstLayers(prepared, {layer.name for layer in layers_within(model)})
+        if type(model) is keras.Sequential:
+            raw, layers = first.add(model.inputs[0], "x")
+            served = keras.Sequential([raw, *layers, *model.layers], name=model.name)
+        elif getattr(model, "inputs", None):
+            served = _around_graph(model, x, first)
+        else:
+            served = _around_call(model, x, first)
+        _check(first, preparation, x)
     own_class = type(served) is type(model)
     if model.compiled and (own_class or not has_own_steps(model)):
         served.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
     return served
 
 
-class _Before:
-    def __init__(self, prepared: Mapping[str, Prepared], taken: set[str]) -> None:
+class _FirstLayers:
+    """Makes the inputs and the first layers of a model that takes samples before preprocessing."""
+
+    def __init__(self, prepared: Mapping[str, Prepared], names: set[str]) -> None:
         self._prepared = prepared
-        self._taken = taken
+        self._names = names
+        # The inputs, and the outputs of the first layers, by the name of the array.
         self.raw: dict[str, Any] = {}
         self.scaled: dict[str, Any] = {}
 
-    def input(self, tensor: Any, name: str) -> Any:
+    def add(self, tensor: Any, name: str) -> tuple[Any, list[keras.layers.Layer]]:
+        """Returns a new input, and the layers between it and `tensor`, an input of the model."""
         import keras
 
         prepared = self._prepared.get(name)
         if prepared is None:
-            return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+            return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name), []
         shape = tuple(tensor.shape[1:])
         if len(shape) == len(prepared.shape) or None in shape:
             shape = prepared.shape
-        # Keras reads floats as float32. Raw integers get float64, so that large ones, and fractions
-        # given for them, keep their values.
+        # Keras reads floats as float32. Raw integers get float64, so that large integers, and
+        # fractions in place of integers, keep their values.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
-        return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
-
-    def layers(self, name: str, raw: Any) -> list[keras.layers.Layer]:
-        import keras
-
-        if name not in self._prepared:
-            return []
-        shape = tuple(raw.shape[1:])
+        raw = keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
         layers: list[keras.layers.Layer] = [
             keras.layers.Rescaling(
                 _shaped(each.scale, shape),
                 _shaped(each.offset, shape),
                 dtype="float64",
-                name=_free(_layer_name(f"preprocessing_{raw.name}"), self._taken),
+                name=_new_name(_layer_name(f"preprocessing_{raw.name}"), self._names),
             )
-            for each in self._prepared[name].scalings
+            for each in prepared.scalings
         ]
-        last = _free(_layer_name(f"{raw.name}_scaled"), self._taken)
+        last = _new_name(_layer_name(f"{raw.name}_scaled"), self._names)
         layers.append(keras.layers.Identity(dtype="float32", name=last))
-        tensor = raw
+        scaled = raw
         for layer in layers:
-            tensor = layer(tensor)
-        self.raw[name], self.scaled[name] = raw, tensor
-        return layers
+            scaled = layer(scaled)
+        self.raw[name], self.scaled[name] = raw, scaled
+        return raw, layers
 
 
-def _free(like: str, taken: set[str]) -> str:
-    """Returns a free name for a layer, made from `like`, and marks it as taken."""
-    name, number = like, 1
-    while name in taken:
-        name, number = f"{like}_{number}", number + 1
-    taken.add(name)
+def _new_name(wish: str, names: set[str]) -> str:
+    """Returns a layer's name that is not in `names`, and adds it to them."""
+    name, number = wish, 1
+    while name in names:
+        name, number = f"{wish}_{number}", number + 1
+    names.add(name)
     return name
 
 
@@ -120,7 +117,7 @@ def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Any:
     return values.reshape(shape) if shape else float(values[0])
 
 
-def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
+def _around_graph(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.Model:
     """Returns a model with the same graph and layers, but other inputs."""
     import keras
     from keras import tree
@@ -130,9 +127,9 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
 
     def input_of(tensor: Any) -> Any:
         name = next(names)
-        raw = before.input(tensor, name)
-        if before.layers(name, raw):
-            scaled[id(raw)] = before.scaled[name]
+        raw, layers = first.add(tensor, name)
+        if layers:
+            scaled[id(raw)] = first.scaled[name]
         return raw
 
     def called(layer: Any, *arguments: Any, **options: Any) -> Any:
@@ -149,8 +146,8 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
     return served
 
 
-def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
-    """Returns a model that calls the given one, whose graph is unknown."""
+def _around_call(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.Model:
+    """Returns a model that calls a model without a graph, i.e. a subclass of `keras.Model`."""
     import keras
 
     keys = ["samples"] if isinstance(x, np.ndarray) else [f"input_{i}" for i in range(len(x))]
@@ -159,17 +156,16 @@ def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
     for (name, array), key in zip(
         named_arrays(x, "x").items(), x if isinstance(x, dict) else keys, strict=True
     ):
-        like = keras.KerasTensor((None, *array.shape[1:]), dtype=array.dtype.name, name=key)
-        raws.append(before.input(like, name))
-        before.layers(name, raws[-1])
-        scaled.append(before.scaled.get(name, raws[-1]))
+        tensor = keras.KerasTensor((None, *array.shape[1:]), dtype=array.dtype.name, name=key)
+        raws.append(first.add(tensor, name)[0])
+        scaled.append(first.scaled.get(name, raws[-1]))
     samples = keras.tree.pack_sequence_as(x, scaled)
     inputs = raws if isinstance(x, tuple) else keras.tree.pack_sequence_as(x, raws)
     return keras.Model(inputs, model(samples), name=f"served_{model.name}")
 
 
 def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
-    """Returns the names by which messages call a model's inputs, in the inputs' order."""
+    """Returns the names of the arrays in `x`, as in `named_arrays`, in the order of the inputs."""
     from keras import tree
 
     if isinstance(x, np.ndarray):
@@ -181,18 +177,18 @@ def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
     return [entry_name("x", tensor.name) for tensor in model.inputs]
 
 
-def _check(before: _Before, preparation: Preparation, x: Arrays) -> None:
+def _check(first: _FirstLayers, preparation: Preparation, x: Arrays) -> None:
     """Raises StudyError if the first layers' output differs from the preprocessed samples."""
     import keras
 
     if preparation.example is None:
         return
     raw, trained_on = named_arrays(preparation.example, "x"), named_arrays(x, "x")
-    for name, tensor in before.raw.items():
+    for name, tensor in first.raw.items():
         size = len(raw[name])
         if tensor.shape[0] not in (None, size):
             continue
-        scaled = keras.Model(tensor, before.scaled[name]).predict(raw[name], size, verbose=0)
+        scaled = keras.Model(tensor, first.scaled[name]).predict(raw[name], size, verbose=0)
         expected = trained_on[name][:size]
         _check_alike(scaled.reshape(expected.shape), expected, name)
 
@@ -200,8 +196,8 @@ def _check(before: _Before, preparation: Preparation, x: Arrays) -> None:
 def _check_alike(scaled: np.ndarray, expected: np.ndarray, name: str) -> None:
     if not np.allclose(scaled, expected, _TOLERANCE, _TOLERANCE):
         raise StudyError(
-            f"The layers of the registered model that preprocess {name} differ from what the model "
-            f"was trained on, by up to {np.abs(scaled - expected).max():.2g}."
+            f"The layers of the registered model that preprocess {name} give other values than "
+            f"the model was trained on: they differ by up to {np.abs(scaled - expected).max():.2g}."
         )
 
 
@@ -210,35 +206,33 @@ def _on_columns(
 ) -> keras.Model:
     import keras
 
-    names_taken = {layer.name for layer in layers_within(model)}
+    names = {layer.name for layer in layers_within(model)}
     inputs = {
         column.name: keras.Input(
             (1,),
             dtype="string" if column.kind == "category" else "float32",
-            name=_free(column.name.replace("/", "_"), names_taken),
+            name=_new_name(column.name.replace("/", "_"), names),
         )
         for column in table.columns
     }
-    row = _row(inputs, table, names_taken)
+    row = _row(inputs, table, names)
     with warnings.catch_warnings():
-        # Keras warns if a key is not its input's name. Not every column's name can be an input's
-        # name.
+        # Keras warns if a key differs from the input's name. Some names of columns can't be names
+        # of inputs.
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
         if preparation.example is not None:
             layers = keras.Model(inputs, row)
             columns = model_columns(layers, preparation.example)
             scaled = layers.predict(columns, len(x), verbose=0)
             _check_alike(scaled, x[: len(scaled)], "the columns of the table")
-        served = keras.Model(inputs, _of_row(model, row), name=f"{model.name}_on_columns")
-    if model.compiled and not has_own_steps(model):
-        served.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
-    return served
+        return keras.Model(inputs, _of_row(model, row), name=f"{model.name}_on_columns")
 
 
 def _of_row(model: keras.Model, row: Any) -> Any:
     """Returns a model's output for a row.
 
-    Calls the model's layers if possible, as the model itself would be saved with its optimizer.
+    Calls the model's layers if possible. If the model itself were called, its optimizer would be
+    saved too.
     """
     import keras
 
@@ -251,8 +245,8 @@ def _of_row(model: keras.Model, row: Any) -> Any:
     return model(row)
 
 
-def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
-    """Returns the row that layers make of columns, equal to that of `FittedTable.apply`."""
+def _row(inputs: Mapping[str, Any], table: FittedTable, names: set[str]) -> Any:
+    """Returns the output of layers that make a row of columns, as `FittedTable.apply` does."""
     import keras
     from keras import ops
 
@@ -264,7 +258,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
             np.array([column.scale for column in table.numbers]),
             np.array([column.offset for column in table.numbers]),
             dtype="float64",
-            name=_free("standardized", taken),
+            name=_new_name("standardized", names),
         )(numbers)
         missing = ops.isnan(numbers)
         fill = np.array([[column.fill for column in table.numbers]], np.float32)
@@ -273,8 +267,8 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
         if gaps:
             pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
     for column in table.categories:
-        # This stands for texts that are not in the vocabulary. It comes first, and is left out
-        # below.
+        # StringLookup puts texts that are not in the vocabulary into a first column, which is left
+        # out below. The column needs a name that is not in the vocabulary.
         unknown = "[UNK]"
         while unknown in column.vocabulary:
             unknown = f"[{unknown}]"
@@ -283,7 +277,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
             mask_token=None,
             oov_token=unknown,
             output_mode="one_hot",
-            name=_free(_layer_name(f"one_hot_{column.name}"), taken),
+            name=_new_name(_layer_name(f"one_hot_{column.name}"), names),
         )
         pieces.append(ops.cast(look_up(inputs[column.name])[:, 1:], "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]

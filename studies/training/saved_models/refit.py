@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Refitted:
-    """How a model was trained on training and validation data together."""
+    """Facts about a training on training and validation data together."""
 
     epochs: int
     steps: int  # Steps per epoch.
-    steps_before: int  # Steps per epoch in the trial, on training data only.
+    steps_before: int  # Steps per epoch in the trial, which had training data only.
     samples: int
-    # The callbacks that were left out, as they monitor validation metrics.
+    # The class names of callbacks that were left out, because they monitor validation metrics.
     left_out: tuple[str, ...]
 
 
@@ -40,23 +40,23 @@ def refit(
 ) -> tuple[keras.Model, Splits, Refitted]:
     """Trains a trial's model on training and validation data together, by `model.fit`.
 
-    The training has the trial's seed, its preprocessing (fitted on its training part), and
-    `epochs`, its best epoch. As there is more data, an epoch has more steps. (With as many steps as
-    in the trial, each sample would be seen less often than was found best.) In each epoch,
-    `permutation` orders the samples of the training part followed by those of the validation part.
+    The training has the trial's seed and preprocessing, which was fitted on the training part.
+    `epochs` is the number of the trial's best epoch. More data makes more steps per epoch, so that
+    the model sees each sample as often as in the trial. In each epoch, `permutation` orders the
+    samples of the training part followed by those of the validation part.
 
-    The data in `splits` has no class weights. Those in `spec` are used.
+    The class weights are those in `spec`, as the data in `splits` has none.
     """
     if splits.streams:
         raise StudyError(
             "A study on data in batches can't be trained again on training and validation data "
-            "together: the two can't be joined. Give arrays, or launch a study whose function of "
+            "together: batches can't be joined. Give arrays, or launch a study whose function of "
             "training batches returns both."
         )
     if has_own_fit(study.build):
         raise StudyError(
             "A HyperModel that overrides fit() can't be trained again without validation data: "
-            "its fit may need that. Leave the fit out."
+            "its fit may need validation data. Leave the fit out."
         )
     arrays = splits.arrays
     merged = replace(arrays, train=joined(arrays.train, arrays.validation))

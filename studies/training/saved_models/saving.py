@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
-# An objective function's model gets its signature and variables from this many samples.
+# The number of samples that decide the signature and variables of an objective function's model.
 _SAMPLES = 32
-# The columns of a model's summary.
+# The characters in a line of a model's summary.
 _LINE = 76
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
@@ -60,21 +60,21 @@ def save_champion(
 ) -> dict[str, float]:
     """Rebuilds a trial's model with its best weights, and saves it into a new folder for MLflow.
 
-    Predictions of the validation data are saved in `predictions_beside` the folder, if they can be
-    counted. Returns the validation metrics by the names of the training (``val_loss``, …), or none
-    if the model is not compiled.
+    Also saves the predictions of the validation data into the file `predictions_beside(folder)`.
+    Returns the validation metrics by their names in the training's logs (``val_loss``, …). An
+    uncompiled model has no metrics.
     """
     with _saving(spec, checkpoint):
         model = rebuilt(study, space, splits, spec, checkpoint)
         # A model trained on all folds has no validation data.
         validated = spec.fold != ALL_FOLDS
-        compared = model.compiled and validated
-        metrics = evaluated(model, splits, spec.batch_size) if compared else {}
+        comparable = validated and model.compiled
+        metrics = scalars(evaluated(model, splits, spec.batch_size)) if comparable else {}
         predictions = _predictions(study, model, splits, spec) if validated else ""
         if predictions:
             predictions_beside(folder).write_text(predictions, encoding="utf-8")
         save_for_mlflow(model, splits, folder)
-    return {f"val_{name}": value for name, value in scalars(metrics).items()}
+    return {f"val_{name}": value for name, value in metrics.items()}
 
 
 def save_objective_champion(
@@ -127,15 +127,15 @@ def _predictions(
         predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
         return "" if predictions is None else to_json(predictions)
     except Exception:
-        # A model that predicts nothing, or in its own way, is saved all the same.
+        # The model is saved without predictions if it can't predict by `model.predict`.
         return ""
 
 
 def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> None:
     """Saves a trained model into a new folder for MLflow.
 
-    The saved model takes samples before preprocessing, and has the code of its own layers and
-    losses. Raises StudyError if the preprocessing can't be added exactly.
+    The saved model takes samples before preprocessing, and contains the code of the user's layers
+    and losses. Raises StudyError if the preprocessing can't become layers of the same results.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
@@ -163,7 +163,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         metadata=preparation.describe(),
     )
     lines: list[str] = []
-    # A model of the user's own class may have no summary.
+    # A model of a user's class may have no summary.
     with contextlib.suppress(Exception):
         model.summary(line_length=_LINE, print_fn=lines.append)
     (folder / MODEL_SUMMARY).write_text("\n".join(lines), encoding="utf-8")
@@ -183,9 +183,9 @@ def rebuilt_objective(
 ) -> tuple[keras.Model, Splits]:
     """Returns the model of an objective function's trial with its best weights, and some samples.
 
-    The objective function runs with the trial's seed, up to its first `fit`.
+    To build the model, the objective function runs with the trial's seed up to its first `fit`.
     """
-    assert study.objective_function is not None, "it is such a study"
+    assert study.objective_function is not None, "the study has an objective function"
     begin_trial(spec.seed)
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
     fit = model_of(study.name, study.objective_function, hp)
@@ -197,35 +197,20 @@ def rebuilt_objective(
 
 
 def _samples_of(fit: FirstFit) -> Splits:
-    """Returns a few samples for a `fit`, as a study's data."""
+    """Returns the first samples that were passed to `fit`, as a study's data."""
     import keras
 
     x, y = fit.arguments.get("x"), fit.arguments.get("y")
-    if y is None and not _is_arrays(x):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x))
+    if y is None and not (isinstance(x, Mapping | list | tuple) or hasattr(x, "shape")):
+        # `x` is a tf.data.Dataset, a PyDataset or a generator, which yields batches.
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
     x, y = _first(x), () if y is None else _first(y)
     part = Part(x, y)
     return seal(part, part, None, preparation=Preparation(example=examples_of(x)))
 
 
-def _is_arrays(x: Any) -> bool:
-    if isinstance(x, Mapping):
-        return True
-    if isinstance(x, list | tuple):
-        return bool(x)
-    return hasattr(x, "shape")
-
-
-def _first_batch(batches: Any) -> Any:
-    import keras
-
-    if isinstance(batches, keras.utils.PyDataset):
-        return batches[0]
-    return next(iter(batches))
-
-
 def _first(samples: Any) -> Any:
-    """Returns the first samples: an array, or arrays in a dict or tuple."""
+    """Returns the first samples of an array, or of all arrays in a dict, list or tuple."""
     if isinstance(samples, Mapping):
         return {name: _first(each) for name, each in samples.items()}
     if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
