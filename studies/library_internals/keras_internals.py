@@ -348,12 +348,8 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
         _flat_losses.set(compiled, own)
 
 
-def has_made_losses(model: keras.Model) -> bool:
-    """Returns whether a model has made the losses that it is compiled with, or has none."""
-    compiled = _loss_of.of(model)
-    return compiled is None or bool(compiled.built)
-
-
 def make_losses(model: keras.Model, y: Any, y_pred: Any, weights: Any) -> None:
-    """Makes the losses that a model is compiled with, as its first step would."""
-    _loss_of.of(model)(y, y_pred, weights)
+    """Makes the losses that a model is compiled with, as the model's first step would."""
+    compiled = _loss_of.of(model)
+    if compiled is not None and not compiled.built:
+        compiled(y, y_pred, weights)

@@ -24,26 +24,25 @@ if TYPE_CHECKING:
 
     from studies.data import LoadedData
 
-_RESAMPLES = 1_000
-_SEED = 0
+_RESAMPLES, _SEED = 1_000, 0
 _QUANTILES = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's loss and metrics on the test part, as `model.evaluate` returns them."""
+    """A model's loss and metrics on the test part, with 95 % intervals."""
 
-    scores: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]  # The 95 % intervals, by metric.
-    resamples: int  # The number of resamples behind the intervals.
+    scores: Mapping[str, float]  # As `model.evaluate` returns them.
+    intervals: Mapping[str, tuple[float, float]]  # By the metric's name.
+    resamples: int  # The number of bootstrap resamples, or 0 without intervals.
     note: str  # Why metrics have no interval, or empty.
     samples: int
     digest: str  # SHA-256 of the test part.
 
 
 def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
-    """Evaluates a compiled model on the sealed test part. Only this function unseals it."""
-    # The test part is put in the place of the validation part.
+    """Evaluates a compiled model on the sealed test part. No other function unseals the part."""
+    # The functions called below take the validation part, so the test part gets its place.
     tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     values = scalars(evaluated(model, tested, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
@@ -51,14 +50,11 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
     try:
         by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
     except Exception as error:
-        # A model with its own steps may predict nothing, or something else.
+        # A model with its own `test_step` may have no predictions that metrics take.
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest)
-    accuracies = [
-        name
-        for name, each in compiled_metrics(model, None, None).items()
-        if is_accuracy(each.metric)
-    ]
+    metrics = compiled_metrics(model, None, None)
+    accuracies = [name for name, each in metrics.items() if is_accuracy(each.metric)]
     intervals: dict[str, tuple[float, float]] = {}
     notes: list[str] = []
     for name, scores in zip(values, by_metric.values(), strict=True):
@@ -76,10 +72,11 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
 
 
 def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, float]:
-    """Returns the 95 % interval of a value, by bootstrap percentiles of samples or groups.
+    """Returns the 95 % interval of a metric, by bootstrap percentiles of samples or groups.
 
-    Percentiles have no width where all samples agree. So an accuracy gets the interval of Clopper
-    and Pearson, for as many independent samples as would vary like the resamples.
+    The percentiles are equal if a model is right on all samples, or wrong on all. So an accuracy
+    gets the interval of Clopper and Pearson instead, for the number of independent samples whose
+    mean varies like the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(each) for each in counts])
@@ -96,7 +93,7 @@ def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mappin
     batches: Batches | StreamedBatches
     batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
-        # Keras warns when data of unknown length ends.
+        # Keras gives this warning when data of unknown length ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
         metrics: Mapping[str, Any] = model.evaluate(
             batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
