@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-# TensorFlow calls these operations stateful, but only variables hold their state.
+# TensorFlow calls these operations stateful, but their state is only in variables.
 _HARMLESS = frozenset(
     """
     ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp VariableShape
@@ -28,7 +29,7 @@ _HARMLESS = frozenset(
 )
 # Stateful operations with these words in their names draw random numbers.
 _DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
-# Operations that change the form of their input, but not its numbers.
+# Operations that change the shape or dtype of their input, but not the numbers.
 _PASSING = frozenset(
     "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
 )
@@ -44,12 +45,8 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
     """
     # The bodies of called functions are checked separately.
     called = {f.signature.name for f in function.graph.as_graph_def().library.function}
-    for nodes in _functions(function):
-        for node in nodes.values():
-            if node.op in _HARMLESS or node.op in called:
-                continue
-            if is_stateful(node.op) is False:
-                continue
+    for node in _stateful_nodes(function):
+        if node.op not in _HARMLESS and node.op not in called:
             return f"{node.op} (in {_place(node.name)})"
     return ""
 
@@ -64,28 +61,32 @@ def random_operation(model: keras.Model) -> str:
     try:
         for step in (model.train_function, model.test_function):
             for function in _traced(step):
-                for nodes in _functions(function):
-                    for node in nodes.values():
-                        draws = any(word in node.op for word in _DRAWING)
-                        if draws and is_stateful(node.op) is not False:
-                            return f"{node.op} (in {_place(node.name)})"
+                for node in _stateful_nodes(function):
+                    if any(word in node.op for word in _DRAWING):
+                        return f"{node.op} (in {_place(node.name)})"
     except MissingPartError as error:
         return f"something that can't be checked, as {error}"
     return ""
 
 
+def _stateful_nodes(function: Any) -> Iterator[Any]:
+    """Yields a function's nodes, without operations that TensorFlow knows to be stateless."""
+    for nodes in _functions(function):
+        yield from (node for node in nodes.values() if is_stateful(node.op) is not False)
+
+
 def _traced(step: Any) -> Iterator[Any]:
     """Yields TensorFlow's traces of `model.train_function` or `model.test_function`."""
     # Keras may wrap the `tf.function` in a Python function.
-    called = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
-    for each in (step, *called):
-        yield from traced_functions(each)
+    wrapped = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
+    for function in (step, *wrapped):
+        yield from traced_functions(function)
 
 
 def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
     """Returns the place where a loop uses a resource that is not in `handles`, or an empty text."""
     captured = loop.step.captured_inputs
-    if all(each.dtype.name != "resource" or id(each) in handles for each in captured):
+    if all(tensor.dtype.name != "resource" or id(tensor) in handles for tensor in captured):
         return ""
     for outer, inner in loop.step.graph.captures:
         if inner.dtype.name == "resource" and id(outer) not in handles:
@@ -94,24 +95,27 @@ def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
     return "a step"
 
 
-def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
-    """Finds the slots of lifted numbers that must stay constants, for exact results.
+def slots_beside_constants(function: tf.types.experimental.ConcreteFunction) -> set[int]:
+    """Returns the slots of lifted numbers that must stay constants, for exact results.
 
-    TensorFlow merges neighbouring constants: (x * 0.5) * 1.25 becomes x * 0.625, which rounds
-    differently (constant folding, in tensorflow/core/grappler/optimizers). It would not merge a
-    variable. So a number next to a constant must stay one, e.g. a dropout rate after a rescaling.
+    TensorFlow merges neighbouring constants (constant folding, in
+    tensorflow/core/grappler/optimizers). For example, (x * 0.5) * 1.25 becomes x * 0.625, which
+    rounds differently. A variable is not merged. So a number next to a constant must stay a
+    constant, e.g. a dropout rate after a rescaling.
     """
     slots: set[int] = set()
     for nodes in _functions(function):
         neighbours = _Neighbours(nodes)
         for name, node in nodes.items():
-            number = _lifted_number(name)
-            if number is not None and node.op == "Identity" and neighbours.next_to_constant(name):
-                slots.add(number)
+            slot = _slot_of(name)
+            if slot is not None and node.op == "Identity" and neighbours.next_to_constant(name):
+                slots.add(slot)
     return slots
 
 
 class _Neighbours:
+    """Finds the operations before and after a lifted number in a graph."""
+
     def __init__(self, nodes: Mapping[str, Any]) -> None:
         self._nodes = nodes
         self._users: dict[str, list[str]] = {}
@@ -130,7 +134,7 @@ class _Neighbours:
                 if node.op in _CALLS:
                     return True
                 if node.op in _PASSING or self._is_constant(user):
-                    # With a constant number, this node would be constant too.
+                    # If the number were a constant, this node would be constant too.
                     if user not in seen:
                         seen.add(user)
                         waiting.append(user)
@@ -141,16 +145,15 @@ class _Neighbours:
     def _merges(self, user: str, number: str) -> bool:
         """Returns whether TensorFlow might merge an operation on a number with the next one."""
         node = self._nodes[user]
-        for family in (_PRODUCTS, _SUMS):
-            if node.op not in family:
-                continue
-            before = [self._origin(source) for source in _inputs(node) if source != number]
-            neighbours = [*before, *self._destinations(user)]
-            for name in neighbours:
-                other = self._nodes.get(name)
-                if other is not None and other.op in family and self._has_constant(other, user):
-                    return True
-        return False
+        family = next((f for f in (_PRODUCTS, _SUMS) if node.op in f), None)
+        if family is None:
+            return False
+        sources = [self._origin(source) for source in _inputs(node) if source != number]
+        others = (self._nodes.get(name) for name in (*sources, *self._destinations(user)))
+        return any(
+            other is not None and other.op in family and self._has_constant(other, user)
+            for other in others
+        )
 
     def _origin(self, name: str) -> str:
         while name in self._nodes and self._nodes[name].op in _PASSING:
@@ -194,7 +197,7 @@ class _Neighbours:
                 sources = list(_inputs(node))
                 self._constant[name] = (
                     node.op == "Const"
-                    or (_lifted_number(name) is not None and node.op == "Identity")
+                    or (_slot_of(name) is not None and node.op == "Identity")
                     or (
                         bool(sources)
                         and node.op not in _CALLS
@@ -218,12 +221,10 @@ def _inputs(node: Any) -> Iterator[str]:
             yield source.partition(":")[0]
 
 
-def _lifted_number(name: str) -> int | None:
-    last = name.rpartition("/")[2]
-    if not last.startswith(NODE_NAME):
-        return None
-    digits = last.removeprefix(f"{NODE_NAME}_").partition("_")[0]
-    return int(digits) if digits.isdigit() else None
+def _slot_of(name: str) -> int | None:
+    """Returns the slot that a node reads, by the node's name. None for other nodes."""
+    match = re.fullmatch(rf"{NODE_NAME}_(\d+)(_.*)?", name.rpartition("/")[2])
+    return int(match[1]) if match else None
 
 
 def _place(name: str) -> str:

@@ -1,9 +1,9 @@
-"""Programs: each is traced once for a structure of models, and used for all trials with it.
+"""Programs, and the programs that are kept: each is traced once for all models of a structure.
 
-A program owns variables, and two functions that train and validate on them. To train a trial's
-model, the program's variables get the model's values, and the model's Keras variables hold them. So
-callbacks and checkpoints see the trained values. At the end, the model gets its own variables back,
-with the trained values.
+A program has its own TensorFlow variables, and two functions that train and validate on them. To
+train a trial's model, these variables get the model's values, and are put into the model's Keras
+variables. So callbacks and checkpoints see the trained values. At the end, the model's own
+variables get the trained values, and are put back.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from studies.library_internals.tensorflow_internals import (
 )
 from studies.training.structure import Structure
 from studies.training.traced_programs.graph_checks import (
-    entangled,
     hidden_state,
     place_of_captured,
+    slots_beside_constants,
 )
 from studies.training.traced_programs.numbers_as_variables import Record, lifted
 from studies.training.traced_programs.traced_steps import (
@@ -52,8 +52,8 @@ class NotCompilableError(InternalError):
 class Program:
     """The traced training and validation of a model.
 
-    Raises NotCompilableError if the trace has state besides the model's variables. Errors that the
-    model raises while it is traced are passed on.
+    Raises NotCompilableError if the traced functions have state besides the model's variables.
+    Errors that the model raises while it is traced are passed on.
     """
 
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
@@ -63,12 +63,7 @@ class Program:
         self._loops: list[Loop] = []
         # The loops are closed when no training uses the program any more.
         weakref.finalize(self, _close, self._loops).atexit = False
-        self._trace_exactly(model, structure, signature)
-
-    def _trace_exactly(
-        self, model: keras.Model, structure: Structure, signature: Signature
-    ) -> None:
-        """Traces the program. Numbers that can't be lifted exactly become constants."""
+        # Numbers that can't be lifted exactly become constants.
         everything = frozenset(range(len(structure.numbers)))
         exact: frozenset[int] = frozenset()
         while True:
@@ -77,12 +72,13 @@ class Program:
             except NotCompilableError:
                 raise
             except Exception:
-                # Some code can't handle a lifted number, or the model is wrong.
+                # The model's code may not accept lifted numbers, or may raise this error anyway.
                 if exact == everything:
                     raise
                 exact = everything
                 continue
-            slots = entangled(self._epoch.step) | entangled(self._validation.step)
+            slots = slots_beside_constants(self._epoch.step)
+            slots |= slots_beside_constants(self._validation.step)
             if not slots:
                 break
             exact = exact.union(*(record.sources[slot] for slot in slots))
@@ -93,7 +89,7 @@ class Program:
     ) -> Record:
         _close(self._loops)
         with (
-            self._lent(structure.variables),
+            self._swapped_into(structure.variables),
             forgetting_gradients(),
             warnings.catch_warnings(record=True) as caught,
             lifted(structure.numbers, exact) as record,
@@ -128,25 +124,27 @@ class Program:
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
-        for each in caught:
-            # Warn only now: if tracing had failed, `fit` would trace and warn too.
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+        for warning in caught:
+            # Warn only now: if tracing had failed, `fit` would trace, and give the warning too.
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
         return record
 
     def serves(self, structure: Structure) -> bool:
-        """Returns whether a model with the same key can use the program, given its numbers."""
+        """Returns whether the program can train a model of the same key with other numbers."""
         return all(condition.holds(structure.values) for condition in self._record.conditions)
 
     @contextlib.contextmanager
-    def lent(self, structure: Structure) -> Iterator[None]:
-        """Puts the program's variables into a model within the context."""
+    def swapped_into(self, structure: Structure) -> Iterator[None]:
+        """Puts the program's variables into a model's Keras variables within the context."""
         for slot in self._record.slots:
             slot.assign(structure.values)
-        with self._lent(structure.variables):
+        with self._swapped_into(structure.variables):
             yield
 
     @contextlib.contextmanager
-    def _lent(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
+    def _swapped_into(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
         own = [value_held(variable) for variable in variables]
         try:
             for storage, variable, value in zip(self._storage, variables, own, strict=True):
@@ -161,7 +159,10 @@ class Program:
                     hold_value(variable, value)
 
     def trace_loops(self) -> None:
-        """Makes TensorFlow call the steps from now on: a structure that recurs may recur often."""
+        """Makes a TensorFlow loop call the steps from now on, not Python.
+
+        Tracing the loop pays off, as a structure with a second model may have many more.
+        """
         for loop in self._loops:
             loop.by_python = 0
 
@@ -176,18 +177,15 @@ class Program:
 
     def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
         """Trains an epoch. Returns the logs of the last step."""
-        with self._noting():
-            return self._epoch(*arrays, order)
+        return self._run(self._epoch, *arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
         """Validates. Returns the logs of the last step."""
-        with self._noting():
-            return self._validation(*arrays)
+        return self._run(self._validation, *arrays)
 
-    @contextlib.contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _run(self, loop: Loop, *arrays: tf.Tensor) -> dict[str, Any]:
         try:
-            yield
+            return loop(*arrays)
         except Exception:
             self.broken = True
             raise
@@ -205,7 +203,7 @@ def _drawn() -> tuple[object, ...]:
 
 
 def _like(variable: keras.Variable) -> tf.Variable:
-    """Makes a `tf.Variable` with the value and traits of the one that a Keras variable holds."""
+    """Makes a copy of the `tf.Variable` that a Keras variable holds."""
     import tensorflow as tf
 
     value = value_held(variable)
@@ -223,14 +221,14 @@ def _like(variable: keras.Variable) -> tf.Variable:
 class Checked:
     """The trials for which `compiled_trainer.difference` has checked a program."""
 
-    # The hyperparameters of the trial whose model was traced. None before its training.
+    # The hyperparameters of the trial whose model was traced, or None before that trial's training.
     first: Mapping[str, Any] | None = None
-    # The hyperparameters that differed from `first` in a trial that was checked.
+    # The names of hyperparameters that differed from `first` in a trial that was checked.
     names: set[str] = field(default_factory=set)
     trials: int = 0
 
     def new(self, values: Mapping[str, Any]) -> set[str]:
-        """Returns the hyperparameters that differ from `first`, without those of earlier checks."""
+        """Returns the names of hyperparameters that differ from `first` for the first time."""
         if self.first is None:
             return set()
         names = {*self.first, *values}
@@ -243,9 +241,9 @@ class Checked:
 
 
 def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
-    """Returns whether a program must be checked before it trains a trial's model.
+    """Returns whether a program must be checked before it trains the model of a trial.
 
-    The trial that the program was traced for needs no check. This call notes it as `first`.
+    The first call is for the trial whose model was traced. That trial needs no check.
     """
     if checked.first is None:
         checked.first = dict(values)
@@ -257,13 +255,13 @@ _REFUSALS_KEPT = 1000
 
 
 class Programs:
-    """The programs that were used last."""
+    """The programs that were used last. They are kept for later models."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
         self._programs: OrderedDict[tuple[tuple[str, Signature], int], Program] = OrderedDict()
         self._refused: OrderedDict[object, str] = OrderedDict()
-        self._made = 0
+        self.made = 0  # The number of programs traced so far.
 
     def __len__(self) -> int:
         """Returns the number of kept programs."""
@@ -273,13 +271,8 @@ class Programs:
         """Yields the kept programs, the least recently used first."""
         return iter(self._programs.values())
 
-    @property
-    def made(self) -> int:
-        """The number of programs traced so far."""
-        return self._made
-
     def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        """Returns a program for a model, and traces one if none fits."""
+        """Returns a kept program that can train a model, or traces a new program."""
         if structure.state:
             raise NotCompilableError(f"the model holds {structure.state}")
         key = (structure.key, signature)
@@ -298,16 +291,16 @@ class Programs:
         except NotCompilableError as error:
             self.refuse(key, str(error))
             raise
-        self._made += 1
+        self.made += 1
         # A unique structure fits no other trial's model.
         if not structure.reason:
-            self._programs[key, self._made] = program
+            self._programs[key, self.made] = program
         return program
 
     def refuse(self, key: object, reason: str) -> None:
-        """Drops the programs of a key, and makes `program` raise NotCompilableError for it.
+        """Drops the programs of a key, and makes `program` raise NotCompilableError for the key.
 
-        The key is that of a structure, or a pair of it and a data signature.
+        The key is that of a structure, or a pair of such a key and a data signature.
         """
         self._refused[key] = reason
         while len(self._refused) > _REFUSALS_KEPT:
@@ -316,7 +309,7 @@ class Programs:
             del self._programs[place]
 
     def refuse_broken(self, reason: str) -> None:
-        """Refuses the keys of all programs that raised when they ran."""
+        """Refuses the keys of all programs that raised an error when they ran."""
         for (key, _), program in list(self._programs.items()):
             if program.broken:
                 self.refuse(key, reason)
