@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import BuilderError
+from search_spaces.texts import number
 from studies.data import Arrays, map_arrays
 from studies.library_internals.keras_internals import made_by
 from studies.training.batches import as_keras_reads
@@ -56,7 +57,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     output = single_output(model)
     if output is None or not isinstance(y, np.ndarray):
         return
-    problems = [problem for problem in _problems(output, y, loss_of(model)) if problem]
+    problems = _problems(output, y, loss_of(model))
     if problems:
         raise BuilderError(
             f"The model can't learn the targets of shape {y.shape}: {'; '.join(problems)}."
@@ -65,8 +66,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 
 def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
     shape: Shape = tuple(output.shape)
-    loss = _loss(compiled)
-    activation = _activation(output)
+    loss, activation = _loss(compiled), _activation(output)
     if activation == "softmax" and shape[-1] == 1:
         return [
             "the last layer is a softmax of one unit, which gives 1 whatever its input: use a "
@@ -74,11 +74,18 @@ def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
         ]
     if loss is None:
         return []
-    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation)]
-    return problems if any(problems) else [_wrong_values(loss, y, shape)]
+    problems = [_wrong_shape(loss, y, shape)]
+    if activation == "linear" and loss.name.endswith("crossentropy") and not loss.from_logits:
+        fitting = "sigmoid" if loss.name in _BINARY else "softmax"
+        problems.append(
+            f"{loss.name} takes probabilities, and the last layer is linear: give it the "
+            f"activation {fitting!r}, or the loss from_logits=True"
+        )
+    # The values are checked only if the shapes and the last layer are right.
+    return [*filter(None, problems)] or [*filter(None, [_wrong_values(loss, y, shape)])]
 
 
-def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
+def _wrong_shape(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     """Returns why a loss can't compare targets and output of these shapes, or an empty text."""
     units = output[-1]
     labels = y.shape[:-1] if y.ndim == len(output) and y.shape[-1] == 1 else y.shape
@@ -112,24 +119,14 @@ def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     return ""
 
 
-def _wrong_kind(loss: _Loss, activation: str) -> str:
-    """Returns a message if a loss takes logits for probabilities, or an empty text."""
-    if activation == "linear" and loss.name.endswith("crossentropy") and not loss.from_logits:
-        fitting = "sigmoid" if loss.name in _BINARY else "softmax"
-        return (
-            f"{loss.name} takes probabilities, and the last layer is linear: give it the "
-            f"activation {fitting!r}, or the loss from_logits=True"
-        )
-    return ""
-
-
 def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
+    """Returns why a loss can't take the values of targets, or an empty text."""
     if loss.name in _BINARY:
         low, high = y.min(), y.max()
         if low < 0 or high > 1:
             return (
-                f"{loss.name} takes targets from 0 to 1, and these go from {_number(low)} to "
-                f"{_number(high)}: encode them as 0 and 1, or use the loss of another kind of "
+                f"{loss.name} takes targets from 0 to 1, and these go from {number(low.item())} to "
+                f"{number(high.item())}: encode them as 0 and 1, or use the loss of another kind of "
                 "target, as in kerastudy.outputs"
             )
     if loss.name == _SPARSE:
@@ -140,13 +137,13 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
         if fractions.size:
             return (
                 f"{loss.name} takes whole numbers as labels, and these have fractions, such as "
-                f"{_number(fractions[0])}: use the loss of a regression, as "
+                f"{number(fractions[0].item())}: use the loss of a regression, as "
                 "kerastudy.outputs.regression() does"
             )
         low, high, units = labels.min(), labels.max(), output[-1]
         if low < 0 or (units is not None and high >= units):
             return (
-                f"the labels go from {_number(low)} to {_number(high)}, and a model of {units} "
+                f"the labels go from {number(low.item())} to {number(high.item())}, and a model of {units} "
                 "unit(s) takes one label for each unit, from 0 up: encode them as 0, 1, 2 and so "
                 "on, and give the last layer a unit for each class"
             )
@@ -161,7 +158,7 @@ def _loss(compiled: Any) -> _Loss | None:
         try:
             compiled = keras.losses.get(compiled)
         except ValueError:
-            # Keras raises when it first needs the loss.
+            # Keras raises an error when it first needs the loss.
             return None
     for class_name in _CHECKED:
         name = snake_case(class_name)
@@ -177,7 +174,7 @@ def _loss(compiled: Any) -> _Loss | None:
 
 
 def _activation(output: Any) -> str:
-    """Returns "softmax" (over the last axis), "sigmoid", "linear", or "" if unknown."""
+    """Returns the activation "softmax" (over the last axis), "sigmoid", "linear", or ""."""
     import keras
 
     layer = made_by(output)
@@ -194,20 +191,19 @@ def _activation(output: Any) -> str:
     for name in ("softmax", "sigmoid"):
         if layer.activation is getattr(keras.activations, name):
             return name
-    # With constraints or frozen weights, a linear layer may still give probabilities. A linear
-    # Activation passes on whatever came before.
-    free = dense and layer.trainable
-    free = free and layer.kernel_constraint is None and layer.bias_constraint is None
-    return "linear" if free and layer.activation is keras.activations.linear else ""
+    # A linear layer with constraints or frozen weights may give probabilities, and so may the layer
+    # before a linear Activation.
+    plain = dense and layer.trainable and not (layer.kernel_constraint or layer.bias_constraint)
+    return "linear" if plain and layer.activation is keras.activations.linear else ""
 
 
 def _is_of_keras(thing: object) -> bool:
-    """Returns whether an object's class is Keras's own, and no subclass."""
+    """Returns whether an object's class is Keras's, and no subclass of the user's."""
     return type(thing).__module__.partition(".")[0] == "keras"
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras takes two shapes for equal. One may have an extra last axis of 1."""
+    """Returns whether Keras compares two shapes. One may have an additional last axis of 1."""
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
     elif len(output) == len(targets) + 1 and output[-1] == 1:
@@ -216,18 +212,13 @@ def _same_shape(targets: Shape, output: Shape) -> bool:
 
 
 def _agree(targets: Shape, output: Shape) -> bool:
-    """Returns whether all known axes but the first are equal."""
+    """Returns whether all axes after the first are equal, or unknown in the output."""
     return len(targets) == len(output) and all(
         one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
     )
 
 
-def _number(value: Any) -> str:
-    number = value.item()
-    return str(int(number)) if number == int(number) else f"{number:g}"
-
-
 def snake_case(name: str) -> str:
-    """Returns a class's name in snake case, as Keras names metrics and the functions of losses."""
+    """Returns a class's name in snake case, such as ``mean_squared_error``."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
