@@ -122,11 +122,11 @@ def _wrong_shape(loss: _Loss, y: np.ndarray, output: Shape) -> str:
 def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     """Returns why a loss can't take the values of targets, or an empty text."""
     if loss.name in _BINARY:
-        low, high = y.min(), y.max()
+        low, high = y.min().item(), y.max().item()
         if low < 0 or high > 1:
             return (
-                f"{loss.name} takes targets from 0 to 1, and these go from {number(low.item())} to "
-                f"{number(high.item())}: encode them as 0 and 1, or use the loss of another kind of "
+                f"{loss.name} takes targets from 0 to 1, and these go from {number(low)} to "
+                f"{number(high)}: encode them as 0 and 1, or use the loss of another kind of "
                 "target, as in kerastudy.outputs"
             )
     if loss.name == _SPARSE:
@@ -140,10 +140,10 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
                 f"{number(fractions[0].item())}: use the loss of a regression, as "
                 "kerastudy.outputs.regression() does"
             )
-        low, high, units = labels.min(), labels.max(), output[-1]
+        low, high, units = labels.min().item(), labels.max().item(), output[-1]
         if low < 0 or (units is not None and high >= units):
             return (
-                f"the labels go from {number(low.item())} to {number(high.item())}, and a model of {units} "
+                f"the labels go from {number(low)} to {number(high)}, and a model of {units} "
                 "unit(s) takes one label for each unit, from 0 up: encode them as 0, 1, 2 and so "
                 "on, and give the last layer a unit for each class"
             )
@@ -174,7 +174,7 @@ def _loss(compiled: Any) -> _Loss | None:
 
 
 def _activation(output: Any) -> str:
-    """Returns the activation "softmax" (over the last axis), "sigmoid", "linear", or ""."""
+    """Returns "softmax" (over the last axis), "sigmoid", "linear", or "" for other activations."""
     import keras
 
     layer = made_by(output)
