@@ -138,7 +138,7 @@ def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called:
             )
     return (
         f"{called[0].upper()}{called[1:]} of the default hyperparameters raised {text}. Trials "
-        "that raise are recorded as infeasible."
+        "that raise an error are recorded as infeasible."
     )
 
 
