@@ -49,7 +49,6 @@ from .saved_models.saving import rebuilt as rebuilt
 from .saved_models.saving import rebuilt_objective as rebuilt_objective
 from .saved_models.saving import save_champion as save_champion
 from .saved_models.saving import save_for_mlflow as save_for_mlflow
-from .saved_models.saving import save_objective_champion as save_objective_champion
 from .scoring.computing_scores import sample_scores as sample_scores
 from .scoring.evaluation import Scores as Scores
 from .scoring.evaluation import evaluate_test_part as evaluate_test_part

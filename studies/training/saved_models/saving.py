@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 def save_champion(
     study: StudyDefinition,
     space: SearchSpace,
-    splits: LoadedData,
+    splits: LoadedData | None,
     spec: TrialSpec,
     checkpoint: Path,
     folder: Path,
@@ -62,38 +62,21 @@ def save_champion(
 
     Also saves the predictions of the validation data into the file `predictions_beside(folder)`.
     Returns the validation metrics by their names in the training's logs (``val_loss``, …). An
-    uncompiled model has no metrics.
+    uncompiled model has no metrics. A study with an objective function has no `splits`, so its
+    model has no metrics and predictions.
     """
-    with _saving(spec, checkpoint):
-        model = rebuilt(study, space, splits, spec, checkpoint)
-        # A model trained on all folds has no validation data.
-        validated = spec.fold != ALL_FOLDS
-        comparable = validated and model.compiled
-        metrics = scalars(evaluated(model, splits, spec.batch_size)) if comparable else {}
-        predictions = _predictions(study, model, splits, spec) if validated else ""
-        if predictions:
-            predictions_beside(folder).write_text(predictions, encoding="utf-8")
-        save_for_mlflow(model, splits, folder)
-    return {f"val_{name}": value for name, value in metrics.items()}
-
-
-def save_objective_champion(
-    study: StudyDefinition,
-    space: SearchSpace,
-    spec: TrialSpec,
-    checkpoint: Path,
-    folder: Path,
-) -> None:
-    """Saves the model of an objective function's trial, as `save_champion` does."""
-    with _saving(spec, checkpoint):
-        model, splits = rebuilt_objective(study, space, spec, checkpoint)
-        save_for_mlflow(model, splits, folder)
-
-
-@contextlib.contextmanager
-def _saving(spec: TrialSpec, checkpoint: Path) -> Iterator[None]:
+    metrics: dict[str, float] = {}
     try:
-        yield
+        if splits is None:
+            model, splits = rebuilt_objective(study, space, spec, checkpoint)
+        else:
+            model = rebuilt(study, space, splits, spec, checkpoint)
+            # A model trained on all folds has no validation data.
+            if spec.fold != ALL_FOLDS:
+                if model.compiled:
+                    metrics = scalars(evaluated(model, splits, spec.batch_size))
+                _save_predictions(study, model, splits, spec, predictions_beside(folder))
+        save_for_mlflow(model, splits, folder)
     except StudyError:
         raise
     except Exception as error:
@@ -101,6 +84,20 @@ def _saving(spec: TrialSpec, checkpoint: Path) -> Iterator[None]:
             f"Trial {spec.number} is the best, but its model could not be saved as a model of "
             f"MLflow: {first_paragraph(error)}. Its weights are in {str(checkpoint)!r}."
         ) from error
+    return {f"val_{name}": value for name, value in metrics.items()}
+
+
+def _save_predictions(
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec, path: Path
+) -> None:
+    rule = getattr(study.data, "rule", None)
+    try:
+        predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
+    except Exception:
+        # A model that `model.predict` can't call is saved without predictions.
+        return
+    if predictions is not None:
+        path.write_text(to_json(predictions), encoding="utf-8")
 
 
 def rebuilt(
@@ -117,18 +114,6 @@ def rebuilt(
     with as_built(model):
         model.load_weights(checkpoint)
     return model
-
-
-def _predictions(
-    study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
-) -> str:
-    try:
-        rule = getattr(study.data, "rule", None)
-        predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
-        return "" if predictions is None else to_json(predictions)
-    except Exception:
-        # The model is saved without predictions if it can't predict by `model.predict`.
-        return ""
 
 
 def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> None:
