@@ -36,23 +36,12 @@ NODE_NAME = "kerastudy_lifted"
 
 
 @dataclass(frozen=True)
-class Condition:
-    """A question that Python code asked about the numbers (e.g. ``rate > 0``), and its answer."""
-
-    question: Callable[[Values], object]
-    answer: object
-
-    def holds(self, values: Values) -> bool:
-        """Returns whether other numbers give the same answer."""
-        return repr(self.question(values)) == repr(self.answer)
-
-
-@dataclass(frozen=True)
 class Slot:
     """A variable of a program, with the formula of its value."""
 
-    formula: Callable[[Values], float]
     variable: tf.Variable
+    formula: Callable[[Values], float]
+    sources: frozenset[int]  # The positions in `Values` of the numbers in the formula.
 
     def assign(self, values: Values) -> None:
         """Sets the variable to a trial's value."""
@@ -67,15 +56,18 @@ class Record:
 
     values: Values
     slots: list[Slot] = field(default_factory=list)
-    # The positions in `values` of the numbers in the formula of each slot.
-    sources: list[frozenset[int]] = field(default_factory=list)
-    conditions: list[Condition] = field(default_factory=list)
+    # Questions that Python code asked about the numbers (e.g. ``rate > 0``), and the answers.
+    conditions: list[tuple[Callable[[Values], object], object]] = field(default_factory=list)
 
     def demand(self, question: Callable[[Values], object]) -> Any:
         """Answers a question, and makes the answer a condition."""
         answer = question(self.values)
-        self.conditions.append(Condition(question, answer))
+        self.conditions.append((question, answer))
         return answer
+
+    def holds_for(self, values: Values) -> bool:
+        """Returns whether all questions have the same answers for other numbers."""
+        return all(repr(question(values)) == repr(answer) for question, answer in self.conditions)
 
 
 class Lifted:
@@ -103,8 +95,7 @@ class Lifted:
                 value = tf.constant(self._formula(record.values), dtype)
                 variable = variable_of_a_program(value, "lifted")
             self._slots[dtype] = len(record.slots)
-            record.slots.append(Slot(self._formula, variable))
-            record.sources.append(self._sources)
+            record.slots.append(Slot(variable, self._formula, self._sources))
         position = self._slots[dtype]
         return tf.identity(record.slots[position].variable, name=f"{NODE_NAME}_{position}")
 

@@ -81,7 +81,7 @@ class Program:
             slots |= slots_beside_constants(self._validation.step)
             if not slots:
                 break
-            exact = exact.union(*(record.sources[slot] for slot in slots))
+            exact = exact.union(*(record.slots[slot].sources for slot in slots))
         self._record = record
 
     def _trace(
@@ -133,7 +133,7 @@ class Program:
 
     def serves(self, structure: Structure) -> bool:
         """Returns whether the program can train a model of the same key with other numbers."""
-        return all(condition.holds(structure.values) for condition in self._record.conditions)
+        return self._record.holds_for(structure.values)
 
     @contextlib.contextmanager
     def swapped_into(self, structure: Structure) -> Iterator[None]:
