@@ -149,7 +149,7 @@ def _of_optuna(on_search: OnSearch) -> list[_Replacement]:
 
         return refused
 
-    of_module = {
+    of_module: dict[str, Callable[..., Any]] = {
         "create_study": created,
         # A user's script may delete its earlier study before it creates a new one.
         "delete_study": lambda *_, **__: None,

@@ -185,7 +185,8 @@ def _samples_of(fit: FirstFit) -> Splits:
     """Returns the first samples that were passed to `fit`, as a study's data."""
     import keras
 
-    x, y = fit.arguments.get("x"), fit.arguments.get("y")
+    x: Any = fit.arguments.get("x")
+    y = fit.arguments.get("y")
     if y is None and not (isinstance(x, Mapping | list | tuple) or hasattr(x, "shape")):
         # `x` is a tf.data.Dataset, a PyDataset or a generator, which yields batches.
         x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
