@@ -3,15 +3,10 @@
 | module | holds |
 |---|---|
 | `command_line` | the command `kerastudy`; options, errors and output of all commands |
-| `launch` | `launch` |
-| `start` | `new` and `data` |
-| `look` | `list`, `show`, `compare` and `diagnose` |
-| `pages` | `report`, `ui` and `push` |
+| `arguments` | finds the store, the study and the data that a command names |
+| `texts/` | writes studies and trials as text and as JSON documents |
 | `champion` | `predict`, `evaluate`, `promote`, `reproduce` and `confirm` |
-| `export` | `export` |
-| `housekeeping` | `delete` and `doctor` |
-| `records` | finds the study that a command names; writes JSON |
-| `texts/` | writes texts for people |
+| others | the commands that their names list |
 """
 
 import lazy_loader

@@ -15,7 +15,6 @@ import click
 from studies.commands.command_line import (
     EXIT_NO,
     answer,
-    check_trusted,
     common_options,
     data_option,
     engine_option,
@@ -23,7 +22,7 @@ from studies.commands.command_line import (
     tell,
     trust_option,
 )
-from studies.terminal_text import COLUMNS, cut, wrapped
+from studies.terminal_text import COLUMNS, cut, in_blocks, table, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
     from tracking.history.verdicts import StudyVerdict
     from tracking.records.checks import Confirmation, Racer
-
 
 _ROWS_SHOWN = 20
 
@@ -49,8 +47,8 @@ class _Recorded:
     as_json: bool
 
     def history(self) -> StudyHistory:
-        """Reads the study. The user must trust a store that is somebody else's."""
-        from studies.commands.records import history_of
+        """Reads the study, whose recorded code the command runs."""
+        from studies.commands.arguments import check_trusted, history_of
 
         check_trusted(self.store, self.trust)
         return history_of(self.study, self.engine, self.store)
@@ -60,15 +58,11 @@ def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the options of `_Recorded` to a command, and passes them as one `_Recorded`."""
 
     @functools.wraps(command)
-    def of_recorded(**arguments: Any) -> None:
+    def run(**arguments: Any) -> None:
         names = [field.name for field in dataclasses.fields(_Recorded)]
         command(_Recorded(**{name: arguments.pop(name) for name in names}), **arguments)
 
-    decorated: Callable[..., None] = of_recorded
-    options = (engine_option, data_option, trust_option, common_options)
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated
+    return engine_option(data_option(trust_option(common_options(run))))
 
 
 @click.command("predict", short_help="Predict the samples of a file by the champion.")
@@ -107,11 +101,11 @@ def predict_command(
 ) -> None:
     """Predict the samples of a file by the study's champion.
 
-    Samples are given as they were to the study: preprocessing is a part of the model, columns are
-    found by name, and further ones are ignored. Several inputs come in an npz file, by their
-    names. Classes are named. No pickle is read.
+    The samples must look like the data of the study: the model preprocesses them. Columns are found
+    by name, and other columns are ignored. For a model with several inputs, an npz file has an
+    array for each by name. Predicted classes have their names. Pickled objects are not loaded.
 
-    Without --output, a terminal shows the first rows; elsewhere, all are printed as CSV.
+    Without --output, a terminal shows the first predictions; elsewhere, all are printed as CSV.
 
     \b
     kerastudy predict digits --input new.npy
@@ -119,7 +113,7 @@ def predict_command(
     kerastudy predict cats --input photos/ --json
     """
     from studies.champion import as_frame, check_output, predict_file, write_predictions
-    from studies.commands.records import history_of
+    from studies.commands.arguments import check_trusted, history_of
     from studies.progress import waiting
     from studies.terminal_text import as_csv
 
@@ -130,7 +124,7 @@ def predict_command(
     check_trusted(store, trust)
     history = history_of(study, None, store)
     with waiting("loading TensorFlow and the model"):
-        # `check_trusted` above has asked the user.
+        # The user trusts the store: `check_trusted` has asked.
         predictions = predict_file(history, samples, probabilities, alias, trust=True)
     columns, files = predictions.columns, predictions.files
     count = len(next(iter(columns.values())))
@@ -167,12 +161,12 @@ def _first_rows(table: pd.DataFrame) -> str:
 def evaluate_command(recorded: _Recorded, trial: int | None) -> None:
     """Evaluate the champion on the sealed test part.
 
-    Nothing else reads the test part: no trial, pruner or choice has seen it. So its value is an
-    honest one, the first time. Each reading is recorded, and you are warned from the second on.
+    No trial, pruner or choice has read the test part. So the first evaluation says what to expect
+    on new data. All evaluations are recorded, and from the second on you are warned.
 
-    Shows the loss and the metrics that the model was compiled with, next to those on validation
-    data, with 95 % intervals: exact ones for accuracies (Clopper and Pearson), for all else
-    percentiles of 1,000 bootstrap resamples of the test samples.
+    Shows the model's loss and metrics on the test part and on the validation part, with 95 %
+    intervals: exact ones for accuracies (Clopper and Pearson), for other metrics percentiles of
+    1,000 bootstrap resamples of the test samples.
 
     Exits with 1 if the study's data has no test part.
 
@@ -205,13 +199,10 @@ def evaluate_command(recorded: _Recorded, trial: int | None) -> None:
         "earlier": [dataclasses.asdict(evaluation) for evaluation in reading.earlier],
         "flaws": list(reading.flaws),
     }
-    answer(recorded.as_json, lambda: document, lambda: evaluation_text(reading))
+    answer(recorded.as_json, lambda: document, lambda: _evaluation_text(reading))
 
 
-def evaluation_text(reading: Reading) -> str:
-    """Returns an evaluation on the test part as text, of at most 80 columns."""
-    from studies.commands.texts.tables import table
-
+def _evaluation_text(reading: Reading) -> str:
     evaluation = reading.evaluation
     rows = []
     for name, measured in evaluation.metrics.items():
@@ -222,7 +213,7 @@ def evaluation_text(reading: Reading) -> str:
         *reading.flaws,
         f"{evaluation.study}: trial {evaluation.trial}, epoch {evaluation.epoch}, on "
         f"{evaluation.samples} sealed test samples",
-        *table(["", "test", "95 % interval", "validation"], rows, breaking=()),
+        *table(["", "test", "95 % interval", "validation"], rows),
     ]
     if evaluation.resamples:
         lines.append(
@@ -247,15 +238,15 @@ def evaluation_text(reading: Reading) -> str:
 def promote_command(recorded: _Recorded, trial: int | None, reason: str, refit: bool) -> None:
     """Register the checkpoint of a trial as the study's champion.
 
-    MLflow keeps the versions that it has of earlier champions. Launches keep a trial that was
-    promoted by its number or with a reason, and say so if another one is better. Without both, it
-    is the best trial, and launches choose the champion again. A trial whose checkpoint is gone is
-    trained again, with the same bits.
+    With --trial or --reason, later launches keep this champion, and say so if another trial is
+    better. Without both, the best trial is the champion, and later launches may choose another. If
+    the trial's checkpoint is gone, it is trained again, with the same bits. MLflow keeps its
+    versions of earlier champions.
 
-    --refit trains the configuration on training and validation data together, for as many epochs
-    as were best: an epoch then has more steps, in proportion to the data. That model is registered
-    as models:/NAME@refit and has no validation value. Without --trial, the champion is refitted
-    and stays.
+    --refit trains the trial's model on training and validation data together, up to the trial's
+    best epoch; an epoch has more steps, in proportion to the data. The new model is registered as
+    models:/NAME@refit, and has no validation value. Without --trial, --refit trains the champion's
+    model, and the champion stays the same.
 
     \b
     kerastudy promote digits --trial 7 --reason "half the size, nearly as good"
@@ -277,11 +268,10 @@ def promote_command(recorded: _Recorded, trial: int | None, reason: str, refit: 
             progress=progress,
         )
     document = dataclasses.asdict(promotion)
-    answer(recorded.as_json, lambda: document, lambda: promotion_text(promotion))
+    answer(recorded.as_json, lambda: document, lambda: _promotion_text(promotion))
 
 
-def promotion_text(promotion: Promotion) -> str:
-    """Returns the registered models as text, of at most 80 columns."""
+def _promotion_text(promotion: Promotion) -> str:
     from search_spaces.texts import counted
 
     trial, how, lines = f"trial {promotion.trial}", promotion.how, []
@@ -308,14 +298,14 @@ def promotion_text(promotion: Promotion) -> str:
     type=click.Choice(["plain", "compiled"]),
     default="plain",
     show_default=True,
-    help="Train it by model.fit, or by the compiled trainer.",
+    help="Train by model.fit, or by the compiled trainer.",
 )
 @_of_a_trial
 def reproduce_command(recorded: _Recorded, trial: int | None, trainer: Any) -> None:
     """Run a trial again from its record, in a new process, and compare.
 
-    Trains by plain model.fit, whatever trained it before: "identical" means that Keras alone gives
-    these bits.
+    Trains by plain model.fit, even if the trial was compiled. So "identical" means that Keras alone
+    gives the same bits.
 
     Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are
     identical; else with 1.
@@ -419,18 +409,18 @@ def confirm_command(
 ) -> None:
     """Check the choice: how much of the best value to believe, and whether tuning paid.
 
-    The best value is the best of many noisy ones, so it promises too much. This corrects it, and
-    the best trials race under new seeds: 8 under one, the best 4 under another, the best 2 under
-    two more. Then the winner and the space's declared defaults are trained under 5 further seeds,
-    and the sealed test part is read, once. After r readings of it, by evaluate too, intervals are
-    of the level 1 - 0.05/r. Of a cross-validated study the race is on its folds; the test part is
-    read by models that are trained on all of them.
+    A study's best value is partly luck, as the best of many noisy values. `confirm` corrects it,
+    and the best trials race under new seeds: 8 under one, the best 4 under another, the best 2
+    under two more. Then the winner and the space's declared defaults are trained under 5 further
+    seeds, and evaluated on the sealed test part, once. After r evaluations on the test part,
+    intervals have the level 1 - 0.05/r. In a cross-validated study, the race is on the folds, and
+    models that are trained on all folds are evaluated on the test part.
 
-    The winner becomes the champion, whatever the test part says: that is no ground to choose.
-    Launches keep it. --keep leaves the present champion.
+    The winner becomes the champion, whatever the values on the test part are. Later launches keep
+    this champion. With --keep, the present champion stays.
 
-    Everything is recorded below the study. Stop it with Ctrl-C, and run it again to resume: no
-    training runs twice. If nothing has changed since, it shows what is recorded.
+    All results are recorded with the study. After Ctrl-C, run the command again to resume: no
+    training runs twice. If the study has not changed since, the command shows the record.
 
     \b
     kerastudy confirm digits
@@ -456,13 +446,10 @@ def confirm_command(
         )
     verdict = verdict_by(history, confirmation)
     document = {"verdict": verdict.text, **dataclasses.asdict(confirmation)}
-    answer(recorded.as_json, lambda: document, lambda: confirmation_text(confirmation, verdict))
+    answer(recorded.as_json, lambda: document, lambda: _confirmation_text(confirmation, verdict))
 
 
-def confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:
-    """Returns a confirmation and its verdict as text, of at most 80 columns."""
-    from studies.commands.texts.tables import in_blocks
-
+def _confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:
     winner, default = confirmation.winner, confirmation.default
     rows = [_racer_row(r, "winner" if r.trial == winner else "") for r in confirmation.race]
     if default is not None and default.trial not in {racer.trial for racer in confirmation.race}:
@@ -475,7 +462,7 @@ def confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:
     return "\n".join(lines)
 
 
-def _racer_row(racer: Racer, part: str) -> list[str]:
+def _racer_row(racer: Racer, role: str) -> list[str]:
     values = [value for value in racer.values if value is not None]
     failed = len(racer.values) - len(values)
     without = "infeasible" if failed else ""
@@ -485,5 +472,5 @@ def _racer_row(racer: Racer, part: str) -> list[str]:
         f"{len(racer.values)}" if racer.values else "",
         f"{racer.model_parameters:,}" if racer.model_parameters else "",
         f"{racer.epochs}",
-        ", ".join(filter(None, (part, f"{failed} infeasible" if failed else ""))),
+        ", ".join(filter(None, (role, f"{failed} infeasible" if failed else ""))),
     ]
