@@ -7,7 +7,7 @@ A setting is a field of a dataclass, whose metadata has a `Setting`. From these 
 - the settings in a study's record and in its report,
 - the settings that must not change when a study resumes.
 
-The module `studies.definition.settings` declares the other settings.
+`studies.definition.study_settings` declares the other settings of a study.
 """
 
 from __future__ import annotations
