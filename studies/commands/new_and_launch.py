@@ -97,13 +97,12 @@ def new_command(
     kerastudy new flowers.py --data photos/
     kerastudy new my_study.py --from digits
     """
-    from studies.new_study_file import check_new, write_study
+    from studies.new_study_file import write_study
 
     if catalog is not None and (data, target, kind) != (None, None, None):
         raise click.UsageError("--from copies a study as it stands; leave --data and others out.")
     if data is None and (target is not None or kind is not None or of_table):
         raise click.UsageError("--target and --kind describe --data FILE; give it too.")
-    check_new(file)
     name, notes = write_study(
         file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
     )
@@ -215,12 +214,12 @@ def launch_command(
     from studies.user_code import resolve_target
 
     if is_data_target(target, data, of_table):
-        from studies.new_study_file import file_for
+        from studies.new_study_file import study_file_of_data
 
         # --dry-run leaves no file.
         within = click.get_current_context().with_resource
         folder = within(tempfile.TemporaryDirectory()) if dry_run else ""
-        target, column = str(file_for(Path(target), column, of_table, Path(folder))), None
+        target, column = str(study_file_of_data(Path(target), column, of_table, Path(folder))), None
     resolved = resolve_target(target)
     options = _launch_options(settings, store=store, progress=not quiet)
     overrides = {
