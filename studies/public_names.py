@@ -56,4 +56,3 @@ from tracking import Objective as Objective
 
 outputs = _output_layers
 NAMES = [name for name in dir() if not name.startswith("_")]
-"""The names above."""
