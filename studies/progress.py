@@ -220,10 +220,7 @@ class LiveProgress(Progress):
         self._begun = False
         # Drawing the lines once costs about a millisecond.
         self._live = Live(
-            console=self._console,
-            refresh_per_second=4,
-            transient=True,
-            get_renderable=self._drawn,
+            console=self._console, refresh_per_second=4, transient=True, get_renderable=self._drawn
         )
 
     def begin_trainings(self, *arguments: Any, **options: Any) -> None:

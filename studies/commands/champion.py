@@ -327,9 +327,7 @@ def reproduce_command(recorded: _Recorded, trial: int | None, trainer: Any) -> N
     document["trainer"] = outcome.trainer or None
     several = len(history.engines) > 1
     answer(
-        recorded.as_json,
-        lambda: document,
-        lambda: reproduction_text(outcome, name_engine=several),
+        recorded.as_json, lambda: document, lambda: reproduction_text(outcome, name_engine=several)
     )
     sys.exit(0 if outcome.identical else EXIT_NO)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.command_line import EXIT_NO, answer, common_options, print_json, tell
+from studies.commands.command_line import EXIT_NO, answer, common_options
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
@@ -48,13 +48,10 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
             sys.exit(EXIT_NO)
     with waiting(f"deleting {size.name}"):
         delete_study(opened, size, forgetting)
-    if as_json:
-        document = {**dataclasses.asdict(size), "server": size.server or None}
-        print_json({"study": document.pop("name"), **document, "folder": str(size.folder)})
-        return
-    tell(f"deleted {text}")
-    if size.server:
-        tell(f"its copy at {size.server} is still there")
+    document = {**dataclasses.asdict(size), "server": size.server or None}
+    document = {"study": document.pop("name"), **document, "folder": str(size.folder)}
+    copy = f"\nits copy at {size.server} is still there" if size.server else ""
+    answer(as_json, lambda: document, lambda: f"deleted {text}{copy}")
 
 
 @click.command("doctor")

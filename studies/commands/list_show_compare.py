@@ -47,9 +47,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
             documents = _documents(opened)
     none = f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
     answer(
-        as_json,
-        lambda: documents,
-        lambda: "\n".join(_list_lines(documents)) if documents else none,
+        as_json, lambda: documents, lambda: "\n".join(_list_lines(documents)) if documents else none
     )
 
 

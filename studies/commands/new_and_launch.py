@@ -136,10 +136,7 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(
-    "launch",
-    cls=Sectioned,
-    sections=_SECTIONS,
-    epilog="Launch a stopped study again to resume it.",
+    "launch", cls=Sectioned, sections=_SECTIONS, epilog="Launch a stopped study again to resume it."
 )
 @click.argument("target", metavar="TARGET", required=False)
 @click.option(
@@ -301,8 +298,7 @@ def _seconds(option: str, text: str) -> float:
         seconds = pd.to_timedelta(text, errors="coerce").total_seconds()
     if not 0 < seconds < math.inf:
         raise StudyError(
-            f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m",
-            received=text,
+            f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m", received=text
         )
     return seconds
 

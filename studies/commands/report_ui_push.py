@@ -74,15 +74,12 @@ def report_command(
                 with explained(output):
                     write_atomically(output, page.read_text(encoding="utf-8"))
                 page = output
-    studies_shown = [
-        {"study": history.description.name, "engine": history.description.engine}
-        for history in histories
-    ]
+    descriptions = [history.description for history in histories]
     document = {
         "report": str(page),
         "url": page.as_uri(),
         "bytes": page.stat().st_size,
-        "studies": studies_shown,
+        "studies": [{"study": each.name, "engine": each.engine} for each in descriptions],
     }
     answer(as_json, lambda: document, lambda: str(page))
     _open_page(page.as_uri(), open_browser)
