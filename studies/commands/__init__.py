@@ -5,8 +5,7 @@
 | `command_line` | the command `kerastudy`; options, errors and output of all commands |
 | `arguments` | finds the store, the study and the data that a command names |
 | `texts/` | writes studies and trials as text and as JSON documents |
-| `champion` | `predict`, `evaluate`, `promote`, `reproduce` and `confirm` |
-| others | the commands that their names list |
+| others | the commands in their names |
 """
 
 import lazy_loader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -10,13 +11,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import click
 
 from studies.interruption import raising_interrupts
 from studies.library_internals.quiet_imports import load_late
 from studies.terminal_text import printable, wrapped
+
+if TYPE_CHECKING:
+    from tracking.history.study_history import StudyHistory
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -106,18 +110,51 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     return store_option(json_option(command))
 
 
+@dataclasses.dataclass(frozen=True)
+class RecordedStudy:
+    """The arguments of commands that run the recorded code of a study."""
+
+    study: str
+    engine: str | None
+    data: str
+    trust: bool
+    store: Path | None
+    as_json: bool
+
+    def history(self) -> StudyHistory:
+        """Reads the study, once the user trusts its store."""
+        from studies.commands.arguments import check_trusted, history_of
+
+        check_trusted(self.store, self.trust)
+        return history_of(self.study, self.engine, self.store)
+
+
+def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of `RecordedStudy` to a command, and passes them as one `RecordedStudy`."""
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        names = [field.name for field in dataclasses.fields(RecordedStudy)]
+        command(RecordedStudy(**{name: arguments.pop(name) for name in names}), **arguments)
+
+    return engine_option(data_option(trust_option(common_options(run))))
+
+
 class Group(click.Group):
     """Loads a command's module when the command is called, so that ``--help`` stays fast."""
 
     # The names of the commands by section of the help and by module.
     _sections: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        "Launch": {"new_and_launch": "new launch", "champion": "reproduce confirm"},
+        "Launch": {
+            "new_and_launch": "new launch",
+            "reproduce_and_confirm": "reproduce confirm",
+        },
         "Look": {
             "list_show_compare": "list show compare",
             "diagnose_and_data": "data diagnose",
             "report_ui_push": "report ui",
         },
-        "Use the champion": {"champion": "predict evaluate promote"},
+        "Use the champion": {"predict_evaluate_promote": "predict evaluate promote"},
         "Hand over, keep in order": {
             "export": "export",
             "report_ui_push": "push",

@@ -1,12 +1,9 @@
-"""``kerastudy predict``, ``evaluate``, ``promote``, ``reproduce`` and ``confirm``."""
+"""``kerastudy predict``, ``evaluate`` and ``promote``."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import statistics
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,55 +11,22 @@ import click
 
 from studies.commands.command_line import (
     EXIT_NO,
+    RecordedStudy,
     answer,
     common_options,
-    data_option,
-    engine_option,
     print_json,
+    recorded_study_options,
     tell,
     trust_option,
 )
-from studies.terminal_text import COLUMNS, cut, in_blocks, table, wrapped
+from studies.terminal_text import COLUMNS, cut, table, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from studies.champion import Promotion, Reading, Reproduction
-    from tracking.history.study_history import StudyHistory
-    from tracking.history.verdicts import StudyVerdict
-    from tracking.records.checks import Confirmation, Racer
+    from studies.champion import Promotion, Reading
 
 _ROWS_SHOWN = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class _Recorded:
-    """The arguments that `evaluate`, `promote`, `reproduce` and `confirm` share."""
-
-    study: str
-    engine: str | None
-    data: str
-    trust: bool
-    store: Path | None
-    as_json: bool
-
-    def history(self) -> StudyHistory:
-        """Reads the study, whose recorded code the command runs."""
-        from studies.commands.arguments import check_trusted, history_of
-
-        check_trusted(self.store, self.trust)
-        return history_of(self.study, self.engine, self.store)
-
-
-def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options of `_Recorded` to a command, and passes them as one `_Recorded`."""
-
-    @functools.wraps(command)
-    def run(**arguments: Any) -> None:
-        names = [field.name for field in dataclasses.fields(_Recorded)]
-        command(_Recorded(**{name: arguments.pop(name) for name in names}), **arguments)
-
-    return engine_option(data_option(trust_option(common_options(run))))
 
 
 @click.command("predict", short_help="Predict the samples of a file by the champion.")
@@ -157,8 +121,8 @@ def _first_rows(table: pd.DataFrame) -> str:
 @click.command("evaluate", short_help="Evaluate the champion on the sealed test part.")
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion's]")
-@_of_a_trial
-def evaluate_command(recorded: _Recorded, trial: int | None) -> None:
+@recorded_study_options
+def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     """Evaluate the champion on the sealed test part.
 
     No trial, pruner or choice has read the test part. So the first evaluation says what to expect
@@ -234,8 +198,8 @@ def _evaluation_text(reading: Reading) -> str:
     is_flag=True,
     help="Train on training and validation data together, and register that as 'refit'.",
 )
-@_of_a_trial
-def promote_command(recorded: _Recorded, trial: int | None, reason: str, refit: bool) -> None:
+@recorded_study_options
+def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, refit: bool) -> None:
     """Register the checkpoint of a trial as the study's champion.
 
     With --trial or --reason, later launches keep this champion, and say so if another trial is
@@ -286,189 +250,3 @@ def _promotion_text(promotion: Promotion) -> str:
         )
     lines += [f"note: {note}" for note in promotion.notes]
     return "\n".join(part for line in lines for part in wrapped(line, indent=2))
-
-
-@click.command(
-    "reproduce", short_help="Run a trial again from its record, and compare bit for bit."
-)
-@click.argument("study")
-@click.option("--trial", type=int, help="The trial's number.  [default: the best]")
-@click.option(
-    "--trainer",
-    type=click.Choice(["plain", "compiled"]),
-    default="plain",
-    show_default=True,
-    help="Train by model.fit, or by the compiled trainer.",
-)
-@_of_a_trial
-def reproduce_command(recorded: _Recorded, trial: int | None, trainer: Any) -> None:
-    """Run a trial again from its record, in a new process, and compare.
-
-    Trains by plain model.fit, even if the trial was compiled. So "identical" means that Keras alone
-    gives the same bits.
-
-    Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are
-    identical; else with 1.
-
-    \b
-    kerastudy reproduce digits
-    kerastudy reproduce digits --trial 7 --json
-    kerastudy reproduce digits --trainer compiled
-    """
-    from studies.champion import reproduce
-    from studies.progress import showing
-
-    history = recorded.history()
-    with showing() as progress:
-        outcome = reproduce(history, trial, data=recorded.data, trainer=trainer, progress=progress)
-    document = dataclasses.asdict(outcome)
-    digests = ("recorded", "reproduced")
-    document["weights_sha256"] = {name: document.pop(f"{name}_sha256") for name in digests}
-    document["trainer"] = outcome.trainer or None
-    several = len(history.engines) > 1
-    answer(
-        recorded.as_json, lambda: document, lambda: reproduction_text(outcome, name_engine=several)
-    )
-    sys.exit(0 if outcome.identical else EXIT_NO)
-
-
-def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
-    """Returns the outcome of a reproduction as text."""
-    from search_spaces.texts import counted
-    from studies.champion.reproduction import trainer_in_words
-
-    what = f"trial {outcome.trial} of {outcome.study}"
-    epochs = counted(outcome.epochs, "epoch")
-    if name_engine:
-        what += f" ({outcome.engine})"
-    if outcome.trainer:
-        what += f" by {trainer_in_words(outcome.trainer)}"
-    others = outcome.environment_differences
-    then, now = (
-        f"weights {digest[:16]}…" if digest else "no weights"
-        for digest in (outcome.recorded_sha256, outcome.reproduced_sha256)
-    )
-    if outcome.identical:
-        compared = then if outcome.recorded_sha256 else "no weights to compare"
-        lines = wrapped(f"identical: {what}, {epochs}, {compared}")
-        if others:
-            things = counted(len(others), "thing")
-            lines.append(f"in an environment that differs in {things}: --json names them")
-    elif not outcome.trainer:
-        lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
-    else:
-        lines = [
-            *wrapped(f"not identical: {what}, {epochs} compared"),
-            f"           largest difference {outcome.max_difference}",
-            f"           {then} recorded, {now} now",
-        ]
-    if not outcome.identical:
-        lines += [line for other in others for line in wrapped(f"environment: {other}")]
-    return "\n".join(lines)
-
-
-@click.command("confirm", short_help="Check the choice: train the best trials again.")
-@click.argument("study")
-@click.option("--top", type=int, default=8, show_default=True, help="How many trials race.")
-@click.option(
-    "--seeds",
-    type=int,
-    default=5,
-    show_default=True,
-    help="Fresh seeds for the test part, and the most new seeds of a racer; 5 or more.",
-)
-@click.option(
-    "--budget",
-    type=int,
-    default=16,
-    show_default=True,
-    help="Trainings of the race, in all; of a cross-validated study each is of all folds.",
-)
-@click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
-@click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
-@click.option(
-    "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
-)
-@click.option(
-    "--executor",
-    type=click.Choice(["worker", "in-process"]),
-    help="Where trainings run.  [default: worker]",
-)
-@_of_a_trial
-def confirm_command(
-    recorded: _Recorded,
-    top: int,
-    seeds: int,
-    budget: int,
-    no_test: bool,
-    keep: bool,
-    workers: int | None,
-    executor: Any,
-) -> None:
-    """Check the choice: how much of the best value to believe, and whether tuning paid.
-
-    A study's best value is partly luck, as the best of many noisy values. `confirm` corrects it,
-    and the best trials race under new seeds: 8 under one, the best 4 under another, the best 2
-    under two more. Then the winner and the space's declared defaults are trained under 5 further
-    seeds, and evaluated on the sealed test part, once. After r evaluations on the test part,
-    intervals have the level 1 - 0.05/r. In a cross-validated study, the race is on the folds, and
-    models that are trained on all folds are evaluated on the test part.
-
-    The winner becomes the champion, whatever the values on the test part are. Later launches keep
-    this champion. With --keep, the present champion stays.
-
-    All results are recorded with the study. After Ctrl-C, run the command again to resume: no
-    training runs twice. If the study has not changed since, the command shows the record.
-
-    \b
-    kerastudy confirm digits
-    kerastudy confirm digits --top 4 --budget 8 --workers 2
-    kerastudy confirm digits --no-test --json
-    """
-    from studies.champion import ConfirmOptions, confirm_study, where_trainings_run
-    from studies.progress import showing
-    from tracking.history.verdicts import verdict_by
-
-    options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
-    where = where_trainings_run(executor, workers, "worker")
-    history = recorded.history()
-    with showing() as progress:
-        confirmation = confirm_study(
-            history,
-            options,
-            data=recorded.data,
-            keep=keep,
-            in_process=where == "in-process",
-            workers=workers,
-            progress=progress,
-        )
-    verdict = verdict_by(history, confirmation)
-    document = {"verdict": verdict.text, **dataclasses.asdict(confirmation)}
-    answer(recorded.as_json, lambda: document, lambda: _confirmation_text(confirmation, verdict))
-
-
-def _confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:
-    winner, default = confirmation.winner, confirmation.default
-    rows = [_racer_row(r, "winner" if r.trial == winner else "") for r in confirmation.race]
-    if default is not None and default.trial not in {racer.trial for racer in confirmation.race}:
-        rows.append(_racer_row(default, "defaults"))
-    heading = ["trial", confirmation.metric, "seeds", "weights", "epochs", ""]
-    columns = [list(column) for column in zip(heading, *rows, strict=True)]
-    lines = [*wrapped(verdict.text, indent=0), "", *in_blocks(columns), ""]
-    for sentence in verdict.grounds:
-        lines += wrapped(f"  {sentence}", indent=2)
-    return "\n".join(lines)
-
-
-def _racer_row(racer: Racer, role: str) -> list[str]:
-    values = [value for value in racer.values if value is not None]
-    failed = len(racer.values) - len(values)
-    without = "infeasible" if failed else ""
-    return [
-        "" if racer.trial < 0 else f"{racer.trial}",
-        f"{statistics.fmean(values):.4g}" if values else without,
-        f"{len(racer.values)}" if racer.values else "",
-        f"{racer.model_parameters:,}" if racer.model_parameters else "",
-        f"{racer.epochs}",
-        ", ".join(filter(None, (role, f"{failed} infeasible" if failed else ""))),
-    ]
