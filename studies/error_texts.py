@@ -35,7 +35,7 @@ def first_paragraph(error: BaseException) -> str:
 
 
 def _undecorated(text: str) -> str:
-    """Removes the called layer, which Keras puts first, or lines of code, which TensorFlow does."""
+    """Removes the layer or the code that Keras or TensorFlow puts before an error's text."""
     called = _CALLED.search(text)
     if called is not None:
         text = called[1]

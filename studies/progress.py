@@ -76,7 +76,7 @@ class Progress:
         self._print_message(title)
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """A trial or one of its repeats begins, or another training, which has a name."""
+        """A trial, or one of its repeats, begins. A training that is no trial has a ``name``."""
         self._epochs[spec.number] = spec.epochs
         if name:
             self._names[spec.number] = name
@@ -84,8 +84,8 @@ class Progress:
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.
 
-        In a rerun, ``compared`` says how the epoch differs from the recorded one. It is empty if
-        they are identical, and None if they are not compared.
+        In a rerun, ``compared`` says how the epoch differs from the recorded epoch, and is empty if
+        both are the same. Elsewhere, it is None.
         """
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:

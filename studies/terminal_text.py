@@ -126,8 +126,8 @@ def table(
 def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> list[str]:
     """Returns columns as lines: as one table, or as several below each other if they don't fit.
 
-    A column is a list of its heading and its cells. The first column begins all tables. Cells that
-    are too wide are cut.
+    A column is a list of its heading and its cells. Every table begins with the first column. Cells
+    that are too wide are cut.
 
     Args:
         columns: The first column, and at least one other.

@@ -1,4 +1,4 @@
-"""The command line: arguments in, words out, no logic.
+"""The command line: it reads arguments, calls the other rooms, and prints what they return.
 
 | module | holds |
 |---|---|

@@ -67,7 +67,7 @@ def check_trusted(store: Path | None, trust: bool) -> None:
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
-    """Returns the file and the column that replace a study's data, as text; empty without them."""
+    """Returns ``--data`` and ``--target`` as one text, or an empty text without ``--data``."""
     # This import loads numpy, which most commands don't need.
     from studies.data import is_table, spelled
 

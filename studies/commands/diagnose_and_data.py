@@ -162,7 +162,7 @@ def _next_lines(diagnosis: Diagnosis) -> list[str]:
 
 
 def _data_text(findings: DataFindings, recorded: Sequence[str]) -> list[str]:
-    """Returns the findings as lines. `recorded` has the studies whose records have them."""
+    """Returns the findings as lines. `recorded` has the names of studies that record them."""
     sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     lines = wrapped(f"data     {printable(findings.data)}", _INDENT)
     lines += wrapped(f"samples  {sizes or 'of unknown number'}", _INDENT)

@@ -271,14 +271,14 @@ def _launch_options(
         options["ray"] = RayOptions(**of_ray)
     elif of_ray:
         raise StudyError(
-            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster",
+            "--address, --cpus-per-trial and --gpus-per-trial are for a Ray cluster",
             hint="Add --executor ray, or leave them out.",
         )
     return LaunchOptions(**options, store=store, progress=progress)
 
 
 def _checked(name: str, value: Any) -> Any:
-    """Returns the value of an option, as its setting declares it."""
+    """Parses and checks the value of an option, as its setting declares."""
     setting, option = _SETTINGS[name], f"--{name.replace('_', '-')}"
     if setting.reads == "TIME":
         value = _seconds(option, value)

@@ -139,7 +139,7 @@ def ui_command(
         history = history_of(study, engine, store)
         opened, name = history.store, history.description.name
         names = {history.folder: name}
-    experiments = _export(opened, names, place.address)
+    experiments = _bring_up_to_date(opened, names, place.address)
     # The addresses of a named study by view, or of all studies by name. MLflow's own list of
     # experiments has no links to these pages.
     views, studies = dict[str, str](), dict[str, str]()
@@ -178,7 +178,7 @@ def ui_command(
     raise StoreError("MLflow's server ended by itself.")
 
 
-def _export(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
+def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
     """Brings MLflow up to date, and returns the ids of MLflow's experiments by study.
 
     Args:

@@ -77,7 +77,7 @@ def resolve_class_weight(
         raise StudyError(
             f"class_weight has weights for classes that the data lacks: "
             f"{listed(unknown, most=10)}. Its classes are {listed(sorted(present), most=10)}",
-            hint="Give weights for these alone; a class without counts 1.",
+            hint="Give weights for these classes only. A class without a weight counts 1.",
         )
     if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
         raise StudyError(

@@ -30,8 +30,8 @@ ENGINES: Final = (
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
 )
-# The engines that the names of the libraries mean. As Optuna's, Keras Tuner's takes any search
-# space, and learns from past trials.
+# The engines that the names "optuna" and "keras-tuner" mean. Both take any search space, and learn
+# from past trials.
 _DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
 
 

@@ -53,12 +53,12 @@ class RayOptions:
 
     Attributes:
         address: The address of the cluster: ``"auto"`` for the cluster that this machine belongs
-            to, or ``"HOST:PORT"`` of the cluster's head. By default it is ``RAY_ADDRESS``. Without
-            that, Ray starts on this machine alone, and ends with the launch.
-        cpus_per_trial: The CPUs that Ray reserves for a trial, above 0. By default they are the
-            threads of a trial.
-        gpus_per_trial: The GPUs that Ray reserves for a trial, or a share of one, such as 0.5. By
-            default it is 1 if the cluster has GPUs.
+            to, or ``"HOST:PORT"`` of the cluster's head. None: the address in ``RAY_ADDRESS``. If
+            this is not set, Ray starts on this machine alone, and ends with the launch.
+        cpus_per_trial: The CPUs that Ray reserves for a trial, above 0. None: as many as the trial
+            has threads.
+        gpus_per_trial: The GPUs that Ray reserves for a trial, or a share of one, such as 0.5.
+            None: 1 if the cluster has GPUs.
 
     Raises:
         StudyError: If an option is not valid.

@@ -35,12 +35,12 @@ def sampler_seed(study_seed: int, number: int) -> int:
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns a new seed for the race in `kerastudy confirm`, by its place among them (from 0)."""
+    """Returns new seed number ``place``, from 0, for the race of `kerastudy confirm`."""
     return _derive("race", study_seed, place)
 
 
 def confirmation_seed(study_seed: int, place: int) -> int:
-    """Returns a new seed for models that read the test part, by its place among them (from 0)."""
+    """Returns new seed number ``place``, from 0, for trainings after the race."""
     return _derive("confirmation", study_seed, place)
 
 

@@ -116,7 +116,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with the settings that a launch replaces."""
+        """Returns the study with other values of some settings, as a launch may have."""
         for name, value in overrides.items():
             if name not in OVERRIDABLE:
                 hint = suggestion(name, OVERRIDABLE)

@@ -40,7 +40,7 @@ def study_text(
 
     Args:
         history: The study.
-        curve: Returns the curve of a trial. None: the curves are read from the record.
+        curve: A function that returns the curve of a trial. None: one that reads the record.
         verdict: The verdict on the study. None: it is computed.
         top: How many of the best trials the text has. None: five, or as many as fit.
         every: Whether the text has all trials.
