@@ -69,10 +69,10 @@ def other_data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _TABLE_OPTIONS: Final = {
-    "time": "Of a table: its column by whose order parts are split; no: at random.",
-    "dates": "Of a table: a column of dates whose day, month and weekday are inputs.",
-    "missing": "Of a table: another text for a missing value, such as 'not known'.",
-    "drop": "Of a table: another column to leave out.",
+    "time": "For a table: the column whose order splits the parts; no: split at random.",
+    "dates": "For a table: a column of dates, whose day, month and weekday are inputs.",
+    "missing": "For a table: another text that means a missing value, such as 'not known'.",
+    "drop": "For a table: another column to leave out.",
 }
 
 

@@ -66,8 +66,8 @@ class RayOptions:
 
     address: str | None = setting(
         None,
-        "Of the Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS, or a Ray of "
-        "this machine alone]",
+        "The Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS, or Ray on this "
+        "machine alone]",
         check_address,
         WHERE,
     )
@@ -79,7 +79,7 @@ class RayOptions:
     )
     gpus_per_trial: float | None = setting(
         None,
-        "GPUs, or a share of one such as 0.5.  [default: 1 if the cluster has GPUs]",
+        "GPUs for a trial, such as 1 or 0.5.  [default: 1 if the cluster has GPUs]",
         _gpus,
         WHERE,
     )
@@ -141,7 +141,7 @@ class LaunchOptions:
     tracking_uri: str | None = setting(
         None,
         "An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
-        "[default: as before, or $MLFLOW_TRACKING_URI]",
+        "[default: that of the last launch, or $MLFLOW_TRACKING_URI]",
         _server,
         WHERE,
     )
@@ -155,7 +155,7 @@ class LaunchOptions:
     )
     retry_infeasible: bool = setting(
         False,
-        "Train infeasible trials again, after you mended why they failed.",
+        "Train infeasible trials again, once you have mended what made them fail.",
         checks.truth,
         ADVANCED,
     )

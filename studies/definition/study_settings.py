@@ -112,10 +112,12 @@ class StudySettings:
     name: str = field(
         kw_only=False,
         metadata=declaration(
-            "Another name for the study, which starts as a new one.", _study_name, TUNE
+            "Another name for the study, which then starts as a new study.", _study_name, TUNE
         ),
     )
-    data: DescribedData | None = setting(None, "The data; --data replaces it by a file's.")
+    data: DescribedData | None = setting(
+        None, "The data. --data replaces it by the data in a file."
+    )
     build: Builder = setting(
         None, "A function of hp that returns a compiled Keras model.", at_launch=False
     )
@@ -126,11 +128,14 @@ class StudySettings:
         "val_loss", "The metric to optimize.", at_launch=False, another_study=True
     )
     engine: Any = setting(
-        DEFAULT_ENGINE, "Proposes trials, such as optuna:tpe; see above.", _engine, SEARCH
+        DEFAULT_ENGINE,
+        "The engine that proposes trials, such as optuna:tpe; see above.",
+        _engine,
+        SEARCH,
     )
     pruner: Any = setting(
         None,
-        "Stops hopeless trials, such as median; see above.",
+        "The pruner that stops bad trials early, such as median; see above.",
         _pruner,
         SEARCH,
         another_study=True,
@@ -154,14 +159,14 @@ class StudySettings:
     )
     direction: str | None = setting(
         None,
-        "Which way the value of an objective function is better.  [default: minimize]",
+        "Whether to maximize or minimize an objective function.  [default: minimize]",
         section=TUNE,
         reads=("maximize", "minimize"),
     )
     initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = setting(
         (),
-        "Values of the next trials: a JSON or CSV file, also one of export --as csv; or the best "
-        "ten trials of another study.",
+        "Values of the next trials: a JSON or CSV file, also of export --as csv; or the best ten "
+        "trials of another study.",
         check_initial,
         TUNE,
         option="--start-with",
@@ -174,7 +179,7 @@ class StudySettings:
     )
     cross_validation: CrossValidation | int | None = setting(
         None,
-        "Cross-validate: train each trial on so many folds of all but the test part.",
+        "Cross-validate: the number of folds of all samples but the test part.",
         section=BUDGET,
         option="--folds",
         reads=int,
