@@ -173,12 +173,12 @@ def _of_table(
     texts = [name for name, why in table.decisions.items() if FREE_TEXT in why]
     if not inputs and len(texts) == 1:
         return _of_texts(file, texts[0], target, kind)
-    meaning = guessed(frame[target]) if kind is None else kind
+    meaning = likely_kind(frame[target]) if kind is None else kind
     table = replace(table, classes=meaning != "regression")
     # Makes the arrays as a launch does, to raise the same errors now.
     y = np.asarray(table.contents_of(frame, inputs).pool.y)
     lines = [
-        f"{name}={_written(value)},{comment and f'  # {comment}'}"
+        f"{name}={_as_python(value)},{comment and f'  # {comment}'}"
         for name, value, comment in (
             ("target", target, ""),
             ("classes", table.classes, ""),
@@ -198,7 +198,7 @@ def _of_table(
     return Samples(call, (), output, notes, "new_samples.csv", len(y), bool(rare))
 
 
-def _written(value: Any) -> str:
+def _as_python(value: Any) -> str:
     """Returns a value as Python code."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(quoted, value))}]"
@@ -253,20 +253,20 @@ class Samples:
     """Samples and targets, and the code on them in a study file.
 
     Attributes:
-        call: The expression that makes the data, such as ``ks.datasets.digits()``.
-        first: The first layers of a model, as lines of Python.
+        data: The expression that makes the data, such as ``ks.datasets.digits()``.
+        first_layers: The first layers of a model, as lines of Python.
         output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
         notes: Notes for the user, of a sentence or two.
-        new: An example of a file or folder of new samples, for ``kerastudy predict``.
+        new_samples: A name for a file or folder of new samples, for ``kerastudy predict``.
         rows: The number of rows of a table, or 0 for other data.
         rare: Whether the samples have two classes, and one is rare.
     """
 
-    call: str
-    first: tuple[str, ...]
+    data: str
+    first_layers: tuple[str, ...]
     output: str
     notes: tuple[str, ...] = ()
-    new: str = "new_samples.npy"
+    new_samples: str = "new_samples.npy"
     rows: int = 0
     rare: bool = False
 
@@ -289,7 +289,7 @@ WORDS = (
 """The layers that turn texts into numbers."""
 
 
-def guessed(targets: Any) -> Kind:
+def likely_kind(targets: Any) -> Kind:
     """Returns the kind that the values of targets suggest."""
     import pandas as pd
 
@@ -308,13 +308,13 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     """Returns the call of `ks.outputs` that fits targets."""
     if y.ndim > 2:
         raise DataError(
-            f"The targets of {of} have the shape {y.shape}. kerastudy new writes studies for one "
-            "target for each sample, or a row of them: change the output of one by hand."
+            f"The targets of {of} have the shape {y.shape}. kerastudy new takes one target for each "
+            "sample, or a row of targets: write the study file by hand."
         )
     if y.ndim == 2 and y.shape[1] > 1:
         return _output_for_rows(y, kind, of)
     y = y.reshape(-1)
-    kind = guessed(y) if kind is None else kind
+    kind = likely_kind(y) if kind is None else kind
     values = np.unique(y)
     if kind == "regression" or y.dtype.kind not in "biuf":
         # Texts get the numbers 0, 1, 2 and so on, so their count is the number of classes.
