@@ -308,8 +308,8 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     """Returns the call of `ks.outputs` that fits targets."""
     if y.ndim > 2:
         raise DataError(
-            f"The targets of {of} have the shape {y.shape}. kerastudy new takes one target for each "
-            "sample, or a row of targets: write the study file by hand."
+            f"The targets of {of} have the shape {y.shape}. kerastudy new takes one target for "
+            "each sample, or a row of targets: write the study file by hand."
         )
     if y.ndim == 2 and y.shape[1] > 1:
         return _output_for_rows(y, kind, of)
