@@ -154,7 +154,7 @@ def show_command(
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a study: what to expect of its champion, its best trials, the next step.
+    """Show a study: what to expect, its best trials, the next step.
 
     The JSON document has all trials under "all".
 
