@@ -15,8 +15,8 @@ from search_spaces.errors import StoreError, StudyError, StudyNotFoundError
 from studies.definition import check_engine
 from studies.progress import waiting
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.store import trust as trusting
-from tracking.store.folder import Store, default_store_path, open_store, real_folder
+from tracking.store import store_json
+from tracking.store.store_folder import Store, default_store_path, open_store, real_folder
 
 
 def store_of(store: Path | None) -> Store:
@@ -51,8 +51,8 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     """Asks whether to run the code in a store that another user made. Records a yes."""
     root = real_folder(store if store is not None else default_store_path())
     # Raises before the question if the store is of a newer version.
-    trusting.facts_fault(root)
-    reason = trusting.stranger(root) if trusting.is_store(root) else ""
+    store_json.facts_fault(root)
+    reason = store_json.stranger(root) if store_json.is_store(root) else ""
     if not reason:
         return
     text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
@@ -63,7 +63,7 @@ def check_trusted(store: Path | None, trust: bool) -> None:
             raise StoreError("Nothing was run.")
     # If the answer can't be recorded, the next command asks again.
     with contextlib.suppress(OSError):
-        trusting.trust(root)
+        store_json.trust(root)
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:

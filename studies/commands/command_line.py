@@ -263,7 +263,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
         from search_spaces.errors import KerastudyError
-        from tracking.store.files import as_store_errors
+        from tracking.store.store_folder import as_store_errors
 
         try:
             with as_store_errors():

@@ -26,7 +26,7 @@ from studies.terminal_text import cut, printable, table, wrapped
 if TYPE_CHECKING:
     from tracking.diagnosis.evidence import Finding
     from tracking.diagnosis.playbook import Diagnosis
-    from tracking.records.studies import DataFinding, DataFindings
+    from tracking.records.data_findings import DataFinding, DataFindings
 
 _INDENT: Final = 9
 _MOST_ROWS: Final = 12
@@ -52,7 +52,7 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     """
     from studies.commands.arguments import history_of
     from tracking.diagnosis.playbook import diagnose, document
-    from tracking.store.folder import default_store_path
+    from tracking.store.store_folder import default_store_path
 
     diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
     if as_json:

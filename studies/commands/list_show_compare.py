@@ -16,7 +16,7 @@ from studies.terminal_text import in_blocks, printable, printable_value, table, 
 
 if TYPE_CHECKING:
     from tracking.history.comparison import Comparison, Standing
-    from tracking.store.folder import Store
+    from tracking.store.store_folder import Store
 
 
 @click.command("list")
@@ -35,7 +35,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
         answer(as_json, catalog_names, lambda: "\n".join(_catalog_lines()))
         return
-    from tracking.store.folder import default_store_path, open_store
+    from tracking.store.store_folder import default_store_path, open_store
 
     path = store if store is not None else default_store_path()
     opened = open_store(path)

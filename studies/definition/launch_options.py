@@ -1,7 +1,7 @@
 """Declares the options of a launch, and of a Ray cluster that a launch uses.
 
-`tracking.records.settings` explains declarations. This module imports no library, so that
-``kerastudy launch --help`` is quick.
+`tracking.records.setting_declarations` explains declarations. This module imports no library, so
+that ``kerastudy launch --help`` is quick.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 from tracking.records import ADVANCED, OUTPUT, WHERE, check_settings, setting
 
@@ -194,7 +194,7 @@ class LaunchOptions:
     @property
     def place(self) -> Path:
         """The store's folder."""
-        from tracking.store.folder import default_store_path
+        from tracking.store.store_folder import default_store_path
 
         return default_store_path() if self.store is None else Path(self.store)
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
-from search_spaces import SearchSpace, Tailoring, checks, is_keras_tuners, space_of_keras_tuners
+from search_spaces import SearchSpace, Tailoring, is_keras_tuners, space_of_keras_tuners
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError, suggestion
 from studies.data import CrossValidation, DescribedData, check_cross_validation, replaced_data
 from studies.definition.class_weights import check_class_weight

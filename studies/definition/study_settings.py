@@ -1,6 +1,6 @@
 """Declares the settings of a study that are not recorded as they are, such as data and callbacks.
 
-`tracking.records.settings` explains declarations, and declares the study's other settings. This
+`tracking.records.setting_declarations` explains declarations, and declares the other settings. This
 module imports no library, so that ``kerastudy launch --help`` is quick.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, suggestion
 from studies.definition.engine_and_pruner_names import DEFAULT_ENGINE, check_engine, check_pruner
 from tracking.records import BUDGET, SEARCH, TUNE, declaration, setting
@@ -35,7 +35,7 @@ COMPILED: Final = ("optimizer", "loss", "metrics")
 
 
 def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
-    from tracking.store.folder import check_study_name
+    from tracking.store.store_folder import check_study_name
 
     return check_study_name(value)
 

@@ -12,8 +12,8 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
-from tracking.records.converting import to_json
-from tracking.store.folder import default_store_path
+from tracking.records.json_conversion import to_json
+from tracking.store.store_folder import default_store_path
 from tracking.summary import summary_of, validation_parts
 
 

@@ -19,7 +19,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves, sparkline_if_curve
 from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
-from tracking.store.folder import default_store_path
+from tracking.store.store_folder import default_store_path
 from tracking.summary import Fact, Summary, data_facts, summary_of, trial_rows
 
 if TYPE_CHECKING:
