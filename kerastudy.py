@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 def _import_own_packages() -> None:
     """Imports `search_spaces`, `tracking` and `studies` from the folder of this file.
 
-    A user's repository may have a folder ``studies``, too. `studies.user_code.same_names` makes its
+    A user's repository may have a folder ``studies``, too. `studies.user_code.package_name_clashes` makes its
     modules importable beside ours.
     """
     here = Path(__file__).resolve().parent
@@ -36,7 +36,7 @@ def _import_own_packages() -> None:
             for each in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[each] = sys.modules.pop(each)
         _import_from(here / name)
-    from studies.user_code.same_names import give_way, put_behind
+    from studies.user_code.package_name_clashes import give_way, put_behind
 
     give_way()
     put_behind(imported)

@@ -111,9 +111,9 @@ def data_command(
     kerastudy data my_study.py --data houses.csv --target price
     kerastudy data digits --json
     """
+    from studies.check_data import check_file, check_target
     from studies.commands.records import OF_ALONE, data_to_use, is_data_alone
     from studies.commands.texts.findings_text import data_text
-    from studies.data_check import check_file, check_target
     from studies.user_code import resolve_target
 
     alone = data is None and is_data_alone(target)

@@ -27,13 +27,13 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents
-from studies.data.arrays.samples import Samples, check_samples
-from studies.data.description import Dataset, options_of
-from studies.data.files import TARGET, absolute_path, is_table, read_arrays
-from studies.data.folders import folder_kind, images, text
-from studies.data.streams import StreamedDataset, check_source
-from studies.data.tables import table, table_alone
+from studies.data.arrays.sample_checks import Samples, check_samples
+from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.dataset_base import Dataset, options_of
+from studies.data.image_and_text_folders import folder_kind, images, text
+from studies.data.npz_csv_parquet import TARGET, absolute_path, is_table, read_arrays
+from studies.data.table_dataset import table, table_alone
+from studies.data.tf_data_and_generators import StreamedDataset, check_source
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -22,8 +22,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.texts import listed
-from studies.data.arrays.samples import check_finite
-from studies.data.arrays.structures import (
+from studies.data.arrays.nested_arrays import (
     Arrays,
     Columns,
     described,
@@ -32,13 +31,14 @@ from studies.data.arrays.structures import (
     map_arrays,
     rebuilt,
 )
+from studies.data.arrays.sample_checks import check_finite
 from studies.data.column_values import MISSING
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data.arrays.parts import LoadedData, Splits
-    from studies.data.description import Dataset
+    from studies.data.arrays.loaded_data import LoadedData, Splits
+    from studies.data.dataset_base import Dataset
 
 __all__ = ["adapted"]
 
@@ -95,8 +95,8 @@ def adapted(
         ```
     """
     # Imported late, because these modules import this one.
-    from studies.data.arrays.parts import Splits
-    from studies.data.description import DescribedData
+    from studies.data.arrays.loaded_data import Splits
+    from studies.data.dataset_base import DescribedData
 
     if not callable(getattr(layer, "adapt", None)):
         raise DataError.of_setting("layer", "one with adapt, such as TextVectorization()", layer)

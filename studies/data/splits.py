@@ -24,21 +24,21 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError, InternalError
-from studies.data.arrays.mapped import file_of, shared
-from studies.data.arrays.partition import Contents, Divided, Options, divide
-from studies.data.arrays.parts import Part, Splits, joined
-from studies.data.arrays.samples import (
+from studies.data.arrays.loaded_data import Part, Splits, joined
+from studies.data.arrays.memory_mapping import file_of, shared
+from studies.data.arrays.nested_arrays import combined_digest
+from studies.data.arrays.sample_checks import (
     check_several_classes,
     check_some_weight,
     labels_of,
 )
-from studies.data.arrays.structures import combined_digest
+from studies.data.arrays.train_test_split import Contents, Divided, Options, divide
 from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from studies.data.streams import Stream
+    from studies.data.tf_data_and_generators import Stream
 
 __all__ = ["forward", "grouped", "k_fold", "repeated", "stratified"]
 

@@ -24,8 +24,8 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from studies.user_code.causes import LIBRARIES, is_ours
-from studies.user_code.same_names import NAMES, places_of
+from studies.user_code.package_name_clashes import NAMES, places_of
+from studies.user_code.user_errors import LIBRARIES, is_ours
 from tracking.records import CodeDescription
 
 # The folders of Python's own modules. A repository, e.g. a home folder, may contain them.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from search_spaces.errors import InternalError, NoTestPartError
-from studies.data.arrays.mapped import taken
-from studies.data.arrays.structures import (
+from studies.data.arrays.memory_mapping import taken
+from studies.data.arrays.nested_arrays import (
     Arrays,
     array_digest,
     combined_digest,
@@ -28,7 +28,7 @@ from studies.data.arrays.structures import (
 from studies.data.preprocessing import Preparation
 
 if TYPE_CHECKING:
-    from studies.data.streams import Stream
+    from studies.data.tf_data_and_generators import Stream
 
 PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 """The names of parts in messages."""

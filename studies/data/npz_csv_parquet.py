@@ -104,7 +104,7 @@ def read_arrays(
 def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
     import numpy as np
 
-    from studies.data.arrays.mapped import member
+    from studies.data.arrays.memory_mapping import member
 
     assert archive.zip is not None, "the file is open"
     try:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from search_spaces.texts import counted, listed
-from studies.data.arrays.parts import PART_NAMES, LoadedData, Part
-from studies.data.arrays.samples import class_labels
-from studies.data.arrays.structures import image_of, is_text, marks, named_arrays
+from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
+from studies.data.arrays.nested_arrays import image_of, is_text, marks, named_arrays
+from studies.data.arrays.sample_checks import class_labels
 from studies.data.column_values import MISSING
 from studies.data.preprocessing import Preparation
 from studies.data.splits import FoldedSplits
-from studies.data.streams import first_samples
+from studies.data.tf_data_and_generators import first_samples
 from tracking.records.studies import (
     DATA_SEVERITIES,
     Classes,

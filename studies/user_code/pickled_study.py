@@ -26,7 +26,7 @@ from search_spaces.errors import DataError, StudyError
 from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
 from studies.definition import StudyDefinition
 from studies.library_internals.tensorflow_internals import untraced_functions
-from studies.user_code.loading import import_from
+from studies.user_code.study_file_loading import import_from
 from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from search_spaces.errors import BuilderError
 from studies.error_texts import describe
-from studies.user_code.same_names import NAMES, OURS
+from studies.user_code.package_name_clashes import NAMES, OURS
 
 # TensorFlow's messages name lines of code like this.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')

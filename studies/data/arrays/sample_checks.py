@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.mapped import blocks
-from studies.data.arrays.structures import (
+from studies.data.arrays.memory_mapping import blocks
+from studies.data.arrays.nested_arrays import (
     Arrays,
     Columns,
     described,

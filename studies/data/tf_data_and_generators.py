@@ -21,16 +21,16 @@ import numpy as np
 
 from search_spaces.errors import DataError, shown
 from search_spaces.library_internals import MissingPartError
-from studies.data.arrays.parts import PART_NAMES, LoadedData, Part, concatenated
-from studies.data.arrays.samples import check_finite
-from studies.data.arrays.structures import (
+from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, concatenated
+from studies.data.arrays.nested_arrays import (
     Arrays,
     array_digest,
     combined_digest,
     length_of,
     named_arrays,
 )
-from studies.data.description import DescribedData
+from studies.data.arrays.sample_checks import check_finite
+from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches
 from studies.library_internals.tensorflow_internals import is_dataset, seeded

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.mapped import blocks
+from studies.data.arrays.memory_mapping import blocks
 
 Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 Columns = tuple[tuple[str, str], ...]

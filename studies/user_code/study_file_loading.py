@@ -26,9 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from search_spaces.errors import StudyFileError, suggestion
 from studies.definition import StudyDefinition
 from studies.library_internals.stopped_searches import Search, searches_replaced
-from studies.user_code.causes import builder_function
-from studies.user_code.same_names import add_packages_of
-from studies.user_code.scripts import (
+from studies.user_code.optuna_and_keras_tuner_scripts import (
     as_program,
     is_objective,
     libraries_searched,
@@ -36,7 +34,9 @@ from studies.user_code.scripts import (
     study_of_objective,
     study_of_search,
 )
-from studies.user_code.targets import Target, defines_studies
+from studies.user_code.package_name_clashes import add_packages_of
+from studies.user_code.study_targets import Target, defines_studies
+from studies.user_code.user_errors import builder_function
 from studies.user_code.user_modules import (
     import_texts,
     imported_modules,

@@ -10,8 +10,8 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.parts import Part, Splits, seal
-from studies.data.arrays.samples import (
+from studies.data.arrays.loaded_data import Part, Splits, seal
+from studies.data.arrays.sample_checks import (
     ClassNames,
     Samples,
     check_same_shape,

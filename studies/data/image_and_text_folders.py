@@ -16,12 +16,12 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.mapped import allocated
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents
-from studies.data.arrays.samples import Samples, check_samples
-from studies.data.columns import check_complete, check_names
-from studies.data.description import Dataset, Reader, options_of
-from studies.data.files import absolute_path, is_table, name_of, read_table
+from studies.data.arrays.memory_mapping import allocated
+from studies.data.arrays.sample_checks import Samples, check_samples
+from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.column_kinds import check_complete, check_names
+from studies.data.dataset_base import Dataset, Reader, options_of
+from studies.data.npz_csv_parquet import absolute_path, is_table, name_of, read_table
 from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]

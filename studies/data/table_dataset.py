@@ -15,10 +15,9 @@ import numpy as np
 from search_spaces import checks
 from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents
-from studies.data.arrays.samples import Samples, check_finite, is_frame
-from studies.data.column_values import MISSING, names_of_parts, numbers_of, texts_of
-from studies.data.columns import (
+from studies.data.arrays.sample_checks import Samples, check_finite, is_frame
+from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.column_kinds import (
     SHOWN,
     check_complete,
     check_names,
@@ -30,8 +29,9 @@ from studies.data.columns import (
     table_columns,
     values_of,
 )
-from studies.data.description import Dataset, Reader, options_of
-from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
+from studies.data.column_values import MISSING, names_of_parts, numbers_of, texts_of
+from studies.data.dataset_base import Dataset, Reader, options_of
+from studies.data.npz_csv_parquet import absolute_path, has_header, is_table, name_of, read_table
 from studies.data.preprocessing import Column, TableColumns
 
 # By default, dates order the rows of a table if no date is in more than this share of them.
