@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 def _import_own_packages() -> None:
     """Imports `search_spaces`, `tracking` and `studies` from the folder of this file.
 
-    A user's repository may have a folder ``studies``, too. `studies.user_code.package_name_clashes` makes its
+    A user may have a folder `studies`, too. `studies.user_code.package_name_clashes` makes its
     modules importable beside ours.
     """
     here = Path(__file__).resolve().parent

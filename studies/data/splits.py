@@ -24,14 +24,11 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError, InternalError
+from studies.data.arrays.class_labels import check_several_classes, labels_of
+from studies.data.arrays.digests import combined_digest
 from studies.data.arrays.loaded_data import Part, Splits, joined
 from studies.data.arrays.memory_mapping import file_of, shared
-from studies.data.arrays.nested_arrays import combined_digest
-from studies.data.arrays.sample_checks import (
-    check_several_classes,
-    check_some_weight,
-    labels_of,
-)
+from studies.data.arrays.sample_checks import check_some_weight
 from studies.data.arrays.train_test_split import Contents, Divided, Options, divide
 from tracking.records import ALL_FOLDS
 

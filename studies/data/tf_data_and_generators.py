@@ -21,14 +21,9 @@ import numpy as np
 
 from search_spaces.errors import DataError, shown
 from search_spaces.library_internals import MissingPartError
+from studies.data.arrays.digests import array_digest, combined_digest
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, concatenated
-from studies.data.arrays.nested_arrays import (
-    Arrays,
-    array_digest,
-    combined_digest,
-    length_of,
-    named_arrays,
-)
+from studies.data.arrays.nested_arrays import Arrays, length_of, named_arrays
 from studies.data.arrays.sample_checks import check_finite
 from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe

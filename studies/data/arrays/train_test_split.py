@@ -10,17 +10,19 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.loaded_data import Part, Splits, seal
-from studies.data.arrays.sample_checks import (
+from studies.data.arrays.class_labels import (
     ClassNames,
-    Samples,
-    check_same_shape,
-    check_samples,
     check_several_classes,
-    check_some_weight,
     count_classes,
     labels_of,
     numbered,
+)
+from studies.data.arrays.loaded_data import Part, Splits, seal
+from studies.data.arrays.sample_checks import (
+    Samples,
+    check_same_shape,
+    check_samples,
+    check_some_weight,
 )
 from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 
