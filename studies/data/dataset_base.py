@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from search_spaces.errors import DataError
+from studies.data.arrays.cross_validation_folds import FoldedSplits, make_folds
 from studies.data.arrays.loaded_data import LoadedData, Splits
 from studies.data.arrays.memory_mapping import shared
 from studies.data.arrays.sample_checks import by_rule
 from studies.data.arrays.train_test_split import Contents, Options, check_options, make_splits
-from studies.data.splits import CrossValidation, FoldedSplits, make_folds
+from studies.data.splits import CrossValidation
 
 
 @dataclass(frozen=True, eq=False, repr=False)

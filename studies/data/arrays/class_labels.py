@@ -40,8 +40,8 @@ def labels_of(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Returns the class of each sample, and the labels to stratify by.
 
-    Both are None if the target is no classes, or if there are several targets. Samples in the order
-    of time are not stratified.
+    Both are None for a regression, and for several targets. Samples in the order of time are not
+    stratified.
     """
     labels = class_labels(samples.y) if isinstance(samples.y, np.ndarray) else None
     if stratify and labels is None:

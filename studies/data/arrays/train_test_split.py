@@ -32,7 +32,7 @@ PREPROCESSING_NAMES = ("standardize", "minmax")
 
 @dataclass(frozen=True, eq=False)
 class ReadyMade:
-    """A part that the user made, such as test=(x, y). It is checked when the data is read."""
+    """A part that the user passed, such as test=(x, y). It is checked when the data is read."""
 
     x: object
     y: object
@@ -45,7 +45,7 @@ Size = float | int | ReadyMade
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """The options of `datasets.arrays`, checked."""
+    """The checked options of `datasets.arrays`."""
 
     validation: Size
     test: Size | None
@@ -66,7 +66,7 @@ def check_options(
 ) -> Options:
     """Checks the options of `datasets.arrays`, before the data is read.
 
-    Raises DataError if one is wrong, or if the shares leave nothing to train on.
+    Raises DataError for a wrong option, and for shares that leave nothing to train on.
     """
     no_test = test is None or (checks.is_real(test) and test == 0)
     options = Options(
@@ -98,7 +98,7 @@ def _check_size(name: str, value: object) -> Size:
 
 def _check_preprocess(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _check_preprocess(each) for name, each in value.items()}
+        return {name: _check_preprocess(transformer) for name, transformer in value.items()}
     if isinstance(value, str):
         return checks.choice("preprocess", value, PREPROCESSING_NAMES, DataError)
     methods = (getattr(value, method, None) for method in ("fit", "transform"))
@@ -124,7 +124,7 @@ def _check_class_names(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What a source, such as a file, holds.
+    """The samples in a source, such as a file.
 
     Attributes:
         pool: The samples to split.
@@ -137,7 +137,7 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Divided:
-    """The parts before preprocessing. Their arrays are copies."""
+    """The parts before preprocessing, as copies of the user's arrays."""
 
     parts: Mapping[str, Part]
     pool: Samples
@@ -146,24 +146,24 @@ class Divided:
     class_names: ClassNames
 
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
-        """Preprocesses parts, as fitted on the "train" part, and makes `Splits` of them.
+        """Fits the preprocessing on the "train" part, and makes `Splits` of the preprocessed parts.
 
-        `Splits` needs a validation part. If there is none, the first training sample is used.
+        Without a "validation" part, the first training sample becomes one, as `Splits` needs one.
         """
         table = self.pool.table
         x: dict[str, Any] = {name: part.x for name, part in parts.items()}
         if table is not None:
-            # `Part` has sorted the columns by name. This restores the table's order.
+            # `Part` sorts columns by name. This restores the table's order.
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
         options = self.options
         name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess, options.seed)
-        transformed = {part: replace(each, x=x[part]) for part, each in parts.items()}
+        transformed = {key: replace(part, x=x[key]) for key, part in parts.items()}
         preparation = Preparation(
             example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files
         )
         train = transformed["train"]
-        validation = transformed["validation"] if "validation" in transformed else train.first(1)
+        validation = transformed.get("validation") or train.first(1)
         return seal(train, validation, transformed.get("test"), self.classes, name, preparation)
 
 
@@ -174,10 +174,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
 
 
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Splits samples into parts. Ready-made parts stay as they are.
-
-    With `folds`, no validation part is drawn.
-    """
+    """Splits samples into parts. With `folds`, draws only a test part."""
     pool, ready = contents.pool, dict(contents.ready)
     sizes: dict[str, float | int] = {}
     # The test part is drawn first, so that it is the same with and without folds.
@@ -210,7 +207,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
-    # Without targets, a training step gets x itself. But Keras would take a tuple for (x, y).
+    # Without targets, Keras passes x to the training step. But it would take a tuple for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
     return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
 
@@ -218,11 +215,11 @@ def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
 def split_indices(
     samples: Samples, sizes: Mapping[str, float | int], labels: np.ndarray | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """Splits samples at random. Returns the indices of "train" and of each part of `sizes`.
+    """Splits samples into "train" and the parts of `sizes`. Returns the indices of each part.
 
-    A size is a count, or a share of all samples. If there are `labels`, all parts get these classes
-    in the same proportions. Samples in the order of time are not split at random: the first part of
-    `sizes` gets the latest ones, the next part those before, and so on.
+    A size is a count, or a share of all samples. Parts are drawn at random, with the same
+    proportions of the classes in `labels`, if any. Of samples in the order of time, the first part
+    of `sizes` gets the latest samples, and the next part the samples before these.
 
     The result depends on the arguments alone. scikit-learn's `train_test_split` draws with numpy's
     RandomState, whose numbers are the same on every platform and in every version:
@@ -253,7 +250,7 @@ def split_indices(
 def _draw(
     rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a part of `count` samples. Raises ValueError if a class, or a part, is too small."""
+    """Draws a part. Raises ValueError if the part, or a class, has too few samples to stratify."""
     # Imported late, because scikit-learn is slow to import.
     from sklearn.model_selection import train_test_split
 
@@ -269,8 +266,8 @@ def _holding_each_class(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Changes a split so that both sides have a sample of each class.
 
-    scikit-learn may give one side no sample of a rare class. That side then swaps a sample of its
-    largest class for one of the rare class.
+    scikit-learn may give all samples of a rare class to one side. The other side then swaps a
+    sample of its most frequent class for a sample of the rare class.
     """
     random = np.random.RandomState(seed)
     sides = [rest.copy(), part.copy()]
