@@ -48,7 +48,6 @@ from .npz_csv_parquet import path_in as path_in
 from .npz_csv_parquet import read_arrays as read_arrays
 from .npz_csv_parquet import read_table as read_table
 from .npz_csv_parquet import spelled as spelled
-from .preprocessing import FittedTable as FittedTable
 from .preprocessing import Preparation as Preparation
 from .preprocessing import Prepared as Prepared
 from .preprocessing import building_for as building_for
@@ -62,6 +61,7 @@ from .splits import check_cross_validation as check_cross_validation
 from .splits import read_spelled as read_spelled
 from .table_dataset import Table as Table
 from .table_dataset import table_alone as table_alone
+from .table_encoding import FittedTable as FittedTable
 from .tf_data_and_generators import GENERATOR as GENERATOR
 from .tf_data_and_generators import PROFILE_SEED as PROFILE_SEED
 from .tf_data_and_generators import TF_DATA as TF_DATA

@@ -22,7 +22,7 @@ from studies.data.column_values import (
     texts_of,
     with_parts_of_dates,
 )
-from studies.data.preprocessing import Column
+from studies.data.table_encoding import Column
 
 _MOST_LEVELS: Final = 10_000
 # A column with at most this many different texts is a category, however few rows there are.

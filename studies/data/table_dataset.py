@@ -32,7 +32,7 @@ from studies.data.column_kinds import (
 from studies.data.column_values import MISSING, names_of_parts, numbers_of, texts_of
 from studies.data.dataset_base import Dataset, Reader, options_of
 from studies.data.npz_csv_parquet import absolute_path, has_header, is_table, name_of, read_table
-from studies.data.preprocessing import Column, TableColumns
+from studies.data.table_encoding import Column, TableColumns
 
 # By default, dates order the rows of a table if no date is in more than this share of them.
 _MOST_OF_A_DATE = 0.25
