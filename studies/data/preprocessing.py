@@ -148,8 +148,8 @@ class Preparation:
         layers = [
             f"preprocess={prepared.name} can't become layers of a Keras model, so the registered "
             f"model will take {name} after this preprocessing. Put it into the model as layers, or "
-            "use 'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler "
-            "or RobustScaler, which become layers."
+            "use 'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, "
+            "MaxAbsScaler or RobustScaler, which become layers."
             for name, prepared in self.prepared.items()
             if not prepared.scalings
         ]
