@@ -426,12 +426,12 @@ def _profiled(source: Source) -> Profile:
     if ended and source.steps is not None and len(digests) < source.steps:
         too_few = f"{len(digests)} batches, but an epoch must read {source.steps}"
         raise DataError(f"{_capital(source.called)} has {too_few}.")
-    first, (batch,) = digests[:_BATCHES_READ_AGAIN], parts
+    first, (head,) = digests[:_BATCHES_READ_AGAIN], parts
     repeatable = _digests_again(source, len(first)) == first
-    types = ", ".join(f"{name}={a.dtype}{a.shape[1:]}" for name, a in batch.named.items())
+    types = ", ".join(f"{name}={a.dtype}{a.shape[1:]}" for name, a in head.named.items())
     return Profile(
         kind=reading.kind,
-        at_hand=batch,
+        at_hand=head,
         digest=hashlib.sha256("\n".join(digests if repeatable else [types]).encode()).hexdigest(),
         repeatable=repeatable,
         batches=len(digests),
