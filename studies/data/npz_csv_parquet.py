@@ -42,8 +42,8 @@ def name_of(path: Path) -> str:
     return _TABLE.sub("", path.name)
 
 
-def has_header(source: object) -> bool:
-    """Returns whether a source is a CSV file: a path that is no Parquet file, and no DataFrame."""
+def is_csv(source: object) -> bool:
+    """Returns whether a table is a CSV file, not a Parquet file or a DataFrame."""
     return isinstance(source, Path) and source.suffix.lower() != ".parquet"
 
 
@@ -132,7 +132,7 @@ def read_table(
 
     _check_file(path)
     try:
-        if not has_header(path):
+        if not is_csv(path):
             return pd.read_parquet(path)
         one_cell: dict[str, Any] = {"sep": "\x01", "quoting": csv.QUOTE_NONE}
         lines = pd.read_csv(path, header=None, nrows=_FIRST_LINES, dtype=str, **one_cell)[0]
