@@ -36,10 +36,10 @@ def _import_own_packages() -> None:
             for each in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[each] = sys.modules.pop(each)
         _import_from(here / name)
-    from studies.user_code.package_name_clashes import give_way, put_behind
+    from studies.user_code.package_name_clashes import keep_imported, share_package_names
 
-    give_way()
-    put_behind(imported)
+    share_package_names()
+    keep_imported(imported)
 
 
 def _import_from(folder: Path) -> None:

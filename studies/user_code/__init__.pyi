@@ -15,12 +15,12 @@ from .user_errors import explain as explain
 from .user_errors import fatal as fatal
 from .user_errors import gives_up_trial as gives_up_trial
 from .user_errors import is_fatal as is_fatal
-from .user_errors import is_users as is_users
 from .user_errors import out_of_memory as out_of_memory
 from .user_errors import prunes_trial as prunes_trial
 from .user_modules import commit_of as commit_of
 from .user_modules import import_texts as import_texts
 from .user_modules import imported_names as imported_names
+from .user_modules import is_users as is_users
 from .user_modules import own_modules as own_modules
 from .user_modules import place_of as place_of
 from .user_modules import text_of as text_of

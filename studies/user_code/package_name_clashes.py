@@ -1,13 +1,13 @@
-"""Lets a user have packages with the names of ours: `search_spaces`, `studies`, `tracking`.
+"""Makes a user's packages importable that have the names of kerastudy's: `studies` and so on.
 
-In `sys.modules`, these names are ours, whatever is on the path. A user's package of the same name
-is searched after ours:
+`sys.modules["studies"]` is always kerastudy's package, whatever is on the path. If a user has a
+package `studies`, too:
 
-- Its modules can be imported from the package, unless ours has a module of the same name.
-- Names that our package lacks are looked up in the user's ``__init__.py``.
+- `studies.x` is the user's module, unless kerastudy has a module of that name.
+- `from studies import x` also finds the names in the user's ``studies/__init__.py``.
 
-The same holds for modules, such as ``studies/data.py``. If both define a name, ours is imported,
-with a warning.
+The same holds for modules of both, such as ``studies/data.py``. If both define a name, kerastudy's
+is imported, with a warning.
 """
 
 from __future__ import annotations
@@ -24,149 +24,144 @@ from typing import Any, Final
 
 NAMES: Final = ("search_spaces", "studies", "tracking")
 OURS: Final = Path(__file__).resolve().parents[2]
+"""The folder of kerastudy's packages."""
 _ABSENT: Final = object()
 
-# The user's folders and files that have the name of a module of ours, by this name.
-_theirs: Final[dict[str, list[Path]]] = {}
-# The modules that have run from these files, by file.
-_loaded: Final[dict[Path, ModuleType]] = {}
-# The entries of `sys.path` that have been searched.
-_looked_into: Final[set[str]] = set()
+# The user's folders and files that have the name of a module of kerastudy, by this name.
+_user_places: Final[dict[str, list[Path]]] = {}
+# The user's modules that have run, by file.
+_user_modules: Final[dict[Path, ModuleType]] = {}
+# The entries of `sys.path` that have been searched for user's packages.
+_searched: Final[set[str]] = set()
 
 
-def give_way() -> None:
-    """Makes a user's packages that are named like ours importable, once they are on the path."""
+def share_package_names() -> None:
+    """Makes the user's packages in `sys.path` importable, now and later."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in NAMES:
-        _let_in(sys.modules[name])
+        _add_user_names(sys.modules[name])
 
 
 def add_packages_of(root: Path) -> None:
-    """Makes a folder's packages that are named like ours importable.
-
-    Packages of another installation of kerastudy are left out.
-    """
+    """Makes the user's packages in a folder importable, but not another installed kerastudy."""
     if not (root / "studies" / "user_code" / Path(__file__).name).is_file():
         for name in NAMES:
             if (root / name).is_dir():
-                _add(name, root / name)
+                _add_place(name, root / name)
 
 
 def places_of(name: str) -> list[Path]:
-    """Returns the user's folders and files with the name of a module of ours."""
+    """Returns the user's folders and files with the name of a module of kerastudy."""
     if name.partition(".")[0] in NAMES:
-        _follow_path()
-    return list(_theirs.get(name, ()))
+        _search_path()
+    return list(_user_places.get(name, ()))
 
 
-def put_behind(imported: Mapping[str, ModuleType]) -> None:
-    """Lets in the user's modules that were imported before ours took their names."""
+def keep_imported(imported: Mapping[str, ModuleType]) -> None:
+    """Keeps the user's modules that were imported before kerastudy took their names."""
     for name, module in imported.items():
         origin = None if module.__spec__ is None else module.__spec__.origin
         if not _is_ours(name):
             sys.modules[name] = module
         elif origin is not None:
-            _loaded[Path(origin).absolute()] = module
+            _user_modules[Path(origin).absolute()] = module
     for name in NAMES:
         for folder in getattr(imported.get(name), "__path__", ()):
-            _add(name, Path(folder).absolute())
+            _add_place(name, Path(folder).absolute())
 
 
-def _add(name: str, place: Path) -> None:
-    if place in _theirs.get(name, ()) or place.resolve() == _place_of_ours(name):
+def _add_place(name: str, place: Path) -> None:
+    if place in _user_places.get(name, ()) or place.resolve() == _place_of_ours(name):
         return
-    _theirs.setdefault(name, []).append(place)
+    _user_places.setdefault(name, []).append(place)
     if name in sys.modules:
-        _let_in(sys.modules[name])
-    for submodule in _submodules_of_ours(name) if place.is_dir() else ():
-        for theirs in (place / submodule, place / f"{submodule}.py"):
-            if theirs.exists():
-                _add(f"{name}.{submodule}", theirs)
+        _add_user_names(sys.modules[name])
+    if place.is_dir() and _place_of_ours(name).is_dir():
+        for submodule in {entry.stem for entry in _place_of_ours(name).iterdir()} - {"__init__"}:
+            for user_place in (place / submodule, place / f"{submodule}.py"):
+                if user_place.exists() and _is_ours(f"{name}.{submodule}"):
+                    _add_place(f"{name}.{submodule}", user_place)
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules of a package that both the user and we have."""
+    """Finds modules of packages that both the user and kerastudy have."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns the spec of our module or, if we have none, of the user's."""
+        """Returns the spec of kerastudy's module or, if there is none, of the user's."""
         package, _, _ = fullname.rpartition(".")
         if package in NAMES:
-            _follow_path()
-        if package not in _theirs:
+            _search_path()
+        if package not in _user_places:
             return None
         ours = PathFinder.find_spec(fullname, [str(_place_of_ours(package))])
         if ours is not None:
-            if fullname in _theirs and ours.loader is not None:
+            if fullname in _user_places and ours.loader is not None:
                 run = ours.loader.exec_module
 
-                def run_and_let_in(module: ModuleType) -> None:
+                def run_and_share(module: ModuleType) -> None:
                     run(module)
-                    _let_in(module)
+                    _add_user_names(module)
 
                 # Each spec has its own loader, so no other import changes.
-                ours.loader.exec_module = run_and_let_in  # type: ignore[method-assign]
+                ours.loader.exec_module = run_and_share  # type: ignore[method-assign]
             return ours
-        # In Python, a package runs before its modules.
-        for _ in _modules(package):
+        # As always in Python, the user's package runs before its modules.
+        for _ in _modules_of(package):
             pass
-        folders = [str(place) for place in _theirs[package] if place.is_dir()]
+        folders = [str(place) for place in _user_places[package] if place.is_dir()]
         return PathFinder.find_spec(fullname, folders)
 
 
-class _Shared(ModuleType):
-    """A module of ours that also has the names that only the user's module defines."""
+class _SharedModule(ModuleType):
+    """A module of kerastudy with the names that only the user's module defines."""
 
     def __getattr__(self, name: str) -> Any:
         dunder = name.startswith("__") and name.endswith("__")
-        # For a module of ours this raises, so that Python imports it.
+        # For a module of kerastudy this raises, so that Python imports it.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
-            for theirs in _modules(self.__name__):
-                value = getattr(theirs, name, _ABSENT)
+            for module in _modules_of(self.__name__):
+                value = getattr(module, name, _ABSENT)
                 if value is not _ABSENT:
                     return value
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Sets a name.
-
-        Python sets an imported module on its package. A user's module is set on the user's package.
-        """
+        """Sets a name here or, for a user's module that Python imported, on the user's package."""
         if isinstance(value, ModuleType) and not _is_ours(f"{self.__name__}.{name}"):
             file = Path(getattr(value, "__file__", None) or "")
-            for place in _theirs.get(self.__name__, ()):
-                package = _loaded.get(place / "__init__.py")
+            for place in _user_places.get(self.__name__, ()):
+                package = _user_modules.get(place / "__init__.py")
                 if package is not None and file.is_relative_to(place):
                     setattr(package, name, value)
                     return
         super().__setattr__(name, value)
 
 
-def _let_in(module: ModuleType) -> None:
-    """Adds to our module the names that only the user's module defines."""
-    module.__class__ = _Shared
+def _add_user_names(module: ModuleType) -> None:
+    module.__class__ = _SharedModule
     if not hasattr(module, "__path__"):
-        # The user's may be a package, and importing from it needs a path. Ours has no modules.
+        # The user's module may be a package, and `import` needs a path to find its modules.
         module.__path__ = []
 
 
-def _modules(name: str) -> Iterator[ModuleType]:
-    """Yields the user's modules with this name. Runs those that have not run yet."""
-    _follow_path()
-    for place in _theirs.get(name, ()):
+def _modules_of(name: str) -> Iterator[ModuleType]:
+    """Yields the user's modules with this name. Runs the modules that have not run yet."""
+    _search_path()
+    for place in _user_places.get(name, ()):
         file = place / "__init__.py" if place.is_dir() else place
-        if file not in _loaded and file.is_file():
+        if file not in _user_modules and file.is_file():
             _run(name, file)
-        if file in _loaded:
-            yield _loaded[file]
+        if file in _user_modules:
+            yield _user_modules[file]
 
 
-def _follow_path() -> None:
+def _search_path() -> None:
     for entry in sys.path:
-        if entry not in _looked_into:
-            _looked_into.add(entry)
+        if entry not in _searched:
+            _searched.add(entry)
             # An empty entry means the current folder.
             add_packages_of(Path(entry or ".").absolute())
 
@@ -177,18 +172,19 @@ def _run(name: str, file: Path) -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Modules of the package may import it while it runs.
-    _loaded[file] = module
+    _user_modules[file] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del _loaded[file]
+        del _user_modules[file]
         raise
+    ours = sys.modules[name]
     both = [
-        each
-        for each, value in vars(module).items()
-        if not each.startswith("_")
-        and (_is_ours(f"{name}.{each}") or each in vars(sys.modules[name]))
-        and getattr(sys.modules[name], each, None) is not value
+        key
+        for key, value in vars(module).items()
+        if not key.startswith("_")
+        and (_is_ours(f"{name}.{key}") or key in vars(ours))
+        and getattr(ours, key, None) is not value
     ]
     if both:
         warnings.warn(
@@ -205,11 +201,5 @@ def _is_ours(name: str) -> bool:
 
 
 def _place_of_ours(name: str) -> Path:
-    """Returns the path of our package's folder, or of our module without its suffix."""
+    """Returns the path of kerastudy's package, or of its module without the suffix."""
     return OURS.joinpath(*name.split("."))
-
-
-def _submodules_of_ours(name: str) -> list[str]:
-    folder = _place_of_ours(name)
-    names = (entry.stem for entry in (folder.iterdir() if folder.is_dir() else ()))
-    return [each for each in names if each != "__init__" and _is_ours(f"{name}.{each}")]
