@@ -19,7 +19,7 @@ from studies.data.arrays.cross_validation_folds import FoldedSplits, make_folds
 from studies.data.arrays.loaded_data import LoadedData, Splits
 from studies.data.arrays.memory_mapping import shared
 from studies.data.arrays.sample_checks import by_rule
-from studies.data.arrays.train_test_split import Contents, Options, check_options, make_splits
+from studies.data.arrays.train_test_split import Contents, Options, check_options, divide
 from studies.data.splits import CrossValidation
 
 
@@ -80,9 +80,9 @@ class DescribedData(ABC):
     def _read(self) -> Any:
         """Reads the data. Returns the facts, which may be pickled for other processes."""
 
-    @abstractmethod
-    def _with(self, facts: Any) -> LoadedData:
+    def _with(self, facts: Any) -> Any:
         """Makes the loaded data from the facts, which another process may have read."""
+        return facts
 
     @cached_property
     def _facts(self) -> Any:
@@ -90,7 +90,8 @@ class DescribedData(ABC):
 
     @cached_property
     def _loaded(self) -> LoadedData:
-        return self._with(self._facts)
+        loaded: LoadedData = self._with(self._facts)
+        return loaded
 
     def __getstate__(self) -> dict[str, object]:
         """Leaves loaded data out of the pickle."""
@@ -136,10 +137,8 @@ class Dataset(DescribedData):
         contents = self.read()
         if self.rule is not None:
             by_rule(self.rule, contents.pool.x)
-        return make_splits(contents, self.options)
-
-    def _with(self, facts: Splits) -> Splits:
-        return facts
+        divided = divide(contents, self.options)
+        return divided.sealed(divided.parts)
 
 
 class Reader(ABC):

@@ -240,14 +240,6 @@ class Source:
             raise DataError.of_setting(self.part, f"{expected} of batches (x, y)", opened)
         return _as_generator(opened, self.steps)
 
-    def __getstate__(self) -> dict[str, object]:
-        if batches_kind(self.origin) == TF_DATA:
-            raise DataError(
-                f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
-                "a function that makes it"
-            )
-        return dict(vars(self))
-
 
 def check_source(part: str, source: object, steps: int | None, targets: bool | None) -> Source:
     """Returns the source of a part. Checks the user's argument, but reads nothing."""

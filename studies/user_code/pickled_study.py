@@ -150,8 +150,8 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
             """Returns the name of a large array's file, or None for objects to pickle."""
             if batches_kind(thing) == TF_DATA:
                 raise DataError(
-                    "A tf.data.Dataset that was made outside of the functions that use it can't "
-                    "be sent to another process. Make it within the function"
+                    "A tf.data.Dataset can't be sent to another process. Make it in a function, "
+                    "and use the function: datasets.batches(make_training, make_validation)"
                 )
             if type(thing) not in (np.ndarray, np.memmap):
                 return None

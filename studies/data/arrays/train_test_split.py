@@ -30,17 +30,8 @@ DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")
 
 
-@dataclass(frozen=True, eq=False)
-class ReadyMade:
-    """A part that the user passed, such as test=(x, y). It is checked when the data is read."""
-
-    x: object
-    y: object
-    sample_weight: object = None
-
-
-# A float is a share of all samples, an integer is a count.
-Size = float | int | ReadyMade
+Size = float | int | tuple[object, ...]
+"""A share of all samples, a count, or a user's part (x, y), which is checked when data is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +76,7 @@ def check_options(
 
 def _check_size(name: str, value: object) -> Size:
     if isinstance(value, tuple | list) and len(value) in (2, 3):
-        return ReadyMade(*value)
+        return tuple(value)
     # `is_whole` refuses booleans: validation=True would mean one sample.
     if checks.is_whole(value) and value > 0:
         return int(value)
@@ -167,23 +158,20 @@ class Divided:
         return seal(train, validation, transformed.get("test"), self.classes, name, preparation)
 
 
-def make_splits(contents: Contents, options: Options) -> Splits:
-    """Splits and preprocesses data. Raises DataError if no study can be run on it."""
-    divided = divide(contents, options)
-    return divided.sealed(divided.parts)
-
-
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Splits samples into parts. With `folds`, draws only a test part."""
+    """Splits samples into parts. With `folds`, draws only a test part.
+
+    Raises DataError if the data can't be used in a study.
+    """
     pool, ready = contents.pool, dict(contents.ready)
     sizes: dict[str, float | int] = {}
     # The test part is drawn first, so that it is the same with and without folds.
     for name, size in (("test", options.test), ("validation", options.validation)):
         if name in ready or size is None:
             continue
-        if isinstance(size, ReadyMade):
+        if isinstance(size, tuple):
             names = f"{{}} of the ready-made {name} part"
-            ready[name] = check_samples(size.x, size.y, size.sample_weight, names)
+            ready[name] = check_samples(*size, names=names)
         elif not (folds and name == "validation"):
             sizes[name] = size
     for samples in ready.values():
