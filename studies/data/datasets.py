@@ -204,7 +204,7 @@ def _read_npz(path: Path, parts: Collection[str]) -> Contents:
 
 def _part_in(arrays: Mapping[str, np.ndarray], part: str) -> Samples:
     x, y, weight = (arrays.get(f"{array}_{part}") for array in _ARRAYS)
-    return check_samples(x, y, weight, f"{{}}_{part}")
+    return check_samples(x, y, weight, names=f"{{}}_{part}")
 
 
 def batches(

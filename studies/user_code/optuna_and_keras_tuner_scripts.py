@@ -339,12 +339,14 @@ def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedD
         validation = tuple(_as_in_keras(array) for array in validation)
     else:
         first = int(length_of(x) * (1 - share))
-        parts = [None if a is None else map_arrays(lambda a: a[first:], a) for a in (x, y, weight)]
-        validation = tuple(parts[:2] if weight is None else parts)
-        x, y, weight = (
-            None if a is None else map_arrays(lambda a: a[:first], a) for a in (x, y, weight)
-        )
+        last = _rows(slice(first, None), x, y, weight)
+        validation = tuple(last[:2] if weight is None else last)
+        x, y, weight = _rows(slice(first), x, y, weight)
     return datasets.arrays(x, y, sample_weight=weight, validation=validation, test=None)
+
+
+def _rows(rows: slice, *arrays: Any) -> list[Any]:
+    return [None if a is None else map_arrays(lambda a: a[rows], a) for a in arrays]
 
 
 def _as_in_keras(value: Any) -> Any:

@@ -60,7 +60,9 @@ class Samples:
         return self.table is not None and bool(self.table.time)
 
 
-def check_samples(x: object, y: object, sample_weight: object = None, names: str = "{}") -> Samples:
+def check_samples(
+    x: object, y: object, sample_weight: object = None, *, names: str = "{}"
+) -> Samples:
     """Checks a user's samples, and turns them into arrays, which are copies only if necessary.
 
     `y` is None if there are no targets. `names` is the format of names in messages, such as
