@@ -45,7 +45,7 @@ def share_package_names() -> None:
 
 def add_packages_of(root: Path) -> None:
     """Makes the user's packages in a folder importable, but not another installed kerastudy."""
-    if not (root / "studies" / "user_code" / Path(__file__).name).is_file():
+    if not (root / "kerastudy.py").is_file():
         for name in NAMES:
             if (root / name).is_dir():
                 _add_place(name, root / name)
