@@ -46,7 +46,7 @@ _TAKEN: Final = frozenset(
 )
 # Callbacks that are left out, because every study does the same.
 _REPLACED: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# Engines for samplers of Optuna that keep a state, and so can't be taken over.
+# Engines of the same method, for samplers of Optuna whose state and settings can't be taken over.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 

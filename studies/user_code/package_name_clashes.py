@@ -120,7 +120,7 @@ class _SharedModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         dunder = name.startswith("__") and name.endswith("__")
-        # For a module of kerastudy this raises, so that Python imports it.
+        # `from studies import data` raises here, so that Python imports kerastudy's module.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
             for module in _modules_of(self.__name__):
                 value = getattr(module, name, _ABSENT)

@@ -145,7 +145,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     # Pickle and `keras.saving` look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
-        # AutoGraph reads a function's text from this cache, so it must be the text that runs.
+        # AutoGraph reads a function's text from this cache, which must have the text that runs.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:

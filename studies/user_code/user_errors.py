@@ -82,8 +82,7 @@ def _place_of(error: BaseException) -> str:
     """Returns the innermost line of the user's code in the traceback, or an empty text."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, str(frame.lineno or 0)) for frame in frames]
-    # For functions that AutoGraph rewrote, and for operations in graphs, only the message has the
-    # line.
+    # Only the message names the line if AutoGraph rewrote the function, or a graph was running.
     places += _PLACE.findall(str(error))
     texts = [f"{Path(file).name}, line {line}" for file, line in places if is_users(file)]
     return texts[-1] if texts else ""

@@ -69,7 +69,7 @@ def own_modules(
     """Returns the texts of a study's own modules, by their paths relative to the study's folder.
 
     Own modules are in the folder or the repository of the file, but not in a virtual environment.
-    The imports must have run, or be on `sys.path`.
+    The modules must be loaded, or be in a folder of `sys.path`.
 
     Args:
         path: The study's file or, for a notebook, a file in its folder that need not exist.
