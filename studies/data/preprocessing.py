@@ -140,7 +140,7 @@ class Preparation:
             description |= {"table": self.table.describe(), "missing": self.table.missing}
         if self.files:
             description["files"] = self.files
-        # MLflow writes YAML, which has no tuples, as JSON hasn't.
+        # MLflow's YAML has no tuples. JSON turns tuples into lists.
         return dict(json.loads(json.dumps(description)))
 
     @property

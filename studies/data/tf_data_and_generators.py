@@ -300,7 +300,7 @@ def _is_a_batch(thing: object) -> bool:
 
 
 def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
-    # `islice` makes no batch after the last step: it could draw from global generators.
+    # `islice` stops after the last step. Another batch would draw from the global generators.
     for batch in itertools.islice(batches, steps):
         yield tuple(batch) if isinstance(batch, list) else batch
 
@@ -453,7 +453,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
                 )
             yield _checked((batch,) if alone else batch, of), alone
     except BaseException:
-        # `end` stops the data's threads. Its own errors say less than the first one.
+        # `end` stops the data's threads. An error in `end` would hide the first error.
         with contextlib.suppress(Exception):
             reading.end()
         raise

@@ -18,7 +18,10 @@ _COUNTED = 1000
 
 
 def is_portable(dtype: np.dtype) -> bool:
-    """Returns False for long doubles, which have 64, 80 or 128 bits, and for what is no number."""
+    """Returns whether a dtype is of numbers that have the same bits on every machine.
+
+    Long doubles have 64, 80 or 128 bits.
+    """
     # dtype.char is compared, because the dtype of a long double of 64 bits equals float64.
     return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
 
@@ -74,7 +77,7 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
-    """Returns whether independent columns with these values would give a pair of equal samples."""
+    """Returns whether chance would make two of the samples equal, if columns were independent."""
     import pandas as pd
 
     expected_pairs, columns = samples * (samples - 1) / 2, set[bytes]()

@@ -131,7 +131,7 @@ def blocks(array: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def file_of(array: np.ndarray) -> Path | None:
-    """Returns the npy file whose whole array this is, mapped to memory; else None."""
+    """Returns the npy file of an array that is a whole file, mapped to memory; else None."""
     file = array.filename if isinstance(array, np.memmap) else None
     if file is None or not str(file).endswith(".npy"):
         return None

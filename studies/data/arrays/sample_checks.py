@@ -75,7 +75,7 @@ def check_samples(
     x_name, y_name, weight_name = map(names.format, ("x", "y", "sample_weight"))
     inputs = as_arrays(x, x_name)
     targets: Arrays = () if y is None else as_arrays(y, y_name)
-    # The key is "x", or "x['image']", in all parts, even where messages say "x_train".
+    # Keys of `columns` are "x", or "x['image']", even where messages say "x_train".
     samples = Samples(inputs, targets, x_name, y_name, columns=_columns_of(x, "x"))
     arrays = named_arrays(inputs, x_name) | named_arrays(targets, y_name)
     for name, array in arrays.items():
@@ -109,7 +109,7 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
             raise DataError(
                 f"{part.x_name}{key.removeprefix('x')} has the columns {names}, but "
                 f"{pool.x_name}{key.removeprefix('x')} has {needed}",
-                hint="Give both the same columns in the same order, as columns become numbers.",
+                hint="Give both the same columns in the same order, because arrays have no names.",
             )
 
 
