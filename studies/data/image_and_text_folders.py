@@ -237,10 +237,9 @@ def _read_by_keras(
 ) -> Any:
     import keras
 
-    images = kind == "images"
-    functions = keras.utils.text_dataset_from_directory, keras.utils.image_dataset_from_directory
+    read = getattr(keras.utils, f"{kind.removesuffix('s')}_dataset_from_directory")
     try:
-        return functions[images](folder, labels, **options, **_IN_ORDER)
+        return read(folder, labels, **options, **_IN_ORDER)
     except ValueError as error:
         raise DataError(f"{str(folder)!r} can't be read as {kind}: {error}") from None
 

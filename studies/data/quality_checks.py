@@ -43,8 +43,8 @@ _LISTED = 3
 # differences that are too small to matter.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
 _MOST_FEATURES = 256
-# Parts differ if the p-value is at most the first number. The difference is a problem if the p-value
-# is below the second number, and the AUC of the classifier at least the third; else a hint.
+# Parts differ if the p-value is at most the first number. This is a problem, not a hint, if the
+# p-value is below the second number, and the AUC of the classifier at least the third.
 _CLEAR, _CERTAIN, _EASY = 0.01, 0.001, 0.65
 _REMEDY = (
     "Shuffle before splitting, or collect data like the data that the model will predict on. A "

@@ -80,8 +80,10 @@ def ship(
             f"{type(error).__name__}: {error}. Its builder, its callbacks and functions that give "
             f"its data may use only what can be pickled; make such objects within them. {otherwise}"
         ) from None
+    # An empty entry means the current folder.
+    path = [str(Path(entry or ".").absolute()) for entry in sys.path]
     with (folder / _STUDY).open("wb") as stream:
-        pickle.dump((_import_path(), _sources(code, files)), stream)
+        pickle.dump((path, _sources(code, files)), stream)
         stream.write(pickled)
     return ShippedStudy(folder, code)
 
@@ -108,11 +110,6 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             ) from None
     assert isinstance(study, StudyDefinition)
     return study
-
-
-def _import_path() -> list[str]:
-    # An empty entry means the current folder.
-    return [str(Path(entry or ".").absolute()) for entry in sys.path]
 
 
 def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:

@@ -223,27 +223,25 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
         studies = {n: s for n, s in studies.items() if s.name == target.study_name}
     if len({id(study) for study in studies.values()}) == 1:
         return next((study, name) for name, study in studies.items())
-    if target.study_name and not studies:
+    if studies:
+        raise StudyFileError(
+            f"{path!r} has {len(studies)} studies: name one, as in {path}:{next(iter(studies))}. "
+            f"There is: {', '.join(studies)}."
+        )
+    if target.study_name:
         raise StudyFileError(
             f"{path!r} has no study named {target.study_name!r} at its top level, where it can be "
             "loaded from: not within a function or a main guard."
         )
-    if not studies:
-        objectives = objectives_of(file.module)
-        if objectives:
-            raise StudyFileError(
-                f"{path!r} has no study. If {objectives[0]} is an objective of Optuna's, name it: "
-                f"{path}:{objectives[0]}."
-            )
-        raise StudyFileError(
-            f"{path!r} has no study. Make one at the top level of the file: "
-            "study = kerastudy.Study(...). Or launch a script that calls Keras Tuner's "
-            "tuner.search(...) or Optuna's study.optimize(...)."
+    if objectives := objectives_of(file.module):
+        name = objectives[0]
+        hint = f"If {name} is an objective of Optuna's, name it: {path}:{name}."
+    else:
+        hint = (
+            "Make one at the top level of the file: study = kerastudy.Study(...). Or launch a "
+            "script that calls Keras Tuner's tuner.search(...) or Optuna's study.optimize(...)."
         )
-    raise StudyFileError(
-        f"{path!r} has {len(studies)} studies: name one, as in {path}:{next(iter(studies))}. "
-        f"There is: {', '.join(studies)}."
-    )
+    raise StudyFileError(f"{path!r} has no study. {hint}")
 
 
 class StudyLaunched(BaseException):

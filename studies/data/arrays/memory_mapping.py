@@ -31,6 +31,7 @@ _BLOCK_BYTES = 16 * 2**20
 _PREFIX = "kerastudy-data-"
 _LOCK = "in-use"
 
+# The folder for large arrays while `shared` loads data.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
 
@@ -81,16 +82,6 @@ def _remove_abandoned(place: Path) -> None:
         # These errors mean that the folder's process runs, or belongs to another user.
         with contextlib.suppress(Timeout, OSError), FileLock(lock).acquire(timeout=0):
             shutil.rmtree(lock.parent, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def large_arrays_in(folder: Path) -> Iterator[None]:
-    """Makes `allocated` and `taken` write large arrays into `folder`, within the context."""
-    token = _folder.set(folder)
-    try:
-        yield
-    finally:
-        _folder.reset(token)
 
 
 def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
@@ -164,8 +155,11 @@ def shared(load: Callable[[], _Data], folder: Path) -> _Data:
     pickled = folder / "splits"
     with FileLock(folder / "lock"):
         if not pickled.exists():
-            with large_arrays_in(folder):
+            token = _folder.set(folder)
+            try:
                 loaded = load()
+            finally:
+                _folder.reset(token)
             with replacing(pickled) as file, file.open("wb") as stream:
                 _Writer(stream, folder).dump(loaded)
     with pickled.open("rb") as stream:
