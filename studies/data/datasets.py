@@ -439,15 +439,15 @@ def _download(name: str) -> Contents:
     return Contents(check_samples(x, y, names="{}_train"), {"test": test})
 
 
-def replaced_data(spelled: str, own: object) -> Dataset:
+def replaced_data(spelled: str, study_data: object) -> Dataset:
     """Describes the file or folder of ``--data``, which replaces a study's data.
 
-    If `own`, the study's data, is of the same kind (table, images or texts), the new data is read
-    and split in the same way. `spelled` is a text such as "houses.csv?target=price".
+    If `study_data` is of the same kind (table, images or texts), the new data is read and split in
+    the same way. `spelled` is a text such as "houses.csv?target=price".
     """
     path, _, target = spelled.partition(TARGET)
     place = absolute_path(path)
-    replaced = own.at(place, target) if isinstance(own, Dataset) else None
+    replaced = study_data.at(place, target) if isinstance(study_data, Dataset) else None
     if replaced is not None:
         return replaced
     if place.is_dir():

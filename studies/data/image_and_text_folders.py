@@ -16,7 +16,7 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.memory_mapping import allocated
+from studies.data.arrays.memory_mapping import empty_array
 from studies.data.arrays.sample_checks import Samples, check_samples
 from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
 from studies.data.column_kinds import check_complete, check_names
@@ -158,7 +158,7 @@ class Folder(Reader):
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             names = "{}" if part == "train" else f"{{}} of the {part} part"
-            # `numbered` later replaces these names by the same numbers.
+            # `number_labels` later replaces these names by the same numbers.
             y = np.array(classes, dtype=object)[labels]
             read[part] = check_samples(x, y, names=names)
         return Contents(replace(read.pop("train"), files=self.options), read)
@@ -212,7 +212,7 @@ def read_images(
     read = _read_by_keras("images", folder, "inferred" if labelled else None, **options)
     files = list(map(Path, read.file_paths))
     pairs = read if labelled else read.map(lambda image: (image, 0))
-    x = allocated((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
+    x = empty_array((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
     labels: list[int] = []
     try:
         for image, label in pairs.as_numpy_iterator():

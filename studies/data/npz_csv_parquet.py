@@ -104,11 +104,11 @@ def read_arrays(
 def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
     import numpy as np
 
-    from studies.data.arrays.memory_mapping import member
+    from studies.data.arrays.memory_mapping import mapped_member
 
     assert archive.zip is not None, "the file is open"
     try:
-        array = member(archive.zip, f"{name}.npy")
+        array = mapped_member(archive.zip, f"{name}.npy")
         array = archive[name] if array is None else array
         if not isinstance(array, np.ndarray):
             # For a member of the archive that is no array, numpy returns the raw bytes.

@@ -82,7 +82,7 @@ def _column(y: np.ndarray) -> np.ndarray:
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
-def numbered(
+def number_labels(
     pool: Samples, ready: Mapping[str, Samples], class_names: tuple[str, ...]
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
     """Replaces labels that are texts by numbers, in all parts, as scikit-learn's LabelEncoder does.
@@ -92,7 +92,7 @@ def numbered(
     """
     parts = {"": pool, **ready}
     by_target = {
-        target: _numbered([entries(part.y)[target] for part in parts.values()])
+        target: _number_labels([entries(part.y)[target] for part in parts.values()])
         for target in entries(pool.y)
     }
     numbered_parts = {
@@ -110,7 +110,7 @@ def numbered(
     return numbered_parts.pop(""), numbered_parts, names
 
 
-def _numbered(labels: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def _number_labels(labels: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """Returns the labels of each part as numbers, and the texts that they stand for, if any."""
     if not any(map(is_text, labels)):
         return labels, ()

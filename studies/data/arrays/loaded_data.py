@@ -15,7 +15,7 @@ import numpy as np
 
 from search_spaces.errors import InternalError, NoTestPartError
 from studies.data.arrays.digests import array_digest, combined_digest, copies_in
-from studies.data.arrays.memory_mapping import taken
+from studies.data.arrays.memory_mapping import copy_rows
 from studies.data.arrays.nested_arrays import Arrays, is_text, length_of, map_arrays, named_arrays
 from studies.data.preprocessing import Preparation
 
@@ -251,10 +251,10 @@ class Part:
     def rows(self, chosen: np.ndarray | None) -> Part:
         """Copies the chosen samples, or all, into a new part. Large copies are in files."""
         arrays = {
-            name: map_arrays(lambda array: taken(array, chosen), value)
+            name: map_arrays(lambda array: copy_rows(array, chosen), value)
             for name, value in self._arrays().items()
         }
-        groups = None if self.groups is None else taken(self.groups, chosen)
+        groups = None if self.groups is None else copy_rows(self.groups, chosen)
         return Part(**arrays, alone=self.alone, groups=groups)
 
     @property
@@ -307,5 +307,5 @@ def joined(first: Part, second: Part) -> Part:
 
 def concatenated(*pieces: Arrays) -> Arrays:
     """Joins arrays, or dicts or tuples of arrays, along the axis of samples."""
-    arrays: Arrays = map_arrays(lambda *each: np.concatenate(each), *pieces)
+    arrays: Arrays = map_arrays(lambda *arrays: np.concatenate(arrays), *pieces)
     return arrays

@@ -84,26 +84,26 @@ def _remove_abandoned(place: Path) -> None:
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
-def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+def copy_rows(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Copies some rows of an array, or all. A large copy is mapped to memory."""
     count = len(array) if rows is None else len(rows)
     # Arrays of Python objects, such as texts, can't be mapped.
     if array.dtype.hasobject or count * (array.nbytes // len(array)) < _LARGE_BYTES:
         return array.copy() if rows is None else array[rows]
-    copy = allocated((count, *array.shape[1:]), array.dtype)
+    copy = empty_array((count, *array.shape[1:]), array.dtype)
     for start, end in blocks(copy):
         copy[start:end] = array[start:end] if rows is None else array[rows[start:end]]
     return copy
 
 
-def allocated(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def empty_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Returns a new array to fill. A large array is mapped to memory."""
     if math.prod(shape) * dtype.itemsize < _LARGE_BYTES:
         return np.empty(shape, dtype)
     return np.lib.format.open_memmap(_new_file(), mode="w+", dtype=dtype, shape=shape)
 
 
-def member(archive: ZipFile, name: str) -> np.ndarray | None:
+def mapped_member(archive: ZipFile, name: str) -> np.ndarray | None:
     """Returns a large array of an npz file, mapped to memory, or None if it is small or absent."""
     entry = archive.NameToInfo.get(name)
     if entry is None or entry.file_size < _LARGE_BYTES:

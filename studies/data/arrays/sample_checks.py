@@ -214,7 +214,7 @@ def _columns_of(value: object, name: str) -> dict[str, Columns]:
     columns: dict[str, Columns] = {}
     for key, table in inputs.items():
         names = list(table.columns) if is_frame(table) else []
-        if len(set(names)) == len(names) > 0 and all(isinstance(each, str) for each in names):
+        if len(set(names)) == len(names) > 0 and all(isinstance(n, str) for n in names):
             columns[key] = tuple(zip(names, map(str, table.dtypes), strict=True))
     return columns
 

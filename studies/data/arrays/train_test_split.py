@@ -15,7 +15,7 @@ from studies.data.arrays.class_labels import (
     check_several_classes,
     count_classes,
     labels_of,
-    numbered,
+    number_labels,
 )
 from studies.data.arrays.loaded_data import Part, Splits, seal
 from studies.data.arrays.sample_checks import (
@@ -176,7 +176,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
             sizes[name] = size
     for samples in ready.values():
         check_same_shape(samples, pool)
-    pool, ready, class_names = numbered(pool, ready, options.class_names)
+    pool, ready, class_names = number_labels(pool, ready, options.class_names)
     labels, strata = labels_of(pool, options.stratify)
     if not folds:
         check_several_classes(labels, pool.y_name)
