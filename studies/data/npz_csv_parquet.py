@@ -38,7 +38,7 @@ def is_table(path: str | Path) -> bool:
 
 
 def name_of(path: Path) -> str:
-    """Returns "houses" for houses.csv.gz. Only endings of tables are left out."""
+    """Returns a file's name without the ending of a table: "houses" for houses.csv.gz."""
     return _TABLE.sub("", path.name)
 
 

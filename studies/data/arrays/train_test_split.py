@@ -104,7 +104,7 @@ def _check_class_names(value: object) -> tuple[str, ...]:
     value = getattr(value, "classes_", value)
     if value is None:
         return ()
-    # A set has no order, and a dict would give its keys.
+    # A set has no order, and a dict is no list of names.
     ordered = isinstance(value, Iterable) and not isinstance(value, str | Set | Mapping)
     names = list(cast(Iterable[Any], value)) if ordered else []
     if not names or len(set(map(str, names))) != len(names):
@@ -195,7 +195,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
-    # Without targets, Keras passes x to the training step. But it would take a tuple for (x, y).
+    # Without targets, a training step gets x. Keras would mistake a tuple x for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
     return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
 
