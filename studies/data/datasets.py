@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, shown
 from studies.data.arrays.sample_checks import Samples, check_samples
 from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents

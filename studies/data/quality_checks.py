@@ -19,7 +19,7 @@ from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays
 from studies.data.column_values import MISSING
 from studies.data.preprocessing import Preparation
 from studies.data.tf_data_and_generators import first_samples
-from tracking.records.studies import (
+from tracking.records.data_findings import (
     DATA_SEVERITIES,
     Classes,
     ConstantGuess,
