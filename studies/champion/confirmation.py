@@ -203,7 +203,6 @@ def _outcome(trainings: Trainings) -> Confirmation:
     trainings.progress.begin_trainings(
         f"confirming {description.name}: {plan.race_size} trainings of a race of "
         f"{len(plan.racers)} trials{folds}{tested}",
-        description.objective,
         trainings.count,
         plan.trainings,
     )

@@ -24,7 +24,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.data_findings import DataFindings
-from tracking.records.evaluations import ValidationPredictions
+from tracking.records.validation_predictions import ValidationPredictions
 from tracking.shell_commands import data_command
 from tracking.summary import Summary, summary_of
 
