@@ -33,7 +33,10 @@ from studies.data import (
 )
 from studies.definition.seeds import epoch_seed, permutation
 from studies.library_internals.keras_internals import adapter_class
-from studies.training.process.determinism import global_random_states, set_global_random_states
+from studies.training.determinism.random_states import (
+    global_random_states,
+    set_global_random_states,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -16,7 +16,9 @@ import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.training.models import (
+from studies.training.determinism.random_states import global_random_states
+from studies.training.determinism.user_objects import UsersState
+from studies.training.keras_models import (
     as_built,
     assign,
     build_variables,
@@ -25,8 +27,6 @@ from studies.training.models import (
     other_optimizers,
     stateful_layers,
 )
-from studies.training.process.determinism import global_random_states
-from studies.training.process.users_state import UsersState
 from studies.training.traced_programs.program import random_operation
 from studies.training.trainers import Trainer
 from studies.training.training_state import (

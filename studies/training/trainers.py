@@ -18,15 +18,15 @@ from search_spaces.errors import BuilderError, InternalError
 from studies.data import Part
 from studies.error_texts import describe
 from studies.training.batches import Batches, StreamedBatches
-from studies.training.models import (
+from studies.training.determinism.random_states import SeedStates, begin_epoch
+from studies.training.keras_models import (
     copy_of,
     make_variables,
     may_change_model,
     replaced_method,
     scalars,
 )
-from studies.training.process.determinism import SeedStates, begin_epoch
-from studies.training.structure import Structure
+from studies.training.model_structure import Structure
 from tracking.records import Objective, TrialSpec
 
 if TYPE_CHECKING:

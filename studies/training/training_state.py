@@ -26,9 +26,9 @@ import numpy as np
 
 from search_spaces.errors import InternalError
 from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
-from studies.training.models import saved_variables
-from studies.training.process.determinism import seed_generator_states
-from studies.training.structure import Structure, library_of
+from studies.training.determinism.random_states import seed_generator_states
+from studies.training.keras_models import saved_variables
+from studies.training.model_structure import Structure, library_of
 from tracking.records import BestEpoch, TrialSpec
 from tracking.store.files import replacing
 

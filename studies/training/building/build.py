@@ -20,7 +20,7 @@ from studies.definition.class_weights import (
 )
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.library_internals.keras_internals import compile_arguments
-from studies.training.process.determinism import noting_environment
+from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.trainers import has_own_fit
 from tracking.records import Direction, Objective
 

@@ -22,7 +22,8 @@ from studies.training.building.build import (
     splits_for,
 )
 from studies.training.building.own_code import loading_warnings
-from studies.training.models import (
+from studies.training.determinism.random_states import begin_trial
+from studies.training.keras_models import (
     fixed_batch_size,
     has_own_steps,
     loss_of,
@@ -30,7 +31,6 @@ from studies.training.models import (
     scalars,
     single_output,
 )
-from studies.training.process.determinism import begin_trial
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective

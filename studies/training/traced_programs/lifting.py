@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from studies.library_internals.tensorflow_internals import variable_of_a_program
-from studies.training.structure import LiftedNumber
+from studies.training.model_structure import LiftedNumber
 
 if TYPE_CHECKING:
     import tensorflow as tf

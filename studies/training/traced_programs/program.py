@@ -30,7 +30,7 @@ from studies.library_internals.tensorflow_internals import (
     take_identity,
     traced_functions,
 )
-from studies.training.structure import Structure
+from studies.training.model_structure import Structure
 from studies.training.traced_programs.epochs import (
     Loop,
     OtherLogsError,

@@ -16,7 +16,7 @@ from studies.library_internals.keras_internals import (
 )
 from studies.library_internals.tensorflow_internals import is_plain_variable
 from studies.training.batches import as_keras_reads, as_tensor, packed
-from studies.training.structure import Structure
+from studies.training.model_structure import Structure
 
 if TYPE_CHECKING:
     import keras

@@ -29,8 +29,9 @@ from studies.training.checkpoints import (
     last_state,
     restoring,
 )
-from studies.training.models import make_weights, parameters_of
-from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.determinism.random_states import begin_trial
+from studies.training.determinism.tensorflow_settings import noting_environment
+from studies.training.keras_models import make_weights, parameters_of
 from studies.training.scoring.sample_scores import ScoreRecorder
 from studies.training.trainers import (
     NotTrainedError,
