@@ -1,4 +1,4 @@
-"""Checkpoints of a training: its best epoch's weights, and states to resume from."""
+"""Checkpoints of a training: the best epoch's weights, and states from which it can resume."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,7 +37,6 @@ from studies.training.training_state import (
     capture,
     identity_of,
     read_state,
-    restore,
     write_state,
 )
 from tracking.records import BestEpoch, TrialTask
@@ -50,8 +49,8 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that writing states may take. Short epochs get a state only
-# sometimes, and a killed training loses a fraction of a second.
+# The share of a training's time that writing states may take. With short epochs, only some get a
+# state, and a killed training loses a fraction of a second.
 _SHARE = 0.03
 
 
@@ -72,7 +71,7 @@ class Checkpoints:
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # A state lacks what stateful layers and further optimizers hold.
+        # A state has no values of stateful layers and further optimizers.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         schedules = [c for c in callbacks if type(c) is keras.callbacks.LearningRateScheduler]
         others = [callback for callback in callbacks if callback not in schedules]
@@ -81,11 +80,10 @@ class Checkpoints:
         self._identity = identity_of(task.spec)
         self._path = task.state if resumable else None
         self._began, self._spent = time.monotonic(), 0.0
-        # Why a state can't hold all of the model's variables. None if it is not known yet.
+        # Why a state can't have all of the model's variables, or empty. None if not known yet.
         self._beyond: str | None = None
-        self._around = (
-            UsersState(*(c.schedule for c in schedules)) if schedules and resumable else None
-        )
+        # The objects that the learning rate schedules can reach.
+        self._reached = UsersState(*(c.schedule for c in schedules if resumable))
         self._generator = global_random_states()[-1]
 
     def after_epoch(
@@ -131,7 +129,7 @@ class Checkpoints:
         self._spent += time.monotonic() - began
 
     def _why_not(self) -> str:
-        """Returns why a state can't hold the training, or an empty text."""
+        """Returns why the training can't resume from a state, or an empty text."""
         if self._beyond is None:
             drawing = random_operation(self._model)
             if drawing:
@@ -142,24 +140,19 @@ class Checkpoints:
                 return f"what the model holds can't be read ({describe(error)})"
         if self._beyond:
             return self._beyond
-        if not _same(global_random_states()[-1], self._generator):
+        if not np.array_equal(global_random_states()[-1], self._generator):
             return "something draws by keras.random without a seed generator"
-        changed = [] if self._around is None else self._around.changed()
-        if changed:
-            return f"a schedule keeps something: {', '.join(changed)}"
-        return ""
+        changed = self._reached.changed()
+        return f"a learning rate schedule changes {', '.join(changed)}" if changed else ""
 
     def _give_up(self, reason: str) -> None:
-        """Writes no more states. If interrupted, the training starts again, to the same bits."""
-        number = self._task.spec.number
+        """Writes no more states. An interrupted training starts again, and gives the same bits."""
         _log.info(
-            "trial %d is trained from its first epoch if it is interrupted: %s", number, reason
+            "trial %d is trained from its first epoch if it is interrupted: %s",
+            self._task.spec.number,
+            reason,
         )
         self.given_up, self._path = reason, None
-
-
-def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is other or (one is not None and other is not None and bool((one == other).all()))
 
 
 def cannot_write(path: Path, error: OSError) -> StudyError:
@@ -179,42 +172,34 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a new model from the last state of its trial, or of the trial that it continues.
+    """Restores a new model from the newest usable state. Returns None if there is none.
 
-    If that state can't be used, the one before is used. Returns None if there is no usable state.
-    The model may have changed then. The training starts from its first epoch, and gives the same
-    bits.
+    The states are the trial's last two and, if the trial continues another one, the last two of
+    the other trial. If None is returned, the model may have changed. A training from the first
+    epoch gives the same bits.
     """
-    unfit = ""
-    for path, own in _states(task):
+    state: TrainingState | None = None
+    unusable = ""
+    newest = [path for path in (task.state, task.origin) if path is not None]
+    paths = [path for last in newest for path in (last, one_before(last)) if path.exists()]
+    for path in paths:
         try:
             state = _restored(path, task, model, splits, callbacks)
+            break
         except Exception as error:
             # Training from the first epoch is always possible.
             why = str(error) if isinstance(error, StateError) else describe(error)
-            unfit = unfit or why
-            if own:
+            unusable = unusable or why
+            if task.state is not None and path in (task.state, one_before(task.state)):
                 # Otherwise this file would become `one_before`, and replace a good state.
                 path.unlink(missing_ok=True)
-            continue
-        if unfit:
-            _tell(task, unfit, f"resumes from an earlier one, after epoch {len(state.epochs)}")
-        return state
-    if unfit:
-        _tell(task, unfit, "is trained from its first epoch")
-    return None
-
-
-def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
-    """Yields the existing states, newest first, and whether each is this trial's."""
-    for newest, own in ((task.state, True), (task.origin, False)):
-        if newest is not None:
-            yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
-
-
-def _tell(task: TrialTask, unfit: str, how: str) -> None:
-    number = task.spec.number
-    _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
+    if unusable:
+        how = "is trained from its first epoch"
+        if state is not None:
+            how = f"resumes from an earlier one, after epoch {len(state.epochs)}"
+        number = task.spec.number
+        _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unusable, how)
+    return state
 
 
 def _restored(
@@ -238,38 +223,25 @@ def _restored(
     return state
 
 
-def restoring(
-    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
-) -> keras.callbacks.Callback:
-    """Returns a callback that restores other callbacks when the training begins."""
-    import keras
-
-    class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            restore(callbacks, states)
-
-    return Restoring()
-
-
 class BestWeights:
     """A copy in memory of a model's weights and optimizer variables after its best epoch so far.
 
-    It is written only at the end of the trial. Writing takes longer than an epoch of a small model,
-    and most best epochs are soon surpassed.
+    The copy is written only at the end of the trial. Writing takes longer than an epoch of a small
+    model, and a later epoch is often better.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         # Weights, then the optimizer's variables, or None.
         self.copy: Sequence[np.ndarray] | None = None
-        self._sha256, self._weights = "", 0
-        self._restored = False
+        self._sha256 = ""
+        self._restored = False  # Whether the model has the copy's values.
 
     @property
     def sha256(self) -> str:
         """The digest of the weights, or empty without a copy."""
         if self.copy is not None and not self._sha256:
-            self._sha256 = weights_digest(self.copy[: self._weights])
+            self._sha256 = weights_digest(self.copy[: len(self._model.weights)])
         return self._sha256
 
     def forget(self) -> None:
@@ -283,7 +255,6 @@ class BestWeights:
     def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
         """Keeps a result of `copy_of`, with its digest if known."""
         self.copy, self._sha256, self._restored = copy, sha256, False
-        self._weights = len(self._model.weights)
 
     def restore(self) -> None:
         """Sets the model to the copy, at the end of its training."""
@@ -295,8 +266,8 @@ class BestWeights:
     def write(self, path: Path) -> str:
         """Writes the copy atomically. Returns the digest of the file's content.
 
-        The model has the copy's values afterwards. Raises OSError. Keras's errors for a model that
-        can't be saved are passed on.
+        The model has the copy's values afterwards. Raises OSError if the file can't be written.
+        Keras's errors for a model that can't be saved are passed on.
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -310,7 +281,7 @@ class BestWeights:
             try:
                 return checkpoint_digest(partial)
             except CheckpointError as error:
-                raise OSError(f"what was written can't be read back: {error}") from None
+                raise OSError(f"the written file can't be read back: {error}") from None
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
