@@ -1,14 +1,15 @@
 """The structure of a model: a key that is equal for models with the same traced graph.
 
-The key is a digest of everything that is reachable from the model: attributes of layers, optimizer,
-losses and metrics, and the connections of layers.
+Trials whose models have the same key share a traced program (`traced_programs`). The key is a
+digest of everything that is reachable from the model: attributes of layers, optimizer, losses and
+metrics, and the connections of layers.
 
-- Of libraries' classes and functions, only the names count.
-- Of the user's own classes and functions, everything counts that their behaviour may depend on:
-  code, constants, closures, and globals. If code names anything that is neither constant nor
-  readable nor pure, the structure is unique: no other has its key.
-- The values of variables and of lifted numbers (`programs.lifting`) don't count, as a program gets
-  them for each trial.
+- Of libraries' classes and functions, the key has only the names.
+- Of the user's own classes and functions, the key has everything that their behaviour may depend
+  on: code, constants, closures, and globals. If the code uses anything that may change and can't
+  be read, such as a file, the structure is unique: no other structure has its key.
+- The values of variables and of lifted numbers (`traced_programs.lifting`) are left out, as a
+  program gets them for each trial.
 """
 
 from __future__ import annotations
@@ -36,23 +37,23 @@ from studies.user_code import is_users
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
-# These methods run before a model is traced, so their code doesn't matter.
+# These methods run before a model is traced, so the key leaves their code out.
 _BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
-# By these attributes, code can reach objects that it does not name.
+# Through these attributes, code can reach objects without naming them.
 _BACK_DOORS = frozenset(
     {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
 )
 _ABOUT_CLASSES = ("_abc_impl", "__annotate_func__", "__dataclass_params__")
 _SLOTS = types.MemberDescriptorType | types.GetSetDescriptorType
-# These numbers make the keys of unique structures.
-_own = itertools.count()
+# Numbers for the keys of unique structures.
+_unique = itertools.count()
 
 
 class _Named(NamedTuple):
     field: int
 
 
-# Objects of these kinds count as the parts that the function returns.
+# The functions return the parts of these objects that the key needs.
 _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (types.MethodType, lambda method: (method.__func__, method.__self__)),
     (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
@@ -65,8 +66,8 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
-# These attributes of Keras classes are numbers that a program reads from variables, so that it
-# serves trials with other numbers. `test_exactness` shows that such programs are exact.
+# A program reads these numbers of Keras objects from variables, so that trials with other numbers
+# can use the same program. `test_exactness` shows that such programs are exact.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
     "SpatialDropout1D": ("rate",),
@@ -98,19 +99,19 @@ _RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.
 
 @dataclass(frozen=True)
 class LiftedNumber:
-    """An attribute of a layer, a regularizer or an optimizer that holds a number."""
+    """A number in an attribute of a layer, a regularizer or an optimizer."""
 
     owner: Any
     attribute: str
 
     @property
     def value(self) -> float:
-        """The number as a Python float; Keras holds some as tensors."""
+        """The number as a Python float. Keras keeps some numbers as tensors."""
         return float(getattr(self.owner, self.attribute))
 
 
 class Structure:
-    """The structure of a model, and of `others` if given."""
+    """The structure of a model, and of `others`, which also decide the key."""
 
     def __init__(self, model: object, *others: object) -> None:
         import keras
@@ -125,7 +126,7 @@ class Structure:
         self.state = ""  # State that no program can take over (e.g. a tf.Variable), or empty.
         self._keras = keras
         self._digest = hashlib.sha256()
-        # Names of attributes that decide initial values, and of those that the user's code reads.
+        # The names of attributes that decide initial values, and of those that the user's code reads.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
@@ -139,8 +140,8 @@ class Structure:
         for name in sorted(self._initial & self._read):
             self._impure(f"the attribute {name!r}, which decides initial values")
         self.digest = self._digest.hexdigest()
-        self.key = self.digest if not self.reason else f"own {next(_own)}"
-        self.values = tuple(source.value for source in self.numbers)
+        self.key = self.digest if not self.reason else f"unique {next(_unique)}"
+        self.values = tuple(number.value for number in self.numbers)
         self._places, self._alive = {}, []
 
     def is_like(self, other: Structure) -> bool:
@@ -154,14 +155,14 @@ class Structure:
         self.reason = self.reason or why
 
     def _impure(self, name: str) -> None:
-        """Makes the structure unique, because the user's code may read what the digest lacks."""
+        """Makes the structure unique, as the user's code may read values that the digest lacks."""
         self.of_libraries = False
         self._unreadable(f"code that uses {name}")
 
     def _token(self, value: Any) -> object:
-        """Returns what stands for a value in the digest: a simple value, or an object's number.
+        """Returns a value's part of the digest: a simple value itself, or an object's number.
 
-        Objects are numbered in the order in which they are found, and queued for a visit.
+        Objects are numbered in the order in which they are first reached, and queued for a visit.
         """
         if value is None or value is Ellipsis or value is NotImplemented:
             return value
@@ -193,7 +194,7 @@ class Structure:
         items: Iterable[Any] = value
         if isinstance(value, dict | types.MappingProxyType):
             items = [part for pair in value.items() for part in pair]
-            items += [getattr(value, "default_factory", None)]
+            items.append(getattr(value, "default_factory", None))
         elif isinstance(value, set | frozenset):
             # The order of sets of objects differs between processes and trials.
             if not all(item is None or type(item) in _ATOMS for item in value):
@@ -226,15 +227,15 @@ class Structure:
             self._impure(f"{module_of(value)}.{name}")
 
     def _kind(self, kind: type) -> object:
-        """Returns a class's part of the digest: a name or, for a user's class, its content."""
+        """Returns a class's part of the digest: the name or, for a user's class, its number."""
         if is_own(module_of(kind)):
             return self._token(kind)
-        if library_of(kind) not in PLAIN_CLASSES:
+        if library_of(kind) not in _PLAIN_CLASSES:
             self._impure(f"the class {kind.__module__}.{kind.__qualname__}")
         return kind.__module__, kind.__qualname__
 
     def _is_of_library(self, thing: Any) -> bool:
-        """Adds a name to the digest. Returns whether the name says everything."""
+        """Adds the name of a class or function to the digest. Returns whether a library made it."""
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
         if is_own(origin_of(thing)):
@@ -252,7 +253,7 @@ class Structure:
         self._write(*(self._kind(base) for base in kind.__mro__[1:]))
         unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
-            # Leave out slots, and what Python notes about a class, such as `__annotations__`.
+            # Leave out slots, and Python's notes about a class, such as `__annotations__`.
             is_pythons_note = name.startswith("__") and isinstance(item, dict | tuple)
             if not (is_pythons_note or name in unread or isinstance(item, _SLOTS)):
                 self._write(name, self._token(item))
@@ -260,29 +261,29 @@ class Structure:
     def _visit_function(self, function: types.FunctionType) -> None:
         if self._is_of_library(function):
             return
-        values, code = function.__globals__, function.__code__
+        space, code = function.__globals__, function.__code__
         reads = reads_of(code) if is_own(origin_of(function)) else Reads()
-        held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        # `super()` makes `__class__` a free variable. That class is visited anyway, with its
-        # objects.
-        held += [_content_of(cell) for name, cell in cells if name != "__class__"]
-        held += function.__dict__.values()
-        names = sorted(reads.globals)
-        held += [values.get(name, vars(builtins).get(name)) for name in names]
-        self._write(self._token(code), sorted(function.__dict__), len(held))
+        # `super()` makes `__class__` a free variable. The class is visited with its objects.
+        values += [_content_of(cell) for name, cell in cells if name != "__class__"]
+        values += function.__dict__.values()
+        values += [space.get(name, vars(builtins).get(name)) for name in sorted(reads.globals)]
+        self._write(self._token(code), sorted(function.__dict__), len(values))
         self._read.update(name.strip("_") for name in reads.attributes)
-        self._visit_held(held, reads.attributes, set())
+        self._visit_values(values, reads.attributes, set())
         if function.__name__ not in _BEFORE_TRAINING:
             for name in sorted(_BACK_DOORS.intersection(reads.attributes)):
                 self._impure(f"the attribute {name!r}")
 
-    def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
-        """Adds the globals of a function to the digest.
+    def _visit_values(
+        self, values: Iterable[Any], attributes: frozenset[str], seen: set[int]
+    ) -> None:
+        """Adds the values that a function can read to the digest.
 
-        Of a module, only the attributes count that the function names.
+        Of a module, only the attributes that the function names are added.
         """
-        for value in held:
+        for value in values:
             if not isinstance(value, types.ModuleType):
                 self._write(self._token(value))
                 own = isinstance(value, type) and is_own(module_of(value))
@@ -290,7 +291,7 @@ class Structure:
                     # The function may make an object of the class.
                     self._impure(f"the class {value.__qualname__}")
                 continue
-            # For a module that TensorFlow loads late, another object may be in its place.
+            # TensorFlow has placeholders for modules that it loads late.
             module = sys.modules.get(value.__name__, value)
             self._write("module", module.__name__)
             if id(module) in seen:
@@ -299,12 +300,12 @@ class Structure:
             if is_own(module.__name__):
                 names = sorted({*attributes, "__getattr__"}.intersection(vars(module)))
                 self._write(names)
-                self._visit_held([vars(module)[name] for name in names], attributes, seen)
-            elif module.__name__.partition(".")[0] not in LOOKED_INTO:
+                self._visit_values([vars(module)[name] for name in names], attributes, seen)
+            elif module.__name__.partition(".")[0] not in _LOOKED_INTO:
                 self._impure(f"the module {module.__name__!r}")
             else:
                 members = [getattr(module, name, None) for name in sorted(attributes)]
-                self._visit_held(members, attributes, seen)
+                self._visit_values(members, attributes, seen)
 
     def _visit_code(self, code: types.CodeType) -> None:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -337,7 +338,7 @@ class Structure:
         import tensorflow as tf
 
         if isinstance(value, tf.Variable):
-            where = self._holder_of(value)
+            where = self._layer_with(value)
             self.state = f"a tf.Variable that is in no Keras variable{where}"
         elif isinstance(value, tf.Tensor):
             if not hasattr(value, "numpy") or value.dtype in (tf.resource, tf.variant):
@@ -347,27 +348,28 @@ class Structure:
         elif isinstance(value, tf.DType | tf.TensorShape):
             self._write(type(value).__name__, repr(value))
         elif hasattr(type(value), "__next__") or isinstance(value, _RANDOM):
-            what = "random numbers" if isinstance(value, _RANDOM) else "an iterator"
-            self.state = f"{what} ({type(value).__module__}.{type(value).__qualname__})"
+            source = "random numbers" if isinstance(value, _RANDOM) else "an iterator"
+            self.state = f"{source} ({type(value).__module__}.{type(value).__qualname__})"
         else:
             kind = type(value)
-            shown = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
-            # An object of a class in C may hold more than its attributes.
+            named = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
+            # An object of a class in C may have state besides its attributes.
             in_python = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
-            if shown and in_python and (is_followed(kind) or is_of_keras(kind)):
+            if named and in_python and (is_followed(kind) or is_of_keras(kind)):
                 self._visit_attributes(value)
             else:
                 self._write("object", kind.__module__, kind.__qualname__)
                 self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
-    def _holder_of(self, value: object) -> str:
-        for holder in self._alive:
-            if isinstance(holder, self._keras.layers.Layer):
-                for _, item in attributes_of(holder):
-                    held = list(item.values()) if isinstance(item, dict) else item
-                    held = held if isinstance(held, list | tuple) else [held]
-                    if any(each is value for each in held):
-                        return f" (in the layer {holder.name!r})"
+    def _layer_with(self, value: object) -> str:
+        """Returns the name of the layer that has a value, for a message, or an empty text."""
+        for layer in self._alive:
+            if isinstance(layer, self._keras.layers.Layer):
+                for _, item in attributes_of(layer):
+                    parts = item.values() if isinstance(item, dict) else item
+                    parts = parts if isinstance(item, dict | list | tuple) else [item]
+                    if any(part is value for part in parts):
+                        return f" (in the layer {layer.name!r})"
         return ""
 
     def _visit_attributes(self, value: Any) -> None:
@@ -405,24 +407,25 @@ class Structure:
         return wrapped or name in keras_internals.BOOKKEEPING or name.startswith("_self_")
 
     def _is_public(self, kind: type) -> bool:
-        """Returns whether Keras exports the class itself under its name."""
-        keras = self._keras
-        optimizers = keras.optimizers
-        rooms = (keras.layers, keras.regularizers, optimizers, optimizers.schedules)
-        return any(getattr(room, kind.__name__, None) is kind for room in rooms)
+        """Returns whether Keras exports a class under its name."""
+        optimizers = self._keras.optimizers
+        modules = (self._keras.layers, self._keras.regularizers, optimizers, optimizers.schedules)
+        return any(getattr(module, kind.__name__, None) is kind for module in modules)
 
-    def _is_of_initial_values(self, holder: Any, keras_own: bool, name: str, item: Any) -> bool:
+    def _is_of_initial_values(self, owner: Any, keras_own: bool, name: str, item: Any) -> bool:
         """Returns whether an attribute decides only initial values, which the key leaves out."""
         initializer = self._keras.initializers.Initializer
-        if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
+        if isinstance(owner, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
-        # An initializer that is visited here belongs to no layer, so its seed counts.
-        return keras_own and name in keras_internals.SEEDS and not isinstance(holder, initializer)
+        # An initializer that is visited here belongs to no layer, so the key needs its seed.
+        return keras_own and name in keras_internals.SEEDS and not isinstance(owner, initializer)
 
 
 _VISITORS: tuple[tuple[Any, Callable[[Structure, Any], None]], ...] = (
-    (dict | types.MappingProxyType | list | tuple | deque, Structure._visit_collection),
-    (set | frozenset, Structure._visit_collection),
+    (
+        dict | types.MappingProxyType | list | tuple | deque | set | frozenset,
+        Structure._visit_collection,
+    ),
     (types.FunctionType, Structure._visit_function),
     (types.CodeType, Structure._visit_code),
     (type, Structure._visit_type),
@@ -459,10 +462,10 @@ def _is_number(item: Any) -> bool:
     return isinstance(item, tf.Tensor) and item.shape.rank == 0 and item.dtype == tf.float32
 
 
-# Libraries whose objects show their state in attributes.
+# Libraries whose objects have their state in attributes.
 _FOLLOWED = ("keras", "tensorflow")
-# These modules' classes and functions read only their arguments. TensorFlow's functions may use
-# state that is in the graph. `programs.program.hidden_state` looks for that.
+# The classes and functions of these modules read only their arguments. TensorFlow's functions may
+# use state in the graph, for which `traced_programs.program.hidden_state` searches.
 _PURE = frozenset(
     """
     keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies
@@ -500,15 +503,15 @@ _PURE_OF = {
         transpose tril triu unique var where zeros zeros_like
     """,
 }
-LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
-"""Libraries with pure functions, listed above."""
-PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
-"""Libraries whose objects hide no state, nor do objects of subclasses."""
-_LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
+# Libraries with pure functions, listed above.
+_LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
+# Libraries whose classes and subclasses make objects without hidden state.
+_PLAIN_CLASSES = {*_FOLLOWED, *"abc builtins collections enum numbers numpy typing".split()}
+_LIBRARIES = frozenset({*sys.stdlib_module_names, *_LOOKED_INTO} - {"__main__"})
 
 
 class Reads(NamedTuple):
-    """The names of the globals and attributes that code reads, with its inner functions."""
+    """The names of the globals and attributes that code and its inner functions read."""
 
     globals: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
@@ -525,15 +528,15 @@ def reads_of(code: types.CodeType) -> Reads:
             names.add("__import__")
         elif instruction.argval in code.co_names:
             attributes.add(instruction.argval)
-    inner = [reads_of(each) for each in code.co_consts if isinstance(each, types.CodeType)]
-    return Reads(
-        frozenset(names).union(*(each.globals for each in inner)),
-        frozenset(attributes).union(*(each.attributes for each in inner)),
-    )
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= reads_of(constant).globals
+            attributes |= reads_of(constant).attributes
+    return Reads(frozenset(names), frozenset(attributes))
 
 
 def module_of(thing: Any) -> str:
-    """Returns the name of the module that a class or a function is from."""
+    """Returns the name of the module that a class or a function says that it is from."""
     name = getattr(thing, "__module__", None)
     return name if isinstance(name, str) else ""
 
@@ -554,7 +557,7 @@ def is_own(module: str) -> bool:
 def origin_of(thing: Any) -> str:
     """Returns the name of the module that has the code of a class or a function.
 
-    `module_of` may return another one, as a decorator (`functools.wraps`) copies `__module__`.
+    `module_of` may return another module, as decorators (`functools.wraps`) copy `__module__`.
     """
     if isinstance(thing, types.FunctionType):
         return str(thing.__globals__.get("__name__", ""))
@@ -562,20 +565,20 @@ def origin_of(thing: Any) -> str:
 
 
 def is_wrapper(thing: Any) -> bool:
-    """Returns whether a library's decorator made this function from another one."""
+    """Returns whether a library's decorator made a function from another function."""
     if not isinstance(thing, types.FunctionType):
         return False
-    named: Any = sys.modules.get(module_of(thing))
+    original: Any = sys.modules.get(module_of(thing))
     for name in thing.__qualname__.split("."):
-        named = getattr(named, name, None)
-    is_made = named is not thing or is_own(module_of(thing))
-    return is_made and origin_of(thing).partition(".")[0] in _LIBRARIES
+        original = getattr(original, name, None)
+    decorated = original is not thing or is_own(module_of(thing))
+    return decorated and origin_of(thing).partition(".")[0] in _LIBRARIES
 
 
 def is_followed(thing: Any) -> bool:
     """Returns whether a class is the user's, Keras's or TensorFlow's.
 
-    Objects of such classes show their state in attributes.
+    Objects of such classes have their state in attributes.
     """
     return library_of(thing) in _FOLLOWED or is_own(module_of(thing))
 
