@@ -66,32 +66,22 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
-# A program reads these numbers of Keras objects from variables, so that trials with other numbers
-# can use the same program. `test_exactness` shows that such programs are exact.
-_LIFTED: Mapping[str, tuple[str, ...]] = {
-    "Dropout": ("rate",),
-    "SpatialDropout1D": ("rate",),
-    "SpatialDropout2D": ("rate",),
-    "SpatialDropout3D": ("rate",),
-    "GaussianNoise": ("stddev",),
-    "AlphaDropout": ("rate",),
-    "L1": ("l1",),
-    "L2": ("l2",),
-    "L1L2": ("l1", "l2"),
-    "SGD": ("momentum", "weight_decay"),
-    "Adam": ("weight_decay",),
-    "AdamW": ("weight_decay",),
-    "Nadam": ("weight_decay",),
-    "RMSprop": ("weight_decay",),
-    "Adagrad": ("weight_decay",),
-    "Adadelta": ("weight_decay",),
-    "Adamax": ("weight_decay",),
-    "Lion": ("weight_decay",),
-    "CosineDecay": ("initial_learning_rate", "alpha", "warmup_target"),
-    "CosineDecayRestarts": ("initial_learning_rate", "alpha"),
-    "ExponentialDecay": ("initial_learning_rate", "decay_rate"),
-    "InverseTimeDecay": ("initial_learning_rate", "decay_rate"),
-    "PolynomialDecay": ("initial_learning_rate", "end_learning_rate"),
+# A program reads these attributes of these Keras classes from variables, so that trials with other
+# numbers can use the same program. `test_exactness` shows that such programs are exact.
+_LIFTED: Mapping[str, str] = {
+    "rate": "AlphaDropout Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D",
+    "stddev": "GaussianNoise",
+    "l1": "L1 L1L2",
+    "l2": "L2 L1L2",
+    "momentum": "SGD",
+    "weight_decay": "Adadelta Adagrad Adam AdamW Adamax Lion Nadam RMSprop SGD",
+    "initial_learning_rate": """
+        CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay PolynomialDecay
+    """,
+    "alpha": "CosineDecay CosineDecayRestarts",
+    "warmup_target": "CosineDecay",
+    "decay_rate": "ExponentialDecay InverseTimeDecay",
+    "end_learning_rate": "PolynomialDecay",
 }
 
 _RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
@@ -126,7 +116,7 @@ class Structure:
         self.state = ""  # State that no program can take over (e.g. a tf.Variable), or empty.
         self._keras = keras
         self._digest = hashlib.sha256()
-        # The names of attributes that decide initial values, and of those that the user's code reads.
+        # The names of attributes that decide initial values, and of those that user code reads.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
@@ -375,7 +365,7 @@ class Structure:
     def _visit_attributes(self, value: Any) -> None:
         kind = type(value)
         keras_own = library_of(kind) == "keras"
-        exact = keras_own and kind.__name__ in _LIFTED and self._is_public(kind)
+        public = keras_own and self._is_public(kind)
         self._write("object", self._kind(kind))
         for name, item in attributes_of(value):
             if self._passes_over(kind, name, item):
@@ -388,7 +378,7 @@ class Structure:
             if keras_own and name == keras_internals.EXCLUDED_FROM_DECAY:
                 self._write(name, keras_internals.positions_of(item, value))
                 continue
-            if exact and name in _LIFTED[kind.__name__] and _is_number(item):
+            if public and kind.__name__ in _LIFTED.get(name, "").split() and _is_number(item):
                 self._write(name, "lifted", len(self.numbers))
                 self.numbers.append(LiftedNumber(value, name))
                 continue
