@@ -1,14 +1,13 @@
-"""The state of a training after an epoch, in a file from which it resumes bit for bit.
+"""The state of a training after an epoch, in a file from which the training resumes bit for bit.
 
 The file is a safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header.
-Reading it runs no code. It holds:
+Reading the file runs no code. It contains:
 
-- the weights and the optimizer's variables after the last epoch and after the best one
+- the weights and the optimizer's variables after the last epoch and after the best epoch
 - the metrics of each epoch
 - the attributes of the callbacks
-- variables of losses and metrics, if their order is certain
 
-It holds no random states, as these follow from the trial's seed and the epoch.
+It contains no random states, as these follow from the trial's seed and the epoch.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     import keras
 
 # These fields of a spec don't change the results of an epoch.
-_NOT_COMPUTED = frozenset(
+_WITHOUT_EFFECT = frozenset(
     {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
 )
 
@@ -55,20 +54,20 @@ class TrainingState:
     weights_sha256: str  # The digest of the best epoch's weights.
     last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
     best_weights: Sequence[np.ndarray]  # The same after the best epoch.
-    callbacks: Sequence[Mapping[str, Any]] = ()
+    callbacks: Sequence[Mapping[str, Any]] = ()  # The attributes of each callback.
     stopped: bool = False  # Whether a callback ended the training with the last epoch.
     trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
 
 
 def identity_of(spec: TrialSpec) -> str:
-    """Returns a key that is equal for two trainings if one can resume the other.
+    """Returns a key that is equal for two trainings if one can resume from the other's state.
 
-    It is a digest of the spec's fields that change results, and of the trial number that the
+    The key is a digest of the spec's fields that change results, and of the trial number that the
     builder sees.
     """
     fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
-    computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
-    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
+    fields = {name: value for name, value in fields.items() if name not in _WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def write_state(path: Path, state: TrainingState) -> None:
@@ -77,28 +76,21 @@ def write_state(path: Path, state: TrainingState) -> None:
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
-    # safetensors can't write types that numpy lacks (e.g. bfloat16), so these become integers.
-    others: dict[str, str] = {}
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            name = f"callbacks/{len(arrays)}"
-            arrays[name] = _in_order(value)
-            return {"array": name}
-        if isinstance(value, Mapping):
-            return {"mapping": {key: plain(item) for key, item in value.items()}}
-        if isinstance(value, (list, tuple)):
-            return {type(value).__name__: [plain(item) for item in value]}
-        return value
+    def in_file(array: np.ndarray) -> dict[str, str]:
+        name = f"callbacks/{len(arrays)}"
+        arrays[name] = _in_order(array)
+        return {_ARRAY: name}
 
-    callbacks = [plain(dict(captured)) for captured in state.callbacks]
-    # If the last epoch is the best one, both have the same arrays, written once.
+    # If the last epoch is the best one, both have the same arrays, which are written once.
     best_is_last = state.best_weights is state.last
     for part in ("last",) if best_is_last else ("last", "best_weights"):
         arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
+    # safetensors can't write types that numpy lacks (e.g. bfloat16), so these become integers.
+    types_of_numbers: dict[str, str] = {}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
-            others[name] = array.dtype.name
+            types_of_numbers[name] = array.dtype.name
             arrays[name] = array.view(f"u{array.dtype.itemsize}")
     header = json.dumps(
         {
@@ -109,13 +101,14 @@ def write_state(path: Path, state: TrainingState) -> None:
             "stopped": state.stopped,
             "trainer": state.trainer,
             "best_is_last": best_is_last,
-            "callbacks": callbacks,
-            "types": others,
-        }
+            "callbacks": [dict(attributes) for attributes in state.callbacks],
+            "types": types_of_numbers,
+        },
+        default=in_file,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, keeping=True) as partial:
-        metadata = {"state": header, "sha256": _digest(header, arrays)}
+        metadata = {"header": header, "sha256": _digest(header, arrays)}
         try:
             save_file(arrays, partial, metadata=metadata)
         except SafetensorError as error:
@@ -127,40 +120,28 @@ def read_state(path: Path) -> TrainingState:
     """Reads a state. Raises StateError if the file is missing, damaged, or no state."""
     from safetensors import SafetensorError, safe_open
 
+    def with_array(value: dict[str, Any]) -> Any:
+        return arrays[value[_ARRAY]] if value.keys() == {_ARRAY} else value
+
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = metadata["state"]
+        header = metadata["header"]
         if metadata["sha256"] != _digest(header, arrays):
             raise StateError(f"{str(path)!r} does not have the content that was written")
-        fields = json.loads(header)
-        for name, kind in fields.pop("types").items():
-            arrays[name] = arrays[name].view(np.dtype(kind))
+        fields = json.loads(header, object_hook=with_array)
+        for name, type_of_numbers in fields.pop("types").items():
+            arrays[name] = arrays[name].view(np.dtype(type_of_numbers))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise StateError(f"{str(path)!r} can't be read ({error})") from None
-
-    def restored(value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        ((kind, content),) = value.items()
-        if kind == "array":
-            return arrays[content]
-        if kind == "mapping":
-            return {key: restored(item) for key, item in content.items()}
-        items = [restored(item) for item in content]
-        return tuple(items) if kind == "tuple" else items
-
-    best, trainer = fields.pop("best"), fields.pop("trainer")
-    callbacks = [restored(captured) for captured in fields.pop("callbacks")]
-    last = _part(arrays, "last")
+    best, trainer, last = fields.pop("best"), fields.pop("trainer"), _part(arrays, "last")
     best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
     return TrainingState(
         **fields,
         best=None if best is None else BestEpoch(**best),
         last=last,
         best_weights=best_weights,
-        callbacks=callbacks,
         trainer=tuple(trainer),
     )
 
@@ -186,7 +167,9 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 # These callbacks of Keras keep files or functions, which can't be saved.
 _UNKNOWN = frozenset({"BackupAndRestore", "CSVLogger"})
+# A function of `keras.ops` is saved as {_OPERATION: its name}, an array as {_ARRAY: its name}.
 _OPERATION = "keras.ops"
+_ARRAY = "numpy.ndarray"
 
 
 class CallbackStateError(InternalError):
@@ -196,8 +179,8 @@ class CallbackStateError(InternalError):
 def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
     """Returns the attributes of each callback, with copies of arrays.
 
-    Raises CallbackStateError for anything but numbers, texts, arrays and containers of these.
-    Keras's own callbacks never change their functions, so these are left out.
+    Raises CallbackStateError for anything but numbers, texts, arrays, and lists and dicts of these.
+    Functions are left out, as Keras's own callbacks never change them.
     """
     return [_captured(callback) for callback in callbacks]
 
@@ -205,7 +188,7 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
 def restore(
     callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Sets callbacks to captured states. Call it after `on_train_begin`."""
+    """Sets the attributes that `capture` returned. Call this after `on_train_begin`."""
     import keras
 
     for callback, state in zip(callbacks, states, strict=True):
@@ -223,14 +206,14 @@ def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
     return {
         name: _copied(value, callback, name)
         for name, value in vars(callback).items()
-        if name not in GIVEN_TO_CALLBACKS and (is_operation(value) or not callable(value))
+        if name not in GIVEN_TO_CALLBACKS and (_is_operation(value) or not callable(value))
     }
 
 
-def is_operation(value: Any) -> bool:
+def _is_operation(value: Any) -> bool:
     """Returns whether a value is a function of `keras.ops`.
 
-    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch. So a state
+    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch, so a state
     needs this attribute.
     """
     import keras
@@ -241,16 +224,16 @@ def is_operation(value: Any) -> bool:
 
 
 def _copied(value: Any, callback: object, name: str) -> Any:
-    if is_operation(value):
+    if _is_operation(value):
         return {_OPERATION: value.__name__}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value.item() if isinstance(value, np.generic) else value
     if isinstance(value, np.generic):
         return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return value.copy()
-    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
-        return type(value)(_copied(item, callback, name) for item in value)
+    if type(value) in (list, tuple):
+        return [_copied(item, callback, name) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _copied(item, callback, name) for key, item in value.items()}
     kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
@@ -260,19 +243,19 @@ def _copied(value: Any, callback: object, name: str) -> Any:
 
 
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> str:
-    """Returns why a state can't hold all variables of a training, or an empty text.
+    """Returns why a state can't have all variables of a training, or an empty text.
 
-    It holds the weights. Two kinds are set for each epoch: the model's own seed generators, and
-    Keras's metrics that are reset.
+    A state needs no variables that are set at the beginning of each epoch: the model's own seed
+    generators, and Keras's metrics.
     """
     structure = structure or Structure(model)
     if structure.state:
         return f"the model holds {structure.state}"
     if structure.of_libraries:
         return ""
-    held = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
-    held |= _reset_each_epoch(model)
-    others = [variable.path for variable in structure.variables if id(variable) not in held]
+    known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    known |= _reset_each_epoch(model)
+    others = [variable.path for variable in structure.variables if id(variable) not in known]
     return f"the model holds variables beyond its weights: {', '.join(others)}" if others else ""
 
 
