@@ -235,7 +235,6 @@ class BestWeights:
         # Weights, then the optimizer's variables, or None.
         self.copy: Sequence[np.ndarray] | None = None
         self._sha256 = ""
-        self._restored = False  # Whether the model has the copy's values.
 
     @property
     def sha256(self) -> str:
@@ -244,24 +243,18 @@ class BestWeights:
             self._sha256 = weights_digest(self.copy[: len(self._model.weights)])
         return self._sha256
 
-    def forget(self) -> None:
-        """Drops the copy."""
-        self.copy, self._sha256, self._restored = None, "", False
-
     def take(self) -> None:
         """Copies the model's present state."""
         self.take_copy(copy_of(self._model))
 
-    def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
-        """Keeps a result of `copy_of`, with its digest if known."""
-        self.copy, self._sha256, self._restored = copy, sha256, False
+    def take_copy(self, copy: Sequence[np.ndarray] | None, sha256: str = "") -> None:
+        """Keeps a result of `copy_of`, with its digest if known, or None."""
+        self.copy, self._sha256 = copy, sha256
 
     def restore(self) -> None:
         """Sets the model to the copy, at the end of its training."""
         assert self.copy is not None, "there is a best epoch"
-        if not self._restored:
-            assign(self._model, self.copy)
-            self._restored = True
+        assign(self._model, self.copy)
 
     def write(self, path: Path) -> str:
         """Writes the copy atomically. Returns the digest of the file's content.

@@ -35,7 +35,8 @@ from studies.library_internals import keras_internals
 from studies.library_internals.tensorflow_internals import is_plain_variable
 from studies.user_code import is_users
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
+HEAP_TYPE = 1 << 9
+"""The flag Py_TPFLAGS_HEAPTYPE of classes that were made by Python code."""
 _ATOMS = (bool, int, float, complex, str, bytes)
 # These methods run before a model is traced, so the key leaves their code out.
 _BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
@@ -53,12 +54,17 @@ class _Named(NamedTuple):
     field: int
 
 
-# The functions return the parts of these objects that the key needs.
-_PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
+Parts = tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...]
+WRAPPERS: Parts = (
     (types.MethodType, lambda method: (method.__func__, method.__self__)),
     (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
     (property, lambda property: (property.fget, property.fset, property.fdel)),
     (staticmethod | classmethod, lambda wrapper: (wrapper.__func__,)),
+)
+"""The types of objects around functions, and functions that return the parts of such objects."""
+# The functions return the parts of these objects that the key needs.
+_PARTS: Parts = (
+    *WRAPPERS,
     (
         types.MethodDescriptorType | types.WrapperDescriptorType,
         lambda method: (method.__objclass__, method.__name__),
@@ -344,7 +350,7 @@ class Structure:
             kind = type(value)
             named = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
             # An object of a class in C may have state besides its attributes.
-            in_python = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
+            in_python = all(base.__flags__ & HEAP_TYPE for base in kind.__mro__[:-1])
             if named and in_python and (is_followed(kind) or is_of_keras(kind)):
                 self._visit_attributes(value)
             else:

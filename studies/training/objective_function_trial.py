@@ -79,16 +79,17 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     if following.error is not None:
         # The function may have caught this error.
         raise following.error
-    models = f", {following.models} models" if following.models > 1 else ""
+    count = len(following.models)
     return replace(
         result,
         epochs=result.epochs or following.length,
-        fits_epochs=following.epochs,
+        fits_epochs=sum(following.epochs),
         repeat=spec.repeat,
         seconds=time.monotonic() - started,
         model_parameters=following.parameters,
         trainer="objective",
-        trainer_reason=f"the objective function trains by itself{models}",
+        trainer_reason="the objective function trains by itself"
+        + (f", {count} models" if count > 1 else ""),
         joined=tuple(parameter.to_dict() for parameter in trial.joined),
         user_attrs=trial.attributes,
         data_digest=following.data.data,
@@ -161,7 +162,7 @@ def _concluded(
     if measured is None or copy is None:
         # This digest of all models' weights shows whether another run gives the same.
         digests = ";".join(following.digests)
-        models = following.models
+        models = len(following.models)
         why = f"trains {models} models, so none alone has its value"
         return replace(
             result,
@@ -263,40 +264,30 @@ class Following:
         self.data = FitDigests()  # The digests of the first training's data.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
         # The trained models, by weak references, as the models of many folds take memory.
-        self._models: list[weakref.ref[Any]] = []
-        self._epochs: list[int] = []
-
-    @property
-    def models(self) -> int:
-        """The number of models that the function trained."""
-        return len(self._models)
+        self.models: list[weakref.ref[Any]] = []
+        self.epochs: list[int] = []  # The number of epochs of each model.
 
     @property
     def length(self) -> int:
         """The most epochs of any model. Without models, the last step that was reported."""
-        return max(self._epochs, default=0) or max(self.reported, default=0)
-
-    @property
-    def epochs(self) -> int:
-        """The epochs of all trainings together."""
-        return sum(self._epochs)
+        return max(self.epochs, default=0) or max(self.reported, default=0)
 
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
         """Notes the model of a training that begins, and the arguments of `fit` by name."""
-        if not self._models:
+        if not self.models:
             self.data = fit_digests(arguments)
         if self._number_of(model):
             return
-        self._models.append(weakref.ref(model))
-        self._epochs.append(0)
-        only = self.models == 1
+        only = not self.models
         self.measured = MeasuredWeights(model, self._spec.objective) if only else None
+        self.models.append(weakref.ref(model))
+        self.epochs.append(0)
 
     def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
         """Notes the metrics of an epoch. Raises FunctionEnded if the study ends the trial."""
         number = self._number_of(model)
-        self._epochs[number - 1] += 1
-        epoch = self._epochs[number - 1]
+        self.epochs[number - 1] += 1
+        epoch = self.epochs[number - 1]
         if self.measured is not None:
             self.measured.epoch_ended(epoch, logs)
         prefix = f"fit_{number}/" if number > 1 else ""
@@ -322,7 +313,7 @@ class Following:
 
         The step is the last one so far or, if another value was reported there, the next one.
         """
-        last = max([*self._epochs, *self.reported, 1])
+        last = max([*self.epochs, *self.reported, 1])
         if self.reported.get(last) == value:
             return last
         last += last in self.reported
@@ -333,7 +324,7 @@ class Following:
 
     def _number_of(self, model: keras.Model) -> int:
         """Returns a model's number, from 1 in the order of training, or 0 for a new model."""
-        numbers = enumerate(self._models, 1)
+        numbers = enumerate(self.models, 1)
         return next((number for number, reference in numbers if reference() is model), 0)
 
     def _tell(self, epoch: int, metrics: Mapping[str, float]) -> bool:

@@ -254,21 +254,10 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> st
     if structure.of_libraries:
         return ""
     known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
-    known |= _reset_each_epoch(model)
+    for metric in getattr(model, "metrics", ()):
+        # Keras has the metrics of `compile` in one more metric.
+        for inner in getattr(metric, "metrics", None) or [metric]:
+            if library_of(type(metric)) == library_of(type(inner)) == "keras":
+                known |= {id(variable) for variable in inner.variables}
     others = [variable.path for variable in structure.variables if id(variable) not in known]
     return f"the model holds variables beyond its weights: {', '.join(others)}" if others else ""
-
-
-def _reset_each_epoch(model: keras.Model) -> set[int]:
-    waiting: list[Any] = list(getattr(model, "metrics", ()))
-    variables: set[int] = set()
-    while waiting:
-        metric = waiting.pop()
-        if library_of(type(metric)) != "keras":
-            continue
-        inner = getattr(metric, "metrics", None)
-        if inner:
-            waiting += inner
-        else:
-            variables |= {id(variable) for variable in metric.variables}
-    return variables

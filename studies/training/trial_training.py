@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
@@ -143,22 +143,11 @@ class _Run:
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
-            spec,
-            weights,
-            checkpoints,
-            self.reports,
-            then=scores.take,
-            trainer=self.trainer,
-            started=self.started,
+            spec, weights, checkpoints, self.reports, scores.take, self.trainer, self.started
         )
+        validates = spec.fold != ALL_FOLDS
         training = Training(
-            model,
-            splits,
-            spec,
-            callbacks,
-            hp,
-            unfit=self.unfit,
-            validates=spec.fold != ALL_FOLDS,
+            model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
         )
         trained = self._train(training, watch, state)
         if self.reports.error is not None:
@@ -298,6 +287,7 @@ class Reports:
             raise
 
 
+@dataclass
 class Watch:
     """Follows one training, and calls `then` after the decision on each epoch.
 
@@ -305,29 +295,20 @@ class Watch:
     its epochs may lack the objective.
     """
 
-    def __init__(
-        self,
-        spec: TrialSpec,
-        weights: BestWeights,
-        checkpoints: Checkpoints,
-        tell: OnEpochResult,
-        *,
-        then: Callable[[int, Mapping[str, float]], None],
-        trainer: Trainer,
-        started: float,
-    ) -> None:
-        self.spec = spec
-        self.weights = weights
-        self.state: TrialState = "complete"
-        self.best: BestEpoch | None = None
-        self.unsaved = ""  # Why the best epoch's weights can't be kept, or empty.
-        self._checkpoints = checkpoints
-        self._tell, self._then = tell, then
-        self._trainer, self._concludes = trainer, trainer.concludes
-        self._started = started
-        self._epochs: list[Mapping[str, float]] = []
-        self._reason = self._raised = ""
-        self._diverged = False  # Whether an epoch had a value that is not finite.
+    spec: TrialSpec
+    weights: BestWeights
+    checkpoints: Checkpoints
+    report: OnEpochResult
+    then: Callable[[int, Mapping[str, float]], None]
+    trainer: Trainer
+    started: float
+    state: TrialState = "complete"
+    best: BestEpoch | None = None
+    unsaved: str = ""  # Why the best epoch's weights can't be kept, or empty.
+    epochs: list[Mapping[str, float]] = field(default_factory=list)  # The metrics of each epoch.
+    reason: str = ""
+    raised: str = ""
+    diverged: bool = False  # Whether an epoch had a value that is not finite.
 
     def resume_from(self, state: TrainingState) -> bool:
         """Takes over the epochs of a state. Returns whether the training must continue."""
@@ -335,47 +316,47 @@ class Watch:
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
-            self._epochs.append(metrics)
+            self.epochs.append(metrics)
             # The best weights may be of a later epoch, so the trial isn't pruned at an earlier one.
-            if not self._decided(epoch, metrics, prunes=epoch == last):
+            if not self._continues(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes the metrics of an epoch. Returns False to end the training."""
         continues = self._take_epoch(epoch, metrics)
-        self._then(epoch, metrics)
+        self.then(epoch, metrics)
         return continues
 
     def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         objective = self.spec.objective
-        if self.state != "complete" or self._diverged:
+        if self.state != "complete" or self.diverged:
             # A user's training loop may ignore that it should stop.
             return False
         # In a training on all folds there is no validation data, so the last epoch counts.
         all_folds = self.spec.fold == ALL_FOLDS
-        if not self._concludes and not all_folds:
+        if not self.trainer.concludes and not all_folds:
             check_logged(objective.metric, set(metrics))
-        self._epochs.append(dict(metrics))
+        self.epochs.append(dict(metrics))
         value = metrics.get("loss", 0.0) if all_folds else metrics.get(objective.metric)
         if value is not None and not self._not_finite(metrics):
             now, best = BestEpoch(epoch, value, dict(metrics)), self.best
             if all_folds or best is None or now.rank(objective) < best.rank(objective):
                 self._take(now)
-        continues = self._decided(epoch, metrics)
+        continues = self._continues(epoch, metrics)
         # An interrupted training may resume here, and another trial may continue an ended one.
         ends = not continues or epoch == self.spec.epochs
-        self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
+        self.checkpoints.after_epoch(self.epochs, self.best, last=ends)
         return continues
 
-    def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
+    def _continues(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch and applies the decision. Returns False to end the training."""
         # The trial that this one continues has reported these epochs.
         reported = epoch <= self.spec.initial_epoch
-        decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
+        decision = "continue" if reported else self.report(self._result_of(epoch, metrics))
         diverged = self._not_finite(metrics)
         if diverged:
-            self._diverged = True
+            self.diverged = True
             self.fail(f"{diverged} is {metrics[diverged]} in epoch {epoch}")
             return False
         if decision == "prune" and not prunes:
@@ -383,53 +364,50 @@ class Watch:
         if decision == "prune":
             self.state = "pruned"
         elif decision == "stop":
-            again = "; it begins again" if self._concludes else ""
-            self.state, self._reason = "interrupted", f"stopped after epoch {epoch}{again}"
+            again = "; it begins again" if self.trainer.concludes else ""
+            self.state, self.reason = "interrupted", f"stopped after epoch {epoch}{again}"
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
         """Takes the outcome that a training returned, which is then the trial's value."""
         if self.state != "complete":
             return
-        if self._diverged:
+        if self.diverged:
             # The training went on although it should have stopped.
-            self._give_up(self._reason)
+            self._give_up(self.reason)
             return
         metric, best = self.spec.objective.metric, self.best
-        metrics = {**(self._epochs[-1] if self._epochs else {}), **outcome}
+        metrics = {**(self.epochs[-1] if self.epochs else {}), **outcome}
         check_logged(metric, set(metrics))
         value = metrics[metric]
-        self._epochs = [*self._epochs[:-1], metrics]
-        self._tell(self._result_of(len(self._epochs), metrics))
+        self.epochs = [*self.epochs[:-1], metrics]
+        self.report(self._result_of(len(self.epochs), metrics))
         if not math.isfinite(value):
             self._give_up(f"{metric} is {value}")
         elif best is not None and best.value == value and self.weights.copy is not None:
             # The outcome is the best epoch's value, and the weights of that epoch are copied.
             self.best = replace(best, metrics={**best.metrics, **outcome})
         else:
-            self._take(BestEpoch(len(self._epochs), value, metrics))
+            self._take(BestEpoch(len(self.epochs), value, metrics))
 
     def _take(self, best: BestEpoch) -> None:
         """Notes the best epoch so far, and copies its weights if the model has them."""
-        self.best, self.unsaved = best, self._trainer.unsaved
-        if self.unsaved:
-            self.weights.forget()
-        else:
-            self.weights.take()
+        self.best, self.unsaved = best, self.trainer.unsaved
+        self.weights.take_copy(None) if self.unsaved else self.weights.take()
 
     def fail(self, reason: str, raised: str = "") -> None:
         """Ends the training for a reason. Without a best epoch, the trial becomes infeasible.
 
         If the trainer `concludes`, epochs don't count, unless the training diverged.
         """
-        self._raised = raised
-        if self.best is None or (self._concludes and not self._diverged):
+        self.raised = raised
+        if self.best is None or (self.trainer.concludes and not self.diverged):
             self._give_up(reason)
         else:
-            self._reason = reason
+            self.reason = reason
 
     def _give_up(self, reason: str) -> None:
-        self.state, self._reason = "infeasible", reason
+        self.state, self.reason = "infeasible", reason
 
     def _not_finite(self, metrics: Mapping[str, float]) -> str:
         """Returns the first of loss, validation loss and objective that is not finite, or ""."""
@@ -439,19 +417,19 @@ class Watch:
     def result(self, parameters: int) -> TrialResult:
         """Returns the trial's result. `parameters` is the number of the model's parameters."""
         if self.state == "complete" and self.best is None:
-            if self._epochs:
-                check_logged(self.spec.objective.metric, set(self._epochs[-1]))
+            if self.epochs:
+                check_logged(self.spec.objective.metric, set(self.epochs[-1]))
             self.fail("no epoch was trained")
         valued = self.state != "infeasible"
         return TrialResult(
             self.spec.number,
             self.state,
-            epochs=len(self._epochs),
+            epochs=len(self.epochs),
             best=self.best if valued else None,
             weights_sha256=self.weights.sha256 if valued else "",
             unsaved=self.unsaved if valued else "",
-            reason=self._reason,
-            raised=self._raised,
+            reason=self.reason,
+            raised=self.raised,
             seconds=self._elapsed(),
             model_parameters=int(parameters),
             repeat=self.spec.repeat,
@@ -462,4 +440,4 @@ class Watch:
         return EpochResult(spec.number, epoch, dict(metrics), self._elapsed(), spec.repeat)
 
     def _elapsed(self) -> float:
-        return time.monotonic() - self._started
+        return time.monotonic() - self.started

@@ -17,33 +17,18 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
-_VARIABLES = (
-    # oneDNN chooses instructions and the order of sums in convolutions and matrix products.
-    "TF_ENABLE_ONEDNN_OPTS",
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-    "ONEDNN_DEFAULT_FPMATH_MODE",
-    # XLA's switches. They may also turn XLA on.
-    "XLA_FLAGS",
-    "TF_XLA_FLAGS",
-    # The choice of kernels, mostly on GPUs.
-    "TF_DETERMINISTIC_OPS",
-    "TF_CUDNN_DETERMINISTIC",
-    "TF_CUDNN_USE_AUTOTUNE",
-    "TF_CONV2D_USE_FP16_ACCUMULATE",
-    "TF_DISABLE_RZ_CHECK",
-    "TF_DISABLE_SCATTER_OP_DETERMINISM",
-    "TF_DISABLE_SEGMENT_REDUCTION_OP_DETERMINISM_EXCEPTIONS",
-    "TF_ENABLE_LAYOUT_OPT",
-    "TF_ENABLE_MAXPOOL_NANPROP",
-    "TF_USE_CUBLASLT",
-    "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT",
-    "TF_USE_DEEP_CONV2D",
-    "TF_USE_DETERMINISTIC_SEGMENT_REDUCTIONS",
-    "TF_USE_LEGACY_KERAS",
-    "NVIDIA_TF32_OVERRIDE",
-    "CUBLAS_WORKSPACE_CONFIG",
-)
+# They decide oneDNN's instructions and order of sums, what XLA compiles, and the choice of kernels,
+# mostly on GPUs.
+_VARIABLES = """
+    TF_ENABLE_ONEDNN_OPTS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE
+    XLA_FLAGS TF_XLA_FLAGS
+    TF_DETERMINISTIC_OPS TF_CUDNN_DETERMINISTIC TF_CUDNN_USE_AUTOTUNE TF_CONV2D_USE_FP16_ACCUMULATE
+    TF_DISABLE_RZ_CHECK TF_DISABLE_SCATTER_OP_DETERMINISM
+    TF_DISABLE_SEGMENT_REDUCTION_OP_DETERMINISM_EXCEPTIONS TF_ENABLE_LAYOUT_OPT
+    TF_ENABLE_MAXPOOL_NANPROP TF_USE_CUBLASLT TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT
+    TF_USE_DEEP_CONV2D TF_USE_DETERMINISTIC_SEGMENT_REDUCTIONS TF_USE_LEGACY_KERAS
+    NVIDIA_TF32_OVERRIDE CUBLAS_WORKSPACE_CONFIG
+""".split()
 # The prefixes of CPU instructions that decide the choice of kernels (Intel, AMD, ARM).
 _INSTRUCTIONS = ("avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm", "fphp")
 # The prefixes of vector instructions, the widest first.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from studies.training.model_structure import HEAP_TYPE, WRAPPERS, Parts
 from studies.user_code import is_users
 
 if TYPE_CHECKING:
@@ -35,15 +36,7 @@ _MANY = 10_000
 _MOST_OBJECTS = 200_000
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
 # Objects of these types never change, but their parts may.
-_PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
-    types.MethodType: lambda method: (method.__func__, method.__self__),
-    functools.partial: lambda partial: (partial.func, partial.args, partial.keywords),
-    staticmethod: lambda wrapper: (wrapper.__func__,),
-    classmethod: lambda wrapper: (wrapper.__func__,),
-    property: lambda property: (property.fget, property.fset, property.fdel),
-    tuple: iter,
-    frozenset: iter,
-}
+_PARTS: Parts = (*WRAPPERS, (tuple | frozenset, iter))
 # Collections that may change, and how to copy them.
 _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     OrderedDict: dict,
@@ -52,7 +45,6 @@ _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     list: list,
     deque: list,
 }
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 STATE: Final = "objects of your code that a training changed, restored before the next one: "
 """The beginning of the log message about changed objects."""
 
@@ -139,9 +131,8 @@ class UsersState:
             if _is_own_class(value):
                 read, write = functools.partial(_names, value), functools.partial(_set_names, value)
                 self._put(name, [*value.__bases__, *self._note(name, read, write).values()])
-        elif isinstance(value, tuple(_PARTS)):
-            parts = next(parts for kind, parts in _PARTS.items() if isinstance(value, kind))
-            self._put(name, parts(value))
+        elif parts_of := next((parts for kinds, parts in _PARTS if isinstance(value, kinds)), None):
+            self._put(name, parts_of(value))
         elif not self._visit_values(name, value):
             # Copy by the base class's methods, as a subclass's may count their calls.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
@@ -224,7 +215,7 @@ def _is_own(space: Mapping[str, Any]) -> bool:
 
 
 def _is_own_class(kind: type) -> bool:
-    if not kind.__flags__ & _HEAP_TYPE:
+    if not kind.__flags__ & HEAP_TYPE:
         return False
     module = sys.modules.get(kind.__module__)
     # A class that was pickled by value names a module that this process lacks.
