@@ -1,22 +1,37 @@
-"""Checkpoints of a training: the best epoch's weights, and states from which it can resume."""
+"""Checkpoints of a training: the best epoch's weights, and states from which it can resume.
+
+A state is a safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header.
+Reading the file runs no code. It contains:
+
+- the weights and the optimizer's variables after the last epoch and after the best epoch
+- the metrics of each epoch
+- the attributes of the callbacks
+
+It contains no random states, as these follow from the trial's seed and the epoch.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
+import json
 import logging
 import os
 import shutil
 import time
+import types
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search_spaces.errors import StudyError
+from search_spaces.errors import InternalError, StudyError
 from studies.error_texts import describe
-from studies.training.determinism.random_states import global_random_states
+from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
+from studies.training.determinism.random_states import global_random_states, seed_generator_states
 from studies.training.determinism.user_objects import UsersState
 from studies.training.keras_models import (
     as_built,
@@ -25,21 +40,13 @@ from studies.training.keras_models import (
     copy_of,
     may_change_model,
     other_optimizers,
+    saved_variables,
     stateful_layers,
 )
+from studies.training.model_structure import Structure, library_of
 from studies.training.traced_programs.program import random_operation
 from studies.training.trainers import Trainer
-from studies.training.training_state import (
-    CallbackStateError,
-    StateError,
-    TrainingState,
-    beyond_weights,
-    capture,
-    identity_of,
-    read_state,
-    write_state,
-)
-from tracking.records import BestEpoch, TrialTask
+from tracking.records import BestEpoch, TrialSpec, TrialTask
 from tracking.store.files import CheckpointError, checkpoint_digest, one_before, replacing
 
 if TYPE_CHECKING:
@@ -98,14 +105,15 @@ class Checkpoints:
         began = time.monotonic()
         if not last and self._spent > (began - self._began) * _SHARE:
             return
-        reason = self._why_not()
-        if reason:
-            self._give_up(reason)
-            return
         try:
-            callbacks = capture(self._callbacks)
+            reason, callbacks = self._why_not(), capture(self._callbacks)
         except CallbackStateError as error:
-            self._give_up(str(error))
+            reason = str(error)
+        if reason:
+            # An interrupted training starts again, and gives the same bits.
+            self.given_up, self._path = reason, None
+            how = "is trained from its first epoch if it is interrupted"
+            _log.info("trial %d %s: %s", self._task.spec.number, how, reason)
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
@@ -144,15 +152,6 @@ class Checkpoints:
             return "something draws by keras.random without a seed generator"
         changed = self._reached.changed()
         return f"a learning rate schedule changes {', '.join(changed)}" if changed else ""
-
-    def _give_up(self, reason: str) -> None:
-        """Writes no more states. An interrupted training starts again, and gives the same bits."""
-        _log.info(
-            "trial %d is trained from its first epoch if it is interrupted: %s",
-            self._task.spec.number,
-            reason,
-        )
-        self.given_up, self._path = reason, None
 
 
 def cannot_write(path: Path, error: OSError) -> StudyError:
@@ -284,3 +283,229 @@ def weights_digest(weights: Sequence[np.ndarray]) -> str:
         digest.update(f"{weight.dtype.name}{weight.shape};".encode())
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
+
+
+# These fields of a spec don't change the results of an epoch.
+_WITHOUT_EFFECT = frozenset(
+    {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
+)
+
+
+class StateError(InternalError):
+    """A training can't resume from a file: it is damaged, or of another training."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """The state of a training after its last epoch so far."""
+
+    identity: str
+    epochs: Sequence[Mapping[str, float]]  # The metrics of each epoch, from the first.
+    best: BestEpoch | None
+    weights_sha256: str  # The digest of the best epoch's weights.
+    last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
+    best_weights: Sequence[np.ndarray]  # The same after the best epoch.
+    callbacks: Sequence[Mapping[str, Any]] = ()  # The attributes of each callback.
+    stopped: bool = False  # Whether a callback ended the training with the last epoch.
+    trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
+
+
+def identity_of(spec: TrialSpec) -> str:
+    """Returns a key that is equal for two trainings if one can resume from the other's state.
+
+    The key is a digest of the spec's fields that change results, and of the trial number that the
+    builder sees.
+    """
+    fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
+    fields = {name: value for name, value in fields.items() if name not in _WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def write_state(path: Path, state: TrainingState) -> None:
+    """Writes a state atomically. The replaced file is kept as `one_before`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+
+    def in_file(array: np.ndarray) -> dict[str, str]:
+        name = f"callbacks/{len(arrays)}"
+        arrays[name] = _in_order(array)
+        return {_ARRAY: name}
+
+    # If the last epoch is the best one, both have the same arrays, which are written once.
+    best_is_last = state.best_weights is state.last
+    for part in ("last",) if best_is_last else ("last", "best_weights"):
+        arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
+    # safetensors can't write types that numpy lacks (e.g. bfloat16), so these become integers.
+    types_of_numbers: dict[str, str] = {}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            types_of_numbers[name] = array.dtype.name
+            arrays[name] = array.view(f"u{array.dtype.itemsize}")
+    header = json.dumps(
+        {
+            "identity": state.identity,
+            "epochs": [dict(metrics) for metrics in state.epochs],
+            "best": None if state.best is None else dataclasses.asdict(state.best),
+            "weights_sha256": state.weights_sha256,
+            "stopped": state.stopped,
+            "trainer": state.trainer,
+            "best_is_last": best_is_last,
+            "callbacks": [dict(attributes) for attributes in state.callbacks],
+            "types": types_of_numbers,
+        },
+        default=in_file,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, keeping=True) as partial:
+        metadata = {"header": header, "sha256": _digest(header, arrays)}
+        try:
+            save_file(arrays, partial, metadata=metadata)
+        except SafetensorError as error:
+            # safetensors raises this for a full disk.
+            raise OSError(str(error)) from error
+
+
+def read_state(path: Path) -> TrainingState:
+    """Reads a state. Raises StateError if the file is missing, damaged, or no state."""
+    from safetensors import SafetensorError, safe_open
+
+    def with_array(value: dict[str, Any]) -> Any:
+        return arrays[value[_ARRAY]] if value.keys() == {_ARRAY} else value
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = metadata["header"]
+        if metadata["sha256"] != _digest(header, arrays):
+            raise StateError(f"{str(path)!r} does not have the content that was written")
+        fields = json.loads(header, object_hook=with_array)
+        for name, type_of_numbers in fields.pop("types").items():
+            arrays[name] = arrays[name].view(np.dtype(type_of_numbers))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise StateError(f"{str(path)!r} can't be read ({error})") from None
+    best, trainer, last = fields.pop("best"), fields.pop("trainer"), _part(arrays, "last")
+    best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
+    return TrainingState(
+        **fields,
+        best=None if best is None else BestEpoch(**best),
+        last=last,
+        best_weights=best_weights,
+        trainer=tuple(trainer),
+    )
+
+
+def _in_order(array: np.ndarray) -> np.ndarray:
+    # np.ascontiguousarray gives a scalar a dimension.
+    return np.asarray(array, order="C")
+
+
+def _part(arrays: Mapping[str, np.ndarray], part: str) -> list[np.ndarray]:
+    count = sum(name.startswith(f"{part}/") for name in arrays)
+    return [arrays[f"{part}/{i}"] for i in range(count)]
+
+
+def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
+    names = sorted(arrays)
+    content = f"{header}{names}{weights_digest([arrays[name] for name in names])}"
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+# These callbacks of Keras keep files or functions, which can't be saved.
+_UNKNOWN = frozenset({"BackupAndRestore", "CSVLogger"})
+# A function of `keras.ops` is saved as {_OPERATION: its name}, an array as {_ARRAY: its name}.
+_OPERATION = "keras.ops"
+_ARRAY = "numpy.ndarray"
+
+
+class CallbackStateError(InternalError):
+    """A callback has an attribute that can't be saved. The error's text names it."""
+
+
+def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
+    """Returns the attributes of each callback, with copies of arrays.
+
+    Raises CallbackStateError for anything but numbers, texts, arrays, and lists and dicts of these.
+    Functions are left out, as Keras's own callbacks never change them.
+    """
+    for callback in callbacks:
+        if type(callback).__name__ in _UNKNOWN:
+            raise CallbackStateError(f"the state of {type(callback).__name__} can't be saved")
+    return [
+        {
+            name: _copied(value, callback, name)
+            for name, value in vars(callback).items()
+            if name not in GIVEN_TO_CALLBACKS and (_is_operation(value) or not callable(value))
+        }
+        for callback in callbacks
+    ]
+
+
+def restore(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> None:
+    """Sets the attributes that `capture` returned. Call this after `on_train_begin`."""
+    import keras
+
+    for callback, state in zip(callbacks, states, strict=True):
+        for name, value in state.items():
+            if isinstance(value, Mapping) and set(value) == {_OPERATION}:
+                setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
+            else:
+                # Copy the value, as the callback may change it and the state must not change.
+                setattr(callback, name, _copied(value, callback, name))
+
+
+def _is_operation(value: Any) -> bool:
+    """Returns whether a value is a function of `keras.ops`.
+
+    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch, so a state
+    needs this attribute.
+    """
+    import keras
+
+    return isinstance(value, types.FunctionType) and (
+        getattr(keras.ops, value.__name__, None) is value
+    )
+
+
+def _copied(value: Any, callback: object, name: str) -> Any:
+    if _is_operation(value):
+        return {_OPERATION: value.__name__}
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return value.copy()
+    if type(value) in (list, tuple):
+        return [_copied(item, callback, name) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _copied(item, callback, name) for key, item in value.items()}
+    kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
+    raise CallbackStateError(
+        f"the state of {type(callback).__name__} can't be saved: {name} is {kind}"
+    )
+
+
+def beyond_weights(model: keras.Model, structure: Structure | None = None) -> str:
+    """Returns why a state can't have all variables of a training, or an empty text.
+
+    A state needs no variables that are set at the beginning of each epoch: the model's own seed
+    generators, and Keras's metrics.
+    """
+    structure = structure or Structure(model)
+    if structure.state:
+        return f"the model holds {structure.state}"
+    if structure.of_libraries:
+        return ""
+    known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    for metric in getattr(model, "metrics", ()):
+        # Keras has the metrics of `compile` in one more metric.
+        for inner in getattr(metric, "metrics", None) or [metric]:
+            if library_of(type(metric)) == library_of(type(inner)) == "keras":
+                known |= {id(variable) for variable in inner.variables}
+    others = [variable.path for variable in structure.variables if id(variable) not in known]
+    return f"the model holds variables beyond its weights: {', '.join(others)}" if others else ""

@@ -304,7 +304,7 @@ class HyperModelTrainer:
             return math.isclose(measured, value, rel_tol=_TOLERANCE)
         # The objective can't be measured again. The final weights have the value if it is that of
         # the last epoch, or if no other model was trained.
-        return value == last or not fitted or (len(fitted) == 1 and fitted[0] is model)
+        return value == last or fitted in ([], [model])
 
     def _watching(self, training: Training, on_epoch: OnEpoch) -> Any:
         """Returns a callback that sets random states and calls `on_epoch`, for any model."""

@@ -22,13 +22,19 @@ from studies.training.building.build import (
     class_weight_of,
     without_watching,
 )
-from studies.training.checkpoints import BestWeights, Checkpoints, cannot_write, last_state
+from studies.training.checkpoints import (
+    BestWeights,
+    Checkpoints,
+    TrainingState,
+    cannot_write,
+    last_state,
+    restore,
+)
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.keras_models import make_weights, parameters_of
 from studies.training.scoring.sample_scores import ScoreRecorder
 from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
-from studies.training.training_state import TrainingState, restore
 from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import (
     ALL_FOLDS,
