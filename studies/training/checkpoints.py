@@ -43,7 +43,8 @@ from studies.training.keras_models import (
     saved_variables,
     stateful_layers,
 )
-from studies.training.model_structure import Structure, library_of
+from studies.training.model_structure import Structure
+from studies.training.pure_code import library_of
 from studies.training.traced_programs.program import random_operation
 from studies.training.trainers import Trainer
 from tracking.records import BestEpoch, TrialSpec, TrialTask

@@ -15,7 +15,6 @@ metrics, and the connections of layers.
 from __future__ import annotations
 
 import builtins
-import dis
 import enum
 import functools
 import hashlib
@@ -33,7 +32,20 @@ import numpy as np
 
 from studies.library_internals import keras_internals
 from studies.library_internals.tensorflow_internals import is_plain_variable
-from studies.user_code import is_users
+from studies.training.pure_code import (
+    LOOKED_INTO,
+    PLAIN_CLASSES,
+    Reads,
+    is_followed,
+    is_of_keras,
+    is_own,
+    is_pure,
+    is_wrapper,
+    library_of,
+    module_of,
+    origin_of,
+    reads_of,
+)
 
 HEAP_TYPE = 1 << 9
 """The flag Py_TPFLAGS_HEAPTYPE of classes that were made by Python code."""
@@ -226,7 +238,7 @@ class Structure:
         """Returns a class's part of the digest: the name or, for a user's class, its number."""
         if is_own(module_of(kind)):
             return self._token(kind)
-        if library_of(kind) not in _PLAIN_CLASSES:
+        if library_of(kind) not in PLAIN_CLASSES:
             self._impure(f"the class {kind.__module__}.{kind.__qualname__}")
         return kind.__module__, kind.__qualname__
 
@@ -297,7 +309,7 @@ class Structure:
                 names = sorted({*attributes, "__getattr__"}.intersection(vars(module)))
                 self._write(names)
                 self._visit_values([vars(module)[name] for name in names], attributes, seen)
-            elif module.__name__.partition(".")[0] not in _LOOKED_INTO:
+            elif module.__name__.partition(".")[0] not in LOOKED_INTO:
                 self._impure(f"the module {module.__name__!r}")
             else:
                 members = [getattr(module, name, None) for name in sorted(attributes)]
@@ -456,147 +468,3 @@ def _is_number(item: Any) -> bool:
     if type(item) is float:
         return True
     return isinstance(item, tf.Tensor) and item.shape.rank == 0 and item.dtype == tf.float32
-
-
-# Libraries whose objects have their state in attributes.
-_FOLLOWED = ("keras", "tensorflow")
-# The classes and functions of these modules read only their arguments. TensorFlow's functions may
-# use state in the graph, for which `traced_programs.program.hidden_state` searches.
-_PURE = frozenset(
-    """
-    keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies
-    keras.src.initializers keras.src.layers keras.src.legacy.backend keras.src.losses
-    keras.src.metrics keras.src.models keras.src.ops keras.src.optimizers keras.src.quantizers
-    keras.src.random keras.src.regularizers keras.src.tree keras.src.utils.numerical_utils
-    array_ops array_ops_stack check_ops clip_ops cond control_flow_assert control_flow_case
-    control_flow_ops control_flow_switch_case ctc_ops custom_gradient embedding_ops functional_ops
-    gen_array_ops gen_bitwise_ops gen_image_ops gen_linalg_ops gen_math_ops gen_nn_ops
-    gen_spectral_ops gen_string_ops gradients_impl image_ops_impl linalg linalg_ops logging_ops
-    map_fn math_ops nn_impl nn_ops parallel_for ragged random_ops script_ops signal sort_ops
-    sparse_ops special_math_ops stateless_random_ops string_ops tensor_array_ops while_loop
-    tensorflow.python.eager.backprop tensorflow.python.framework.constant_op
-    tensorflow.python.framework.dtypes tensorflow.python.framework.sparse_tensor
-    tensorflow.python.framework.tensor tensorflow.python.framework.tensor_conversion
-    tensorflow.python.framework.tensor_shape tensorflow.python.framework.tensor_util
-    tensorflow.python.util.nest
-    _functools _operator enum functools.partial itertools math numpy.fft numpy.linalg
-    tensorflow.python.framework.ops.control_dependencies
-    tensorflow.python.framework.ops.name_scope_v2
-    """.split()
-)
-_PURE_OF = {
-    "builtins": """
-        abs all any bool bytes callable complex dict divmod enumerate filter float format frozenset
-        hash int isinstance issubclass iter len list map max min object pow property range repr
-        reversed round set slice sorted staticmethod str sum super tuple type zip
-    """,
-    "numpy": """
-        all allclose any arange argmax argmin argsort array array_equal asarray astype average
-        broadcast_to clip concatenate copy cumprod cumsum diag diff dot dtype einsum expand_dims
-        eye full full_like interp isclose linspace logspace matmul max mean median min ndarray ndim
-        nonzero ones ones_like outer percentile prod quantile ravel repeat reshape round
-        searchsorted shape size sort split squeeze stack std sum take tensordot tile trace
-        transpose tril triu unique var where zeros zeros_like
-    """,
-}
-# Libraries with pure functions, listed above.
-_LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
-# Libraries whose classes and subclasses make objects without hidden state.
-_PLAIN_CLASSES = {*_FOLLOWED, *"abc builtins collections enum numbers numpy typing".split()}
-_LIBRARIES = frozenset({*sys.stdlib_module_names, *_LOOKED_INTO} - {"__main__"})
-
-
-class Reads(NamedTuple):
-    """The names of the globals and attributes that code and its inner functions read."""
-
-    globals: frozenset[str] = frozenset()
-    attributes: frozenset[str] = frozenset()
-
-
-@functools.lru_cache(maxsize=10_000)
-def reads_of(code: types.CodeType) -> Reads:
-    """Returns the names of the globals and attributes that code reads."""
-    names, attributes = set[str](), set[str]()
-    for instruction in dis.get_instructions(code):
-        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
-            names.add(instruction.argval)
-        elif instruction.opname == "IMPORT_NAME":
-            names.add("__import__")
-        elif instruction.argval in code.co_names:
-            attributes.add(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= reads_of(constant).globals
-            attributes |= reads_of(constant).attributes
-    return Reads(frozenset(names), frozenset(attributes))
-
-
-def module_of(thing: Any) -> str:
-    """Returns the name of the module that a class or a function says that it is from."""
-    name = getattr(thing, "__module__", None)
-    return name if isinstance(name, str) else ""
-
-
-def library_of(thing: Any) -> str:
-    """Returns the library that a class or a function is from, e.g. "keras"."""
-    return module_of(thing).partition(".")[0]
-
-
-def is_own(module: str) -> bool:
-    """Returns whether a module is the user's own."""
-    if module.partition(".")[0] in _LIBRARIES:
-        return False
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return module == "__main__" or file is None or is_users(file)
-
-
-def origin_of(thing: Any) -> str:
-    """Returns the name of the module that has the code of a class or a function.
-
-    `module_of` may return another module, as decorators (`functools.wraps`) copy `__module__`.
-    """
-    if isinstance(thing, types.FunctionType):
-        return str(thing.__globals__.get("__name__", ""))
-    return module_of(thing)
-
-
-def is_wrapper(thing: Any) -> bool:
-    """Returns whether a library's decorator made a function from another function."""
-    if not isinstance(thing, types.FunctionType):
-        return False
-    original: Any = sys.modules.get(module_of(thing))
-    for name in thing.__qualname__.split("."):
-        original = getattr(original, name, None)
-    decorated = original is not thing or is_own(module_of(thing))
-    return decorated and origin_of(thing).partition(".")[0] in _LIBRARIES
-
-
-def is_followed(thing: Any) -> bool:
-    """Returns whether a class is the user's, Keras's or TensorFlow's.
-
-    Objects of such classes have their state in attributes.
-    """
-    return library_of(thing) in _FOLLOWED or is_own(module_of(thing))
-
-
-def is_of_keras(kind: type) -> bool:
-    """Returns whether a class has a base class of Keras or TensorFlow, or is one."""
-    return any(library_of(base) in _FOLLOWED for base in kind.__mro__)
-
-
-def is_pure(thing: Any) -> bool:
-    """Returns whether a library's class or function reads only its arguments."""
-    if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
-        return True
-    module, name = module_of(thing), thing.__qualname__
-    # Keras's `get` and `deserialize` look up the user's objects.
-    looks_up = name in ("get", "deserialize")
-    return name in _PURE_OF.get(module, "").split() or (
-        _is_listed(f"{module}.{name}") and not looks_up
-    )
-
-
-@functools.lru_cache(maxsize=10_000)
-def _is_listed(name: str) -> bool:
-    parts = name.removeprefix("tensorflow.python.ops.").split(".")
-    return any(".".join(parts[: i + 1]) in _PURE for i in range(len(parts)))
