@@ -1,7 +1,7 @@
 """Says which code is the user's, which names it reads, and which code of libraries is pure.
 
-A pure class or function reads only its arguments, so the key of a model (`model_structure`) has only
-its name.
+A pure class or function reads only its arguments, so the key of a model (`model_structure`) has
+only its name.
 """
 
 from __future__ import annotations
