@@ -138,19 +138,19 @@ class Structure:
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
-        self._queue: deque[Any] = deque()
-        # This keeps the objects alive, so that no id is used again.
-        self._alive: list[Any] = []
+        # All reached objects. The list keeps them alive, so that no id is used again.
+        self._objects: list[Any] = []
         for root in (model, *others):
             self._write(self._token(root))
-        while self._queue:
-            self._visit(self._queue.popleft())
+        # A visit may append objects, which are visited in turn.
+        for value in self._objects:
+            self._visit(value)
         for name in sorted(self._initial & self._read):
             self._impure(f"the attribute {name!r}, which decides initial values")
         self.digest = self._digest.hexdigest()
         self.key = self.digest if not self.reason else f"unique {next(_unique)}"
         self.values = tuple(number.value for number in self.numbers)
-        self._places, self._alive = {}, []
+        self._places, self._objects = {}, []
 
     def is_like(self, other: Structure) -> bool:
         """Returns whether digests and lifted numbers are equal, even of unique structures."""
@@ -170,7 +170,7 @@ class Structure:
     def _token(self, value: Any) -> object:
         """Returns a value's part of the digest: a simple value itself, or an object's number.
 
-        Objects are numbered in the order in which they are first reached, and queued for a visit.
+        Objects are numbered in the order in which they are first reached.
         """
         if value is None or value is Ellipsis or value is NotImplemented:
             return value
@@ -180,8 +180,7 @@ class Structure:
         place = self._places.get(id(value))
         if place is None:
             place = self._places[id(value)] = len(self._places)
-            self._alive.append(value)
-            self._queue.append(value)
+            self._objects.append(value)
         return f"#{place}"
 
     def _visit(self, value: Any) -> None:
@@ -371,7 +370,7 @@ class Structure:
 
     def _layer_with(self, value: object) -> str:
         """Returns the name of the layer that has a value, for a message, or an empty text."""
-        for layer in self._alive:
+        for layer in self._objects:
             if isinstance(layer, self._keras.layers.Layer):
                 for _, item in attributes_of(layer):
                     parts = item.values() if isinstance(item, dict) else item
