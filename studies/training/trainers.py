@@ -222,9 +222,9 @@ def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
 
 _REHEARSED_SAMPLES = 8
 _UNKNOWN_WEIGHTS = (
-    "the HyperModel's fit trained other models than the given one, or returned a value that was "
-    "not measured with the final weights of the model, so no weights are known to have it. Train "
-    "the given model with the given callbacks, and return the history, to get a checkpoint"
+    "the HyperModel's fit trained other models than the given model, or returned a value that was "
+    "not measured with the final weights of the model, so the weights for this value are unknown. "
+    "To get a checkpoint, train the given model with the given callbacks, and return the history"
 )
 # Another batch size changes the last digits of a metric.
 _TOLERANCE = 1e-4
