@@ -30,8 +30,8 @@ from studies.user_code import (
 from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
-from tracking.records.studies import sha256
-from tracking.store.trust import check_trust
+from tracking.records.study_description import sha256
+from tracking.store.store_json import check_trust
 
 # Notes end with these words if the code that runs may not be the recorded code.
 AS_IT_IS: Final = "it is run as it is"

@@ -21,7 +21,7 @@ from studies.engines import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription, settings_of
-from tracking.records.studies import ANY_HARDWARE
+from tracking.records.study_description import ANY_HARDWARE
 
 
 def check_definition(description: StudyDescription) -> None:

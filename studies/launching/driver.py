@@ -38,7 +38,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.files import StudyFiles, files_of
+from tracking.store.checkpoint_files import StudyFiles, files_of
 
 
 class Driver(Jobs):

@@ -56,9 +56,10 @@ from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.process import Exporter
 from tracking.records import StudyDescription, TrialRecord
-from tracking.records.checks import differs
-from tracking.store.files import files_of, remove_pieces
-from tracking.store.folder import open_store
+from tracking.records.verification_texts import differs
+from tracking.store.atomic_writing import remove_pieces
+from tracking.store.checkpoint_files import files_of
+from tracking.store.store_folder import open_store
 
 Defined = TypeVar("Defined", bound=StudyDefinition)
 

@@ -33,8 +33,9 @@ from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.process import Exporter
 from tracking.mlflow.server import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
-from tracking.store.files import files_of, one_before
-from tracking.store.folder import (
+from tracking.store.atomic_writing import one_before
+from tracking.store.checkpoint_files import files_of
+from tracking.store.store_folder import (
     Store,
     check_writable,
     create_store,

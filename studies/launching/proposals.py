@@ -21,7 +21,7 @@ from studies.launching.trials import Running, StudyTrials
 from tracking.history.trials import best_trial, joined
 from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal
-from tracking.store.files import as_store_errors
+from tracking.store.store_folder import as_store_errors
 
 EngineOf = Callable[[SearchSpace], Engine]
 

@@ -9,7 +9,8 @@ from studies.engines import Engine
 from tracking.history.trials import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.scores.files import KeptScores
-from tracking.store.files import StudyFiles, one_before
+from tracking.store.atomic_writing import one_before
+from tracking.store.checkpoint_files import StudyFiles
 
 
 class Retention:

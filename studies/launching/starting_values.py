@@ -19,7 +19,7 @@ from studies.terminal_text import unescaped
 from tracking.history.study_history import find_engines, read_engines
 from tracking.history.trials import ranked
 from tracking.records import StudyDescription
-from tracking.store.folder import Store
+from tracking.store.store_folder import Store
 
 _BEST: Final = 10
 _PARAMETER, _VALUE = "params_", "value"

@@ -48,7 +48,8 @@ from studies.training.pure_code import library_of
 from studies.training.traced_programs.program import random_operation
 from studies.training.trainers import Trainer
 from tracking.records import BestEpoch, TrialSpec, TrialTask
-from tracking.store.files import CheckpointError, checkpoint_digest, one_before, replacing
+from tracking.store.atomic_writing import one_before, replacing
+from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest
 
 if TYPE_CHECKING:
     import keras

@@ -41,8 +41,8 @@ from tracking.mlflow.server import (
     set_aside,
 )
 from tracking.mlflow.trials import Sender, TrialsSoFar
-from tracking.records.converting import to_json
-from tracking.store.folder import Store
+from tracking.records.json_conversion import to_json
+from tracking.store.store_folder import Store
 from tracking.store.study_locks import holder_of
 
 if TYPE_CHECKING:

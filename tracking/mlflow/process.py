@@ -25,7 +25,7 @@ from tracking.history.study_history import StudySize, histories_in
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.exports import locked_exports, read_notes
 from tracking.mlflow.pages import REPORT
-from tracking.store.folder import Store, default_store_path
+from tracking.store.store_folder import Store, default_store_path
 
 if TYPE_CHECKING:
     from tracking.mlflow.exporter import StudyExporter

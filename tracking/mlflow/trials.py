@@ -26,7 +26,7 @@ from tracking.mlflow.runs import (
     settings,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, finished_trials
-from tracking.store.folder import Store
+from tracking.store.store_folder import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param

@@ -24,8 +24,8 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves, metric_by_epoch
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
-from tracking.records.checks import ValidationPredictions
-from tracking.records.studies import DataFindings
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import ValidationPredictions
 from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]

@@ -21,7 +21,7 @@ import numpy as np
 from search_spaces.errors import InternalError
 from tracking.records import Rank
 from tracking.scores.sample_scores import SampleScores
-from tracking.store.files import replacing
+from tracking.store.atomic_writing import replacing
 
 # Half precision may change the objective by at most this share of it.
 _HALF = 1e-5

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.checks import Corrected, Interval
-from tracking.records.studies import Direction
+from tracking.records.evaluations import Corrected, Interval
+from tracking.records.study_description import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.intervals import (
     BLOCK,

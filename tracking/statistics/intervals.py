@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.checks import Interval
-from tracking.records.studies import Direction
+from tracking.records.evaluations import Interval
+from tracking.records.study_description import Direction
 
 _AGREED = 1e-9
 # `crossed_share` adds this many groups whose samples all agree.

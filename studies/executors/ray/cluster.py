@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
-from search_spaces.library_internals import AttributePart, MissingPartError, ModulePart
 from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
 from studies.executors.sizing import this_machine
 from studies.interruption import raising_interrupts
+from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
 
 _SECONDS_TO_CONNECT = 5.0
 # After this many failed connections, the cluster's head counts as gone.

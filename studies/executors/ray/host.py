@@ -42,7 +42,7 @@ from studies.executors.worker import WorkerProcess
 from studies.training import deciding_variables
 from studies.user_code import ShippedStudy
 from tracking.records import TrialTask
-from tracking.store.files import replacing
+from tracking.store.atomic_writing import replacing
 
 _SECONDS_BETWEEN_LOOKS = 0.25
 # `temporary_folder` removes folders with this prefix that killed launches have left.

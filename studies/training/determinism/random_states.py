@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from search_spaces.library_internals import MissingPartError
 from studies.definition.seeds import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
+from studies.library_internals.private_names import MissingPartError
 from studies.training.determinism.tensorflow_settings import restore_settings
 from studies.training.determinism.user_objects import set_back
 from studies.training.model_structure import Structure

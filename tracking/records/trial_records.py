@@ -1,4 +1,4 @@
-"""The records of a trial: its proposal, its spec, its result and its entry in the journal."""
+"""The records of trials: proposals, specs, results, and entries in the journal."""
 
 from __future__ import annotations
 
@@ -11,46 +11,42 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import SearchSpace
-from tracking.records.checks import differs
-from tracking.records.settings import TrainerName
-from tracking.records.studies import ClassWeight, Objective, Rank
+from tracking.records.setting_declarations import TrainerName
+from tracking.records.study_description import ClassWeight, Objective, Rank
+from tracking.records.verification_texts import differs
 
 ALL_FOLDS = -1
-"""The `fold` of a training on all folds together, which a cross-validated champion gets."""
+"""The `fold` of a cross-validated champion's training on all folds together."""
 
 
 @dataclass(frozen=True)
 class TrialSpec:
     """All that a training's result depends on, besides the study's code and environment."""
 
-    number: int  # From 0.
-    # 1, and one more after each interruption. The result does not depend on it.
-    attempt: int
+    number: int  # The trial's number, from 0.
+    attempt: int  # 1, and one more after each interruption. No result depends on it.
     values: Mapping[str, Any]  # The active hyperparameters by name.
     seed: int  # 0 to 2**32 - 1.
     epochs: int
     batch_size: int  # For training and validation.
     threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
-    # SHA-256 of the data.
-    data_digest: str
-    objective: Objective  # It decides on the best epoch.
-    # The trial that this one continues, under the same seed. The result has the same bits as a
-    # training without a break.
+    data_digest: str  # SHA-256 of the data.
+    objective: Objective  # It decides which epoch is the best.
+    # The number of the trial that this trial continues, with the same seed. The result has the same
+    # bits as a training without a break.
     goes_on_from: int | None = None
     initial_epoch: int = 0  # The number of epochs of the continued trial.
     repeat: int = 0  # The number of this training of the trial, from 0.
-    # The number of the first trial in a chain of continued trials.
-    begun_as: int | None = None
-    # If they depend on hyperparameters, these are the weights for the default values.
+    begun_as: int | None = None  # The number of the first trial in a chain of continued trials.
+    # Class weights that depend on hyperparameters are recorded for the default values.
     class_weight: ClassWeight | None = None
-    # The number of the fold that validates this training, from 0, or `ALL_FOLDS`.
+    # The number of the fold with this training's validation data, from 0; or `ALL_FOLDS`.
     fold: int | None = None
-    # The class of hardware to run on. Results have the same bits within a class.
-    hardware: str = ""
+    hardware: str = ""  # The kind of hardware. Results have the same bits on one kind.
 
     @property
     def built_as(self) -> int:
-        """The trial's number for the builder, so that a continued trial builds the same model."""
+        """The number that the builder gets. A continued trial must build the same model."""
         return self.number if self.begun_as is None else self.begun_as
 
 
@@ -61,7 +57,7 @@ class EpochResult:
     number: int
     epoch: int  # From 1.
     metrics: Mapping[str, float]  # Keras's `logs`, with validation metrics.
-    seconds: float  # Since the trial began.
+    seconds: float  # The time since the trial began.
     repeat: int = 0
 
 
@@ -74,7 +70,7 @@ class BestEpoch:
     metrics: Mapping[str, float]
 
     def rank(self, objective: Objective, number: int = 0) -> Rank:
-        """Returns the epoch's rank in a training. With `number`, returns the trial's rank."""
+        """Returns the epoch's rank in the training. With a trial's number, the trial's rank."""
         loss = self.metrics.get("val_loss", math.inf)
         loss = math.inf if math.isnan(loss) else loss
         return Rank(objective.sort_key(self.value), loss, self.epoch, number)
@@ -89,38 +85,36 @@ class Proposal:
 
     number: int
     values: Mapping[str, Any]  # The active hyperparameters.
-    # The engine's own texts. The journal keeps them for `Engine.restore`.
+    # Texts of the engine, which `Engine.restore` gets back from the journal.
     state: Mapping[str, str] = field(default_factory=dict)
-    epochs: int | None = None  # The trial's last epoch, if the engine chooses it.
-    goes_on_from: int | None = None  # The trial to continue.
+    epochs: int | None = None  # The number of epochs, if the engine chooses it.
+    goes_on_from: int | None = None  # The number of the trial to continue.
 
 
 @dataclass(frozen=True)
 class TrialTask:
-    """A trial to run, and the files that it reads and writes."""
+    """A trial to run, and the files that the trial reads and writes."""
 
     spec: TrialSpec
     space: SearchSpace
     checkpoint: Path  # The file for the weights of the best epoch.
-    # The file of the training's state after an epoch, from which a later attempt resumes.
-    state: Path | None = None
-    # The state of the trial that this one continues. Without a usable `state` or `origin`, the
-    # trial begins at the first epoch, with the same result.
+    state: Path | None = None  # The file for the training's state, from which the trial resumes.
+    # The state file of the continued trial. Without a usable `state` or `origin`, the trial begins
+    # at the first epoch, with the same result.
     origin: Path | None = None
     # None means the study's setting. A HyperModel's own `fit` ignores it.
     trainer: TrainerName | None = None
-    # The rank of the worst trial whose checkpoint is kept; None if there is room for another.
+    # The rank of the worst trial whose checkpoint is kept. None if more checkpoints can be kept.
     last_kept: Rank | None = None
-    # The file for the scores of validation samples; None if no scores are needed.
-    scores: Path | None = None
+    scores: Path | None = None  # The file for the scores of validation samples, if needed.
     # Whether to score the best epoch (if samples are few, the best two) or every epoch.
     scores_of: ScoresOf = "best"
 
     def may_stay(self, best: BestEpoch) -> bool:
-        """Returns whether a checkpoint of the best epoch can be among the kept ones.
+        """Returns whether a checkpoint of the best epoch can be among the kept checkpoints.
 
-        Later trials only raise the bar: a checkpoint that can't stay now can't stay later. A
-        fold's checkpoint never stays, as a champion is trained on all folds together.
+        With more trials, `last_kept` only gets better: a checkpoint that can't stay now can't stay
+        later. The checkpoint of a fold never stays, as a champion is trained on all folds together.
         """
         spec = self.spec
         if spec.fold not in (None, ALL_FOLDS):
@@ -130,7 +124,8 @@ class TrialTask:
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "end", "stop"]
-"""What follows an epoch. After ``end``, the trial's next fit begins. A ``stop`` can be resumed."""
+"""What a trial does after an epoch. ``end`` begins the trial's next fit. A trial can be resumed
+after ``stop``."""
 
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
 
@@ -145,14 +140,14 @@ class Repeat:
     best: BestEpoch
     weights_sha256: str  # Digest of the model's weights after the best epoch.
     seconds: float
-    # `TrialResult` explains the next four.
+    # The next four fields are those of `TrialResult`.
     checkpoint_sha256: str = ""
     unsaved: str = ""
     scores_bytes: int = 0
     unscored: str = ""
     fold: int | None = None  # None for a repeat.
-    # For a fold, the objective at the trial's best epoch. All folds share this epoch. None if the
-    # trial has no best epoch.
+    # For a fold, the objective at the trial's best epoch, which all folds share. None for a repeat,
+    # or if the trial has no best epoch.
     value: float | None = None
 
     @property
@@ -168,32 +163,30 @@ class TrialResult:
     number: int
     state: TrialState
     epochs: int = 0  # The number of trained epochs.
-    # None if the trial is infeasible, or no epoch has ended.
-    best: BestEpoch | None = None
+    best: BestEpoch | None = None  # None if the trial is infeasible, or no epoch has ended.
     weights_sha256: str = ""  # Digest of the model's weights after the best epoch.
     # Why the trial is infeasible, was interrupted, or ended before its last epoch; or empty.
     reason: str = ""
     seconds: float = 0.0  # From the call of the builder to the checkpoint on disk.
-    model_parameters: int = 0  # The model's scalar weights; 0 if no model was built.
+    model_parameters: int = 0  # The number of scalar weights. 0 if no model was built.
     repeat: int = 0
     # "compiled", "plain", "hypermodel" (a HyperModel's own `fit`) or "objective" (an objective
     # function).
     trainer: str = ""
     trainer_reason: str = ""  # Why the trainer is not "compiled", or empty.
-    # The hyperparameters that the builder declared and the space lacked, by `Parameter.to_dict`.
-    # The trial had their defaults.
+    # The hyperparameters that the builder declared and that were not in the space, from
+    # `Parameter.to_dict`. The trial had the defaults.
     joined: Sequence[Mapping[str, Any]] = ()
-    # The trainings of a repeated or cross-validated trial. The trial's value is the mean of their
-    # values. Its weights are those of training `best_repeat`.
+    # The trainings of a repeated or cross-validated trial. The mean of these trainings' values is
+    # the trial's value. The trial's weights are those of the training `best_repeat`.
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0
     # The digest of the checkpoint's arrays, with the optimizer's variables. Empty without a
     # checkpoint.
     checkpoint_sha256: str = ""
-    # Why a trial with a value has no checkpoint, or empty.
-    unsaved: str = ""
-    # The exception and its line, if it may be a mistake in the study's code. Empty e.g. if memory
-    # ran out.
+    unsaved: str = ""  # Why a trial with a value has no checkpoint, or empty.
+    # The exception and the line that raised it, if the study's code may have a mistake. Empty e.g.
+    # if memory ran out.
     raised: str = ""
     # SHA-256 of the data that an objective function's first `fit` got. Empty for other trials.
     data_digest: str = ""
@@ -203,19 +196,19 @@ class TrialResult:
     class_weight: ClassWeight | None = None  # The class weights for the trial's own data.
     # The attributes that an objective function set by `trial.set_user_attr`.
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
-    # The epochs of all models that an objective function trained. `epochs` is the largest number.
+    # The sum of the epochs of all models that an objective function trained. `epochs` is the
+    # largest of these numbers.
     fits_epochs: int = 0
-    # The size of the files with scores, or 0. It may be smaller if a training was resumed, so `==`
-    # ignores it.
+    # The size of the files with scores, or 0. A resumed training may have smaller files, so `==`
+    # ignores the size.
     scores_bytes: int = field(default=0, compare=False)
-    # Why the scores of some or all epochs are missing, or empty.
-    unscored: str = field(default="", compare=False)
-    # The peak memory of the process during the trial; 0 if unknown.
+    unscored: str = field(default="", compare=False)  # Why scores of epochs are missing, or empty.
+    # The peak memory of the process during the trial, or 0.
     peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
     def of_no_epoch(self) -> bool:
-        """Whether the value belongs to no epoch, e.g. if the function trains several models."""
+        """Whether the value belongs to no epoch: an objective function may train several models."""
         return self.trainer == "objective" and bool(self.unsaved)
 
     @property
@@ -239,7 +232,7 @@ class TrialResult:
 
 @dataclass(frozen=True, repr=False)
 class TrialRecord:
-    """A trial as the journal has it. A trial with a result is an `EndedTrial`."""
+    """A trial's entry in the journal. With a result, it is an `EndedTrial`."""
 
     uuid: str  # The uuid of the last attempt.
     spec: TrialSpec
@@ -250,11 +243,11 @@ class TrialRecord:
     code_digest: str  # The `CodeDescription.digest` of its code.
     started: int  # Unix time in milliseconds.
     losses: int = 0  # The number of attempts whose process died.
-    # The outcome of the check by plain `model.fit`, a text of `records.checks`; or empty.
+    # Whether plain `model.fit` gives the same result: a text of `verification_texts`, or empty.
     verified: str = ""
-    ended: int = 0  # Unix time in milliseconds; 0 while it runs.
-    # The training on all folds together, if a cross-validated trial was the champion. Its `best` is
-    # the trial's, as this training has no validation data.
+    ended: int = 0  # Unix time in milliseconds, or 0 while the trial runs.
+    # The training on all folds together, if a cross-validated trial was the champion. As there is
+    # no validation data, `whole.best` is the trial's best epoch.
     whole: Repeat | None = None
 
     @property
@@ -264,7 +257,7 @@ class TrialRecord:
 
     @property
     def holds(self) -> bool:
-        """False if plain `model.fit` gave the trial another value."""
+        """False if plain `model.fit` gave another result."""
         return not differs(self.verified)
 
     @property
@@ -320,7 +313,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def cut_short(self) -> bool:
-        """Whether it ended before its last epoch, and not by a callback such as `EarlyStopping`."""
+        """Whether the trial was pruned, or ended early for another reason than a callback."""
         return self.state == "pruned" or bool(self.result.reason)
 
     @property
@@ -335,10 +328,10 @@ class EndedTrial(TrialRecord):
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
-        """The training that the trial's checkpoint comes from, and its best epoch.
+        """The spec of the training that wrote the trial's checkpoint, and the best epoch.
 
-        It is the training on all folds, if there is one; otherwise the best repeat or fold, or the
-        trial's only training.
+        This is the training on all folds, if there is one. Otherwise it is the best repeat or fold,
+        or the trial's only training.
         """
         assert self.result.best is not None, "it has no checkpoint"
         if self.whole is not None:
@@ -365,7 +358,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def checkpoint_of(self) -> int:
-        """The number of the training that the trial's checkpoint comes from."""
+        """The number of the training that wrote the trial's checkpoint."""
         return self.result.best_repeat if self.whole is None else len(self.result.repeats)
 
 

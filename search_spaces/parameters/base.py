@@ -1,18 +1,9 @@
-"""The base class of all parameters, and the values that parameters may have.
-
-A value is a JSON scalar; 1, 1.0 and True are three values. A choice may also have tuples, lists and
-dicts as values. The tuple `(50,)` is the text "(50,)" in the space, to every engine, in MLflow and
-on the command line. Only the builder gets the tuple itself.
-"""
+"""The base class of all parameters."""
 
 from __future__ import annotations
 
 import abc
-import ast
-import enum
 import functools
-import json
-import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -20,11 +11,9 @@ from typing import (
     Any,
     ClassVar,
     Final,
-    Literal,
     Self,
     TypeAlias,
     TypedDict,
-    TypeGuard,
     TypeVar,
     cast,
     dataclass_transform,
@@ -33,28 +22,20 @@ from typing import (
 import attrs
 
 from search_spaces.errors import SearchSpaceError, UnchangeableError, near_match, suggestion
-
-Scalar: TypeAlias = str | int | float | bool | None
-"""A JSON scalar. Floats are finite."""
-
-
-class NotGiven(enum.Enum):
-    """The type of `NOT_GIVEN`. A pickled enum member comes back as the same object."""
-
-    NOT_GIVEN = "not given"
-
-    def __repr__(self) -> str:
-        """Returns the name by which users import it."""
-        return "NOT_GIVEN"
-
-
-NOT_GIVEN: Final = NotGiven.NOT_GIVEN
-"""The default of arguments for which `None` is a value like any other."""
-
-MaybeScalar: TypeAlias = Scalar | Literal[NotGiven.NOT_GIVEN]
+from search_spaces.parameters.values import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Scalar,
+    canonical_json,
+    identity,
+    is_number,
+    plain_scalar,
+    plain_value,
+    spelling,
+)
 
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
-"""The values that each parent may have, by the parent's name. All parents must match."""
+"""The values that a parent may have, by the parent's name. All parents must match."""
 
 Kind = TypeVar("Kind", bound="Parameter")
 
@@ -85,11 +66,11 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 @dataclass_transform(eq_default=False, field_specifiers=(attrs.field,))
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     """Turns a class with attrs fields into a class of parameters."""
-    made = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
-    # By itself, attrs refuses changes of fields only, and its message is shorter.
-    made.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
-    names = [field.alias for field in attrs.fields(cast(Any, made)) if field.init]
-    initialize: Any = made.__init__
+    defined = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+    # attrs would only refuse changes of fields, with a shorter message.
+    defined.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
+    names = [field.alias for field in attrs.fields(cast(Any, defined)) if field.init]
+    initialize: Any = defined.__init__
 
     @functools.wraps(initialize)
     def checked_init(self: Parameter, *args: object, **options: object) -> None:
@@ -98,12 +79,12 @@ def attrs_parameter(kind: type[Kind]) -> type[Kind]:
                 raise _unknown(kind.__name__, name, value, names)
         initialize(self, *args, **options)
 
-    made.__init__ = checked_init  # type: ignore[method-assign]
-    return made
+    defined.__init__ = checked_init  # type: ignore[method-assign]
+    return defined
 
 
 def _unknown(kind: str, name: str, value: object, names: Sequence[str]) -> SearchSpaceError:
-    """Returns the error for an argument such as ``log=True``, which is Optuna's."""
+    """Returns the error for an unknown argument, e.g. for Optuna's ``log=True``."""
     scale = f"scale={('log' if value is True else value)!r}" if value else "nothing"
     words = {"log": scale, "sampling": scale, "min_value": "low", "max_value": "high"}
     ours = words.get(name) if "low" in names else None
@@ -128,11 +109,11 @@ def _name(name: object, parameter: Parameter, field: object) -> str:
     elif "=" in name:
         expected = "without '=', which ends a name on the command line (--set name=value)"
     else:
-        # The categories are control characters, lone surrogates (no file can hold them), line ends.
-        odd = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
-        if not odd:
+        # These are Unicode's categories of control characters, surrogates and line ends.
+        unprintable = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+        if not unprintable:
             return str.__str__(name)
-        expected, hint = "printable, on one line", f"Leave {odd[0]!r} out."
+        expected, hint = "printable, on one line", f"Leave {unprintable[0]!r} out."
     subject = f"The name of a {type(parameter).__name__}"
     raise SearchSpaceError.of_setting(subject, expected, name, hint)
 
@@ -148,7 +129,7 @@ def _role(role: object, parameter: Parameter, field: object) -> str:
 
 
 def _condition(when: Any, parameter: Parameter, field: object) -> Condition:
-    """Returns a condition with its parents and values sorted. Empty for None."""
+    """Returns a condition with sorted parents and values. Empty for None."""
     if when is None:
         return {}
     if not isinstance(when, Mapping) or not all(isinstance(parent, str) for parent in when):
@@ -165,8 +146,8 @@ def _condition_values(condition: Any, parent: str, parameter: Parameter) -> tupl
     several = isinstance(condition, list | tuple | set | frozenset)
     values: Iterable[object] = condition if several else (condition,)
     setting = f"{parameter.subject}: the value of {parent!r} in when"
-    spelled = (spelling(plain_value(value, setting)) for value in values)
-    by_identity = {identity(value): value for value in spelled}
+    scalars = (spelling(plain_value(value, setting)) for value in values)
+    by_identity = {identity(value): value for value in scalars}
     if not by_identity:
         raise SearchSpaceError.of_setting(setting, "at least one value", condition)
     return tuple(by_identity[key] for key in sorted(by_identity))
@@ -185,7 +166,7 @@ def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeS
 
 @attrs_parameter
 class Parameter(abc.ABC):
-    """A hyperparameter. It can't be changed, and equals another one that declares the same.
+    """A hyperparameter. It can't be changed. Parameters are equal if they declare the same.
 
     Args:
         name: A non-empty string without `=`, control characters, or a space at either end.
@@ -196,7 +177,7 @@ class Parameter(abc.ABC):
 
     Attributes:
         name: The name in the space, in the builder and in every record.
-        default: The value to begin with. It is in the domain.
+        default: The value to begin with.
         role: One of `ROLES`.
         otherwise: The value that a builder reads while the parameter is not active, or `NOT_GIVEN`.
 
@@ -218,7 +199,7 @@ class Parameter(abc.ABC):
     default: Any = attrs.field(default=NOT_GIVEN, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Sets the default, once the domain is known."""
+        """Checks the default, or sets the usual one, once the domain is known."""
         default = self._usual_default() if self.default is NOT_GIVEN else self.default
         reason = self.reason_outside(default)
         if reason is not None:
@@ -227,7 +208,7 @@ class Parameter(abc.ABC):
 
     @property
     def subject(self) -> str:
-        """The parameter's name in messages: `Float 'dropout'`."""
+        """The parameter in messages: `Float 'dropout'`."""
         return f"{type(self).__name__} {self.name!r}"
 
     def wrong(
@@ -244,15 +225,15 @@ class Parameter(abc.ABC):
     @property
     @abc.abstractmethod
     def count(self) -> int | None:
-        """How many values the domain has; None if it is continuous."""
+        """How many values the domain has. None if the domain is continuous."""
 
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
-        """Returns a sentence that says why a value is not in the domain, or None."""
+        """Returns a sentence that says why a value is not in the domain. None if it is."""
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
-        """Returns a value in the type of the domain: for a Float, `1.0` for `1`.
+        """Returns the equal value of the domain's type, e.g. `1.0` for `1` in a Float.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -271,10 +252,10 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def from_unit(self, unit: float) -> Any:
-        """Returns the value at a coordinate from 0 to 1. It is the inverse of `to_unit`.
+        """Returns the value at a coordinate from 0 to 1, as the inverse of `to_unit`.
 
-        A continuous float may come back with a rounding error: at most 1e-12 of the value on a
-        logarithmic scale, at most 1e-12 of the range's width on a linear one.
+        `from_unit(to_unit(value))` may differ from a continuous float by a rounding error: by at
+        most 1e-12 of the value on a logarithmic scale, and of the range's width on a linear scale.
 
         Raises:
             SearchSpaceError: If the coordinate is not a number from 0 to 1.
@@ -286,7 +267,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def domain(self) -> dict[str, Any]:
-        """Returns the domain in JSON's types, without name, default, role, condition."""
+        """Returns the domain in JSON's types, e.g. the values of a Choice."""
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
@@ -294,7 +275,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _usual_default(self) -> Any:
-        """Returns the default where none is given."""
+        """Returns the default of a parameter that declares none."""
 
     def contains(self, value: object) -> bool:
         """Returns whether a value is in the domain."""
@@ -320,7 +301,7 @@ class Parameter(abc.ABC):
         raise self.wrong("a coordinate", "a number from 0 to 1", unit)
 
     def identity(self, value: Any) -> tuple[str, object]:
-        """Returns a key that is the same for two spellings of one value: in a Float, 1 and 1.0."""
+        """Returns a key that is the same for equal values: in a Float, for 1 and 1.0."""
         return identity(value)
 
     def conditioned(
@@ -338,7 +319,7 @@ class Parameter(abc.ABC):
         return self._with(default=default)
 
     def _with(self, **changes: Any) -> Self:
-        # Type checkers don't see that `attrs_parameter` makes classes of attrs.
+        # Type checkers don't see that `attrs_parameter` makes attrs classes.
         return attrs.evolve(self, **changes)  # type: ignore[misc]
 
     def to_dict(self) -> dict[str, Any]:
@@ -361,7 +342,7 @@ class Parameter(abc.ABC):
         return canonical_json(self.to_dict())
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other declares the same. 1, 1.0 and True differ here."""
+        """Returns whether the other parameter declares the same. 1, 1.0 and True differ."""
         if not isinstance(other, Parameter):
             return NotImplemented
         return self._canonical == other._canonical
@@ -378,11 +359,8 @@ class Parameter(abc.ABC):
         if self.role == "scientific":
             arguments.append(f"role={self.role!r}")
         if self._condition:
-            shown = {
-                parent: values[0] if len(values) == 1 else list(values)
-                for parent, values in self._condition.items()
-            }
-            arguments.append(f"when={shown!r}")
+            when = {p: v[0] if len(v) == 1 else list(v) for p, v in self._condition.items()}
+            arguments.append(f"when={when!r}")
         if self.otherwise is not NOT_GIVEN:
             arguments.append(f"otherwise={self.otherwise!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"
@@ -401,91 +379,3 @@ def condition_in_words(parameter: Parameter) -> str:
         for parent, values in parameter.when.items()
     ]
     return f"{parameter.name!r} is active when {' and '.join(parts)}"
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Returns whether a value is an int or a float. Booleans are not numbers here."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_object(value: object) -> bool:
-    """Returns whether a value is a tuple, list or dict."""
-    return isinstance(value, tuple | list | dict)
-
-
-def plain_scalar(value: object, setting: str) -> Scalar:
-    """Returns a value as a str, int, float, bool or None.
-
-    A value of a subclass, such as numpy's float64, becomes a plain one. Minus zero becomes zero,
-    since the two are equal and print differently.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if not isinstance(value, float):
-        raise SearchSpaceError.of_setting(
-            setting,
-            "a string, an int, a float, a bool or None",
-            value,
-            "Give a name or a number, and build the object from it in the model builder.",
-        )
-    if not math.isfinite(value):
-        raise SearchSpaceError.of_setting(setting, "finite", value)
-    return float(value) + 0.0
-
-
-def plain_value(value: object, setting: str) -> Any:
-    """Returns a scalar as `plain_scalar` does, or a tuple, list or dict of such scalars."""
-    if type(value) in (tuple, list):
-        return type(value)(plain_value(each, setting) for each in value)  # type: ignore[attr-defined, call-arg]
-    if isinstance(value, dict):
-        return {plain_value(k, setting): plain_value(v, setting) for k, v in value.items()}
-    if is_object(value):
-        raise SearchSpaceError.of_setting(
-            setting, "a plain tuple, list or dict", value, "Give tuple(…) of it."
-        )
-    return plain_scalar(without_numpy(value), setting)
-
-
-def without_numpy(value: Any) -> Any:
-    """Returns a numpy scalar as a Python number, without importing numpy. Other values stay."""
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
-
-
-def spelling(value: Any) -> Scalar:
-    """Returns the `repr` of a tuple, list or dict. A scalar stays as it is."""
-    return repr(value) if is_object(value) else value
-
-
-def read_object(text: str) -> Any:
-    """Returns the tuple, list or dict that a text spells in Python or JSON, or None."""
-    for read in (ast.literal_eval, json.loads):
-        try:
-            content = read(text.strip())
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-        if is_object(content):
-            return content
-    return None
-
-
-def identity(value: object) -> tuple[str, object]:
-    """Returns a key of the type and the content of a value.
-
-    1, 1.0 and True are equal in Python, but have different keys.
-    """
-    value = spelling(value)
-    for plain in (bool, str, int, float, type(None)):
-        if isinstance(value, plain):
-            return plain.__name__, value
-    return type(value).__name__, id(value)
-
-
-def canonical_json(content: Any) -> str:
-    """Returns the same JSON for the same content: keys sorted, no spaces, ASCII only."""
-    return json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )

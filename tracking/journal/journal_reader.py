@@ -1,4 +1,4 @@
-"""Reading a study's journal."""
+"""Reads the journal of a study: the trials, fits, epochs and everything else that it records."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import contextlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from search_spaces.errors import StoreError
-from tracking.journal.schema import FILE_NAME, OFF, reading
+from tracking.journal.database_file import FILE_NAME, OFF, reading
 from tracking.records import (
     EndedTrial,
     Repeat,
@@ -22,9 +22,9 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.records.checks import Confirmation, Evaluation
-from tracking.records.converting import RecordError, from_json
-from tracking.records.studies import DataFindings
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.json_conversion import RecordError, from_json
 
 Record = TypeVar("Record")
 Curve = Mapping[int, Mapping[str, float]]
@@ -33,23 +33,23 @@ Curve = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Header:
-    """A study's entry in a store's list of studies."""
+    """The facts of a study in a store's list of studies."""
 
     uuid: str
     name: str
-    launched: int
+    launched: int  # The time of the last launch, as Unix time in milliseconds.
     server: str  # An MLflow server's address; empty, or "off", if there is none.
-    engines: tuple[str, ...]  # In the order of their last launches.
+    engines: tuple[str, ...]  # The engine that was launched last is the last one.
 
     @property
     def address(self) -> str:
-        """The address of the MLflow server that the study is also sent to, or empty."""
+        """The address of the MLflow server that also gets the study, or empty."""
         return "" if self.server == OFF else self.server
 
 
 @dataclass(frozen=True)
 class Champion:
-    """A saved model: a study's champion, or its refit on more data."""
+    """A saved model: a study's champion, or the champion trained again on more data."""
 
     number: int
     alias: str
@@ -120,7 +120,7 @@ class ConfirmationRecord:
 
 
 class JournalReader:
-    """Reads the journal in a study's folder. Each call opens it, except within `held_open`."""
+    """Reads the journal in a study's folder. Except within `held_open`, each call opens it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE_NAME
@@ -136,65 +136,64 @@ class JournalReader:
             finally:
                 self._opened = None
 
-    def _reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
-        return reading(self.path) if self._opened is None else contextlib.nullcontext(self._opened)
+    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """Returns the rows of a query, by the names of the columns."""
+        opened = self._opened
+        with reading(self.path) if opened is None else contextlib.nullcontext(opened) as database:
+            cursor = database.execute(query, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def header(self) -> Header:
         """Returns the study's uuid, name, server and engines."""
-        with self._reading() as database:
-            row = database.execute("SELECT uuid, name, launched, server FROM study").fetchone()
-            engines = database.execute("SELECT engine FROM searches ORDER BY launched")
-            uuid, name, launched, server = row
-            return Header(uuid, name, launched, server, tuple(engine for (engine,) in engines))
+        engines = "SELECT engine FROM searches ORDER BY launched"
+        (row,) = self._rows(
+            "SELECT uuid, name, launched, server, "
+            f"(SELECT json_group_array(engine) FROM ({engines})) AS engines FROM study"
+        )
+        return Header(**row | {"engines": tuple(json.loads(row["engines"]))})
 
     def revision(self) -> int:
         """Returns the journal's revision, which grows with each transaction."""
-        with self._reading() as database:
-            return int(database.execute("SELECT revision FROM study").fetchone()[0])
+        return int(self._rows("SELECT revision FROM study")[0]["revision"])
 
     def uuids(self) -> set[str]:
         """Returns the uuids of all searches, trials, fits and confirmations."""
         tables = ("searches", "trials", "fits", "confirmations")
-        with self._reading() as database:
-            return {
-                uuid for each in tables for (uuid,) in database.execute(f"SELECT uuid FROM {each}")
-            }
+        rows = self._rows(" UNION ".join(f"SELECT uuid FROM {table}" for table in tables))
+        return {row["uuid"] for row in rows}
 
     def searches(self, engine: str | None = None) -> list[Search]:
         """Returns the searches of all engines, or of one, in the order of their last launches."""
-        with self._reading() as database:
-            name = database.execute("SELECT name FROM study").fetchone()[0]
-            rows = _rows(
-                database,
-                "SELECT id, uuid, definition AS description, status, ended_by, stopped, keeps, "
-                "created, ended, git, corrected, revision FROM searches "
-                "WHERE ? IS NULL OR engine = ? ORDER BY launched",
-                (engine, engine),
-            )
+        rows = self._rows(
+            "SELECT id, uuid, definition AS description, status, ended_by, stopped, keeps, "
+            "created, ended, git, corrected, revision, (SELECT name FROM study) AS name "
+            "FROM searches WHERE ?1 IS NULL OR engine = ?1 ORDER BY launched",
+            engine,
+        )
         for row in rows:
-            description = replace(self._read(StudyDescription, row["description"]), name=name)
-            row["description"], row["git"] = description, json.loads(row["git"])
+            description = self._read(StudyDescription, row["description"])
+            row["description"] = replace(description, name=row.pop("name"))
+            row["git"] = json.loads(row["git"])
             keeps = row["keeps"] or ("all" if description.keep is None else description.keep)
             row["keeps"] = None if keeps == "all" else int(keeps)
         return [Search(**row) for row in rows]
 
     def trial_count(self) -> int:
         """Returns the number of trials under all engines. Several attempts count as one trial."""
-        with self._reading() as database:
-            numbers = "SELECT DISTINCT search, number FROM trials"
-            return int(database.execute(f"SELECT count(*) FROM ({numbers})").fetchone()[0])
+        numbers = "SELECT DISTINCT search, number FROM trials"
+        return int(self._rows(f"SELECT count(*) AS trials FROM ({numbers})")[0]["trials"])
 
     def attempts(self, search: int, since: int = 0) -> list[TrialRecord]:
         """Returns the attempts at a search's trials that changed after the revision `since`."""
-        with self._reading() as database:
-            rows = _rows(
-                database,
-                "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
-                "started, losses, verified, ended, whole FROM trials "
-                # Without "+", SQLite would read the whole table, instead of the index of revisions.
-                "WHERE search = ? AND revision > ? ORDER BY +id",
-                (search, since),
-            )
+        rows = self._rows(
+            "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
+            "started, losses, verified, ended, whole FROM trials "
+            # Without "+", SQLite would read the whole table, instead of the index of revisions.
+            "WHERE search = ? AND revision > ? ORDER BY +id",
+            search,
+            since,
+        )
         for row in rows:
             row["engine_state"] = json.loads(row["engine_state"])
             row["environment"] = _environment(row["environment"])
@@ -220,107 +219,98 @@ class JournalReader:
         if of_several:
             # A trial's only fit has the trial's uuid.
             conditions.append("f.uuid != f.trial")
-        with self._reading() as database:
-            rows = _rows(
-                database,
-                "SELECT f.uuid, t.search, coalesce(f.trial, '') AS trial, "
-                "coalesce(f.confirmation, '') AS confirmation, "
-                "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
-                "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
-                # The "+" has the same reason as in `attempts`.
-                f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
-                (since, *owner.values()),
-            )
+        rows = self._rows(
+            "SELECT f.uuid, t.search, coalesce(f.trial, '') AS trial, "
+            "coalesce(f.confirmation, '') AS confirmation, "
+            "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
+            "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
+            # The "+" has the same reason as in `attempts`.
+            f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
+            since,
+            *owner.values(),
+        )
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 
     def curves(self, fits: Iterable[str]) -> dict[str, dict[int, dict[str, float]]]:
         """Returns the metrics of fits by epoch, by the fits' uuids.
 
-        `fits` are uuids of fits or of trials. A trial's uuid selects all of its fits.
+        `fits` are uuids of fits or of trials. A trial's uuid selects all fits of the trial.
         """
-        uuids = list(fits)
-        condition = (
-            "SELECT id FROM fits WHERE uuid IN (SELECT value FROM json_each(?1)) "
-            "OR trial IN (SELECT value FROM json_each(?1))"
+        rows = self._rows(
+            "SELECT f.uuid, e.epoch, e.metrics FROM epochs e JOIN fits f ON f.id = e.fit "
+            "WHERE e.fit IN (SELECT id FROM fits WHERE uuid IN (SELECT value FROM json_each(?1)) "
+            "OR trial IN (SELECT value FROM json_each(?1))) ORDER BY e.id",
+            json.dumps(list(fits)),
         )
-        with self._reading() as database:
-            rows = database.execute(
-                "SELECT f.uuid, e.epoch, e.metrics FROM epochs e JOIN fits f ON f.id = e.fit "
-                f"WHERE e.fit IN ({condition}) ORDER BY e.id",
-                (json.dumps(uuids),),
-            ).fetchall()
         curves: dict[str, dict[int, dict[str, float]]] = {}
-        for uuid, epoch, metrics in rows:
+        for row in rows:
             # An objective function may report several values for one epoch.
-            curves.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
+            epoch = curves.setdefault(row["uuid"], {}).setdefault(row["epoch"], {})
+            epoch.update(json.loads(row["metrics"]))
         return curves
 
     def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
-        """Returns the epochs after a row of the table, by the fit's uuid, and the last row's id."""
+        """Returns the epochs after a row of the table `epochs`, and the id of the last row.
+
+        The epochs are grouped by the uuid of the fit.
+        """
+        rows = self._rows(
+            "SELECT e.id, f.uuid, e.epoch, e.time, e.metrics FROM epochs e "
+            "JOIN fits f ON f.id = e.fit WHERE e.id > ? ORDER BY e.id",
+            after,
+        )
         points: dict[str, list[Point]] = defaultdict(list)
-        last = after
-        with self._reading() as database:
-            rows = database.execute(
-                "SELECT e.id, f.uuid, e.epoch, e.time, e.metrics FROM epochs e "
-                "JOIN fits f ON f.id = e.fit WHERE e.id > ? ORDER BY e.id",
-                (after,),
-            )
-            for row, uuid, epoch, time, metrics in rows:
-                points[uuid].append(Point(epoch, time, json.loads(metrics)))
-                last = row
-        return points, last
+        for row in rows:
+            point = Point(row["epoch"], row["time"], json.loads(row["metrics"]))
+            points[row["uuid"]].append(point)
+        return points, rows[-1]["id"] if rows else after
 
     def confirmations(self, search: int) -> list[ConfirmationRecord]:
         """Returns the confirmations of a search, the oldest first."""
-        with self._reading() as database:
-            rows = _rows(
-                database,
-                "SELECT uuid, plan, state, outcome, started, ended, revision FROM confirmations "
-                "WHERE search = ? ORDER BY id",
-                (search,),
-            )
+        rows = self._rows(
+            "SELECT uuid, plan, state, outcome, started, ended, revision FROM confirmations "
+            "WHERE search = ? ORDER BY id",
+            search,
+        )
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns evaluations on test parts. `digest` selects those on one test part."""
-        with self._reading() as database:
-            rows = database.execute(
-                "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
-                "AND (?2 IS NULL OR digest = ?2) ORDER BY time, id",
-                (search, digest),
-            ).fetchall()
-        return [self._read(Evaluation, text) for (text,) in rows]
+        """Returns evaluations on test parts, of all searches or one, on all test parts or one."""
+        rows = self._rows(
+            "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
+            "AND (?2 IS NULL OR digest = ?2) ORDER BY time, id",
+            search,
+            digest,
+        )
+        return [self._read(Evaluation, row["content"]) for row in rows]
 
     def champions(self, alias: str | None = None) -> list[Champion]:
         """Returns the champions and refits that are not withdrawn, the latest last."""
-        with self._reading() as database:
-            rows = _rows(
-                database,
-                "SELECT c.id AS number, c.alias, c.search, s.engine, c.trial, "
-                "t.number AS trial_number, c.folder, c.reason, c.facts, c.predictions "
-                "FROM champions c "
-                "JOIN searches s ON s.id = c.search JOIN trials t ON t.uuid = c.trial "
-                "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
-                (alias,),
-            )
+        rows = self._rows(
+            "SELECT c.id AS number, c.alias, c.search, s.engine, c.trial, "
+            "t.number AS trial_number, c.folder, c.reason, c.facts, c.predictions "
+            "FROM champions c "
+            "JOIN searches s ON s.id = c.search JOIN trials t ON t.uuid = c.trial "
+            "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
+            alias,
+        )
         for row in rows:
             row["folder"], row["facts"] = self.folder / row["folder"], json.loads(row["facts"])
         return [Champion(**row) for row in rows]
 
     def findings(self, search: int) -> DataFindings | None:
         """Returns the findings about the data of a search, if the data was checked."""
-        with self._reading() as database:
-            row = database.execute("SELECT looked FROM searches WHERE id = ?", (search,)).fetchone()
-        return None if row is None or not row[0] else self._read(DataFindings, row[0])
+        for row in self._rows("SELECT looked FROM searches WHERE id = ? AND looked != ''", search):
+            return self._read(DataFindings, row["looked"])
+        return None
 
     def code(self, digests: Collection[str]) -> dict[str, str]:
         """Returns recorded source texts by their digests."""
-        with self._reading() as database:
-            rows = database.execute(
-                "SELECT digest, content FROM code WHERE digest IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(digests)),),
-            ).fetchall()
-        return dict(rows)
+        rows = self._rows(
+            "SELECT digest, content FROM code WHERE digest IN (SELECT value FROM json_each(?))",
+            json.dumps(list(digests)),
+        )
+        return {row["digest"]: row["content"] for row in rows}
 
     def _parse(self, row: dict[str, Any], **kinds: type[Any]) -> dict[str, Any]:
         """Converts columns of JSON into records of the given kinds, and returns the row."""
@@ -337,12 +327,6 @@ class JournalReader:
                 f"The journal {str(self.path)!r} cannot be read: {error}. It is damaged, or was "
                 "changed by hand: restore it from a backup."
             ) from None
-
-
-def _rows(database: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    cursor = database.execute(query, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 @lru_cache(maxsize=64)

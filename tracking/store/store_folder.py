@@ -11,6 +11,7 @@ A study's name is in its journal, so its folder may have any name.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,12 @@ from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
 
-from search_spaces.errors import StoreError, StudyNameError
+from search_spaces.errors import KerastudyError, StoreError, StudyNameError
 from search_spaces.texts import quoted
 from tracking.journal import FILE_NAME, Header, JournalReader
-from tracking.store.files import remove_pieces
+from tracking.store.atomic_writing import remove_pieces
+from tracking.store.store_json import is_store, read_facts, write_facts
 from tracking.store.study_locks import holder_of, locked_store, locked_study
-from tracking.store.trust import is_store, read_facts, write_facts
 
 DEFAULT_STORE = "kerastudy-store"
 
@@ -46,7 +47,7 @@ class Store:
 
     @property
     def artifacts_uri(self) -> str:
-        """The address of the folder of MLflow's artifacts."""
+        """The address of the folder with MLflow's artifacts."""
         return (self.root / "mlartifacts").as_uri()
 
     def folders(self) -> list[Path]:
@@ -62,48 +63,38 @@ class Store:
         for folder in self.folders():
             with contextlib.suppress(StoreError):
                 headers.append((folder, JournalReader(folder).header()))
-        return sorted(headers, key=lambda each: -each[1].launched)
+        return sorted(headers, key=lambda entry: -entry[1].launched)
 
     def folder_of(self, name: str) -> Path | None:
         """Returns the folder of the study with a name, or None."""
         usual = self.root / name
-        for folder in (usual, *(each for each in self.folders() if each != usual)):
-            if (folder / FILE_NAME).is_file():
-                # A damaged journal in another folder is probably another study's.
-                unread = () if folder == usual else (StoreError,)
-                with contextlib.suppress(*unread):
-                    if JournalReader(folder).header().name == name:
-                        return folder
+        for folder in (usual, *self.folders()):
+            # A damaged journal in another folder is probably that of another study.
+            ignored = () if folder == usual else (StoreError,)
+            with contextlib.suppress(*ignored):
+                if (folder / FILE_NAME).is_file() and JournalReader(folder).header().name == name:
+                    return folder
         return None
 
     def new_folder(self, name: str) -> Path:
-        """Returns a free folder for a new study, which may not exist yet."""
-        for folder in self._names(name):
-            if not (folder / FILE_NAME).exists() and not _has_other_files(folder):
-                return folder
-        raise AssertionError("names don't end")
-
-    def _names(self, name: str) -> Iterator[Path]:
-        yield self.root / name
-        number = 2
-        while True:
-            yield self.root / f"{name} ({number})"
-            number += 1
+        """Returns a folder for a new study, which is empty or does not exist yet."""
+        names = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
+        return next(self.root / each for each in names if not _has_files(self.root / each))
 
     def lock_study(self, folder: Path, study: str) -> AbstractContextManager[None]:
-        """Locks a study within the context. Raises StoreLockedError if another process has it."""
+        """Locks a study within the context, or raises StoreLockedError."""
         return locked_study(folder, study)
 
     def at_work(self) -> dict[str, str]:
         """Returns the processes that run studies, by the names of the studies."""
-        held = {header.name: holder_of(folder) for folder, header in self.studies()}
-        return {name: process for name, process in held.items() if process}
+        processes = {header.name: holder_of(folder) for folder, header in self.studies()}
+        return {name: process for name, process in processes.items() if process}
 
     def inside(self, path: Path) -> Path:
-        """Returns a recorded path if it is in the store. Otherwise raises StoreError.
+        """Returns a recorded path if it lies in the store. Otherwise raises StoreError.
 
-        A journal from someone else must not lead out of the store. Only the folders directly in the
-        store may be links, e.g. to another disk.
+        A path in a journal from someone else must not lead out of the store. Only the folders
+        directly in the store may be links, e.g. to another disk.
         """
         try:
             parts = Path(os.path.normpath(path)).relative_to(self.root).parts
@@ -117,7 +108,7 @@ class Store:
         return path
 
 
-def _has_other_files(folder: Path) -> bool:
+def _has_files(folder: Path) -> bool:
     """Returns whether a folder has other files than a lock and partial files."""
     if not folder.is_dir():
         return folder.exists()
@@ -142,7 +133,6 @@ def open_store(path: str | Path) -> Store | None:
         )
     try:
         read_facts(root)
-        # The folder of a study may have been copied here alone.
         return Store(root) if is_store(root) else None
     except PermissionError as error:
         raise StoreError(f"The store {str(root)!r} cannot be read: {error.strerror}.") from None
@@ -184,7 +174,7 @@ def check_writable(root: Path) -> None:
             f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
             "Choose another folder with --store."
         )
-    # Writing a file to try it might leave the file behind.
+    # A file that is written as a test might be left behind.
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
@@ -193,19 +183,19 @@ def check_writable(root: Path) -> None:
 
 
 # MLflow's registry refuses '/' and ':'. '@', '?', '#' and '%' would break addresses such as
-# "models:/NAME@champion". Windows allows none of the others in file names.
+# "models:/NAME@champion". Windows allows no file names with the other characters.
 _FORBIDDEN = set('/\\:@?#%"<>|*')
-# Unicode's categories of control characters, surrogates, and separators of lines and paragraphs.
-_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+# These are Unicode's categories of control characters, surrogates, and line ends.
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _LONGEST_IN_BYTES = 200
-_NAMES_TOLD = 5
+_MOST_NAMES = 5
 
 
 def check_study_name(name: object) -> str:
     r"""Checks a study's name and returns it in Unicode's normal form C.
 
     A name has 1 to 200 bytes of UTF-8, in any script. It has no ``/ \ : @ ? # % " < > | *``, no
-    control characters, and no spaces or dots at its ends. Without the normal form, a Korean name
+    control characters, and no space or dot at either end. Without the normal form, a Korean name
     typed on macOS would differ from the same name typed on Linux.
     """
     fault = "must be a string"
@@ -219,7 +209,9 @@ def check_study_name(name: object) -> str:
 
 
 def _fault_of(name: str) -> str:
-    forbidden = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _NO_TEXT})
+    forbidden = sorted(
+        {c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _UNPRINTABLE}
+    )
     if not name.strip():
         return "must not be empty"
     if forbidden:
@@ -239,9 +231,41 @@ def known_names(name: str, names: Sequence[str]) -> str:
     """Returns a hint for a name that no study has: similar names, or all names."""
     if not names:
         return "It is empty."
-    by_folded = {each.casefold(): each for each in reversed(names)}
-    near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded, n=3)]
+    by_folded = {known.casefold(): known for known in reversed(names)}
+    near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded)]
     if near:
         return f"Did you mean {quoted(near, 'or')}? All are listed by: kerastudy list"
-    rest = ", listed by: kerastudy list" if len(names) > _NAMES_TOLD else ""
-    return f"It has: {quoted(names, most=_NAMES_TOLD)}{rest}"
+    rest = ", listed by: kerastudy list" if len(names) > _MOST_NAMES else ""
+    return f"It has: {quoted(names, most=_MOST_NAMES)}{rest}"
+
+
+_MEND = "Recorded trials are safe. Fix this, then give the command again."
+
+
+@contextlib.contextmanager
+def as_store_errors() -> Iterator[None]:
+    """Turns errors of the file system and of databases into `StoreError`.
+
+    Examples are a full disk, or a database that another program has locked.
+    """
+    try:
+        yield
+    except KerastudyError:
+        raise
+    except OSError as error:
+        where = f": {error.filename!r}" if error.filename else ""
+        raise StoreError(f"{error.strerror or error}{where}. {_MEND}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
+            raise
+        raise StoreError(
+            f"The store's database cannot be used: {first_cause(error)}. {_MEND}"
+        ) from error
+
+
+def first_cause(error: BaseException) -> str:
+    """Returns the first line of the message of an error's root cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Writing a study's journal, for the process that holds the study's lock."""
+"""Writes the journal of a study: for the process that has the study's lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tracking.journal.schema import FILE_NAME, as_journal_errors, create, open_for_writing
+from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
 from tracking.records import (
     EpochResult,
     Proposal,
@@ -20,11 +20,12 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.records.checks import Confirmation, Evaluation
-from tracking.records.converting import to_json
-from tracking.records.studies import DataFindings, sha256
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.json_conversion import to_json
+from tracking.records.study_description import sha256
 
-ALL: Final = "all"
+_ALL: Final = "all"
 """The value of `keeps` if a study keeps all checkpoints."""
 
 
@@ -41,7 +42,7 @@ class Journal:
         self.description = description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # The revision and the beginning of the open or last transaction.
+        # The revision and the beginning of the open transaction, or of the last one.
         self._revision = self._time = 0
         # The epochs that the next commit writes.
         self._epochs: list[tuple[str, EpochResult, int]] = []
@@ -69,18 +70,19 @@ class Journal:
                 create(path, _uuid(), description.name, _wall_clock())
         journal = cls(folder, 0, description)
         with journal._transaction(synced=True) as database:
-            former = database.execute(
-                "SELECT id FROM searches WHERE engine = ?", (description.engine,)
-            ).fetchone()
-            if former is not None:
-                trials = "SELECT uuid FROM trials WHERE search = ?"
-                fits = f"SELECT id FROM fits WHERE trial IN ({trials})"
-                database.execute(f"DELETE FROM epochs WHERE fit IN ({fits})", former)
-                database.execute(f"DELETE FROM fits WHERE trial IN ({trials})", former)
-                database.execute("DELETE FROM trials WHERE search = ?", former)
-                database.execute("DELETE FROM searches WHERE id = ?", former)
+            searches = "SELECT id FROM searches WHERE engine = ?"
+            trials = f"SELECT uuid FROM trials WHERE search IN ({searches})"
+            fits = f"SELECT id FROM fits WHERE trial IN ({trials})"
+            for table, column, former in (
+                ("epochs", "fit", fits),
+                ("fits", "trial", trials),
+                ("trials", "search", searches),
+                ("searches", "id", searches),
+            ):
+                database.execute(
+                    f"DELETE FROM {table} WHERE {column} IN ({former})", (description.engine,)
+                )
             journal.search = journal._insert(
-                database,
                 "searches",
                 uuid=_uuid(),
                 engine=description.engine,
@@ -89,6 +91,7 @@ class Journal:
                 created=journal._time,
                 launched=journal._revision,
                 status="RUNNING",
+                revision=journal._revision,
             )
         journal.write_definition()
         return journal
@@ -103,17 +106,20 @@ class Journal:
                 "INSERT OR IGNORE INTO code (digest, content) VALUES (?, ?)",
                 [(sha256(text), text) for text in texts],
             )
-            self._change(database, definition=to_json(self.description))
+            self._change(definition=to_json(self.description))
         if self.description.looked is not None:
             self.write_findings(self.description.looked)
 
     def write_findings(self, findings: DataFindings) -> None:
-        """Records findings about the study's data. Quick checks of the same data replace none."""
-        with self._transaction() as database:
-            before = self._value(database, "looked")
+        """Records findings about the study's data.
+
+        Keeps earlier findings if `findings` are of quick checks, and the data is the same.
+        """
+        with self._transaction():
+            before = self._value("looked")
             if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
                 return
-            self._change(database, looked=to_json(findings))
+            self._change(looked=to_json(findings))
 
     def grow(self, description: StudyDescription) -> None:
         """Writes the study's definition after hyperparameters have joined its space."""
@@ -123,45 +129,43 @@ class Journal:
     def set_running(self, git: Mapping[str, str]) -> None:
         """Marks the study as running, and as launched last. Records the commit of git."""
         with self._transaction(synced=True) as database:
-            now = self._now()
-            keeps = [self.description.keep, _count(self._value(database, "keeps"))]
-            counts = [count for count in keeps if count is not None]
+            # A later launch may keep fewer checkpoints, but not more.
+            before = self._value("keeps")
+            former = None if before in ("", _ALL) else int(before)
+            counts = [count for count in (self.description.keep, former) if count is not None]
             # A killed launch may have left the study running under another engine.
             database.execute(
                 "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
                 "WHERE status = 'RUNNING' AND id != ?",
-                (now, self._revision, self.search),
+                (self._now(), self._revision, self.search),
             )
             self._change(
-                database,
                 launched=self._revision,
                 status="RUNNING",
                 git=json.dumps(dict(git)),
-                keeps=str(min(counts, default=ALL)),
+                keeps=str(min(counts, default=_ALL)),
                 ended_by="",
                 stopped="",
             )
-            database.execute("UPDATE study SET launched = ?", (now,))
+            database.execute("UPDATE study SET launched = ?", (self._now(),))
 
     def end(self, status: str, ended_by: str, stopped: str) -> None:
         """Records that the study ended: FINISHED, KILLED (interrupted) or FAILED, and why."""
         self.settle()
-        with self._transaction(synced=True) as database:
-            self._change(
-                database, status=status, ended=self._now(), ended_by=ended_by, stopped=stopped
-            )
+        with self._transaction(synced=True):
+            self._change(status=status, ended=self._now(), ended_by=ended_by, stopped=stopped)
         self.close()
 
     def set_server(self, address: str) -> None:
         """Records the MLflow server that gets a copy of the study, or "off"."""
         with self._transaction() as database:
             database.execute("UPDATE study SET server = ?", (address,))
-            self._change(database)
+            self._change()
 
     def set_corrected(self, text: str) -> None:
         """Records the study's corrected value, as JSON."""
-        with self._transaction() as database:
-            self._change(database, corrected=text)
+        with self._transaction():
+            self._change(corrected=text)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -172,8 +176,7 @@ class Journal:
             with as_journal_errors(self._path):
                 self._commit()
         finally:
-            self._together = False
-            self._roll_back()
+            self.settle()
 
     def begin_trial(
         self,
@@ -184,9 +187,8 @@ class Journal:
     ) -> str:
         """Records that an attempt at a trial begins. Returns the attempt's uuid."""
         identity = _uuid()
-        with self._transaction(synced=True) as database:
+        with self._transaction(synced=True):
             self._insert(
-                database,
                 "trials",
                 uuid=identity,
                 search=self.search,
@@ -198,6 +200,7 @@ class Journal:
                 code_digest=self.description.code.digest,
                 losses=losses,
                 started=self._now(),
+                revision=self._revision,
             )
         return identity
 
@@ -206,7 +209,7 @@ class Journal:
 
         With `only`, the trial has no other fit, and the fit has the trial's uuid.
         """
-        return self._begin_fit(spec, uuid=trial if only else _uuid(), trial=trial)
+        return self._begin_fit(trial if only else _uuid(), spec, trial=trial)
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
         """Takes the metrics of an epoch. The next transaction, or `flush`, writes them."""
@@ -216,8 +219,7 @@ class Journal:
         """Writes the logged epochs."""
         if self._epochs:
             with self._transaction():
-                # The commit writes the epochs.
-                pass
+                pass  # The commit writes the epochs.
 
     @contextlib.contextmanager
     def flushing(self) -> Iterator[None]:
@@ -227,40 +229,35 @@ class Journal:
 
     def end_fit(self, fit: str, result: TrialResult) -> None:
         """Records the result of a fit whose trial has several fits."""
-        self._end_fit(fit, result.state, to_json(result))
+        self._end("fits", fit, result.state, result=to_json(result))
 
     def end_trial(self, trial: str, result: TrialResult) -> None:
         """Records the result of an attempt at a trial."""
-        with self._transaction(synced=True) as database:
-            values = {"state": result.state, "result": to_json(result), "ended": self._now()}
-            self._update(database, "trials", trial, **values)
-            self._end_fits(database, trial, result.state)
+        self._end_trial(trial, result.state, result=to_json(result))
 
     def lose_trial(self, trial: str, losses: int) -> None:
         """Ends an attempt whose process died. `losses` counts the attempts that ended so."""
-        with self._transaction(synced=True) as database:
-            values = {"state": "interrupted", "losses": losses, "ended": self._now()}
-            self._update(database, "trials", trial, **values)
-            self._end_fits(database, trial, "interrupted")
+        self._end_trial(trial, "interrupted", losses=losses)
 
     def end_left_over(self) -> None:
         """Ends trials, fits and confirmations that a killed process left running."""
         with self._transaction() as database:
-            now = self._now()
             for table in ("trials", "fits", "confirmations"):
                 database.execute(
                     f"UPDATE {table} SET state = 'interrupted', ended = ?, revision = ? "
                     "WHERE state = 'running'",
-                    (now, self._revision),
+                    (self._now(), self._revision),
                 )
 
     def set_verified(self, trial: str, text: str) -> None:
-        """Records whether plain `model.fit` verified a trial, as a text of `records.checks`."""
-        self._set_of_trial(trial, "verified", text)
+        """Records whether plain `model.fit` verified a trial: a text of `verification_texts`."""
+        with self._transaction(synced=True):
+            self._update("trials", trial, verified=text)
 
     def set_whole(self, trial: str, whole: Repeat) -> None:
         """Records the training of a cross-validated trial on all folds together."""
-        self._set_of_trial(trial, "whole", to_json(whole))
+        with self._transaction(synced=True):
+            self._update("trials", trial, whole=to_json(whole))
 
     def set_champion(
         self,
@@ -276,9 +273,8 @@ class Journal:
 
         `folder` is the model's folder, relative to the study's folder.
         """
-        with self._transaction(synced=True) as database:
-            return _insert(
-                database,
+        with self._transaction(synced=True):
+            return self._insert(
                 "champions",
                 alias=alias,
                 search=self.search,
@@ -292,41 +288,42 @@ class Journal:
 
     def set_reason(self, champion: int, reason: str) -> None:
         """Records why a person chose a champion. Without a reason, launches may choose another."""
-        self._set_of_champion(champion, "reason", reason)
+        with self._transaction(synced=True) as database:
+            database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
 
     def withdraw(self, champion: int) -> None:
         """Records that a saved model is no longer the champion or the refit."""
-        self._set_of_champion(champion, "withdrawn", 1)
+        with self._transaction(synced=True) as database:
+            database.execute("UPDATE champions SET withdrawn = 1 WHERE id = ?", (champion,))
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
         """Records an evaluation on the test part."""
-        with self._transaction(synced=True) as database:
-            _insert(
-                database,
+        with self._transaction(synced=True):
+            self._insert(
                 "evaluations",
                 search=self.search,
                 digest=evaluation.digest,
                 time=evaluation.time,
                 content=to_json(evaluation),
             )
-            self._change(database)
+            self._change()
 
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
         """Begins a confirmation, or resumes the one with uuid `unfinished`. Returns the uuid."""
         self.end_left_over()
         identity = unfinished or _uuid()
-        with self._transaction(synced=True) as database:
+        with self._transaction(synced=True):
             if unfinished:
-                self._update(database, "confirmations", identity, state="running", ended=0)
+                self._update("confirmations", identity, state="running", ended=0)
             else:
-                begun = {"state": "running", "started": self._now()}
                 self._insert(
-                    database,
                     "confirmations",
                     uuid=identity,
                     search=self.search,
                     plan=plan,
-                    **begun,
+                    state="running",
+                    started=self._now(),
+                    revision=self._revision,
                 )
         return identity
 
@@ -337,27 +334,28 @@ class Journal:
         depends on.
         """
         owner = {"confirmation": confirmation, "name": name, "identity": identity}
-        return self._begin_fit(spec, uuid=_uuid(), **owner)
+        return self._begin_fit(_uuid(), spec, **owner)
 
     def end_training(self, training: str, result: TrialResult | None) -> None:
         """Records the result of a confirmation's training; None if it was interrupted."""
-        state = "interrupted" if result is None else result.state
-        self._end_fit(training, state, None if result is None else to_json(result))
+        if result is None:
+            self._end("fits", training, "interrupted")
+        else:
+            self.end_fit(training, result)
 
     def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
         """Records the outcome of a confirmation; None if it was interrupted."""
         self.settle()
+        values: dict[str, object] = {"state": "interrupted"}
+        if outcome is not None:
+            values = {"state": "complete", "outcome": to_json(outcome)}
         with self._transaction(synced=True) as database:
-            ended = {"state": "interrupted", "ended": self._now()}
-            if outcome is not None:
-                ended |= {"state": "complete", "outcome": to_json(outcome)}
-            self._update(database, "confirmations", confirmation, **ended)
-            if outcome is None:
-                database.execute(
-                    "UPDATE fits SET state = 'interrupted', ended = ?, revision = ? "
-                    "WHERE confirmation = ? AND state = 'running'",
-                    (self._now(), self._revision, confirmation),
-                )
+            self._update("confirmations", confirmation, ended=self._now(), **values)
+            database.execute(
+                "UPDATE fits SET state = 'interrupted', ended = ?, revision = ? "
+                "WHERE confirmation = ? AND state = 'running'",
+                (self._now(), self._revision, confirmation),
+            )
 
     def settle(self) -> None:
         """Rolls back a transaction that an interrupt left open."""
@@ -371,61 +369,61 @@ class Journal:
             self._opened.close()
             self._opened = None
 
-    def _begin_fit(self, spec: TrialSpec, *, uuid: str, **owner: str) -> str:
-        begun = {"spec": to_json(spec), "state": "running"}
-        with self._transaction() as database:
+    def _begin_fit(self, uuid: str, spec: TrialSpec, **owner: str) -> str:
+        with self._transaction():
             self._fits[uuid] = self._insert(
-                database, "fits", uuid=uuid, started=self._now(), **begun, **owner
+                "fits",
+                uuid=uuid,
+                spec=to_json(spec),
+                state="running",
+                started=self._now(),
+                revision=self._revision,
+                **owner,
             )
         return uuid
 
-    def _end_fit(self, fit: str, state: str, result: str | None) -> None:
-        with self._transaction(synced=True) as database:
-            values = {"state": state, "result": result, "ended": self._now()}
-            self._update(database, "fits", fit, **values)
+    def _end(self, table: str, uuid: str, state: str, **values: object) -> None:
+        with self._transaction(synced=True):
+            self._update(table, uuid, state=state, ended=self._now(), **values)
 
-    def _end_fits(self, database: sqlite3.Connection, trial: str, state: str) -> None:
-        database.execute(
-            "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END, "
-            "ended = ?, revision = ? WHERE trial = ? AND state = 'running'",
-            (state, self._now(), self._revision, trial),
+    def _end_trial(self, trial: str, state: str, **values: object) -> None:
+        with self._transaction(synced=True) as database:
+            self._update("trials", trial, state=state, ended=self._now(), **values)
+            database.execute(
+                "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END, "
+                "ended = ?, revision = ? WHERE trial = ? AND state = 'running'",
+                (state, self._now(), self._revision, trial),
+            )
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._opened is None:
+            self._opened = open_for_writing(self._path)
+        return self._opened
+
+    def _insert(self, table: str, **values: object) -> int:
+        """Adds a row, and returns its id."""
+        places = ", ".join("?" * len(values))
+        row = self._database.execute(
+            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values())
         )
+        return int(row.lastrowid or 0)
 
-    def _set_of_trial(self, trial: str, column: str, value: str) -> None:
-        with self._transaction(synced=True) as database:
-            self._update(database, "trials", trial, **{column: value})
-
-    def _set_of_champion(self, champion: int, column: str, value: object) -> None:
-        with self._transaction(synced=True) as database:
-            database.execute(f"UPDATE champions SET {column} = ? WHERE id = ?", (value, champion))
-
-    def _insert(self, database: sqlite3.Connection, table: str, **values: object) -> int:
-        """Adds a row with the present revision, and returns its id."""
-        return _insert(database, table, **values, revision=self._revision)
-
-    def _update(
-        self, database: sqlite3.Connection, table: str, uuid: str, **values: object
-    ) -> None:
-        """Changes the row of a uuid. The row gets the present revision."""
+    def _update(self, table: str, row: object, key: str = "uuid", /, **values: object) -> None:
+        """Changes the row that has this uuid, or this `key`. The row gets the present revision."""
         columns = "".join(f"{name} = ?, " for name in values)
-        database.execute(
-            f"UPDATE {table} SET {columns}revision = ? WHERE uuid = ?",
-            (*values.values(), self._revision, uuid),
+        self._database.execute(
+            f"UPDATE {table} SET {columns}revision = ? WHERE {key} = ?",
+            (*values.values(), self._revision, row),
         )
 
-    def _change(self, database: sqlite3.Connection, **values: object) -> None:
+    def _change(self, **values: object) -> None:
         """Changes columns of the search's row. The row gets the present revision."""
-        columns = "".join(f"{name} = ?, " for name in values)
-        database.execute(
-            f"UPDATE searches SET {columns}revision = ? WHERE id = ?",
-            (*values.values(), self._revision, self.search),
-        )
+        self._update("searches", self.search, "id", **values)
 
-    def _value(self, database: sqlite3.Connection, column: str) -> str:
-        row = database.execute(
-            f"SELECT {column} FROM searches WHERE id = ?", (self.search,)
-        ).fetchone()
-        return str(row[0])
+    def _value(self, column: str) -> str:
+        query = f"SELECT {column} FROM searches WHERE id = ?"
+        return str(self._database.execute(query, (self.search,)).fetchone()[0])
 
     @contextlib.contextmanager
     def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
@@ -440,9 +438,7 @@ class Journal:
                     self._roll_back()
 
     def _begun(self, *, synced: bool) -> sqlite3.Connection:
-        if self._opened is None:
-            self._opened = open_for_writing(self._path)
-        database = self._opened
+        database = self._database
         if not database.in_transaction:
             database.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             database.execute("BEGIN IMMEDIATE")
@@ -474,7 +470,7 @@ class Journal:
             self._fits.clear()
 
     def _write_epochs(self, database: sqlite3.Connection) -> None:
-        # If the beginning of a fit was rolled back, its epochs have no fit to belong to.
+        # An epoch is left out if the beginning of its fit was rolled back.
         rows = [
             (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
             for fit, epoch, now in self._epochs
@@ -492,18 +488,6 @@ class Journal:
                 return None
             self._fits[fit] = int(row[0])
         return self._fits[fit]
-
-
-def _insert(database: sqlite3.Connection, table: str, **values: object) -> int:
-    places = ", ".join("?" * len(values))
-    row = database.execute(
-        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values())
-    )
-    return int(row.lastrowid or 0)
-
-
-def _count(text: str) -> int | None:
-    return None if text in ("", ALL) else int(text)
 
 
 def _uuid() -> str:

@@ -1,8 +1,8 @@
-"""Ready-made parameters, with the usual ranges and scales of the field.
+"""The usual hyperparameters of Keras models, with the usual ranges and scales.
 
-Each function returns a parameter, or a group of parameters that a SearchSpace takes. All arguments
-can be changed: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. Most functions take,
-beside the range or the values:
+Each function returns a parameter, or a group of parameters, for a SearchSpace. All arguments can be
+changed: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. Most functions take a range or
+values, and:
 
     name                    the name of the parameter
     default                 the value to begin with. If left out, the usual value if the range has
@@ -15,13 +15,13 @@ All raise SearchSpaceError if an argument is wrong. Ranges without a source are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Unpack
 
-from search_spaces.checks import whole_number
+from search_spaces.argument_checks import whole_number
 from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.base import Declared, Parameter
 from search_spaces.parameters.choices import Boolean, Choice
-from search_spaces.parameters.parameter import Declared, Parameter
 from search_spaces.parameters.ranges import Float, Int
 
 # The names of Keras 3.15's initializers, activations and optimizers, without importing Keras
@@ -34,12 +34,12 @@ INITIALIZERS: Final = tuple(
     orthogonal random_normal random_uniform truncated_normal variance_scaling zeros
     """.split()
 )
-"""Every initializer that Keras makes from its name alone and that can fill a Dense kernel."""
+"""All initializers of a Dense kernel that Keras makes from the name alone."""
 
 BIAS_INITIALIZERS: Final = tuple(
     name for name in INITIALIZERS if name not in ("identity", "orthogonal")
 )
-"""The initializers that can fill a bias, too: identity and orthogonal need a matrix."""
+"""All initializers of a bias. (identity and orthogonal need a matrix.)"""
 
 ACTIVATIONS: Final = tuple(
     """
@@ -48,7 +48,7 @@ ACTIVATIONS: Final = tuple(
     softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink
     """.split()
 )
-"""Every activation that Keras makes from its name alone and that keeps its input's shape."""
+"""All activations that Keras makes from the name alone and that keep the shape of the input."""
 
 OPTIMIZERS: Final = tuple(
     """
@@ -56,7 +56,7 @@ OPTIMIZERS: Final = tuple(
     sgd
     """.split()
 )
-"""Every optimizer that Keras makes from its name alone. Case does not matter, as in Keras."""
+"""All optimizers that Keras makes from the name alone. Case does not matter, as in Keras."""
 
 USUAL_KERNEL_INITIALIZERS: Final = tuple(
     """
@@ -81,11 +81,11 @@ LEARNING_RATES: Final[Mapping[str, tuple[float, float, float]]] = {
     "schedulefreeadamw": (1e-4, 1e-1, 2.5e-3),
     "sgd": (1e-4, 1.0, 1e-2),
 }
-"""By optimizer: the lowest and the highest learning rate to search, and Keras's default.
+"""The lowest and the highest learning rate to search, and Keras's default, by optimizer.
 
 The defaults are those of https://keras.io/api/optimizers/. The ranges are our own choice. They
-include the advice there: 1.0 for Adadelta, higher rates for Adagrad, lower ones for Lion (as in
-arXiv:2302.06675).
+follow the advice of that page: 1.0 for Adadelta, higher rates for Adagrad, lower rates for Lion
+(as in arXiv:2302.06675).
 """
 
 MOMENTUM_OPTIMIZERS: Final = ("muon", "rmsprop", "sgd")
@@ -141,8 +141,7 @@ def activation(
         >>> ks.activation(["relu", "gelu"])
         Choice('activation', ['relu', 'gelu'])
     """
-    known = _known(values, "activation", ACTIVATIONS)
-    return Choice(name, known, **declared)
+    return Choice(name, _checked(values, "activation", ACTIVATIONS), **declared)
 
 
 def initializer(
@@ -165,8 +164,7 @@ def initializer(
         >>> ks.initializer(["glorot_uniform", "he_normal"])
         Choice('kernel_initializer', ['glorot_uniform', 'he_normal'])
     """
-    known = _known(values, "initializer", INITIALIZERS)
-    return Choice(name, known, **declared)
+    return Choice(name, _checked(values, "initializer", INITIALIZERS), **declared)
 
 
 def bias_initializer(
@@ -183,8 +181,7 @@ def bias_initializer(
         >>> ks.bias_initializer(["zeros", "ones"])
         Choice('bias_initializer', ['zeros', 'ones'])
     """
-    known = _known(values, "bias initializer", BIAS_INITIALIZERS)
-    return Choice(name, known, **declared)
+    return Choice(name, _checked(values, "bias initializer", BIAS_INITIALIZERS), **declared)
 
 
 def l1(
@@ -202,9 +199,9 @@ def l1(
     Bengio 2012 (arXiv:1206.5533, section 3.2) searches the factors of both penalties on a log
     scale. Keras's own default, 0.01 (https://keras.io/api/layers/regularizers/), lies in the range.
 
-    Zero has no logarithm, so a switch "use_l1", False by default, turns the penalty on. While it is
-    off, a builder reads 0.0. So pass `hp["l1"]` to `keras.regularizers.L1`, and leave the switch
-    alone. With `off=False`, there is no switch.
+    Zero has no logarithm, so a Boolean "use_l1", False by default, turns the penalty on. While it
+    is False, `hp["l1"]` is 0.0. A builder passes `hp["l1"]` to `keras.regularizers.L1`, and does
+    not read "use_l1". With `off=False`, the penalty is always on, and there is no "use_l1".
 
     Example:
         >>> ks.SearchSpace(ks.l1()).names
@@ -233,7 +230,7 @@ def l2(
     role: str = "nuisance",
     when: Mapping[str, object] | None = None,
 ) -> Float | tuple[Boolean, Float]:
-    """The factor of an L2 penalty on weights, with the range and the switch of `l1`.
+    """The factor of an L2 penalty on weights, as for `l1`, with the Boolean "use_l2".
 
     Example:
         >>> space = ks.SearchSpace(ks.l2())
@@ -253,7 +250,7 @@ def l1_l2(
     role: str = "nuisance",
     when: Mapping[str, object] | None = None,
 ) -> tuple[Parameter, ...]:
-    """Both penalties, each with its own factor and switch: `l1(...)` and `l2(...)`.
+    """The factors of both penalties, `l1(...)` and `l2(...)`.
 
     A builder passes `keras.regularizers.L1L2(hp["l1"], hp["l2"])` to its layers. With both
     penalties on, this is the elastic net of Zou and Hastie 2005.
@@ -326,7 +323,7 @@ def learning_rate(
         >>> ks.learning_rate(1e-3, 1.0).default
         0.001
     """
-    return Float(name, low, high, scale="log", **_from(1e-3, low, high, declared))
+    return Float(name, low, high, scale="log", **_with_default(1e-3, low, high, declared))
 
 
 def momentum(
@@ -334,7 +331,7 @@ def momentum(
 ) -> Float:
     """The momentum of SGD, RMSprop or Muon, usually 0.01 to 0.99 on a reversed log scale.
 
-    The distance from 1 matters, since the average runs over about 1 / (1 - momentum) steps. With
+    The distance from 1 matters, since momentum averages over about 1 / (1 - momentum) steps. With
     the usual range, 1 - momentum is searched on a log scale, as Google's tuning playbook advises
     (https://github.com/google-research/tuning_playbook). Half of this scale lies above 0.9.
 
@@ -346,7 +343,7 @@ def momentum(
         Float('momentum', 0.01, 0.99, scale='reverse_log', default=0.9)
     """
     _check_bounds("A momentum", low, high, 0.0, 1.0)
-    return Float(name, low, high, scale="reverse_log", **_from(0.9, low, high, declared))
+    return Float(name, low, high, scale="reverse_log", **_with_default(0.9, low, high, declared))
 
 
 def epochs(
@@ -392,18 +389,18 @@ def label_smoothing(
     name: str = "label_smoothing",
     **declared: Unpack[Declared],
 ) -> Float:
-    """How much of a target's weight is spread over all classes, usually 0.0 to 0.2.
+    """The share of a target that is spread evenly over all classes, usually 0.0 to 0.2.
 
-    Szegedy et al. 2016 (arXiv:1512.00567, section 7) used 0.1, the usual default here. In Keras it
-    is an argument of the cross-entropy losses that take one-hot or binary targets
-    (https://keras.io/api/losses/probabilistic_losses/), from 0 to 1.
+    Szegedy et al. 2016 (arXiv:1512.00567, section 7) used 0.1, the usual default here. In Keras,
+    `label_smoothing` is an argument of the cross-entropy losses for one-hot or binary targets
+    (https://keras.io/api/losses/probabilistic_losses/).
 
     Example:
         >>> ks.label_smoothing()
         Float('label_smoothing', 0.0, 0.2)
     """
     _check_bounds("A label smoothing", low, high, 0.0, 1.0)
-    return Float(name, low, high, **_from(0.1, low, high, declared))
+    return Float(name, low, high, **_with_default(0.1, low, high, declared))
 
 
 def optimizer(
@@ -414,22 +411,22 @@ def optimizer(
     name: str = "optimizer",
     **declared: Unpack[Declared],
 ) -> Choice | tuple[Parameter, ...]:
-    """Which optimizer, by its name in https://keras.io/api/optimizers/, and parameters for each.
+    """The optimizer, by its name in https://keras.io/api/optimizers/, and optimizers' parameters.
 
-    Choi et al. 2019 (arXiv:1910.05446) show that optimizers compare fairly only if each is tuned
-    in its own range. So `learning_rate=True` and `momentum=True` add a parameter for each optimizer
-    that takes one, active only with that optimizer.
+    Choi et al. 2019 (arXiv:1910.05446) show that a comparison of optimizers is fair only if each
+    optimizer is tuned in its own range. So `learning_rate=True` adds a learning rate for each
+    optimizer, which is active only with that optimizer. `momentum=True` does so for momentums.
 
     Args:
         values: Names, such as "adam"; see `OPTIMIZERS`.
         learning_rate: Whether to add "adam.learning_rate" and so on, with the ranges and defaults
             of `LEARNING_RATES`.
         momentum: Whether to add "sgd.momentum" and so on; see `MOMENTUM_OPTIMIZERS`.
-        name: What the choice is called.
+        name: The name of the choice.
         **declared: Options of the choice. The added parameters have the role "nuisance".
 
     Returns:
-        A Choice; a group if parameters are added.
+        A Choice, or a group if parameters are added.
 
     Example:
         >>> ks.optimizer(["adam", "sgd"], learning_rate=False)
@@ -438,7 +435,7 @@ def optimizer(
         ('optimizer', 'adam.learning_rate')
     """
     # Keras looks optimizers up by their names in lower case.
-    names = _known(values, "optimizer", OPTIMIZERS, str.lower)
+    names = _checked(values, "optimizer", OPTIMIZERS, str.lower)
     choice = Choice(name, names, **declared)
     group: list[Parameter] = [choice]
     if momentum and not any(each.lower() in MOMENTUM_OPTIMIZERS for each in names):
@@ -460,31 +457,30 @@ def optimizer(
 _rate, _momentum = learning_rate, momentum
 
 
-def _from(customary: float, low: object, high: object, declared: Declared) -> Declared:
-    """Returns the options of a range. Adds the customary default if the range has it."""
-    ends = isinstance(low, int | float) and isinstance(high, int | float)
-    holds = ends and low <= customary <= high  # type: ignore[operator]
-    return Declared(default=customary) | declared if holds else declared
+def _with_default(usual: float, low: object, high: object, declared: Declared) -> Declared:
+    """Returns the options of a range. Adds the usual default if it lies in the range."""
+    numbers = isinstance(low, int | float) and isinstance(high, int | float)
+    inside = numbers and low <= usual <= high  # type: ignore[operator]
+    return Declared(default=usual) | declared if inside else declared
 
 
 def _check_bounds(setting: str, low: object, high: object, least: float, most: float) -> None:
-    """Checks that the ends of a range make sense for its quantity."""
+    """Checks the ends of a range."""
     for bound in (low, high):
-        # The parameter itself refuses bounds that aren't numbers, with a better message.
+        # Int and Float refuse bounds that aren't numbers.
         if isinstance(bound, int | float) and not least <= bound <= most:
             expected = f"{least!r} or more" if most == math.inf else f"from {least!r} to {most!r}"
             raise SearchSpaceError.of_setting(setting, expected, bound, "Narrow the range.")
 
 
-def _known(
-    values: Sequence[str], kind: str, known: Iterable[str], spelled: Callable[[str], str] = str
+def _checked(
+    values: Sequence[str], kind: str, names: Sequence[str], spelled: Callable[[str], str] = str
 ) -> tuple[str, ...]:
-    """Checks that Keras can make each value from its name alone, and returns the values."""
+    """Checks that all values are in `names`, and returns the values."""
     if isinstance(values, str):
         raise SearchSpaceError.of_setting(
             f"The {kind} values", "a list or a tuple of names", values, f"Write [{values!r}]."
         )
-    names = list(known)
     for value in values:
         if not isinstance(value, str):
             raise SearchSpaceError.of_setting(f"A Keras {kind}", "a name", value)

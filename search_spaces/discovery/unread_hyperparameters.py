@@ -1,7 +1,4 @@
-"""Finds out which hyperparameters a builder reads.
-
-`reading_of` runs it on some points of a space.
-"""
+"""Finds the hyperparameters of a space that a builder does not read, by running the builder."""
 
 from __future__ import annotations
 
@@ -10,22 +7,22 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from search_spaces.declarations import read_as
-from search_spaces.discovery.exploring import is_few, values_of
+from search_spaces.discovery.inferred_conditions import is_few, values_of
 from search_spaces.hp import Hyperparameters
 from search_spaces.space import SearchSpace
 
 _MOST_ROWS: Final = 8
-"""The most builds that go through the values of choices and short ranges."""
+"""The most builds with values of choices and short ranges in turn."""
 _MOST_DRAWN: Final = 16
-"""The most builds on random values, which look for names that only rare branches read."""
+"""The most builds with random values. They find names that only rare branches read."""
 
 
 class Reading(NamedTuple):
-    """The outcome of running a builder on points of a space.
+    """What a builder read.
 
     Attributes:
-        unread: Names of parameters that no build read, though they were active.
-        undeclared: Names that the builder declares and the space lacks.
+        unread: Names of parameters that were active in a build and that no build read.
+        undeclared: Names that the builder declares and that are not in the space.
         builds: How many times the builder was run.
     """
 
@@ -42,24 +39,24 @@ def reading_of(
     read_elsewhere: Collection[str] = (),
     stops: Callable[[Exception], bool] = lambda error: False,
 ) -> Reading:
-    """Runs a builder on a few points of a space, the defaults first, and notes what it reads.
+    """Runs a builder with a few sets of values, the defaults first, and records what it reads.
 
-    A builder that declares nothing is run until it has read all names, which mostly takes one run.
-    `read_elsewhere` are names that the training reads, such as "epochs". `stops` decides whether an
-    exception of the builder is raised.
+    A builder that declares nothing is run until it has read all names. One run is mostly enough.
+    `read_elsewhere` are names that the training reads, such as "epochs". `stops` gets each
+    exception of the builder. If it returns True, the exception is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
     undeclared: dict[str, None] = {}
     declares = False
     builds = 0
-    for drawn, values in _points(space):
+    for is_random, values in _sets_of_values(space):
         if builds and not declares and read.issuperset(space.dimensions):
             break
-        if drawn and read.issuperset(active):
+        if is_random and read.issuperset(active):
             break
         before()
-        hp = _Noting(space, values, number=0)
+        hp = _DeclaringHyperparameters(space, values, number=0)
         builds += 1
         try:
             build(hp)
@@ -67,9 +64,9 @@ def reading_of(
         except Exception as error:
             if stops(error):
                 raise
-            # Other errors are reported by the trial that meets them.
+            # A trial with these values will report the error.
         read |= hp.read
-        # "use_l2" counts as read if "l2" is read, which is active only with it.
+        # "use_l2" counts as read if "l2" is read, since "l2" is active only if "use_l2" is True.
         for parameter in reversed(space.parents_first):
             if parameter.name in read:
                 read.update(parameter.when)
@@ -80,16 +77,15 @@ def reading_of(
     return Reading(tuple(unread), tuple(undeclared), builds)
 
 
-class _Noting(Hyperparameters):
-    """Knows whether the builder has declared anything."""
-
+class _DeclaringHyperparameters(Hyperparameters):
     @property
     def declares(self) -> bool:
+        """Whether the builder has declared anything."""
         return bool(self._declared or self._out_of_scope)
 
 
-def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
-    """Yields sets of values, the defaults first, each with whether it is random."""
+def _sets_of_values(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Yields pairs: whether the values are random, and the values. The defaults come first."""
     yield False, space.defaults()
     few = {p.name: values_of(p) for p in space if is_few(p)}
     for row in range(min(_MOST_ROWS, max(map(len, few.values()), default=2))):

@@ -1,18 +1,18 @@
-"""A space tailored from the command line: names that vary, ranges, and fixed values.
+"""Changes of a space by the options `--only` and `--set` of the command line.
 
-    --only a,b                          these vary, all others are Fixed at their defaults
+    --only a,b                          a and b vary; all others are Fixed at their defaults
     --set learning_rate=1e-4            Fixed at this value
     --set dropout=0.1..0.5              a range: LOW..HIGH
-    --set learning_rate=1e-5..1e-2:log  …and on which scale: linear, log or reverse_log
-    --set units=16..128:16              …and in which steps
-    --set units=16..128:2:log           …and both: here 2 is a ratio, as in Float and Int
+    --set learning_rate=1e-5..1e-2:log  a range and its scale: linear, log or reverse_log
+    --set units=16..128:16              a range and its step
+    --set units=16..128:2:log           a range, its step and its scale: here the step is a ratio
     --set optimizer=adam,sgd            a choice among values
-    --set 'pool=["a,b", 3, null]'       a choice, as a list in JSON
-    --set 'hidden=(64,), (64, 32)'      tuples, lists and dicts, as in Python or JSON
+    --set 'pool=["a,b", 3, null]'       a choice among values, as a list in JSON
+    --set 'hidden=(64,), (64, 32)'      a choice among tuples, lists or dicts, in Python or JSON
 
 A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text
-such as `3`, `true` or `null` is read as JSON if the result is one of its values, else as a string.
-New values that contain a comma or dots need a list in JSON.
+such as `3`, `true` or `null` is read as JSON if the parameter has the resulting value, else as a
+string. A new value with a comma or dots must be in a list in JSON.
 """
 
 from __future__ import annotations
@@ -23,33 +23,34 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from search_spaces.alterations import (
-    altered,
+from search_spaces.conditions import with_changes
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.base import Parameter
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.ranges import SCALES, Float, Int
+from search_spaces.parameters.values import Scalar, identity, is_object, read_object
+from search_spaces.space import (
+    SearchSpace,
     check_known,
     fixed_others,
-    kinds_of,
     replaced,
-    value_of_kind,
+    types_of,
+    value_of_type,
 )
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter import Parameter, Scalar, identity, is_object, read_object
-from search_spaces.parameters.ranges import SCALES, Float, Int
-from search_spaces.space import SearchSpace
 
 Kind = TypeVar("Kind", bound=Parameter)
 
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
 
 
-# Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
+# This is no dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Tailoring(NamedTuple):
-    """Changes to a space, as by ``--only`` and ``--set``.
+    """Changes of a space by ``--only`` and ``--set``.
 
     Attributes:
         only: The names of the parameters that vary. A text may have several names, separated by
-            commas. None: all vary.
-        ranges: A text such as "0.1..0.5", "adam,sgd" or "64" by name, as ``--set`` takes it.
+            commas. None if all parameters vary.
+        ranges: The text of ``--set`` by name, such as "0.1..0.5", "adam,sgd" or "64".
     """
 
     only: tuple[str, ...] | None = None
@@ -59,12 +60,11 @@ class Tailoring(NamedTuple):
     def from_arguments(
         cls, only: Iterable[str] | None = None, ranges: Iterable[str] = ()
     ) -> Tailoring:
-        """Returns the tailoring that a command line asks for.
+        """Returns the changes that the options of a command line make.
 
         Args:
-            only: The texts of all `--only` options; None or empty if there is none.
-            ranges: The texts of all `--set` options: `NAME=RANGE`, `NAME=VALUE` or
-                `NAME=VALUE,VALUE`.
+            only: The texts of all `--only` options. None or empty if there is none.
+            ranges: The texts of all `--set` options, such as `NAME=VALUE`.
 
         Raises:
             SearchSpaceError: If a text has no `=`, or a name is given twice.
@@ -81,14 +81,14 @@ class Tailoring(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether the tailoring changes nothing."""
+        """Whether no option changes the space."""
         return self.only is None and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:
-        """Returns the tailored space: sets ranges, then fixes what `only` leaves out.
+        """Returns the changed space. Applies `ranges` first, and then `only`.
 
-        Conditions are adapted once, at the end. So `--set optimizer=sgd` makes `--only momentum`
-        possible. `search_spaces.alterations` says how conditions are adapted.
+        Conditions are adapted once, at the end: `--set optimizer=sgd` makes `--only momentum`
+        possible. `search_spaces.conditions` says how conditions are adapted.
 
         Args:
             space: The space as the study declares it.
@@ -110,15 +110,15 @@ class Tailoring(NamedTuple):
             varying = _names(self.only, before)
             changes |= fixed_others(varying, {**before, **changes})
             named += varying
-        return SearchSpace(altered(before, changes, named))
+        return SearchSpace(with_changes(before, changes, named))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the tailoring in JSON's types."""
+        """Returns the changes in JSON's types."""
         return {"only": self.only and list(self.only), "ranges": dict(self.ranges)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Tailoring:
-        """Returns the tailoring that `to_dict` wrote.
+        """Returns the changes that `to_dict` wrote.
 
         Raises:
             SearchSpaceError: If something is missing, unknown or wrong.
@@ -134,7 +134,7 @@ def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
     """Returns the names in texts. A text has one name, or several separated by commas."""
     names: list[str] = []
     for text in texts:
-        # A name may have a comma in it.
+        # The name of a parameter may have a comma in it.
         names += [text] if text in known else [name.strip() for name in text.split(",")]
     for name in names:
         check_known(name, known)
@@ -145,8 +145,8 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
     """Returns a new declaration of a parameter, from a text such as "0.1..0.5".
 
     A range makes a Float or an Int, several values make a Choice, and one value makes a Fixed. Both
-    values of a Boolean make a Boolean. The role is kept. So are the declared default, scale and
-    step if they fit the new range. The new declaration has no condition.
+    values of a Boolean make a Boolean. The new declaration has the same role, but no condition. It
+    has the same default, scale and step if they fit the new range.
     """
     low, dots, rest = text.partition("..")
     is_value = isinstance(parameter, Listed) and text in parameter.values
@@ -157,23 +157,21 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
         return Fixed(parameter.name, values[0])
     if isinstance(parameter, Boolean) and {False, True} == set(values) and len(values) == 2:
         return Boolean(parameter.name, default=parameter.default, role=parameter.role)
-    return _like(parameter, Choice(parameter.name, values, role=_searched_role(parameter)))
+    return _with_default_of(parameter, Choice(parameter.name, values, role=_role(parameter)))
 
 
 def read_value(parameter: Parameter, text: str) -> Any:
-    """Returns the value that a text spells, perhaps outside the domain, in the parameter's type."""
+    """Reads a value of the parameter's type from a text. It may lie outside the domain."""
     if not text and not parameter.contains(text):
         raise SearchSpaceError(f"{parameter.subject} has no value: give one after the '='.")
     if isinstance(parameter, Listed):
-        value = _read_listed(parameter, text)
-    else:
-        number = _number(text)
-        value = text if number is None else number
-    return value_of_kind(parameter, value)
+        return value_of_type(parameter, _read_listed(parameter, text))
+    number = _number(text)
+    return value_of_type(parameter, text if number is None else number)
 
 
 def spell_domain(parameter: Parameter) -> str:
-    """Returns the text from which `read_domain` makes the same domain again."""
+    """Returns a text from which `read_domain` makes the same domain."""
     if isinstance(parameter, Float | Int):
         step = "" if parameter.step == parameter.usual_step else f":{parameter.step!r}"
         return f"{parameter.low!r}..{parameter.high!r}{step}:{parameter.scale}"
@@ -182,21 +180,21 @@ def spell_domain(parameter: Parameter) -> str:
 
 
 def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
-    """Returns these values as text that `read_domain` reads as a Choice."""
+    """Returns a text from which `read_domain` makes a Choice with these values."""
     if parameter.objects:
         opened = [parameter.opened(value) for value in values]
         return repr(opened if len(opened) > 1 or not is_object(opened[0]) else opened[0])
-    text = ",".join(each if isinstance(each, str) else json.dumps(each) for each in values)
+    text = ",".join(value if isinstance(value, str) else json.dumps(value) for value in values)
     with contextlib.suppress(SearchSpaceError):
-        read = read_domain(parameter, text)
-        if isinstance(read, Listed) and [*map(identity, read.values)] == [*map(identity, values)]:
+        same = read_domain(parameter, text)
+        if isinstance(same, Listed) and [*map(identity, same.values)] == [*map(identity, values)]:
             return text
     return json.dumps(list(values), ensure_ascii=False)
 
 
 def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
-    """Returns a Float or Int from `LOW..HIGH`, followed by `:STEP` and `:SCALE` in any order."""
-    kinds = kinds_of(parameter)
+    """Reads a range from `LOW..HIGH`, `:STEP` and `:SCALE`. Step and scale may be missing."""
+    kinds = types_of(parameter)
     if not kinds <= {int, float}:
         hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
         raise SearchSpaceError(f"{parameter.subject} has no range", received=text, hint=hint)
@@ -209,44 +207,45 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
         hint = "Write such as 16..128:16 or 1e-5..1e-2:log."
         raise parameter.wrong("a range", expected, text, hint)
     make: Callable[..., Float | Int] = Int if kinds == {int} else Float
-    options: dict[str, Any] = {"role": _searched_role(parameter)}
+    options: dict[str, Any] = {"role": _role(parameter)}
     if scales:
         options["scale"] = scales[0]
     elif isinstance(parameter, Float | Int):
-        keeps_scale = parameter.scale == "linear" or (ends[0] is not None and ends[0] > 0)
-        options["scale"] = parameter.scale if keeps_scale else "linear"
+        options["scale"] = parameter.scale if ends[0] is not None and ends[0] > 0 else "linear"
     if steps:
         options["step"] = steps[0]
-    # The declared step is kept on the same scale only, since it means a ratio on a log scale.
+    # On another scale, the declared step would have another meaning: on a log scale it is a ratio.
     elif isinstance(parameter, Float | Int) and options["scale"] == parameter.scale:
-        # A declared step that does not fit is dropped. The last line raises all other errors.
+        # If the declared step does not fit, the range gets none. The last line raises all other
+        # errors.
         with contextlib.suppress(SearchSpaceError):
-            return _like(parameter, make(parameter.name, *ends, step=parameter.step, **options))
-    return _like(parameter, make(parameter.name, *ends, **options))
+            same_step = make(parameter.name, *ends, step=parameter.step, **options)
+            return _with_default_of(parameter, same_step)
+    return _with_default_of(parameter, make(parameter.name, *ends, **options))
 
 
 def _read_values(parameter: Parameter, text: str) -> list[Any]:
-    """Returns the values that a text spells, in the parameter's type."""
+    """Reads one or several values of the parameter's type from a text."""
     if isinstance(parameter, Listed) and parameter.objects:
         content = read_object(text)
         is_value = content is not None and parameter.contains(content)
         if not is_value and isinstance(content, list | tuple) and any(map(is_object, content)):
-            return [value_of_kind(parameter, each) for each in content]
+            return [value_of_type(parameter, value) for value in content]
         if is_value or isinstance(content, tuple | dict):
-            return [value_of_kind(parameter, content)]
+            return [value_of_type(parameter, content)]
     if text.startswith("["):
         content = _json(text)
         if not isinstance(content, list) or not content:
             raise parameter.wrong("values", 'a list in JSON, such as ["a", 3, null]', text)
-        return [value_of_kind(parameter, each) for each in content]
-    if isinstance(parameter, Listed) and text in parameter.values:
-        # This is one value with a comma in it.
-        return [read_value(parameter, text)]
-    return [read_value(parameter, each.strip()) for each in text.split(",")]
+        return [value_of_type(parameter, value) for value in content]
+    # A value of the parameter may have a comma in it.
+    is_value = isinstance(parameter, Listed) and text in parameter.values
+    texts = [text] if is_value else [part.strip() for part in text.split(",")]
+    return [read_value(parameter, each) for each in texts]
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:
-    """Returns the value that a text spells, if possible one of the parameter's own values."""
+    """Reads a value from a text, if possible one of the parameter's values."""
     if parameter.objects:
         content = read_object(text)
         if content is not None:
@@ -260,23 +259,23 @@ def _read_listed(parameter: Listed, text: str) -> Any:
     for reading in readings:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
             return parameter.canonical(reading)
-    # The value is new. Take the first reading that has the type of one of the parameter's values.
-    types = kinds_of(parameter)
+    # The value is new. The first reading counts that has the type of one of the parameter's values.
+    types = types_of(parameter)
     return next((reading for reading in readings if type(reading) in types), text)
 
 
-def _like(parameter: Parameter, domain: Kind) -> Kind:
-    """Gives a new declaration the parameter's default, if the new domain has that value."""
-    has_it = domain.contains(parameter.default)
-    return domain.with_default(parameter.default) if has_it else domain
+def _with_default_of(parameter: Parameter, new: Kind) -> Kind:
+    """Gives a new declaration the default of the old one, if the new domain has that value."""
+    return new.with_default(parameter.default) if new.contains(parameter.default) else new
 
 
-def _searched_role(parameter: Parameter) -> str:
+def _role(parameter: Parameter) -> str:
+    """Returns the role of a new declaration, which may vary even if the old one was Fixed."""
     return "nuisance" if parameter.role == "fixed" else parameter.role
 
 
 def _number(text: str) -> int | float | None:
-    """Returns the int or finite float that a text spells, or None."""
+    """Reads an int or a finite float from a text. Returns None if the text is neither."""
     with contextlib.suppress(ValueError):
         return int(text)
     with contextlib.suppress(ValueError):
@@ -286,7 +285,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _json(text: str) -> object:
-    """Returns the content of a JSON text, or the text itself if it is not JSON."""
+    """Reads a text as JSON. Returns the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

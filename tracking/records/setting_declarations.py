@@ -1,11 +1,13 @@
-"""Declares the settings that a study and its record have in common.
+"""How settings are declared, and the declarations of the settings that a journal records.
 
-A setting is a field of a dataclass, whose metadata has a `Setting`. From these declarations come:
+A setting is a field of a dataclass. The metadata of the field has a `Setting`. These declarations
+make:
 
 - the checks of `Study`,
-- the options of ``kerastudy launch``, their help, and the table in ``docs/launching.md``,
-- the settings in a study's record and in its report,
-- the settings that must not change when a study resumes.
+- the options of ``kerastudy launch``, the help of these options, and the table in
+  ``docs/launching.md``,
+- the settings in a study's record and report,
+- the list of the settings that must not change when a study resumes.
 
 The module `studies.definition.settings` declares the other settings.
 """
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 
 _KEY: Final = "setting"
@@ -32,16 +34,16 @@ TrainerName = Literal["auto", "compiled", "plain"]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a setting's field has besides its name, type and default.
+    """The facts of a setting besides the name, type and default of the field.
 
     Attributes:
         help: A line for the command line and the docs.
-        check: A function of `search_spaces.checks`, called as
+        check: A function of `search_spaces.argument_checks`, called as
             ``check(name, value, error=StudyError)``. It returns the value in a plain Python type,
             or raises the error.
-        section: The section of its option in ``kerastudy launch --help``; empty without an option.
+        section: The option's section in ``kerastudy launch --help``. Empty without an option.
         option: The option's name, e.g. ``"--folds"``, if it differs from the setting's name.
-        reads: The option's type, if it differs from the setting's: a type, a tuple of words to
+        reads: The option's type, if it differs from the setting's type: a type, a tuple of words to
             choose from, or a metavar such as ``"TIME"``.
         at_launch: Whether a launch may replace the value in the study's file.
         another_study: Whether a recorded study can't be resumed with another value.
@@ -73,9 +75,9 @@ def settings_of(kind: type) -> dict[str, Setting]:
 
 
 def check_settings(value: Any) -> None:
-    """Checks each setting of a dataclass, and replaces it by the result of the check.
+    """Checks all settings of a dataclass, and replaces a value by the result of the check.
 
-    A None is not checked if it is the default.
+    None is not checked if None is the default.
     """
     for field in dataclasses.fields(value):
         check = field.metadata[_KEY].check if _KEY in field.metadata else None
@@ -93,10 +95,7 @@ _seconds: Final = partial(checks.positive_number, of="of seconds")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecordedSettings:
-    """The settings that a study and its record have in common.
-
-    The docstring of `studies.study.Study` describes each.
-    """
+    """The settings that the journal records. The docstring of `Study` describes them."""
 
     trials: int = setting(
         20, "Trials in total, with those already done.", checks.whole_number, BUDGET

@@ -1,7 +1,7 @@
-"""Checks of single settings, whose error messages all have the same form.
+"""Checks of users' arguments and settings, such as "a whole number of at least 1".
 
-A check takes the setting's name, its value, and an error class such as `DataError`. It returns the
-value in a plain Python type, or raises the error.
+A check takes the name of a setting, its value, and an error class such as `DataError`. It returns
+the value in a plain Python type, or raises the error.
 """
 
 from __future__ import annotations
@@ -17,25 +17,24 @@ from search_spaces.texts import quoted
 Error = type[KerastudyError]
 
 LARGEST_SEED: Final = 2**32 - 1
-"""numpy's RandomState, which scikit-learn uses, takes no larger seed."""
+"""scikit-learn uses numpy's RandomState, which takes no larger seed."""
 
 _Name = TypeVar("_Name", bound=str)
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Returns whether a value is a whole number. True and False are not."""
+    """Returns whether a value is a whole number. For True and False, returns False."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """Returns whether a value is a finite number. True and False are not."""
+    """Returns whether a value is a finite number. For True and False, returns False."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
         return math.isfinite(value)
     except OverflowError:
-        # The int is too large for a float.
-        return False
+        return False  # An int is too large for a float.
 
 
 def whole_number(
@@ -102,7 +101,7 @@ def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
 
 
 def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
-    """Checks that a value is in a long list of names. The error suggests the nearest names."""
+    """Checks that a value is one of many names. The error suggests the nearest names only."""
     choices = list(names)
     if isinstance(value, str) and value in choices:
         return value

@@ -5,16 +5,17 @@ writes it. Other processes may read it at any time.
 
 - On a local disk, the database has a write-ahead log (WAL): a commit takes microseconds, and
   readers never block the writer. Commits that begin or end a trial are synced to disk. A power
-  failure may lose later epochs, but the saved state of the training has these too.
-- On a network disk, SQLite's WAL does not work (https://www.sqlite.org/wal.html). There the
-  database has a rollback journal, which is slower.
-- A folder that can't be written, e.g. a snapshot, is read from a temporary copy of the database and
-  its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
+  failure may lose epochs after the last of these commits, but the state file of the training has
+  the same epochs.
+- On a network disk, SQLite's WAL does not work (https://www.sqlite.org/wal.html). The database of
+  a study there has a rollback journal, which is slower.
+- If the folder can't be written, e.g. in a snapshot, readers open a temporary copy of the database
+  and its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
 
-A search is a study under one engine. `revision` counts the transactions. Each search, trial, fit
-and confirmation has the revision of its last change, so the exporter finds the rows that changed.
-Epochs are only added, and SQLite never uses their ids again. The search with the highest `launched`
-was launched last; `launched` is a revision, as a clock may go back.
+A search is a study under one engine. `revision` counts the transactions. The exporter finds changed
+rows by their `revision`: that of the last change of a search, trial, fit or confirmation. Epochs
+are only added, and SQLite never uses an id of an epoch again. The search with the highest
+`launched` was launched last. `launched` is a revision, since a clock may go back.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FILE_NAME: Final = "journal.db"
 DELETED: Final = "deleted.db"
 """The journal's name while its study is being deleted."""
 OFF: Final = "off"
-"""The `server` of a study that is sent to no MLflow server."""
+"""The `server` of a study that no MLflow server gets."""
 FORMAT: Final = 1
 """The version of the tables. Raise it whenever they change."""
 
@@ -100,7 +101,7 @@ CREATE TABLE champions (
 
 
 def create(path: Path, uuid: str, name: str, now: int) -> None:
-    """Makes the journal of a new study. The caller must hold the study's lock."""
+    """Makes the journal of a new study. The caller must have the study's lock."""
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     partial.unlink(missing_ok=True)
     try:
@@ -141,12 +142,8 @@ def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]
         opened = path
         if not os.access(path.parent, os.W_OK):
             opened = _copied(path, stack.enter_context(tempfile.TemporaryDirectory()))
-        database = sqlite3.connect(
-            f"{opened.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=_SECONDS_TO_WAIT,
-            isolation_level=None,
-        )
+        uri = f"{opened.absolute().as_uri()}?mode=rw"
+        database = sqlite3.connect(uri, _SECONDS_TO_WAIT, isolation_level=None, uri=True)
         stack.enter_context(contextlib.closing(database))
         database.execute("PRAGMA query_only=1")
         _check_version(database, path)
@@ -184,9 +181,8 @@ def fault_of(path: Path, *, thorough: bool = False) -> str:
             rows = database.execute(f"PRAGMA {check}(3)").fetchall()
             lines = [line for (text,) in rows for line in str(text).splitlines()]
     except StoreError as error:
-        cause = error.__cause__
-        if isinstance(cause, sqlite3.DatabaseError):
-            return str(cause)
+        if isinstance(error.__cause__, sqlite3.DatabaseError):
+            return str(error.__cause__)
         raise
     return "" if lines == ["ok"] else "; ".join(lines)
 
@@ -228,12 +224,8 @@ def _copied(path: Path, folder: str) -> Path:
     copy = Path(folder, path.name)
     shutil.copyfile(path, copy)
     with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(_log_of(path), _log_of(copy))
+        shutil.copyfile(f"{path}-wal", f"{copy}-wal")
     return copy
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
 
 
 def _damaged(path: Path, fault: str) -> str:

@@ -1,4 +1,4 @@
-"""Converts records to JSON and back, by cattrs."""
+"""Converts the records of studies and trials to JSON and back, by cattrs."""
 
 from __future__ import annotations
 
@@ -39,19 +39,17 @@ def _converter() -> JsonConverter:
     from cattrs.gen import make_dict_unstructure_fn, override
     from cattrs.preconf.json import make_converter
 
-    from tracking.records.studies import CodeDescription, StudyDescription
+    from tracking.records.study_description import CodeDescription, StudyDescription
 
     converter = make_converter(detailed_validation=False)
     converter.register_unstructure_hook(SearchSpace, lambda space: space.to_dict())
     converter.register_structure_hook(SearchSpace, lambda value, _: SearchSpace.from_dict(value))
-    # The journal has other columns for code and findings, and does not record the warnings.
-    for kind, apart in ((CodeDescription, _TEXTS), (StudyDescription, _BESIDE)):
-        left_out: dict[str, Any] = {name: override(omit=True) for name in apart}
-        converter.register_unstructure_hook(
-            kind, make_dict_unstructure_fn(kind, converter, **left_out)
-        )
+    # The journal records code and findings in other columns, and no warnings.
+    for kind, omitted in (
+        (CodeDescription, ("source", "texts")),
+        (StudyDescription, ("warnings", "looked")),
+    ):
+        overrides: dict[str, Any] = {name: override(omit=True) for name in omitted}
+        hook = make_dict_unstructure_fn(kind, converter, **overrides)
+        converter.register_unstructure_hook(kind, hook)
     return converter
-
-
-_TEXTS = ("source", "texts")
-_BESIDE = ("warnings", "looked")

@@ -1,7 +1,7 @@
 """Translates a search space for Optuna and Keras Tuner, and reads back what they propose.
 
-If a library can hold a parameter exactly, the parameter keeps its name there. Other parameters are
-encoded. Their names say how, so that a dashboard does not mislead:
+If a library has the same kind of parameter, the parameter keeps its name there. Other parameters
+are encoded, and their names in the library say how:
 
     parameter                                        in Optuna
     Float, Int: linear, log                          the same, under the same name
@@ -20,9 +20,10 @@ encoded. Their names say how, so that a dashboard does not mislead:
     any other Choice, such as of None and True       their JSON spellings, under the same name
     Boolean                                          False and True, under the same name
 
-Neither library gets a Fixed. Keras Tuner gets indices, because its `Float(0, 0.5, step=0.1)` never
-yields 0.5. It gets JSON spellings, because its `Choice` has values of one type only. Both libraries
-are imported only when a space is translated, since Keras Tuner imports TensorFlow.
+Neither library gets a Fixed. Keras Tuner gets indices, because `hp.Float("x", 0, 0.5, step=0.1)` of
+Keras Tuner never yields 0.5. It gets JSON spellings, because an `hp.Choice` has values of one type
+only. Both libraries are imported only when a space is translated, since Keras Tuner imports
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
-from search_spaces.checks import is_real
+from search_spaces.argument_checks import is_real
 from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter import NOT_GIVEN, Parameter, condition_in_words
 from search_spaces.parameters.ranges import Float, Int, decimal_of
-from search_spaces.space import SearchSpace, holds
+from search_spaces.parameters.values import NOT_GIVEN
+from search_spaces.space import SearchSpace, of_active
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -47,20 +49,20 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 _ROUNDING: Final = 1e-9
-"""How far beyond its range a stored float may be, relative to the range's end, since samplers make
-rounding errors. Optuna takes values that are off by ten times this share of a step."""
+"""How far beyond a range a stored float may be, as a share of the range's end: samplers make
+rounding errors. Optuna accepts ten times as much, as a share of a step."""
 
 _STEP_TOLERANCE: Final = 1e-6
-"""How far, in steps, a float that Optuna stored may be from a value of the grid."""
+"""How far a float that Optuna stored may be from a value of the grid, in steps."""
 
 
 class _Encoding:
-    """The encoding of one parameter, which is a row of the tables in the module's docstring.
+    """The encoding of one parameter: a row of the tables in the module's docstring.
 
     Attributes:
         name: The parameter's name in the library.
-        listed: The library's value for each value of the domain, in order. None if the library
-            stores a number in place of each number.
+        listed: The library's values for the values of the domain, in the same order. None if the
+            library stores numbers that `_stored` and `_value` convert.
     """
 
     library: ClassVar[str]
@@ -99,7 +101,7 @@ class _Encoding:
         return value
 
     def _value(self, stored: Any) -> Any:
-        """Returns the number of the domain that a stored number stands for, or NOT_GIVEN."""
+        """Returns the number of the domain for a stored number. NOT_GIVEN if there is none."""
         raise NotImplementedError
 
 
@@ -107,17 +109,17 @@ _AnyEncoding = TypeVar("_AnyEncoding", bound=_Encoding)
 
 
 class _EncodedSpace(Generic[_AnyEncoding]):
-    """Translates between the values of a search space and what a library stores of a trial."""
+    """Translates between the values of a search space and the values that a library stores."""
 
     def __init__(self, space: SearchSpace, encoding_of: Callable[[Parameter], _AnyEncoding]):
-        self._space = space
-        self._by_name = {parameter.name: parameter for parameter in space}
+        self.space = space
         self._encodings = {
             parameter.name: encoding_of(parameter)
             for parameter in space.parents_first
             if not isinstance(parameter, Fixed)
         }
-        self._stored_names = {each.name: name for name, each in self._encodings.items()}
+        # The parameters' names by their names in the library.
+        self._names = {encoding.name: name for name, encoding in self._encodings.items()}
         for name, encoding in self._encodings.items():
             if encoding.name != name and encoding.name in self._encodings:
                 raise SearchSpaceError(
@@ -125,20 +127,16 @@ class _EncodedSpace(Generic[_AnyEncoding]):
                     "also a parameter of the space: give that one another name."
                 )
 
-    @property
-    def space(self) -> SearchSpace:
-        return self._space
-
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a trial's values, from the values that the library stored under its own names.
+        """Returns a trial's values, from the library's values by the library's names.
 
         The result has all active parameters in declared order, also Fixed ones.
         """
         for name in stored:
-            if name not in self._stored_names:
+            if name not in self._names:
                 raise SearchSpaceError(
                     f"The trial's {name!r} is not of this search space. "
-                    f"{suggestion(name, self._stored_names)}"
+                    f"{suggestion(name, self._names)}"
                 )
 
         def value_of(encoding: _AnyEncoding) -> Any:
@@ -151,9 +149,9 @@ class _EncodedSpace(Generic[_AnyEncoding]):
                 )
             return encoding.decode(stored[encoding.name])
 
-        values = self._walk(value_of)
+        values = self._values(value_of)
         for name, content in stored.items():
-            parameter = self._by_name[self._stored_names[name]]
+            parameter = self.space[self._names[name]]
             if parameter.name not in values:
                 raise SearchSpaceError(
                     f"The trial has {name!r}: {content!r}, which is not active: "
@@ -163,23 +161,21 @@ class _EncodedSpace(Generic[_AnyEncoding]):
 
     def _encoded(self, values: Mapping[str, Any]) -> dict[_AnyEncoding, Any]:
         """Returns the library's value of each active parameter, parents first."""
-        self._space.validate(values)
+        self.space.validate(values)
         return {
             encoding: encoding.encode(values[name])
             for name, encoding in self._encodings.items()
             if name in values
         }
 
-    def _walk(self, value_of: Callable[[_AnyEncoding], Any]) -> dict[str, Any]:
+    def _values(self, value_of: Callable[[_AnyEncoding], Any]) -> dict[str, Any]:
         """Returns the values of the active parameters. Calls `value_of` for parents first."""
-        values: dict[str, Any] = {}
-        for parameter in self._space.parents_first:
-            if holds(parameter, self._by_name, values):
-                encoding = self._encodings.get(parameter.name)
-                values[parameter.name] = (
-                    parameter.default if encoding is None else value_of(encoding)
-                )
-        return {name: values[name] for name in self._space.names if name in values}
+
+        def value(parameter: Parameter) -> Any:
+            encoding = self._encodings.get(parameter.name)
+            return parameter.default if encoding is None else value_of(encoding)
+
+        return of_active(self.space, value)
 
 
 class OptunaEncoding(_Encoding):
@@ -191,7 +187,7 @@ class OptunaEncoding(_Encoding):
         listed: Sequence[Any] | None = None
         how = ""
         if isinstance(parameter, Listed):
-            # Optuna compares choices by ==, as a set does. So 1, 1.0 and True are equal to Optuna.
+            # Optuna and sets compare choices by ==, by which 1, 1.0 and True are equal.
             distinct = len(set(parameter.values)) == parameter.count
             listed = parameter.values if distinct else [*map(json.dumps, parameter.values)]
         elif not _optuna_keeps_steps(parameter):
@@ -209,22 +205,20 @@ class OptunaEncoding(_Encoding):
             return distributions.CategoricalDistribution(self.listed or ())
         if self.listed is not None:
             return distributions.IntDistribution(0, len(self.listed) - 1)
-        make: Any = distributions.FloatDistribution
+        kind: Callable[..., BaseDistribution] = distributions.FloatDistribution
         if isinstance(domain, Int):
-            make = distributions.IntDistribution
-        distribution: BaseDistribution = make(
-            domain.low, domain.high, log=domain.scale != "linear", step=domain.step
-        )
-        return distribution
+            kind = distributions.IntDistribution
+        return kind(domain.low, domain.high, log=domain.scale != "linear", step=domain.step)
 
     def suggest(self, trial: BaseTrial) -> Any:
-        """Returns a trial's suggestion, as Optuna stores it, perhaps with a rounding error."""
-        drawn: Any = self.distribution
+        """Returns the value that an Optuna trial suggests, perhaps with a rounding error."""
+        distribution: Any = self.distribution
         if isinstance(self.parameter, Listed):
-            return trial.suggest_categorical(self.name, drawn.choices)
-        ints = self.listed is not None or isinstance(self.parameter, Int)
-        suggest: Any = trial.suggest_int if ints else trial.suggest_float
-        return suggest(self.name, drawn.low, drawn.high, log=drawn.log, step=drawn.step)
+            return trial.suggest_categorical(self.name, distribution.choices)
+        is_int = self.listed is not None or isinstance(self.parameter, Int)
+        suggest: Any = trial.suggest_int if is_int else trial.suggest_float
+        low, high = distribution.low, distribution.high
+        return suggest(self.name, low, high, log=distribution.log, step=distribution.step)
 
     def _stored(self, value: Any) -> Any:
         domain = self.parameter
@@ -238,22 +232,22 @@ class OptunaEncoding(_Encoding):
     def _value(self, stored: Any) -> Any:
         domain = self.parameter
         low, high = domain.low, domain.high
-        slack = off = 0.0
+        beyond = off_grid = 0.0
         if isinstance(domain, Float):
-            slack = _ROUNDING * (low if domain.scale == "log" else max(abs(low), abs(high)))
-            off = math.inf if domain.step is None else domain.step * _STEP_TOLERANCE
-        if not low - slack <= stored <= high + slack:
+            beyond = _ROUNDING * (low if domain.scale == "log" else max(abs(low), abs(high)))
+            off_grid = math.inf if domain.step is None else domain.step * _STEP_TOLERANCE
+        if not low - beyond <= stored <= high + beyond:
             return NOT_GIVEN
         number = low + high - stored if self._reversed else stored
         value = domain.nearest(number)
-        return value if abs(value - number) <= off else NOT_GIVEN
+        return value if abs(value - number) <= off_grid else NOT_GIVEN
 
 
 def _optuna_keeps_steps(parameter: Parameter) -> bool:
     """Returns whether an Optuna distribution can have a parameter's steps.
 
-    Optuna has no ratios as steps, and lowers a high that linear steps do not meet exactly. It also
-    refuses a value that is off by more than 1e-8 of a step, as a rounded large number may be.
+    Optuna has no ratios as steps. It lowers `high` if linear steps do not end there exactly. It
+    refuses values that differ from the grid by more than 1e-8 of a step, e.g. by rounding.
     """
     if isinstance(parameter, Int):
         return parameter.scale != "log" or parameter.step == 1
@@ -263,36 +257,36 @@ def _optuna_keeps_steps(parameter: Parameter) -> bool:
     if parameter.scale == "log" or distance % decimal_of(parameter.step):
         return False
     largest = max(abs(parameter.low), abs(parameter.high))
-    off = math.ulp(largest) / parameter.step + math.ulp(parameter.grid.count)
-    return off < _ROUNDING
+    rounding = math.ulp(largest) / parameter.step + math.ulp(parameter.grid.count)
+    return rounding < _ROUNDING
 
 
 class OptunaSpace(_EncodedSpace[OptunaEncoding]):
-    """Translates between the values of a search space and what Optuna stores of a trial."""
+    """Translates between the values of a search space and the values that Optuna stores."""
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__(space, OptunaEncoding)
 
     @property
     def names(self) -> dict[str, str]:
-        """The name of every parameter that varies, by its name in Optuna."""
-        return dict(self._stored_names)
+        """The names of the parameters that vary, by their names in Optuna."""
+        return dict(self._names)
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """The distribution of every parameter that varies, by its name in Optuna."""
+        """The distributions of the parameters that vary, by their names in Optuna."""
         return {each.name: each.distribution for each in self._encodings.values()}
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
-        """Returns the values that an Optuna trial suggests, in the form of `decode`."""
-        return self._walk(lambda encoding: encoding.decode(encoding.suggest(trial)))
+        """Returns the values that an Optuna trial suggests, as `decode` does."""
+        return self._values(lambda encoding: encoding.decode(encoding.suggest(trial)))
 
     def encode(
         self, values: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-        """Returns the params and distributions that Optuna stores of a trial with these values.
+        """Returns the params and distributions that Optuna stores for a trial with these values.
 
-        `suggest` stores the same, but for the last digits of a reverse_log Float.
+        In a trial of `suggest`, the last digits of a reverse_log Float may differ.
         """
         encoded = self._encoded(values)
         params = {encoding.name: stored for encoding, stored in encoded.items()}
@@ -334,21 +328,21 @@ class KerasTunerEncoding(_Encoding):
             return kinds.Choice(values=list(self.listed or ()), **common)
         if self.listed is not None:
             return kinds.Int(min_value=0, max_value=len(self.listed) - 1, **common)
-        make: Callable[..., HyperParameter] = kinds.Int if isinstance(domain, Int) else kinds.Float
-        # Keras Tuner gets a step only if it is a difference of ints. It misses values of others.
+        kind: Callable[..., HyperParameter] = kinds.Int if isinstance(domain, Int) else kinds.Float
+        # Keras Tuner misses values of a Float with a step, and of an Int with a ratio.
         step = domain.step if isinstance(domain, Int) and domain.scale == "linear" else None
-        return make(
+        return kind(
             min_value=domain.low, max_value=domain.high, step=step, sampling=domain.scale, **common
         )
 
     def _value(self, stored: Any) -> Any:
         domain = self.parameter
-        slack = _ROUNDING * max(abs(domain.low), abs(domain.high))
+        beyond = _ROUNDING * max(abs(domain.low), abs(domain.high))
         if isinstance(domain, Int):
             # On a logarithmic scale, Keras Tuner may propose high + 1 for an int.
-            slack = 0.0 if domain.scale == "linear" else 1.0
+            beyond = 0.0 if domain.scale == "linear" else 1.0
         value = domain.nearest(stored)
-        fits = abs(value - stored) <= slack and isinstance(stored, type(domain.low))
+        fits = abs(value - stored) <= beyond and isinstance(stored, type(domain.low))
         return value if fits else NOT_GIVEN
 
 
@@ -356,7 +350,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
     """Translates between the values of a search space and the values of Keras Tuner's oracles."""
 
     RESERVED: ClassVar[str] = "tuner/"
-    """The prefix of names that Keras Tuner's Hyperband puts among the values of a trial."""
+    """The prefix of the names that Keras Tuner's Hyperband adds to the values of a trial."""
 
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
         """Chooses an encoding for each parameter.
@@ -376,46 +370,47 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
     def hyperparameters(self) -> HyperParameters:
         """Returns Keras Tuner's hyperparameters, parents first, without the Fixed ones.
 
-        Each of them has the conditions of all its ancestors, as in nested `conditional_scope`s.
+        A hyperparameter has the conditions of all ancestors, as in nested `conditional_scope`s.
         """
         import keras_tuner
 
         declared = keras_tuner.HyperParameters()
         conditions: dict[str, list[Any]] = {}
-        for parameter in self._space.parents_first:
-            own = conditions[parameter.name] = self._conditions(parameter, conditions)
+        for parameter in self.space.parents_first:
+            conditions[parameter.name] = self._conditions(parameter, conditions)
             encoding = self._encodings.get(parameter.name)
             if encoding is not None:
                 # Nested `conditional_scope`s don't work for two independent parents: Keras Tuner
                 # looks for the second parent under the condition on the first.
-                declared.merge([encoding.hyperparameter(own)])
+                declared.merge([encoding.hyperparameter(conditions[parameter.name])])
         return declared
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns values as an oracle's trial has them, by Keras Tuner's names."""
+        """Returns the values that a trial of an oracle has, by Keras Tuner's names."""
         return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values that an oracle proposes, without Hyperband's own entries."""
+        """Returns a trial's values, from an oracle's. Ignores the names with `RESERVED`."""
         return super().decode({n: v for n, v in stored.items() if not n.startswith(self.RESERVED)})
 
-    def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
-        """Returns a parameter's conditions and its ancestors', without those on Fixed parents."""
+    def _conditions(self, parameter: Parameter, of_parents: Mapping[str, list[Any]]) -> list[Any]:
+        """Returns the conditions of a parameter and its ancestors, except on Fixed parents."""
         conditions: list[Any] = []
         for name, values in parameter.when.items():
-            conditions += [each for each in known[name] if each not in conditions]
+            conditions += [each for each in of_parents[name] if each not in conditions]
             encoding = self._encodings.get(name)
             if encoding is not None:
-                conditions.append(_on(encoding.name, [encoding.encode(value) for value in values]))
+                stored = [encoding.encode(value) for value in values]
+                conditions.append(_condition(encoding.name, stored))
         return conditions
 
 
-def _on(parent: str, values: Sequence[Any]) -> Any:
-    """Returns Keras Tuner's condition on a parent. A scope makes it, since its class is private."""
+def _condition(parent: str, values: list[Any]) -> Any:
+    """Returns Keras Tuner's condition on a parent. A scope makes it, as the class is private."""
     import keras_tuner
 
     scratch = keras_tuner.HyperParameters()
     scratch.Fixed(parent, values[0])
-    with scratch.conditional_scope(parent, list(values)):
+    with scratch.conditional_scope(parent, values):
         scratch.Boolean(f"under {parent}")
     return scratch.space[-1].conditions[-1]

@@ -1,8 +1,8 @@
 """The store's file ``store.json``: the store's format, and the users who trust it.
 
 Commands may run the code that is recorded in a store. So ``store.json`` has a fingerprint of the
-user who made the store, and of each user who has trusted it since. A fingerprint is a digest of
-user, machine and a random salt. For all other users, commands refuse to run the store's code.
+user who made the store, and of the users who have trusted the store since. A fingerprint is a
+digest of user, machine and a random salt. For other users, commands refuse to run the store's code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from search_spaces.errors import StoreError, StudyError
 from tracking.journal import FILE_NAME
-from tracking.store.files import remove_pieces, write_atomically
+from tracking.store.atomic_writing import remove_pieces, write_atomically
 from tracking.store.study_locks import locked_store
 
 STORE_FORMAT = 3
@@ -32,33 +32,31 @@ def read_facts(root: Path) -> dict[str, Any] | None:
 
     Raises StoreError if the file is damaged, or has the format of another version.
     """
-    path = root / "store.json"
     fault = facts_fault(root)
     if fault == "damaged":
         raise StoreError(
-            f"{str(path)!r} is damaged. It should read like "
+            f"{str(root / 'store.json')!r} is damaged. It should read like "
             f'{{"format": {STORE_FORMAT}}}. Mend it with: '
             f"kerastudy doctor --fix --store {shlex.quote(str(root))}"
         )
-    return None if fault else _parsed(path)
+    return None if fault else _facts(root)
 
 
 def is_store(root: Path) -> bool:
-    """Returns whether a folder is a store, even one without ``store.json``."""
+    """Returns whether a folder is a store. A store may have a study and no ``store.json``."""
     return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
 
 
 def facts_fault(root: Path) -> str:
-    """Returns ``"missing"``, ``"damaged"`` or, for a sound ``store.json``, an empty text.
+    """Returns ``"missing"``, ``"damaged"``, or an empty text if ``store.json`` is sound.
 
     Raises StoreError for the format of another version.
     """
-    path = root / "store.json"
-    if not path.exists():
+    if not (root / "store.json").exists():
         return "missing"
     try:
-        version = int(_parsed(path)["format"])
-    except (ValueError, KeyError, TypeError, OverflowError, AttributeError):
+        version = int(_facts(root)["format"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return "damaged"
     if version < STORE_FORMAT:
         raise StoreError(
@@ -75,40 +73,33 @@ def facts_fault(root: Path) -> str:
 
 
 def write_facts(root: Path, *, new: bool = False) -> None:
-    """Writes ``store.json``, and keeps its users. With `new`, this user is the maker."""
+    """Writes ``store.json`` with the users of the old file. With `new`, this user is the maker."""
     if new:
         salt = uuid.uuid4().hex
         maker = f"{_user()} on {platform.node() or 'a machine'}"
-        users: Mapping[str, Any] = {_SALT: salt, _USERS: [_fingerprint(salt)], _MAKER: maker}
+        users: Mapping[str, Any] = {"salt": salt, "users": [_fingerprint(salt)], "made_by": maker}
     else:
         facts = _facts(root)
-        users = {key: facts[key] for key in (_SALT, _USERS, _MAKER) if key in facts}
-    write_atomically(root / "store.json", json.dumps({"format": STORE_FORMAT, **users}) + "\n")
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-_SALT, _USERS, _MAKER = "salt", "users", "made_by"
+        users = {key: facts[key] for key in ("salt", "users", "made_by") if key in facts}
+    _write(root, {"format": STORE_FORMAT, **users})
 
 
 def stranger(root: Path) -> str:
-    """Returns who made a store that lacks this user's fingerprint; otherwise an empty text.
+    """Returns an empty text if this user trusts the store.
 
-    The text is e.g. ``"was made by 'ann on desk'"``.
+    Otherwise returns who made the store, e.g. ``"was made by 'ann on desk'"``.
     """
     facts = _facts(root)
-    users = facts.get(_USERS)
+    users = facts.get("users")
     if not isinstance(users, list) or not users:
         return "does not say who made it"
-    if _fingerprint(str(facts.get(_SALT, ""))) in users:
+    if _fingerprint(str(facts.get("salt", ""))) in users:
         return ""
-    return f"was made by {str(facts.get(_MAKER, 'somebody else'))[:80]!r}"
+    return f"was made by {str(facts.get('made_by', 'somebody else'))[:80]!r}"
 
 
 def check_trust(root: Path, trusted: bool) -> None:
-    """Raises StudyError if a store lacks this user's fingerprint, unless `trusted` is set."""
+    """Raises StudyError unless this user trusts the store, or `trusted` is set."""
     owner = "" if trusted else stranger(root)
     if owner:
         raise StudyError(
@@ -121,21 +112,26 @@ def trust(root: Path) -> None:
     """Adds this user's fingerprint to a store. Raises OSError if it can't be written."""
     with locked_store(root):
         facts = _facts(root)
-        salt = str(facts.get(_SALT) or uuid.uuid4().hex)
-        users = facts.get(_USERS)
+        salt = str(facts.get("salt") or uuid.uuid4().hex)
+        users = facts.get("users")
         fingerprints = list(users) if isinstance(users, list) else []
-        entries = {_SALT: salt, _USERS: list(dict.fromkeys([*fingerprints, _fingerprint(salt)]))}
+        unique = list(dict.fromkeys([*fingerprints, _fingerprint(salt)]))
         if facts:
             remove_pieces(root, "store.json")
-            write_atomically(root / "store.json", json.dumps({**facts, **entries}) + "\n")
+            _write(root, {**facts, "salt": salt, "users": unique})
 
 
-def _facts(root: Path) -> Mapping[str, Any]:
+def _facts(root: Path) -> dict[str, Any]:
+    """Returns the content of ``store.json``. Empty if the file is missing or damaged."""
     try:
         facts = json.loads((root / "store.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def _write(root: Path, facts: Mapping[str, Any]) -> None:
+    write_atomically(root / "store.json", json.dumps(facts) + "\n")
 
 
 def _fingerprint(salt: str) -> str:
