@@ -114,11 +114,7 @@ class RecordedSettings:
         None, "Limit of this launch, such as 90s, 30m or 1h30m.", _seconds, BUDGET, reads="TIME"
     )
     trial_timeout: float | None = setting(
-        None,
-        "Limit of a training, such as 10m; then it is cut.",
-        _seconds,
-        BUDGET,
-        reads="TIME",
+        None, "Limit of a training, such as 10m; then it is cut.", _seconds, BUDGET, reads="TIME"
     )
     stop_at: float | None = setting(
         None, "Value of the objective at which the study ends.", checks.finite_number, BUDGET

@@ -1,11 +1,13 @@
-"""Trials in several worker processes: a pool of them, and the workers of a launch."""
+"""The executor with several workers, and how a launch starts its workers on this machine."""
 
 from __future__ import annotations
 
 import abc
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -13,10 +15,8 @@ from typing import Any, cast
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.executors.jobs import Handler
-from studies.executors.messages import LoadedByWorkers, LoadStudy, check_same
-from studies.executors.sizing import (
-    Machine,
+from studies.executors.job_runner import Handler
+from studies.executors.worker_count import (
     asked_workers,
     described_workers,
     suited_workers,
@@ -24,21 +24,27 @@ from studies.executors.sizing import (
     too_many,
     variables_of,
 )
-from studies.executors.worker import OnOutput, ProcessLike, WorkerExecutor, WorkerProcess
-from studies.user_code import ShippedStudy, Target
+from studies.executors.worker_messages import LoadStudy
+from studies.executors.worker_process import (
+    LoadedByWorkers,
+    OnOutput,
+    ProcessLike,
+    WorkerExecutor,
+    WorkerProcess,
+    check_same,
+)
 from tracking.records import TrialSpec, TrialTask
 
-_SECONDS_BETWEEN_LOOKS = 0.05
-# Another worker takes 5 s of CPU to start. It is worth them if the trials left take one worker
-# _SECONDS_WORTH, judged by the first _SECONDS_TO_JUDGE.
+# Starting a worker takes 5 s of CPU. More workers start if one worker would need _SECONDS_WORTH for
+# the trials left, as estimated from the trials that ended in the first _SECONDS_TO_JUDGE.
 _SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
 
 
 class WorkerPool(LoadedByWorkers):
     """An `Executor` that runs as many trials at once as it has workers.
 
-    All workers are alike, and started. Trials begin as soon as one worker has loaded the study; the
-    others join when they are ready.
+    Trials begin as soon as one worker has loaded the study. The other workers join once they have
+    loaded it too.
     """
 
     def __init__(
@@ -46,7 +52,7 @@ class WorkerPool(LoadedByWorkers):
     ) -> None:
         self._workers = list(workers)
         self._on_output = on_output
-        # Starts the further workers, and for how many jobs; None if all have started.
+        # A function that starts more workers, and the number of jobs left; None if no more start.
         self._later: tuple[Callable[[], None], int] | None = None
         self._began, self._submitted = 0.0, 0
 
@@ -65,14 +71,14 @@ class WorkerPool(LoadedByWorkers):
             self._check_alike(worker)
 
     def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
-        """Ends spare workers, or starts more: `start` gets each new worker's number."""
+        """Ends workers, or starts more by ``start(number)``, until there are `count`."""
         for worker in self._workers[count:]:
             self._end(worker)
         for number in range(len(self._workers), count):
             self._workers.append(start(number))
 
     def grow(self, count: int, start: Callable[[int], WorkerExecutor], jobs: int) -> None:
-        """Starts more workers while jobs run, if the jobs left take long enough to be worth it."""
+        """Like `resize`, but starts workers later, while jobs run, if the `jobs` left take long."""
         if count > len(self._workers):
             self._later = partial(self.resize, count, start), jobs
 
@@ -81,17 +87,17 @@ class WorkerPool(LoadedByWorkers):
         return len(self._workers)
 
     @property
-    def target(self) -> Target | ShippedStudy:
-        """The study, with the source that the first worker has loaded."""
-        return self._workers[0].target
+    def load_study(self) -> LoadStudy:
+        """The message that makes a worker load the same study as the first worker."""
+        return self._workers[0].load_study
 
     @property
     def free(self) -> int:
-        return len(self._free())
+        return sum(worker.free for worker in self._workers)
 
     def submit(self, *fits: TrialTask) -> None:
-        """Gives a job to a free worker, preferably one that has trained such a model before."""
-        free = self._free()
+        """Gives a job to a free worker, if possible to one that has compiled such a model."""
+        free = [worker for worker in self._workers if worker.free]
         worker = next((w for w in free if w.has_trained_like(fits[0].spec)), free[0])
         worker.submit(*fits)
         self._began = self._began or time.monotonic()
@@ -102,7 +108,7 @@ class WorkerPool(LoadedByWorkers):
             self._grow_if_worth(*self._later)
             seconds = _SECONDS_TO_JUDGE if seconds is None else min(seconds, _SECONDS_TO_JUDGE)
         for worker in self._workers:
-            if worker.waits and not worker.loading:
+            if worker.waiting and not worker.loading:
                 worker.wait(handler)
                 return
         for worker in self._ready([w for w in self._workers if not w.free], seconds):
@@ -117,7 +123,7 @@ class WorkerPool(LoadedByWorkers):
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function with a worker's session. Call this only while no trial runs."""
+        """See `WorkerExecutor.ask`. No trial may run meanwhile."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
@@ -129,18 +135,9 @@ class WorkerPool(LoadedByWorkers):
         self, workers: Sequence[WorkerExecutor], seconds: float | None = None
     ) -> Sequence[WorkerExecutor]:
         """Waits at most `seconds` for messages; returns the workers that have sent one or died."""
-        ends = None if seconds is None else time.monotonic() + seconds
-        processes = {worker: cast(WorkerProcess, worker.process) for worker in workers}
-        while True:
-            dead = [w for w, p in processes.items() if not p.connects and not p.connected]
-            if dead:
-                return dead
-            connected = {w: p.connection for w, p in processes.items() if p.connected}
-            # Workers that have not connected yet can't be waited for, but connect soon.
-            timeout = seconds if len(connected) == len(workers) else _SECONDS_BETWEEN_LOOKS
-            ready = wait(connected.values(), timeout)
-            if ready or (ends is not None and time.monotonic() >= ends):
-                return [w for w, connection in connected.items() if connection in ready]
+        connections = {cast(WorkerProcess, w.process).connection: w for w in workers}
+        ready = wait(connections, seconds)
+        return [worker for connection, worker in connections.items() if connection in ready]
 
     def _grow_if_worth(self, start: Callable[[], None], jobs: int) -> None:
         seconds = time.monotonic() - self._began
@@ -152,18 +149,18 @@ class WorkerPool(LoadedByWorkers):
             self._later = None
 
     def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
-        """Adds a worker that has loaded the study, or drops one that can't."""
+        """Takes a loading worker's message; drops the worker if it can't load the study."""
         try:
             worker.wait(handler)
         except WorkerError as error:
             self._do_without(worker, error)
-            # The worker replaced another one, and a trial was waiting for it.
-            for spec in worker.delayed:
-                handler.on_lost(spec, error)
+            if worker.waiting:
+                # The worker replaced one that died before it took its job.
+                handler.on_lost(worker.waiting.fits[0].spec, error)
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues without a worker that can't load the study, mostly for lack of memory."""
+        """Drops a worker that can't load the study, usually for lack of memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)
@@ -178,36 +175,23 @@ class WorkerPool(LoadedByWorkers):
         self._workers.remove(worker)
         worker.close()
 
-    def _free(self) -> list[WorkerExecutor]:
-        return [worker for worker in self._workers if worker.free]
-
 
 class LaunchWorkers(abc.ABC):
     """Starts the workers of a launch, and adapts them to the study once it is loaded.
 
-    Processes start before the study is loaded, as importing TensorFlow takes longest. `data` is a
-    file that replaces the study's own data, or empty. `trials` and `threads` are None if unknown;
-    `workers` is None for a suitable number. The workers share data in the folder `shared`.
+    Processes start before the study is loaded, as importing TensorFlow takes longest. `trials` is
+    None if unknown. `workers` is None for a suitable number.
     """
 
     pool: WorkerPool
 
     def __init__(
-        self,
-        target: Target | ShippedStudy,
-        *,
-        overrides: Mapping[str, Any],
-        data: str,
-        trials: int | None,
-        threads: int | None,
-        workers: int | None,
-        shared: Path,
-        on_output: OnOutput,
+        self, load: LoadStudy, *, trials: int | None, workers: int | None, on_output: OnOutput
     ) -> None:
-        self._target, self._overrides, self._data = target, overrides, data
-        self._shared, self._on_output, self._threads = shared, on_output, threads
+        self._load, self._on_output = load, on_output
         self._asked = asked_workers(workers)
-        self._count = self._asked or self._suited(trials)
+        # The number of workers, including those that start later.
+        self.count = self._asked or self._suited(trials)
         self.pool = self._start_pool(self._asked or self._first())
 
     def load(self) -> None:
@@ -217,37 +201,31 @@ class LaunchWorkers(abc.ABC):
     def suit(self, *, threads: int | None, finished: int) -> None:
         """Adapts the workers' threads to the study, and their number unless the user chose it.
 
-        `threads` is the recorded number, which trials keep; None: the number of the loaded study.
-        `finished` is the number of trials in the record.
+        `threads` is the number of a resumed study, None for a new study. `finished` is the number
+        of finished trials in the record.
         """
         if threads is not None and threads != self.pool.description.threads:
             self.pool.close()
-            self._threads = threads
+            self._load = replace(self._load, threads=threads)
             self.pool = self._start_pool(self._asked or self._first())
             self.load()
         description = self.pool.description
-        self._threads = description.threads
         # Workers that start later run the same source, even if the user's modules change.
-        self._target = self.pool.target
+        self._load = replace(self.pool.load_study, threads=description.threads)
         if self._asked is None:
             left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
-            self._count = self._suited(left, model_bytes)
-            self.pool.resize(min(self._first(), self._count), self._start_worker)
-            self.pool.grow(self._count, self._start_worker, left)
+            self.count = self._suited(left, model_bytes)
+            self.pool.resize(min(self._first(), self.count), self._start_worker)
+            self.pool.grow(self.count, self._start_worker, left)
         if line := self._described():
             self._on_output(line)
-
-    @property
-    def count(self) -> int:
-        """The number of workers, with those that start later."""
-        return self._count
 
     def close(self) -> None:
         self.pool.close()
 
     def _first(self) -> int:
         """Returns how many workers start before the first trial."""
-        return self._count
+        return self.count
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
@@ -255,21 +233,13 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _described(self) -> str:
-        """Returns the workers' number and resources, for people to read."""
+        """Returns a line about the workers for the user, or an empty text."""
 
     def _start_pool(self, count: int) -> WorkerPool:
         return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
 
     def _start_worker(self, number: int) -> WorkerExecutor:
-        return WorkerExecutor(
-            self._target,
-            overrides=self._overrides,
-            data=self._data,
-            threads=self._threads,
-            shared=self._shared,
-            on_output=self._on_output,
-            start=partial(self._start_process, number),
-        )
+        return WorkerExecutor(self._load, self._on_output, partial(self._start_process, number))
 
     @abc.abstractmethod
     def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
@@ -280,42 +250,37 @@ class LocalWorkers(LaunchWorkers):
     """The workers of a launch on this machine.
 
     They run in `folder`, or in this process's folder if `folder` is empty or does not exist. One
-    starts first, and the others once the trials left are worth it. With `at_once`, all start first.
+    worker starts first. The others start once the trials left are worth it, or with `at_once`
+    immediately.
     """
 
     def __init__(
-        self,
-        target: Target | ShippedStudy,
-        *,
-        folder: str = "",
-        at_once: bool = False,
-        **of_launch: Any,
+        self, load: LoadStudy, *, folder: str = "", at_once: bool = False, **of_launch: Any
     ) -> None:
         self._folder, self._machine, self._at_once = folder, this_machine(), at_once
-        super().__init__(target, **of_launch)
+        super().__init__(load, **of_launch)
 
     def _first(self) -> int:
-        # Trials that need a GPU are long.
-        return self._count if self._at_once or self._machine.gpus else 1
+        # Trials that need a GPU are long, so all workers are worth it.
+        return self.count if self._at_once or self._machine.gpus else 1
 
     def load(self) -> None:
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
-            # This may be TensorFlow's build for CPUs.
-            self._machine = Machine(self._machine.cores, self._machine.memory)
+            # TensorFlow does not use the GPUs, e.g. because it is built for CPUs.
+            self._machine = replace(self._machine, gpus=())
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
-        threads = self._threads or 1
         return suited_workers(
-            self._machine, trials=trials, threads=threads, model_bytes=model_bytes
+            self._machine, trials=trials, threads=self._load.threads, model_bytes=model_bytes
         )
 
     def _described(self) -> str:
         if self._asked is None:
-            return described_workers(self._machine, self._count, self._threads or 1)
-        warning = too_many(self._machine, self._asked, self._threads or 1)
+            return described_workers(self._machine, self.count, self._load.threads)
+        warning = too_many(self._machine, self._asked, self._load.threads)
         return warning and f"warning: {warning}"
 
     def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
-        folder = self._folder if self._folder and Path(self._folder).is_dir() else None
+        folder = self._folder if os.path.isdir(self._folder) else None
         return WorkerProcess(load, on_output, folder, variables_of(self._machine.gpus, number))

@@ -1,16 +1,16 @@
 """Chooses the number of workers by the machine's cores, memory and GPUs.
 
-NVIDIA's GPUs are found without TensorFlow, and divided among workers. This was never tested on a
-machine with a GPU: tests check only the environment variables that a worker gets.
+NVIDIA's GPUs are found without TensorFlow, and each worker gets one of them. This was never tested
+on a machine with a GPU: tests check only the environment variables that a worker gets.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -25,7 +25,7 @@ WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 # records the trials of all workers.
 MOST_WORKERS = 16
 """The most workers that a launch starts unless it is asked for more."""
-# A worker used 0.33 GiB of unshared memory after a trial on digits. Kept programs need more.
+# A worker used 0.33 GiB of unshared memory after a trial on digits. Compiled programs need more.
 _WORKER_BYTES = 3 * 2**28
 # The copies are weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
@@ -86,7 +86,7 @@ def too_many(machine: Machine, workers: int, threads: int) -> str:
         return ""
     return (
         f"{described_workers(machine, workers, threads)}: they will wait for one another. "
-        f"{counted(max(1, machine.cores // threads), 'worker')} would do as much"
+        f"{counted(max(1, machine.cores // threads), 'worker')} would be as fast"
     )
 
 
@@ -107,8 +107,8 @@ def _memory(groups: Path) -> int:
     most, used = _read(groups / "memory.max"), _read(groups / "memory.current")
     if most.isdigit() and used.isdigit():
         # Memory in use includes the file cache, which Linux frees when a process needs memory.
-        kept = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
-        free = min(free, int(most) - int(used) + int(kept.get("inactive_file", 0)))
+        counters = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
+        free = min(free, int(most) - int(used) + int(counters.get("inactive_file", 0)))
     return max(0, free)
 
 
@@ -141,7 +141,7 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
 
 
 def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
-    """Returns the environment variables that give a worker one GPU, chosen in turn."""
+    """Returns the environment variable that lets the worker of this number see only one GPU."""
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 
@@ -150,22 +150,16 @@ def _named(devices: str) -> tuple[str, ...]:
 
     Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """
-    names: list[str] = []
-    for name in map(str.strip, devices.split(",")):
-        if not name or name.startswith("-") or name in names:
-            break
-        names.append(name)
-    return tuple(names)
+    names = map(str.strip, devices.split(","))
+    return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
 
 
 def _listed_by_program() -> int:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return 0
+    command = ["nvidia-smi", "-L"]
     try:
-        done = subprocess.run(
-            [program, "-L"], capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
+        listed = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return 0
-    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())

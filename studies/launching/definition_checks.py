@@ -1,4 +1,4 @@
-"""Compares a study's definition with the recorded one."""
+"""Checks a study's definition: its engine, its warnings, and its changes since the last launch."""
 
 from __future__ import annotations
 
@@ -60,19 +60,18 @@ def joinable(
 ) -> tuple[Mapping[str, Any], ...]:
     """Returns the hyperparameters that join the space after a builder has declared them in a trial.
 
-    `parameters` are those that the builder declared, each as `Parameter.to_dict` returns it.
-    Hyperparameters that the study's own space declares are left out. If the engine can't tune the
-    rest (e.g. a grid engine and a continuous parameter), they become `Fixed` at their defaults.
+    `parameters` are the declared hyperparameters, each as `Parameter.to_dict` returns it. Those
+    that the study's own space has are left out. If the engine can't tune the others (e.g. a grid
+    engine and a continuous parameter), they become `Fixed` at their defaults.
     """
     parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
         return tuple(parameters)
-    space = joined(description.space, parameters)
     try:
-        check_engine_serves(description.engine, description.pruner, space, most_epochs(description))
+        check_definition(replace(description, space=joined(description.space, parameters)))
     except EngineError:
-        late = [parameter_from_dict(p) for p in parameters]
-        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in late)
+        declared = map(parameter_from_dict, parameters)
+        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in declared)
     return tuple(parameters)
 
 
@@ -94,21 +93,22 @@ def with_hardware(
 ) -> StudyDescription:
     """Returns a study's definition with the class of hardware to record.
 
-    Results are bit for bit the same only within a class of hardware. So a study that was begun on
-    another class raises StudyChangedError, unless `any_hardware` is set.
+    Results are bit for bit the same only within a class of hardware. Raises StudyChangedError for a
+    study that was begun on another class, unless `any_hardware` is set.
     """
     if any_hardware:
         return replace(now, hardware=ANY_HARDWARE)
-    recorded = "" if before is None else before.description.hardware
-    finished = before is not None and any(t.state in FINISHED_STATES for t in before.trials)
-    if not recorded or not finished or recorded == now.hardware:
+    if before is None or not any(trial.state in FINISHED_STATES for trial in before.trials):
+        return now
+    recorded = before.description.hardware
+    if recorded in ("", now.hardware):
         return now
     if recorded == ANY_HARDWARE:
         return replace(now, hardware=ANY_HARDWARE)
     raise StudyChangedError(
-        f"The study {now.name!r} was begun on other hardware ({recorded}) than this "
-        f"({now.hardware}), where trials get other bits",
-        hint="Resume it on the former, or add "
+        f"The study {now.name!r} was begun on other hardware ({recorded}) than this machine's "
+        f"({now.hardware}), on which trials would get other bits",
+        hint="Resume it on the former hardware, or add "
         "--any-hardware (in Python any_hardware=True): the record then says that bits may differ.",
     )
 
@@ -117,10 +117,8 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
     """Returns the differences between two definitions that make their trials incomparable."""
     changes = before.space.differences(now.space)
     if before.data.digest != now.data.digest:
-        parts = [
-            p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
-        ]
-        parts += [p for p in now.data.digests if p not in before.data.digests]
+        old, new = before.data.digests, now.data.digests
+        parts = [part for part in {**old, **new} if old.get(part) != new.get(part)]
         why = _unlike_data(now) if before.code.digest else ""
         if code := now.code.changes_since(before.code):
             why = f", and so does the code: {', '.join(code)}"
@@ -129,9 +127,9 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         # Under another engine all settings may differ, except the objective.
         compared = before.engine == now.engine or name == "objective"
         if setting.another_study and compared:
-            old, new = getattr(before, name), getattr(now, name)
-            if old != new:
-                changes.append(f"{name} was {_shown(old)} and is {_shown(new)}")
+            was, is_now = getattr(before, name), getattr(now, name)
+            if was != is_now:
+                changes.append(f"{name} was {_shown(was)} and is {_shown(is_now)}")
     return changes
 
 

@@ -1,4 +1,4 @@
-"""The proposals of a study's engine, until the budget is spent.
+"""Asks a study's engine for trials until the budget is spent, and gives it their results.
 
 The engine gets a result as soon as the trial ends. With several workers, timing decides which trial
 ends first, so the proposals depend on timing.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -15,9 +16,8 @@ from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
-from studies.launching.budget import Clock, Ending, reached
-from studies.launching.definitions import most_epochs
-from studies.launching.trials import Running, StudyTrials
+from studies.launching.budget import Ending, reached
+from studies.launching.running_trials import Running, StudyTrials
 from tracking.history.trials import best_trial, joined
 from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal
@@ -27,7 +27,7 @@ EngineOf = Callable[[SearchSpace], Engine]
 
 
 class Proposals:
-    """Asks the engine for trials, gives it results, and notices when the budget is spent.
+    """The engine of a running study, and the decision when the study ends.
 
     Attributes:
         engine: The present engine, which is replaced when a hyperparameter joins the space.
@@ -44,22 +44,24 @@ class Proposals:
         curve: Curve,
         journal: Journal,
         trials: StudyTrials,
-        clock: Clock,
         say: Callable[[str], None],
     ) -> None:
         self._engine_of, self._curve = engine_of, curve
-        self._journal, self._trials, self._clock, self._say = journal, trials, clock, say
+        self._journal, self._trials, self._say = journal, trials, say
         self.description = journal.description
         self.exhausted = False
         self.ending: Ending | None = None
         self._objective = self.description.objective
-        # These trials have ended, but the engine does not have their results yet.
-        self._untold: dict[int, EndedTrial] = {}
-        # These trials declared hyperparameters that have not joined the space yet.
-        self._showed: list[EndedTrial] = []
-        self._told = sorted(trials.finished)
+        # Finished trials whose results the engine does not have yet.
+        self._new: list[EndedTrial] = []
+        # Trials whose builders declared hyperparameters that have not joined the space yet.
+        self._declaring: list[EndedTrial] = []
+        # The numbers of the trials whose results the engine has.
+        self._known = sorted(trials.finished)
         self._best = best_trial(trials.finished.values(), self._objective)
         self._restore(())
+        # The time limit does not include the import of the engine's library.
+        self._began = time.monotonic()
 
     def report(self, epoch: EpochResult) -> bool:
         """Reports an epoch to the engine; returns whether the pruner ends the trial."""
@@ -69,18 +71,24 @@ class Proposals:
 
     def prunes(self, running: Running, epoch: EpochResult) -> bool:
         """Reports an epoch if pruners see it; returns whether the pruner ends the trial."""
-        folds = self.description.folds
-        seen = running.for_pruner(epoch, folds, most_epochs(self.description) if folds else 0)
+        seen = running.for_pruner(epoch, self.description)
         return seen is not None and self.report(seen)
 
     def take(self, trial: EndedTrial) -> None:
-        """Keeps a finished trial until the engine gets its result."""
-        self._untold[trial.number] = trial
+        """Takes a finished trial, whose result the engine gets at the next `tell_all`."""
+        self._new.append(trial)
 
     def tell_all(self) -> None:
-        """Gives the engine the results of all trials that have ended."""
-        while self._untold:
-            self._tell(self._untold.pop(next(iter(self._untold))))
+        """Gives the engine the results of all trials that `take` has got."""
+        trials, self._new = self._new, []
+        for trial in trials:
+            with _naming("engine", f"over the result of trial {trial.number}"):
+                self.engine.tell(trial.number, trial.result)
+            if trial.result.joined and self.description.discovered:
+                self._declaring.append(trial)
+            bisect.insort(self._known, trial.number)
+            self._best = best_trial([self._best, trial], self._objective)
+            self.spent()
         self._join()
 
     def ask(self) -> Proposal | None:
@@ -97,31 +105,21 @@ class Proposals:
         """Returns whether the study must end, even if it does not have all its trials."""
         if self.ending is None:
             best = -1 if self._best is None else self._best.number
-            since_best = len(self._told) - bisect.bisect(self._told, best)
-            seconds = self._clock.seconds
+            since_best = len(self._known) - bisect.bisect(self._known, best)
+            seconds = time.monotonic() - self._began
             self.ending = reached(self.description, seconds, since_best, self._best)
         return self.ending is not None
-
-    def _tell(self, trial: EndedTrial) -> None:
-        with _naming("engine", f"over the result of trial {trial.number}"):
-            self.engine.tell(trial.number, trial.result)
-        if trial.result.joined:
-            self._showed.append(trial)
-        bisect.insort(self._told, trial.number)
-        self._best = best_trial([self._best, trial], self._objective)
-        self.spent()
 
     def _join(self) -> None:
         """Adds hyperparameters that builders declared in trials to the space.
 
-        Then replaces the engine, as an engine has one space. The new engine equals the one that the
-        next launch would restore from the record.
+        An engine has one space, so a new engine is made, as the next launch would make it.
         """
-        showed, self._showed = self._showed, []
-        if not self.description.discovered or not showed:
+        trials, self._declaring = self._declaring, []
+        if not trials:
             return
         space = self.description.space
-        for trial in showed:
+        for trial in trials:
             parameters = trial.result.joined
             space = joined(space, parameters)
             names = ", ".join(str(parameter["name"]) for parameter in parameters)
@@ -133,11 +131,10 @@ class Proposals:
         self._journal.grow(self.description)
         self._trials.complete(space)
         running = self._trials.running.values()
-        folds, longest = self.description.folds, most_epochs(self.description)
-        self._restore(epoch for trial in running for epoch in trial.for_pruners(folds, longest))
+        self._restore(epoch for trial in running for epoch in trial.for_pruners(self.description))
 
     def _restore(self, running: Iterable[EpochResult]) -> None:
-        """Makes the engine from the record, and gives it the epochs of running trials."""
+        """Makes the engine from the recorded trials and the epochs of running trials."""
         trials = [self._trials.all[number] for number in sorted(self._trials.all)]
         with _naming("engine", "when it was made from the record"):
             self.engine = self._engine_of(self.description.space)
@@ -148,7 +145,7 @@ class Proposals:
 
 @contextlib.contextmanager
 def _naming(part: str, when: str) -> Iterator[None]:
-    """Replaces exceptions of Optuna and Keras Tuner by an EngineError that says what to do."""
+    """Turns exceptions of Optuna and Keras Tuner into an EngineError that says what to do."""
     try:
         with as_store_errors():
             yield

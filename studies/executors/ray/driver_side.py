@@ -1,28 +1,30 @@
-"""A launch's workers on a Ray cluster: each is an actor that runs a worker process on its node."""
+"""A launch's workers on a Ray cluster, from the driver's side. Each worker is a Ray actor."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import pickle
 import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.messages import LoadStudy, RunFits, SaveChampion
-from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.host import Begun, arrival_of, packed, put
-from studies.executors.sizing import MOST_WORKERS
-from studies.executors.worker import OnOutput, WorkerExecutor
+from studies.executors.ray.node_side import Begun, arrival_of, packed, put
+from studies.executors.worker_count import MOST_WORKERS
+from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
+from studies.executors.worker_pool import LaunchWorkers, WorkerPool
+from studies.executors.worker_process import OnOutput, WorkerExecutor
 from studies.training import environment_differences
 from studies.user_code import ShippedStudy, Target, with_modules
 
 _SECONDS_BETWEEN_LOOKS = 2.0
-_SECONDS_TO_START = 60.0
+_SECONDS_TO_START = 30.0
 _SECONDS_TO_END = 6.0
 # Entries of the environment that may differ between nodes with the same class of hardware.
 _MAY_DIFFER = ("device", "processor", "instructions")
@@ -31,21 +33,21 @@ _MAY_DIFFER = ("device", "processor", "instructions")
 def _actor_class() -> type[Any]:
     """Returns the class that Ray runs on a node.
 
-    Ray sends a class that a function has made by value, so the node need not import this module.
-    The node must import `kerastudy` first: the driver's folder is on its import path, and may have
-    a package with the name of one of ours, such as `studies`.
+    Ray pickles a class that is defined in a function by value, so the node does not import this
+    module. The node must import `kerastudy` first: the driver's folder is on the node's import
+    path, and may contain a package named `studies`, too.
     """
 
     class Worker:
         def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
-            """Yields a worker process's messages, or a text if the node can't work at all."""
+            """Yields what `Host.run` yields, or a text if the node can't import kerastudy."""
             import importlib
             import pickle
             import socket
 
             try:
                 importlib.import_module("kerastudy")
-                host = importlib.import_module("studies.executors.ray.host")
+                host = importlib.import_module("studies.executors.ray.node_side")
                 self._host = host.Host(pickle.loads(arrival))
             except Exception as error:
                 yield (
@@ -65,7 +67,7 @@ def _actor_class() -> type[Any]:
 
 
 class RemoteProcess:
-    """An actor's worker process, from the driver's side: the counterpart of `WorkerProcess`.
+    """The worker process that an actor runs: like `WorkerProcess`, but on a node of the cluster.
 
     Messages to an actor that has died are dropped.
     """
@@ -76,27 +78,27 @@ class RemoteProcess:
         # A WorkerError is always the last message.
         self.messages: deque[object] = deque()
         self._request: object = None
-        # These are empty until the actor has its resources.
+        # Both are empty until Ray has reserved the actor's resources.
         self.node = self.node_id = ""
 
     def send(self, message: object) -> None:
         """Sends a message together with the files that it names."""
         if isinstance(message, RunFits | SaveChampion):
             # The process may have ended since its last message.
-            self.take_what_came(0.0)
+            self.take_waiting_parcels(0.0)
             self._raise_if_lost()
             self._request = message
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
-        """Waits for a message. Files that come before it are written."""
+        """Waits for a message. Also writes the files that come meanwhile."""
         while not self.messages:
             self._launch.look()
-            self.take_what_came(_SECONDS_BETWEEN_LOOKS)
+            self.take_waiting_parcels(_SECONDS_BETWEEN_LOOKS)
         self._raise_if_lost()
         return self.messages.popleft()
 
-    def take_what_came(self, seconds: float) -> None:
+    def take_waiting_parcels(self, seconds: float) -> None:
         import ray
 
         while not self.messages and ray.wait([self.stream], timeout=seconds)[0]:
@@ -104,7 +106,7 @@ class RemoteProcess:
             seconds = 0.0
 
     def take(self) -> None:
-        """Takes a parcel that has come: files may come long before the next message."""
+        """Takes the next parcel of the stream: a message, files, printed lines, or all of these."""
         import ray
 
         try:
@@ -137,7 +139,7 @@ class RemoteProcess:
 
 
 class RayPool(WorkerPool):
-    """A `WorkerPool` on a cluster. It drops workers that differ from the first one."""
+    """A `WorkerPool` on a cluster. Workers that differ from the first worker are dropped."""
 
     def __init__(
         self, workers: Sequence[WorkerExecutor], on_output: OnOutput, launch: RayWorkers
@@ -162,13 +164,13 @@ class RayPool(WorkerPool):
             if ready or left <= 0:
                 return ready
             streams = [_process(worker).stream for worker in workers]
-            came, _ = ray.wait(streams, timeout=min(left, _SECONDS_BETWEEN_LOOKS))
+            readable, _ = ray.wait(streams, timeout=min(left, _SECONDS_BETWEEN_LOOKS))
             for worker in workers:
-                if _process(worker).stream in came:
+                if _process(worker).stream in readable:
                     _process(worker).take()
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Drops a worker. If its process was not killed, its node gets no other worker."""
+        """Drops a worker. Its node gets no other worker, unless the process was killed."""
         node = _process(worker).node_id
         if node and not error.killed:
             self._launch.excluded.append(node)
@@ -185,11 +187,11 @@ class RayPool(WorkerPool):
                 for difference in environment_differences(self.environment, worker.environment)
                 if not difference.startswith(_MAY_DIFFER)
             ]
-            ours, its = self.description.hardware, worker.description.hardware
-            if ours != its and not self._launch.any_hardware:
+            first, other = self.description.hardware, worker.description.hardware
+            if first != other and not self._launch.any_hardware:
                 differences.append(
-                    f"its hardware is {its}, and the first worker's is {ours}; add --any-hardware "
-                    "to use both, though bits may differ"
+                    f"its hardware is {other}, and the first worker's is {first}; add "
+                    "--any-hardware to use both, though bits may differ"
                 )
             if differences:
                 raise StudyError("; ".join(differences))
@@ -212,7 +214,7 @@ class RayWorkers(LaunchWorkers):
 
     def __init__(
         self,
-        target: Target | ShippedStudy,
+        load: LoadStudy,
         *,
         cluster: Cluster,
         any_hardware: bool = False,
@@ -224,16 +226,19 @@ class RayWorkers(LaunchWorkers):
         self._actor = ray.remote(_actor_class())
         self._launch = secrets.token_hex(8)
         self._home = ray.get_runtime_context().get_node_id()
-        sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
-        self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
+        target = load.target
+        paths = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
+        self._files = {path.name: ray.put(path.read_bytes()) for path in paths if path.is_file()}
         # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
+        # `_looked` is the time of the last `look`. `_all_began` is the last time when all workers
+        # had their resources, or infinite once the user knows that workers wait.
         self._looked = self._all_began = time.monotonic()
-        self._grows, self._said = False, 0
+        self._grows = False
         self._most = MOST_WORKERS
         # The target contains the source of all modules, as a node may not see this machine's files.
-        whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
-        super().__init__(whole, **of_launch)
+        target = with_modules(target) if isinstance(target, Target) else target.with_modules()
+        super().__init__(replace(load, target=target), **of_launch)
         self._room = self._find_room()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
@@ -250,7 +255,7 @@ class RayWorkers(LaunchWorkers):
             self._on_output(line)
 
     def look(self) -> None:
-        """Checks the cluster's head, new nodes, and waiting workers, at most every two seconds."""
+        """Checks the cluster's head, nodes that joined, and waiting workers, every two seconds."""
         now = time.monotonic()
         if now < self._looked + _SECONDS_BETWEEN_LOOKS:
             return
@@ -262,18 +267,14 @@ class RayWorkers(LaunchWorkers):
             self.pool.resize(count, self._start_worker)
         waiting = sum(not process.node for process in self.pool.processes)
         if not waiting:
-            self._all_began, self._said = now, 0
-        # Workers may take a while to start even if there is room. After _SECONDS_TO_START, others
-        # must have taken the room.
-        late = now > self._all_began + _SECONDS_TO_START
-        lacking = waiting if late else min(waiting, len(self.pool) - self._room)
-        if lacking > self._said:
-            self._on_output(self._cluster.waited_for(lacking, len(self.pool), self._needs))
-            self._said = lacking
+            self._all_began = now
+        elif now > self._all_began + _SECONDS_TO_START:
+            self._all_began = math.inf
+            self._on_output(self._cluster.waited_for(waiting, len(self.pool), self._needs))
 
     @property
     def _needs(self) -> Mapping[str, float]:
-        return self._cluster.needs(self._threads or 1)
+        return self._cluster.needs(self._load.threads)
 
     def _find_room(self) -> int:
         return self._cluster.room(self._needs, self.excluded)
@@ -284,7 +285,7 @@ class RayWorkers(LaunchWorkers):
         return max(1, min(self._most, self._find_room()))
 
     def _described(self) -> str:
-        threads = counted(self._threads or 1, "thread")
+        threads = counted(self._load.threads, "thread")
         nodes = counted(len(self._cluster.nodes()), "node")
         room = f"(Ray: {nodes}, room for {self._find_room()})"
         return f"{counted(len(self.pool), 'worker')} of {threads} {room}"
@@ -297,29 +298,26 @@ class RayWorkers(LaunchWorkers):
         self._cluster.check_head()
         needs = self._cluster.needs(load.threads)
         self._cluster.check_room(needs)
-        options: dict[str, Any] = {
-            "num_cpus": needs["CPU"],
-            "num_gpus": needs["GPU"],
-            # The three calls that run at once are `run`, `send` and `end`.
-            "max_concurrency": 3,
-        }
-        if self.excluded:
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self.excluded)})"}
         arrival = pickle.dumps(arrival_of(load, self._launch, self._home))
-        actor = self._actor.options(**options).remote()
+        labels = {"ray.io/node-id": f"!in({','.join(self.excluded)})"} if self.excluded else None
+        actor = self._actor.options(
+            num_cpus=needs["CPU"],
+            num_gpus=needs["GPU"],
+            # The three calls that run at once are `run`, `send` and `end`.
+            max_concurrency=3,
+            label_selector=labels,
+        ).remote()
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
-        """Returns the error for a dead actor. It says whether the actor's machine is gone."""
+        """Returns an error that says why an actor died, and whether its machine is gone."""
         from ray.exceptions import ActorUnavailableError
 
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
-        # At first, Ray knows only that a dead node does not answer.
-        if (
-            isinstance(error, ActorUnavailableError)
-            or getattr(error, "preempted", False)
-            or (process.node_id and process.node_id not in self._cluster.nodes())
+        # Ray raises ActorUnavailableError as long as it only knows that the node does not answer.
+        if isinstance(error, ActorUnavailableError) or (
+            process.node_id and process.node_id not in self._cluster.nodes()
         ):
             return WorkerError(f"{where} is gone", killed=True, machine_gone=True)
         # The last line of Ray's message says why.

@@ -1,4 +1,4 @@
-"""The protocol of engines, which propose trials. Engines are checked and made by name."""
+"""The protocol of engines, which propose trials, and how an engine is made by its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studies.definition import check_options, split_options
 from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
-"""Returns the objective of a recorded trial by epoch."""
+"""A function that returns the objective of a recorded trial by epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Engine(Protocol):
     def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
         """Takes a study's recorded trials. It is called once, before any other method.
 
-        `trials` are numbered from 0, without gaps. `tell` follows for each unfinished trial.
+        `trials` are numbered from 0, without gaps. `tell` is called later for unfinished trials.
         """
         ...
 
@@ -59,7 +59,7 @@ class Engine(Protocol):
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Takes a trial's objective after an epoch (from 1); returns whether to prune the trial.
 
-        If a trial is trained again from an epoch, its former reports from there on are dropped.
+        A trial may be trained again from an epoch. Then its later reports are dropped.
         """
         ...
 
@@ -78,25 +78,24 @@ _KERAS_TUNER = "keras-tuner:"
 def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
     """Raises EngineError, without importing TensorFlow, if an engine can't serve a study."""
     from studies.engines.keras_tuner_engine import check_oracle, oracle_settings
-    from studies.engines.optuna_engine import check_sampler, sampler_settings
+    from studies.engines.optuna_engine import (
+        check_sampler,
+        make_pruner,
+        make_sampler,
+        sampler_settings,
+    )
 
     name, options = split_options(engine)
-    keras_tuners = name.startswith(_KERAS_TUNER)
-    check_options(name, oracle_settings(name) if keras_tuners else sampler_settings(name), options)
-    if keras_tuners:
-        check_oracle(name, pruner, space, epochs)
-    else:
+    of_optuna = not name.startswith(_KERAS_TUNER)
+    check_options(name, sampler_settings(name) if of_optuna else oracle_settings(name), options)
+    if of_optuna:
         check_sampler(name, space)
-    _check_values(engine, pruner, space, epochs)
-
-
-def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Makes the pruner and Optuna's sampler, so that Optuna reports wrong values of settings."""
-    from studies.engines.optuna_engine import make_pruner, make_sampler
-
+    else:
+        check_oracle(name, pruner, space, epochs)
     try:
+        # Optuna itself reports wrong values of settings.
         make_pruner(pruner, epochs)
-        if split_options(engine)[1] and not engine.startswith(_KERAS_TUNER):
+        if options and of_optuna:
             make_sampler(engine, OptunaSpace(space), 0)
     except EngineError:
         raise
@@ -105,9 +104,10 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """Returns an engine. `Engine.restore` then gives it the recorded trials."""
+    """Returns an engine. Call `Engine.restore` first."""
     from studies.engines.keras_tuner_engine import KerasTunerEngine
     from studies.engines.optuna_engine import OptunaEngine
 
-    kind = KerasTunerEngine if settings.engine.startswith(_KERAS_TUNER) else OptunaEngine
-    return kind(settings)
+    if settings.engine.startswith(_KERAS_TUNER):
+        return KerasTunerEngine(settings)
+    return OptunaEngine(settings)

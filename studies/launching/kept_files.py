@@ -1,4 +1,4 @@
-"""Decides which files stay: checkpoints of the best trials, and states to resume from."""
+"""Decides which files of trials are kept: checkpoints, states to resume from, and scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from studies.engines import Engine
 from tracking.history.trials import rank_of, ranked
-from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
+from tracking.records import Rank, StudyDescription, TrialRecord
 from tracking.scores.files import KeptScores
 from tracking.store.atomic_writing import one_before
 from tracking.store.checkpoint_files import StudyFiles
@@ -20,30 +20,27 @@ class Retention:
         self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]
     ) -> None:
         self._files, self._description = files, description
-        self._objective, self._keep = description.objective, description.keep
-        finished = list(finished)
-        # These are the ranks of all trials with a value, best first.
-        self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
-        # An earlier launch may have left checkpoints of these trials: it was killed before it
-        # removed them, or had a higher --keep.
-        self._dropped = {rank.number for rank in self._beyond()}
+        # The ranks of all trials with a value, best first.
+        self._ranks: list[Rank] = []
+        # The trials that have a state, and those whose checkpoint or scores must be removed. An
+        # earlier launch may have left checkpoints: it was killed, or had a higher --keep.
+        self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
         self._scores = KeptScores()
-        # Nothing reads the scores of trials without a value, e.g. if a fold was pruned.
-        self._valueless = {trial.number for trial in finished if trial.best is None}
-        for trial in self._valued(finished):
-            self._scores.add(rank_of(trial, self._objective), trial.result.scores_bytes)
-        self._with_state = {trial.number for trial in finished}
+        for trial in finished:
+            self.add(trial)
 
     def add(self, trial: TrialRecord) -> None:
         """Takes a finished trial."""
         self._with_state.add(trial.number)
         if trial.best is None:
+            # Nothing reads the scores of a trial without a value, e.g. if a fold was pruned.
             self._valueless.add(trial.number)
-        for valued in self._valued([trial]):
-            rank = rank_of(valued, self._objective)
+        for valued in ranked([trial], self._description.objective):
+            rank, keep = rank_of(valued, self._description.objective), self._description.keep
             bisect.insort(self._ranks, rank)
-            # Drops this trial's checkpoint, or that of the trial that it displaces, if any.
-            self._dropped |= {max(rank, first).number for first in self._beyond(1)}
+            if keep is not None and len(self._ranks) > keep:
+                # Drops this trial's checkpoint, or that of the trial that it displaces.
+                self._dropped.add(max(rank, self._ranks[keep]).number)
             self._scores.add(rank, valued.result.scores_bytes)
 
     def told(self) -> str:
@@ -52,9 +49,8 @@ class Retention:
 
     def last_kept(self) -> Rank | None:
         """Returns the worst rank whose checkpoint is kept; None if there is room for more."""
-        if self._keep is None or len(self._ranks) < self._keep:
-            return None
-        return self._ranks[self._keep - 1]
+        keep = self._description.keep
+        return None if keep is None or len(self._ranks) < keep else self._ranks[keep - 1]
 
     def tidy(self, engine: Engine) -> None:
         """Removes the files that neither the study nor the engine needs any more."""
@@ -68,19 +64,9 @@ class Retention:
             self._with_state.remove(number)
         for number in self._dropped:
             for repeat in repeats:
-                path = self._files.checkpoint(number, repeat)
-                path.unlink(missing_ok=True)
+                self._files.checkpoint(number, repeat).unlink(missing_ok=True)
         self._dropped.clear()
         for number in self._scores.dropped() | (self._valueless if len(repeats) > 1 else set()):
             for repeat in repeats:
                 self._files.scores(number, repeat).unlink(missing_ok=True)
         self._valueless.clear()
-
-    def _valued(self, trials: Iterable[TrialRecord]) -> list[EndedTrial]:
-        return ranked(trials, self._objective)
-
-    def _beyond(self, most: int | None = None) -> list[Rank]:
-        """Returns the best ranks whose checkpoint is not kept, at most `most` of them."""
-        if self._keep is None:
-            return []
-        return self._ranks[self._keep : None if most is None else self._keep + most]

@@ -1,4 +1,7 @@
-"""The values that a study starts with: those of a file, or of another study's best trials."""
+"""The hyperparameters of a study's first trials, from a file or another study's best trials.
+
+Users name the file or the study by ``--start-with`` or ``Study(initial=)``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from search_spaces import SearchSpace, canonical_json, complete, read_value
+from search_spaces import Parameter, SearchSpace, canonical_json, complete, read_value
 from search_spaces.errors import SearchSpaceError, StudyError
 from studies.definition import OF_A_STUDY
 from studies.progress import Progress
@@ -30,9 +33,9 @@ Row = Mapping[str, Any]
 def starting_values(
     description: StudyDescription, store: Store | None, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
-    """Returns the complete sets of values that a study starts with.
+    """Returns the values of a study's first trials, each set with all hyperparameters.
 
-    A study that has trials keeps its recorded values, so the file or the other study may be gone.
+    A study that has trials keeps its recorded values: the file or other study is not read again.
     """
     where, space = description.initial_from, description.space
     if not where:
@@ -79,7 +82,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise StudyError(
             f'{file} must hold values by name, such as {{"learning_rate": 0.01}}, or a list of '
-            "such; a CSV file, a column for each name",
+            "these. A CSV file must have a column for each name",
             received=text,
         )
     return rows
@@ -140,19 +143,16 @@ def _in_space(row: Row, space: SearchSpace) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for name, text in row.items():
-        if text != "" or name not in space:
-            values[name] = _read(space, name, text) if isinstance(text, str) else text
-        elif space[name].contains(""):
-            values[name] = ""
-        elif space[name].contains(None):
-            values[name] = None
+        if name not in space or not isinstance(text, str):
+            values[name] = text
+        elif text == "":
+            values.update((name, value) for value in (None, "") if space[name].contains(value))
+        else:
+            values[name] = _read(space[name], text)
     return complete(space, values)
 
 
-def _read(space: SearchSpace, name: str, text: str) -> Any:
-    if name not in space:
-        return text
-    parameter = space[name]
+def _read(parameter: Parameter, text: str) -> Any:
     if parameter.contains(text):
         return text
     spellings = [unescaped(text)]

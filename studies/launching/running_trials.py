@@ -1,4 +1,4 @@
-"""The running and ended trials of a launch, and the result of a trial with several fits."""
+"""The running and ended trials of a launch, and the result of a trial with repeats or folds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from search_spaces import SearchSpace
 from search_spaces.errors import FailedAlikeError
+from studies.launching.definition_checks import most_epochs
 from tracking.history.trials import common_best, completed, mean_metrics, mean_so_far, pruner_step
 from tracking.records import (
     FINISHED_STATES,
@@ -27,13 +28,13 @@ from tracking.records import (
 
 @dataclass
 class Running:
-    """A trial that runs."""
+    """A trial that runs, and what its fits have reported."""
 
     trial: TrialRecord
     fits: Sequence[TrialSpec]  # One fit, or one for each repeat or fold.
-    uuids: list[str] = field(default_factory=list)  # Each fit that has begun has one.
-    results: list[TrialResult] = field(default_factory=list)  # Each fit that has ended has one.
-    epochs: list[EpochResult] = field(default_factory=list)  # These are the epochs of all fits.
+    uuids: list[str] = field(default_factory=list)  # The uuids of the fits that have begun.
+    results: list[TrialResult] = field(default_factory=list)  # The results of fits that have ended.
+    epochs: list[EpochResult] = field(default_factory=list)  # The epochs of all fits.
     # The objective's values, by the fit's repeat and then by epoch.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
 
@@ -44,28 +45,24 @@ class Running:
         if value is not None:
             self.curves.setdefault(epoch.repeat, {})[epoch.epoch] = value
 
-    def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
-        """Yields the epochs that pruners see: those of the first repeat, or of all folds in turn.
-
-        `longest` is the most epochs that a trial of the study trains.
-        """
+    def for_pruners(self, description: StudyDescription) -> Iterator[EpochResult]:
+        """Yields the epochs so far as pruners see them."""
         for epoch in self.epochs:
-            seen = self.for_pruner(epoch, folds, longest)
-            if seen is not None:
+            if seen := self.for_pruner(epoch, description):
                 yield seen
 
-    def for_pruner(self, epoch: EpochResult, folds: int, longest: int) -> EpochResult | None:
+    def for_pruner(self, epoch: EpochResult, description: StudyDescription) -> EpochResult | None:
         """Returns an epoch as pruners see it, or None if pruners ignore it.
 
         With folds, pruners see the mean over the folds so far. Otherwise they see the first repeat.
         """
-        if not folds:
+        if not description.folds:
             return epoch if epoch.repeat == 0 else None
         metric = self.trial.spec.objective.metric
         mean = mean_so_far(self.curves, epoch.repeat, epoch.epoch)
         if mean is None:
             return None
-        step = pruner_step(epoch.repeat, epoch.epoch, longest)
+        step = pruner_step(epoch.repeat, epoch.epoch, most_epochs(description))
         return EpochResult(epoch.number, step, {metric: mean}, epoch.seconds)
 
     def combined(self, description: StudyDescription) -> TrialResult:
@@ -75,13 +72,16 @@ class Running:
         Tuner's `executions_per_trial`. The best epoch and the checkpoint are those of the best
         repeat. If the last repeat is not complete, the trial ends in that repeat's state.
         """
-        last, results, folds = self.results[-1], self.results, description.folds
-        objective = description.objective
+        results, folds, objective = self.results, description.folds, description.objective
         trained = zip(results, self.fits, self.uuids, strict=False)
-        repeats = tuple(_repeat(*each) for each in trained if each[0].best is not None)
-        common = TrialResult(
-            last.number,
-            last.state,
+        repeats = tuple(_repeat(*fit) for fit in trained if fit[0].best is not None)
+        common = replace(
+            results[-1],
+            best=None,
+            weights_sha256="",
+            checkpoint_sha256="",
+            unsaved="",
+            repeat=0,
             epochs=max(r.epochs for r in results),
             reason="; ".join(
                 f"in {training_name(r.repeat, folds)}: {r.reason}" for r in results if r.reason
@@ -89,17 +89,13 @@ class Running:
             seconds=sum(r.seconds for r in results),
             joined=tuple({str(p["name"]): p for r in results for p in r.joined}.values()),
             repeats=repeats,
-            raised=last.raised,
-            data_digest=last.data_digest,
-            validation_digest=last.validation_digest,
-            class_weight=last.class_weight,
             peak_memory_bytes=max(r.peak_memory_bytes for r in results),
             scores_bytes=sum(r.scores_bytes for r in results),
             unscored=next((r.unscored for r in results if r.unscored), ""),
         )
         if folds:
-            return with_folds(common, last, self.epochs, objective, folds)
-        if last.state not in ("complete", "pruned") or not repeats:
+            return _with_folds(common, self.epochs, objective, folds)
+        if common.state not in ("complete", "pruned") or not repeats:
             return common
         number = min(range(len(repeats)), key=lambda n: repeats[n].best.rank(objective, n))
         best = repeats[number]
@@ -112,9 +108,6 @@ class Running:
             weights_sha256=best.weights_sha256,
             checkpoint_sha256=best.checkpoint_sha256,
             unsaved=best.unsaved,
-            model_parameters=last.model_parameters,
-            trainer=last.trainer,
-            trainer_reason=last.trainer_reason,
         )
 
 
@@ -135,28 +128,16 @@ def _repeat(result: TrialResult, spec: TrialSpec, uuid: str) -> Repeat:
     )
 
 
-def with_folds(
-    common: TrialResult,
-    last: TrialResult,
-    epochs: Sequence[EpochResult],
-    objective: Objective,
-    folds: int,
+def _with_folds(
+    common: TrialResult, epochs: Sequence[EpochResult], objective: Objective, folds: int
 ) -> TrialResult:
-    """Returns a cross-validated trial's result.
+    """Returns a cross-validated trial's result. `common` is the result without a value.
 
-    `common` is the trial's result without a value; `last` is the last fold's result. The objective
-    is averaged over folds at each epoch, and the trial's value is the best of these means. Epochs
-    that a fold lacks, or where it diverged, don't count. A trial that lacks a fold has no value, as
-    its mean would not compare with that of other trials.
+    The trial's value is the best mean of the objective over all folds at one epoch. Epochs at which
+    a fold did not train or has no finite objective don't count. A trial without all folds has no
+    value, as its mean would not compare with other trials.
     """
-    if last.state in ("complete", "pruned"):
-        common = replace(
-            common,
-            model_parameters=last.model_parameters,
-            trainer=last.trainer,
-            trainer_reason=last.trainer_reason,
-        )
-    if last.state != "complete" or len(common.repeats) < folds:
+    if common.state != "complete" or len(common.repeats) < folds:
         return common
     curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
     for epoch in epochs:
@@ -182,15 +163,15 @@ def with_folds(
     )
 
 
-# The launch ends if its first trials, this many, all fail with the same error.
-_TRIALS = 3
+# A launch ends if its first trials, this many, all fail with the same error.
+_FIRST_TRIALS = 3
 
 
 class StudyTrials:
-    """The trials that have begun: those that run, and those that have ended."""
+    """The trials of a study by number: all that have begun, the finished and the running ones."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
-        # A running trial is here as it was when it began.
+        # The record of a running trial is that of its beginning.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.running: dict[int, Running] = {}
@@ -208,17 +189,17 @@ class StudyTrials:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Removes a running trial whose process died; returns it with `losses` more losses."""
+        """Takes a running trial whose process died; returns its record, with `losses` added."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
 
     def complete(self, space: SearchSpace) -> None:
-        """Gives all trials a value for each hyperparameter that has joined the space."""
+        """Gives all trials the default of each hyperparameter that has joined the space."""
         self.all = {number: completed(trial, space) for number, trial in self.all.items()}
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
         for running in self.running.values():
-            # If its process dies, the trial begins again with these values.
+            # If the trial's process dies, the trial begins again with these values.
             running.trial = completed(running.trial, space)
 
 
@@ -232,7 +213,7 @@ class FirstTrials:
         same = description.code.same_as
         self._name = description.name
         self._failed: list[str] = []
-        self._wanted = min(_TRIALS, description.trials)
+        self._wanted = min(_FIRST_TRIALS, description.trials)
         self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
 
     def take(self, trial: EndedTrial) -> None:
@@ -257,24 +238,24 @@ class FirstTrials:
 class ValidationParts:
     """Notices trials that were validated on different samples, so that their values don't compare.
 
-    This can happen if an objective function loads it.
+    This can happen if an objective function loads the data.
     """
 
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
-        # The first trial of each validation part, by the part's digest. Trials on the study's own
-        # data have no such digest.
+        # The first trial of each validation part, by the part's digest. Only trials of objective
+        # functions have such a digest.
         self._first: dict[str, int] = {}
-        self._told = False
+        self._warned = False
         for trial in recorded:
             if isinstance(trial, EndedTrial):
                 self._note(trial)
 
     def take(self, trial: EndedTrial) -> str:
-        """Takes an ended trial; returns a warning the first time that validation samples differ."""
+        """Takes an ended trial; returns a warning when validation samples first differ, else ""."""
         self._note(trial)
-        if self._told or len(self._first) < 2:
+        if self._warned or len(self._first) < 2:
             return ""
-        self._told = True
+        self._warned = True
         first, other = list(self._first.values())[:2]
         return (
             f"warning: trial {other} was validated on other samples than trial {first}, as the "

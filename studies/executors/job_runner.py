@@ -1,8 +1,8 @@
-"""Jobs, and the executors that run them: trials, `confirm`'s trainings, reruns.
+"""Runs jobs on an executor: a launch's trials, the trainings of `confirm`, or reruns.
 
-A job is the fits of a trial, or one fit. `run_jobs` submits jobs while the executor has free
-places, begins a job again if its process died, and shows progress. A subclass of `Jobs` handles
-the epochs and results of its jobs.
+A job is the fits of a trial, or one fit. `run_jobs` takes a job from a `Jobs` queue, calls
+`Job.begin`, which records it, and submits its fits to the executor. If its process died, it begins
+the job again. A subclass of `Jobs` handles the epochs and results, e.g. the driver of a launch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ExecutorName = Literal["in-process", "worker", "ray"]
 
 
 class Handler(Protocol):
-    """Gets an executor's events, in the thread that calls `Executor.wait`."""
+    """The methods that `Executor.wait` calls for the events of jobs, in the same thread."""
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Takes an epoch's metrics; returns whether the trial continues."""
@@ -48,7 +48,7 @@ class Handler(Protocol):
         ...
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Takes a fit whose process died. The error says why."""
+        """Takes a fit whose process died, and the reason."""
         ...
 
 
@@ -56,9 +56,9 @@ class Executor(Protocol):
     """Runs jobs. ``tests/support/conformance/executor.py`` tests every executor.
 
     A job runs the fits of a trial one after another on one worker: one fit, or one for each repeat
-    or fold. It ends with its last fit, or with the first that is not complete. Each fit that begins
-    ends in exactly one call of `Handler.on_result` or `Handler.on_lost`, made within a call of
-    `wait`. Jobs run in the order of submission.
+    or fold. It ends after the first fit that is not complete. Each fit that begins ends in exactly
+    one call of `Handler.on_result` or `Handler.on_lost`, made by `wait`. Jobs run in the order of
+    submission.
     """
 
     @property
@@ -73,15 +73,15 @@ class Executor(Protocol):
 
     @property
     def free(self) -> int:
-        """How many jobs can be submitted before one must wait."""
+        """How many jobs can be submitted now."""
         ...
 
     def submit(self, *fits: TrialTask) -> None:
-        """Takes a job, as the tasks of its fits."""
+        """Takes a job: the tasks of its fits."""
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Waits for events, if possible at most `seconds`, and passes them to the handler."""
+        """Waits for events, if possible at most `seconds`, and calls the handler's methods."""
         ...
 
     def save_champion(
@@ -99,12 +99,12 @@ class Executor(Protocol):
         ...
 
 
-# A job that has lost this many processes is taken to be the cause.
+# If this many processes of a job died, the job itself is taken to be the cause.
 _ATTEMPTS = 3
 # While no job runs, a stop is noticed within this time.
 _SECONDS_TO_NOTICE = 0.5
-# Jobs that begin within this time are recorded in one transaction. Waiting longer would delay the
-# jobs that have begun.
+# Jobs that begin within this time are recorded in one transaction. Jobs that have begun train only
+# after the transaction, so a longer time would delay them.
 _SECONDS_TOGETHER = 0.02
 
 
@@ -113,12 +113,12 @@ class Job:
     """Fits that one worker runs in turn, up to the first that is not complete.
 
     Attributes:
-        number: The trial's number; jobs that run at the same time have different ones.
-        begin: Records the beginning of an attempt; returns its fits.
+        number: The trial's number. Jobs that run at the same time have different numbers.
+        begin: Records that an attempt begins; returns the tasks of the attempt's fits.
         name: The job's name for people; empty for a trial.
-        losses: How many of its processes died, without those whose machine went away.
-        alone: Whether it must run alone, because it ran out of memory.
-        left: How many of its fits have not ended.
+        losses: How many processes of the job died, unless their machine went away.
+        alone: Whether the job must run alone, because it ran out of memory.
+        left: How many fits of the present attempt have not ended.
     """
 
     number: int
@@ -134,7 +134,7 @@ class Jobs(ABC):
 
     Attributes:
         queue: The jobs that have not begun.
-        compared: How the last epoch differs from the recorded one; None if it is not compared.
+        compared: How the last epoch differs from the recorded epoch; None if it is not compared.
         stopped: Whether `stop` was called.
     """
 
@@ -159,15 +159,15 @@ class Jobs(ABC):
         return bool(self.queue)
 
     def next_job(self) -> Job | None:
-        """Returns the next job, which begins at once; None if there is none, or none yet."""
+        """Returns the next job, or None if no job can begin now."""
         return self.queue.popleft() if self.queue else None
 
     def together(self) -> AbstractContextManager[object]:
-        """Returns a context in which several jobs begin. They train only after the context ends."""
+        """Returns a context in which several jobs begin. They train after the context's end."""
         return nullcontext()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context in which the executor passes on its events."""
+        """Returns a context in which `Executor.wait` is called."""
         return nullcontext()
 
     @abstractmethod
@@ -182,8 +182,8 @@ class Jobs(ABC):
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Takes a job whose process died; may return a result with which the job ends.
 
-        If it returns None, the user sees the error. Then the job begins again before all others, or
-        if `why` is not empty, the job ends as infeasible for that reason.
+        If the method returns None, the user sees the error. The job then begins again before all
+        others. If `why` is not empty, it ends as infeasible for this reason instead.
         """
 
 
@@ -193,7 +193,7 @@ def result_of_lost(spec: TrialSpec, why: str, state: TrialState = "infeasible") 
 
 
 def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
-    """Runs jobs until none is left. After a stop, only waits for the running ones."""
+    """Runs jobs until none is left. After `Jobs.stop`, only waits for running jobs."""
     _Run(executor, jobs, progress).run()
 
 
@@ -260,35 +260,26 @@ class _Run:
         return bool(self._again) or self._jobs.waits
 
     def _submit(self) -> None:
-        """Begins jobs for free workers. Their records exist before any of them trains."""
-        while self._submit_together():
-            pass
-
-    def _submit_together(self) -> bool:
-        """Begins jobs for at most `_SECONDS_TOGETHER`; returns whether more may begin."""
-        begun: list[tuple[Job, Iterable[TrialTask]]] = []
-        ends = time.monotonic() + _SECONDS_TOGETHER
-        with self._jobs.together():
-            while more := len(begun) < self._executor.free:
-                job = self._next_job()
-                if job is None:
-                    more = False
-                    break
-                self._running[job.number] = job
-                begun.append((job, job.begin()))
-                if time.monotonic() > ends:
-                    break
-        for job, fits in begun:
-            tasks = [*fits]
-            job.left = len(tasks)
-            self._progress.trial_begins(tasks[0].spec, job.name)
-            self._executor.submit(*tasks)
-        return more
+        """Begins jobs for free workers. A job trains only after it is recorded."""
+        more = True
+        while more:
+            more, begun = False, list[tuple[Job, Iterable[TrialTask]]]()
+            ends = time.monotonic() + _SECONDS_TOGETHER
+            with self._jobs.together():
+                while not more and len(begun) < self._executor.free and (job := self._next_job()):
+                    self._running[job.number] = job
+                    begun.append((job, job.begin()))
+                    more = time.monotonic() > ends
+            for job, fits in begun:
+                tasks = [*fits]
+                job.left = len(tasks)
+                self._progress.trial_begins(tasks[0].spec, job.name)
+                self._executor.submit(*tasks)
 
     def _next_job(self) -> Job | None:
         if self._jobs.stopping:
             return None
-        # No job begins while one runs alone; a job that must run alone waits for running jobs.
+        # No job begins while a job runs alone. A job that must run alone waits for running jobs.
         first = [*islice(self._running.values(), 1), *islice(self._again, 1)]
         if self._running and any(job.alone for job in first):
             return None

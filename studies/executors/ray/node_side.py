@@ -1,7 +1,8 @@
-"""An actor of Ray on a node: it runs a worker process, and passes messages and files on.
+"""A worker on a node of a Ray cluster: an actor that runs a worker process.
 
-The worker process is the same as in a local launch, so its results are bit for bit the same. When
-the driver ends, Ray ends the actor, and the worker process ends with the actor.
+The actor passes messages and files between the driver and the worker process. The worker process is
+the same as in a local launch, so its results are bit for bit the same. When the driver ends, Ray
+ends the actor, and the worker process ends with the actor.
 
 Nodes and driver need no common disk. Files that a fit reads go to the node with the fit's task.
 Files that the fit writes go back to the driver as soon as they exist. So if a node dies, its trial
@@ -29,7 +30,8 @@ from filelock import FileLock
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from studies.data import temporary_folder
 from studies.error_texts import describe
-from studies.executors.messages import (
+from studies.executors.ray.cluster import set_variables
+from studies.executors.worker_messages import (
     ChampionSaved,
     Failed,
     Loaded,
@@ -37,8 +39,7 @@ from studies.executors.messages import (
     RunFits,
     SaveChampion,
 )
-from studies.executors.ray.cluster import set_variables
-from studies.executors.worker import WorkerProcess
+from studies.executors.worker_process import WorkerProcess
 from studies.training import deciding_variables
 from studies.user_code import ShippedStudy
 from tracking.records import TrialTask
@@ -54,7 +55,7 @@ _VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
 class Arrival:
     """All that a node needs to run a worker."""
 
-    load: LoadStudy  # Its folders are those of the driver's machine.
+    load: LoadStudy  # The paths of folders are those of the driver's machine.
     launch: str  # A name that no other launch has.
     home: str  # Ray's id of the driver's node.
     versions: Mapping[str, str]  # The versions on the driver's machine, by name.
@@ -79,12 +80,13 @@ class Host:
         # This folder has the files of the present request. No other worker uses it.
         self._folder = Path()
         self._written: tuple[Path, ...] = ()
-        self._seen: dict[Path, tuple[int, int]] = {}
+        # The marks of files when they were last sent to the driver, or came from there.
+        self._seen: dict[Path, tuple[int, int] | None] = {}
 
     def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
         """Yields the worker process's messages until the process ends.
 
-        `sent` maps names to files in Ray's object store. All workers of a node share the copies.
+        `sent` maps names to files in Ray's object store. All workers of a node share a copy.
         """
         yield Begun(self._node, self._node_id)
         try:
@@ -118,15 +120,17 @@ class Host:
             self._process.send(self._unpacked(parcel))
 
     def end(self) -> None:
-        """Ends the worker process, and waits a moment until its files here are removed."""
+        """Ends the worker process, and waits up to a second until `run` has removed its files."""
         self._ending = True
         if self._process is not None:
             self._process.end()
         self._ended.wait(_SECONDS_BETWEEN_LOOKS * 4)
 
     def _check_versions(self) -> None:
-        ours, here = self._arrival.versions, installed_versions()
-        differing = [f"{n} {here[n]} (here {v})" for n, v in ours.items() if here.get(n) != v]
+        wanted, installed = self._arrival.versions, installed_versions()
+        differing = [
+            f"{n} {installed[n]} (here {v})" for n, v in wanted.items() if installed.get(n) != v
+        ]
         if differing:
             raise WorkerError(
                 f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
@@ -141,50 +145,46 @@ class Host:
                 # A WorkerError drops only this node. Other nodes may be able to load the study.
                 message = Failed(why) if loaded else WorkerError(why)
             loaded = loaded or isinstance(message, Loaded)
-            parcel = Parcel(message, self._files(message), tuple(self._printed()))
+            printed = tuple(self._lines.get_nowait() for _ in range(self._lines.qsize()))
+            parcel = Parcel(message, self._files(message), printed)
             if parcel != Parcel():
                 yield parcel
             if isinstance(message, WorkerError):
                 return
 
-    def _printed(self) -> Iterator[str]:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                yield self._lines.get_nowait()
-
     def _unpacked(self, parcel: Parcel) -> object:
-        """Writes a parcel's files here; returns its message, with their paths."""
+        """Writes a parcel's files here; returns its message with their paths on this node."""
         if not isinstance(parcel.message, RunFits | SaveChampion):
             return parcel.message
-        self._written, self._seen = (), {}
+        self._written = ()
         shutil.rmtree(self._folder, ignore_errors=True)
         (self._folder / CHAMPION).mkdir(parents=True)
         for name, content in parcel.files.items():
             (self._folder / name).write_bytes(content)
         message = moved(parcel.message, self._folder)
         written = tuple(written_by(message))
-        self._seen = {path: mark for path in written if (mark := _mark(path))}
+        self._seen = {path: _mark(path) for path in written}
         self._written = written
         return message
 
     def _files(self, message: object) -> dict[str, bytes]:
         """Returns the files that have changed since the last call, or those of a saved champion."""
+        folder, written = self._folder, self._written
         if isinstance(message, ChampionSaved):
-            saved = self._folder / CHAMPION
-            paths = [path for path in saved.rglob("*") if path.is_file()]
-            return {path.relative_to(saved).as_posix(): path.read_bytes() for path in paths}
+            folder = self._folder / CHAMPION
+            written = tuple(path for path in folder.rglob("*") if path.is_file())
         files = {}
-        for path in self._written:
+        for path in written:
             mark = _mark(path)
             if mark and self._seen.get(path) != mark:
                 with contextlib.suppress(FileNotFoundError):
-                    files[path.name] = path.read_bytes()
+                    files[path.relative_to(folder).as_posix()] = path.read_bytes()
                     self._seen[path] = mark
         return files
 
 
 def _next(process: WorkerProcess) -> object:
-    """Returns a process's next message, an error if it has ended, or None if nothing comes soon."""
+    """Returns a process's next message, a WorkerError if it has ended, or None if it is silent."""
     # If the process has ended, `poll` fails, and `receive` reports the end.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
@@ -196,13 +196,13 @@ def _next(process: WorkerProcess) -> object:
 
 
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
-    """Returns the `Arrival` for a worker of a launch. Only the driver's process calls it."""
+    """Returns the `Arrival` for a worker of a launch, in the driver's process."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
     return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 
 
 def installed_versions() -> dict[str, str]:
-    """Returns the versions that all nodes must have, without importing anything."""
+    """Returns the versions that must be the same on all nodes, without importing anything."""
     versions = {"Python": platform.python_version()}
     for name in _VERSIONS:
         try:
@@ -235,18 +235,18 @@ def _get(sent: Mapping[str, Any], folder: Path) -> None:
 def _node_folder(place: Path, name: str) -> Iterator[Path]:
     """Yields the folder that a launch's workers on this node share. The last worker removes it."""
     folder = place / f"{_PREFIX}{name}"
-    with _held(folder) as lock:
+    with _shared_lock(folder) as lock:
         try:
             yield folder
         finally:
-            # The lock fails while another worker uses the folder, which then stays.
+            # While another worker uses the folder, flock fails, and the folder is not removed.
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _held(folder: Path) -> IO[bytes]:
-    """Makes a folder, and locks it against removal."""
+def _shared_lock(folder: Path) -> IO[bytes]:
+    """Makes a folder; returns a file in it whose shared lock prevents the folder's removal."""
     while True:
         folder.mkdir(mode=0o700, exist_ok=True)
         # Another worker may remove the folder meanwhile.
@@ -265,7 +265,7 @@ _FILES = ("state", "origin", "checkpoint", "scores")
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message, and files by name. A parcel from a node also has lines that the worker printed."""
+    """A message, and files by name. Parcels from a node also have lines that the worker printed."""
 
     message: object = None
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -274,7 +274,7 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Begun:
-    """The actor has its resources, and works on this node."""
+    """The actor's first message: Ray has reserved its resources on this node."""
 
     node: str
     node_id: str
@@ -296,11 +296,11 @@ def moved(request: RunFits | SaveChampion, folder: Path) -> RunFits | SaveChampi
         model = folder / CHAMPION / request.folder.name
         return replace(request, checkpoint=folder / request.checkpoint.name, folder=model)
 
-    def there(fit: TrialTask) -> TrialTask:
+    def moved_fit(fit: TrialTask) -> TrialTask:
         paths: dict[str, Any] = {name: getattr(fit, name) for name in _FILES}
         return replace(fit, **{name: path and folder / path.name for name, path in paths.items()})
 
-    return RunFits(tuple(there(fit) for fit in request.fits))
+    return RunFits(tuple(moved_fit(fit) for fit in request.fits))
 
 
 def written_by(request: object) -> Iterator[Path]:
@@ -320,7 +320,7 @@ def put(files: Mapping[str, bytes], request: object) -> None:
         path = paths[name]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Like a worker on this machine, this keeps the previous state too.
+            # The previous state is kept too, as by a worker on this machine.
             with replacing(path, keeping=path in states) as partial:
                 partial.write_bytes(files[name])
         except OSError as error:

@@ -1,11 +1,12 @@
-"""Opens a study for a launch: checks its store, takes its lock, opens its journal, exports it.
+"""The record of a study that is launched: locks it, opens its journal, and exports it to MLflow.
 
-While this process holds the lock, no other process changes the record.
+While this process has the lock, no other process changes the record.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import Any
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
 from studies.executors import Executor
-from studies.launching.definitions import (
+from studies.launching.definition_checks import (
     check_definition,
     check_unchanged,
     differences,
     warnings_of,
 )
-from studies.launching.starting_values import starting_values
+from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress
 from tracking.history.study_history import (
     StudyHistory,
@@ -45,12 +46,11 @@ from tracking.store.store_folder import (
 
 
 @dataclass(frozen=True)
-class HeldStudy:
-    """The record of a study that this process has locked.
+class LockedStudy:
+    """A study that this process has locked, as it was recorded before this launch.
 
     Attributes:
-        store: Its store.
-        name: Its name.
+        store: The store.
         folder: The study's folder.
         server: The MLflow server that also gets the study, or None.
         before: The study under its present engine; None if it is new.
@@ -59,7 +59,6 @@ class HeldStudy:
     """
 
     store: Store
-    name: str
     folder: Path
     server: str | None
     before: StudyHistory | None
@@ -90,13 +89,13 @@ def check_store(place: Path) -> Store | None:
 
 
 @contextlib.contextmanager
-def held_study(
+def lock_study(
     existing: Store | None,
     description: StudyDescription,
     options: LaunchOptions,
     progress: Progress,
-) -> Iterator[HeldStudy]:
-    """Locks a study while it runs, after checking its definition, its store and its record."""
+) -> Iterator[LockedStudy]:
+    """Locks a study within the context, after checking its definition, its store and its record."""
     name = description.name
     check_definition(description)
     progress.say_all(description.code.said)
@@ -114,31 +113,31 @@ def held_study(
         engine = description.engine
         before = next((h for h in histories if h.description.engine == engine), None)
         others = [history for history in histories if history is not before]
-        yield HeldStudy(store, name, folder, server, before, others, initial)
+        yield LockedStudy(store, folder, server, before, others, initial)
 
 
 def open_journal(
-    held: HeldStudy, executor: Executor, description: StudyDescription, progress: Progress
+    study: LockedStudy, executor: Executor, description: StudyDescription, progress: Progress
 ) -> tuple[Journal, StudyHistory]:
     """Makes or opens a study's journal.
 
     Returns the journal, and the recorded study under its present engine.
     """
-    store, before = held.store, held.before
-    description = replace(description, initial=held.initial)
-    check_unchanged(held.recorded, description)
+    store, before = study.store, study.before
+    description = replace(description, initial=study.initial)
+    check_unchanged(study.recorded, description)
     if before is not None:
         description = with_joined(description, before.trials)
         if differences(before.description, description):
             # No trial has finished under the old definition: `check_unchanged` would have raised.
             before = None
     if before is None:
-        journal = Journal.begin(held.folder, description, executor.environment)
-        return journal, histories_in(store, held.folder, description.engine)[0]
+        journal = Journal.begin(study.folder, description, executor.environment)
+        return journal, histories_in(store, study.folder, description.engine)[0]
     if before.trials:
         # If `try_defaults` changed now, the values in `initial` would get other trial numbers.
         description = replace(description, try_defaults=before.description.try_defaults)
-    journal = Journal(held.folder, before.search, description)
+    journal = Journal(study.folder, before.search, description)
     changed = description.code.changes_since(before.description.code)
     if changed:
         progress.say(
@@ -155,12 +154,12 @@ def open_journal(
     return journal, refreshed(before)
 
 
-def superseded(
+def infeasible_as_interrupted(
     journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
-) -> list[TrialRecord]:
-    """Returns the recorded trials, with infeasible ones turned into interrupted ones.
+) -> tuple[TrialRecord, ...]:
+    """Returns the recorded trials, with infeasible trials as interrupted trials.
 
-    So the launch trains them again, with the same numbers and values. The journal keeps the former
+    So the launch trains them again, with the same numbers and values. The journal has the former
     attempts, which count until the new attempts begin.
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
@@ -173,21 +172,13 @@ def superseded(
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
-    return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
+    return tuple(_interrupted(t) if t.number in infeasible else t for t in recorded)
 
 
-def _again(trial: TrialRecord) -> TrialRecord:
-    """Returns a trial as interrupted, with no losses."""
-    return TrialRecord(
-        trial.uuid,
-        trial.spec,
-        "interrupted",
-        None,
-        trial.engine_state,
-        trial.environment,
-        trial.code_digest,
-        trial.started,
-    )
+def _interrupted(trial: TrialRecord) -> TrialRecord:
+    """Returns a trial as interrupted, without result and losses."""
+    fields = {field.name: getattr(trial, field.name) for field in dataclasses.fields(TrialRecord)}
+    return TrialRecord(**{**fields, "state": "interrupted", "result": None, "losses": 0})
 
 
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
@@ -205,18 +196,16 @@ def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
     return None if address == OFF else address
 
 
-@contextlib.contextmanager
-def exporting(
-    held: HeldStudy, journal: Journal, progress: Progress, *, report: bool
-) -> Iterator[Exporter]:
-    """Runs a process that exports the study to MLflow, while the study runs and at its end.
+def exporter_of(
+    study: LockedStudy, journal: Journal, progress: Progress, *, report: bool
+) -> Exporter:
+    """Returns the process that exports the study to MLflow while it runs and at its end.
 
     The next launch uses the same MLflow server, or none if this launch has none.
     """
-    recorded, server = JournalReader(held.folder).header().server, held.server or OFF
-    if recorded != server and (recorded or held.server):
+    recorded, server = JournalReader(study.folder).header().server, study.server or OFF
+    if recorded != server and (recorded or study.server):
         journal.set_server(server)
-    if held.server is not None:
-        progress.say(f"the MLflow server {held.server} gets this study too")
-    with Exporter(held.folder, progress.say, report=report) as exporter:
-        yield exporter
+    if study.server is not None:
+        progress.say(f"the MLflow server {study.server} gets this study too")
+    return Exporter(study.folder, progress.say, report=report)

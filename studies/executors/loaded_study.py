@@ -1,9 +1,11 @@
-"""A study loaded in the process that runs its trials, and the executor for this process."""
+"""A study that is loaded in the process that trains: its data, its description, and its fits.
+
+A worker process has one `Session`. `InProcessExecutor` uses a `Session` of the driver's process.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +28,7 @@ from studies.definition import (
     resolve_class_weight,
     with_class_weight,
 )
-from studies.executors.jobs import Handler
+from studies.executors.job_runner import Handler
 from studies.training import (
     CompiledTrainer,
     HyperModelTrainer,
@@ -70,7 +72,7 @@ from tracking.records import (
 
 @dataclass(frozen=True)
 class Session:
-    """A study with its data in memory, after TensorFlow was configured."""
+    """A loaded study: its definition, its data in memory, and its trainer."""
 
     study: StudyDefinition
     data: LoadedData | FoldedSplits
@@ -92,8 +94,8 @@ class Session:
         """Loads a study's data and checks its builder.
 
         `threads` are TensorFlow's threads, by default those of this process, or 1. `data_override`
-        is the path of the file that replaced the study's data, or empty. Processes share the data
-        in the folder `shared`.
+        is the path of the file that replaced the study's data, or empty. Processes that have the
+        same folder `shared` load the data once.
         """
         if study.objective_function is not None:
             return open_objective(study, code, threads)
@@ -120,9 +122,12 @@ class Session:
             warnings, objective, model_bytes = check_study(resolved.study, weighted)
             study = resolved.study.with_objective(objective)
         how = study.cross_validation
-        described = _data_described(study, dataset, loaded, data_override)
-        description = replace(
-            _described(study, resolved, described, code, threads),
+        description = _described(
+            study,
+            resolved,
+            _data_described(dataset, loaded, data_override),
+            code,
+            threads,
             warnings=(*resolved.notes, *warnings, *splits.warnings),
             tailored={} if tailoring.empty else tailoring.to_dict(),
             batch_size=loaded.batch_size or study.batch_size,
@@ -150,15 +155,19 @@ class Session:
                 return
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        """Runs a fit."""
+        memory = PeakMemory()
+        with at_work(self.state):
+            result = self._train(task, on_epoch)
+            return replace(result, peak_memory_bytes=memory.size)
+
+    def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         trainer = self.trainer
         # A training on all folds has no validation data, so only `model.fit` can train.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
         if mode is not None and isinstance(trainer, CompiledTrainer):
             trainer = trainer.in_mode(mode)
-        memory = PeakMemory()
-        with at_work(self.state):
-            result = run_trial(self.study, self.data, task, on_epoch, trainer)
-            return replace(result, peak_memory_bytes=memory.size)
+        return run_trial(self.study, self.data, task, on_epoch, trainer)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
@@ -178,26 +187,22 @@ class Session:
 
 @contextlib.contextmanager
 def at_work(state: UsersState) -> Iterator[None]:
-    """Makes each fit in this context begin with the same state of the user's code.
+    """Gives each fit in this context the same initial state of the user's code, e.g. of globals.
 
-    At the end, that state and Keras's settings are set back: another launch may follow in this
-    process.
+    At the end, the state and Keras's settings are restored, for a next launch in this process.
     """
-    try:
-        with setting_back(state):
-            try:
-                yield
-            finally:
-                set_back()
-    finally:
-        restore_settings()
+    with contextlib.ExitStack() as stack:
+        stack.callback(restore_settings)
+        stack.enter_context(setting_back(state))
+        stack.callback(set_back)
+        yield
 
 
 def _loaded(
     study: StudyDefinition, data: DescribedData, shared: Path | None
 ) -> LoadedData | FoldedSplits:
-    """Loads data that is the same for all trials."""
-    _check_trained_on(study, data)
+    """Loads the study's data, split into parts or folds."""
+    _check_own_fit(study, data)
     if data.in_batches:
         # Random operations in a data pipeline need a seed.
         begin_trial(study.seed)
@@ -215,10 +220,11 @@ def _loaded(
         ) from None
 
 
-def _check_trained_on(study: StudyDefinition, data: DescribedData) -> None:
-    if has_own_fit(study.build):
-        check_no_own_fit(study)
-    if data.in_batches and has_own_fit(study.build):
+def _check_own_fit(study: StudyDefinition, data: DescribedData) -> None:
+    if not has_own_fit(study.build):
+        return
+    check_no_own_fit(study)
+    if data.in_batches:
         raise StudyError(
             f"The HyperModel of the study {study.name!r} has its own fit, which is "
             "given arrays, and the data comes in batches",
@@ -242,11 +248,8 @@ _DATA = DataDescription(
 class ObjectiveSession(Session):
     """A `Session` of a study with an objective function, which has no data."""
 
-    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        memory = PeakMemory()
-        with at_work(self.state):
-            result = run_objective(self.study, task, on_epoch)
-            return replace(result, peak_memory_bytes=memory.size)
+    def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        return run_objective(self.study, task, on_epoch)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
@@ -264,7 +267,7 @@ def open_objective(
 ) -> ObjectiveSession:
     """Finds an objective function's hyperparameters by running it up to its first training."""
     function = study.objective_function
-    assert function is not None, "it is such a study"
+    assert function is not None, "the caller checks it"
     threads = configure_tensorflow(threads)
     # Keras settings of the study's file, e.g. a dtype policy, hold for all trials.
     remember_settings()
@@ -279,12 +282,16 @@ def open_objective(
             "no direction was given, so the value is minimized, as by optuna.create_study(). For "
             "the other way: --direction maximize, or Study(direction='maximize').",
         )
-    description = replace(
-        _described(resolved.study, resolved, _DATA, code, threads),
+    description = _described(
+        resolved.study,
+        resolved,
+        _DATA,
+        code,
+        threads,
         warnings=tuple(warnings),
         tailored={} if tailoring.empty else tailoring.to_dict(),
         epochs=traced.epochs,
-        objective_function=_name_of(function),
+        objective_function=str(getattr(function, "__name__", type(function).__name__)),
         # An objective function always trains from the beginning.
         goes_on=False,
     )
@@ -305,10 +312,13 @@ def _described(
     data: DataDescription,
     code: CodeDescription,
     threads: int,
+    **more: Any,
 ) -> StudyDescription:
+    """Returns a study's description. The fields in `more` replace the study's settings."""
     space, initial = study.space, check_initial("initial", study.initial)
     assert space is not None and isinstance(study.objective, Objective), "they are resolved"
-    description = StudyDescription(
+    settings = {name: getattr(study, name) for name in settings_of(RecordedSettings)}
+    return StudyDescription(
         name=study.name,
         space=space,
         objective=study.objective,
@@ -323,23 +333,17 @@ def _described(
         discovered=resolved.joins,
         declared=resolved.declared,
         unread=resolved.unread,
+        **{**settings, **more},
     )
-    return replace(description, **{n: getattr(study, n) for n in settings_of(RecordedSettings)})
-
-
-def _name_of(function: object) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _data_described(
-    study: StudyDefinition,
     dataset: DescribedData,
     loaded: LoadedData | FoldedSplits,
     override: str,
 ) -> DataDescription:
-    details = dict(loaded.describe())
-    for name in ("digest", "digests", "sizes"):
-        details.pop(name, None)
+    recorded_apart = ("digest", "digests", "sizes")
+    details = {k: value for k, value in loaded.describe().items() if k not in recorded_apart}
     return DataDescription(
         name=dataset.name,
         source=dataset.source,
@@ -354,9 +358,9 @@ def _data_described(
 def _with_glance(
     description: StudyDescription, splits: LoadedData | FoldedSplits
 ) -> StudyDescription:
-    """Adds the findings and warnings of a quick check of the data to a study's description.
+    """Returns the description with the findings and warnings of a quick check of the data.
 
-    The check takes some hundredths of a second. ``kerastudy data`` makes all other checks.
+    The quick check takes some hundredths of a second. ``kerastudy data`` makes all checks.
     """
     # An error in this check must not keep the study from running.
     with contextlib.suppress(Exception):
@@ -378,7 +382,8 @@ class InProcessExecutor:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._waiting: deque[tuple[TrialTask, ...]] = deque()
+        # The fits of the submitted job.
+        self._fits: tuple[TrialTask, ...] = ()
 
     @property
     def description(self) -> StudyDescription:
@@ -390,13 +395,14 @@ class InProcessExecutor:
 
     @property
     def free(self) -> int:
-        return 0 if self._waiting else 1
+        return 0 if self._fits else 1
 
     def submit(self, *fits: TrialTask) -> None:
-        self._waiting.append(fits)
+        self._fits = fits
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        for result in self._session.results(self._waiting.popleft(), handler.on_epoch):
+        fits, self._fits = self._fits, ()
+        for result in self._session.results(fits, handler.on_epoch):
             handler.on_result(result)
 
     def save_champion(
@@ -408,4 +414,4 @@ class InProcessExecutor:
         return self._session.answer(function, *arguments)
 
     def close(self) -> None:
-        self._waiting.clear()
+        self._fits = ()
