@@ -45,7 +45,7 @@ from studies.training.keras_models import (
 )
 from studies.training.model_structure import Structure
 from studies.training.pure_code import library_of
-from studies.training.traced_programs.program import random_operation
+from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
 from tracking.records import BestEpoch, TrialSpec, TrialTask
 from tracking.store.atomic_writing import one_before, replacing

@@ -8,8 +8,8 @@ metrics, and the connections of layers.
 - Of the user's own classes and functions, the key has everything that their behaviour may depend
   on: code, constants, closures, and globals. If the code uses anything that may change and can't
   be read, such as a file, the structure is unique: no other structure has its key.
-- The values of variables and of lifted numbers (`traced_programs.lifting`) are left out, as a
-  program gets them for each trial.
+- The values of variables and of lifted numbers (`traced_programs.numbers_as_variables`) are left
+  out, as a program gets them for each trial.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from studies.user_code import is_users
 # Libraries whose objects have their state in attributes.
 _FOLLOWED = ("keras", "tensorflow")
 # The classes and functions of these modules read only their arguments. TensorFlow's functions may
-# use state in the graph, for which `traced_programs.program.hidden_state` searches.
+# use state in the graph, for which `graph_checks.hidden_state` searches.
 _PURE = frozenset(
     """
     keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies

@@ -9,7 +9,7 @@ make:
 - the settings in a study's record and report,
 - the list of the settings that must not change when a study resumes.
 
-The module `studies.definition.settings` declares the other settings.
+`studies.definition.study_settings` declares the other settings of a study.
 """
 
 from __future__ import annotations
