@@ -28,11 +28,11 @@ from tracking.history.verdicts import (
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
 from tracking.records.checks import in_words
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.statistics.sentences import gain_sentences, interval_numbers
+from tracking.statistics.verdict_texts import gain_sentences, interval_numbers
 from tracking.store.study_locks import holder_of
 
 if TYPE_CHECKING:
-    from tracking.diagnosis.playbook import Diagnosis
+    from tracking.diagnosis.check_runner import Diagnosis
 
 _DIGITS = 6
 _MOST_REASONS = 5
@@ -148,7 +148,7 @@ class Summary:
     def diagnosis(self) -> Diagnosis:
         """The diagnosis of the study."""
         # This import loads numpy, which most studies do not need.
-        from tracking.diagnosis.playbook import diagnose
+        from tracking.diagnosis.check_runner import diagnose
 
         return diagnose(self.history, self.without)
 
@@ -229,7 +229,7 @@ class Summary:
         yield Fact("based on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
             # This import loads numpy, which only studies with scientific hyperparameters need.
-            from tracking.diagnosis.value_checks import answers
+            from tracking.diagnosis.noise_checks import answers
 
             for sentence in answers(history).values():
                 yield Fact("answer", sentence)

@@ -34,7 +34,7 @@ from tracking.history.commands import again_command
 from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.trials import ranked
 from tracking.history.verdicts import study_verdict, worth
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrialSpec
 from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.store.folder import default_store_path

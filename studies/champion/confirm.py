@@ -44,13 +44,13 @@ from tracking.history.verdicts import (
     record_evaluation,
     study_verdict,
 )
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
 from tracking.records.studies import ConstantGuess
 from tracking.scores.sample_scores import SampleScores, score_matrix
+from tracking.statistics.confirmation_race import survivors
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
-from tracking.statistics.race import survivors
 from tracking.store.files import remove_pieces
 
 

@@ -44,7 +44,7 @@ from tracking.records.checks import differs
 from tracking.records.converting import to_json
 from tracking.records.studies import ConstantGuess
 from tracking.scores.sample_scores import SampleScores
-from tracking.statistics.race import Round, rounds
+from tracking.statistics.confirmation_race import Round, rounds
 from tracking.store.files import CheckpointError, check_checkpoint
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from studies.results.models import existing_store
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
 

@@ -322,7 +322,7 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     """
     from studies.commands.records import history_of
     from studies.commands.texts.findings_text import COLORS, diagnosis_text
-    from tracking.diagnosis.playbook import diagnose, document
+    from tracking.diagnosis.check_runner import diagnose, document
     from tracking.store.folder import default_store_path
 
     diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())

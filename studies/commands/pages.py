@@ -64,7 +64,7 @@ def report_command(
     from studies.commands.records import histories_of
     from studies.exporting import explained, file_for
     from studies.progress import waiting
-    from tracking.report.page import write_comparison, write_report
+    from tracking.report.html_page import write_comparison, write_report
     from tracking.store.files import write_atomically
     from tracking.store.folder import default_store_path
 
@@ -194,10 +194,10 @@ def _pages(
     of one view of each study.
     """
     from tracking.journal import JournalReader
-    from tracking.mlflow.exports import read_notes
-    from tracking.mlflow.pages import VIEWS
-    from tracking.mlflow.process import bring_up_to_date
-    from tracking.mlflow.registry import write_address
+    from tracking.mlflow.descriptions import VIEWS
+    from tracking.mlflow.exporter_notes import read_notes
+    from tracking.mlflow.exporter_process import bring_up_to_date
+    from tracking.mlflow.model_registry import write_address
     from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
@@ -237,7 +237,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     from studies.commands.records import history_of
     from studies.launching import server_for
     from studies.progress import waiting
-    from tracking.mlflow.exporter import StudyExporter
+    from tracking.mlflow.study_exporter import StudyExporter
 
     history = history_of(study, None, store)
     name = history.description.name

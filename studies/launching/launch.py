@@ -54,7 +54,7 @@ from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.trials import FoldCurves, RecordedCurves
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
-from tracking.mlflow.process import Exporter
+from tracking.mlflow.exporter_process import Exporter
 from tracking.records import StudyDescription, TrialRecord
 from tracking.records.checks import differs
 from tracking.store.files import files_of, remove_pieces

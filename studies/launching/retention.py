@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from studies.engines import Engine
 from tracking.history.trials import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
-from tracking.scores.files import KeptScores
+from tracking.scores.score_files import KeptScores
 from tracking.store.files import StudyFiles, one_before
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from search_spaces import Float, Int
 from search_spaces.texts import listed, readable
-from tracking.diagnosis.evidence import (
+from tracking.diagnosis.diagnosed_study import (
     Array,
     Changes,
     Curve,
@@ -25,7 +25,7 @@ from tracking.diagnosis.evidence import (
     difference,
     of_best,
 )
-from tracking.diagnosis.space_checks import part, wider
+from tracking.diagnosis.range_checks import part, wider
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75

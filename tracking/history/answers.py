@@ -23,7 +23,7 @@ from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription
 from tracking.records.checks import Interval
 from tracking.statistics.differences import of_intervals, of_means
-from tracking.statistics.sentences import interval_text
+from tracking.statistics.verdict_texts import interval_text
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from tracking.journal import Champion
 from tracking.records import EndedTrial
 from tracking.records.checks import MODEL_SUMMARY, ValidationPredictions, predictions_beside
 from tracking.records.converting import from_json, to_json
-from tracking.scores.files import ScoresError, read_scores
 from tracking.scores.sample_scores import SampleScores, average, pooled
+from tracking.scores.score_files import ScoresError, read_scores
 
 _FOLDER: Final = "champion"
 _LONGEST_TEXT: Final = 8000

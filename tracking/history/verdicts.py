@@ -18,7 +18,7 @@ from tracking.records import EndedTrial, TrialResult
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval
 from tracking.records.converting import RecordError, from_json, to_json
 from tracking.records.studies import DataFindings
-from tracking.statistics.sentences import (
+from tracking.statistics.verdict_texts import (
     expected_value,
     grounds,
     guess_clause,

@@ -29,7 +29,7 @@ from filelock import FileLock
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError, TrackingError
 from tracking.journal import OFF
-from tracking.mlflow.pages import view_page
+from tracking.mlflow.descriptions import view_page
 from tracking.mlflow.tags import UUID
 from tracking.store.files import cached, replacing
 from tracking.store.folder import Store

@@ -9,7 +9,7 @@ import altair as alt
 from search_spaces import Float, Int
 from search_spaces.texts import counted, number
 from tracking.report import theme
-from tracking.report.trial_data import (
+from tracking.report.chart_data import (
     Columns,
     HyperparameterAxis,
     StudyData,

@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from tracking.records import Objective
-from tracking.report.trial_data import Columns, StudyData, rows_of
+from tracking.report.chart_data import Columns, StudyData, rows_of
 
 INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
 BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (

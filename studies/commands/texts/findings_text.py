@@ -8,8 +8,8 @@ from typing import Final
 from search_spaces.texts import counted
 from studies.commands.texts.tables import table
 from studies.terminal_text import cut, printable, wrapped
-from tracking.diagnosis.evidence import Finding
-from tracking.diagnosis.playbook import Diagnosis
+from tracking.diagnosis.check_runner import Diagnosis
+from tracking.diagnosis.diagnosed_study import Finding
 from tracking.records.studies import DATA_SEVERITIES, DataFinding, DataFindings
 
 _INDENT: Final = 9

@@ -26,8 +26,8 @@ from studies.training.models import (
 )
 from studies.training.scoring.rules import NotScoredError, Rule, Scored, rule_of
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
-from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
+from tracking.scores.score_files import write_scores
 from tracking.statistics.intervals import independent_samples, resample_counts, share_bounds
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy as np
 from search_spaces import Listed, Parameter, spell_values
 from search_spaces.texts import counted, listed, readable
 from tracking.diagnosis.curve_checks import turned
-from tracking.diagnosis.evidence import (
+from tracking.diagnosis.diagnosed_study import (
     Array,
     Changes,
     DiagnosedStudy,

@@ -10,11 +10,11 @@ from typing import Any
 import altair as alt
 
 from search_spaces.texts import counted
-from tracking.diagnosis.evidence import Finding
+from tracking.diagnosis.diagnosed_study import Finding
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFinding, DataFindings
-from tracking.report import charts, hyperparameter_charts, theme
-from tracking.report.trial_data import (
+from tracking.report import hyperparameter_charts, result_charts, theme
+from tracking.report.chart_data import (
     FEWEST_TRIALS,
     Columns,
     StudyData,
@@ -119,7 +119,7 @@ def _of_champion(data: StudyData) -> Iterator[Section]:
             f"{output.samples:,} validation samples."
         )
         figures = tuple(_champion(output, place))
-        yield Section(heading, figures, text, charts.worst_samples(output))
+        yield Section(heading, figures, text, result_charts.worst_samples(output))
 
 
 def _of_data(looked: DataFindings, command: str) -> Section:
@@ -160,7 +160,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
             "too much: the trial was chosen on these. The line on the test part counts both seeds "
             "and samples."
         )
-    yield Figure(charts.belief(data), " ".join((text, *verdict.grounds)))
+    yield Figure(result_charts.belief(data), " ".join((text, *verdict.grounds)))
 
 
 def _diagnosed(data: StudyData) -> Section:
@@ -190,13 +190,13 @@ def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
     metric = data.history.description.objective.metric
     axis = next((each for each in data.axes if each.name == finding.parameter), None)
     if finding.chart == "intervals" and finding.rows:
-        return charts.intervals(finding.rows, metric, "", "", "")
+        return result_charts.intervals(finding.rows, metric, "", "", "")
     if finding.chart == "curves" and data.has_curves:
-        return charts.learning_curves(data, finding.trials)
+        return result_charts.learning_curves(data, finding.trials)
     if finding.chart == "slice" and axis is not None:
         return hyperparameter_charts.hyperparameter_slice(data, axis)
     if finding.chart == "history" and data.ranked:
-        return charts.optimization_history(data)
+        return result_charts.optimization_history(data)
     return None
 
 
@@ -205,7 +205,7 @@ def _search(data: StudyData) -> Iterator[Figure]:
         return
     without = None in data.trials["value"]
     yield Figure(
-        charts.optimization_history(data),
+        result_charts.optimization_history(data),
         "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
         "more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"], "trial")
@@ -268,7 +268,7 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     suffix = f"_{place + 1}" if place else ""
     if output.confusion:
         yield Figure(
-            charts.confusion_matrix(output, suffix),
+            result_charts.confusion_matrix(output, suffix),
             "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
             "the stronger the larger their share of the class.",
             half=True,
@@ -279,7 +279,9 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     if output.feature:
         text = "Points: targets. Blue: what the champion predicts."
         text += " Dashed: the rule that made the targets, without noise." if output.rule else ""
-    yield Figure(charts.targets(output, suffix), f"{charts.equations(output)} {text}".lstrip())
+    yield Figure(
+        result_charts.targets(output, suffix), f"{charts.equations(output)} {text}".lstrip()
+    )
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
@@ -287,7 +289,7 @@ def _training(data: StudyData) -> Iterator[Figure]:
     of_function = data.history.description.objective_function
     if data.has_curves or (data.curves["trial"] and not of_function):
         yield Figure(
-            charts.learning_curves(data),
+            result_charts.learning_curves(data),
             "The ten best trials in blue, without pruned ones, each with its best epoch; all "
             "others behind. Pruned ones end where they were stopped."
             + _far_off(data, data.curves["value"], "epoch"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import SearchSpace, complete
 from tracking.mlflow import tags
-from tracking.mlflow.exports import Exports
+from tracking.mlflow.exporter_notes import Exports
 from tracking.mlflow.tags import axis_of, is_log, portable, spell, to_mlflow
 from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
 

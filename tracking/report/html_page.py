@@ -31,9 +31,9 @@ from tracking.records.checks import (
 )
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.report import theme
-from tracking.report.charts import one_curve
-from tracking.report.figures import TRIALS, Figure, sections, tables
-from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.report.chart_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.report.page_sections import TRIALS, Figure, sections, tables
+from tracking.report.result_charts import one_curve
 from tracking.store.files import cached, write_atomically
 from tracking.summary import Fact, cost_text, standing_facts
 

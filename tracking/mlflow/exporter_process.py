@@ -23,12 +23,12 @@ from filelock import Timeout
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
 from tracking.history.study_history import StudySize, histories_in
 from tracking.journal import FILE_NAME, JournalReader
-from tracking.mlflow.exports import locked_exports, read_notes
-from tracking.mlflow.pages import REPORT
+from tracking.mlflow.descriptions import REPORT
+from tracking.mlflow.exporter_notes import locked_exports, read_notes
 from tracking.store.folder import Store, default_store_path
 
 if TYPE_CHECKING:
-    from tracking.mlflow.exporter import StudyExporter
+    from tracking.mlflow.study_exporter import StudyExporter
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
 """If this environment variable is "off", nothing is sent to MLflow."""
@@ -132,7 +132,7 @@ def _forget(store: Store, size: StudySize) -> None:
         return
     from mlflow.exceptions import MlflowException
 
-    from tracking.mlflow.registry import Registry
+    from tracking.mlflow.model_registry import Registry
     from tracking.mlflow.server import open_store_client
 
     client = open_store_client(store)
@@ -153,7 +153,7 @@ def bring_up_to_date(
     store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> None:
     """Sends a study to the store's MLflow and to its server, in this process."""
-    from tracking.mlflow.exporter import StudyExporter
+    from tracking.mlflow.study_exporter import StudyExporter
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
         try:
@@ -214,7 +214,7 @@ class _Follower:
                 self._send(address, whole)
 
     def _send(self, address: str, whole: bool) -> None:
-        from tracking.mlflow.exporter import StudyExporter
+        from tracking.mlflow.study_exporter import StudyExporter
 
         if address not in self._exporters:
             self._exporters[address] = StudyExporter(self._store, self._folder, address)
@@ -240,7 +240,7 @@ class _Follower:
 
     def _draw(self) -> bool:
         """Draws the study's report. Returns whether that succeeded."""
-        from tracking.report.page import write_report
+        from tracking.report.html_page import write_report
 
         try:
             histories = histories_in(self._store, self._folder)
@@ -279,7 +279,7 @@ def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.P
 # The program imports the kerastudy of this file, even if sys.path has another one.
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
-    "from tracking.mlflow.process import main; main(sys.argv[1:])"
+    "from tracking.mlflow.exporter_process import main; main(sys.argv[1:])"
 )
 
 

@@ -15,7 +15,7 @@ from search_spaces.texts import counted, number
 from tracking.history.verdicts import StudyVerdict
 from tracking.records.checks import Interval, ValidationPredictions
 from tracking.report import theme
-from tracking.report.trial_data import StudyData, significant, value_text
+from tracking.report.chart_data import StudyData, significant, value_text
 
 _TOP = 10
 

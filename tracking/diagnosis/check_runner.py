@@ -11,9 +11,15 @@ from typing import Any, Final, NamedTuple
 from search_spaces import Parameter, SearchSpace, Tailoring
 from search_spaces.errors import SearchSpaceError
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
-from tracking.diagnosis.evidence import SEVERITIES, Chart, DiagnosedStudy, Finding, TooThinError
-from tracking.diagnosis.space_checks import boundary, infeasible_share
-from tracking.diagnosis.value_checks import isolation, sufficiency, trial_variance
+from tracking.diagnosis.diagnosed_study import (
+    SEVERITIES,
+    Chart,
+    DiagnosedStudy,
+    Finding,
+    TooThinError,
+)
+from tracking.diagnosis.noise_checks import isolation, sufficiency, trial_variance
+from tracking.diagnosis.range_checks import boundary, infeasible_share
 from tracking.history.commands import launch_command, shell_command
 from tracking.history.study_history import StudyHistory
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
-from tracking.diagnosis.evidence import training_metric
-from tracking.diagnosis.playbook import Diagnosis
+from tracking.diagnosis.check_runner import Diagnosis
+from tracking.diagnosis.diagnosed_study import training_metric
 from tracking.history.champions import read_validation_predictions
 from tracking.history.commands import data_command
 from tracking.history.study_history import StudyHistory

@@ -21,7 +21,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import metric_by_epoch
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective
-from tracking.scores.files import ScoresError
+from tracking.scores.score_files import ScoresError
 
 Array = NDArray[np.float64]
 Severity = Literal["problem", "hint", "ok"]
@@ -70,7 +70,7 @@ class Finding:
         changes: The changes that the finding suggests for the next launch.
         chart: The chart that shows the finding.
         trials: The trials that this chart shows in front.
-        rows: The rows of a chart of intervals, in the form of `charts.intervals`.
+        rows: The rows of a chart of intervals, in the form of `result_charts.intervals`.
     """
 
     check: str

@@ -14,13 +14,13 @@ from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.history.verdicts import study_verdict, worth
 from tracking.journal import Champion, Header, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.pages import (
+from tracking.mlflow.descriptions import (
     model_description,
     version_description,
     with_tracking_uri,
     with_verdict,
 )
-from tracking.mlflow.runs import Runs
+from tracking.mlflow.run_writer import Runs
 from tracking.mlflow.tags import spell, to_mlflow
 from tracking.records import EndedTrial, StudyDescription
 

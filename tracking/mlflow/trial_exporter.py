@@ -12,8 +12,8 @@ from tracking.history.commands import reproduce_command
 from tracking.history.trials import best_trial, mean_epochs
 from tracking.journal import Fit, JournalReader, Point, Search
 from tracking.mlflow import tags
-from tracking.mlflow.pages import run_name, trial_note
-from tracking.mlflow.runs import (
+from tracking.mlflow.descriptions import run_name, trial_note
+from tracking.mlflow.run_writer import (
     Runs,
     dataset_inputs,
     hyperparameters,

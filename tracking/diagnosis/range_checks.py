@@ -12,7 +12,7 @@ import numpy as np
 from search_spaces import Float, Int, Listed, Parameter, read_domain, spell_domain, spell_values
 from search_spaces.errors import SearchSpaceError
 from search_spaces.texts import counted, readable
-from tracking.diagnosis.evidence import Array, Changes, DiagnosedStudy, Finding, of_best
+from tracking.diagnosis.diagnosed_study import Array, Changes, DiagnosedStudy, Finding, of_best
 from tracking.history.trials import reasons
 from tracking.records import EndedTrial
 

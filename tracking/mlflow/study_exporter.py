@@ -21,8 +21,7 @@ from search_spaces.errors import ServerRefusedError
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.journal import Header, JournalReader, Search
 from tracking.mlflow import tags
-from tracking.mlflow.exports import STORE, Exports, read_notes
-from tracking.mlflow.pages import (
+from tracking.mlflow.descriptions import (
     REPORT,
     Pages,
     is_replaceable,
@@ -31,8 +30,9 @@ from tracking.mlflow.pages import (
     view_page,
     view_tags,
 )
-from tracking.mlflow.registry import Registry
-from tracking.mlflow.runs import Runs, search_runs
+from tracking.mlflow.exporter_notes import STORE, Exports, read_notes
+from tracking.mlflow.model_registry import Registry
+from tracking.mlflow.run_writer import Runs, search_runs
 from tracking.mlflow.server import (
     as_server_errors,
     identity_of,
@@ -40,7 +40,7 @@ from tracking.mlflow.server import (
     open_store_client,
     set_aside,
 )
-from tracking.mlflow.trials import Sender, TrialsSoFar
+from tracking.mlflow.trial_exporter import Sender, TrialsSoFar
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
 from tracking.store.study_locks import holder_of

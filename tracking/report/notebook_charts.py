@@ -10,9 +10,9 @@ import altair as alt
 
 from search_spaces.errors import StudyError, suggestion
 from tracking.history.study_history import StudyHistory
-from tracking.report import charts, hyperparameter_charts, theme
-from tracking.report.figures import tables
-from tracking.report.trial_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
+from tracking.report import hyperparameter_charts, result_charts, theme
+from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
+from tracking.report.page_sections import tables
 
 _SHOWN_BY_ALTAIR = "default"
 _COLUMN, _PAGE = 3.3, 6.9
@@ -138,15 +138,15 @@ class StudyPlots:
 
     def belief(self) -> alt.LayerChart:
         """Returns a chart of the best value: reported, corrected and confirmed."""
-        return self._shown(charts.belief(self._data))
+        return self._shown(result_charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:
         """Returns a chart of each trial's value, and of the best value so far."""
-        return self._shown(charts.optimization_history(self._data))
+        return self._shown(result_charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
         """Returns a chart of all learning curves, with those of the best trials in front."""
-        return self._shown(charts.learning_curves(self._data))
+        return self._shown(result_charts.learning_curves(self._data))
 
     def parallel_coordinates(self) -> alt.LayerChart:
         """Returns a chart with a line for each trial through its hyperparameters and its value."""
@@ -198,8 +198,8 @@ class StudyPlots:
                 f"The record of {name!r} has no predictions of a champion on validation data."
             )
         if output.confusion:
-            return self._shown(charts.confusion_matrix(output))
-        return self._shown(charts.targets(output))
+            return self._shown(result_charts.confusion_matrix(output))
+        return self._shown(result_charts.targets(output))
 
     def _axis(self, name: str) -> HyperparameterAxis:
         for axis in self._data.axes:
