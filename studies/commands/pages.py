@@ -194,11 +194,11 @@ def _pages(
     of one view of each study.
     """
     from tracking.journal import JournalReader
-    from tracking.mlflow.descriptions import VIEWS
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
     from tracking.mlflow.model_registry import write_address
     from tracking.mlflow.server import open_store_client
+    from tracking.mlflow.views import VIEWS
 
     click.echo("bringing MLflow up to date …", err=True)
     for folder in folders:

@@ -1,12 +1,7 @@
 from .descriptions import Pages as Pages
 from .descriptions import study_description as study_description
 from .descriptions import study_note as study_note
-from .descriptions import view_id as view_id
-from .descriptions import view_tags as view_tags
-from .exporter_notes import STORE as STORE
-from .exporter_notes import Exports as Exports
 from .exporter_process import bring_up_to_date as bring_up_to_date
-from .run_writer import dataset_inputs as dataset_inputs
 from .server import Place as Place
 from .server import check_server as check_server
 from .server import free_place as free_place
@@ -16,3 +11,6 @@ from .server import server_of_environment as server_of_environment
 from .server import serving as serving
 from .study_exporter import StudyExporter as StudyExporter
 from .tags import to_mlflow as to_mlflow
+from .trial_exporter import dataset_inputs as dataset_inputs
+from .views import view_id as view_id
+from .views import view_tags as view_tags

@@ -1,15 +1,15 @@
 """The exporter's notes in ``exports.db``: what it has sent to which MLflow database.
 
-The file lies beside a study's journal. If it is lost, the exporter finds its runs in MLflow by the
-tag ``kerastudy.uuid``. The exporter notes a run's uuid before it makes the run, and MLflow's run id
-afterwards. So it makes no run twice, even if it is killed.
+The file is beside a study's journal. If the file is lost, the exporter finds its runs in MLflow by
+the tag ``kerastudy.uuid``. The exporter notes the uuid of a run before it creates the run, and
+MLflow's run id afterwards. So even a killed exporter creates no run twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,11 +21,10 @@ from tracking.journal import FILE_NAME as JOURNAL
 
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
-"""The `place` of the store's own MLflow database. A server's place is its address."""
+"""The `place` of the store's own MLflow database. The place of a server is its address."""
 _FORMAT: Final = 3
-# _MADE: the run may lack its params and data set. _BEGUN: it has both. _LEFT_OUT: a person deleted
-# the run.
-_MADE, _BEGUN, _LEFT_OUT = range(3)
+# The states of a run: perhaps without params and data set; with both; deleted by a person.
+_CREATED, _WRITTEN, _DELETED = range(3)
 _TABLES: Final = f"""
 BEGIN;
 CREATE TABLE destinations (
@@ -37,7 +36,7 @@ CREATE TABLE files (
 );
 CREATE TABLE runs (
     place TEXT NOT NULL, uuid TEXT NOT NULL, run TEXT NOT NULL DEFAULT '',
-    state INTEGER NOT NULL DEFAULT {_MADE}, PRIMARY KEY (place, uuid)
+    state INTEGER NOT NULL DEFAULT {_CREATED}, PRIMARY KEY (place, uuid)
 ) WITHOUT ROWID;
 PRAGMA user_version={_FORMAT};
 COMMIT;
@@ -45,206 +44,156 @@ COMMIT;
 
 
 @dataclass(frozen=True)
-class Notes:
-    """The notes on a study, without those on its runs and files."""
+class StudyNote:
+    """What has been sent of a study to one destination."""
 
     database: str  # From `server.identity_of`.
     experiment: str  # MLflow's id of the study's experiment.
-    revision: int  # The journal's last revision that was sent.
-    epochs: int  # The last row of the table `epochs` that was sent.
+    revision: int  # The last revision of the journal that was sent.
+    epochs: int  # The last row of the journal's table `epochs` that was sent.
 
 
 @contextlib.contextmanager
-def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
+def locked_notes(folder: Path, seconds: float = -1) -> Iterator[None]:
     """Locks a study's ``exports.db`` for this process.
 
-    Waits at most `seconds`, for ever if it is negative. Raises Timeout if another process keeps the
-    lock, StoreError if the study was deleted.
+    Waits at most `seconds`, or forever if `seconds` is negative. Raises Timeout if another process
+    keeps the lock, StoreError if the study was deleted.
     """
     journal, path = folder / JOURNAL, folder / "exports.lock"
-    gone = StoreError(f"There is no study in {str(folder)!r} any more.")
+    deleted = StoreError(f"There is no study in {str(folder)!r} any more.")
     if not journal.is_file():
-        raise gone
+        raise deleted
     with FileLock(path, timeout=seconds):
         if not journal.is_file():
-            # The study was deleted meanwhile, and FileLock made its folder again.
+            # The study was deleted meanwhile, and FileLock created its folder again.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
-            raise gone
+            raise deleted
         yield
 
 
-class Exports:
-    """A study's notes on one destination, locked for this process."""
+@contextlib.contextmanager
+def opened_notes(folder: Path, place: str) -> Iterator[ExporterNotes]:
+    """Locks a study's notes, and reads the notes on one destination.
 
-    def __init__(self, folder: Path, place: str) -> None:
-        self._folder, self._place = folder, place
-        self._stack = contextlib.ExitStack()
-        self._database: sqlite3.Connection | None = None
-        self._runs: dict[str, str] = {}
-        # The uuids of runs that a killed process may have made.
-        self._intended: set[str] = set()
-        self._states: dict[str, int] = {}
+    Raises StoreError if the study was deleted.
+    """
+    with locked_notes(folder), contextlib.closing(_opened(folder / FILE_NAME)) as database:
+        yield ExporterNotes(database, place)
 
-    def __enter__(self) -> Exports:
-        """Locks and reads the notes. Raises StoreError if the study was deleted."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(locked_exports(self._folder))
-            notes = contextlib.closing(_opened(self._folder / FILE_NAME))
-            self._database = stack.enter_context(notes)
-            self._stack = stack.pop_all()
-        rows = self._database.execute(
-            "SELECT uuid, run, state FROM runs WHERE place = ?", (self._place,)
-        )
-        for uuid, run, state in rows:
-            self._states[uuid] = state
-            if run:
-                self._runs[uuid] = run
-            else:
-                self._intended.add(uuid)
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Unlocks the notes."""
-        self._stack.close()
-        self._database = None
+class ExporterNotes:
+    """The notes on a study and one destination."""
+
+    def __init__(self, database: sqlite3.Connection, place: str) -> None:
+        self._database, self._place = database, place
+        rows = self._execute("SELECT uuid, run, state FROM runs WHERE place = ?").fetchall()
+        # MLflow's run ids, by the journal's uuids.
+        self.runs: dict[str, str] = {uuid: run for uuid, run, _ in rows if run}
+        self._intended = {uuid for uuid, run, _ in rows if not run}
+        self._states: dict[str, int] = {uuid: state for uuid, _, state in rows}
 
     @property
-    def notes(self) -> Notes | None:
-        """The notes on the study; None if nothing is noted."""
-        row = self._connection.execute(
-            "SELECT database, experiment, revision, epochs FROM destinations WHERE place = ?",
-            (self._place,),
+    def study(self) -> StudyNote | None:
+        """The note on the study itself; None if nothing is noted."""
+        row = self._execute(
+            "SELECT database, experiment, revision, epochs FROM destinations WHERE place = ?"
         ).fetchone()
-        return None if row is None else Notes(*row)
+        return None if row is None else StudyNote(*row)
 
-    @property
-    def runs(self) -> Mapping[str, str]:
-        """MLflow's run ids, by the journal's uuids."""
-        return self._runs
-
-    def begin(self, database: str, experiment: str, runs: Mapping[str, str]) -> None:
+    def note_experiment(self, database: str, experiment: str, runs: Mapping[str, str]) -> None:
         """Drops all notes, then notes the study's experiment and its run ids by uuid."""
         self.forget()
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO destinations (place, database, experiment) VALUES (?, ?, ?)",
-                (self._place, database, experiment),
-            )
-            connection.executemany(
-                "INSERT INTO runs (place, uuid, run) VALUES (?, ?, ?)",
-                [(self._place, uuid, run) for uuid, run in runs.items()],
-            )
-        self._runs = dict(runs)
+        self._insert_runs(runs)
+        self.runs.update(runs)
+        # The experiment is noted last: if it is not noted, the next process begins again.
+        self._execute(
+            "INSERT INTO destinations (database, experiment, place) VALUES (?, ?, ?)",
+            database,
+            experiment,
+        )
 
     def forget(self) -> None:
         """Drops all notes on this destination."""
-        with self._writing() as connection:
-            for table in ("destinations", "runs", "files"):
-                connection.execute(f"DELETE FROM {table} WHERE place = ?", (self._place,))
-        self._runs, self._states = {}, {}
-        self._intended.clear()
+        for table in ("destinations", "runs", "files"):
+            self._execute(f"DELETE FROM {table} WHERE place = ?")
+        self.runs, self._intended, self._states = {}, set(), {}
 
-    def sent(self, revision: int, epochs: int) -> None:
-        """Notes the journal's last revision and last row of `epochs` that were sent."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?",
-                (revision, epochs, self._place),
-            )
+    def note_sent(self, revision: int, epochs: int) -> None:
+        """Notes the last revision of the journal, and the last row of `epochs`, that were sent."""
+        query = "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?"
+        self._execute(query, revision, epochs)
 
     def has_file(self, name: str, mark: str) -> bool:
-        """Returns whether a file was last sent with this mark."""
-        row = self._connection.execute(
-            "SELECT mark FROM files WHERE place = ? AND name = ?", (self._place, name)
-        ).fetchone()
-        return row is not None and row[0] == mark
+        """Returns whether the content of a file that was last sent had this mark."""
+        query = "SELECT 1 FROM files WHERE name = ? AND mark = ? AND place = ?"
+        return self._execute(query, name, mark).fetchone() is not None
 
-    def sent_file(self, name: str, mark: str) -> None:
-        """Notes that a file was sent. Its mark changes when its content does."""
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO files (place, name, mark) VALUES (?, ?, ?)",
-                (self._place, name, mark),
-            )
+    def note_file(self, name: str, mark: str) -> None:
+        """Notes that a file was sent. Another content has another mark."""
+        query = "INSERT OR REPLACE INTO files (name, mark, place) VALUES (?, ?, ?)"
+        self._execute(query, name, mark)
 
     def forget_run(self, uuid: str) -> None:
-        """Drops the note on a run that MLflow no longer has."""
-        with self._writing() as connection:
-            connection.execute("DELETE FROM runs WHERE place = ? AND uuid = ?", (self._place, uuid))
-        del self._runs[uuid]
+        """Drops the note on a run that was deleted because the journal lacks it."""
+        self._execute("DELETE FROM runs WHERE uuid = ? AND place = ?", uuid)
+        del self.runs[uuid]
         self._states.pop(uuid, None)
 
-    def intends(self, uuid: str) -> bool:
-        """Returns whether a process that was killed may have made the run."""
+    def may_exist(self, uuid: str) -> bool:
+        """Returns whether an earlier process may have created a run and not noted its id."""
         return uuid in self._intended
 
-    def intend(self, uuids: Collection[str]) -> None:
-        """Notes the uuids of runs before they are made."""
-        new = [uuid for uuid in uuids if uuid not in self._runs and uuid not in self._intended]
-        if not new:
-            return
-        # Without this sync to disk, a run could be made twice after a power failure.
-        self._connection.execute("PRAGMA synchronous=FULL")
-        with self._writing() as connection:
-            connection.executemany(
-                "INSERT INTO runs (place, uuid) VALUES (?, ?)",
-                [(self._place, uuid) for uuid in new],
-            )
-        self._connection.execute("PRAGMA synchronous=OFF")
+    def note_intended(self, uuids: Iterable[str]) -> None:
+        """Notes the uuids of runs before they are created."""
+        new = [uuid for uuid in uuids if uuid not in self.runs and uuid not in self._intended]
+        if new:
+            # Without this sync to disk, a run could be created twice after a power failure.
+            self._execute("PRAGMA synchronous=FULL")
+            self._insert_runs(dict.fromkeys(new, ""))
+            self._execute("PRAGMA synchronous=OFF")
 
-    def made(self, uuid: str, run: str) -> None:
+    def note_created(self, uuid: str, run: str) -> None:
         """Notes MLflow's id of a new run."""
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO runs (place, uuid, run) VALUES (?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET run = excluded.run",
-                (self._place, uuid, run),
-            )
-        self._runs[uuid] = run
+        query = (
+            "INSERT INTO runs (uuid, run, place) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET run = excluded.run"
+        )
+        self._execute(query, uuid, run)
+        self.runs[uuid] = run
 
-    def has_begun(self, uuid: str) -> bool:
+    def is_written(self, uuid: str) -> bool:
         """Returns whether a run has its params and its data set."""
-        return self._states.get(uuid, _MADE) != _MADE
+        return self._states.get(uuid, _CREATED) != _CREATED
 
-    def is_left_out(self, uuid: str) -> bool:
-        """Returns whether a person deleted the run in MLflow."""
-        return self._states.get(uuid, _MADE) == _LEFT_OUT
-
-    def wrote(self, uuid: str) -> None:
+    def note_written(self, uuid: str) -> None:
         """Notes that a run has its params and its data set."""
-        self._set_state(uuid, _BEGUN)
+        self._set_state(uuid, _WRITTEN)
 
-    def leave_out_run(self, uuid: str) -> None:
+    def is_deleted(self, uuid: str) -> bool:
+        """Returns whether a person deleted the run in MLflow."""
+        return self._states.get(uuid) == _DELETED
+
+    def note_deleted(self, uuid: str) -> None:
         """Notes that a person deleted the run in MLflow."""
-        self._set_state(uuid, _LEFT_OUT)
+        self._set_state(uuid, _DELETED)
 
     def _set_state(self, uuid: str, state: int) -> None:
-        if self._states.get(uuid) == state:
-            return
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE runs SET state = ? WHERE place = ? AND uuid = ?",
-                (state, self._place, uuid),
-            )
-        self._states[uuid] = state
+        if self._states.get(uuid) != state:
+            self._execute("UPDATE runs SET state = ? WHERE uuid = ? AND place = ?", state, uuid)
+            self._states[uuid] = state
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.rollback()
+    def _execute(self, query: str, *values: object) -> sqlite3.Cursor:
+        """Executes a statement in a transaction. The place is its last value, if it has any."""
+        return self._database.execute(query, (*values, self._place) if "?" in query else ())
 
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        assert self._database is not None, "the notes are open"
-        return self._database
+    def _insert_runs(self, runs: Mapping[str, str]) -> None:
+        rows = [(uuid, run, self._place) for uuid, run in runs.items()]
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany("INSERT INTO runs (uuid, run, place) VALUES (?, ?, ?)", rows)
+        self._database.execute("COMMIT")
 
 
 def read_notes(folder: Path) -> tuple[str, str]:
@@ -282,4 +231,4 @@ def _opened(path: Path) -> sqlite3.Connection:
                 raise
         database.close()
         path.unlink()
-    raise AssertionError("new notes have the present version")
+    raise AssertionError("a new file has the present version")

@@ -1,4 +1,8 @@
-"""Registers a study's champion, and its refit, as versions of a registered model in MLflow."""
+"""Registers a study's champion in MLflow, as a version of the study's registered model.
+
+If the champion was trained again on training and validation data together (a refit), this model is
+another version.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from tracking.mlflow.descriptions import (
     with_tracking_uri,
     with_verdict,
 )
-from tracking.mlflow.run_writer import Runs
+from tracking.mlflow.run_writer import RunWriter
 from tracking.mlflow.tags import spell, to_mlflow
 from tracking.records import EndedTrial, StudyDescription
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """A study's registered model. It has the study's uuid in a tag."""
+    """A study's registered model, which has the study's uuid in a tag."""
 
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
@@ -41,11 +45,13 @@ class Registry:
         for model in self._models():
             self._client.delete_registered_model(model.name)
 
-    def update(self, journal: JournalReader, histories: Sequence[StudyHistory], runs: Runs) -> str:
+    def update(
+        self, journal: JournalReader, histories: Sequence[StudyHistory], runs: RunWriter
+    ) -> str:
         """Registers the journal's champion and refit, and returns the registered model's name.
 
-        The name is empty if there is no model. If the study has no champion any more, the alias is
-        removed. If the process is killed, the next call continues its work.
+        The name is empty if there is no model. If the study has no champion any more, the alias
+        `champion` is removed. If the process is killed, the next call does the rest.
         """
         saved = {champion.alias: champion for champion in journal.champions()}
         for champion in saved.values():
@@ -66,16 +72,16 @@ class Registry:
         trial: EndedTrial,
         champion: Champion,
         journal: JournalReader,
-        runs: Runs,
+        runs: RunWriter,
     ) -> None:
         client, description = self._client, history.description
-        search = next(each for each in journal.searches() if each.id == champion.search)
+        search = next(search for search in journal.searches() if search.id == champion.search)
         parent = runs.ids[search.uuid]
         facts = _facts(history, trial, champion, runs)
         mark = _mark(champion)
         versions = self._versions()
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
-        if not runs.exports.has_file(f"model {mark}", ""):
+        if not runs.notes.has_file(f"model {mark}", ""):
             if version is not None and not self._find_logged(champion, runs):
                 # The version's files were deleted for good, together with the experiment.
                 client.delete_model_version(version.name, version.version)
@@ -95,13 +101,18 @@ class Registry:
                 logged.artifact_location,
                 run_id=parent,
                 tags=facts,
-                description=_text(description, trial, champion, runs, logged),
+                description=_description(description, trial, champion, runs, logged),
                 model_id=logged.model_id,
             )
-            self._show_registered(logged, [{"name": name, "version": str(version.version)}])
+            # The page of the logged model shows the version. MLflow's server writes this tag
+            # itself, but a database without a server has no one who does.
+            shown = json.dumps(
+                [{"name": name, "version": str(version.version)}], ensure_ascii=False
+            )
+            client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: shown})
             runs.unless_deleted(search.uuid, partial(self._log_output, trial, logged, parent))
             client.set_model_version_tag(name, version.version, tags.UUID, mark)
-        runs.exports.sent_file(f"model {mark}", "")
+        runs.notes.note_file(f"model {mark}", "")
         for tag, fact in facts.items():
             if version.tags.get(tag) != fact:
                 client.set_model_version_tag(name, version.version, tag, fact)
@@ -115,10 +126,10 @@ class Registry:
     def _write_verdict(
         self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
     ) -> None:
-        """Writes the verdict on the champion's value into its version.
+        """Writes the verdict on the champion's value into the description of its version.
 
-        If the verdict is on another trial, because the champion was promoted, the text says what
-        the champion is worth.
+        If a person promoted the champion, the verdict is about another trial. Then the text is
+        about the value of the champion.
         """
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)
@@ -141,15 +152,14 @@ class Registry:
         return [
             version
             for model in self._models()
-            for version in self._client.search_model_versions(_named(model.name))
+            for version in self._client.search_model_versions(_filter(model.name))
         ]
 
-    def _model(self, runs: Runs) -> RegisteredModel:
+    def _model(self, runs: RunWriter) -> RegisteredModel:
         """Returns the study's registered model, and makes it if there is none."""
         from mlflow.exceptions import MlflowException
 
-        models = self._models()
-        if models:
+        if models := self._models():
             return models[0]
         name, number = self._study.name, 1
         while True:
@@ -166,7 +176,7 @@ class Registry:
                 number += 1
                 name = f"{self._study.name} ({number})"
 
-    def _find_logged(self, champion: Champion, runs: Runs) -> Sequence[LoggedModel]:
+    def _find_logged(self, champion: Champion, runs: RunWriter) -> Sequence[LoggedModel]:
         condition = f"tags.`{tags.UUID}` = '{_mark(champion)}'"
         return list(self._client.search_logged_models([runs.experiment], condition))
 
@@ -176,9 +186,9 @@ class Registry:
         trial: EndedTrial,
         facts: Mapping[str, str],
         parent: str,
-        runs: Runs,
+        runs: RunWriter,
     ) -> LoggedModel:
-        """Returns a champion's logged model, and makes it or uploads its files if needed."""
+        """Returns a champion's logged model. Creates the model and uploads its files if needed."""
         from mlflow.entities import LoggedModelStatus
         from mlflow.models import Model
 
@@ -204,14 +214,6 @@ class Registry:
             client.finalize_logged_model(logged.model_id, "READY")
         return logged
 
-    def _show_registered(self, logged: LoggedModel, versions: list[dict[str, str]]) -> None:
-        """Tags a logged model with its registered version, which its page then shows.
-
-        MLflow's server does so by itself, but a database without a server does not.
-        """
-        text = json.dumps(versions, ensure_ascii=False)
-        self._client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: text})
-
     def _log_output(self, trial: EndedTrial, logged: LoggedModel, parent: str) -> None:
         """Adds a logged model to the outputs of the study's parent run."""
         from mlflow.entities import LoggedModelOutput
@@ -223,7 +225,7 @@ class Registry:
 
 
 def write_address(client: MlflowClient, address: str) -> None:
-    """Writes the address of an MLflow server into the code on the pages of registered models."""
+    """Writes an MLflow server's address into the descriptions of registered models."""
     for model in client.search_registered_models(f"tags.`{tags.KIND}` = 'study'", 1000):
         text = with_tracking_uri(model.description or "", address)
         if text != (model.description or ""):
@@ -231,12 +233,12 @@ def write_address(client: MlflowClient, address: str) -> None:
 
 
 def _mark(champion: Champion) -> str:
-    """Returns the text that identifies a saved model: its trial and its folder."""
+    """Returns a text that identifies a saved model, from its trial and its folder."""
     return f"{champion.trial} {champion.folder.name}"
 
 
 def _facts(
-    history: StudyHistory, trial: EndedTrial, champion: Champion, runs: Runs
+    history: StudyHistory, trial: EndedTrial, champion: Champion, runs: RunWriter
 ) -> dict[str, str]:
     """Returns the tags of a model version."""
     facts = {
@@ -245,11 +247,8 @@ def _facts(
         **({tags.VERIFIED: trial.verified} if trial.verified else {}),
     }
     if champion.alias != ALIAS:
-        return {
-            **facts,
-            tags.REFIT_OF: runs.ids[trial.uuid],
-            "epochs": f"{champion.facts['epochs']}",
-        }
+        refit = {tags.REFIT_OF: runs.ids[trial.uuid], "epochs": f"{champion.facts['epochs']}"}
+        return {**facts, **refit}
     _, best = trial.best_training
     metric = history.description.objective.metric
     facts |= {
@@ -260,11 +259,11 @@ def _facts(
     return {**facts, **({tags.PROMOTED: champion.reason} if champion.reason else {})}
 
 
-def _text(
+def _description(
     description: StudyDescription,
     trial: EndedTrial,
     champion: Champion,
-    runs: Runs,
+    runs: RunWriter,
     logged: LoggedModel,
 ) -> str:
     if champion.alias == ALIAS:
@@ -272,12 +271,12 @@ def _text(
         return version_description(description, trial, runs.experiment, run, logged.model_id)
     return (
         f"Trial {trial.number} trained again on training and validation data together, "
-        f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. It has no "
-        "validation value."
+        f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. No validation "
+        "value, as no data is left for it."
     )
 
 
-def _named(model: str) -> str:
-    """Returns the filter that finds a registered model's versions."""
+def _filter(model: str) -> str:
+    """Returns the filter for the versions of a registered model."""
     quote = '"' if "'" in model else "'"
     return f"name = {quote}{model}{quote}"

@@ -1,18 +1,17 @@
 """Sends a study's journal to MLflow, through `MlflowClient` alone.
 
 A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
-what it has sent (see `exports`). If it is killed, the next one repeats the last writes, which does
-no harm.
+what it has sent (see `exporter_notes`). If the exporter is killed, the next one repeats the last
+writes, which does no harm.
 
-- If a destination's database is lost or replaced, the exporter fills the new one.
+- If the database of a destination is lost or replaced, the exporter fills the new one.
 - A run or experiment that a person renamed or deleted in MLflow stays renamed or deleted.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,12 +26,10 @@ from tracking.mlflow.descriptions import (
     is_replaceable,
     study_description,
     study_note,
-    view_page,
-    view_tags,
 )
-from tracking.mlflow.exporter_notes import STORE, Exports, read_notes
+from tracking.mlflow.exporter_notes import STORE, ExporterNotes, opened_notes, read_notes
 from tracking.mlflow.model_registry import Registry
-from tracking.mlflow.run_writer import Runs, search_runs
+from tracking.mlflow.run_writer import RunWriter, search_runs
 from tracking.mlflow.server import (
     as_server_errors,
     identity_of,
@@ -40,7 +37,8 @@ from tracking.mlflow.server import (
     open_store_client,
     set_aside,
 )
-from tracking.mlflow.trial_exporter import Sender, TrialsSoFar
+from tracking.mlflow.trial_exporter import TrialExporter, TrialsSoFar
+from tracking.mlflow.views import view_page, view_tags
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
 from tracking.store.study_locks import holder_of
@@ -57,92 +55,80 @@ class StudyExporter:
         self._store, self._folder = store, folder
         self.destination = Destination(store, folder, address)
         self._so_far: dict[int, TrialsSoFar] = {}
-        self._looked_for_gone = False
+        self._deleted_gone = False
         # The result of `_state` before the last update.
         self._sent: tuple[int, str] | None = None
+        # The address of the study's table of trials; empty if a person deleted the experiment.
         self.page = ""
-
-    @property
-    def address(self) -> str:
-        """The server's address; empty if the destination is the store's own database."""
-        return self.destination.address
-
-    @property
-    def shown(self) -> str:
-        """The destination's name in messages."""
-        return self.destination.shown
 
     def update(self, *, whole: bool = False) -> int:
         """Sends what has changed, and returns how many runs were written.
 
-        `whole` also sends the summaries if nothing has changed. `again` also restores what a person
-        deleted in MLflow. Raises ServerAwayError if the destination does not answer,
-        ServerRefusedError if it refuses.
+        `whole` also sends the summaries if nothing has changed. Raises ServerAwayError if the
+        destination does not answer, ServerRefusedError if it refuses.
         """
         journal = JournalReader(self._folder)
         if self._sent is not None and not whole and self._sent == self._state(journal):
             return 0
         with (
-            as_server_errors(self.shown),
-            Exports(self._folder, self.destination.place) as exports,
+            as_server_errors(self.destination.shown),
+            opened_notes(self._folder, self.destination.place) as notes,
             journal.held_open(),
         ):
-            # The state is read before sending, so the next update finds what is recorded meanwhile.
+            # The state is read before sending. The next update sends what is recorded meanwhile.
             state = self._state(journal)
-            written = self._update(exports, journal, whole)
+            written = self._update(notes, journal, whole)
         self._sent = state
         return written
 
     def _state(self, journal: JournalReader) -> tuple[int, str]:
         return journal.revision(), _mark_of(self._folder / REPORT)
 
-    def _update(self, exports: Exports, journal: JournalReader, whole: bool) -> int:
-        header, destination = journal.header(), self.destination
-        experiment = destination.experiment(exports, header)
+    def _update(self, notes: ExporterNotes, journal: JournalReader, whole: bool) -> int:
+        destination = self.destination
+        experiment = destination.experiment(notes, journal.header())
         if experiment is None:
             return 0
-        runs = Runs(destination.client, exports, experiment.experiment_id)
-        if not self._looked_for_gone:
-            _delete_gone(journal, runs)
-            self._looked_for_gone = True
-        notes = exports.notes
-        assert notes is not None, "the experiment is noted"
-        # The revision is read first. Whatever is recorded after that, the next update sends, too.
-        revision, since = journal.revision(), notes.revision
-        points, last = journal.points(notes.epochs)
+        runs = RunWriter(destination.client, notes, experiment.experiment_id)
+        if not self._deleted_gone:
+            # A launch may replace a study without finished trials, whose runs are then deleted.
+            for uuid in runs.ids.keys() - journal.uuids():
+                runs.delete(uuid)
+            self._deleted_gone = True
+        note = notes.study
+        assert note is not None, "the experiment is noted"
+        # The revision is read first. The next update sends what is recorded after that.
+        revision, since = journal.revision(), note.revision
+        points, last = journal.points(note.epochs)
         searches = journal.searches()
         for search in searches:
             if search.id not in self._so_far:
                 trials = journal.attempts(search.id)
-                self._so_far[search.id] = TrialsSoFar(search.description, trials)
-        self.page = f"{self.address}/{view_page(experiment.experiment_id, 'trials')}"
+                self._so_far[search.id] = TrialsSoFar(search.description.objective, trials)
+        self.page = f"{destination.address}/{view_page(experiment.experiment_id, 'trials')}"
         written = 0
         if revision > since:
-            sender = Sender(self._store, self._folder, journal, runs, since, points)
-            written = sender.send(searches, self._so_far)
-            exports.sent(revision, last)
+            exporter = TrialExporter(self._store.root, journal, runs, since, points)
+            written = exporter.send(searches, self._so_far)
+            notes.note_sent(revision, last)
         if revision > since or whole:
-            self._send_pages(exports, journal, runs, searches, experiment, since, whole)
-        self._send_report(exports, searches, runs)
+            self._send_views(runs.client, searches, experiment)
+            running = any(search.status == "RUNNING" for search in searches)
+            if whole or not running or any(search.revision > since for search in searches):
+                self._send_summaries(journal, runs, searches, experiment, running)
+        self._send_report(searches, runs)
         return written
 
-    def _send_pages(
+    def _send_summaries(
         self,
-        exports: Exports,
         journal: JournalReader,
-        runs: Runs,
+        runs: RunWriter,
         searches: Sequence[Search],
         experiment: Experiment,
-        since: int,
-        whole: bool,
+        running: bool,
     ) -> None:
-        """Sends the study's descriptions, views, files and registered model."""
-        metrics = frozenset(name for each in self._so_far.values() for name in each.metrics)
-        self._send_views(runs.client, searches, experiment, metrics)
-        running = any(each.status == "RUNNING" for each in searches)
-        if running and not whole and not any(each.revision > since for each in searches):
-            return
-        by_engine = {each.description.engine: each for each in searches}
+        """Sends the study's descriptions, its definition, and its registered model."""
+        by_engine = {search.description.engine: search for search in searches}
         histories = [
             history
             for history in histories_in(self._store, self._folder)
@@ -150,30 +136,31 @@ class StudyExporter:
             if history.description.engine in by_engine
         ]
         registry = Registry(runs.client, journal.header())
-        models = ""
-        if not running:
-            models = registry.update(journal, histories, runs)
+        model = "" if running else registry.update(journal, histories, runs)
+        report = (self._folder / REPORT).is_file()
         pages = {}
         for history in histories:
-            search = by_engine[history.description.engine]
-            report = (self._folder / REPORT).is_file()
-            page = Pages(experiment.experiment_id, runs.ids[search.uuid], runs.ids, report, models)
-            pages[history.description.engine] = page
+            engine = history.description.engine
+            search = by_engine[engine]
+            page = Pages(experiment.experiment_id, runs.ids[search.uuid], runs.ids, report, model)
+            pages[engine] = page
             self._send_summary(search, history, page, runs)
-            self._send_files(exports, journal, search, runs)
-        held = bool(holder_of(self._folder))
-        text = study_description(histories, pages, running=held)
+            self._send_definition(journal, search, runs)
+        text = study_description(histories, pages, running=bool(holder_of(self._folder)))
         written = experiment.tags.get(tags.NOTE, "")
         if is_replaceable(written) and text != written:
             runs.client.set_experiment_tag(experiment.experiment_id, tags.NOTE, text)
 
-    def _send_summary(self, search: Search, history: StudyHistory, page: Pages, runs: Runs) -> None:
-        unread = ", ".join(search.description.unread)[: tags.LONGEST]
+    def _send_summary(
+        self, search: Search, history: StudyHistory, page: Pages, runs: RunWriter
+    ) -> None:
         running = search.status == "RUNNING"
         note = study_note(history, page, "" if running else history.stopped)
         if len(note) > tags.LONGEST:
             note = note[: tags.LONGEST - 2] + "…"
-        tagged = {tags.NOTE: note, **({tags.UNREAD: unread} if unread else {})}
+        tagged = {tags.NOTE: note}
+        if unread := ", ".join(search.description.unread):
+            tagged[tags.UNREAD] = unread[: tags.LONGEST]
         if not running:
             tagged[tags.STOPPED] = search.stopped[: tags.LONGEST]
         runs.write(
@@ -184,61 +171,50 @@ class StudyExporter:
         )
 
     def _send_views(
-        self,
-        client: MlflowClient,
-        searches: Sequence[Search],
-        experiment: Experiment,
-        metrics: Iterable[str],
+        self, client: MlflowClient, searches: Sequence[Search], experiment: Experiment
     ) -> None:
         if not searches:
             return
-        description, several = searches[-1].description, len(searches) > 1
-        views = view_tags(description, experiment.creation_time, several=several, metrics=metrics)
+        views = view_tags(
+            searches[-1].description,
+            experiment.creation_time,
+            several=len(searches) > 1,
+            metrics={name for so_far in self._so_far.values() for name in so_far.metrics},
+        )
         for name, text in views.items():
             if experiment.tags.get(name) != text:
                 client.set_experiment_tag(experiment.experiment_id, name, text)
 
-    def _send_files(
-        self, exports: Exports, journal: JournalReader, search: Search, runs: Runs
-    ) -> None:
+    def _send_definition(self, journal: JournalReader, search: Search, runs: RunWriter) -> None:
         """Sends the study's definition and its code as artifacts."""
-        code = search.description.code
+        code, name = search.description.code, f"definition {search.uuid}"
         mark = f"{search.uuid} {code.digest} {search.description.space.digest}"
-        if exports.has_file(f"definition {search.uuid}", mark):
+        if runs.notes.has_file(name, mark):
             return
-        run, client = runs.ids[search.uuid], runs.client
-        names = {code.own_digest: Path(code.path).name or "study.py"}
-        names |= {digest: place for place, digest in (code.modules or {}).items()}
-        texts = journal.code(names.keys())
+        definition = json.loads(to_json(search.description))
+        texts = {"definition.json": json.dumps(definition, indent=1, ensure_ascii=False)}
+        files = {code.own_digest: code.path or "study.py"}
+        files |= {digest: place for place, digest in (code.modules or {}).items()}
+        for digest, text in journal.code(files.keys()).items():
+            texts[f"code/{Path(files[digest]).name}"] = text
 
         def write() -> None:
-            with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary, "study")
-                folder.mkdir()
-                definition = json.dumps(
-                    json.loads(to_json(search.description)), indent=1, ensure_ascii=False
-                )
-                (folder / "definition.json").write_text(definition, encoding="utf-8")
-                for digest, text in texts.items():
-                    place = folder / "code" / Path(names[digest]).name
-                    place.parent.mkdir(exist_ok=True)
-                    place.write_text(text, encoding="utf-8")
-                client.log_artifacts(run, str(folder), "study")
+            for file, text in texts.items():
+                runs.client.log_text(runs.ids[search.uuid], text, f"study/{file}")
 
         runs.unless_deleted(search.uuid, write)
-        exports.sent_file(f"definition {search.uuid}", mark)
+        runs.notes.note_file(name, mark)
 
-    def _send_report(self, exports: Exports, searches: Sequence[Search], runs: Runs) -> None:
+    def _send_report(self, searches: Sequence[Search], runs: RunWriter) -> None:
         """Sends a new report to the run of the engine that was launched last."""
         file = self._folder / REPORT
         mark = _mark_of(file)
         if not mark or not searches:
             return
         uuid = searches[-1].uuid
-        if exports.has_file(REPORT, mark) or uuid not in runs.ids:
-            return
-        runs.unless_deleted(uuid, lambda: runs.client.log_artifact(runs.ids[uuid], str(file)))
-        exports.sent_file(REPORT, mark)
+        if uuid in runs.ids and not runs.notes.has_file(REPORT, mark):
+            runs.unless_deleted(uuid, lambda: runs.client.log_artifact(runs.ids[uuid], str(file)))
+            runs.notes.note_file(REPORT, mark)
 
 
 def _mark_of(file: Path) -> str:
@@ -247,13 +223,6 @@ def _mark_of(file: Path) -> str:
         return ""
     facts = file.stat()
     return f"{facts.st_mtime_ns} {facts.st_size}"
-
-
-def _delete_gone(journal: JournalReader, runs: Runs) -> None:
-    """Deletes runs that the journal lacks: a launch may replace a study without finished trials."""
-    recorded = journal.uuids()
-    for uuid in [each for each in runs.ids if each not in recorded]:
-        runs.delete(uuid)
 
 
 class Destination:
@@ -275,105 +244,81 @@ class Destination:
         """MLflow's client for this destination."""
         return open_client(self.address) if self.address else open_store_client(self._store)
 
-    def experiment(self, exports: Exports, header: Header) -> Experiment | None:
-        """Returns the study's experiment, or None if a person deleted it in MLflow.
-
-        With `again`, a deleted experiment is restored or made again.
-        """
+    def experiment(self, notes: ExporterNotes, header: Header) -> Experiment | None:
+        """Returns the study's experiment, or None if a person deleted the experiment in MLflow."""
         from mlflow.exceptions import MlflowException
 
-        client = self.client
-        database = identity_of(client)
-        self._check_elsewhere(database)
-        notes = exports.notes
-        if notes is not None and database and notes.database != database:
-            exports.forget()
-            notes = None
+        database = identity_of(self.client)
+        if self.address and database and database == read_notes(self._folder)[1]:
+            raise ServerRefusedError(
+                f"The MLflow server {self.address} shows this store, so the study is there "
+                "already. Leave the server out with --tracking-uri off, or name another one."
+            )
+        note = notes.study
         experiment: Experiment | None = None
-        if notes is not None:
+        if note is not None and (not database or note.database == database):
             try:
-                experiment = client.get_experiment(notes.experiment)
+                experiment = self.client.get_experiment(note.experiment)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 # The database is the same, so a person deleted the experiment for good.
                 return None
-        if experiment is not None and experiment.tags.get(tags.UUID) != header.uuid:
-            # The notes are about another database. In this one, the id belongs to another study.
-            exports.forget()
-            experiment = None
-        if experiment is None:
-            experiment = self._find(exports, header, database) or self._make(
-                exports, header, database
-            )
-        if not self.address and self._was_moved(experiment):
+        if experiment is None or experiment.tags.get(tags.UUID) != header.uuid:
+            # Nothing is noted, or the notes are about another database, in which the experiment's
+            # id belongs to another study.
+            experiment = self._find(notes, header, database)
+            experiment = experiment or self._create(notes, header, database)
+        artifacts = f"{self._store.artifacts_uri}/"
+        if not self.address and not experiment.artifact_location.startswith(artifacts):
             set_aside(self._store)
             del self.client
-            exports.forget()
-            return self.experiment(exports, header)
+            notes.forget()
+            return self.experiment(notes, header)
         return None if experiment.lifecycle_stage == "deleted" else experiment
 
-    def _check_elsewhere(self, database: str) -> None:
-        """Raises ServerRefusedError if the server serves this store, as `kerastudy ui` does."""
-        if not self.address:
-            return
-        _, ours = read_notes(self._folder)
-        if database and database == ours:
-            raise ServerRefusedError(
-                f"The MLflow server {self.address} is one that shows this store, so the study is "
-                "there already. Leave it out with --tracking-uri off, or name another server."
-            )
-
-    def _was_moved(self, experiment: Experiment) -> bool:
-        return not experiment.artifact_location.startswith(f"{self._store.artifacts_uri}/")
-
-    def _find(self, exports: Exports, header: Header, database: str) -> Experiment | None:
+    def _find(self, notes: ExporterNotes, header: Header, database: str) -> Experiment | None:
         """Finds the study's experiment and runs by their uuids, and notes them."""
         from mlflow.entities import ViewType
 
-        client = self.client
-        experiments = client.search_experiments(
+        experiments = self.client.search_experiments(
             ViewType.ALL, filter_string=f"tags.`{tags.UUID}` = '{header.uuid}'"
         )
         if not experiments:
             return None
-        experiment = min(experiments, key=lambda each: each.lifecycle_stage != "active")
+        experiment = min(experiments, key=lambda found: found.lifecycle_stage != "active")
         runs: dict[str, str] = {}
         # A copy of the study in another store may have sent other runs to the same experiment.
-        ours = JournalReader(self._folder).uuids()
-        for run in search_runs(client, [experiment.experiment_id], ""):
+        recorded = JournalReader(self._folder).uuids()
+        for run in search_runs(self.client, experiment.experiment_id):
             uuid = run.data.tags.get(tags.UUID)
-            if uuid in ours:
+            if uuid in recorded:
                 runs.setdefault(uuid, run.info.run_id)
-        exports.begin(database, experiment.experiment_id, runs)
+        notes.note_experiment(database, experiment.experiment_id, runs)
         return experiment
 
-    def _make(self, exports: Exports, header: Header, database: str) -> Experiment:
+    def _create(self, notes: ExporterNotes, header: Header, database: str) -> Experiment:
+        """Creates the study's experiment. If its name is taken, a number is added: ``digits (2)``.
+
+        Deleted experiments keep their names.
+        """
         from mlflow.exceptions import MlflowException
 
-        client = self.client
         place = None if self.address else f"{self._store.artifacts_uri}/{header.uuid[:12]}"
         tagged = {
             "mlflow.experimentKind": "custom_model_development",
             tags.KIND: "study",
             tags.UUID: header.uuid,
         }
+        name, number = header.name, 1
         while True:
-            name = self._free_name(header.name)
             try:
-                number = client.create_experiment(name, place, tagged)
+                experiment_id = self.client.create_experiment(name, place, tagged)
             except MlflowException as error:
-                # Another process may have taken the name meanwhile.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
+                number += 1
+                name = f"{header.name} ({number})"
                 continue
-            exports.begin(database, number, {})
-            return client.get_experiment(number)
-
-    def _free_name(self, name: str) -> str:
-        """Returns a name that no experiment has, not even a deleted one."""
-        number, free = 1, name
-        while self.client.get_experiment_by_name(free) is not None:
-            number += 1
-            free = f"{name} ({number})"
-        return free
+            notes.note_experiment(database, experiment_id, {})
+            return self.client.get_experiment(experiment_id)
