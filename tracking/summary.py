@@ -229,7 +229,7 @@ class Summary:
         yield Fact("based on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
             # This import loads numpy, which only studies with scientific hyperparameters need.
-            from tracking.diagnosis.noise_checks import answers
+            from tracking.diagnosis.isolation_check import answers
 
             for sentence in answers(history).values():
                 yield Fact("answer", sentence)

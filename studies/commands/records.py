@@ -82,7 +82,7 @@ def is_data_alone(target: str) -> bool:
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
     # The import is here, since it imports numpy. Without numpy, errors of commands appear sooner.
-    from tracking.diagnosis.noise_checks import answers
+    from tracking.diagnosis.isolation_check import answers
 
     description, best = history.description, history.best
     verdict, without = study_verdict(history), default_store_path().absolute()

@@ -1,12 +1,12 @@
+from .boundary_check import part as part
+from .boundary_check import wider as wider
 from .check_runner import CHECKS as CHECKS
 from .check_runner import Diagnosis as Diagnosis
 from .check_runner import diagnose as diagnose
 from .check_runner import document as document
-from .check_runner import next_launch as next_launch
 from .diagnosed_study import Changes as Changes
 from .diagnosed_study import DiagnosedStudy as DiagnosedStudy
 from .diagnosed_study import Finding as Finding
-from .noise_checks import answers as answers
-from .noise_checks import isolation as isolation
-from .range_checks import part as part
-from .range_checks import wider as wider
+from .isolation_check import answers as answers
+from .isolation_check import isolation as isolation
+from .suggested_launch import next_launch as next_launch
