@@ -22,7 +22,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription
 from tracking.records.checks import Interval
-from tracking.statistics.differences import of_intervals, of_means
+from tracking.statistics.intervals import difference_of_intervals, difference_of_means
 from tracking.statistics.verdict_texts import interval_text
 
 
@@ -164,7 +164,7 @@ def _over_seeds(
     keys = [[objective.sort_key(value) for value in known[label]] for label in labels]
     best = min(range(len(labels)), key=lambda place: statistics.fmean(keys[place]))
     # Low sort keys are the better ones, so the gain is the other one's minus the best one's.
-    gains = [of_means(each, keys[best], math.comb(len(keys), 2)) for each in keys]
+    gains = [difference_of_means(each, keys[best], math.comb(len(keys), 2)) for each in keys]
     return tuple(
         Difference(labels[best], label, gain)
         for place, (label, gain) in enumerate(zip(labels, gains, strict=True))
@@ -216,7 +216,7 @@ def _on_test(
     for label, other in intervals.items():
         if label != best:
             one, two = (intervals[best], other) if sign > 0 else (other, intervals[best])
-            differences.append(Difference(best, label, of_intervals(one, two, pairs)))
+            differences.append(Difference(best, label, difference_of_intervals(one, two, pairs)))
     return tuple(differences)
 
 

@@ -3,9 +3,9 @@ from .confirmation_race import rounds as rounds
 from .confirmation_race import survivors as survivors
 from .corrections import confirmed_value as confirmed_value
 from .corrections import corrected as corrected
-from .differences import of_intervals as of_intervals
-from .differences import of_means as of_means
 from .intervals import crossed as crossed
+from .intervals import difference_of_intervals as difference_of_intervals
+from .intervals import difference_of_means as difference_of_means
 from .intervals import gain as gain
 from .intervals import heavy_tails as heavy_tails
 from .intervals import level_of_reading as level_of_reading
