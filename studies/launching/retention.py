@@ -47,7 +47,7 @@ class Retention:
 
     def told(self) -> str:
         """Returns a line for the user when scores are removed for the first time, else ""."""
-        return self._scores.told()
+        return self._scores.notice()
 
     def last_kept(self) -> Rank | None:
         """Returns the worst rank whose checkpoint is kept; None if there is room for more."""
