@@ -196,14 +196,11 @@ def _pages(
     from tracking.journal import JournalReader
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
-    from tracking.mlflow.model_registry import write_address
-    from tracking.mlflow.server import open_store_client
     from tracking.mlflow.views import VIEWS
 
     click.echo("bringing MLflow up to date …", err=True)
     for folder in folders:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
-    write_address(open_store_client(store), place.address)
     views, studies = {}, {}
     for folder in folders[:_SHOWN]:
         experiment, _ = read_notes(folder)

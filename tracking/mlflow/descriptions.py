@@ -86,9 +86,6 @@ def trial_note(
     return "\n".join(lines)[: tags.LONGEST]
 
 
-_TRACKING_URI: Final = re.compile(r"(?<=mlflow\.set_tracking_uri\().*(?=\))")
-
-
 def model_description(name: str, experiment_id: str, tracking_uri: str) -> str:
     """Returns the description of a study's registered model: what it is, and how to load it."""
     study = link(name, view_page(experiment_id, "trials"))
@@ -108,11 +105,6 @@ def model_description(name: str, experiment_id: str, tracking_uri: str) -> str:
         f"predict = mlflow.pyfunc.load_model({address!r}).predict",
     ]
     return "\n".join([*lines, *code_block(code)]).rstrip()
-
-
-def with_tracking_uri(text: str, tracking_uri: str) -> str:
-    """Replaces the tracking URI in the code of a registered model's description."""
-    return _TRACKING_URI.sub(lambda _: repr(tracking_uri), text)
 
 
 def version_description(

@@ -21,7 +21,6 @@ from tracking.mlflow import tags
 from tracking.mlflow.descriptions import (
     model_description,
     version_description,
-    with_tracking_uri,
     with_verdict,
 )
 from tracking.mlflow.run_writer import RunWriter
@@ -222,14 +221,6 @@ class Registry:
         outputs = self._client.get_run(parent).outputs
         if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
             self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
-
-
-def write_address(client: MlflowClient, address: str) -> None:
-    """Writes an MLflow server's address into the descriptions of registered models."""
-    for model in client.search_registered_models(f"tags.`{tags.KIND}` = 'study'", 1000):
-        text = with_tracking_uri(model.description or "", address)
-        if text != (model.description or ""):
-            client.update_registered_model(model.name, text)
 
 
 def _mark(champion: Champion) -> str:

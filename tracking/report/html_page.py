@@ -185,7 +185,7 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
         strokeDash=alt.StrokeDash("study:N", scale=dashes, legend=legend),
     )
     return theme.finished(
-        theme.layers(lines),
+        [lines],
         f"best_by_{by}",
         f"Best {objective.metric} so far, by {title}",
         300,

@@ -166,7 +166,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .encode(x=x, y=y)
     )
     return theme.finished(
-        theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
+        [lines, picked, behind, labels.mark_text(color=theme.INK, **look)],
         "parallel",
         "Parallel coordinates",
         280,
@@ -198,9 +198,7 @@ def importance(data: StudyData) -> alt.LayerChart:
     )
     first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
     return theme.finished(
-        theme.layers(
-            bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")
-        ),
+        [bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")],
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
@@ -223,7 +221,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
     further |= {"x": axis.x(), "y": y, "tooltip": tooltip}
     points = theme.scatter(data, active, axis.field, size=40, legend=False, **further)
     return theme.finished(
-        theme.layers(*points),
+        points,
         f"slice_{axis.field}",
         f"{objective.metric} by {axis.name}",
         150,
@@ -268,7 +266,7 @@ def contour(
             ),
         )
     return theme.finished(
-        theme.layers(*layers),
+        layers,
         "contour",
         f"{objective.metric} over {first.name} and {second.name}",
         280,

@@ -67,7 +67,7 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
         shown = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
         layers.append(shown.encode(text="samples:Q"))
     return theme.finished(
-        theme.layers(*layers),
+        layers,
         f"confusion{suffix}",
         "Confusion matrix",
         max(180, min(520, 28 * len(names))),
@@ -119,7 +119,7 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
         # The line without noise is dashed and in front, so the prediction is visible behind it.
         layers.append(rule.mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
     return theme.finished(
-        theme.layers(*layers),
+        layers,
         f"targets{suffix}",
         "What was found, and what is true"
         if output.rule

@@ -47,7 +47,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     best = data.ranked[0]
     assert best.value is not None, "ranked trials have a value"
     return theme.finished(
-        theme.layers(line.encode(x=x, y=best_so_far), *points),
+        [line.encode(x=x, y=best_so_far), *points],
         "history",
         f"{objective.metric} by trial",
         220,
@@ -97,7 +97,7 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
         picked.transform_filter("datum.best").mark_point(filled=True, color=theme.ORANGE, size=110),
     ]
     return theme.finished(
-        theme.layers(*drawn),
+        drawn,
         "curves",
         f"Learning curves: {objective.metric}",
         240,
@@ -142,7 +142,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         for field, name in names.items()
     ]
     return theme.finished(
-        theme.layers(best, *lines),
+        [best, *lines],
         "one_curve",
         "Its curve",
         170,
@@ -195,11 +195,11 @@ def intervals(
     points = base.transform_filter("!isValid(datum.seed)").mark_point(
         filled=True, size=120, opacity=1
     )
-    drawn = theme.layers(
+    drawn = [
         lines.encode(x=alt.X("low:Q", title=metric, scale=scale, axis=axis), x2="high:Q"),
         seeds.encode(x=x),
         points.encode(x=x),
-    )
+    ]
     return theme.finished(drawn, name, title, 26 * len(places) + 14, description)
 
 

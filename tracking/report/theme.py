@@ -43,30 +43,26 @@ _FAR = 4
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
 
 
-def layers(*drawn: alt.Chart) -> alt.LayerChart:
-    """Returns a layered chart, with the last of the charts on top."""
-    return alt.LayerChart(layer=list(drawn))
-
-
 def chart(name: str = "trials") -> alt.Chart:
     """Returns a chart without marks. `name` is the name of its table."""
     return alt.Chart(alt.NamedData(name=name))
 
 
 def finished(
-    drawn: alt.LayerChart, name: str, title: str, height: int, description: str
+    layers: Sequence[alt.Chart], name: str, title: str, height: int, description: str
 ) -> alt.LayerChart:
-    """Returns a chart with its title, size, description and parameters.
+    """Returns a chart of layers (the last is on top) with title, size, description and parameters.
 
     Screen readers read the description. The parameters link all charts of a page: ``chosen`` maps
     the numbers of chosen trials to 1, and is null if all are chosen; ``picked`` is the number of
     the trial in focus.
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
-    linked: alt.LayerChart = drawn.add_params(*parameters).properties(
+    layered = alt.LayerChart(layer=list(layers)).add_params(*parameters)
+    drawn: alt.LayerChart = layered.properties(
         name=name, title=title, width=640, height=height, description=description
     )
-    return linked
+    return drawn
 
 
 def brush(name: str) -> alt.Parameter:
