@@ -56,7 +56,7 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     evidence = {
         "infeasible": len(failed),
         "trials": len(ended),
-        "reasons": {each.text: len(each.trials) for each in why[:5]},
+        "reasons": {reason.text: len(reason.trials) for reason in why[:5]},
     }
     advice, changes = "No single hyperparameter says where: look at the reasons.", Changes()
     if why:

@@ -63,9 +63,7 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     """
     groups = _groups(study, parameter)
     if len(groups) < 2:
-        raise TooThinError(
-            f"two of its values need {counted(_LEAST_OF_VALUE, 'trial')} each with a value."
-        )
+        raise TooThinError(f"two of its values need {counted(_LEAST_OF_VALUE, 'trial')} or more.")
     draws = max(2, min(map(len, groups.values())) // 3)
     isolated = [
         _isolated(label, np.array([study.loss(trial) for trial in trials]), draws)
@@ -222,7 +220,7 @@ def _fits(
     best = {
         trial.number: label
         for label, trials in groups.items()
-        for trial in [each for each in trials if not each.cut_short][:1]
+        for trial in [trial for trial in trials if not trial.cut_short][:1]
     }
     trials = [trial for group in groups.values() for trial in group if trial.number in best]
     curves = study.curves(trials)

@@ -86,12 +86,13 @@ class Registry:
                 client.delete_model_version(version.name, version.version)
                 version = None
         elif version is None:
-            # The version was made once, so a person has deleted it.
+            # The notes say that the version was created, so a person has deleted it.
             return
         name = self._model(runs).name
         if version is None:
             logged = self._logged(champion, trial, facts, parent, runs)
-            # A process may have been killed after it made this version and before it tagged it.
+            # A process may have been killed after it created this version, and before it wrote the
+            # tag.
             version = next((v for v in versions if v.source == logged.artifact_location), None)
             version = version or client.create_model_version(
                 name,

@@ -1,4 +1,4 @@
-"""MLflow's clients and servers: a team's, the store's own database, and that of `kerastudy ui`."""
+"""Connections to MLflow servers and databases, and the server of `kerastudy ui`."""
 
 from __future__ import annotations
 

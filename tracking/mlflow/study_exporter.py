@@ -286,7 +286,7 @@ class Destination:
         )
         if not experiments:
             return None
-        experiment = min(experiments, key=lambda found: found.lifecycle_stage != "active")
+        experiment = min(experiments, key=lambda e: e.lifecycle_stage != "active")
         runs: dict[str, str] = {}
         # A copy of the study in another store may have sent other runs to the same experiment.
         recorded = JournalReader(self._folder).uuids()

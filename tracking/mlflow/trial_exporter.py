@@ -178,7 +178,7 @@ class TrialExporter:
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
-            joined = {str(each["name"]): each["default"] for each in result.joined}
+            joined = {str(parameter["name"]): parameter["default"] for parameter in result.joined}
         elif fit.state == "interrupted":
             tagged[tags.REASON] = "its process ended before the training did"
         params: list[Param] = []

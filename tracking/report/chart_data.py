@@ -373,7 +373,7 @@ def importances(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study()
-        for trial in sorted(trials, key=lambda each: each.number):
+        for trial in sorted(trials, key=lambda trial: trial.number):
             placed = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
             value = values[trial.number]
             study.add_trial(create_trial(params=placed, distributions=ranges, value=value))

@@ -124,7 +124,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
     figures: list[Figure] = []
     if any(value is not None for value in rows.get("value", ())):
         spent = {"count": "trials", "seconds": "seconds of training"}
-        figures = [Figure(_best_so_far(comparison, rows, *each)) for each in spent.items()]
+        figures = [Figure(_best_so_far(comparison, rows, by, title)) for by, title in spent.items()]
     return _render(
         "comparison.html",
         [figure.chart for figure in figures],
@@ -134,7 +134,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         labels=[standing.label for standing in comparison.standings],
         kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
-        found=" ".join(comparison.answer.sentences),
+        answer=" ".join(comparison.answer.sentences),
         figures=figures,
         standings=_standings(comparison),
         notes=comparison.notes,
@@ -234,7 +234,7 @@ def _render(
             script=script,
             document=_embedded(document),
             policy=_policy(library, script),
-            made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             **values,
         )
     )

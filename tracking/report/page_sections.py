@@ -104,7 +104,11 @@ def sections(data: StudyData) -> list[Section]:
         parts.append(_of_data(data_findings, data.data_command))
     # The diagnosis has neither figures nor findings if all is well, but its text says so.
     always = [TRIALS, *([diagnosed.heading] if data.diagnosis.findings else [])]
-    return [each for each in parts if each.figures or each.findings or each.heading in always]
+    return [
+        section
+        for section in parts
+        if section.figures or section.findings or section.heading in always
+    ]
 
 
 def _of_champion(data: StudyData) -> Iterator[Section]:
@@ -121,20 +125,20 @@ def _of_champion(data: StudyData) -> Iterator[Section]:
         )
 
 
-def _of_data(looked: DataFindings, command: str) -> Section:
+def _of_data(data: DataFindings, command: str) -> Section:
     text = "What was found in the data, without any model."
-    if not looked.thorough:
+    if not data.thorough:
         text = (
             "These checks took a glance at the data when the study was launched. For all checks, "
             f"and a new page: {command}"
         )
-    rows = f" A row for each class: {looked.picture_rows}." if looked.picture_rows else ""
+    rows = f" A row for each class: {data.picture_rows}." if data.picture_rows else ""
     return Section(
         "The data",
         (),
         text,
-        findings=looked.findings,
-        picture=base64.b64encode(looked.picture).decode("ascii"),
+        findings=data.findings,
+        picture=base64.b64encode(data.picture).decode("ascii"),
         caption=f"Samples of the training part.{rows}",
     )
 
@@ -187,7 +191,7 @@ def _diagnosed(data: StudyData) -> Section:
 
 def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
     metric = data.history.description.objective.metric
-    axis = next((each for each in data.axes if each.name == finding.parameter), None)
+    axis = next((axis for axis in data.axes if axis.name == finding.parameter), None)
     if finding.chart == "intervals" and finding.rows:
         return result_charts.intervals(finding.rows, metric, "", "", "")
     if finding.chart == "curves" and data.has_curves:

@@ -63,7 +63,7 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
     these trials on training data.
     """
     objective = data.history.description.objective
-    top = [each.number for each in data.ranked[:_TOP] if each.state != "pruned"]
+    top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]
     is_top = f"{json.dumps({str(number): 1 for number in trials or top})}[datum.trial]"
     heights = [*data.curves["value"], *(data.curves["training"] if trials else ())]
     scale = theme.objective_scale(heights, objective)

@@ -108,7 +108,7 @@ class SampleScores:
         else:
             # Not all samples count: for a recall, for example, only those of the positive class.
             classes = [weights * values.any(axis=1)]
-        return min(_as_many(_by_group(each, self.groups)) for each in classes)
+        return min(_as_many(_by_group(weighted, self.groups)) for weighted in classes)
 
     @property
     def most(self) -> float:
@@ -143,7 +143,7 @@ class SampleScores:
         `counts` has the shape (resamples, n), and says how often each sample was drawn.
         """
         if self.kind == "average":
-            return np.asarray(np.mean([each.of_resamples(counts) for each in self.members], 0))
+            return np.asarray(np.mean([member.of_resamples(counts) for member in self.members], 0))
         if self.kind == "pooled":
             return self._of_folds(counts)
         weights = self.weights_or_ones
@@ -162,7 +162,7 @@ class SampleScores:
 
     def _of_folds(self, counts: np.ndarray) -> np.ndarray:
         """Returns the mean objective of the folds that have a drawn sample."""
-        ends = np.cumsum([len(each) for each in self.members])
+        ends = np.cumsum([len(fold) for fold in self.members])
         parts = np.split(counts, ends[:-1], axis=1)
         of_folds = [fold.of_resamples(part) for fold, part in zip(self.members, parts, strict=True)]
         with warnings.catch_warnings():
@@ -176,10 +176,10 @@ def average(scores: Sequence[SampleScores]) -> SampleScores:
     first, members = scores[0], tuple(scores)
     if len(scores) == 1:
         return first
-    if any(each.kind != "mean" for each in scores):
+    if any(training.kind != "mean" for training in scores):
         return dataclasses.replace(first, kind="average", members=members)
-    values = np.mean([np.asarray(each.values, np.float64) for each in scores], axis=0)
-    constant = float(np.mean([each.constant for each in scores]))
+    values = np.mean([np.asarray(training.values, np.float64) for training in scores], axis=0)
+    constant = float(np.mean([training.constant for training in scores]))
     return dataclasses.replace(first, values=values, constant=constant, members=members)
 
 
@@ -190,14 +190,14 @@ def pooled(folds: Sequence[SampleScores]) -> SampleScores:
     Learning 107, 2018). If the scores of folds are means without weights, and the sizes of folds
     differ by at most one sample, the pooled scores are a mean too.
     """
-    first, sizes = folds[0], [len(each) for each in folds]
-    weighted = any(each.weights is not None for each in folds)
+    first, sizes = folds[0], [len(fold) for fold in folds]
+    weighted = any(fold.weights is not None for fold in folds)
     members = tuple(folds)
-    groups_of_folds = [each.groups for each in folds if each.groups is not None]
+    groups_of_folds = [fold.groups for fold in folds if fold.groups is not None]
     groups = np.concatenate(groups_of_folds) if len(groups_of_folds) == len(folds) else None
-    if {each.kind for each in folds} == {"mean"} and max(sizes) - min(sizes) <= 1 and not weighted:
-        values = np.concatenate([np.asarray(each.values, np.float64) for each in folds])
-        constant = float(np.mean([each.constant for each in folds]))
+    if {fold.kind for fold in folds} == {"mean"} and max(sizes) - min(sizes) <= 1 and not weighted:
+        values = np.concatenate([np.asarray(fold.values, np.float64) for fold in folds])
+        constant = float(np.mean([fold.constant for fold in folds]))
         return dataclasses.replace(
             first, values=values, constant=constant, members=members, groups=groups
         )
@@ -221,7 +221,7 @@ def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     samples, Annals of Mathematical Statistics 29, 1958). If there are more than 1,000 groups, they
     are joined to 1,000.
     """
-    return np.stack([_as_means(each) for each in scores])
+    return np.stack([_as_means(seed) for seed in scores])
 
 
 def _as_means(scores: SampleScores) -> np.ndarray:

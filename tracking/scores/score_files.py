@@ -44,20 +44,20 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
 
     arrays: dict[str, np.ndarray] = {}
     entries = []
-    for number, each in enumerate(scores):
+    for number, epoch in enumerate(scores):
         fields = {
-            field.name: getattr(each, field.name)
-            for field in dataclasses.fields(each)
+            field.name: getattr(epoch, field.name)
+            for field in dataclasses.fields(epoch)
             if field.name not in _LEFT_OUT
         }
-        arrays[f"{number}.values"], fields["bits"] = _packed(each)
-        fields["shape"] = list(np.shape(each.values))
+        arrays[f"{number}.values"], fields["bits"] = _packed(epoch)
+        fields["shape"] = list(np.shape(epoch.values))
         # Most weights and groups are the same in each epoch, so equal arrays are stored once.
-        if each.weights is not None:
-            weights = np.ascontiguousarray(each.weights, np.float32)
+        if epoch.weights is not None:
+            weights = np.ascontiguousarray(epoch.weights, np.float32)
             fields["weights"] = _place(arrays, weights, f"{number}.weights")
-        if each.groups is not None:
-            fields["groups"] = _place(arrays, each.groups, f"{number}.groups")
+        if epoch.groups is not None:
+            fields["groups"] = _place(arrays, epoch.groups, f"{number}.groups")
         entries.append(fields)
     header = json.dumps({"entries": entries, "weights_sha256": weights_sha256})
     metadata = {"scores": header, "sha256": _digest(header, arrays)}
@@ -88,7 +88,7 @@ def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
         fields = json.loads(header)
         if weights_sha256 and fields["weights_sha256"] != weights_sha256:
             raise ScoresError("they are of other weights")
-        return [_entry(arrays, number, each) for number, each in enumerate(fields["entries"])]
+        return [_entry(arrays, number, entry) for number, entry in enumerate(fields["entries"])]
     except FileNotFoundError:
         raise ScoresError("they are gone") from None
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:

@@ -76,11 +76,12 @@ def corrected(
     if not len(outside):
         raise StatisticsError("no resample has a value on the samples left out: nothing to correct")
     value = mean = float(outside.mean())
-    if len(candidates) > len(scores) - left_out and all(each.kind == "mean" for each in candidates):
+    several_epochs = len(candidates) > len(scores) - left_out
+    if several_epochs and all(candidate.kind == "mean" for candidate in candidates):
         tenths = _counts_without_tenths(groups, resamples, seed)
         value = float(_resampled(candidates, tenths, direction)[0].mean())
     low, high = min(mean, value, best), max(mean, value, best)
-    if all(each.is_share(direction) for each in candidates):
+    if all(candidate.is_share(direction) for candidate in candidates):
         # A bootstrap's variance is (n - 1) / n of the true one.
         variances *= count / (count - 1)
         limits = candidates[first].fewest, candidates[first].most
@@ -118,8 +119,8 @@ def confirmed_value(
     `scores` come from trainings under at least 2 seeds, on samples that no choice was based on.
     """
     matrix, first = score_matrix(scores), scores[0]
-    if all(each.is_share(direction) for each in scores):
-        value = float(np.mean([each.value for each in scores]))
+    if all(seed.is_share(direction) for seed in scores):
+        value = float(np.mean([seed.value for seed in scores]))
         # Several seeds are worth more samples, but not if samples have weights: the few errors may
         # all be on samples of small weight.
         most = first.most * (len(scores) if first.weights is None else 1)
@@ -128,7 +129,7 @@ def confirmed_value(
         # R2 is at most 1, so 1 - R2 is a loss.
         lost = loss_interval(1 - matrix, nonnegative=True, level=level)
         return Interval(1 - lost.value, 1 - lost.high, 1 - lost.low, level), ""
-    nonnegative = all(each.is_nonnegative for each in scores)
+    nonnegative = all(seed.is_nonnegative for seed in scores)
     return loss_interval(matrix, nonnegative=nonnegative, level=level), heavy_tails(matrix)
 
 
@@ -140,7 +141,7 @@ def _resampled(
     Returns two arrays: the finite objectives of the choices on the samples that were not drawn, and
     the variance of each candidate's objective over the resamples.
     """
-    values = np.array([each.value for each in candidates])
+    values = np.array([candidate.value for candidate in candidates])
     sums, squares = np.zeros((2, len(candidates)))
     of_choices, drawn = [], 0
     for counts in resamples:
@@ -202,7 +203,7 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
             f"trials have scores of {sizes[0]} to {sizes[-1]} validation samples: a correction "
             "needs the same samples for all"
         )
-    unfit = next((each for each in candidates if not _can_be_corrected(each)), None)
+    unfit = next((candidate for candidate in candidates if not _can_be_corrected(candidate)), None)
     if unfit is not None:
         raise StatisticsError(
             f"{unfit.metric} is neither a mean over samples nor the area under one ROC curve, so "
@@ -226,10 +227,10 @@ def _objectives(
     width = max(1, min(BLOCK // counts.shape[1], len(candidates)))
     for start in range(0, len(candidates), width):
         block = candidates[start : start + width]
-        if all(each.kind in {"mean", "root_mean"} for each in block):
+        if all(candidate.kind in {"mean", "root_mean"} for candidate in block):
             yield start, _means(block, counts)
         else:
-            yield start, np.stack([each.of_resamples(counts) for each in block], axis=1)
+            yield start, np.stack([candidate.of_resamples(counts) for candidate in block], axis=1)
 
 
 def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:
@@ -237,15 +238,17 @@ def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:
 
     In float32, sums of hits are exact up to 16 million samples, so ties stay ties.
     """
-    values = np.stack([np.asarray(each.values, np.float32) for each in block], axis=1)
+    values = np.stack([np.asarray(candidate.values, np.float32) for candidate in block], axis=1)
     totals = counts.sum(axis=1, keepdims=True)
-    if any(each.weights is not None for each in block):
-        weights = np.stack([each.weights_or_ones.astype(np.float32) for each in block], axis=1)
+    if any(candidate.weights is not None for candidate in block):
+        weights = np.stack(
+            [candidate.weights_or_ones.astype(np.float32) for candidate in block], axis=1
+        )
         values *= weights
         totals = counts @ weights
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         means = (counts @ values) / totals
-        means += np.array([each.constant for each in block], np.float32)
-        roots = np.array([each.kind == "root_mean" for each in block])
+        means += np.array([candidate.constant for candidate in block], np.float32)
+        roots = np.array([candidate.kind == "root_mean" for candidate in block])
         means[:, roots] = np.sqrt(means[:, roots])
     return np.asarray(means)
