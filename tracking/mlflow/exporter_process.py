@@ -39,6 +39,11 @@ _SECONDS_TO_WAIT: Final = 10.0
 _SECONDS_AFTER_AN_ERROR: Final = 2.0
 # The launch writes this to the process's stdin when its study has ended and needs a report.
 _REPORT_WANTED: Final = "report\n"
+# The program imports the kerastudy of this file, even if sys.path has another kerastudy.
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
+    "from tracking.mlflow.exporter_process import main; main(sys.argv[1:])"
+)
 
 
 def is_on() -> bool:
@@ -131,13 +136,14 @@ def _forget(store: Store, size: StudySize) -> None:
         return
     from mlflow.exceptions import MlflowException
 
-    from tracking.mlflow.model_registry import Registry
+    from tracking.mlflow.model_registry import registered_models
     from tracking.mlflow.server import open_store_client
 
     client = open_store_client(store)
     header = JournalReader(size.folder).header()
     with contextlib.suppress(MlflowException):
-        Registry(client, header).delete()
+        for model in registered_models(client, header.uuid):
+            client.delete_registered_model(model.name)
     with contextlib.suppress(MlflowException):
         former = client.get_experiment(experiment)
         if former.lifecycle_stage == "deleted":
@@ -261,9 +267,11 @@ def _say(line: str) -> None:
 
 
 def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.Popen[str]:
+    home = str(Path(__file__).resolve().parents[2])
     try:
         return subprocess.Popen(
-            [*command_for(folder), *options],
+            # -P keeps the working folder out of sys.path.
+            [sys.executable, "-P", "-c", _PROGRAM, home, str(folder), *options],
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -274,17 +282,3 @@ def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.P
         )
     except OSError as error:
         raise StoreError(f"MLflow's exporter can't be started: {error}.") from error
-
-
-# The program imports the kerastudy of this file, even if sys.path has another kerastudy.
-_PROGRAM: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
-    "from tracking.mlflow.exporter_process import main; main(sys.argv[1:])"
-)
-
-
-def command_for(folder: Path) -> list[str]:
-    """Returns the command that starts the exporter's process."""
-    home = Path(__file__).resolve().parents[2]
-    # -P keeps the working folder out of sys.path.
-    return [sys.executable, "-P", "-c", _PROGRAM, str(home), str(folder)]

@@ -16,16 +16,12 @@ from typing import TYPE_CHECKING
 
 from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.history.verdicts import study_verdict, worth
-from tracking.journal import Champion, Header, JournalReader
+from tracking.journal import Champion, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.descriptions import (
-    model_description,
-    version_description,
-    with_verdict,
-)
+from tracking.mlflow.descriptions import model_description, version_description, with_verdict
 from tracking.mlflow.run_writer import RunWriter
 from tracking.mlflow.tags import spell, to_mlflow
-from tracking.records import EndedTrial, StudyDescription
+from tracking.records import EndedTrial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,64 +29,56 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 
-class Registry:
-    """A study's registered model, which has the study's uuid in a tag."""
+def registered_models(client: MlflowClient, study: str) -> list[RegisteredModel]:
+    """Returns the registered models that have the study's uuid in a tag: one or none."""
+    return list(client.search_registered_models(f"tags.`{tags.UUID}` = '{study}'"))
 
-    def __init__(self, client: MlflowClient, header: Header) -> None:
-        self._client, self._study = client, header
 
-    def delete(self) -> None:
-        """Deletes the registered model."""
-        for model in self._models():
-            self._client.delete_registered_model(model.name)
+class ModelRegistry:
+    """Registers a study's champion and refit."""
 
-    def update(
-        self, journal: JournalReader, histories: Sequence[StudyHistory], runs: RunWriter
-    ) -> str:
+    def __init__(self, journal: JournalReader, runs: RunWriter) -> None:
+        self._journal, self._runs, self._client = journal, runs, runs.client
+        self._study = journal.header()
+
+    def update(self, histories: Sequence[StudyHistory]) -> str:
         """Registers the journal's champion and refit, and returns the registered model's name.
 
         The name is empty if there is no model. If the study has no champion any more, the alias
         `champion` is removed. If the process is killed, the next call does the rest.
         """
-        saved = {champion.alias: champion for champion in journal.champions()}
+        saved = {champion.alias: champion for champion in self._journal.champions()}
         for champion in saved.values():
             for history in histories:
                 trial = next((t for t in history.ended if t.uuid == champion.trial), None)
-                if trial is not None and trial.uuid in runs.ids:
-                    self._register(history, trial, champion, journal, runs)
-        models = self._models()
+                if trial is not None and trial.uuid in self._runs.ids:
+                    self._register(history, trial, champion)
+        models = registered_models(self._client, self._study.uuid)
         if ALIAS not in saved:
             for model in models:
                 if ALIAS in model.aliases:
                     self._client.delete_registered_model_alias(model.name, ALIAS)
         return models[0].name if models else ""
 
-    def _register(
-        self,
-        history: StudyHistory,
-        trial: EndedTrial,
-        champion: Champion,
-        journal: JournalReader,
-        runs: RunWriter,
-    ) -> None:
-        client, description = self._client, history.description
-        search = next(search for search in journal.searches() if search.id == champion.search)
+    def _register(self, history: StudyHistory, trial: EndedTrial, champion: Champion) -> None:
+        client, runs = self._client, self._runs
+        search = next(s for s in self._journal.searches() if s.id == champion.search)
         parent = runs.ids[search.uuid]
-        facts = _facts(history, trial, champion, runs)
+        facts = self._facts(history, trial, champion)
         mark = _mark(champion)
         versions = self._versions()
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
         if not runs.notes.has_file(f"model {mark}", ""):
-            if version is not None and not self._find_logged(champion, runs):
+            if version is not None and not self._find_logged(champion):
                 # The version's files were deleted for good, together with the experiment.
                 client.delete_model_version(version.name, version.version)
                 version = None
         elif version is None:
             # The notes say that the version was created, so a person has deleted it.
             return
-        name = self._model(runs).name
+        name = self._model().name
         if version is None:
-            logged = self._logged(champion, trial, facts, parent, runs)
+            logged = self._logged(champion, trial, facts, parent)
             # A process may have been killed after it created this version, and before it wrote the
             # tag.
             version = next((v for v in versions if v.source == logged.artifact_location), None)
@@ -101,11 +89,11 @@ class Registry:
                 logged.artifact_location,
                 run_id=parent,
                 tags=facts,
-                description=_description(description, trial, champion, runs, logged),
+                description=self._description(history, trial, champion, logged),
                 model_id=logged.model_id,
             )
             # The page of the logged model shows the version. MLflow's server writes this tag
-            # itself, but a database without a server has no one who does.
+            # itself, but nobody does for a database without a server.
             shown = json.dumps(
                 [{"name": name, "version": str(version.version)}], ensure_ascii=False
             )
@@ -143,23 +131,18 @@ class Registry:
                 version.name, version.version, tags.VERDICT, text[: tags.LONGEST]
             )
 
-    def _models(self) -> list[RegisteredModel]:
-        return list(
-            self._client.search_registered_models(f"tags.`{tags.UUID}` = '{self._study.uuid}'")
-        )
-
     def _versions(self) -> list[ModelVersion]:
-        return [
-            version
-            for model in self._models()
-            for version in self._client.search_model_versions(_filter(model.name))
-        ]
+        versions: list[ModelVersion] = []
+        for model in registered_models(self._client, self._study.uuid):
+            quote = '"' if "'" in model.name else "'"
+            versions += self._client.search_model_versions(f"name = {quote}{model.name}{quote}")
+        return versions
 
-    def _model(self, runs: RunWriter) -> RegisteredModel:
-        """Returns the study's registered model, and makes it if there is none."""
+    def _model(self) -> RegisteredModel:
+        """Returns the study's registered model, and creates the model if there is none."""
         from mlflow.exceptions import MlflowException
 
-        if models := self._models():
+        if models := registered_models(self._client, self._study.uuid):
             return models[0]
         name, number = self._study.name, 1
         while True:
@@ -167,7 +150,9 @@ class Registry:
                 return self._client.create_registered_model(
                     name,
                     tags={tags.KIND: "study", tags.UUID: self._study.uuid},
-                    description=model_description(name, runs.experiment, self._client.tracking_uri),
+                    description=model_description(
+                        name, self._runs.experiment, self._client.tracking_uri
+                    ),
                 )
             except MlflowException as error:
                 # Another registered model has the name.
@@ -176,26 +161,21 @@ class Registry:
                 number += 1
                 name = f"{self._study.name} ({number})"
 
-    def _find_logged(self, champion: Champion, runs: RunWriter) -> Sequence[LoggedModel]:
+    def _find_logged(self, champion: Champion) -> Sequence[LoggedModel]:
         condition = f"tags.`{tags.UUID}` = '{_mark(champion)}'"
-        return list(self._client.search_logged_models([runs.experiment], condition))
+        return list(self._client.search_logged_models([self._runs.experiment], condition))
 
     def _logged(
-        self,
-        champion: Champion,
-        trial: EndedTrial,
-        facts: Mapping[str, str],
-        parent: str,
-        runs: RunWriter,
+        self, champion: Champion, trial: EndedTrial, facts: Mapping[str, str], parent: str
     ) -> LoggedModel:
         """Returns a champion's logged model. Creates the model and uploads its files if needed."""
         from mlflow.entities import LoggedModelStatus
         from mlflow.models import Model
 
         client = self._client
-        models = self._find_logged(champion, runs)
+        models = self._find_logged(champion)
         logged = next(iter(models), None) or client.create_logged_model(
-            runs.experiment,
+            self._runs.experiment,
             name=champion.alias,
             source_run_id=parent,
             tags={**facts, tags.UUID: _mark(champion)},
@@ -223,52 +203,37 @@ class Registry:
         if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
             self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
 
+    def _facts(
+        self, history: StudyHistory, trial: EndedTrial, champion: Champion
+    ) -> dict[str, str]:
+        """Returns the tags of a model version."""
+        run = self._runs.ids[trial.uuid]
+        facts = {tags.NUMBER: str(trial.number), tags.ENGINE: champion.engine}
+        if trial.verified:
+            facts[tags.VERIFIED] = trial.verified
+        if champion.alias != ALIAS:
+            return {**facts, tags.REFIT_OF: run, "epochs": str(champion.facts["epochs"])}
+        _, best = trial.best_training
+        facts |= {tags.CHAMPION_RUN: run, "epoch": str(best.epoch)}
+        facts[to_mlflow(history.description.objective.metric)] = repr(best.value)
+        if champion.reason:
+            facts[tags.PROMOTED] = champion.reason
+        return facts
+
+    def _description(
+        self, history: StudyHistory, trial: EndedTrial, champion: Champion, logged: LoggedModel
+    ) -> str:
+        """Returns the description of a model version."""
+        if champion.alias == ALIAS:
+            experiment, run = self._runs.experiment, self._runs.ids[trial.uuid]
+            return version_description(history.description, trial, experiment, run, logged.model_id)
+        return (
+            f"Trial {trial.number} trained again on training and validation data together, "
+            f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. No "
+            "validation value, as no data is left for it."
+        )
+
 
 def _mark(champion: Champion) -> str:
     """Returns a text that identifies a saved model, from its trial and its folder."""
     return f"{champion.trial} {champion.folder.name}"
-
-
-def _facts(
-    history: StudyHistory, trial: EndedTrial, champion: Champion, runs: RunWriter
-) -> dict[str, str]:
-    """Returns the tags of a model version."""
-    facts = {
-        tags.NUMBER: str(trial.number),
-        tags.ENGINE: champion.engine,
-        **({tags.VERIFIED: trial.verified} if trial.verified else {}),
-    }
-    if champion.alias != ALIAS:
-        refit = {tags.REFIT_OF: runs.ids[trial.uuid], "epochs": f"{champion.facts['epochs']}"}
-        return {**facts, **refit}
-    _, best = trial.best_training
-    metric = history.description.objective.metric
-    facts |= {
-        tags.CHAMPION_RUN: runs.ids[trial.uuid],
-        "epoch": str(best.epoch),
-        to_mlflow(metric): repr(best.value),
-    }
-    return {**facts, **({tags.PROMOTED: champion.reason} if champion.reason else {})}
-
-
-def _description(
-    description: StudyDescription,
-    trial: EndedTrial,
-    champion: Champion,
-    runs: RunWriter,
-    logged: LoggedModel,
-) -> str:
-    if champion.alias == ALIAS:
-        run = runs.ids[trial.uuid]
-        return version_description(description, trial, runs.experiment, run, logged.model_id)
-    return (
-        f"Trial {trial.number} trained again on training and validation data together, "
-        f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. No validation "
-        "value, as no data is left for it."
-    )
-
-
-def _filter(model: str) -> str:
-    """Returns the filter for the versions of a registered model."""
-    quote = '"' if "'" in model else "'"
-    return f"name = {quote}{model}{quote}"

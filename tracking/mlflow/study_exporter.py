@@ -28,7 +28,7 @@ from tracking.mlflow.descriptions import (
     study_note,
 )
 from tracking.mlflow.exporter_notes import STORE, ExporterNotes, opened_notes, read_notes
-from tracking.mlflow.model_registry import Registry
+from tracking.mlflow.model_registry import ModelRegistry
 from tracking.mlflow.run_writer import RunWriter, search_runs
 from tracking.mlflow.server import (
     as_server_errors,
@@ -135,8 +135,7 @@ class StudyExporter:
             # Another engine may have been launched since the journal was read.
             if history.description.engine in by_engine
         ]
-        registry = Registry(runs.client, journal.header())
-        model = "" if running else registry.update(journal, histories, runs)
+        model = "" if running else ModelRegistry(journal, runs).update(histories)
         report = (self._folder / REPORT).is_file()
         pages = {}
         for history in histories:

@@ -241,9 +241,7 @@ def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:
     values = np.stack([np.asarray(candidate.values, np.float32) for candidate in block], axis=1)
     totals = counts.sum(axis=1, keepdims=True)
     if any(candidate.weights is not None for candidate in block):
-        weights = np.stack(
-            [candidate.weights_or_ones.astype(np.float32) for candidate in block], axis=1
-        )
+        weights = np.stack([c.weights_or_ones for c in block], axis=1, dtype=np.float32)
         values *= weights
         totals = counts @ weights
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
