@@ -147,7 +147,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
             color=tiers,
             strokeWidth=alt.condition("datum.tier === 'other'", alt.value(1), alt.value(2)),
             opacity=theme.faint(0.6, 0.04),
-            tooltip=[alt.Tooltip("trial:Q", title="trial")],
+            tooltip=["trial:Q"],
         )
         .add_params(theme.brush("parallel"))
     )
@@ -194,7 +194,7 @@ def importance(data: StudyData) -> alt.LayerChart:
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
     )
     bars = shown.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
-        tooltip=[alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")]
+        tooltip=["name:N", alt.Tooltip("share:Q", format=".1%")]
     )
     first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
     return theme.finished(

@@ -69,14 +69,9 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
     scale = theme.objective_scale(heights, objective)
     x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
-    tooltip = [
-        alt.Tooltip("trial:Q", title="trial"),
-        alt.Tooltip("epoch:Q", title="epoch"),
-        alt.Tooltip("value:Q", title=objective.metric, format=".5~g"),
-    ]
+    tooltip = ["trial:Q", "epoch:Q", theme.value_tooltip("value", objective.metric)]
     if data.training_metric:
-        training = alt.Tooltip("training:Q", title=data.training_metric, format=".5~g")
-        tooltip.append(training)
+        tooltip.append(theme.value_tooltip("training", data.training_metric))
     lines = theme.chart("curves").encode(x=x, y=y, detail="trial:N")
     ahead, picked = lines.transform_filter(is_top), lines.transform_filter(theme.PICKED)
     behind = lines.transform_filter(f"!{is_top}").mark_line(
@@ -134,10 +129,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
                 axis=alt.Axis(format=".5~g"),
             ),
             color=alt.ColorDatum(name, scale=colors, legend=legend),
-            tooltip=[
-                alt.Tooltip("epoch:Q", title="epoch"),
-                alt.Tooltip(f"{field}:Q", title=name, format=".5~g"),
-            ],
+            tooltip=["epoch:Q", theme.value_tooltip(field, name)],
         )
         for field, name in names.items()
     ]
@@ -181,12 +173,7 @@ def intervals(
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
     colors = [_COLORS.get(place, theme.BLUE) for place in places]
     color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
-    tooltip = [
-        alt.Tooltip("place:N", title="what"),
-        alt.Tooltip("value:Q", title=metric, format=".5~g"),
-        alt.Tooltip("interval:N", title="interval"),
-        alt.Tooltip("seed:N", title="seed"),
-    ]
+    tooltip = ["place:N", theme.value_tooltip("value", metric), "interval:N", "seed:N"]
     base = alt.Chart(alt.InlineData(values=shown)).encode(y=y, color=color, tooltip=tooltip)
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
     seeds = base.transform_filter("isValid(datum.seed)").mark_point(

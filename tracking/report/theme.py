@@ -102,30 +102,29 @@ def scatter(
     }
     valued = base.transform_filter("isValid(datum.value)")
     points = valued.mark_point(filled=False, size=size, cursor="pointer")
-    places = {channel: encoding[channel] for channel in encoding if channel != "tooltip"}
+    places = {channel: value for channel, value in encoding.items() if channel != "tooltip"}
     drawn = [
         points.encode(**encoding, **look).add_params(brush(name)),
         picked_ring(base).encode(**places),
     ]
     if len(data.ranked) < len(data.history.trials):
         without = base.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=size)
-        why = [
-            alt.Tooltip("trial:Q", title="trial"),
-            alt.Tooltip("state:N", title="state"),
-            alt.Tooltip("reason:N", title="reason"),
-        ]
-        places = {**places, "y": alt.value("height"), "tooltip": why}
+        tooltip = ["trial:Q", "state:N", "reason:N"]
+        places = {**places, "y": alt.value("height"), "tooltip": tooltip}
         drawn.append(without.encode(**places, **look))
     return drawn
 
 
-def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
+def value_tooltip(column: str, name: str) -> alt.Tooltip:
+    """Returns the line of a metric's value in a tooltip."""
+    return alt.Tooltip(f"{column}:Q", title=name, format=".5~g")
+
+
+def tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
     """Returns the lines of a trial's tooltip. `axes` is the number of hyperparameters in it."""
-    metric = data.history.description.objective.metric
     return [
-        alt.Tooltip("trial:Q", title="trial"),
-        alt.Tooltip("state:N", title="state"),
-        alt.Tooltip("value:Q", title=metric, format=".5~g"),
+        *("trial:Q", "state:N"),
+        value_tooltip("value", data.history.description.objective.metric),
         alt.Tooltip("best_epoch:Q", title="best epoch"),
         *(axis.tooltip() for axis in data.by_importance()[:axes]),
     ]
