@@ -39,10 +39,6 @@ from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
-# A printed table of trials has this many rows. `page.css` has the same number.
-_PRINTED = 50
-# In a table of at most _MOST_WHOLE columns, texts of at most _WHOLE letters are not wrapped.
-_WHOLE, _MOST_WHOLE = 14, 20
 # `page.css` gives these CSS variables other values in dark mode.
 _STYLED = {
     theme.INK: "var(--ink)",
@@ -78,7 +74,6 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
     before, _, after = command.partition("\0")
     first = history.champion or history.best
     picked = first.number if first else next((t.number for t in history.trials), None)
-    columns = table_columns(data)
     return _render(
         "study.html",
         [*charts, *([one_curve(data)] if data.has_curves else [])],
@@ -90,11 +85,9 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
             "headings": data.headings,
         },
         title=f"{description.name}: study report",
-        name=description.name,
+        data=data,
+        description=description,
         picked=picked,
-        one_curve=data.has_curves,
-        notes=description.notes,
-        summary=data.summary,
         params=[]
         if first is None
         else [
@@ -103,11 +96,8 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
             if name in first.params
         ],
         sections=shown,
-        columns=columns,
+        columns=table_columns(data),
         rows=list(table_rows(data)),
-        printed=_PRINTED,
-        whole=_WHOLE if len(columns) <= _MOST_WHOLE else 0,
-        of_function=bool(description.objective_function),
         table=TRIALS,
         model=read_model_summary(history),
         details=details(data),
