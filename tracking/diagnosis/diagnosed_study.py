@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import statistics
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -211,29 +213,32 @@ class DiagnosedStudy:
         If a trial continues another trial, its curve includes the other trial's epochs.
         """
         before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
-        numbers = {number for trial in trials for number in _lineage(trial.number, before)}
+        lineages = {trial.number: list(_lineage(trial.number, before)) for trial in trials}
+        numbers = set(itertools.chain.from_iterable(lineages.values()))
         read = [trial for trial in self.history.ended if trial.number in numbers]
-        objective = metric_by_epoch(self.history.folder, read, self.objective.metric)
-        training: Mapping[int, Mapping[int, float]] = {}
-        if self.training_metric:
-            training = metric_by_epoch(self.history.folder, read, self.training_metric)
+        objective, training = (
+            metric_by_epoch(self.history.folder, read, metric) if metric else {}
+            for metric in (self.objective.metric, self.training_metric)
+        )
         sign = -1.0 if self.objective.direction == "max" else 1.0
         curves = []
         for trial in trials:
-            values = _whole(trial.number, objective, before)
-            epochs = sorted(epoch for epoch, value in values.items() if math.isfinite(value))
+            values, fit = (
+                ChainMap(*(by_trial.get(number, {}) for number in lineages[trial.number]))
+                for by_trial in (objective, training)
+            )
+            epochs = sorted(values)
             # The values of an objective function with several models belong to no epoch.
             if len(epochs) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
-            fit = _whole(trial.number, training, before)
             # The checks compare epoch by epoch, so there must be a value of each epoch.
-            whole = all(math.isfinite(fit.get(epoch, math.nan)) for epoch in epochs)
+            is_complete = values.keys() <= fit.keys()
             curves.append(
                 Curve(
                     trial,
                     np.array(epochs, dtype=np.float64),
-                    sign * np.array([values[e] for e in epochs]),
-                    sign * np.array([fit[e] for e in epochs]) if whole else None,
+                    sign * np.array([values[epoch] for epoch in epochs]),
+                    sign * np.array([fit[epoch] for epoch in epochs]) if is_complete else None,
                 )
             )
         return curves
@@ -356,15 +361,3 @@ def _lineage(number: int, before: Mapping[int, int | None]) -> Iterator[int]:
     while trial is not None:
         yield trial
         trial = before.get(trial)
-
-
-def _whole(
-    number: int,
-    curves: Mapping[int, Mapping[int, float]],
-    before: Mapping[int, int | None],
-) -> dict[int, float]:
-    """Returns a trial's values by epoch, with the epochs of the trials in its `_lineage`."""
-    values: dict[int, float] = {}
-    for trial in _lineage(number, before):
-        values = {**curves.get(trial, {}), **values}
-    return values

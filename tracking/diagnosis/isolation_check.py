@@ -71,18 +71,29 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     ]
     best, *others = sorted(isolated, key=lambda value: value.expected)
     level = 1 - (1 - _LEVEL) / len(others)
-    gaps = {other.label: other.expected - best.expected for other in others}
-    halves = {other.label: _half_width(level, best, other) for other in others}
-    worse = [label for label, gap in gaps.items() if gap > halves[label]]
-    left = _left(parameter, worse)
+    # The differences from the best value, and half the widths of their intervals.
+    gaps = {
+        other.label: (other.expected - best.expected, _half_width(level, best, other))
+        for other in others
+    }
+    worse = [label for label, (gap, half) in gaps.items() if gap > half]
+    title = f"{parameter.name}: no clear difference"
     advice = "Keep the simplest value, or the cheapest; more trials would narrow the intervals."
+    changes = Changes()
     if worse:
-        advice = f"Leave out what is clearly worse: search {left}." if left else ""
+        names = listed(_quoted(parameter, label) for label in worse)
+        title = f"{parameter.name}: {names} {'is' if len(worse) == 1 else 'are'} clearly worse"
+        advice = ""
+        if isinstance(parameter, Listed):
+            values = [v for v in parameter.values if readable(parameter.opened(v)) not in worse]
+            domain = spell_values(parameter, values)
+            advice = f"Leave out what is clearly worse: search {domain}."
+            changes = Changes({parameter.name: domain})
     return Finding(
         "isolation",
         "hint" if worse else "ok",
-        _title(parameter, worse),
-        _comparison(study, parameter, best.label, gaps, halves)
+        title,
+        _comparison(study, parameter, best.label, gaps)
         + _fits(study, parameter, {label: groups[label] for label in (best.label, *gaps)}, worse),
         advice,
         evidence={
@@ -97,11 +108,11 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
                 for value in (best, *others)
             },
             "differences": {
-                label: {"by": gap, "plus or minus": halves[label]} for label, gap in gaps.items()
+                label: {"by": gap, "plus or minus": half} for label, (gap, half) in gaps.items()
             },
         },
         parameter=parameter.name,
-        changes=Changes({parameter.name: left} if left else {}),
+        changes=changes,
         rows=[_row(study, value) for value in (best, *others)],
     )
 
@@ -160,22 +171,7 @@ def _half_width(level: float, *isolated: _Isolated) -> float:
     return float(special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance)
 
 
-def _left(parameter: Parameter, worse: Sequence[str]) -> str:
-    """Returns the values that the next study should keep, in the form of ``--set``."""
-    if not worse or not isinstance(parameter, Listed):
-        return ""
-    left = [value for value in parameter.values if readable(parameter.opened(value)) not in worse]
-    return spell_values(parameter, left)
-
-
-def _title(parameter: Parameter, worse: Sequence[str]) -> str:
-    if not worse:
-        return f"{parameter.name}: no clear difference"
-    names = listed(_spelled(parameter, label) for label in worse)
-    return f"{parameter.name}: {names} {'is' if len(worse) == 1 else 'are'} clearly worse"
-
-
-def _spelled(parameter: Parameter, label: str) -> str:
+def _quoted(parameter: Parameter, label: str) -> str:
     """Returns a value for a sentence: a text gets quotes."""
     return repr(label) if isinstance(parameter, Listed) and label in parameter.values else label
 
@@ -184,22 +180,21 @@ def _comparison(
     study: DiagnosedStudy,
     parameter: Parameter,
     best: str,
-    gaps: Mapping[str, float],
-    halves: Mapping[str, float],
+    gaps: Mapping[str, tuple[float, float]],
 ) -> str:
     """Returns sentences on the differences from the best value, the clear differences first."""
     worse, close = (
         listed(
             (
-                f"{_spelled(parameter, label)} (by {difference(gap)} ± {difference(halves[label])})"
-                for label, gap in gaps.items()
-                if (gap > halves[label]) is clear
+                f"{_quoted(parameter, label)} (by {difference(gap)} ± {difference(half)})"
+                for label, (gap, half) in gaps.items()
+                if (gap > half) is clear
             ),
             most=_MOST_LISTED,
         )
         for clear in (True, False)
     )
-    leader, metric = _spelled(parameter, best), study.objective.metric
+    leader, metric = _quoted(parameter, best), study.objective.metric
     if not worse:
         return f"{parameter.name}: no clear difference in {metric}. {leader} leads {close}."
     also = f" No clear difference from {close}." if close else ""
@@ -231,12 +226,12 @@ def _fits(
         rise = None if curve.ended_itself else overfits(study, curve)
         if rise is not None:
             after = f"by {difference(rise)} after epoch {curve.epochs[curve.best]:g}"
-            over.append(f"{_spelled(parameter, label)} ({after})")
+            over.append(f"{_quoted(parameter, label)} ({after})")
         # A trial with another loss may be worse in the metric without underfitting.
         elif label in worse and curve.training is not None and parameter.name != "loss":
             reached, trained = curve.losses.min(), curve.training.min()
             if least < trained and abs(trained - reached) < reached - least:
-                under.append(_spelled(parameter, label))
+                under.append(_quoted(parameter, label))
     clauses = [
         f"{listed(labels, most=_MOST_LISTED)} {verb}{'s' if len(labels) == 1 else ''}"
         for labels, verb in ((over, "overfit"), (under, "underfit"))
