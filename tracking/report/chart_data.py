@@ -16,12 +16,10 @@ import numpy as np
 
 from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
-from tracking.diagnosis.check_runner import Diagnosis
 from tracking.diagnosis.diagnosed_study import training_metric
 from tracking.history.champions import read_validation_predictions
-from tracking.history.commands import data_command
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import RecordedCurves, metric_by_epoch
+from tracking.history.trials import metric_by_epoch
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.checks import ValidationPredictions
@@ -43,11 +41,6 @@ class StudyData:
 
     history: StudyHistory
     without: Path | None = None
-
-    @cached_property
-    def diagnosis(self) -> Diagnosis:
-        """The diagnosis of the study."""
-        return self.summary.diagnosis
 
     @cached_property
     def summary(self) -> Summary:
@@ -86,16 +79,6 @@ class StudyData:
         root = self.history.store.root
         return None if root == self.without else root
 
-    @property
-    def several(self) -> bool:
-        """Whether the study has several engines, so that commands need ``--engine``."""
-        return len(self.history.engines) > 1
-
-    @property
-    def data_command(self) -> str:
-        """The command that checks the data."""
-        return data_command(self.history.description, self.root)
-
     @cached_property
     def training_metric(self) -> str:
         """The objective's metric on training data, e.g. ``accuracy``; empty if not recorded."""
@@ -133,7 +116,7 @@ class StudyData:
                 best = value
             gap = None
             if value is not None and training is not None:
-                gap = training - value if objective.direction == "max" else value - training
+                gap = objective.sort_key(value) - objective.sort_key(training)
             rows.append(
                 {
                     "trial": trial.number,
@@ -171,13 +154,14 @@ class StudyData:
         """
         history = self.history
         ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
-        read = RecordedCurves(history.folder, history.trials)
-        metric = self.training_metric
-        training = metric_by_epoch(history.folder, ended, metric) if metric else {}
+        values, training = (
+            metric_by_epoch(history.folder, ended, metric) if metric else {}
+            for metric in (history.description.objective.metric, self.training_metric)
+        )
         most = max(8, _MOST_POINTS // max(len(ended), 1))
         rows: list[dict[str, Any]] = []
         for trial in ended:
-            curve = read(trial)
+            curve = values.get(trial.number, {})
             repeated = trial.result.repeats and not trial.result.folds
             best = None if repeated else trial.epoch
             step = -(-len(curve) // most)

@@ -70,7 +70,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
     data = StudyData(history, without)
     description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
-    command = reproduce_command(description, "\0", data.root, several=data.several)
+    command = reproduce_command(description, "\0", data.root, several=len(history.engines) > 1)
     before, _, after = command.partition("\0")
     first = history.champion or history.best
     picked = first.number if first else next((t.number for t in history.trials), None)

@@ -11,6 +11,7 @@ import altair as alt
 
 from search_spaces.texts import counted
 from tracking.diagnosis.diagnosed_study import Finding
+from tracking.history.commands import data_command
 from tracking.history.verdicts import looked_at
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFinding, DataFindings
@@ -101,9 +102,9 @@ def sections(data: StudyData) -> list[Section]:
     ]
     data_findings = looked_at(data.history)
     if data_findings is not None:
-        parts.append(_of_data(data_findings, data.data_command))
+        parts.append(_of_data(data_findings, data_command(data.history.description, data.root)))
     # The diagnosis has neither figures nor findings if all is well, but its text says so.
-    always = [TRIALS, *([diagnosed.heading] if data.diagnosis.findings else [])]
+    always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
     return [
         section
         for section in parts
@@ -169,7 +170,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
 def _diagnosed(data: StudyData) -> Section:
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
     figures, undrawn, good = [], [], []
-    for place, finding in enumerate(data.diagnosis.findings):
+    for place, finding in enumerate(data.summary.diagnosis.findings):
         if finding.severity == "ok" and finding.check != "isolation":
             good.append(finding.title)
             continue
@@ -183,7 +184,7 @@ def _diagnosed(data: StudyData) -> Section:
         sentences = (finding.verdict, finding.advice, _LEGENDS.get(finding.chart, ""))
         explanation = " ".join(filter(None, sentences))
         figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
-    missing = dict.fromkeys(unchecked.check for unchecked in data.diagnosis.unchecked)
+    missing = dict.fromkeys(unchecked.check for unchecked in data.summary.diagnosis.unchecked)
     text += f" Nothing to do: {'. '.join(good)}." if good else ""
     text += f" The record is too thin to check: {', '.join(missing)}." if missing else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))

@@ -172,7 +172,7 @@ def test_a_finding_is_shown_by_its_chart_and_kinds_of_charts_are_few(store: Stor
     data = StudyData(history)
     (section,) = [each for each in sections(data) if each.heading == "What the record asks for"]
     shown = {str(each.chart.title): each for each in section.figures}
-    for finding in data.diagnosis.findings:
+    for finding in data.summary.diagnosis.findings:
         assert (finding.title in shown) != (finding.title in section.text)
         if finding.severity != "ok":
             assert shown[finding.title].mark == finding.severity
