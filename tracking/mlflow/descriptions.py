@@ -294,9 +294,9 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
         text = f"{state}: the best trial so far is the first of the trials."
     elif history.best is not None:
         sentences = study_verdict(history).sentences
-        expected = [i for i, text in enumerate(sentences) if text.startswith("Expect ")]
         # Without the sentences after "Expect …", the links are in view.
-        verdict = " ".join(sentences[: expected[0] + 1] if expected else sentences)
+        ends = [i for i, sentence in enumerate(sentences, 1) if sentence.startswith("Expect ")]
+        verdict = " ".join(sentences[: ends[0]] if ends else sentences)
         metric = history.description.objective.metric
         text = plain(re.sub(r"\b(Expect|Reported) ", rf"\1 {metric} ", verdict, count=1))
     links = " · ".join(link(view, view_page(pages.experiment, view)) for view in VIEWS)

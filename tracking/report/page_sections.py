@@ -33,7 +33,7 @@ _MARKS = {
 # How to read the charts of findings.
 _LEGENDS = {
     "curves": "Blue: validation; dashed: training.",
-    "intervals": "A line is an interval around each value.",
+    "intervals": "Lines are intervals around the values.",
 }
 
 
@@ -92,8 +92,9 @@ def sections(data: StudyData) -> list[Section]:
         Section(
             TRIALS,
             (),
-            f"{count}, the best first. A click puts one in focus; dragging over an area of a chart "
-            "chooses trials in all charts and here, and so does the list. Escape shows all again.",
+            f"{count}, the best first. A click puts a trial in focus. Dragging over an area of a "
+            "chart chooses trials in all charts and in this table, and so does the list. Escape "
+            "shows all trials again.",
         ),
         Section("How the best trials trained", tuple(_training(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
@@ -186,7 +187,7 @@ def _diagnosed(data: StudyData) -> Section:
         figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
     missing = dict.fromkeys(unchecked.check for unchecked in data.summary.diagnosis.unchecked)
     text += f" Nothing to do: {'. '.join(good)}." if good else ""
-    text += f" The record is too thin to check: {', '.join(missing)}." if missing else ""
+    text += f" Too few trials for these checks: {', '.join(missing)}." if missing else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
 
 

@@ -121,7 +121,7 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     return theme.finished(
         layers,
         f"targets{suffix}",
-        "What was found, and what is true"
+        "Predictions, and the truth without noise"
         if output.rule
         else f"Prediction by {output.feature_name if of_feature else _TARGET}",
         340,

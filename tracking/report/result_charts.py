@@ -136,7 +136,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     return theme.finished(
         [best, *lines],
         "one_curve",
-        "Its curve",
+        "Curve of the chosen trial",
         170,
         "The chosen trial's metric by epoch, of validation and training data.",
     )
