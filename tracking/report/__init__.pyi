@@ -11,5 +11,5 @@ from .notebook_charts import StudyPlots as StudyPlots
 from .page_sections import sections as sections
 from .page_sections import tables as tables
 from .result_charts import belief as belief
-from .result_charts import equations as equations
-from .result_charts import targets as targets
+from .prediction_charts import equations as equations
+from .prediction_charts import targets as targets
