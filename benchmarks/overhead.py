@@ -29,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.definition import LaunchOptions
-from studies.executors.jobs import Handler
+from studies.executors.job_runner import Handler
 from studies.launching.launch import run_study
 from studies.progress import NoProgress
 from tracking.journal import Journal
@@ -46,7 +46,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.folder import Store, create_store
+from tracking.store.store_folder import Store, create_store
 
 _EPOCHS = 10
 _METRICS = {"loss": 0.51234567, "accuracy": 0.8123, "val_loss": 0.6123456, "val_accuracy": 0.7912}

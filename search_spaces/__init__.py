@@ -1,7 +1,7 @@
 """Search spaces, and the errors of all three packages. Imports neither `tracking` nor `studies`.
 
-Nothing here imports TensorFlow, Keras, MLflow or numpy. Only `translations` imports Optuna and
-Keras Tuner, when it translates a space.
+Nothing here imports TensorFlow, Keras, MLflow or numpy. Only `optuna_and_keras_tuner_spaces`
+imports Optuna and Keras Tuner, when it translates a space.
 """
 
 import lazy_loader

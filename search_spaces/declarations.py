@@ -1,4 +1,4 @@
-"""Turns Keras Tuner's and Optuna's declarations into parameters, also several under one name.
+"""Turns declarations of Keras Tuner and Optuna into parameters.
 
 The functions take the arguments of methods such as `hp.Float` and `trial.suggest_int`. They raise
 SearchSpaceError for a declaration that can't be searched. They change some declarations:
@@ -12,13 +12,13 @@ SearchSpaceError for a declaration that can't be searched. They change some decl
 - numpy's scalars become Python's.
 
 A builder may declare "learning_rate" with one range for Adam and another for SGD, under conditions.
-This makes two parameters. The space and every record name them:
+These declarations become two parameters, which the space and every record name:
 
     learning_rate when optimizer is adam
     learning_rate when optimizer is sgd
 
 The builder reads both as "learning_rate". If no condition separates the declarations, they become
-one parameter, whose domain has the values of all.
+one parameter with the values of all declarations.
 """
 
 from __future__ import annotations
@@ -29,19 +29,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from search_spaces.checks import is_whole
+from search_spaces.argument_checks import is_whole
 from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter import (
-    NOT_GIVEN,
-    MaybeScalar,
-    Parameter,
-    Scalar,
-    canonical_json,
-    identity,
-    is_number,
-    without_numpy,
-)
 from search_spaces.parameters.ranges import (
     MOST_VALUES,
     Float,
@@ -52,6 +43,15 @@ from search_spaces.parameters.ranges import (
     leads_to,
     steps_between,
     value_at,
+)
+from search_spaces.parameters.values import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Scalar,
+    canonical_json,
+    identity,
+    is_number,
+    without_numpy,
 )
 from search_spaces.space import SearchSpace
 
@@ -67,7 +67,7 @@ def keras_tuner_range(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """Returns the parameter of `hp.Int` or `hp.Float`. Its default is `min_value` if not given."""
+    """Returns the parameter of `hp.Int` or `hp.Float`. The usual default is `min_value`."""
     plain = _whole if kind is Int else without_numpy
     low, high = plain(min_value), plain(max_value)
     # Keras Tuner also takes None for "linear", and upper case.
@@ -84,8 +84,8 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     choice = categorical(name, values)
     if default is None:
         return choice.with_default(None) if choice.contains(None) else choice
-    meant = value_meant(choice, default)
-    return choice.with_default(without_numpy(default) if meant is NOT_GIVEN else meant)
+    equal = equal_value(choice, default)
+    return choice.with_default(without_numpy(default) if equal is NOT_GIVEN else equal)
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
@@ -115,12 +115,12 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
     return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
 
 
-def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
-    """Returns the value of the domain that equals a written one: for an Int, `1` for `1.0`.
+def equal_value(parameter: Parameter, value: object) -> MaybeScalar:
+    """Returns the value of the domain that equals a value, e.g. `1` for `1.0` of an Int.
 
-    Returns NOT_GIVEN if there is none.
+    Returns NOT_GIVEN if the domain has no equal value.
     """
-    value = without_numpy(written)
+    value = without_numpy(value)
     if parameter.contains(value):
         spelled: MaybeScalar = parameter.canonical(value)
         return spelled
@@ -146,7 +146,7 @@ def _distinct(values: Any) -> Any:
 
 
 def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
-    """Returns a range whose high is the last value that the step reaches."""
+    """Returns a range. Its `high` is the last value that the step reaches."""
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
@@ -160,9 +160,9 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     low, high, step = whole.low, whole.high, step if kind is Int else float(step)
     exact = steps_between(low, high, step, ratio)
     steps, top = round(exact), high
-    # `Float` raises the error of a step that makes too many values.
-    refused = kind is Float and exact > MOST_VALUES
-    if not refused and not leads_to(low, high, step, ratio):
+    # `Float` raises the error for a step that makes too many values.
+    too_many = kind is Float and exact > MOST_VALUES
+    if not too_many and not leads_to(low, high, step, ratio):
         steps = math.floor(exact)
         top = value_at(low, step, steps, ratio) if steps else low
     if scale == "reverse_log":
@@ -175,7 +175,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
 
 
 def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
-    """Gives the parameter its default, or `low` if that is None, as in Keras Tuner."""
+    """Returns the parameter with a default. None stands for `low`, as in Keras Tuner."""
     wanted = low if default is None else default
     if isinstance(declared, Fixed) and default in (None, declared.value):
         return declared
@@ -190,23 +190,23 @@ def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Par
 
 
 _WHEN: Final = " when "
-_LONGEST: Final = 120
-"""The most characters of a name. MLflow takes 250."""
-_LISTED: Final = 4
-"""The most values of a parent that a name lists."""
+_LONGEST_NAME: Final = 120
+"""MLflow allows 250 characters."""
+_MOST_LISTED: Final = 4
+"""The most values of a parent in a name."""
 
 
 def read_as(name: str) -> str:
-    """Returns the name by which a builder reads a parameter, without " when …"."""
+    """Returns the name by which a builder reads a parameter: the name without " when …"."""
     return name.partition(_WHEN)[0]
 
 
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
-    """Returns a name such as "learning_rate when optimizer is sgd", which no other one has."""
+    """Returns a name such as "learning_rate when optimizer is sgd" that is not in `taken`."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
     base = f"{name}{_WHEN}{words}".replace("=", ":")
-    if len(base) > _LONGEST:
-        base = base[: _LONGEST - 1].rstrip() + "…"
+    if len(base) > _LONGEST_NAME:
+        base = base[: _LONGEST_NAME - 1].rstrip() + "…"
     unique, count = base, 1
     while unique in taken:
         count += 1
@@ -214,21 +214,21 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
     return unique
 
 
-def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
+def with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
     """Returns one parameter with the values of all declarations. None if their kinds differ.
 
-    The name, the scale and the default are those of the first declaration. The step is kept if all
-    declarations have it and their ends are on one grid.
+    The parameter has the name, scale and default of the first declaration. It has the step if all
+    declarations have the same step and all their ends are on one grid.
     """
     first = declared[0]
     if all(isinstance(each, Listed) for each in declared):
         values = [each.opened(value) for each in declared for value in each.grid_values() or ()]
         return Choice(first.name, _distinct(values), default=first.opened(first.default))
-    like: Any = next(each for each in declared if not isinstance(each, Listed))
-    # A range of one value was declared, and became a Fixed.
-    same_kind = (type(like), Fixed)
-    kind, scalar = type(like), int if isinstance(like, Int) else float
-    if not all(type(each) in same_kind and type(each.default) is scalar for each in declared):
+    ranges: list[Any] = [each for each in declared if isinstance(each, Ranged)]
+    model = ranges[0]
+    kind, scalar = type(model), int if isinstance(model, Int) else float
+    # A declared range of one value became a Fixed.
+    if not all(type(p) in (kind, Fixed) and type(p.default) is scalar for p in declared):
         return None
     ends: list[Any] = [
         end
@@ -236,41 +236,38 @@ def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
         for end in ((each.low, each.high) if isinstance(each, Ranged) else (each.default,))
     ]
     low, high = min(ends), max(ends)
-    options = {"default": first.default, "scale": like.scale if low > 0 else "linear"}
+    options = {"default": first.default, "scale": model.scale if low > 0 else "linear"}
     with contextlib.suppress(SearchSpaceError):
-        wide: Ranged = kind(like.name, low, high, step=like.step, **options)
-        if all(wide.contains(end) for end in ends) and _steps(declared) <= {like.step}:
+        wide: Ranged = kind(model.name, low, high, step=model.step, **options)
+        if all(map(wide.contains, ends)) and {each.step for each in ranges} == {model.step}:
             return wide
-    return kind(like.name, low, high, **options)  # type: ignore[no-any-return]
-
-
-def _steps(declared: Sequence[Parameter]) -> set[float | None]:
-    return {each.step for each in declared if isinstance(each, Ranged)}
+    return kind(model.name, low, high, **options)  # type: ignore[no-any-return]
 
 
 def _in_words(values: Sequence[Scalar]) -> str:
-    if len(values) > _LISTED:
+    if len(values) > _MOST_LISTED:
         return f"{values[0]} or {len(values) - 1} others"
     return " or ".join(str(value) for value in values)
 
 
 def is_keras_tuners(space: object) -> bool:
-    """Returns whether something is a `keras_tuner.HyperParameters`."""
-    kinds = [kind for kind in type(space).__mro__ if kind.__module__.startswith("keras_tuner.")]
-    return any(kind.__name__ == "HyperParameters" for kind in kinds)
+    """Returns whether an object is a `keras_tuner.HyperParameters`, without importing it."""
+    return any(
+        kind.__name__ == "HyperParameters" and kind.__module__.startswith("keras_tuner.")
+        for kind in type(space).__mro__
+    )
 
 
 def space_of_keras_tuners(declared: Any) -> SearchSpace:
     """Returns the space of a `keras_tuner.HyperParameters`.
 
-    A name that it declares under several conditions becomes several parameters.
+    A name that is declared under several conditions becomes several parameters.
     """
-    hyperparameters = list(declared.space)
-    counts = Counter(str(each.name) for each in hyperparameters)
+    counts = Counter(str(hyperparameter.name) for hyperparameter in declared.space)
     parameters: list[Parameter] = []
-    for each in hyperparameters:
-        parameter = _parameter(each)
-        condition = _condition(each.conditions, parameters)
+    for hyperparameter in declared.space:
+        parameter = _parameter(hyperparameter)
+        condition = _condition(hyperparameter.conditions, parameters)
         if condition is None:
             # The condition can't be met, so the parameter is left out.
             continue
@@ -281,22 +278,27 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
     return SearchSpace(*parameters)
 
 
-def _parameter(each: Any) -> Parameter:
-    name, kind = str(each.name), type(each).__name__
+def _parameter(declared: Any) -> Parameter:
+    name, kind = str(declared.name), type(declared).__name__
     if kind in ("Int", "Float"):
-        # On a logarithmic scale, Keras Tuner may set a step of 1 where none was declared.
-        stepless = kind == "Int" and each.sampling not in (None, "linear") and each.step == 1
-        make: Range = Int if kind == "Int" else Float
-        step = None if stepless else each.step
+        # On a logarithmic scale, Keras Tuner may set a step of 1 if none was declared.
+        linear = declared.sampling in (None, "linear")
+        stepless = kind == "Int" and not linear and declared.step == 1
         return keras_tuner_range(
-            make, name, each.min_value, each.max_value, step, each.sampling, each.default
+            Int if kind == "Int" else Float,
+            name,
+            declared.min_value,
+            declared.max_value,
+            None if stepless else declared.step,
+            declared.sampling,
+            declared.default,
         )
     if kind == "Choice":
-        return keras_tuner_choice(name, each.values, each.default)
+        return keras_tuner_choice(name, declared.values, declared.default)
     if kind == "Boolean":
-        return keras_tuner_boolean(name, each.default)
+        return keras_tuner_boolean(name, declared.default)
     if kind == "Fixed":
-        return Fixed(name, without_numpy(each.value))
+        return Fixed(name, without_numpy(declared.value))
     raise SearchSpaceError(
         f"{name!r} is a hyperparameter of type {kind}, which kerastudy does not know: declare it "
         "with Float, Int, Choice, Boolean or Fixed."
@@ -307,17 +309,24 @@ def _condition(
     conditions: Sequence[Any], parameters: Sequence[Parameter]
 ) -> Mapping[str, tuple[Scalar, ...]] | None:
     """Returns Keras Tuner's conditions as a `when`. None if they can't be met."""
-    condition: dict[str, tuple[Scalar, ...]] = {}
-    for each in conditions:
-        parents = [p for p in parameters if each.name in (p.name, read_as(p.name))]
-        # Several parents may have the name. Take one whose own conditions hold here.
-        parent = next((p for p in parents if set(p.when) <= set(condition)), None)
+    when: dict[str, tuple[Scalar, ...]] = {}
+    for condition in conditions:
+        # Several parameters may be read by the name. The parent is active under the conditions so
+        # far.
+        parent = next(
+            (
+                p
+                for p in parameters
+                if condition.name in (p.name, read_as(p.name)) and set(p.when) <= set(when)
+            ),
+            None,
+        )
         if parent is None:
             return None
-        meant = [value_meant(parent, value) for value in each.values]
-        values = tuple(value for value in meant if value is not NOT_GIVEN)
-        known = condition.get(parent.name, values)
-        condition[parent.name] = tuple(value for value in values if value in known)
-        if not condition[parent.name]:
+        equal = [equal_value(parent, value) for value in condition.values]
+        values = [value for value in equal if value is not NOT_GIVEN]
+        outer = when.get(parent.name, values)
+        when[parent.name] = tuple(value for value in values if value in outer)
+        if not when[parent.name]:
             return None
-    return condition
+    return when

@@ -1,4 +1,4 @@
-"""Every error of kerastudy, as one tree. Catch the root, or the branch that you expect.
+"""The errors of kerastudy, as one tree. Catch the root, or the branch that you expect.
 
     KerastudyError
     ├── SearchSpaceError            a search space, a parameter, or a value of one
@@ -35,35 +35,9 @@ import difflib
 import inspect
 import numbers
 from collections.abc import Iterable
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from search_spaces.texts import quoted
-
-__all__ = [
-    "BuilderError",
-    "ComparisonError",
-    "DataError",
-    "EngineError",
-    "FailedAlikeError",
-    "HyperparameterError",
-    "KerastudyError",
-    "NoTestPartError",
-    "ObjectiveError",
-    "SearchSpaceError",
-    "ServerAwayError",
-    "ServerRefusedError",
-    "StatisticsError",
-    "StoreError",
-    "StoreLockedError",
-    "StudyChangedError",
-    "StudyError",
-    "StudyFileError",
-    "StudyNameError",
-    "StudyNotFoundError",
-    "TrackingError",
-    "UnchangeableError",
-    "WorkerError",
-]
 
 _NOTHING: Final = object()
 _LONGEST_SHOWN: Final = 200
@@ -89,12 +63,12 @@ class KerastudyError(Exception):
         """Writes the text: what is wrong, what was received, what to do.
 
         Args:
-            wrong: What is wrong. If `received` or `hint` follows, the period is added.
-            received: The wrong value. Left out of the text if not given.
+            wrong: What is wrong. If `received` or `hint` is given, a period is added.
+            received: The wrong value. If not given, the text has no "Received: …".
             hint: What to do, in sentences.
         """
         if received is not _NOTHING:
-            # Errors are sent between processes, which not every value can be.
+            # Errors are sent between processes. A text can always be pickled, a value can't.
             self.received = shown(received)
         self.hint = hint
         sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
@@ -117,7 +91,7 @@ class SearchSpaceError(KerastudyError, ValueError):
 class HyperparameterError(SearchSpaceError, KeyError):
     """A builder reads a hyperparameter that has no value, or declares one in two ways.
 
-    It is also a KeyError, as for a dict. Its text has no quotes around it, unlike a KeyError's.
+    The error is also a KeyError, as dicts raise. Its text has no quotes around it.
     """
 
     def __str__(self) -> str:
@@ -126,7 +100,7 @@ class HyperparameterError(SearchSpaceError, KeyError):
 
 
 class UnchangeableError(SearchSpaceError, AttributeError):
-    """A parameter can't be changed. Make a new one instead."""
+    """A parameter can't be changed: make a new one."""
 
 
 class DataError(KerastudyError, ValueError):
@@ -224,30 +198,27 @@ class ServerRefusedError(TrackingError):
 
 
 class InternalError(KerastudyError):
-    """The base of errors that one module of kerastudy raises and another one handles."""
+    """The base of the errors that kerastudy raises and handles itself: users never see one."""
 
 
 def shown(value: object) -> str:
-    """Returns a short form of a value for a message. Arrays are not printed."""
+    """Returns a short form of a value for a message. For arrays, returns the type only."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if inspect.isroutine(value):
         return f"the function {value.__qualname__}"
-    entries = list(value.values()) if isinstance(value, dict) else value
-    if isinstance(entries, list | tuple) and any(
-        hasattr(type(entry), "shape") for entry in entries
-    ):
+    entries: Any = list(value.values()) if isinstance(value, dict) else value
+    several = isinstance(entries, list | tuple)
+    has_arrays = several and any(hasattr(type(entry), "shape") for entry in entries)
+    plain = (numbers.Number, str, bytes, list, tuple, dict, type(None))
+    if has_arrays or not isinstance(value, plain):
         return f"an object of type {type(value).__name__}"
-    if value is None or isinstance(
-        value, bool | numbers.Number | str | bytes | list | tuple | dict
-    ):
-        text = " ".join(repr(value).split("\n"))
-        return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
-    return f"an object of type {type(value).__name__}"
+    text = " ".join(repr(value).split("\n"))
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def suggestion(received: object, known: Iterable[str]) -> str:
-    """Returns a sentence with the nearest known names, or with all of them if none is near."""
+    """Returns a sentence with the most similar names, or with all names if none is similar."""
     names = list(known)
     if not names:
         return "There are none to choose from."
@@ -255,9 +226,12 @@ def suggestion(received: object, known: Iterable[str]) -> str:
 
 
 def near_match(received: object, known: Iterable[str]) -> str:
-    """Returns a question with the nearest known names. Empty if none is near."""
+    """Returns a question with the most similar names. Empty if none is similar."""
     names = list(known) if isinstance(received, str) else []
     near = difflib.get_close_matches(str(received), names)
-    # A part of a name, such as "parallel" of "parallel_coordinates", is not close to the whole.
+    # difflib finds "parallel" not similar to "parallel_coordinates".
     near = near or [name for name in names if len(str(received)) > 3 and str(received) in name]
     return f"Did you mean {quoted(near, 'or')}?" if near else ""
+
+
+__all__ = [n for n in dir() if n.endswith("Error") and n != "InternalError"]

@@ -1,4 +1,4 @@
-"""The `hp` that a model builder receives: read by name, or declared inline.
+"""The `hp` that a model builder receives, to read hyperparameters or to declare them inline.
 
 Methods such as `hp.Float` work as in `keras_tuner.HyperParameters`
 (https://keras.io/keras_tuner/api/hyperparameters/).
@@ -18,19 +18,14 @@ from search_spaces import declarations
 from search_spaces.declarations import read_as, same_domain
 from search_spaces.errors import HyperparameterError, suggestion
 from search_spaces.parameters import ranges as parameters
+from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
-from search_spaces.parameters.parameter import (
-    NOT_GIVEN,
-    Parameter,
-    Scalar,
-    condition_in_words,
-    without_numpy,
-)
+from search_spaces.parameters.values import NOT_GIVEN, Scalar, without_numpy
 from search_spaces.space import SearchSpace
 
 
-def opened_again(value: Any) -> Any:
-    """Returns the value. Copies a tuple, list or dict, since a builder may change it."""
+def copied(value: Any) -> Any:
+    """Returns a copy of a tuple, list or dict, which a builder may change. Other values stay."""
     return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
 
 
@@ -39,19 +34,18 @@ class Scope(NamedTuple):
 
     parent: str
     values: tuple[Scalar, ...]
-    """The parent's values under which the scope is active; may be empty."""
+    """The parent's values with which the scope is active. May be empty."""
     met: bool
 
 
 class InlineDeclarations:
-    """The methods of every `hp`. A builder reads values, or declares parameters and gets values.
+    """The methods of every `hp`. A subclass decides on the values.
 
-    A subclass provides the values. As in Keras Tuner, a declaration returns None if its parent has
-    none of the `parent_values`.
+    As in Keras Tuner, a declaration returns None if its parent has none of the `parent_values`.
     """
 
     def __init__(self, readable: dict[str, Any]) -> None:
-        """Takes the values that can be read without a declaration. Declarations add to the dict."""
+        """Takes the values by name that a builder can read. Declarations add to this dict."""
         self._readable = readable
         self._declared: dict[str, Parameter] = {}
         self._out_of_scope: dict[str, Parameter] = {}
@@ -60,11 +54,15 @@ class InlineDeclarations:
         self._user_attrs: dict[str, Any] = {}
 
     def _value_of(self, parameter: Parameter) -> Any:
-        """Returns the value of a parameter that a builder declares, and makes it readable."""
+        """Returns the value of a parameter that a builder declares. Adds it to `_readable`."""
         raise NotImplementedError
 
-    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        """Returns a condition's parent and its value, or NOT_GIVEN if the parent is inactive."""
+    def _parent(self, name: str) -> tuple[Parameter | None, Any]:
+        """Returns the parameter that a condition names, and its value.
+
+        The value is NOT_GIVEN if the parameter is not active. The parameter is None if the name is
+        unknown.
+        """
         raise NotImplementedError
 
     def _unreadable(self, name: str) -> HyperparameterError:
@@ -72,7 +70,7 @@ class InlineDeclarations:
         raise NotImplementedError
 
     def _note_read(self, names: Iterable[str]) -> None:
-        """Notes names that are read."""
+        """Records that a builder reads these names."""
 
     # Reading -------------------------------------------------------------------------------
 
@@ -88,31 +86,28 @@ class InlineDeclarations:
         self._note_read([name])
         if name not in self._readable:
             raise self._unreadable(name)
-        return opened_again(self._readable[name])
+        return copied(self._readable[name])
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Returns the value of a parameter, or a default where `hp[name]` would raise.
+        """Returns the value of a parameter, or a default if `hp[name]` would raise an error.
 
         Args:
             name: The name of a parameter.
-            default: What to return if the space has no such parameter, or if the parameter is not
+            default: The result if the space has no such parameter, or if the parameter is not
                 active and has no `otherwise`.
-
-        Returns:
-            The value, or the default.
         """
         name = self._scoped(name)
         self._note_read([name])
-        return opened_again(self._readable.get(name, default))
+        return copied(self._readable.get(name, default))
 
     @property
     def values(self) -> dict[str, Any]:
-        """All values that can be read, as a new dict in declared order.
+        """All values that can be read, as a new dict in declared order. All count as read.
 
-        This is an attribute, not a method, as in Keras Tuner. All values count as read.
+        This is an attribute and not a method, as in Keras Tuner.
         """
         self._note_read(self._readable)
-        return {name: opened_again(value) for name, value in self._readable.items()}
+        return {name: copied(value) for name, value in self._readable.items()}
 
     def keys(self) -> tuple[str, ...]:
         """Returns the names that can be read. `dict(hp)` and `f(**hp)` need this method."""
@@ -131,16 +126,17 @@ class InlineDeclarations:
         return len(self._readable)
 
     def copy(self) -> Self:
-        """Returns a copy. A name that is read on the copy counts as read on this object, too.
+        """Returns a copy, e.g. for `keras_tuner.HyperModel(tunable=False)`.
 
-        `keras_tuner.HyperModel(tunable=False)` builds with a copy.
+        Declarations on the copy do not change this object. Names that are read on the copy count
+        as read on this object, too.
         """
-        copied = copy.copy(self)
+        new = copy.copy(self)
         for name, value in vars(self).items():
             if isinstance(value, dict):
-                setattr(copied, name, dict(value))
-        copied._scopes, copied._name_scopes = [], []
-        return copied
+                setattr(new, name, dict(value))
+        new._scopes, new._name_scopes = [], []
+        return new
 
     @contextlib.contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
@@ -223,10 +219,10 @@ class InlineDeclarations:
 
     @contextlib.contextmanager
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
-        """Opens a scope. Its declarations are active only if the parent has one of the values.
+        """Opens a scope whose declarations are active only if the parent has one of the values.
 
-        As in Keras Tuner, the code in the scope always runs. Its declarations return None if the
-        scope is not active.
+        As in Keras Tuner, the code in the scope always runs. If the scope is not active, its
+        declarations return None.
 
         Args:
             parent_name: The name of a hyperparameter that was declared before.
@@ -236,20 +232,17 @@ class InlineDeclarations:
             HyperparameterError: If there is no such parent.
         """
         name = self._scoped(parent_name)
-        parent, value = self._standing(name)
+        parent, value = self._parent(name)
         if parent is None:
             raise HyperparameterError(
                 f"A condition names {name!r}, which was not declared before it: declare the "
                 f"parent first. {suggestion(name, [*self._declared, *self._out_of_scope])}"
             )
-        several = isinstance(parent_values, list | tuple | set | frozenset)
-        meant = [
-            declarations.value_meant(parent, each)
-            for each in (parent_values if several else [parent_values])
-        ]
-        values = tuple(each for each in meant if each is not NOT_GIVEN)
-        identities = [parent.identity(each) for each in values]
-        met = value is not NOT_GIVEN and parent.identity(value) in identities
+        if not isinstance(parent_values, list | tuple | set | frozenset):
+            parent_values = [parent_values]
+        equal = (declarations.equal_value(parent, each) for each in parent_values)
+        values = tuple(each for each in equal if each is not NOT_GIVEN)
+        met = value is not NOT_GIVEN and parent.identity(value) in map(parent.identity, values)
         self._scopes.append(Scope(name, values, met))
         try:
             yield
@@ -262,13 +255,13 @@ class InlineDeclarations:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> Any:
         """Optuna's suggest_float."""
-        kind = parameters.Float
-        return self._declare(declarations.optuna_range(kind, str(name), low, high, step, log))
+        parameter = declarations.optuna_range(parameters.Float, str(name), low, high, step, log)
+        return self._declare(parameter)
 
     def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
         """Optuna's suggest_int. As before Optuna 4, step and log may be positional."""
-        kind = parameters.Int
-        return self._declare(declarations.optuna_range(kind, str(name), low, high, step, log))
+        parameter = declarations.optuna_range(parameters.Int, str(name), low, high, step, log)
+        return self._declare(parameter)
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         """Optuna's suggest_categorical."""
@@ -287,7 +280,7 @@ class InlineDeclarations:
         return self.suggest_float(name, low, high, step=q)
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Sets an attribute that `user_attrs` returns during the same build."""
+        """Sets an attribute of `user_attrs`, which lasts until the end of the build."""
         self._user_attrs[key] = value
 
     def set_system_attr(self, key: str, value: Any) -> None:
@@ -300,7 +293,7 @@ class InlineDeclarations:
 
     @property
     def study(self) -> Any:
-        """Raises HyperparameterError, since a builder has no access to the study."""
+        """Raises HyperparameterError: a builder has no access to the study."""
         raise HyperparameterError(
             "trial.study can't be used here: a trial depends on its own hyperparameters and seed "
             "alone, so that it can be reproduced. Leave it out; trial.number, trial.params and "
@@ -308,10 +301,10 @@ class InlineDeclarations:
         )
 
     def report(self, value: float, step: int) -> None:
-        """Does nothing. Metrics are reported while the model is trained, not where it is built."""
+        """Does nothing, since the study reports the metrics of each epoch itself."""
 
     def should_prune(self) -> bool:
-        """Returns False. Trials are pruned while the model is trained, not where it is built."""
+        """Returns False, since the study prunes trials itself, after an epoch."""
         return False
 
     # ---------------------------------------------------------------------------------------
@@ -337,18 +330,18 @@ class InlineDeclarations:
 
 
 class Hyperparameters(InlineDeclarations):
-    """The values of one trial, read by name: `hp["dropout"]`.
+    """The values of one trial. A builder reads them by name: `hp["dropout"]`.
 
-    A parameter that is not active reads as its `otherwise`, if it has one. The names that a builder
-    reads are recorded in `read`.
+    For a parameter that is not active, `hp[name]` returns `otherwise`, if the parameter has one.
+    `read` has the names that a builder has read.
 
     A builder written for Keras Tuner or Optuna declares its hyperparameters inline
-    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, whatever
-    range it declares. If the trial has no value of that name, the declaration returns its own
-    default, and the parameter is added to `joined`.
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, even if it
+    lies outside the declared range. If the trial has no value of that name, the declaration returns
+    the declared default, and the parameter is added to `joined`.
 
-    A space may have "learning_rate when optimizer is adam" and "learning_rate when optimizer is
-    sgd". A builder reads the active one as `hp["learning_rate"]`.
+    If a space has "learning_rate when optimizer is adam" and "learning_rate when optimizer is sgd",
+    `hp["learning_rate"]` is the value of the active one.
 
     Example:
         >>> hp = ks.Hyperparameters(ks.SearchSpace(ks.dropout()), {"dropout": 0.2})
@@ -371,14 +364,13 @@ class Hyperparameters(InlineDeclarations):
         """
         self._space, self._values = space, space.resolve(values)
         self._active = frozenset(values)
-        # The builder's name "rate" may mean "rate when optimizer is sgd" in the space.
-        self._named: dict[str, str] = {}
+        # The name "rate" of a builder may be "rate when optimizer is sgd" in the space.
+        self._in_space: dict[str, str] = {}
         for name in self._values:
-            visible = name if name in space and read_as(name) == name else read_as(name)
-            if self._named.get(visible) not in self._active:
-                self._named[visible] = name
+            if self._in_space.get(read_as(name)) not in self._active:
+                self._in_space[read_as(name)] = name
         super().__init__(
-            {seen: space[name].opened(self._values[name]) for seen, name in self._named.items()}
+            {read: space[name].opened(self._values[name]) for read, name in self._in_space.items()}
         )
         self._number = number
         self._read: set[str] = set()
@@ -398,51 +390,47 @@ class Hyperparameters(InlineDeclarations):
     def params(self) -> dict[str, Any]:
         """The values of the active parameters and of the `joined` ones, as in Optuna."""
         self._read.update(self._active)
-        return {
-            name: opened_again(value)
-            for name, value in self._readable.items()
-            if self._called(name) in self._active or name in self._joined
-        }
+        return {n: copied(value) for n, value in self._readable.items() if self._is_active(n)}
+
+    def _is_active(self, name: str) -> bool:
+        return self._name_in_space(name) in self._active or name in self._joined
 
     @property
     def read(self) -> frozenset[str]:
-        """The names of the space's parameters that were read so far."""
+        """The names of the space's parameters that the builder has read so far."""
         return frozenset(self._read)
 
     @property
     def joined(self) -> tuple[Parameter, ...]:
-        """The parameters that the builder declared and the trial has no value for."""
+        """The parameters that the builder declared and for which the trial has no value."""
         return tuple(self._joined.values())
 
     def _value_of(self, parameter: Parameter) -> Any:
         name = parameter.name
-        possible = self._possible(name)
-        if possible:
-            meant = [each for each in possible if same_domain(self._space[each], parameter)]
-            self._named[name] = chosen = [*meant, *possible][0]
+        # Mostly, one active parameter of the space is read by this name.
+        active = [n for n in self._values if n in self._active and name in (n, read_as(n))]
+        active.sort(key=lambda n: n != name)
+        if active:
+            same = [n for n in active if same_domain(self._space[n], parameter)]
+            self._in_space[name] = chosen = [*same, *active][0]
             self._readable[name] = self._space[chosen].opened(self._values[chosen])
         elif name not in self._joined:
             self._joined[name] = parameter
-            self._named.pop(name, None)
+            self._in_space.pop(name, None)
             self._readable[name] = parameter.opened(parameter.default)
         self._note_read([name])
-        return opened_again(self._readable[name])
+        return copied(self._readable[name])
 
-    def _possible(self, name: str) -> list[str]:
-        """Returns the active parameters that a builder reads by a name. Mostly there is one."""
-        variants = [each for each in self._values if each != name and read_as(each) == name]
-        return [each for each in (name, *variants) if each in self._active]
+    def _name_in_space(self, name: str) -> str:
+        """Returns the space's name of the parameter that a builder reads by a name."""
+        return self._in_space.get(name, name)
 
-    def _called(self, name: str) -> str:
-        """Translates a name that a builder reads into the parameter's name in the space."""
-        return self._named.get(name, name)
-
-    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        called = self._called(name)
+    def _parent(self, name: str) -> tuple[Parameter | None, Any]:
+        own = self._name_in_space(name)
         if name in self._joined:
             return self._joined[name], self._readable[name]
-        if called in self._active:
-            return self._space[called], self._values[called]
+        if own in self._active:
+            return self._space[own], self._values[own]
         variant = next((each for each in self._space.names if name in (each, read_as(each))), None)
         if variant is not None:
             return self._space[variant], NOT_GIVEN
@@ -468,16 +456,14 @@ class Hyperparameters(InlineDeclarations):
     def _note_read(self, names: Iterable[str]) -> None:
         for name in names:
             # If no variant of the name is active, all its variants count as read.
-            called = self._named.get(name)
-            known = [called] if called else [n for n in self._space.names if read_as(n) == name]
-            self._read.update(each for each in [name, *known] if each in self._space)
+            own = self._in_space.get(name)
+            variants = [own] if own else [n for n in self._space.names if read_as(n) == name]
+            self._read.update(each for each in [name, *variants] if each in self._space)
 
     def __repr__(self) -> str:
         """Returns the values by name, with the values of inactive parameters in brackets."""
         shown = [
-            f"{name}={value!r}"
-            if self._called(name) in self._active or name in self._joined
-            else f"[{name}={value!r}]"
+            f"{name}={value!r}" if self._is_active(name) else f"[{name}={value!r}]"
             for name, value in self._readable.items()
         ]
         return f"Hyperparameters({', '.join(shown)})"

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import functools
-import graphlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from search_spaces import alterations
-from search_spaces.alterations import unknown_name
-from search_spaces.checks import known_name
+from search_spaces.argument_checks import known_name
+from search_spaces.conditions import ByName, check_parents, holds, parents_first, with_changes
 from search_spaces.errors import SearchSpaceError, suggestion
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import Parameter, condition_in_words
+from search_spaces.parameters.choices import Fixed, Listed, parameter_from_dict
+from search_spaces.parameters.ranges import Int
+from search_spaces.parameters.values import (
     NOT_GIVEN,
-    Parameter,
     canonical_json,
-    condition_in_words,
+    is_object,
+    plain_scalar,
+    plain_value,
 )
 
+_LARGEST: Final = sys.float_info.max
+_TYPES: Final[Mapping[type, str]] = {
+    float: "a number",
+    int: "an int",
+    bool: "true or false",
+    str: "a text",
+    type(None): "None",
+}
 
-# Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
+
+# This is no dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Containment(NamedTuple):
-    """The answer of `SearchSpace.contains`. It is true or false, and has the reason.
+    """The result of `SearchSpace.contains`: true, or false with a reason.
 
     Attributes:
-        reason: Why the values are not in the space; empty if they are.
+        reason: Why the values are not in the space. Empty if they are in it.
     """
 
     reason: str = ""
@@ -42,15 +53,17 @@ VERSION: Final = 1
 
 
 class SearchSpace:
-    """The parameters of a study, by name, in declared order. A space can't be changed.
+    """The hyperparameters of a study. A space can't be changed.
 
     A trial has a value for each *active* parameter. A parameter without a condition is always
-    active. A parameter with a condition is active if all its parents are active and have values
-    that the condition allows. Two spaces are equal if they declare the same, in any order.
+    active. A parameter with a condition is active if all parents in the condition are active and
+    have values that the condition allows.
 
     `only`, `fix`, `replace` and `with_parameters` return a new space for the same builder. In the
     new space, conditions fit the changed parents, and a parameter that could never be active is
     left out.
+
+    Two spaces are equal if they declare the same parameters, in any order.
 
     Example:
         >>> space = ks.SearchSpace(
@@ -72,10 +85,10 @@ class SearchSpace:
             *parameters: Parameters, and groups of them such as `l2()` returns.
 
         Raises:
-            SearchSpaceError: If there are none, if two have the same name, if a condition can't be
-                met, or if conditions form a circle.
+            SearchSpaceError: If there are no parameters, if two have the same name, if a condition
+                can't be met, or if conditions form a circle.
         """
-        self._by_name = alterations.declared(parameters)
+        self._by_name = _declared(parameters)
         if not self._by_name:
             raise SearchSpaceError(
                 "The search space is empty: give at least one parameter, such as learning_rate()."
@@ -86,7 +99,7 @@ class SearchSpace:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, as declared."""
+        """The parameters, in declared order."""
         return self._parameters
 
     @property
@@ -96,12 +109,12 @@ class SearchSpace:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the parameters, as declared."""
+        """The names of the parameters, in declared order."""
         return tuple(self._by_name)
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """The names of all parameters that are not Fixed, as declared."""
+        """The names of the parameters that are not Fixed, in declared order."""
         return tuple(each.name for each in self._parameters if each.role != "fixed")
 
     @property
@@ -113,24 +126,23 @@ class SearchSpace:
     def digest(self) -> str:
         """The SHA-256, in hex, of all that is declared: domains, conditions, defaults, roles.
 
-        It is the same on every machine and in every order of declaration.
+        The digest is the same on every machine, and for every order of the parameters.
         """
         ordered = sorted(self._parameters, key=lambda parameter: parameter.name)
         content = {"version": VERSION, "parameters": [each.to_dict() for each in ordered]}
         return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
 
     def __getitem__(self, name: str) -> Parameter:
-        """Returns the parameter of that name.
+        """Returns the parameter of a name.
 
         Raises:
-            SearchSpaceError: If there is none, with the nearest names.
+            SearchSpaceError: If no parameter has the name.
         """
-        if name not in self._by_name:
-            raise SearchSpaceError(unknown_name(name, self._by_name))
+        check_known(name, self._by_name)
         return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:
-        """Returns whether there is a parameter of that name."""
+        """Returns whether a parameter has the name."""
         return name in self._by_name
 
     def __len__(self) -> int:
@@ -138,11 +150,11 @@ class SearchSpace:
         return len(self._parameters)
 
     def __iter__(self) -> Iterator[Parameter]:
-        """Returns the parameters, as declared."""
+        """Iterates over the parameters, in declared order."""
         return iter(self._parameters)
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other declares the same parameters, in any order."""
+        """Returns whether the other space declares the same parameters, in any order."""
         if not isinstance(other, SearchSpace):
             return NotImplemented
         return self._by_name == other._by_name
@@ -160,11 +172,11 @@ class SearchSpace:
         """Returns which parameters are active.
 
         Args:
-            values: The values of the parents, at least. A child is not active if its parent has no
-                value here. Unknown names are ignored.
+            values: Values by name, at least those of the parents. A parameter whose parent has no
+                value counts as not active. Unknown names are ignored.
 
         Returns:
-            The names of the active parameters, as declared.
+            The names of the active parameters, in declared order.
         """
         valid: dict[str, Any] = {}
         active = set()
@@ -172,7 +184,7 @@ class SearchSpace:
             if holds(parameter, self._by_name, valid):
                 name = parameter.name
                 active.add(name)
-                # A value outside the domain meets no condition. `contains` reports it.
+                # A value outside the domain meets no condition. `contains` reports the value.
                 if name in values and parameter.contains(values[name]):
                     valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
@@ -185,7 +197,7 @@ class SearchSpace:
 
         Returns:
             True, or False with the `reason`: an unknown name, a value outside its domain, an
-            active parameter without a value, or a value for one that is not active.
+            active parameter without a value, or a value of a parameter that is not active.
         """
         for name in values:
             if name not in self._by_name:
@@ -214,7 +226,7 @@ class SearchSpace:
             values: Values by name.
 
         Raises:
-            SearchSpaceError: If they are not, with the reason.
+            SearchSpaceError: If they are not in the space, with the reason.
         """
         containment = self.contains(values)
         if not containment:
@@ -227,8 +239,8 @@ class SearchSpace:
             values: Values of the active parameters.
 
         Returns:
-            The values in declared order, with `otherwise` for each inactive parameter that has one.
-            A Float has a float: `1` becomes `1.0`.
+            The values in declared order, with the `otherwise` of inactive parameters. The value
+            of a Float is a float: `1` becomes `1.0`.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
@@ -243,9 +255,8 @@ class SearchSpace:
         return resolved
 
     def defaults(self) -> dict[str, Any]:
-        """Returns the default values of the parameters that are active by default, as declared."""
-        values = {parameter.name: parameter.default for parameter in self._parameters}
-        return {name: values[name] for name in self.active(values)}
+        """Returns the defaults of the parameters that are active with default values."""
+        return of_active(self, lambda parameter: parameter.default)
 
     def to_unit(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Returns the coordinates of values in the unit cube.
@@ -254,7 +265,7 @@ class SearchSpace:
             values: Values of the active parameters.
 
         Returns:
-            A coordinate from 0 to 1 for each active parameter that varies, as declared.
+            A coordinate from 0 to 1 for each active parameter that varies, in declared order.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
@@ -270,7 +281,7 @@ class SearchSpace:
             point: A coordinate from 0 to 1 for each of `dimensions`.
 
         Returns:
-            The values of the parameters that are active there, as declared.
+            The values of the parameters that are active there, in declared order.
 
         Raises:
             SearchSpaceError: If a coordinate is missing, unknown, or not from 0 to 1.
@@ -283,18 +294,15 @@ class SearchSpace:
                 received=dict(point),
                 hint="Give one for each of the space's dimensions, active or not.",
             )
-        values = {
-            name: parameter.from_unit(point[name]) if name in point else parameter.default
-            for name, parameter in self._by_name.items()
-        }
-        return {name: values[name] for name in self.active(values)}
+        values = {name: self._by_name[name].from_unit(unit) for name, unit in point.items()}
+        return of_active(self, lambda parameter: values.get(parameter.name, parameter.default))
 
     def only(self, *names: str) -> SearchSpace:
         """Returns the space in which only these parameters vary. Others are Fixed at defaults.
 
         Args:
-            *names: The names of parameters, at least one. Name their parents, too, unless the
-                parents' defaults make them active.
+            *names: The names of parameters, at least one. Unless a parent's default meets the
+                condition of a named parameter, name the parent, too.
 
         Raises:
             SearchSpaceError: If no name is given, if a name is unknown or that of a Fixed
@@ -304,14 +312,14 @@ class SearchSpace:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
             Fixed('units', 91)
         """
-        others = alterations.fixed_others(names, self._by_name)
-        return SearchSpace(alterations.altered(self._by_name, others, names))
+        others = fixed_others(names, self._by_name)
+        return SearchSpace(with_changes(self._by_name, others, names))
 
     def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
         """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
 
-        A value may lie outside the domain, but must have a type that the parameter takes. The
-        parameter keeps its condition.
+        A value may lie outside the domain, but must have a type of the parameter's values. The
+        conditions of these parameters stay.
 
         Args:
             values: Values by name, for names that are not Python identifiers.
@@ -331,16 +339,19 @@ class SearchSpace:
                 raise SearchSpaceError(
                     f"{name!r} is fixed twice, at {by_name[name]!r} and at {value!r}: give one."
                 )
-        new = alterations.fixed({**by_name, **named}, self._by_name)
-        return SearchSpace(alterations.altered(self._by_name, new, new))
+        new: dict[str, Parameter] = {}
+        for name, value in {**by_name, **named}.items():
+            parameter = self[name]
+            new[name] = _fixed(parameter, value_of_type(parameter, value))
+        return SearchSpace(with_changes(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these parameters in place of those of the same names.
+        """Replaces the parameters of the same names, and returns the new space.
 
         Args:
-            *parameters: Parameters and groups of them. A parameter without a condition or an
-                `otherwise` keeps that of the parameter that it replaces. (With `with_parameters`,
-                it does not.)
+            *parameters: Parameters and groups of them. A parameter without a condition gets the
+                condition of the replaced parameter, and likewise for `otherwise`. (In
+                `with_parameters`, it stays without.)
 
         Raises:
             SearchSpaceError: If a name is unknown, or if one of these parameters could never be
@@ -351,22 +362,22 @@ class SearchSpace:
             >>> space.replace(ks.Float("dropout", 0.1, 0.3))["dropout"]
             Float('dropout', 0.1, 0.3)
         """
-        declared = alterations.declared(parameters)
-        new = alterations.replaced(declared, self._by_name)
+        declared = _declared(parameters)
+        new = replaced(declared, self._by_name)
         conditioned = [name for name, parameter in declared.items() if parameter.when]
-        return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
+        return SearchSpace(with_changes(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these parameters added, or in place of those of the same names.
+        """Adds parameters, or replaces those of the same names, and returns the new space.
 
         Args:
-            *parameters: Parameters and groups of them. Those with new names come last.
+            *parameters: Parameters and groups of them. Parameters with new names come last.
 
         Raises:
-            SearchSpaceError: If the condition of one of them can't be met in the new space.
+            SearchSpaceError: If the condition of one of these parameters can't be met.
         """
-        new = alterations.declared(parameters)
-        return SearchSpace(alterations.altered(self._by_name, new, new, new))
+        new = _declared(parameters)
+        return SearchSpace(with_changes(self._by_name, new, new, new))
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Returns an iterator over all configurations.
@@ -374,10 +385,10 @@ class SearchSpace:
         The first parameter varies slowest, and a parent varies more slowly than its children.
 
         Returns:
-            An iterator of dicts, each with values in declared order.
+            An iterator over dicts with values in declared order.
 
         Raises:
-            SearchSpaceError: If a parameter is continuous. The call raises it, not the iterator.
+            SearchSpaceError: If a parameter is continuous. The call of `grid` raises it.
         """
         continuous = [each.name for each in self._parameters if each.count is None]
         if continuous:
@@ -386,18 +397,16 @@ class SearchSpace:
                 f"{'is' if len(continuous) == 1 else 'are'} continuous: give a step, or a Choice."
             )
 
-        def complete(index: int, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-            if index == len(self._ordered):
+        def extended(values: dict[str, Any], rest: Sequence[Parameter]) -> Iterator[dict[str, Any]]:
+            if not rest:
                 yield {name: values[name] for name in self._by_name if name in values}
-                return
-            parameter = self._ordered[index]
-            if not holds(parameter, self._by_name, values):
-                yield from complete(index + 1, values)
-                return
-            for value in parameter.grid_values() or ():
-                yield from complete(index + 1, {**values, parameter.name: value})
+            elif holds(rest[0], self._by_name, values):
+                for value in rest[0].grid_values() or ():
+                    yield from extended({**values, rest[0].name: value}, rest[1:])
+            else:
+                yield from extended(values, rest[1:])
 
-        return complete(0, {})
+        return extended({}, self._ordered)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the space in JSON's types, with the version of its schema."""
@@ -408,7 +417,7 @@ class SearchSpace:
         """Returns the space that `to_dict` wrote.
 
         Raises:
-            SearchSpaceError: If its version is unknown, or if something is missing or wrong.
+            SearchSpaceError: If the version is unknown, or if something is missing or wrong.
         """
         if not isinstance(content, Mapping):
             raise SearchSpaceError.of_setting("A search space", "a JSON object", content)
@@ -422,7 +431,7 @@ class SearchSpace:
         return cls(*map(parameter_from_dict, parameters))
 
     def to_json(self) -> str:
-        """Returns the space as JSON, in declared order. Types are kept: `1.0` is not `1`."""
+        """Returns the space as JSON, in declared order. `1.0` and `1` stay different."""
         return canonical_json(self.to_dict())
 
     @classmethod
@@ -430,7 +439,7 @@ class SearchSpace:
         """Returns the space that `to_json` wrote.
 
         Raises:
-            SearchSpaceError: If it is not JSON, or not a space, or of an unknown version.
+            SearchSpaceError: If the text is not JSON, or not a space, or of an unknown version.
         """
         try:
             content = json.loads(text)
@@ -446,10 +455,10 @@ class SearchSpace:
         """Returns what changes from this space to the other.
 
         Args:
-            other: The space that this one is compared with.
+            other: The space to compare with.
 
         Returns:
-            Sentences: what is gone, what is new, what changed and how. Empty if they are equal.
+            Sentences: what is gone, what is new, what changed and how. Empty for equal spaces.
         """
         old, new = self._by_name, other._by_name
         sentences = [f"{name!r} is gone; it was {old[name]!r}." for name in old if name not in new]
@@ -461,7 +470,7 @@ class SearchSpace:
             elif before != after:
                 was, now = before.to_dict(), after.to_dict()
                 for key in dict.fromkeys([*was, *now]):
-                    # repr distinguishes 1, 1.0 and True, unlike ==.
+                    # 1, 1.0 and True are equal, but have different texts.
                     first, then = (repr(d[key]) if key in d else "not given" for d in (was, now))
                     if first != then:
                         sentences.append(f"{name!r}: {key} was {first}, and is now {then}.")
@@ -470,63 +479,121 @@ class SearchSpace:
 
 def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a value for each active parameter: the given value, else the default."""
-    by_name = {parameter.name: parameter for parameter in space}
     for name in values:
-        if name not in by_name:
-            raise SearchSpaceError(unknown_name(name, by_name))
-    completed: dict[str, Any] = {}
+        check_known(name, space._by_name)
+    return of_active(space, lambda p: p.canonical(values.get(p.name, p.default)))
+
+
+def of_active(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> dict[str, Any]:
+    """Returns `value_of(parameter)` for each active parameter. Calls it for parents first."""
+    values: dict[str, Any] = {}
     for parameter in space.parents_first:
-        if holds(parameter, by_name, completed):
-            value = values.get(parameter.name, parameter.default)
-            completed[parameter.name] = parameter.canonical(value)
-    return {name: completed[name] for name in by_name if name in completed}
+        if holds(parameter, space._by_name, values):
+            values[parameter.name] = value_of(parameter)
+    return {name: values[name] for name in space.names if name in values}
 
 
-def holds(
-    parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
-) -> bool:
-    """Returns whether a parameter is active. `active` has the values of the active parents."""
-    for name, values in parameter.when.items():
-        if name not in active:
-            return False
-        parent = parents[name]
-        if parent.identity(active[name]) not in map(parent.identity, values):
-            return False
-    return True
+def unknown_name(name: object, parameters: ByName) -> str:
+    """Returns the message about a name that is not in the space."""
+    return f"{name!r} is not in the search space. {suggestion(name, parameters)}"
 
 
-def check_parents(parameters: Mapping[str, Parameter]) -> None:
-    """Checks every condition of a space against the parents that it names."""
-    for parameter in parameters.values():
-        for name, values in parameter.when.items():
-            if name not in parameters:
-                others = [other for other in parameters if other != parameter.name]
-                raise SearchSpaceError(
-                    f"{parameter.subject}: its condition names {name!r}, which is not in the "
-                    f"space. {suggestion(name, others)}"
-                )
-            reasons = {value: parameters[name].reason_outside(value) for value in values}
-            for value, reason in reasons.items():
-                if reason is not None:
-                    condition = f"its condition {name!r}: {value!r} can't be met"
-                    raise SearchSpaceError(f"{parameter.subject}: {condition}. {reason}")
+def check_known(name: str, parameters: ByName) -> None:
+    """Raises SearchSpaceError if no parameter has this name."""
+    if name not in parameters:
+        raise SearchSpaceError(unknown_name(name, parameters))
 
 
-def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """Returns the parameters in declared order, but parents before their children."""
-    try:
-        graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
-    except graphlib.CycleError as error:
-        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+def _declared(groups: Iterable[object]) -> dict[str, Parameter]:
+    """Returns the parameters of nested groups by name, in declared order."""
+    parameters: dict[str, Parameter] = {}
+    for parameter in _flattened(groups):
+        if parameter.name in parameters:
+            first = parameters[parameter.name]
+            raise SearchSpaceError(
+                f"{first.name!r} is declared twice, as {first!r} and as {parameter!r}: give one of "
+                "them another name."
+            )
+        parameters[parameter.name] = parameter
+    return parameters
+
+
+def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
+    for item in groups:
+        if isinstance(item, Parameter):
+            yield item
+        elif isinstance(item, Iterable) and not isinstance(item, str | bytes | Mapping):
+            yield from _flattened(item)
+        else:
+            hint = "Declare it with Float, Int, Choice, Boolean or Fixed."
+            raise SearchSpaceError(
+                "A search space takes parameters and groups of them", received=item, hint=hint
+            )
+
+
+def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
+    """Returns a Fixed at its default for each parameter that is neither in `names` nor Fixed."""
+    varying = tuple(names)
+    if not varying:
         raise SearchSpaceError(
-            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
-            f"of the conditions away."
-        ) from None
-    waiting = list(parameters)
-    placed: dict[str, Parameter] = {}
-    while waiting:
-        # Placing the first one that is ready keeps the declared order as far as possible.
-        ready = next(each for each in waiting if all(name in placed for name in each.when))
-        placed[ready.name] = ready
-        waiting.remove(ready)
-    return tuple(placed.values())
+            "only() needs the name of a parameter that varies. To fix some, use fix(name=value)."
+        )
+    for name in varying:
+        check_known(name, parameters)
+        if isinstance(parameters[name], Fixed):
+            raise SearchSpaceError(
+                f"{name!r} can't vary: it is {parameters[name]!r}. Give it a domain first, with "
+                f"replace(Float({name!r}, …)), or leave it out."
+            )
+    return {
+        name: _fixed(parameter, parameter.default)
+        for name, parameter in parameters.items()
+        if name not in varying and not isinstance(parameter, Fixed)
+    }
+
+
+def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
+    """Returns the new declarations, each with the old `when` and `otherwise` if it has none."""
+    merged = {}
+    for name, parameter in new.items():
+        check_known(name, parameters)
+        old = parameters[name]
+        otherwise = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
+        merged[name] = parameter.conditioned(parameter.when or old.when, otherwise)
+    return merged
+
+
+def _fixed(parameter: Parameter, value: Any) -> Fixed:
+    fixed = Fixed(parameter.name, parameter.opened(value))
+    return fixed.conditioned(parameter.when, parameter.otherwise)
+
+
+def value_of_type(parameter: Parameter, value: object) -> Any:
+    """Checks that the type of a value suits a parameter, and returns the value.
+
+    The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
+    False or True. A Choice or a Fixed takes any value that has the type of one of its own values.
+    If one of its values is a tuple, list or dict, it takes any tuple, list or dict.
+    """
+    what = f"The value to fix {parameter.subject} at"
+    if isinstance(parameter, Listed) and parameter.objects:
+        if parameter.contains(value):
+            return parameter.opened(parameter.canonical(value))
+        if is_object(value):
+            return plain_value(value, what)
+    plain = plain_scalar(value, what)
+    types = types_of(parameter)
+    if type(plain) in types:
+        return plain
+    if type(plain) is int and float in types and abs(plain) <= _LARGEST:
+        return float(plain)
+    accepted = " or ".join(name for kind, name in _TYPES.items() if kind in types)
+    hint = "Another kind of value needs another declaration, by replace(…)."
+    raise SearchSpaceError(f"{parameter.subject} takes {accepted}", received=value, hint=hint)
+
+
+def types_of(parameter: Parameter) -> frozenset[type]:
+    """Returns the types of the values that a parameter has."""
+    if isinstance(parameter, Listed):
+        return frozenset(type(value) for value in parameter.values)
+    return frozenset({int if isinstance(parameter, Int) else float})

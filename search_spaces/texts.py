@@ -1,4 +1,4 @@
-"""Numbers, lists, amounts and durations as people read them, in messages, tables and pages."""
+"""Texts for people: numbers, lists, amounts and durations in messages, tables and pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Returns a number with some significant digits: ``0.9833``, ``1,079``, ``3.2e-05``."""
+    """Returns a number as text, rounded to some digits: ``0.9833``, ``1,079``, ``3.2e-05``."""
     if isinstance(value, int) or (abs(value) < 1e6 and value == int(value)):
         return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.{digits}g}"
     if not math.isfinite(value):
@@ -19,7 +19,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def readable(value: object, digits: int = 4) -> str:
-    """Returns a hyperparameter's value for people, with floats shortened."""
+    """Returns the value of a hyperparameter as text. Floats are rounded."""
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if value is None or isinstance(value, str | bool):

@@ -25,9 +25,8 @@ from studies.training import begin_trial, configure_tensorflow, prepare_environm
 from studies.user_code import Target, load_study, what_is_loaded
 from tracking.history.study_history import find_engines
 from tracking.mlflow.exporter_process import export_later
-from tracking.records.studies import DataFindings
-from tracking.store.files import as_store_errors
-from tracking.store.folder import default_store_path, open_store
+from tracking.records.data_findings import DataFindings
+from tracking.store.store_folder import as_store_errors, default_store_path, open_store
 
 
 def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:

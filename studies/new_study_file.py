@@ -31,7 +31,7 @@ from studies.data import (
     table_alone,
 )
 from studies.user_code import resolve_target
-from tracking.store.folder import check_study_name
+from tracking.store.store_folder import check_study_name
 
 if TYPE_CHECKING:
     pass

@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Never, TypeVar, get_args
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, near_match, suggestion
 from studies.definition import StudyDefinition, check_engine
 from tracking.records import Objective, TrainerName
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from studies.champion import Promotion, Reproduction
     from studies.definition import ExecutorName, RayOptions, Verify
     from studies.results.study_results import StudyResults
-    from tracking.records.checks import Confirmation, Evaluation
+    from tracking.records.evaluations import Confirmation, Evaluation
 
 _Kind = TypeVar("_Kind")
 

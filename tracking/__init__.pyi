@@ -8,6 +8,6 @@ from .records import StudyDescription as StudyDescription
 from .records import TrialRecord as TrialRecord
 from .records import TrialResult as TrialResult
 from .records import TrialSpec as TrialSpec
-from .store.folder import Store as Store
-from .store.folder import create_store as create_store
-from .store.folder import open_store as open_store
+from .store.store_folder import Store as Store
+from .store.store_folder import create_store as create_store
+from .store.store_folder import open_store as open_store

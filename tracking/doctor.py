@@ -17,10 +17,11 @@ from tracking.history.champions import champion_fault
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.records import EndedTrial
-from tracking.store.files import CheckpointError, check_checkpoint, is_piece, recorded_checkpoints
-from tracking.store.folder import Store, check_writable, real_folder
+from tracking.store.atomic_writing import is_piece
+from tracking.store.checkpoint_files import CheckpointError, check_checkpoint, recorded_checkpoints
+from tracking.store.store_folder import Store, check_writable, real_folder
+from tracking.store.store_json import facts_fault, is_store, write_facts
 from tracking.store.study_locks import holder_of, locked_store
-from tracking.store.trust import facts_fault, is_store, write_facts
 
 Kind = Literal[
     "store",  # store.json

@@ -26,8 +26,8 @@ from tracking.history.verdicts import (
     study_verdict,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
-from tracking.records.checks import in_words
-from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.records.verification_texts import in_words
 from tracking.statistics.verdict_texts import gain_sentences, interval_numbers
 from tracking.store.study_locks import holder_of
 

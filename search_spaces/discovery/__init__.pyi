@@ -1,1 +1,1 @@
-from .reading import reading_of as reading_of
+from .unread_hyperparameters import reading_of as reading_of

@@ -1,2 +1,2 @@
-from .parameter import NOT_GIVEN as NOT_GIVEN
-from .parameter import canonical_json as canonical_json
+from .values import NOT_GIVEN as NOT_GIVEN
+from .values import canonical_json as canonical_json

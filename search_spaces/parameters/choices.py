@@ -1,49 +1,48 @@
-"""Choice, Boolean and Fixed: parameters with listed values. Also reads any parameter from JSON."""
+"""Choice, Boolean and Fixed: parameters with listed values. Also: any parameter from JSON."""
 
 from __future__ import annotations
 
 import ast
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
 
-from search_spaces.checks import choice
+from search_spaces.argument_checks import choice
 from search_spaces.errors import SearchSpaceError, near_match
-from search_spaces.parameters.parameter import (
+from search_spaces.parameters.base import Parameter, attrs_parameter, checked
+from search_spaces.parameters.ranges import Float, Int
+from search_spaces.parameters.values import (
     NOT_GIVEN,
-    Parameter,
     Scalar,
-    attrs_parameter,
-    checked,
     identity,
     is_object,
     plain_value,
     spelling,
 )
-from search_spaces.parameters.ranges import Float, Int
 
 _SWITCH: Final = (False, True)
 
 
 def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
-    # Strings are refused, since nobody means their letters, and sets, since they have no order.
+    # A string would be read as a list of letters. Sets have no order.
     if not isinstance(values, Iterable) or isinstance(
         values, str | bytes | Mapping | set | frozenset
     ):
         raise parameter.wrong("values", "a list or a tuple", values, "Write [value, value, …].")
-    plain = tuple(plain_value(each, f"{parameter.subject}: a value") for each in values)
+    plain = [plain_value(value, f"{parameter.subject}: a value") for value in values]
     if not plain:
         raise parameter.wrong("values", "at least one", values)
-    identities = [identity(value) for value in plain]
-    for index, value in enumerate(plain):
-        if identities[index] in identities[:index]:
+    keys = set()
+    for value in plain:
+        if identity(value) in keys:
             raise SearchSpaceError(
-                f"{parameter.subject}: {value!r} is listed twice in {list(plain)!r}: list it once."
+                f"{parameter.subject}: {value!r} is listed twice in {plain!r}: list it once."
             )
-    return plain
+        keys.add(identity(value))
+    return tuple(plain)
 
 
 def _value(value: object, parameter: Parameter, field: object) -> Any:
@@ -55,19 +54,19 @@ class Listed(Parameter):
     """The base of Choice, Boolean and Fixed, which list their values."""
 
     @property
-    def _listed(self) -> tuple[Any, ...]:
-        """The values as declared. Tuples, lists and dicts are objects here."""
+    def _declared(self) -> tuple[Any, ...]:
+        """The values as declared, e.g. the tuple (64, 32) where `values` has "(64, 32)"."""
         return _SWITCH
 
     @functools.cached_property
     def values(self) -> tuple[Scalar, ...]:
-        """The values, in declared order. The tuple (64, 32) is spelled as the text "(64, 32)"."""
-        return tuple(map(spelling, self._listed))
+        """The values, in declared order. The tuple (64, 32) is the text "(64, 32)"."""
+        return tuple(map(spelling, self._declared))
 
     @functools.cached_property
     def objects(self) -> frozenset[str]:
-        """The texts in `values` that spell a tuple, list or dict."""
-        return frozenset(repr(each) for each in self._listed if is_object(each))
+        """The texts in `values` that stand for a tuple, list or dict."""
+        return frozenset(repr(value) for value in self._declared if is_object(value))
 
     @functools.cached_property
     def _indices(self) -> dict[tuple[str, object], int]:
@@ -80,36 +79,34 @@ class Listed(Parameter):
 
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain, or None. 1, 1.0 and True are three values."""
-        if self._place(value) is not None:
+        if self._index(value) is not None:
             return None
-        shown = ", ".join(map(repr, self._listed))
-        near = near_match(value, [each for each in self.values if isinstance(each, str)])
+        shown = ", ".join(map(repr, self._declared))
+        near = near_match(value, [text for text in self.values if isinstance(text, str)])
         return f"{self.subject} must be one of {shown}. Received: {value!r}. {near}".rstrip()
 
     def index(self, value: Any) -> int:
         """Returns the index of a value in `values`."""
-        place = self._place(value)
-        if place is None:
+        index = self._index(value)
+        if index is None:
             raise SearchSpaceError(self.reason_outside(value) or "")
-        return place
+        return index
 
     def opened(self, value: Any) -> Any:
         """Returns what a builder reads: the tuple (64, 32) for the value "(64, 32)"."""
-        return (
-            ast.literal_eval(value) if isinstance(value, str) and value in self.objects else value
-        )
+        return _opened(value, self.objects)
 
-    def _place(self, value: object) -> int | None:
-        """Returns a value's index, or None. A list may mean a tuple, as JSON has no tuples."""
-        place = self._indices.get(identity(value))
-        if place is not None or not self.objects or not is_object(value):
-            return place
+    def _index(self, value: object) -> int | None:
+        """Returns the index of a value, or None. A list may stand for a tuple, as in JSON."""
+        index = self._indices.get(identity(value))
+        if index is not None or not self.objects or not is_object(value):
+            return index
         try:
             content = json.dumps(value)
         except (TypeError, ValueError):
             return None
-        places = [i for i, each in enumerate(self._listed) if json.dumps(each) == content]
-        return places[0] if len(places) == 1 else None
+        indices = [i for i, v in enumerate(self._declared) if json.dumps(v) == content]
+        return indices[0] if len(indices) == 1 else None
 
     def canonical(self, value: Any) -> Scalar:
         """Returns the value as it was declared."""
@@ -134,6 +131,10 @@ class Listed(Parameter):
         return {**domain, "objects": sorted(self.objects)} if self.objects else domain
 
 
+def _opened(value: Any, objects: Collection[str]) -> Any:
+    return ast.literal_eval(value) if isinstance(value, str) and value in objects else value
+
+
 @attrs_parameter
 class Choice(Listed):
     """One of several values, whose order does not matter.
@@ -141,9 +142,9 @@ class Choice(Listed):
     Args:
         name: The parameter's name.
         values: Strings, ints, finite floats, booleans and None, in any mixture. 1, 1.0 and True are
-            three values. A value may also be a tuple, list or dict of these. Then a builder reads
-            the object, and records show its text, such as "(64, 32)".
-        default: The value to begin with. If left out, the first value. (None is a value.)
+            three values. A value may also be a tuple, list or dict of these. A builder reads the
+            tuple (64, 32), and records show the text "(64, 32)".
+        default: The value to begin with; None is a value. If left out, the first value.
         role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
@@ -158,18 +159,18 @@ class Choice(Listed):
 
     kind: ClassVar[str] = "choice"
 
-    _given: Any = attrs.field(alias="values", converter=checked(_values))
+    _argument: Any = attrs.field(alias="values", converter=checked(_values))
 
     @property
-    def _listed(self) -> tuple[Any, ...]:
-        return tuple(self._given)
+    def _declared(self) -> tuple[Any, ...]:
+        return tuple(self._argument)
 
     def domain(self) -> dict[str, Any]:
         """Returns the values."""
         return self._with_objects({"values": list(self.values)})
 
     def _arguments(self) -> list[str]:
-        return [repr(list(self._given))]
+        return [repr(list(self._argument))]
 
 
 @attrs_parameter
@@ -203,7 +204,7 @@ class Boolean(Listed):
 
 @attrs_parameter
 class Fixed(Listed):
-    """A value that does not vary, and is recorded with those that do.
+    """A value that does not vary. It is recorded with the values that vary.
 
     Args:
         name: The parameter's name.
@@ -223,23 +224,23 @@ class Fixed(Listed):
 
     role: Any = attrs.field(default="fixed", init=False)
     default: Any = attrs.field(default=NOT_GIVEN, init=False)
-    _given: Any = attrs.field(alias="value", converter=checked(_value))
+    _argument: Any = attrs.field(alias="value", converter=checked(_value))
 
     @property
     def value(self) -> Scalar:
-        """The value. A tuple, list or dict is spelled as text."""
+        """The value. For a tuple, list or dict, its `repr`."""
         return self.values[0]
 
     @property
-    def _listed(self) -> tuple[Any, ...]:
-        return (self._given,)
+    def _declared(self) -> tuple[Any, ...]:
+        return (self._argument,)
 
     def domain(self) -> dict[str, Any]:
         """Returns the value."""
         return self._with_objects({"value": self.value})
 
     def _arguments(self) -> list[str]:
-        return [repr(self._given)]
+        return [repr(self._argument)]
 
 
 _OPTIONAL: Final = ("when", "otherwise")
@@ -256,16 +257,12 @@ def parameter_from_dict(content: object) -> Parameter:
     arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
     objects = arguments.pop("objects", ()) if make in (Choice, Fixed) else ()
     if make is Fixed:
-        # `to_dict` writes these two for readers of the JSON. The constructor does not take them.
+        # `to_dict` writes the default and the role, which the constructor does not take.
         arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
-
-    def opened(value: Any) -> Any:
-        return ast.literal_eval(value) if isinstance(value, str) and value in objects else value
-
     if "value" in arguments:
-        arguments["value"] = opened(arguments["value"])
+        arguments["value"] = _opened(arguments["value"], objects)
     if isinstance(arguments.get("values"), list | tuple):
-        arguments["values"] = [*map(opened, arguments["values"])]
+        arguments["values"] = [_opened(value, objects) for value in arguments["values"]]
     if not set(names).difference(_OPTIONAL) <= set(arguments) <= set(names):
         raise SearchSpaceError(
             f"A parameter of kind {kind!r} has {', '.join(map(repr, names))}, of which "

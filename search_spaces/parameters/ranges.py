@@ -3,9 +3,9 @@
 The scales are those of Keras Tuner (https://keras.io/keras_tuner/api/hyperparameters/):
 
 - `linear`.
-- `log`, for values whose order of magnitude matters, such as a learning rate.
-- `reverse_log`, which searches `low + high - value` on a log scale. If `low + high` is 1, this is
-  `1 - value`, as for a momentum from 0.01 to 0.99.
+- `log`: for values whose order of magnitude matters, such as a learning rate.
+- `reverse_log`: `low + high - value` is searched on a log scale. For a momentum from 0.01 to 0.99,
+  this is `1 - momentum`.
 """
 
 from __future__ import annotations
@@ -20,32 +20,27 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 
-from search_spaces.checks import choice, finite_number, whole_number
+from search_spaces.argument_checks import choice, finite_number, whole_number
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter import (
-    NOT_GIVEN,
-    Parameter,
-    attrs_parameter,
-    checked,
-    is_number,
-)
+from search_spaces.parameters.base import Parameter, attrs_parameter, checked
+from search_spaces.parameters.values import NOT_GIVEN, is_number
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
 
 SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
 
 LARGEST_INT: Final = 2**40
-"""The largest bound of an Int, about 1e12. Engines compute logarithms in doubles, which must tell
-neighbouring ints apart."""
+"""The largest bound of an Int, about 1e12. Up to it, the logarithms of neighbouring ints differ in
+double precision."""
 
 MOST_VALUES: Final = 1_000_000
-"""The most values of a Float with a step. With more, it may as well be continuous."""
+"""The most values of a Float with a step. With more values, it may as well be continuous."""
 
 FIT_TOLERANCE: Final = 1e-9
-"""How far from `high` the last step may end, in steps. Steps such as 1/3 are not exact."""
+"""How far from `high` the last step may end, in steps: steps such as 1/3 are not exact."""
 
 _DEFAULT_DIGITS: Final = 6
-# The context of the calling thread may have another precision.
+# A user may have given the thread's decimal context another precision.
 _EXACT: Final = decimal.Context(prec=28)
 
 Number = TypeVar("Number", int, float)
@@ -53,7 +48,7 @@ Number = TypeVar("Number", int, float)
 
 def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
     """Returns the value at a coordinate from 0 to 1."""
-    # The ends are returned as declared, without rounding.
+    # The ends of the range are exact, without rounding errors.
     if unit <= 0.0:
         return low
     if unit >= 1.0:
@@ -70,8 +65,8 @@ def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
 def middle_of(low: float, high: float, scale: Scale) -> float:
     """Returns the middle of a range in its scale, to the same bit on every machine.
 
-    It becomes a default, which is a part of the space's digest. Square roots are used, since
-    logarithms may differ between machines in their last bit.
+    The middle becomes a default, on which the space's digest depends. Unlike logarithms, square
+    roots have the same last bit on every machine.
     """
     if scale == "linear":
         return low * 0.5 + high * 0.5
@@ -80,7 +75,7 @@ def middle_of(low: float, high: float, scale: Scale) -> float:
 
 
 def value_to_unit(value: float, low: float, high: float, scale: Scale) -> float:
-    """Returns the coordinate of a value. It is the inverse of `unit_to_value`."""
+    """Returns the coordinate of a value, as the inverse of `unit_to_value`."""
     if scale == "linear":
         unit = (value - low) / (high - low)
     elif scale == "log":
@@ -99,14 +94,14 @@ def _logarithmic(value: float, low: float, high: float) -> float:
 
 
 def decimal_of(number: float) -> Decimal:
-    """Returns the decimal that Python prints for a number: exactly a tenth for `0.1`."""
+    """Returns a number as Python prints it, as a decimal: exactly a tenth for `0.1`."""
     return Decimal(repr(number))
 
 
 def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
     """Returns the number of steps from low to high, with a fraction if they don't fit.
 
-    Differences are taken in decimals, so that exactly five steps of 0.1 lead from 0 to 0.5.
+    Differences are computed in decimals: exactly five steps of 0.1 lead from 0 to 0.5.
     """
     if ratio:
         return math.log(high / low) / math.log(step)
@@ -118,8 +113,8 @@ def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
 class Grid(Generic[Number]):
     """The values from low to high in steps, both ends included.
 
-    They are computed in decimals: 0.3 is a value of the grid from 0 to 0.5 in steps of 0.1, not
-    0.30000000000000004, and 0.5 is the last value. (Keras Tuner misses 0.5: its issue 1001.)
+    Values are computed in decimals. So the grid from 0 to 0.5 in steps of 0.1 has the value 0.3 and
+    not 0.30000000000000004, and the last value is 0.5. (Keras Tuner misses 0.5: its issue 1001.)
     """
 
     low: Number
@@ -131,17 +126,17 @@ class Grid(Generic[Number]):
 
     def value(self, index: int) -> Number:
         """Returns the value at an index, from 0 to `count - 1`."""
-        # The ends are as declared, even if the step fits only within the tolerance.
+        # A step that fits within `FIT_TOLERANCE` may miss `high` by a rounding error.
         if index == self.count - 1:
             return self.high
         return self.low if index == 0 else value_at(self.low, self.step, index, self.ratio)
 
     def values(self) -> tuple[Number, ...]:
-        """Returns all values, ascending."""
+        """Returns all values in ascending order."""
         return tuple(self.value(index) for index in range(self.count))
 
     def nearest_index(self, value: float) -> int:
-        """Returns the index of the value that is the fewest steps away from a number."""
+        """Returns the index of the value that is nearest to a number, measured in steps."""
         if self.ratio:
             steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
         else:
@@ -150,7 +145,7 @@ class Grid(Generic[Number]):
 
 
 def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
-    """Returns whether steps lead from low to high. Floats may miss high by a tolerance."""
+    """Returns whether steps lead from low to high: for floats, within `FIT_TOLERANCE`."""
     exact = steps_between(low, high, step, ratio)
     if isinstance(step, int):
         return value_at(low, step, round(exact), ratio) == high
@@ -163,7 +158,7 @@ def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
         return low * step**index if ratio else low + step * index
     if ratio:
         exact = _EXACT.multiply(decimal_of(low), _EXACT.power(decimal_of(step), index))
-        # A float holds 15 digits of any decimal literal.
+        # A float can have 15 exact decimal digits.
         return float(f"{exact:.15g}")
     return float(_EXACT.fma(index, decimal_of(step), decimal_of(low))) + 0.0
 
@@ -174,7 +169,7 @@ def _scale(scale: object, parameter: Parameter, field: object) -> Scale:
 
 def _number(value: object, parameter: Parameter, field: attrs.Attribute[Any]) -> float:
     number = finite_number(f"{parameter.subject}: {field.name}", value, SearchSpaceError)
-    # Adding zero turns minus zero into zero, since the two print differently.
+    # Adding zero turns minus zero into zero, which prints differently.
     return float(number) + 0.0
 
 
@@ -187,10 +182,6 @@ def _integer(value: object, parameter: Parameter, field: attrs.Attribute[Any]) -
     return whole_number(setting, value, SearchSpaceError, least=-LARGEST_INT, most=LARGEST_INT)
 
 
-def _or_not_given(default: Any) -> Any:
-    return NOT_GIVEN if default is None else default
-
-
 @attrs_parameter
 class Ranged(Parameter):
     """The base of Float and Int: a number from a closed range."""
@@ -201,7 +192,9 @@ class Ranged(Parameter):
     high: Any = attrs.field()
     scale: Scale = attrs.field(default="linear", kw_only=True, converter=checked(_scale))
     step: Any = attrs.field(default=None, kw_only=True)
-    default: Any = attrs.field(default=None, kw_only=True, converter=_or_not_given)
+    default: Any = attrs.field(
+        default=None, kw_only=True, converter=attrs.converters.default_if_none(NOT_GIVEN)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Checks the range and the step; raises SearchSpaceError if they are wrong."""
@@ -220,11 +213,11 @@ class Ranged(Parameter):
 
     @property
     def count(self) -> int | None:
-        """How many values the domain has; None if it is continuous."""
+        """How many values the domain has. None if the range is continuous."""
         return None if self.grid is None else self.grid.count
 
     def nearest(self, value: float) -> Any:
-        """Returns the value of the domain nearest to a number, which may be out of range."""
+        """Returns the domain's value that is nearest to a number, in or out of the range."""
         clipped = min(max(value, self.low), self.high)
         if self.grid is None:
             return float(clipped)
@@ -246,7 +239,7 @@ class Ranged(Parameter):
         return self.nearest(value if self.grid is None else round(value))
 
     def grid_values(self) -> Sequence[Any] | None:
-        """Returns all values, ascending; None if the range is continuous."""
+        """Returns all values in ascending order. None if the range is continuous."""
         return None if self.grid is None else self.grid.values()
 
     def domain(self) -> dict[str, Any]:
@@ -259,14 +252,14 @@ class Ranged(Parameter):
 
     @property
     def _even(self) -> bool:
-        """Whether all values have the same share of the sampling scale."""
+        """Whether all values have equal shares of the sampling scale."""
         return self.step is not None and (self.scale == "linear" or self._by_ratio)
 
     @abc.abstractmethod
     def _edges(self) -> tuple[float, float]:
-        """Returns the ends of the sampling scale."""
+        """Returns the ends of the sampling scale: for an Int, half an int beyond the range."""
 
-    def _reason_off(self, value: float) -> str | None:
+    def _reason_outside(self, value: float) -> str | None:
         """Returns why a number of the right type is not in the domain, or None."""
         if not self.low <= value <= self.high:
             return (
@@ -275,9 +268,9 @@ class Ranged(Parameter):
         nearest = self.nearest(value)
         if nearest == value:
             return None
-        how = "times" if self.scale == "log" else "in steps of"
+        steps = "times" if self.scale == "log" else "in steps of"
         return (
-            f"{self.subject} must be a value of its grid ({self.low!r} to {self.high!r} {how} "
+            f"{self.subject} must be a value of its grid ({self.low!r} to {self.high!r} {steps} "
             f"{self.step!r}). Received: {value!r}. The nearest is {nearest!r}."
         )
 
@@ -346,7 +339,7 @@ class Float(Ranged):
             `high` exactly, in decimal arithmetic: `Float("x", 0, 0.5, step=0.1)` has the six
             values 0.0, 0.1, 0.2, 0.3, 0.4, 0.5. None: the range is continuous.
         default: The value to begin with. If left out, the middle of the range in its scale, to six
-            digits. If there is a step, the grid value there (the upper one of two).
+            digits. With a step, the middle value of the grid (the upper one of two).
         role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
@@ -371,7 +364,7 @@ class Float(Ranged):
         """Returns why a value is not in the domain, or None. An int counts as a float."""
         if not is_number(value):
             return f"{self.subject} must be a number. Received: {value!r}."
-        return self._reason_off(value)
+        return self._reason_outside(value)
 
     def canonical(self, value: Any) -> float:
         """Returns the value as a float."""
@@ -427,10 +420,10 @@ class Int(Ranged):
     step: int = attrs.field(default=1, kw_only=True, converter=checked(_integer))
 
     def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain, or None. A float such as 3.0 is not."""
+        """Returns why a value is not in the domain, or None. Floats such as 3.0 are not in it."""
         if not isinstance(value, int) or isinstance(value, bool):
             return f"{self.subject} must be an int. Received: {value!r}."
-        return self._reason_off(value)
+        return self._reason_outside(value)
 
     def canonical(self, value: Any) -> int:
         """Returns the value as a plain int."""
@@ -438,17 +431,17 @@ class Int(Ranged):
         return int(value)
 
     def grid_values(self) -> Sequence[int]:
-        """Returns all values, ascending."""
+        """Returns all values in ascending order."""
         assert self.grid is not None, "an Int has a step"
         return self.grid.values() if self._by_ratio else range(self.low, self.high + 1, self.step)
 
     def _edges(self) -> tuple[float, float]:
-        # The scale goes on for half an int beyond each end, so that the end values get their full
-        # share, as in Optuna's IntDistribution(log=True).
+        # With half an int beyond each end, the end values get full shares of the scale, as in
+        # Optuna's IntDistribution(log=True).
         return self.low - 0.5, self.high + 0.5
 
     def _usual_default(self) -> int:
         if self._even:
             return int(self.from_unit(0.5))
-        # This is the middle of low and high, not of `_edges()`: 64 for 16 to 256.
+        # The middle is that of `low` and `high`, not of `_edges()`: for 16 to 256, it is 64.
         return round(middle_of(self.low, self.high, self.scale))

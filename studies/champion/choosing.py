@@ -36,8 +36,8 @@ from tracking.history.trials import ranked
 from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrialSpec
-from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
-from tracking.store.folder import default_store_path
+from tracking.records.verification_texts import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
+from tracking.store.store_folder import default_store_path
 
 if TYPE_CHECKING:
     from studies.executors import Session

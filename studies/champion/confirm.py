@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.checks import choice
+from search_spaces.argument_checks import choice
 from search_spaces.errors import StatisticsError, StudyError
 from studies.champion.choosing import make_champion, stays_champion
 from studies.champion.confirm_trainings import (
@@ -45,13 +45,20 @@ from tracking.history.verdicts import (
     study_verdict,
 )
 from tracking.mlflow.exporter_process import export_later
-from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
-from tracking.records.studies import ConstantGuess
+from tracking.records.data_findings import ConstantGuess
+from tracking.records.evaluations import (
+    Confirmation,
+    Corrected,
+    Evaluation,
+    Interval,
+    Measured,
+    Racer,
+)
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.confirmation_race import survivors
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
-from tracking.store.files import remove_pieces
+from tracking.store.atomic_writing import remove_pieces
 
 
 def confirm(

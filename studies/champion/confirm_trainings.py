@@ -14,7 +14,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import SearchSpace, checks
+from search_spaces import SearchSpace
+from search_spaces import argument_checks as checks
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor
@@ -40,12 +41,12 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.records.checks import differs
-from tracking.records.converting import to_json
-from tracking.records.studies import ConstantGuess
+from tracking.records.data_findings import ConstantGuess
+from tracking.records.json_conversion import to_json
+from tracking.records.verification_texts import differs
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.confirmation_race import Round, rounds
-from tracking.store.files import CheckpointError, check_checkpoint
+from tracking.store.checkpoint_files import CheckpointError, check_checkpoint
 
 if TYPE_CHECKING:
     from studies.executors import Session

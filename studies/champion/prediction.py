@@ -27,7 +27,7 @@ from studies.results.models import (
 )
 from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.files import followed, replacing
+from tracking.store.atomic_writing import followed, replacing
 
 if TYPE_CHECKING:
     import keras

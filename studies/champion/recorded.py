@@ -13,7 +13,7 @@ from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
-from studies.executors import InProcessExecutor, LocalWorkers, Session, WorkerPool
+from studies.executors import InProcessExecutor, LoadStudy, LocalWorkers, Session, WorkerPool
 from studies.progress import Progress
 from studies.results.models import existing_store
 from studies.training import begin_trial, prepare_environment
@@ -30,8 +30,8 @@ from studies.user_code import (
 from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
-from tracking.records.studies import sha256
-from tracking.store.trust import check_trust
+from tracking.records.study_description import sha256
+from tracking.store.store_json import check_trust
 
 # Notes end with these words if the code that runs may not be the recorded code.
 AS_IT_IS: Final = "it is run as it is"
@@ -156,13 +156,9 @@ def recorded_executor(
             assert study is not None, "its code is described"
             loaded = ship(study, code, Path(shared), otherwise)
         local = LocalWorkers(
-            loaded,
-            overrides=folds,
-            data=data,
+            LoadStudy(loaded, Path(shared), folds, data, threads),
             trials=trainings,
-            threads=threads,
             workers=workers,
-            shared=Path(shared),
             on_output=progress.say,
             folder=history.description.code.folder,
             at_once=True,

@@ -21,7 +21,7 @@ from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrainerName
-from tracking.records.checks import differing, is_known, not_reproduced, reproduced
+from tracking.records.verification_texts import differing, is_known, not_reproduced, reproduced
 
 
 @dataclass(frozen=True)

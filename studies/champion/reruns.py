@@ -28,14 +28,9 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.records.checks import IDENTICAL, is_whole
-from tracking.store.files import (
-    CheckpointError,
-    check_checkpoint,
-    one_before,
-    recorded_checkpoints,
-    replacing,
-)
+from tracking.records.verification_texts import IDENTICAL, is_whole
+from tracking.store.atomic_writing import one_before, replacing
+from tracking.store.checkpoint_files import CheckpointError, check_checkpoint, recorded_checkpoints
 
 
 @dataclass(frozen=True)

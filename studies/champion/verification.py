@@ -24,7 +24,7 @@ from studies.progress import Progress
 from studies.training import environment_differences
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
-from tracking.records.checks import (
+from tracking.records.verification_texts import (
     OFF,
     TRAINED_BY_FIT,
     TRAINED_BY_OBJECTIVE,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from studies.champion import Promotion, Reading, Reproduction
     from tracking.history.study_history import StudyHistory
     from tracking.history.verdicts import StudyVerdict
-    from tracking.records.checks import Confirmation, Racer
+    from tracking.records.evaluations import Confirmation, Racer
 
 
 _ROWS_SHOWN = 20

@@ -219,7 +219,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
         from search_spaces.errors import KerastudyError
-        from tracking.store.files import as_store_errors
+        from tracking.store.store_folder import as_store_errors
 
         try:
             with as_store_errors():
@@ -236,14 +236,14 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 def check_trusted(store: Path | None, trust: bool) -> None:
     """Asks whether to run the code in a store that another user made. A yes is recorded."""
     from search_spaces.errors import StoreError
-    from tracking.store import trust as trusting
-    from tracking.store.folder import default_store_path, real_folder
-    from tracking.store.trust import facts_fault, is_store
+    from tracking.store import store_json
+    from tracking.store.store_folder import default_store_path, real_folder
+    from tracking.store.store_json import facts_fault, is_store
 
     root = real_folder(store if store is not None else default_store_path())
     # A store of a newer version raises here, before the question.
     facts_fault(root)
-    reason = trusting.stranger(root) if is_store(root) else ""
+    reason = store_json.stranger(root) if is_store(root) else ""
     if not reason:
         return
     text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
@@ -254,7 +254,7 @@ def check_trusted(store: Path | None, trust: bool) -> None:
             raise StoreError("Nothing was run.")
     # If the answer can't be recorded, the next command asks again.
     with contextlib.suppress(OSError):
-        trusting.trust(root)
+        store_json.trust(root)
 
 
 def tell(text: str) -> None:

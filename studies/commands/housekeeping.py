@@ -82,7 +82,7 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     """
     from studies.progress import waiting
     from tracking.doctor import diagnose
-    from tracking.store.folder import default_store_path
+    from tracking.store.store_folder import default_store_path
 
     root = store if store is not None else default_store_path()
     with waiting(f"checking the store {str(root)!r}"):

@@ -24,7 +24,7 @@ from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
     from tracking.history.comparison import Comparison, Standing
-    from tracking.store.folder import Store
+    from tracking.store.store_folder import Store
 
 
 @click.command("list")
@@ -43,7 +43,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
         answer(as_json, catalog_names, lambda: "\n".join(_catalog()))
         return
-    from tracking.store.folder import default_store_path, open_store
+    from tracking.store.store_folder import default_store_path, open_store
 
     path = store if store is not None else default_store_path()
     opened = open_store(path)
@@ -323,7 +323,7 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     from studies.commands.records import history_of
     from studies.commands.texts.findings_text import COLORS, diagnosis_text
     from tracking.diagnosis.check_runner import diagnose, document
-    from tracking.store.folder import default_store_path
+    from tracking.store.store_folder import default_store_path
 
     diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
     if as_json:

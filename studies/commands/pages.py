@@ -19,7 +19,7 @@ from studies.commands.command_line import (
 
 if TYPE_CHECKING:
     from tracking.mlflow.server import Place
-    from tracking.store.folder import Store
+    from tracking.store.store_folder import Store
 
 
 @click.command("report", short_help="Make a report of a study, or of several side by side.")
@@ -65,8 +65,8 @@ def report_command(
     from studies.exporting import explained, file_for
     from studies.progress import waiting
     from tracking.report.html_page import write_comparison, write_report
-    from tracking.store.files import write_atomically
-    from tracking.store.folder import default_store_path
+    from tracking.store.atomic_writing import write_atomically
+    from tracking.store.store_folder import default_store_path
 
     if output is not None:
         # A new report replaces the old one.

@@ -16,8 +16,8 @@ from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
-from tracking.records.converting import to_json
-from tracking.store.folder import Store, default_store_path, open_store
+from tracking.records.json_conversion import to_json
+from tracking.store.store_folder import Store, default_store_path, open_store
 from tracking.summary import summary_of, validation_parts
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, shown
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_samples

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.mapped import allocated
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents

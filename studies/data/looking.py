@@ -18,7 +18,7 @@ from studies.data.column_values import MISSING
 from studies.data.preprocessing import Preparation
 from studies.data.splits import FoldedSplits
 from studies.data.streams import first_samples
-from tracking.records.studies import (
+from tracking.records.data_findings import (
     DATA_SEVERITIES,
     Classes,
     ConstantGuess,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, InternalError
 from studies.data.arrays.mapped import file_of, shared
 from studies.data.arrays.partition import Contents, Divided, Options, divide

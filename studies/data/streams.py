@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, shown
-from search_spaces.library_internals import MissingPartError
 from studies.data.arrays.parts import PART_NAMES, LoadedData, Part, concatenated
 from studies.data.arrays.samples import check_finite
 from studies.data.arrays.structures import (
@@ -33,6 +32,7 @@ from studies.data.arrays.structures import (
 from studies.data.description import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches
+from studies.library_internals.private_names import MissingPartError
 from studies.library_internals.tensorflow_internals import is_dataset, seeded
 
 TF_DATA = "tf.data.Dataset"

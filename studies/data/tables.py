@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 
 import numpy as np
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
 from studies.data.arrays.partition import DEFAULT_SHARE, Contents

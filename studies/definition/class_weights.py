@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 from search_spaces.texts import listed
 from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labels, described

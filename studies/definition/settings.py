@@ -1,7 +1,7 @@
 """Declares the options of a launch, and the settings of a study that are not recorded as they are.
 
-`tracking.records.settings` explains declarations, and declares the study's other settings. Nothing
-here imports a library, so that ``kerastudy launch --help`` is quick.
+`tracking.records.setting_declarations` explains declarations, and declares the study's other
+settings. Nothing here imports a library, so that ``kerastudy launch --help`` is quick.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, suggestion
 from studies.definition.engine_names import DEFAULT_ENGINE, check_engine, check_pruner
 from tracking.records import (
@@ -52,7 +52,7 @@ COMPILED: Final = ("optimizer", "loss", "metrics")
 
 
 def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
-    from tracking.store.folder import check_study_name
+    from tracking.store.store_folder import check_study_name
 
     return check_study_name(value)
 
@@ -382,7 +382,7 @@ class LaunchOptions:
     @property
     def place(self) -> Path:
         """The store's folder."""
-        from tracking.store.folder import default_store_path
+        from tracking.store.store_folder import default_store_path
 
         return default_store_path() if self.store is None else Path(self.store)
 

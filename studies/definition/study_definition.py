@@ -13,10 +13,10 @@ from typing import Any, NoReturn, Self
 from search_spaces import (
     SearchSpace,
     Tailoring,
-    checks,
     is_keras_tuners,
     space_of_keras_tuners,
 )
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError, suggestion
 from studies.data import (
     CrossValidation,

@@ -21,7 +21,7 @@ from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import trials_table
 from tracking.records import EndedTrial
-from tracking.store.files import followed, is_device, replacing
+from tracking.store.atomic_writing import followed, is_device, replacing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.library_internals import AttributePart, MissingPartError
+from studies.library_internals.private_names import AttributePart, MissingPartError
 
 if TYPE_CHECKING:
     from optuna import Study

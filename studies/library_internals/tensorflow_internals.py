@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.library_internals import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -18,8 +18,8 @@ from studies.user_code import Target, load_study
 from tracking.history.study_history import ALIAS, StudyHistory, read_source, read_study
 from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.folder import Store, default_store_path, open_store
-from tracking.store.trust import check_trust
+from tracking.store.store_folder import Store, default_store_path, open_store
+from tracking.store.store_json import check_trust
 
 if TYPE_CHECKING:
     import keras

@@ -20,8 +20,8 @@ from tracking.history.trials import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
-from tracking.records.checks import Confirmation, Corrected
-from tracking.store.folder import Store, default_store_path
+from tracking.records.evaluations import Confirmation, Corrected
+from tracking.store.store_folder import Store, default_store_path
 
 if TYPE_CHECKING:
     import keras

@@ -41,7 +41,8 @@ from studies.training.training_state import (
     write_state,
 )
 from tracking.records import BestEpoch, TrialTask
-from tracking.store.files import CheckpointError, checkpoint_digest, one_before, replacing
+from tracking.store.atomic_writing import one_before, replacing
+from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest
 
 if TYPE_CHECKING:
     import keras

@@ -30,7 +30,7 @@ from studies.training.models import saved_variables
 from studies.training.process.determinism import seed_generator_states
 from studies.training.structure import Structure, library_of
 from tracking.records import BestEpoch, TrialSpec
-from tracking.store.files import replacing
+from tracking.store.atomic_writing import replacing
 
 if TYPE_CHECKING:
     import keras

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kerastudy as ks
@@ -256,6 +256,8 @@ DRAWN: dict[Any, Any] = {
 }
 
 
+# Machines are shared, so there is no limit of time.
+@settings(deadline=None, database=None)
 @given(st.fixed_dictionaries({}, optional=DRAWN))
 def test_fixing_leaves_exactly_the_configurations_that_have_the_values(
     values: dict[str, Any],

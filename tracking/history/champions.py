@@ -14,8 +14,8 @@ from typing import Any, Final
 from tracking.history.study_history import ALIAS, REFIT, StudyHistory
 from tracking.journal import Champion
 from tracking.records import EndedTrial
-from tracking.records.checks import MODEL_SUMMARY, ValidationPredictions, predictions_beside
-from tracking.records.converting import from_json, to_json
+from tracking.records.evaluations import MODEL_SUMMARY, ValidationPredictions, predictions_beside
+from tracking.records.json_conversion import from_json, to_json
 from tracking.scores.sample_scores import SampleScores, average, pooled
 from tracking.scores.score_files import ScoresError, read_scores
 
@@ -94,7 +94,7 @@ def set_promotion(history: StudyHistory, reason: str) -> None:
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records a text of `records.checks` as a trial's `verified`. Returns the changed trial."""
+    """Records a text of `verification_texts` as a trial's `verified`. Returns the changed trial."""
     text = text[:_LONGEST_TEXT]
     with history.writing() as journal:
         journal.set_verified(trial.uuid, text)

@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_spaces.checks import finite_number
+from search_spaces.argument_checks import finite_number
 from search_spaces.errors import ComparisonError
 from search_spaces.texts import listed
 from tracking.history.answers import Answer, answer, epochs_of

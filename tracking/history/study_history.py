@@ -26,8 +26,8 @@ from tracking.history.trials import (
 )
 from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
-from tracking.store.files import StudyFiles, files_of
-from tracking.store.folder import Store, known_names
+from tracking.store.checkpoint_files import StudyFiles, files_of
+from tracking.store.store_folder import Store, known_names
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""

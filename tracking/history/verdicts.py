@@ -15,9 +15,9 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
-from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval
-from tracking.records.converting import RecordError, from_json, to_json
-from tracking.records.studies import DataFindings
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import Confirmation, Corrected, Evaluation, Interval
+from tracking.records.json_conversion import RecordError, from_json, to_json
 from tracking.statistics.verdict_texts import (
     expected_value,
     grounds,
@@ -26,7 +26,7 @@ from tracking.statistics.verdict_texts import (
     verdict_sentences,
     worth_sentences,
 )
-from tracking.store.folder import Store
+from tracking.store.store_folder import Store
 
 # Raise this number whenever the correction is computed differently.
 _VERSION = 2

@@ -25,7 +25,7 @@ from tracking.history.study_history import StudySize, histories_in
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.descriptions import REPORT
 from tracking.mlflow.exporter_notes import locked_notes, read_notes
-from tracking.store.folder import Store, default_store_path
+from tracking.store.store_folder import Store, default_store_path
 
 if TYPE_CHECKING:
     from tracking.mlflow.study_exporter import StudyExporter

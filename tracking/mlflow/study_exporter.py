@@ -39,8 +39,8 @@ from tracking.mlflow.server import (
 )
 from tracking.mlflow.trial_exporter import TrialExporter, TrialsSoFar
 from tracking.mlflow.views import view_page, view_tags
-from tracking.records.converting import to_json
-from tracking.store.folder import Store
+from tracking.records.json_conversion import to_json
+from tracking.store.store_folder import Store
 from tracking.store.study_locks import holder_of
 
 if TYPE_CHECKING:

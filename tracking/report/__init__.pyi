@@ -10,6 +10,6 @@ from .notebook_charts import NotebookChart as NotebookChart
 from .notebook_charts import StudyPlots as StudyPlots
 from .page_sections import sections as sections
 from .page_sections import tables as tables
-from .result_charts import belief as belief
 from .prediction_charts import equations as equations
 from .prediction_charts import targets as targets
+from .result_charts import belief as belief

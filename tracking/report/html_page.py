@@ -26,15 +26,13 @@ from tracking.history.commands import reproduce_command
 from tracking.history.comparison import Comparison, compare
 from tracking.history.study_history import StudyHistory
 from tracking.records import RecordedSettings, TrialRecord, settings_of
-from tracking.records.checks import (
-    REPRODUCED,
-)
-from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.records.verification_texts import REPRODUCED
 from tracking.report import theme
 from tracking.report.chart_data import Columns, StudyData, columns_of, drawable, value_text
 from tracking.report.page_sections import TRIALS, Figure, sections, tables
 from tracking.report.result_charts import one_curve
-from tracking.store.files import cached, write_atomically
+from tracking.store.atomic_writing import cached, write_atomically
 from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"

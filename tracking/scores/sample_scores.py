@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from tracking.records.studies import Direction
+from tracking.records.study_description import Direction
 from tracking.scores.keras_metrics import OF_SUMS, Settings, auc
 
 ScoreKind = Literal[

@@ -20,7 +20,7 @@ import numpy as np
 from search_spaces.errors import InternalError
 from tracking.records import Rank
 from tracking.scores.sample_scores import SampleScores
-from tracking.store.files import replacing
+from tracking.store.atomic_writing import replacing
 
 # Numbers of 16 bits are precise enough if they change the objective by at most this share.
 _HALF = 1e-5

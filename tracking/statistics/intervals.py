@@ -15,8 +15,8 @@ from statistics import NormalDist, fmean, variance
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.checks import Interval
-from tracking.records.studies import Direction
+from tracking.records.evaluations import Interval
+from tracking.records.study_description import Direction
 
 # If a variance of shares is below this number, all samples agree.
 _AGREED = 1e-9

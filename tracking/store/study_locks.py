@@ -1,8 +1,8 @@
 """Locks, by which one process at a time runs a study or writes `store.json`.
 
-A study's folder has its lock, and a file ``lock.json`` that names the process with the lock. On a
-network disk, a machine may not see the locks of other machines. There ``lock.json`` alone keeps
-other machines out.
+A study's folder has a file lock, and ``lock.json`` with the process that has the lock. On a network
+disk, a machine may not see the locks of other machines. Then ``lock.json`` keeps other machines
+out.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from filelock import FileLock, Timeout
 
 from search_spaces.errors import StoreLockedError
 from tracking.journal import on_network_disk
-from tracking.store.files import remove_pieces, write_atomically
+from tracking.store.atomic_writing import remove_pieces, write_atomically
 
-_SECONDS_TO_LOOK: Final = 0.3
+_SECONDS_TO_WAIT: Final = 0.3
 _LOCK: Final = "lock"
 _HOLDER: Final = "lock.json"
 
 
 @contextlib.contextmanager
 def locked_store(root: Path) -> Iterator[None]:
-    """Waits for the lock on `store.json`, and holds it within the context."""
+    """Locks `store.json` within the context. Waits for other processes."""
     with FileLock(root / "store.lock"):
         yield
 
@@ -46,8 +46,8 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
             f"Wait for it, or stop it; if that machine is gone, delete {str(holder)!r}."
         )
     try:
-        # `holder_of` in another process takes the lock for an instant.
-        lock.acquire(timeout=_SECONDS_TO_LOOK)
+        # For an instant, `holder_of` in another process may have the lock.
+        lock.acquire(timeout=_SECONDS_TO_WAIT)
     except Timeout:
         raise StoreLockedError(
             f"Another process is running the study {study!r} in {str(folder.parent)!r} "
@@ -73,7 +73,7 @@ def holder_of(folder: Path) -> str:
     except Timeout:
         return _in_words(_read_holder(folder / _HOLDER))
     except OSError:
-        # No process runs a study in a folder that can't be written.
+        # In a folder that can't be written, no process runs a study.
         return ""
     lock.release()
     return ""

@@ -10,7 +10,7 @@ from studies.commands.texts.tables import table
 from studies.terminal_text import cut, printable, wrapped
 from tracking.diagnosis.check_runner import Diagnosis
 from tracking.diagnosis.diagnosed_study import Finding
-from tracking.records.studies import DATA_SEVERITIES, DataFinding, DataFindings
+from tracking.records.data_findings import DATA_SEVERITIES, DataFinding, DataFindings
 
 _INDENT: Final = 9
 _MOST_ROWS: Final = 12

@@ -12,7 +12,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves
 from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription
-from tracking.store.folder import default_store_path
+from tracking.store.store_folder import default_store_path
 from tracking.summary import Fact, Summary, data_facts, summary_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials import sparkline_if_curve
 from tracking.history.verdicts import champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord, TrialResult
-from tracking.records.checks import in_words
-from tracking.store.folder import default_store_path
+from tracking.records.verification_texts import in_words
+from tracking.store.store_folder import default_store_path
 from tracking.summary import trial_rows
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from search_spaces import checks
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.parts import Part, Splits, seal
 from studies.data.arrays.samples import (

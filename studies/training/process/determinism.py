@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import StudyError
-from search_spaces.library_internals import MissingPartError
 from studies.definition.seeds import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
+from studies.library_internals.private_names import MissingPartError
 from studies.training.process import users_state
 from studies.training.structure import Structure
 

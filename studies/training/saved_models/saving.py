@@ -40,8 +40,8 @@ from studies.training.scoring.predictions import validation_predictions
 from studies.training.scoring.sample_scores import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
-from tracking.records.checks import MODEL_SUMMARY, predictions_beside
-from tracking.records.converting import to_json
+from tracking.records.evaluations import MODEL_SUMMARY, predictions_beside
+from tracking.records.json_conversion import to_json
 
 if TYPE_CHECKING:
     import keras

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from search_spaces.errors import BuilderError, StudyError
-from search_spaces.library_internals import MissingPartError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
+from studies.library_internals.private_names import MissingPartError
 from studies.training.batches import in_batches, known_size
 from studies.training.models import (
     class_overrides,

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import InternalError
-from search_spaces.library_internals import MissingPartError
 from studies.library_internals.keras_internals import hold_value, value_held
+from studies.library_internals.private_names import MissingPartError
 from studies.library_internals.tensorflow_internals import (
     forgetting_gradients,
     is_stateful,

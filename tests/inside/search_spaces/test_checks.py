@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_spaces import StudyError, checks
+from search_spaces import StudyError
+from search_spaces import argument_checks as checks
 
 CHECKS: dict[str, Any] = {
     "count": lambda value: checks.whole_number("trials", value, StudyError),

@@ -17,10 +17,7 @@ import kerastudy as ks
 from search_spaces import (
     EngineError,
     Hyperparameters,
-    MissingPartError,
-    PrivatePart,
     StudyError,
-    private_parts,
 )
 from studies.engines import keras_tuner_engine
 from studies.library_internals import (
@@ -29,6 +26,7 @@ from studies.library_internals import (
     optuna_internals,
     tensorflow_internals,
 )
+from studies.library_internals.private_names import MissingPartError, PrivatePart, private_parts
 from studies.training import (
     CompiledTrainer,
     begin_trial,

@@ -232,7 +232,7 @@ import pickle, sys
 from pathlib import Path
 import kerastudy as ks
 import use
-import studies.progress, studies.data, studies.study, tracking.store.folder
+import studies.progress, studies.data, studies.study, tracking.store.store_folder
 from studies.user_code import load_study
 from studies.user_code import resolve_target
 from studies.user_code import own_modules

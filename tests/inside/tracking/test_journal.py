@@ -28,7 +28,14 @@ from scripted import describe
 from statements import noting_statements
 
 from search_spaces import StoreError
-from tracking.journal import FORMAT, Journal, JournalReader, check_sound, on_network_disk, schema
+from tracking.journal import (
+    FORMAT,
+    Journal,
+    JournalReader,
+    check_sound,
+    database_file,
+    on_network_disk,
+)
 from tracking.records import EpochResult, Proposal
 
 NUMBERS = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 2.0**-149, math.nan, math.inf]
@@ -171,8 +178,8 @@ def test_it_is_read_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool, mode: str
 ) -> None:
     """Neither waits for the other, also where a write-ahead log does not work."""
-    monkeypatch.setattr(schema, "on_network_disk", lambda folder: network)
-    monkeypatch.setattr(schema, "_SECONDS_TO_WAIT", 0.5)
+    monkeypatch.setattr(database_file, "on_network_disk", lambda folder: network)
+    monkeypatch.setattr(database_file, "_SECONDS_TO_WAIT", 0.5)
     journal = begin(tmp_path)
     record_trial(journal, make_spec(0), losses(0.5))
     assert rows(journal.folder, "PRAGMA journal_mode") == [(mode,)]

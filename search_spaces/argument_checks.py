@@ -1,0 +1,115 @@
+"""Checks of users' arguments and settings, such as "a whole number of at least 1".
+
+A check takes the name of a setting, its value, and an error class such as `DataError`. It returns
+the value in a plain Python type, or raises the error.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any, Final, TypeGuard, TypeVar
+
+from search_spaces.errors import KerastudyError, near_match, suggestion
+from search_spaces.texts import quoted
+
+Error = type[KerastudyError]
+
+LARGEST_SEED: Final = 2**32 - 1
+"""scikit-learn uses numpy's RandomState, which takes no larger seed."""
+
+_Name = TypeVar("_Name", bound=str)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Returns whether a value is a whole number. For True and False, returns False."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """Returns whether a value is a finite number. For True and False, returns False."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False  # An int is too large for a float.
+
+
+def whole_number(
+    setting: str, value: object, error: Error, *, least: int = 1, most: int | None = None
+) -> int:
+    """Checks a whole number from `least` to `most`."""
+    if is_whole(value) and least <= value and (most is None or value <= most):
+        return int(value)
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise error.of_setting(setting, f"a whole number {limits}", value)
+
+
+def seed(setting: str, value: object, error: Error) -> int:
+    """Checks a seed, a whole number from 0 to 2**32 - 1."""
+    if is_whole(value) and 0 <= value <= LARGEST_SEED:
+        return int(value)
+    raise error.of_setting(setting, "a whole number from 0 to 2**32 - 1", value)
+
+
+def finite_number(setting: str, value: object, error: Error) -> float:
+    """Checks a finite number."""
+    if is_real(value):
+        return value
+    raise error.of_setting(setting, "a finite number", value)
+
+
+def positive_number(setting: str, value: object, error: Error, of: str = "") -> float:
+    """Checks a finite number above 0. The message includes `of`, such as "of seconds"."""
+    if is_real(value) and value > 0:
+        return value
+    raise error.of_setting(setting, f"a number {of} above 0".replace("  ", " "), value)
+
+
+def share(setting: str, value: object, error: Error) -> float:
+    """Checks a number between 0 and 1, both excluded."""
+    if is_real(value) and 0 < value < 1:
+        return float(value)
+    raise error.of_setting(setting, "a share between 0 and 1, both excluded", value)
+
+
+def truth(setting: str, value: object, error: Error) -> bool:
+    """Checks True or False."""
+    if isinstance(value, bool):
+        return value
+    raise error.of_setting(setting, "True or False", value)
+
+
+def choice(setting: str, value: object, names: Iterable[_Name], error: Error) -> _Name:
+    """Checks that a value is one of several names. The error suggests the nearest name."""
+    choices = list(names)
+    for name in choices:
+        if isinstance(value, str) and value == name:
+            return name
+    listed = quoted(map(str, choices), "or")
+    raise error.of_setting(setting, f"one of {listed}", value, near_match(value, choices))
+
+
+def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
+    """Checks a list of texts, such as names of columns. A single text counts as a list of one."""
+    texts = (value,) if isinstance(value, str) else value
+    if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
+        return tuple(texts)
+    raise error.of_setting(setting, "a list of texts, such as ['id']", value)
+
+
+def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
+    """Checks that a value is one of many names. The error suggests the nearest names only."""
+    choices = list(names)
+    if isinstance(value, str) and value in choices:
+        return value
+    raise error(f"There is no {kind} {value!r}", hint=suggestion(value, choices))
+
+
+def function(setting: str, value: Any, error: Error, of: str) -> Any:
+    """Checks that a value can be called. The message includes `of`, such as "of hp"."""
+    if callable(value):
+        return value
+    raise error.of_setting(setting, f"a function {of}", value)

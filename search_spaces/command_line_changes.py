@@ -1,0 +1,292 @@
+"""Changes of a space by the options `--only` and `--set` of the command line.
+
+    --only a,b                          a and b vary; all others are Fixed at their defaults
+    --set learning_rate=1e-4            Fixed at this value
+    --set dropout=0.1..0.5              a range: LOW..HIGH
+    --set learning_rate=1e-5..1e-2:log  a range and its scale: linear, log or reverse_log
+    --set units=16..128:16              a range and its step
+    --set units=16..128:2:log           a range, its step and its scale: here the step is a ratio
+    --set optimizer=adam,sgd            a choice among values
+    --set 'pool=["a,b", 3, null]'       a choice among values, as a list in JSON
+    --set 'hidden=(64,), (64, 32)'      a choice among tuples, lists or dicts, in Python or JSON
+
+A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text
+such as `3`, `true` or `null` is read as JSON if the parameter has the resulting value, else as a
+string. A new value with a comma or dots must be in a list in JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from search_spaces.conditions import with_changes
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.base import Parameter
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.ranges import SCALES, Float, Int
+from search_spaces.parameters.values import Scalar, identity, is_object, read_object
+from search_spaces.space import (
+    SearchSpace,
+    check_known,
+    fixed_others,
+    replaced,
+    types_of,
+    value_of_type,
+)
+
+Kind = TypeVar("Kind", bound=Parameter)
+
+_PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
+
+
+# This is no dataclass: importing `dataclasses` takes as long as importing all of this package.
+class Tailoring(NamedTuple):
+    """Changes of a space by ``--only`` and ``--set``.
+
+    Attributes:
+        only: The names of the parameters that vary. A text may have several names, separated by
+            commas. None if all parameters vary.
+        ranges: The text of ``--set`` by name, such as "0.1..0.5", "adam,sgd" or "64".
+    """
+
+    only: tuple[str, ...] | None = None
+    ranges: Mapping[str, str] = {}
+
+    @classmethod
+    def from_arguments(
+        cls, only: Iterable[str] | None = None, ranges: Iterable[str] = ()
+    ) -> Tailoring:
+        """Returns the changes that the options of a command line make.
+
+        Args:
+            only: The texts of all `--only` options. None or empty if there is none.
+            ranges: The texts of all `--set` options, such as `NAME=VALUE`.
+
+        Raises:
+            SearchSpaceError: If a text has no `=`, or a name is given twice.
+        """
+        by_name: dict[str, str] = {}
+        for text in ranges:
+            name, equals, value = (part.strip() for part in text.partition("="))
+            if not equals or not name:
+                raise SearchSpaceError("--set takes NAME=VALUE", received=text)
+            if name in by_name:
+                raise SearchSpaceError(f"--set gives {name!r} twice: give it once.")
+            by_name[name] = value
+        return cls(tuple(only or ()) or None, by_name)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no option changes the space."""
+        return self.only is None and not self.ranges
+
+    def apply(self, space: SearchSpace) -> SearchSpace:
+        """Returns the changed space. Applies `ranges` first, and then `only`.
+
+        Conditions are adapted once, at the end: `--set optimizer=sgd` makes `--only momentum`
+        possible. `search_spaces.conditions` says how conditions are adapted.
+
+        Args:
+            space: The space as the study declares it.
+
+        Raises:
+            SearchSpaceError: If a name is unknown, if a text can't be read as a range or values, or
+                if a named parameter could never be active.
+        """
+        if self.empty:
+            return space
+        before = {parameter.name: parameter for parameter in space}
+        changes: dict[str, Parameter] = {}
+        for name, text in self.ranges.items():
+            check_known(name, before)
+            changes[name] = read_domain(before[name], text)
+        changes = replaced(changes, before)
+        named = [*changes]
+        if self.only is not None:
+            varying = _names(self.only, before)
+            changes |= fixed_others(varying, {**before, **changes})
+            named += varying
+        return SearchSpace(with_changes(before, changes, named))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the changes in JSON's types."""
+        return {"only": self.only and list(self.only), "ranges": dict(self.ranges)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Tailoring:
+        """Returns the changes that `to_dict` wrote.
+
+        Raises:
+            SearchSpaceError: If something is missing, unknown or wrong.
+        """
+        if set(content) != set(cls._fields):
+            raise SearchSpaceError.of_setting(
+                "A tailoring", f"a mapping of {' and '.join(cls._fields)}", dict(content)
+            )
+        return cls(content["only"] and tuple(content["only"]), dict(content["ranges"]))
+
+
+def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
+    """Returns the names in texts. A text has one name, or several separated by commas."""
+    names: list[str] = []
+    for text in texts:
+        # The name of a parameter may have a comma in it.
+        names += [text] if text in known else [name.strip() for name in text.split(",")]
+    for name in names:
+        check_known(name, known)
+    return names
+
+
+def read_domain(parameter: Parameter, text: str) -> Parameter:
+    """Returns a new declaration of a parameter, from a text such as "0.1..0.5".
+
+    A range makes a Float or an Int, several values make a Choice, and one value makes a Fixed. Both
+    values of a Boolean make a Boolean. The new declaration has the same role, but no condition. It
+    has the same default, scale and step if they fit the new range.
+    """
+    low, dots, rest = text.partition("..")
+    is_value = isinstance(parameter, Listed) and text in parameter.values
+    if dots and _number(low) is not None and not is_value:
+        return _read_range(parameter, text, low, rest)
+    values = _read_values(parameter, text)
+    if len(values) == 1:
+        return Fixed(parameter.name, values[0])
+    if isinstance(parameter, Boolean) and {False, True} == set(values) and len(values) == 2:
+        return Boolean(parameter.name, default=parameter.default, role=parameter.role)
+    return _with_default_of(parameter, Choice(parameter.name, values, role=_role(parameter)))
+
+
+def read_value(parameter: Parameter, text: str) -> Any:
+    """Reads a value of the parameter's type from a text. It may lie outside the domain."""
+    if not text and not parameter.contains(text):
+        raise SearchSpaceError(f"{parameter.subject} has no value: give one after the '='.")
+    if isinstance(parameter, Listed):
+        return value_of_type(parameter, _read_listed(parameter, text))
+    number = _number(text)
+    return value_of_type(parameter, text if number is None else number)
+
+
+def spell_domain(parameter: Parameter) -> str:
+    """Returns a text from which `read_domain` makes the same domain."""
+    if isinstance(parameter, Float | Int):
+        step = "" if parameter.step == parameter.usual_step else f":{parameter.step!r}"
+        return f"{parameter.low!r}..{parameter.high!r}{step}:{parameter.scale}"
+    assert isinstance(parameter, Listed), "no other kinds"
+    return spell_values(parameter, parameter.values)
+
+
+def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
+    """Returns a text from which `read_domain` makes a Choice with these values."""
+    if parameter.objects:
+        opened = [parameter.opened(value) for value in values]
+        return repr(opened if len(opened) > 1 or not is_object(opened[0]) else opened[0])
+    text = ",".join(value if isinstance(value, str) else json.dumps(value) for value in values)
+    with contextlib.suppress(SearchSpaceError):
+        same = read_domain(parameter, text)
+        if isinstance(same, Listed) and [*map(identity, same.values)] == [*map(identity, values)]:
+            return text
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
+    """Reads a range from `LOW..HIGH`, `:STEP` and `:SCALE`. Step and scale may be missing."""
+    kinds = types_of(parameter)
+    if not kinds <= {int, float}:
+        hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
+        raise SearchSpaceError(f"{parameter.subject} has no range", received=text, hint=hint)
+    high, *extras = (part.strip() for part in rest.split(":"))
+    ends = [_number(low), _number(high)]
+    scales = [extra for extra in extras if extra in SCALES]
+    steps = [_number(extra) for extra in extras if extra not in SCALES]
+    if None in (*ends, *steps) or len(scales) > 1 or len(steps) > 1:
+        expected = f"LOW..HIGH, perhaps with :STEP and :SCALE (one of {', '.join(SCALES)})"
+        hint = "Write such as 16..128:16 or 1e-5..1e-2:log."
+        raise parameter.wrong("a range", expected, text, hint)
+    make: Callable[..., Float | Int] = Int if kinds == {int} else Float
+    options: dict[str, Any] = {"role": _role(parameter)}
+    if scales:
+        options["scale"] = scales[0]
+    elif isinstance(parameter, Float | Int):
+        options["scale"] = parameter.scale if ends[0] is not None and ends[0] > 0 else "linear"
+    if steps:
+        options["step"] = steps[0]
+    # On another scale, the declared step would have another meaning: on a log scale it is a ratio.
+    elif isinstance(parameter, Float | Int) and options["scale"] == parameter.scale:
+        # If the declared step does not fit, the range gets none. The last line raises all other
+        # errors.
+        with contextlib.suppress(SearchSpaceError):
+            same_step = make(parameter.name, *ends, step=parameter.step, **options)
+            return _with_default_of(parameter, same_step)
+    return _with_default_of(parameter, make(parameter.name, *ends, **options))
+
+
+def _read_values(parameter: Parameter, text: str) -> list[Any]:
+    """Reads one or several values of the parameter's type from a text."""
+    if isinstance(parameter, Listed) and parameter.objects:
+        content = read_object(text)
+        is_value = content is not None and parameter.contains(content)
+        if not is_value and isinstance(content, list | tuple) and any(map(is_object, content)):
+            return [value_of_type(parameter, value) for value in content]
+        if is_value or isinstance(content, tuple | dict):
+            return [value_of_type(parameter, content)]
+    if text.startswith("["):
+        content = _json(text)
+        if not isinstance(content, list) or not content:
+            raise parameter.wrong("values", 'a list in JSON, such as ["a", 3, null]', text)
+        return [value_of_type(parameter, value) for value in content]
+    # A value of the parameter may have a comma in it.
+    is_value = isinstance(parameter, Listed) and text in parameter.values
+    texts = [text] if is_value else [part.strip() for part in text.split(",")]
+    return [read_value(parameter, each) for each in texts]
+
+
+def _read_listed(parameter: Listed, text: str) -> Any:
+    """Reads a value from a text, if possible one of the parameter's values."""
+    if parameter.objects:
+        content = read_object(text)
+        if content is not None:
+            return content
+    content = _json(text)
+    readings: list[Any] = [content]
+    if type(content) is int and float(content) == content:
+        readings.append(float(content))
+    # Python writes True, a spreadsheet TRUE.
+    readings += [text, _PYTHON_WORDS.get(text.capitalize(), text)]
+    for reading in readings:
+        if not isinstance(reading, list | dict) and parameter.contains(reading):
+            return parameter.canonical(reading)
+    # The value is new. The first reading counts that has the type of one of the parameter's values.
+    types = types_of(parameter)
+    return next((reading for reading in readings if type(reading) in types), text)
+
+
+def _with_default_of(parameter: Parameter, new: Kind) -> Kind:
+    """Gives a new declaration the default of the old one, if the new domain has that value."""
+    return new.with_default(parameter.default) if new.contains(parameter.default) else new
+
+
+def _role(parameter: Parameter) -> str:
+    """Returns the role of a new declaration, which may vary even if the old one was Fixed."""
+    return "nuisance" if parameter.role == "fixed" else parameter.role
+
+
+def _number(text: str) -> int | float | None:
+    """Reads an int or a finite float from a text. Returns None if the text is neither."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return number if math.isfinite(number) else None
+    return None
+
+
+def _json(text: str) -> object:
+    """Reads a text as JSON. Returns the text itself if it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

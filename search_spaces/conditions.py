@@ -1,0 +1,148 @@
+"""Conditions: which parameters are active, and what conditions become when a space is changed.
+
+A parameter is a child of the parents that its condition (`when`) names. If `fix`, `replace` or
+another method changes the domain of a parent:
+
+- The child's condition keeps only the values that the parent can still have.
+- If no value is left, the child can never be active. The space drops the child and the child's own
+  children. A child with an `otherwise` becomes Fixed at that value, so that `hp[name]` still works.
+- If the condition allows all values that the parent can still have, the parent's own condition
+  takes its place.
+
+Conditions on unchanged parents stay as they are.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.base import Parameter, condition_in_words
+from search_spaces.parameters.choices import Fixed
+from search_spaces.parameters.values import NOT_GIVEN, Scalar
+
+ByName = Mapping[str, Parameter]
+
+
+def holds(parameter: Parameter, parents: ByName, active: Mapping[str, Any]) -> bool:
+    """Returns whether a parameter is active. `active` has the values of the active parents."""
+    for name, values in parameter.when.items():
+        same = parents[name].identity
+        if name not in active or same(active[name]) not in map(same, values):
+            return False
+    return True
+
+
+def check_parents(parameters: ByName) -> None:
+    """Checks that conditions name parameters of the space, and values in their domains."""
+    for parameter in parameters.values():
+        for name, values in parameter.when.items():
+            if name not in parameters:
+                others = [other for other in parameters if other != parameter.name]
+                raise SearchSpaceError(
+                    f"{parameter.subject}: its condition names {name!r}, which is not in the "
+                    f"space. {suggestion(name, others)}"
+                )
+            for value in values:
+                reason = parameters[name].reason_outside(value)
+                if reason is not None:
+                    condition = f"its condition {name!r}: {value!r} can't be met"
+                    raise SearchSpaceError(f"{parameter.subject}: {condition}. {reason}")
+
+
+def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
+    """Returns the parameters in declared order, but parents before their children."""
+    waiting = {parameter.name: parameter for parameter in parameters}
+    try:
+        graphlib.TopologicalSorter({name: p.when for name, p in waiting.items()}).prepare()
+    except graphlib.CycleError as error:
+        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+        raise SearchSpaceError(
+            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
+            f"of the conditions away."
+        ) from None
+    ordered: list[Parameter] = []
+    while waiting:
+        # Taking the first parameter that is ready keeps the declared order as far as possible.
+        ready = next(p for p in waiting.values() if not waiting.keys() & p.when.keys())
+        ordered.append(waiting.pop(ready.name))
+    return tuple(ordered)
+
+
+def with_changes(
+    before: ByName, changes: ByName, named: Collection[str], with_new: Collection[str] = ()
+) -> list[Parameter]:
+    """Returns a space's parameters after changes, with conditions that fit the changed parents.
+
+    The parameters in `with_new` have new conditions, which are not adapted. Raises SearchSpaceError
+    if a parameter in `named` could never be active.
+    """
+    after = {**before, **changes}
+    adapted: dict[str, Parameter] = {}
+    never: set[str] = set()
+    for parameter in parents_first(after.values()):
+        name = parameter.name
+        condition: Mapping[str, tuple[Scalar, ...]] | None = parameter.when
+        if any(parent in never for parent in parameter.when):
+            condition = None
+        elif name not in with_new:
+            condition = _adapted_condition(parameter, before, changes, adapted)
+        if condition is not None:
+            adapted[name] = parameter.conditioned(condition, parameter.otherwise)
+        elif name in named:
+            raise _never_active(parameter, adapted, never)
+        else:
+            never.add(name)
+            if parameter.otherwise is not NOT_GIVEN:
+                adapted[name] = Fixed(name, parameter.otherwise)
+    return [adapted[name] for name in after if name in adapted]
+
+
+def _adapted_condition(
+    parameter: Parameter, before: ByName, changes: ByName, adapted: ByName
+) -> dict[str, tuple[Scalar, ...]] | None:
+    """Returns a parameter's condition after its parents changed. None if it can't be met."""
+    demands: list[tuple[str, tuple[Scalar, ...]]] = []
+    for name, values in parameter.when.items():
+        if name not in changes:
+            demands.append((name, values))
+            continue
+        parent = adapted[name]
+        possible = _possible_values(values, before[name], parent)
+        if parent.count == len({parent.identity(value) for value in possible}):
+            # The condition is always met while the parent is active.
+            demands += parent.when.items()
+        else:
+            demands.append((name, possible))
+    condition: dict[str, tuple[Scalar, ...]] = {}
+    for name, values in demands:
+        same = adapted[name].identity
+        others = {same(value) for value in condition.get(name, values)}
+        condition[name] = tuple(value for value in values if same(value) in others)
+    return condition if all(condition.values()) else None
+
+
+def _possible_values(
+    values: Iterable[Scalar], old: Parameter, new: Parameter
+) -> tuple[Scalar, ...]:
+    """Returns the values of a condition that are in the new parent's domain."""
+    possible = []
+    for value in values:
+        # A condition on a Float may say 1. A Fixed that replaces the Float has the value 1.0.
+        spellings = [old.canonical(value), value] if old.contains(value) else [value]
+        possible += [new.canonical(each) for each in spellings if new.contains(each)][:1]
+    return tuple(possible)
+
+
+def _never_active(parameter: Parameter, adapted: ByName, never: set[str]) -> SearchSpaceError:
+    parents = [
+        f"{name!r} is never active" if name in never else f"{name!r} is {adapted[name]!r}"
+        for name in parameter.when
+        if name in never or name in adapted
+    ]
+    return SearchSpaceError(
+        f"{parameter.subject} could never be active: {condition_in_words(parameter)}, and "
+        f"{' and '.join(parents)}. Let the condition be met, or don't name {parameter.name!r}."
+    )

@@ -1,0 +1,301 @@
+"""Runs a builder with chosen values, and records its declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, Self
+
+from search_spaces.conditions import holds
+from search_spaces.declarations import read_as, same_domain, with_all_values
+from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
+from search_spaces.hp import InlineDeclarations, copied
+from search_spaces.parameters.base import Parameter
+from search_spaces.parameters.values import NOT_GIVEN, Scalar
+from search_spaces.space import SearchSpace
+
+_SHOWN_VALUES: Final = 6
+_MOST_VARIANTS: Final = 6
+"""A name with more different domains becomes one parameter with all values. Its bounds probably
+depend on another number, as in `hp.Int("units_2", 8, units_1)`."""
+
+Occurrence = dict[str, tuple[Scalar, ...]]
+"""The conditional scopes around a declaration: the allowed values of each parent."""
+
+Key = tuple[str, object]
+"""A value with its type, as `Parameter.identity` returns it."""
+
+
+class Trace(NamedTuple):
+    """One build.
+
+    Attributes:
+        values: The values of the parameters that the build declared, in order.
+        keys: The keys of these values.
+        error: The text of the error that the builder raised, or None.
+    """
+
+    values: dict[str, Any]
+    keys: dict[str, Key]
+    error: str | None
+
+
+class LimitReachedError(InternalError):
+    """The allowed number of builds is reached."""
+
+
+class ClashError(InternalError):
+    """A build declared a name of `Tracer.clashes`, whose domains must be merged first."""
+
+
+class Tracer:
+    """Runs a builder with chosen values, never twice with the same values.
+
+    If the builder declares "units" with two domains, the tracer has two parameters, "units" and
+    "units ⟨2⟩". These names are the keys of `parameters` and `occurrences`.
+
+    Attributes:
+        space: The space declared outside the builder, or None. It overrides the builder's domains.
+        merged: The parameters whose domains were merged into one, by the builder's name.
+        parameters: The parameters declared so far, as first declared, without conditions.
+        occurrences: The different conditional scopes around each parameter's declarations.
+        variants: The parameters that the builder declares under a name, by this name.
+        clashes: Names whose domains must be merged.
+        widened: Whether the domain of a parameter in `merged` got wider.
+        traces: The builds so far.
+        first_error: The first exception that a build raised.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Any], object],
+        before: Callable[[], object] | None,
+        limit: int,
+        stops: Callable[[Exception], bool],
+        space: SearchSpace | None = None,
+        merged: Mapping[str, Parameter] | None = None,
+    ) -> None:
+        self._build, self._before, self._limit, self._stops = build, before, limit, stops
+        self.space = space
+        self.merged = dict(merged or {})
+        self.parameters: dict[str, Parameter] = {}
+        self.occurrences: dict[str, list[Occurrence]] = {}
+        self.variants: dict[str, list[str]] = {}
+        self.clashes: set[str] = set()
+        self.widened = False
+        self.traces: list[Trace] = []
+        self.first_error: Exception | None = None
+
+    def key(self, name: str, value: Any) -> Key:
+        """Returns the key of a parameter's value."""
+        return self.parameters[name].identity(value)
+
+    def keys(self, name: str, values: tuple[Scalar, ...]) -> set[Key]:
+        """Returns the keys of a parameter's values."""
+        return {self.key(name, value) for value in values}
+
+    def known(self, assignment: Mapping[str, Any]) -> Trace | None:
+        """Returns an earlier build with these values, and defaults for the rest, or None.
+
+        Values of parameters that the earlier build did not declare make no difference.
+        """
+        keys = {n: self.key(n, assignment.get(n, p.default)) for n, p in self.parameters.items()}
+        return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
+
+    def run(self, assignment: Mapping[str, Any]) -> Trace:
+        """Returns the build with these values, and defaults for the rest. Repeats no build."""
+        trace = self.known(assignment)
+        if trace is not None:
+            return trace
+        if len(self.traces) >= self._limit:
+            raise LimitReachedError
+        if self._before is not None:
+            self._before()
+        hp = TracedHyperparameters(self, assignment)
+        error = None
+        try:
+            self._build(hp)
+        except SearchSpaceError:
+            raise  # A wrong declaration stays wrong with other values.
+        except Exception as raised:
+            if self._stops(raised):
+                raise
+            error = f"{type(raised).__name__}: {raised}".removesuffix(".")
+            self.first_error = self.first_error or raised
+        if self.clashes:
+            raise ClashError
+        keys = {name: self.key(name, value) for name, value in hp.traced.items()}
+        self.traces.append(Trace(hp.traced, keys, error))
+        return self.traces[-1]
+
+    def declare(self, parameter: Parameter, occurrence: Occurrence) -> None:
+        """Records a declaration, and the conditional scopes around it."""
+        name, key = parameter.name, self.key_of(parameter)
+        if key is None:
+            variants = self.variants.setdefault(name, [])
+            key = f"{name} ⟨{len(variants) + 1}⟩" if variants else name
+            self.parameters[key] = self.merged.get(name, parameter).renamed(key)
+            variants.append(key)
+            if len(variants) > _MOST_VARIANTS:
+                self.clashes.add(name)
+        if name in self.merged:
+            wider = self._one([self.parameters[name], parameter])
+            if wider != self.parameters[name]:
+                self.parameters[name] = self.merged[name] = wider
+                self.widened = True
+        occurrences = self.occurrences.setdefault(key, [])
+        if occurrence not in occurrences:
+            occurrences.append(occurrence)
+
+    def key_of(self, parameter: Parameter) -> str | None:
+        """Returns the key of the parameter with this name and domain. None if there is none yet."""
+        name = parameter.name
+        if name in self.merged:
+            return name if name in self.parameters else None
+        variants = self.variants.get(name, [])
+        return next((v for v in variants if same_domain(self.parameters[v], parameter)), None)
+
+    def declared_as(self, key: str) -> str:
+        """Returns the builder's name of a parameter: "units" for the key "units ⟨2⟩"."""
+        names = (name for name, variants in self.variants.items() if key in variants)
+        return next(names, read_as(key))
+
+    def one_domain(self, name: str) -> Parameter:
+        """Merges the domains that were declared under a name into one parameter."""
+        return self._one([self.parameters[key].renamed(name) for key in self.variants[name]])
+
+    def _one(self, declared: list[Parameter]) -> Parameter:
+        domain = with_all_values(declared)
+        if domain is None:
+            raise SearchSpaceError(
+                f"{declared[1].name!r} is declared twice with different domains, as "
+                f"{declared[0]!r} and as {declared[1]!r}: give one of them another name, or "
+                f"declare it in a name_scope, or give both one domain."
+            )
+        return domain
+
+    def notes(self) -> list[str]:
+        """Returns a sentence for each different error of the builds, with values that cause it."""
+        errors: dict[str, list[Trace]] = {}
+        for trace in self.traces:
+            if trace.error is not None:
+                errors.setdefault(trace.error, []).append(trace)
+        return [
+            f"The builder raised {error} with {self._in_words(traces[0])}"
+            + (f", and in {len(traces) - 1} more of the builds" if len(traces) > 1 else "")
+            + ": such trials are infeasible."
+            for error, traces in errors.items()
+        ]
+
+    def _in_words(self, trace: Trace) -> str:
+        different = [
+            f"{self.declared_as(name)}={self.parameters[name].opened(trace.values[name])!r}"
+            for name, key in trace.keys.items()
+            if key != self.key(name, self.parameters[name].default)
+        ]
+        shown = ", ".join(different[:_SHOWN_VALUES]) + (", …" if different[_SHOWN_VALUES:] else "")
+        return f"{shown} and otherwise defaults" if shown else "its defaults"
+
+
+class TracedHyperparameters(InlineDeclarations):
+    """The `hp` of a traced build. Parameters without a chosen value have their defaults.
+
+    Attributes:
+        traced: The values of the parameters declared so far, by the tracer's keys.
+    """
+
+    def __init__(self, tracer: Tracer, assignment: Mapping[str, Any]) -> None:
+        super().__init__({})
+        self._tracer, self._assignment, self._recorded = tracer, assignment, True
+        self.traced: dict[str, Any] = {}
+        # By the name that a builder reads: the tracer's key of the parameter.
+        self._keys: dict[str, str] = {}
+        if tracer.space is not None:
+            self._declare_space(tracer.space)
+
+    @property
+    def number(self) -> int:
+        """0, as for a study's first trial."""
+        return 0
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values of all declarations so far."""
+        return self.values
+
+    def copy(self) -> Self:
+        """Returns a copy. Declarations on the copy do not join the space."""
+        new = super().copy()
+        new._recorded = False
+        return new
+
+    def _declare_space(self, space: SearchSpace) -> None:
+        """Declares the parameters of the space, as if the builder did so first."""
+        by_name = {parameter.name: parameter for parameter in space}
+        for parameter in space.parents_first:
+            name, bare = parameter.name, parameter.conditioned({})
+            visible = name if read_as(name) in by_name else read_as(name)
+            self._tracer.declare(bare, dict(parameter.when))
+            if holds(parameter, by_name, self.traced):
+                self._set_value(visible, name, bare)
+                self._declared[visible] = bare
+            elif visible not in self._declared:
+                self._out_of_scope.setdefault(visible, bare)
+                if parameter.otherwise is not NOT_GIVEN:
+                    self._readable.setdefault(visible, parameter.otherwise)
+
+    def _set_value(self, name: str, key: str, parameter: Parameter) -> None:
+        """Gives a parameter its value, which the builder reads by `name`."""
+        first = self._tracer.parameters.get(key, parameter)
+        value = self._assignment.get(key, first.default)
+        value = first.canonical(value) if first.contains(value) else first.default
+        self._keys[name], self.traced[key] = key, value
+        self._readable[name] = first.opened(value)
+
+    def _declare(self, parameter: Parameter) -> Any:
+        name, space = parameter.name, self._tracer.space
+        if space is not None and any(name in (n, read_as(n)) for n in space.names):
+            # The space's declaration counts. If that parameter is not active, the builder gets the
+            # default of the builder's declaration.
+            if not all(scope.met for scope in self._scopes):
+                return None
+            if name in self._keys:
+                return copied(self._readable[name])
+            return parameter.opened(parameter.default)
+        if self._recorded:
+            self._tracer.declare(parameter, self._occurrence())
+        return super()._declare(parameter)
+
+    def _value_of(self, parameter: Parameter) -> Any:
+        name = parameter.name
+        another = not same_domain(self._declared[name], parameter)
+        if another and self._recorded and name not in self._tracer.merged:
+            # A name has one value in a build, as in Keras Tuner, so its domains must be merged.
+            self._tracer.clashes.add(name)
+        if name not in self._keys:
+            self._set_value(name, self._tracer.key_of(parameter) or name, parameter)
+        return copied(self._readable[name])
+
+    def _parent(self, name: str) -> tuple[Parameter | None, Any]:
+        if name in self._keys:
+            key = self._keys[name]
+            return self._tracer.parameters.get(key, self._declared[name]), self.traced[key]
+        return self._out_of_scope.get(name), NOT_GIVEN
+
+    def _unreadable(self, name: str) -> HyperparameterError:
+        known = [*self._declared, *self._out_of_scope]
+        return HyperparameterError(
+            f"{name!r} is read where it has not been declared: declare it first, in every case in "
+            f"which it is read, or use hp.get({name!r}), which then returns None. "
+            f"{suggestion(name, known)}"
+        )
+
+    def _occurrence(self) -> Occurrence:
+        occurrence: Occurrence = {}
+        for scope in self._scopes:
+            parent = self._keys.get(scope.parent, "")
+            if not parent and scope.parent in self._out_of_scope:
+                parent = self._tracer.key_of(self._out_of_scope[scope.parent]) or ""
+            parent = parent or scope.parent
+            outer = occurrence.get(parent, scope.values)
+            occurrence[parent] = tuple(value for value in scope.values if value in outer)
+        return occurrence

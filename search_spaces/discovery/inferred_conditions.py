@@ -1,0 +1,243 @@
+"""Infers under which condition a builder declares a parameter.
+
+A condition lists parents, each with the values that the parent may have. The parents are chosen
+greedily: as few as explain all builds that did not declare the parameter. If no condition fits, as
+for `if a or b:`, the parameter is active too often rather than too seldom.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from search_spaces.discovery.builder_runs import Key, Trace, Tracer
+from search_spaces.parameters.base import Condition, Parameter
+from search_spaces.parameters.choices import Listed
+from search_spaces.parameters.values import Scalar
+
+MOST_TRIED: Final = 6
+"""A numeric range with at most so many values is tried as a whole, in five builds. In a longer
+range, bisection takes four or five builds, if anything depends on the number."""
+
+_MOST_LISTED: Final = 1000
+"""No condition is inferred on a number with more values, since a condition lists them."""
+
+Conditions = dict[str, Condition | None]
+"""The condition of each parameter, or None if it can't be met."""
+
+Seen = TypeVar("Seen")
+Run = Callable[[Mapping[str, Any]], Trace | None]
+
+
+def is_few(parameter: Parameter) -> bool:
+    """Returns whether to try all values of a parameter."""
+    if isinstance(parameter, Listed):
+        return True
+    return parameter.count is not None and parameter.count <= MOST_TRIED
+
+
+def values_of(parameter: Parameter) -> Sequence[Any]:
+    """Returns all values of a finite parameter, or the ends and default of a continuous one."""
+    values = parameter.grid_values()
+    if values is not None:
+        return values
+    ends: Any = parameter
+    return tuple(dict.fromkeys((ends.low, parameter.default, ends.high)))
+
+
+def landmarks(parameter: Parameter) -> list[int]:
+    """Returns the indices of a parameter's lowest, highest and middle values."""
+    count = len(values_of(parameter))
+    return [0, count - 1, count // 2]
+
+
+def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
+    """Calls `look` with these indices. Then bisects where neighbouring results differ.
+
+    Returns the results by index.
+    """
+    seen = {index: look(index) for index in places}
+    while True:
+        ordered = sorted(seen)
+        between = [
+            (low + high) // 2
+            for low, high in itertools.pairwise(ordered)
+            if high - low > 1 and seen[low] != seen[high]
+        ]
+        if not between:
+            return seen
+        seen.update((index, look(index)) for index in between)
+
+
+def conditions_of(tracer: Tracer, run: Run) -> Conditions:
+    """Returns the conditions of all parameters. Runs builds with values that were not tried."""
+    conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
+    return {
+        name: None if condition is None else _without_implied(tracer, condition, conditions)
+        for name, condition in conditions.items()
+    }
+
+
+def stated_condition(tracer: Tracer, name: str) -> Condition | None:
+    """Returns the condition that the builder states, for example by `hp.conditional_scope`.
+
+    If a parameter is declared in several scopes, the condition has the parents that all scopes
+    have. A parent may have its values of all scopes. None if no declaration can ever be active.
+    """
+    scopes = [scope for scope in tracer.occurrences[name] if all(scope.values())]
+    if not scopes:
+        return None
+    condition: Condition = {}
+    for parent in scopes[0]:
+        if all(parent in scope for scope in scopes):
+            by_key = {tracer.key(parent, v): v for scope in scopes for v in scope[parent]}
+            condition[parent] = tuple(by_key.values())
+    return condition
+
+
+def needs(condition: Condition, conditions: Conditions, tracer: Tracer) -> Condition:
+    """Returns a condition together with the conditions of its parents and their parents.
+
+    If the result has a parent without values, the condition can't be met.
+    """
+    needed: Condition = {}
+    waiting = [condition]
+    visited = set()
+    while waiting:
+        for parent, values in waiting.pop().items():
+            keys = tracer.keys(parent, values)
+            needed[parent] = tuple(
+                value for value in needed.get(parent, values) if tracer.key(parent, value) in keys
+            )
+            if parent not in visited:
+                visited.add(parent)
+                waiting.append(conditions.get(parent) or {})
+    return needed
+
+
+def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
+    parameters = tracer.parameters
+    stated = stated_condition(tracer, name)
+    if stated is None:
+        return None
+    while True:
+        builds = len(tracer.traces)
+        having = [trace for trace in tracer.traces if name in trace.values]
+        if not having:
+            return stated
+        without = [
+            trace
+            for trace in tracer.traces
+            if name not in trace.values and trace.error is None and met_in(trace, stated, tracer)
+        ]
+        # A parent must come before its child in every build, so conditions form no circles.
+        common = set.intersection(
+            *(set(itertools.takewhile(name.__ne__, trace.values)) for trace in having)
+        )
+        seen = {
+            parent: {trace.keys[parent] for trace in having}
+            for parent in having[0].values
+            if parent in common
+            and parent not in stated
+            and 1 < (parameters[parent].count or 0) <= _MOST_LISTED
+        }
+        chosen = _explaining_parents(without, seen)
+        # Further builds change one value of the build that is nearest to the defaults.
+        home = min(having, key=lambda trace: _distance(tracer, trace))
+        inferred = {}
+        for parent in chosen:
+            # Builds with these values did not declare the parameter, although the other parents
+            # had values that allow it.
+            ruled_out = {
+                trace.keys[parent]
+                for trace in tracer.traces
+                if name not in trace.values and trace.error is None and parent in trace.keys
+                if all(trace.keys.get(p) in seen[p] for p in chosen if p != parent)
+            }.difference(seen[parent])
+            values = _allowed(parameters[parent], name, home, seen[parent], ruled_out, run)
+            if len(values) < (parameters[parent].count or 0):
+                inferred[parent] = values
+        if len(tracer.traces) == builds:
+            return stated | inferred
+
+
+def _explaining_parents(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
+    """Chooses parents whose values explain why builds did not declare the parameter.
+
+    A parent explains a build if no build that declared the parameter had the same value of it.
+    """
+    explanations = (
+        [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
+        for trace in without
+    )
+    unexplained = [parents for parents in explanations if parents]
+    chosen: list[str] = []
+    while unexplained:
+        best = max(seen, key=lambda parent: sum(parent in parents for parents in unexplained))
+        chosen.append(best)
+        unexplained = [parents for parents in unexplained if best not in parents]
+    return chosen
+
+
+def _allowed(
+    parent: Parameter,
+    name: str,
+    home: Trace,
+    seen: set[Key],
+    ruled_out: set[Key],
+    run: Run,
+) -> tuple[Scalar, ...]:
+    """Returns the values of a parent under which a parameter may be active.
+
+    A value is also allowed if its build raised, or if the limit of builds was reached before.
+    """
+    values = values_of(parent)
+    keys = [parent.identity(value) for value in values]
+
+    def declares(index: int) -> bool:
+        if keys[index] in seen or keys[index] in ruled_out:
+            return keys[index] in seen
+        trace = run({**home.values, parent.name: values[index]})
+        return trace is None or name in trace.values or trace.error is not None
+
+    places = set(range(len(values)))
+    if not is_few(parent):
+        places = {index for index, key in enumerate(keys) if key in seen | ruled_out}
+        places.update(landmarks(parent))
+    results = survey(sorted(places), declares)
+    result, allowed = True, []
+    for index, value in enumerate(values):
+        # Between two equal results of `survey`, all values are assumed to give the same result.
+        result = results.get(index, result)
+        if result:
+            allowed.append(value)
+    return tuple(allowed)
+
+
+def _without_implied(tracer: Tracer, condition: Condition, conditions: Conditions) -> Condition:
+    """Drops a parent from a condition if the conditions of the other parents imply its values.
+
+    Also drops parents that are always active and may have any value.
+    """
+    rest = {
+        parent: values
+        for parent, values in condition.items()
+        if conditions.get(parent) or len(values) != tracer.parameters[parent].count
+    }
+    for parent, values in list(rest.items()):
+        others = {name: allowed for name, allowed in rest.items() if name != parent}
+        needed = needs(others, conditions, tracer).get(parent)
+        if needed is not None and tracer.keys(parent, needed) <= tracer.keys(parent, values):
+            del rest[parent]
+    return rest
+
+
+def met_in(trace: Trace, condition: Condition, tracer: Tracer) -> bool:
+    """Returns whether a build had values that meet a condition."""
+    return all(trace.keys.get(p) in tracer.keys(p, values) for p, values in condition.items())
+
+
+def _distance(tracer: Tracer, trace: Trace) -> int:
+    defaults = (tracer.key(name, tracer.parameters[name].default) for name in trace.keys)
+    return sum(key != usual for key, usual in zip(trace.keys.values(), defaults, strict=True))

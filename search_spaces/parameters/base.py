@@ -1,0 +1,381 @@
+"""The base class of all parameters."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    cast,
+    dataclass_transform,
+)
+
+import attrs
+
+from search_spaces.errors import SearchSpaceError, UnchangeableError, near_match, suggestion
+from search_spaces.parameters.values import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Scalar,
+    canonical_json,
+    identity,
+    is_number,
+    plain_scalar,
+    plain_value,
+    spelling,
+)
+
+Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
+"""The values that a parent may have, by the parent's name. All parents must match."""
+
+Kind = TypeVar("Kind", bound="Parameter")
+
+ROLES: Final = ("scientific", "nuisance", "fixed")
+"""The purpose of a hyperparameter in a study.
+
+The study measures the effect of *scientific* hyperparameters. *Nuisance* hyperparameters are tuned,
+so that scientific ones are compared fairly. *Fixed* ones stay as they are. The words are those of
+Google's Deep Learning Tuning Playbook (https://github.com/google-research/tuning_playbook,
+"Identifying scientific, nuisance, and fixed hyperparameters").
+"""
+
+
+class Declared(TypedDict, total=False):
+    """The options of every parameter, besides its domain."""
+
+    default: Any
+    role: str
+    when: Mapping[str, object] | None
+    otherwise: MaybeScalar
+
+
+def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
+    """Returns the attrs converter that calls `check(value, parameter, field)`."""
+    return attrs.Converter(check, takes_self=True, takes_field=True)
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(attrs.field,))
+def attrs_parameter(kind: type[Kind]) -> type[Kind]:
+    """Turns a class with attrs fields into a class of parameters."""
+    defined = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+    # attrs would only refuse changes of fields, with a shorter message.
+    defined.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
+    names = [field.alias for field in attrs.fields(cast(Any, defined)) if field.init]
+    initialize: Any = defined.__init__
+
+    @functools.wraps(initialize)
+    def checked_init(self: Parameter, *args: object, **options: object) -> None:
+        for name, value in options.items():
+            if name not in names:
+                raise _unknown(kind.__name__, name, value, names)
+        initialize(self, *args, **options)
+
+    defined.__init__ = checked_init  # type: ignore[method-assign]
+    return defined
+
+
+def _unknown(kind: str, name: str, value: object, names: Sequence[str]) -> SearchSpaceError:
+    """Returns the error for an unknown argument, e.g. for Optuna's ``log=True``."""
+    scale = f"scale={('log' if value is True else value)!r}" if value else "nothing"
+    words = {"log": scale, "sampling": scale, "min_value": "low", "max_value": "high"}
+    ours = words.get(name) if "low" in names else None
+    hint = f"Write {ours} in its place." if ours else suggestion(name, names)
+    return SearchSpaceError(f"{kind} has no argument {name!r}", received=value, hint=hint)
+
+
+def _refuse(parameter: Parameter, attribute: str, value: object) -> None:
+    raise UnchangeableError(
+        f"{parameter.subject} can't be changed ({attribute}={value!r}): make a new parameter."
+    )
+
+
+def _name(name: object, parameter: Parameter, field: object) -> str:
+    expected = hint = ""
+    if not isinstance(name, str):
+        expected = "a string"
+    elif not name:
+        expected = "at least one character long"
+    elif name != name.strip():
+        expected, hint = "without a space at either end", f"Write {name.strip()!r}."
+    elif "=" in name:
+        expected = "without '=', which ends a name on the command line (--set name=value)"
+    else:
+        # These are Unicode's categories of control characters, surrogates and line ends.
+        unprintable = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+        if not unprintable:
+            return str.__str__(name)
+        expected, hint = "printable, on one line", f"Leave {unprintable[0]!r} out."
+    subject = f"The name of a {type(parameter).__name__}"
+    raise SearchSpaceError.of_setting(subject, expected, name, hint)
+
+
+def _role(role: object, parameter: Parameter, field: object) -> str:
+    searched = ROLES[:2]
+    if role in searched:
+        return searched[searched.index(role)]
+    hint = near_match(role, searched)
+    if role == "fixed":
+        hint = f"A value that never varies is declared as Fixed({parameter.name!r}, value)."
+    raise parameter.wrong("role", "'scientific' or 'nuisance'", role, hint)
+
+
+def _condition(when: Any, parameter: Parameter, field: object) -> Condition:
+    """Returns a condition with sorted parents and values. Empty for None."""
+    if when is None:
+        return {}
+    if not isinstance(when, Mapping) or not all(isinstance(parent, str) for parent in when):
+        raise parameter.wrong(
+            "when",
+            "a mapping of parents' names to values",
+            when,
+            "Write when={'optimizer': 'sgd'}, or when={'optimizer': ['sgd', 'rmsprop']}.",
+        )
+    return {p: _condition_values(when[p], p, parameter) for p in sorted(when)}
+
+
+def _condition_values(condition: Any, parent: str, parameter: Parameter) -> tuple[Scalar, ...]:
+    several = isinstance(condition, list | tuple | set | frozenset)
+    values: Iterable[object] = condition if several else (condition,)
+    setting = f"{parameter.subject}: the value of {parent!r} in when"
+    scalars = (spelling(plain_value(value, setting)) for value in values)
+    by_identity = {identity(value): value for value in scalars}
+    if not by_identity:
+        raise SearchSpaceError.of_setting(setting, "at least one value", condition)
+    return tuple(by_identity[key] for key in sorted(by_identity))
+
+
+def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeScalar:
+    if otherwise is NOT_GIVEN:
+        return NOT_GIVEN
+    if not parameter.when:
+        raise SearchSpaceError(
+            f"{parameter.subject}: otherwise={otherwise!r} would never be read, for the parameter "
+            f"is always active: give a condition with when=…, or leave it out."
+        )
+    return plain_scalar(otherwise, f"{parameter.subject}: otherwise")
+
+
+@attrs_parameter
+class Parameter(abc.ABC):
+    """A hyperparameter. It can't be changed. Parameters are equal if they declare the same.
+
+    Args:
+        name: A non-empty string without `=`, control characters, or a space at either end.
+        role: One of `ROLES`.
+        when: The condition under which the parameter is active, such as `{"optimizer": "sgd"}`. It
+            has the value of each parent, or a list, tuple or set of values. All parents must match.
+        otherwise: The value that a builder reads while the parameter is not active.
+
+    Attributes:
+        name: The name in the space, in the builder and in every record.
+        default: The value to begin with.
+        role: One of `ROLES`.
+        otherwise: The value that a builder reads while the parameter is not active, or `NOT_GIVEN`.
+
+    Raises:
+        SearchSpaceError: If an argument is wrong.
+    """
+
+    kind: ClassVar[str]
+    """The kind's name in JSON and in messages."""
+
+    name: str = attrs.field(converter=checked(_name))
+    role: Any = attrs.field(default="nuisance", kw_only=True, converter=checked(_role))
+    _condition: Any = attrs.field(
+        default=None, kw_only=True, alias="when", converter=checked(_condition)
+    )
+    otherwise: MaybeScalar = attrs.field(
+        default=NOT_GIVEN, kw_only=True, converter=checked(_otherwise)
+    )
+    default: Any = attrs.field(default=NOT_GIVEN, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Checks the default, or sets the usual one, once the domain is known."""
+        default = self._usual_default() if self.default is NOT_GIVEN else self.default
+        reason = self.reason_outside(default)
+        if reason is not None:
+            raise SearchSpaceError(f"{reason} It is the default: give one in the domain.")
+        self.__dict__["default"] = self.canonical(default)
+
+    @property
+    def subject(self) -> str:
+        """The parameter in messages: `Float 'dropout'`."""
+        return f"{type(self).__name__} {self.name!r}"
+
+    def wrong(
+        self, setting: str, expected: str, received: object, hint: str = ""
+    ) -> SearchSpaceError:
+        """Returns the error for a wrong argument of this parameter."""
+        return SearchSpaceError.of_setting(f"{self.subject}: {setting}", expected, received, hint)
+
+    @property
+    def when(self) -> Mapping[str, tuple[Scalar, ...]]:
+        """The condition: the values that each parent may have. Empty if there is none."""
+        return MappingProxyType(self._condition)
+
+    @property
+    @abc.abstractmethod
+    def count(self) -> int | None:
+        """How many values the domain has. None if the domain is continuous."""
+
+    @abc.abstractmethod
+    def reason_outside(self, value: object) -> str | None:
+        """Returns a sentence that says why a value is not in the domain. None if it is."""
+
+    @abc.abstractmethod
+    def canonical(self, value: Any) -> Any:
+        """Returns the equal value of the domain's type, e.g. `1.0` for `1` in a Float.
+
+        Raises:
+            SearchSpaceError: If the value is not in the domain.
+        """
+
+    @abc.abstractmethod
+    def to_unit(self, value: Any) -> float:
+        """Returns the coordinate of a value in the sampling scale, from 0 to 1.
+
+        All values of a choice have equal shares of the scale, and so do evenly spaced numbers. The
+        coordinate of such a value is the middle of its share.
+
+        Raises:
+            SearchSpaceError: If the value is not in the domain.
+        """
+
+    @abc.abstractmethod
+    def from_unit(self, unit: float) -> Any:
+        """Returns the value at a coordinate from 0 to 1, as the inverse of `to_unit`.
+
+        `from_unit(to_unit(value))` may differ from a continuous float by a rounding error: by at
+        most 1e-12 of the value on a logarithmic scale, and of the range's width on a linear scale.
+
+        Raises:
+            SearchSpaceError: If the coordinate is not a number from 0 to 1.
+        """
+
+    @abc.abstractmethod
+    def grid_values(self) -> Sequence[Any] | None:
+        """Returns all values in ascending or declared order. None if the domain is continuous."""
+
+    @abc.abstractmethod
+    def domain(self) -> dict[str, Any]:
+        """Returns the domain in JSON's types, e.g. the values of a Choice."""
+
+    @abc.abstractmethod
+    def _arguments(self) -> list[str]:
+        """Returns the arguments between the name and the default, as Python code."""
+
+    @abc.abstractmethod
+    def _usual_default(self) -> Any:
+        """Returns the default of a parameter that declares none."""
+
+    def contains(self, value: object) -> bool:
+        """Returns whether a value is in the domain."""
+        return self.reason_outside(value) is None
+
+    def validate(self, value: object) -> None:
+        """Checks that a value is in the domain.
+
+        Raises:
+            SearchSpaceError: If it is not, with the reason.
+        """
+        reason = self.reason_outside(value)
+        if reason is not None:
+            raise SearchSpaceError(reason)
+
+    def opened(self, value: Any) -> Any:
+        """Returns what a builder reads: the tuple (50,) for the value "(50,)" of a choice."""
+        return value
+
+    def _checked_unit(self, unit: Any) -> float:
+        if is_number(unit) and 0.0 <= unit <= 1.0:
+            return float(unit)
+        raise self.wrong("a coordinate", "a number from 0 to 1", unit)
+
+    def identity(self, value: Any) -> tuple[str, object]:
+        """Returns a key that is the same for equal values: in a Float, for 1 and 1.0."""
+        return identity(value)
+
+    def conditioned(
+        self, when: Mapping[str, Any] | None, otherwise: MaybeScalar = NOT_GIVEN
+    ) -> Self:
+        """Returns the parameter under a condition. Without a condition, `otherwise` is dropped."""
+        return self._with(when=when or None, otherwise=otherwise if when else NOT_GIVEN)
+
+    def renamed(self, name: str) -> Self:
+        """Returns the same parameter under another name."""
+        return self._with(name=name)
+
+    def with_default(self, default: Any) -> Self:
+        """Returns the same parameter with another default."""
+        return self._with(default=default)
+
+    def _with(self, **changes: Any) -> Self:
+        # Type checkers don't see that `attrs_parameter` makes attrs classes.
+        return attrs.evolve(self, **changes)  # type: ignore[misc]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all that the parameter declares, in JSON's types."""
+        content: dict[str, Any] = {
+            "kind": self.kind,
+            "name": self.name,
+            **self.domain(),
+            "default": self.default,
+            "role": self.role,
+        }
+        if self._condition:
+            content["when"] = {parent: list(values) for parent, values in self._condition.items()}
+        if self.otherwise is not NOT_GIVEN:
+            content["otherwise"] = self.otherwise
+        return content
+
+    @functools.cached_property
+    def _canonical(self) -> str:
+        return canonical_json(self.to_dict())
+
+    def __eq__(self, other: object) -> bool:
+        """Returns whether the other parameter declares the same. 1, 1.0 and True differ."""
+        if not isinstance(other, Parameter):
+            return NotImplemented
+        return self._canonical == other._canonical
+
+    def __hash__(self) -> int:
+        """Returns a hash of all that is declared."""
+        return hash(self._canonical)
+
+    def __repr__(self) -> str:
+        """Returns the parameter as Python code that makes it."""
+        arguments = [repr(self.name), *self._arguments()]
+        if identity(self.default) != identity(self._usual_default()):
+            arguments.append(f"default={self.opened(self.default)!r}")
+        if self.role == "scientific":
+            arguments.append(f"role={self.role!r}")
+        if self._condition:
+            when = {p: v[0] if len(v) == 1 else list(v) for p, v in self._condition.items()}
+            arguments.append(f"when={when!r}")
+        if self.otherwise is not NOT_GIVEN:
+            arguments.append(f"otherwise={self.otherwise!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def __delattr__(self, attribute: str) -> None:
+        """Raises UnchangeableError, since a parameter can't be changed."""
+        raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
+
+
+def condition_in_words(parameter: Parameter) -> str:
+    """Returns a clause such as "'momentum' is active when 'optimizer' is 'sgd'"."""
+    if not parameter.when:
+        return f"{parameter.name!r} is always active"
+    parts = [
+        f"{parent!r} is {' or '.join(repr(value) for value in values)}"
+        for parent, values in parameter.when.items()
+    ]
+    return f"{parameter.name!r} is active when {' and '.join(parts)}"

@@ -1,0 +1,335 @@
+"""Reads the journal of a study: the trials, fits, epochs and everything else that it records."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from search_spaces.errors import StoreError
+from tracking.journal.database_file import FILE_NAME, OFF, reading
+from tracking.records import (
+    EndedTrial,
+    Repeat,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.json_conversion import RecordError, from_json
+
+Record = TypeVar("Record")
+Curve = Mapping[int, Mapping[str, float]]
+"""The metrics of a fit by epoch."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The facts of a study in a store's list of studies."""
+
+    uuid: str
+    name: str
+    launched: int  # The time of the last launch, as Unix time in milliseconds.
+    server: str  # An MLflow server's address; empty, or "off", if there is none.
+    engines: tuple[str, ...]  # The engine that was launched last is the last one.
+
+    @property
+    def address(self) -> str:
+        """The address of the MLflow server that also gets the study, or empty."""
+        return "" if self.server == OFF else self.server
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A saved model: a study's champion, or the champion trained again on more data."""
+
+    number: int
+    alias: str
+    search: int
+    engine: str
+    trial: str  # The uuid of the trial.
+    trial_number: int
+    folder: Path
+    reason: str
+    facts: Mapping[str, Any]
+    predictions: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """A study under one engine: its row in the table `searches`."""
+
+    id: int
+    uuid: str
+    description: StudyDescription
+    status: str
+    ended_by: str
+    stopped: str
+    keeps: int | None
+    created: int
+    ended: int
+    git: Mapping[str, str]
+    corrected: str
+    revision: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One training of a trial or of a confirmation."""
+
+    uuid: str
+    search: int | None  # The id of the trial's `Search`; None for a confirmation's training.
+    trial: str
+    confirmation: str
+    name: str
+    identity: str
+    spec: TrialSpec
+    state: str
+    result: TrialResult | None
+    started: int
+    ended: int
+
+
+class Point(NamedTuple):
+    """An epoch of a fit, and the time at which it was recorded."""
+
+    epoch: int
+    time: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ConfirmationRecord:
+    """A run of `kerastudy confirm`. `outcome` is None until it ends."""
+
+    uuid: str
+    plan: str
+    state: str
+    outcome: Confirmation | None
+    started: int
+    ended: int
+    revision: int
+
+
+class JournalReader:
+    """Reads the journal in a study's folder. Except within `held_open`, each call opens it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / FILE_NAME
+        self._opened: sqlite3.Connection | None = None
+
+    @contextlib.contextmanager
+    def held_open(self) -> Iterator[JournalReader]:
+        """Keeps the journal open for several calls. Each call reads the present state."""
+        with reading(self.path, at_once=False) as database:
+            self._opened = database
+            try:
+                yield self
+            finally:
+                self._opened = None
+
+    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """Returns the rows of a query, by the names of the columns."""
+        opened = self._opened
+        with reading(self.path) if opened is None else contextlib.nullcontext(opened) as database:
+            cursor = database.execute(query, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def header(self) -> Header:
+        """Returns the study's uuid, name, server and engines."""
+        engines = "SELECT engine FROM searches ORDER BY launched"
+        (row,) = self._rows(
+            "SELECT uuid, name, launched, server, "
+            f"(SELECT json_group_array(engine) FROM ({engines})) AS engines FROM study"
+        )
+        return Header(**row | {"engines": tuple(json.loads(row["engines"]))})
+
+    def revision(self) -> int:
+        """Returns the journal's revision, which grows with each transaction."""
+        return int(self._rows("SELECT revision FROM study")[0]["revision"])
+
+    def uuids(self) -> set[str]:
+        """Returns the uuids of all searches, trials, fits and confirmations."""
+        tables = ("searches", "trials", "fits", "confirmations")
+        rows = self._rows(" UNION ".join(f"SELECT uuid FROM {table}" for table in tables))
+        return {row["uuid"] for row in rows}
+
+    def searches(self, engine: str | None = None) -> list[Search]:
+        """Returns the searches of all engines, or of one, in the order of their last launches."""
+        rows = self._rows(
+            "SELECT id, uuid, definition AS description, status, ended_by, stopped, keeps, "
+            "created, ended, git, corrected, revision, (SELECT name FROM study) AS name "
+            "FROM searches WHERE ?1 IS NULL OR engine = ?1 ORDER BY launched",
+            engine,
+        )
+        for row in rows:
+            description = self._read(StudyDescription, row["description"])
+            row["description"] = replace(description, name=row.pop("name"))
+            row["git"] = json.loads(row["git"])
+            keeps = row["keeps"] or ("all" if description.keep is None else description.keep)
+            row["keeps"] = None if keeps == "all" else int(keeps)
+        return [Search(**row) for row in rows]
+
+    def trial_count(self) -> int:
+        """Returns the number of trials under all engines. Several attempts count as one trial."""
+        numbers = "SELECT DISTINCT search, number FROM trials"
+        return int(self._rows(f"SELECT count(*) AS trials FROM ({numbers})")[0]["trials"])
+
+    def attempts(self, search: int, since: int = 0) -> list[TrialRecord]:
+        """Returns the attempts at a search's trials that changed after the revision `since`."""
+        rows = self._rows(
+            "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
+            "started, losses, verified, ended, whole FROM trials "
+            # Without "+", SQLite would read the whole table, instead of the index of revisions.
+            "WHERE search = ? AND revision > ? ORDER BY +id",
+            search,
+            since,
+        )
+        for row in rows:
+            row["engine_state"] = json.loads(row["engine_state"])
+            row["environment"] = _environment(row["environment"])
+            self._parse(row, spec=TrialSpec, result=TrialResult, whole=Repeat)
+        return [(TrialRecord if row["result"] is None else EndedTrial)(**row) for row in rows]
+
+    def fits(
+        self,
+        since: int = 0,
+        *,
+        confirmation: str | None = None,
+        trial: str | None = None,
+        of_several: bool = False,
+    ) -> list[Fit]:
+        """Returns the fits that changed after the revision `since`.
+
+        `confirmation` or `trial` is the uuid of the fits' owner. `of_several` leaves out the fits
+        of trials that have only one fit.
+        """
+        owners = {"confirmation": confirmation, "trial": trial}
+        owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
+        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in owner)]
+        if of_several:
+            # A trial's only fit has the trial's uuid.
+            conditions.append("f.uuid != f.trial")
+        rows = self._rows(
+            "SELECT f.uuid, t.search, coalesce(f.trial, '') AS trial, "
+            "coalesce(f.confirmation, '') AS confirmation, "
+            "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
+            "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
+            # The "+" has the same reason as in `attempts`.
+            f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
+            since,
+            *owner.values(),
+        )
+        return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
+
+    def curves(self, fits: Iterable[str]) -> dict[str, dict[int, dict[str, float]]]:
+        """Returns the metrics of fits by epoch, by the fits' uuids.
+
+        `fits` are uuids of fits or of trials. A trial's uuid selects all fits of the trial.
+        """
+        rows = self._rows(
+            "SELECT f.uuid, e.epoch, e.metrics FROM epochs e JOIN fits f ON f.id = e.fit "
+            "WHERE e.fit IN (SELECT id FROM fits WHERE uuid IN (SELECT value FROM json_each(?1)) "
+            "OR trial IN (SELECT value FROM json_each(?1))) ORDER BY e.id",
+            json.dumps(list(fits)),
+        )
+        curves: dict[str, dict[int, dict[str, float]]] = {}
+        for row in rows:
+            # An objective function may report several values for one epoch.
+            epoch = curves.setdefault(row["uuid"], {}).setdefault(row["epoch"], {})
+            epoch.update(json.loads(row["metrics"]))
+        return curves
+
+    def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
+        """Returns the epochs after a row of the table `epochs`, and the id of the last row.
+
+        The epochs are grouped by the uuid of the fit.
+        """
+        rows = self._rows(
+            "SELECT e.id, f.uuid, e.epoch, e.time, e.metrics FROM epochs e "
+            "JOIN fits f ON f.id = e.fit WHERE e.id > ? ORDER BY e.id",
+            after,
+        )
+        points: dict[str, list[Point]] = defaultdict(list)
+        for row in rows:
+            point = Point(row["epoch"], row["time"], json.loads(row["metrics"]))
+            points[row["uuid"]].append(point)
+        return points, rows[-1]["id"] if rows else after
+
+    def confirmations(self, search: int) -> list[ConfirmationRecord]:
+        """Returns the confirmations of a search, the oldest first."""
+        rows = self._rows(
+            "SELECT uuid, plan, state, outcome, started, ended, revision FROM confirmations "
+            "WHERE search = ? ORDER BY id",
+            search,
+        )
+        return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
+
+    def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
+        """Returns evaluations on test parts, of all searches or one, on all test parts or one."""
+        rows = self._rows(
+            "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
+            "AND (?2 IS NULL OR digest = ?2) ORDER BY time, id",
+            search,
+            digest,
+        )
+        return [self._read(Evaluation, row["content"]) for row in rows]
+
+    def champions(self, alias: str | None = None) -> list[Champion]:
+        """Returns the champions and refits that are not withdrawn, the latest last."""
+        rows = self._rows(
+            "SELECT c.id AS number, c.alias, c.search, s.engine, c.trial, "
+            "t.number AS trial_number, c.folder, c.reason, c.facts, c.predictions "
+            "FROM champions c "
+            "JOIN searches s ON s.id = c.search JOIN trials t ON t.uuid = c.trial "
+            "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
+            alias,
+        )
+        for row in rows:
+            row["folder"], row["facts"] = self.folder / row["folder"], json.loads(row["facts"])
+        return [Champion(**row) for row in rows]
+
+    def findings(self, search: int) -> DataFindings | None:
+        """Returns the findings about the data of a search, if the data was checked."""
+        for row in self._rows("SELECT looked FROM searches WHERE id = ? AND looked != ''", search):
+            return self._read(DataFindings, row["looked"])
+        return None
+
+    def code(self, digests: Collection[str]) -> dict[str, str]:
+        """Returns recorded source texts by their digests."""
+        rows = self._rows(
+            "SELECT digest, content FROM code WHERE digest IN (SELECT value FROM json_each(?))",
+            json.dumps(list(digests)),
+        )
+        return {row["digest"]: row["content"] for row in rows}
+
+    def _parse(self, row: dict[str, Any], **kinds: type[Any]) -> dict[str, Any]:
+        """Converts columns of JSON into records of the given kinds, and returns the row."""
+        for column, kind in kinds.items():
+            if row[column] is not None:
+                row[column] = self._read(kind, row[column])
+        return row
+
+    def _read(self, kind: type[Record], text: str) -> Record:
+        try:
+            return from_json(kind, text)
+        except RecordError as error:
+            raise StoreError(
+                f"The journal {str(self.path)!r} cannot be read: {error}. It is damaged, or was "
+                "changed by hand: restore it from a backup."
+            ) from None
+
+
+@lru_cache(maxsize=64)
+def _environment(text: str) -> Mapping[str, str]:
+    environment: dict[str, str] = json.loads(text)
+    return environment

@@ -1,0 +1,498 @@
+"""Writes the journal of a study: for the process that has the study's lock."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
+from tracking.records import (
+    EpochResult,
+    Proposal,
+    Repeat,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+)
+from tracking.records.data_findings import DataFindings
+from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.json_conversion import to_json
+from tracking.records.study_description import sha256
+
+_ALL: Final = "all"
+"""The value of `keeps` if a study keeps all checkpoints."""
+
+
+class Journal:
+    """The journal of a study under one engine, open for writing.
+
+    Each method writes one transaction. Within `together`, all methods write one transaction.
+    Transactions that begin or end a trial are synced to disk. Epochs are written by the next
+    transaction, or by `flush`.
+    """
+
+    def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
+        self.folder, self.search = folder, search
+        self.description = description
+        self._path = folder / FILE_NAME
+        self._opened: sqlite3.Connection | None = None
+        # The revision and the beginning of the open transaction, or of the last one.
+        self._revision = self._time = 0
+        # The epochs that the next commit writes.
+        self._epochs: list[tuple[str, EpochResult, int]] = []
+        self._together = False
+        # The row ids of running fits, by uuid.
+        self._fits: dict[str, int] = {}
+
+    def __enter__(self) -> Journal:
+        """Returns the journal itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the journal."""
+        self.close()
+
+    @classmethod
+    def begin(
+        cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
+    ) -> Journal:
+        """Records a new study under an engine. Replaces a study that has no finished trial."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / FILE_NAME
+        if not path.exists():
+            with as_journal_errors(path):
+                create(path, _uuid(), description.name, _wall_clock())
+        journal = cls(folder, 0, description)
+        with journal._transaction(synced=True) as database:
+            searches = "SELECT id FROM searches WHERE engine = ?"
+            trials = f"SELECT uuid FROM trials WHERE search IN ({searches})"
+            fits = f"SELECT id FROM fits WHERE trial IN ({trials})"
+            for table, column, former in (
+                ("epochs", "fit", fits),
+                ("fits", "trial", trials),
+                ("trials", "search", searches),
+                ("searches", "id", searches),
+            ):
+                database.execute(
+                    f"DELETE FROM {table} WHERE {column} IN ({former})", (description.engine,)
+                )
+            journal.search = journal._insert(
+                "searches",
+                uuid=_uuid(),
+                engine=description.engine,
+                definition=to_json(description),
+                environment=json.dumps(dict(environment)),
+                created=journal._time,
+                launched=journal._revision,
+                status="RUNNING",
+                revision=journal._revision,
+            )
+        journal.write_definition()
+        return journal
+
+    def write_definition(self) -> None:
+        """Writes the study's definition and its source texts."""
+        code = self.description.code
+        texts = [text for text in (code.source, *code.texts.values()) if text]
+        texts += [code.manifest] if code.texts else []
+        with self._transaction() as database:
+            database.executemany(
+                "INSERT OR IGNORE INTO code (digest, content) VALUES (?, ?)",
+                [(sha256(text), text) for text in texts],
+            )
+            self._change(definition=to_json(self.description))
+        if self.description.looked is not None:
+            self.write_findings(self.description.looked)
+
+    def write_findings(self, findings: DataFindings) -> None:
+        """Records findings about the study's data.
+
+        Keeps earlier findings if `findings` are of quick checks, and the data is the same.
+        """
+        with self._transaction():
+            before = self._value("looked")
+            if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
+                return
+            self._change(looked=to_json(findings))
+
+    def grow(self, description: StudyDescription) -> None:
+        """Writes the study's definition after hyperparameters have joined its space."""
+        self.description = description
+        self.write_definition()
+
+    def set_running(self, git: Mapping[str, str]) -> None:
+        """Marks the study as running, and as launched last. Records the commit of git."""
+        with self._transaction(synced=True) as database:
+            # A later launch may keep fewer checkpoints, but not more.
+            before = self._value("keeps")
+            former = None if before in ("", _ALL) else int(before)
+            counts = [count for count in (self.description.keep, former) if count is not None]
+            # A killed launch may have left the study running under another engine.
+            database.execute(
+                "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
+                "WHERE status = 'RUNNING' AND id != ?",
+                (self._now(), self._revision, self.search),
+            )
+            self._change(
+                launched=self._revision,
+                status="RUNNING",
+                git=json.dumps(dict(git)),
+                keeps=str(min(counts, default=_ALL)),
+                ended_by="",
+                stopped="",
+            )
+            database.execute("UPDATE study SET launched = ?", (self._now(),))
+
+    def end(self, status: str, ended_by: str, stopped: str) -> None:
+        """Records that the study ended: FINISHED, KILLED (interrupted) or FAILED, and why."""
+        self.settle()
+        with self._transaction(synced=True):
+            self._change(status=status, ended=self._now(), ended_by=ended_by, stopped=stopped)
+        self.close()
+
+    def set_server(self, address: str) -> None:
+        """Records the MLflow server that gets a copy of the study, or "off"."""
+        with self._transaction() as database:
+            database.execute("UPDATE study SET server = ?", (address,))
+            self._change()
+
+    def set_corrected(self, text: str) -> None:
+        """Records the study's corrected value, as JSON."""
+        with self._transaction():
+            self._change(corrected=text)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Writes everything within the context in one transaction, which is synced to disk."""
+        self._together = True
+        try:
+            yield
+            with as_journal_errors(self._path):
+                self._commit()
+        finally:
+            self.settle()
+
+    def begin_trial(
+        self,
+        spec: TrialSpec,
+        proposal: Proposal,
+        environment: Mapping[str, str],
+        losses: int = 0,
+    ) -> str:
+        """Records that an attempt at a trial begins. Returns the attempt's uuid."""
+        identity = _uuid()
+        with self._transaction(synced=True):
+            self._insert(
+                "trials",
+                uuid=identity,
+                search=self.search,
+                number=spec.number,
+                spec=to_json(spec),
+                state="running",
+                engine_state=json.dumps(dict(proposal.state)),
+                environment=json.dumps(dict(environment)),
+                code_digest=self.description.code.digest,
+                losses=losses,
+                started=self._now(),
+                revision=self._revision,
+            )
+        return identity
+
+    def begin_fit(self, trial: str, spec: TrialSpec, *, only: bool = False) -> str:
+        """Records that a fit of a trial begins. Returns the fit's uuid.
+
+        With `only`, the trial has no other fit, and the fit has the trial's uuid.
+        """
+        return self._begin_fit(trial if only else _uuid(), spec, trial=trial)
+
+    def log_epoch(self, fit: str, epoch: EpochResult) -> None:
+        """Takes the metrics of an epoch. The next transaction, or `flush`, writes them."""
+        self._epochs.append((fit, epoch, self._now()))
+
+    def flush(self) -> None:
+        """Writes the logged epochs."""
+        if self._epochs:
+            with self._transaction():
+                pass  # The commit writes the epochs.
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """Writes the epochs that are logged within the context."""
+        yield
+        self.flush()
+
+    def end_fit(self, fit: str, result: TrialResult) -> None:
+        """Records the result of a fit whose trial has several fits."""
+        self._end("fits", fit, result.state, result=to_json(result))
+
+    def end_trial(self, trial: str, result: TrialResult) -> None:
+        """Records the result of an attempt at a trial."""
+        self._end_trial(trial, result.state, result=to_json(result))
+
+    def lose_trial(self, trial: str, losses: int) -> None:
+        """Ends an attempt whose process died. `losses` counts the attempts that ended so."""
+        self._end_trial(trial, "interrupted", losses=losses)
+
+    def end_left_over(self) -> None:
+        """Ends trials, fits and confirmations that a killed process left running."""
+        with self._transaction() as database:
+            for table in ("trials", "fits", "confirmations"):
+                database.execute(
+                    f"UPDATE {table} SET state = 'interrupted', ended = ?, revision = ? "
+                    "WHERE state = 'running'",
+                    (self._now(), self._revision),
+                )
+
+    def set_verified(self, trial: str, text: str) -> None:
+        """Records whether plain `model.fit` verified a trial: a text of `verification_texts`."""
+        with self._transaction(synced=True):
+            self._update("trials", trial, verified=text)
+
+    def set_whole(self, trial: str, whole: Repeat) -> None:
+        """Records the training of a cross-validated trial on all folds together."""
+        with self._transaction(synced=True):
+            self._update("trials", trial, whole=to_json(whole))
+
+    def set_champion(
+        self,
+        trial: str,
+        folder: str,
+        reason: str,
+        *,
+        alias: str,
+        facts: Mapping[str, Any],
+        predictions: str = "",
+    ) -> int:
+        """Records a saved model as the study's champion or refit. Returns the record's number.
+
+        `folder` is the model's folder, relative to the study's folder.
+        """
+        with self._transaction(synced=True):
+            return self._insert(
+                "champions",
+                alias=alias,
+                search=self.search,
+                trial=trial,
+                folder=folder,
+                reason=reason,
+                facts=json.dumps(dict(facts)),
+                predictions=predictions,
+                time=self._now(),
+            )
+
+    def set_reason(self, champion: int, reason: str) -> None:
+        """Records why a person chose a champion. Without a reason, launches may choose another."""
+        with self._transaction(synced=True) as database:
+            database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
+
+    def withdraw(self, champion: int) -> None:
+        """Records that a saved model is no longer the champion or the refit."""
+        with self._transaction(synced=True) as database:
+            database.execute("UPDATE champions SET withdrawn = 1 WHERE id = ?", (champion,))
+
+    def add_evaluation(self, evaluation: Evaluation) -> None:
+        """Records an evaluation on the test part."""
+        with self._transaction(synced=True):
+            self._insert(
+                "evaluations",
+                search=self.search,
+                digest=evaluation.digest,
+                time=evaluation.time,
+                content=to_json(evaluation),
+            )
+            self._change()
+
+    def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
+        """Begins a confirmation, or resumes the one with uuid `unfinished`. Returns the uuid."""
+        self.end_left_over()
+        identity = unfinished or _uuid()
+        with self._transaction(synced=True):
+            if unfinished:
+                self._update("confirmations", identity, state="running", ended=0)
+            else:
+                self._insert(
+                    "confirmations",
+                    uuid=identity,
+                    search=self.search,
+                    plan=plan,
+                    state="running",
+                    started=self._now(),
+                    revision=self._revision,
+                )
+        return identity
+
+    def begin_training(self, confirmation: str, spec: TrialSpec, name: str, identity: str) -> str:
+        """Records that a training of a confirmation begins. Returns the training's uuid.
+
+        `name` is e.g. ``"#12 · seed 2"``. `identity` is a digest of everything that the training
+        depends on.
+        """
+        owner = {"confirmation": confirmation, "name": name, "identity": identity}
+        return self._begin_fit(_uuid(), spec, **owner)
+
+    def end_training(self, training: str, result: TrialResult | None) -> None:
+        """Records the result of a confirmation's training; None if it was interrupted."""
+        if result is None:
+            self._end("fits", training, "interrupted")
+        else:
+            self.end_fit(training, result)
+
+    def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
+        """Records the outcome of a confirmation; None if it was interrupted."""
+        self.settle()
+        values: dict[str, object] = {"state": "interrupted"}
+        if outcome is not None:
+            values = {"state": "complete", "outcome": to_json(outcome)}
+        with self._transaction(synced=True) as database:
+            self._update("confirmations", confirmation, ended=self._now(), **values)
+            database.execute(
+                "UPDATE fits SET state = 'interrupted', ended = ?, revision = ? "
+                "WHERE confirmation = ? AND state = 'running'",
+                (self._now(), self._revision, confirmation),
+            )
+
+    def settle(self) -> None:
+        """Rolls back a transaction that an interrupt left open."""
+        self._together = False
+        self._roll_back()
+
+    def close(self) -> None:
+        """Writes the logged epochs and closes the file. The next write opens it again."""
+        self.flush()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _begin_fit(self, uuid: str, spec: TrialSpec, **owner: str) -> str:
+        with self._transaction():
+            self._fits[uuid] = self._insert(
+                "fits",
+                uuid=uuid,
+                spec=to_json(spec),
+                state="running",
+                started=self._now(),
+                revision=self._revision,
+                **owner,
+            )
+        return uuid
+
+    def _end(self, table: str, uuid: str, state: str, **values: object) -> None:
+        with self._transaction(synced=True):
+            self._update(table, uuid, state=state, ended=self._now(), **values)
+
+    def _end_trial(self, trial: str, state: str, **values: object) -> None:
+        with self._transaction(synced=True) as database:
+            self._update("trials", trial, state=state, ended=self._now(), **values)
+            database.execute(
+                "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END, "
+                "ended = ?, revision = ? WHERE trial = ? AND state = 'running'",
+                (state, self._now(), self._revision, trial),
+            )
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._opened is None:
+            self._opened = open_for_writing(self._path)
+        return self._opened
+
+    def _insert(self, table: str, **values: object) -> int:
+        """Adds a row, and returns its id."""
+        places = ", ".join("?" * len(values))
+        row = self._database.execute(
+            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values())
+        )
+        return int(row.lastrowid or 0)
+
+    def _update(self, table: str, row: object, key: str = "uuid", /, **values: object) -> None:
+        """Changes the row that has this uuid, or this `key`. The row gets the present revision."""
+        columns = "".join(f"{name} = ?, " for name in values)
+        self._database.execute(
+            f"UPDATE {table} SET {columns}revision = ? WHERE {key} = ?",
+            (*values.values(), self._revision, row),
+        )
+
+    def _change(self, **values: object) -> None:
+        """Changes columns of the search's row. The row gets the present revision."""
+        self._update("searches", self.search, "id", **values)
+
+    def _value(self, column: str) -> str:
+        query = f"SELECT {column} FROM searches WHERE id = ?"
+        return str(self._database.execute(query, (self.search,)).fetchone()[0])
+
+    @contextlib.contextmanager
+    def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
+        """Begins a transaction, or continues the transaction of `together`."""
+        with as_journal_errors(self._path):
+            try:
+                yield self._begun(synced=synced or self._together)
+                if not self._together:
+                    self._commit()
+            finally:
+                if not self._together:
+                    self._roll_back()
+
+    def _begun(self, *, synced: bool) -> sqlite3.Connection:
+        database = self._database
+        if not database.in_transaction:
+            database.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            database.execute("BEGIN IMMEDIATE")
+            self._revision, self._time = database.execute(
+                "UPDATE study SET revision = revision + 1, time = max(time, ?) "
+                "RETURNING revision, time",
+                (_wall_clock(),),
+            ).fetchone()
+        return database
+
+    def _now(self) -> int:
+        """Returns the Unix time in milliseconds. Within a journal, it never goes back."""
+        return max(self._time, _wall_clock())
+
+    def _commit(self) -> None:
+        """Commits the open transaction, together with the logged epochs."""
+        if self._epochs:
+            self._begun(synced=self._together)
+        database = self._opened
+        if database is not None and database.in_transaction:
+            self._write_epochs(database)
+            database.execute("COMMIT")
+            self._epochs.clear()
+
+    def _roll_back(self) -> None:
+        """Rolls an open transaction back. The logged epochs stay for the next commit."""
+        if self._opened is not None and self._opened.in_transaction:
+            self._opened.rollback()
+            self._fits.clear()
+
+    def _write_epochs(self, database: sqlite3.Connection) -> None:
+        # An epoch is left out if the beginning of its fit was rolled back.
+        rows = [
+            (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
+            for fit, epoch, now in self._epochs
+            if (row := self._row_of(database, fit)) is not None
+        ]
+        if rows:
+            database.executemany(
+                "INSERT INTO epochs (fit, epoch, time, metrics) VALUES (?, ?, ?, ?)", rows
+            )
+
+    def _row_of(self, database: sqlite3.Connection, fit: str) -> int | None:
+        if fit not in self._fits:
+            row = database.execute("SELECT id FROM fits WHERE uuid = ?", (fit,)).fetchone()
+            if row is None:
+                return None
+            self._fits[fit] = int(row[0])
+        return self._fits[fit]
+
+
+def _uuid() -> str:
+    return uuid.uuid4().hex
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1_000_000

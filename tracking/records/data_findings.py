@@ -1,0 +1,104 @@
+"""The description of a study's data, and the findings of its checks, as they are recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+DataSeverity = Literal["problem", "hint", "ok"]
+DATA_SEVERITIES: Final[tuple[DataSeverity, ...]] = ("problem", "hint", "ok")
+_MOST_PROBLEMS: Final = 3
+
+
+@dataclass(frozen=True)
+class ConstantGuess:
+    """The most frequent class: the best prediction of a model that ignores the input."""
+
+    answer: str  # The class's name.
+    share: float  # The share of samples of this class, which is the accuracy of the guess.
+
+
+Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""The number of samples by target, part and class. The test part is left out."""
+
+
+def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
+    """Returns the most frequent class of a part. None unless there is one target with classes."""
+    counts = next(iter(classes.values())).get(part, {}) if len(classes) == 1 else {}
+    if not any(counts.values()):
+        return None
+    answer = max(counts, key=counts.__getitem__)
+    return ConstantGuess(answer, counts[answer] / sum(counts.values()))
+
+
+@dataclass(frozen=True)
+class DataFinding:
+    """The finding of a check of a study's data."""
+
+    check: str  # The check's name, such as ``"leaks"`` or ``"classes"``.
+    severity: DataSeverity  # A ``"problem"``, e.g. a leak, makes values of the study doubtful.
+    title: str  # A few words.
+    verdict: str  # One or two sentences.
+    advice: str = ""  # A sentence on what to do. May be empty.
+    figures: Mapping[str, Any] = field(default_factory=dict)  # Numbers for programs, by name.
+
+
+@dataclass(frozen=True)
+class DataFindings:
+    """The sizes and classes of a study's data, and the findings of its checks."""
+
+    data: str
+    digest: str  # SHA-256.
+    sizes: Mapping[str, int]  # The number of samples by part, if known.
+    inputs: Mapping[str, str]  # A description of each input, by the input's name.
+    classes: Classes = field(default_factory=dict)
+    findings: tuple[DataFinding, ...] = ()  # The most severe first.
+    notes: str = ""  # Sentences on parts that were not checked, or not completely.
+    thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
+    picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
+    picture_rows: str = ""  # The classes in the rows of the picture. May be empty.
+
+    def __str__(self) -> str:
+        """Returns a line for each finding."""
+        return "\n".join(
+            f"{finding.severity}: {finding.title}. {finding.verdict} {finding.advice}".rstrip()
+            for finding in self.findings
+        )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The verdicts of the most severe problems, at most three."""
+        verdicts = [f.verdict for f in self.findings if f.severity == "problem"]
+        return tuple(verdicts[:_MOST_PROBLEMS])
+
+    @property
+    def guess(self) -> ConstantGuess | None:
+        """The most frequent class of the validation samples, or with folds of all samples in folds.
+
+        None unless the classes of all these samples are known.
+        """
+        part = "validation" if self.sizes.get("validation") else "train"
+        samples = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
+        # The checks of data in batches read only the first samples.
+        return most_frequent(self.classes, part) if samples == self.sizes.get(part) else None
+
+    def document(self) -> dict[str, Any]:
+        """Returns the findings as a JSON document, without the picture."""
+        fields = dataclasses.asdict(self)
+        del fields["picture"], fields["picture_rows"]
+        return fields
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """The recorded description of a data set."""
+
+    name: str
+    source: str
+    digest: str  # SHA-256 over all parts.
+    digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
+    sizes: Mapping[str, int]  # The number of samples by part.
+    details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
+    override: str = ""  # The file of ``--data``, perhaps with ``?target=COLUMN``; or empty.

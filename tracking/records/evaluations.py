@@ -1,0 +1,221 @@
+"""The records of evaluations, confirmations, and predictions of the champion."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from tracking.records.data_findings import ConstantGuess
+from tracking.records.study_description import Direction
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric on the test part."""
+
+    value: float
+    low: float | None = None  # The lower end of the 95 % interval, or None.
+    high: float | None = None
+    validation: float | None = None  # The same metric on the validation part, or None.
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """An evaluation of a trial's weights on the test part.
+
+    Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
+    on `resamples` random draws of the test samples, with replacement, and the ends of the interval
+    are the 2.5 % and 97.5 % quantiles. Intervals show the chance in the choice of test samples, not
+    in the training. (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
+    """
+
+    study: str
+    engine: str
+    trial: int
+    epoch: int  # The best epoch, whose weights were evaluated.
+    samples: int
+    digest: str  # SHA-256 of the test part.
+    metrics: Mapping[str, Measured]  # The metrics by Keras's names, with the loss.
+    resamples: int = 0  # The number of bootstrap draws, with seed 0. 0 without intervals.
+    note: str = ""  # Why metrics lack intervals, or empty.
+    time: int = 0  # Unix time in milliseconds.
+    # The uuid of the confirmation that trained the trial again and evaluated the new weights. Empty
+    # if the trial's checkpoint was evaluated.
+    confirmation: str = ""
+
+    def __repr__(self) -> str:
+        """Returns the evaluation in one line."""
+        metrics = ", ".join(
+            f"{name} {each.value:.4g}"
+            + ("" if each.low is None else f" [{each.low:.4g}, {each.high:.4g}]")
+            for name, each in self.metrics.items()
+        )
+        return f"<Evaluation of {self.study} trial {self.trial}, {self.samples} samples: {metrics}>"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its interval."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95  # The confidence level, e.g. 0.95 for a 95 % interval.
+
+
+@dataclass(frozen=True, repr=False)
+class Corrected:
+    """The best value of a study, corrected for the luck of being the best of many trials.
+
+    The method is the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis,
+    Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
+    Learning 107, 2018.
+    """
+
+    reported: float  # The best value before the correction.
+    estimate: Interval
+    trials: int  # The number of trials that the best was chosen from.
+    samples: int  # The number of validation samples.
+    resamples: int
+    note: str = ""  # A sentence, e.g. that trials without scores were left out. May be empty.
+    groups: int = 0  # The number of independent groups of samples. 0 without groups.
+
+    def __repr__(self) -> str:
+        """Returns one line with the value and its interval."""
+        value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
+        return f"<corrected: {value:.4g} [{low:.4g}, {high:.4g}] of {self.reported:.4g} reported>"
+
+
+@dataclass(frozen=True)
+class Racer:
+    """A trial in the race of a confirmation, which trains the best trials again with new seeds."""
+
+    trial: int  # The trial's number. -1 for the space's defaults.
+    # The objective on the validation data by seed. None if a training was infeasible.
+    values: tuple[float | None, ...]
+    model_parameters: int = 0  # The number of scalar weights.
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The outcome of `kerastudy confirm`."""
+
+    study: str
+    engine: str
+    uuid: str
+    metric: str
+    direction: Direction
+    reported_trial: int  # The trial with the best recorded value.
+    reported: float
+    corrected: Corrected | None
+    # The seeds of the race. A trial that left the race early has values for the first seeds only.
+    seeds: tuple[int, ...]
+    race: tuple[Racer, ...]  # The best trial first.
+    # The trainings with the space's defaults, under `test_seeds`. None if there were none.
+    default: Racer | None
+    winner: int
+    confirmed: Interval | None = None  # The winner's value on the test part, or None.
+    # By how much the winner is better than the defaults, or None. Above 0 means better, also for
+    # the direction "min".
+    gain: Interval | None = None
+    test_samples: int = 0
+    test_digest: str = ""  # The SHA-256 of the test part, or empty.
+    readings: int = 0  # The number of evaluations on this test part so far, with this one.
+    notes: tuple[str, ...] = ()  # Sentences with further facts for the user.
+    time: int = 0  # The end, as Unix time in milliseconds.
+    # The seeds of the trainings that were evaluated on the test part. They are not seeds of the
+    # race. Empty without a test part.
+    test_seeds: tuple[int, ...] = ()
+    winner_on_test: tuple[float, ...] = ()  # The winner's objective on the test part, by seed.
+    default_on_test: tuple[float, ...] = ()
+    # The most frequent class of the test part, or None.
+    guess: ConstantGuess | None = None
+
+    def racer(self, trial: int) -> Racer:
+        """Returns a trial of the race."""
+        return next(racer for racer in self.race if racer.trial == trial)
+
+
+PredictionKind = Literal["classes", "binary", "regression"]
+
+MOST_SAMPLES: Final = 24
+"""The most samples in `ValidationPredictions.worst`."""
+MOST_POINTS: Final = 2_000
+"""The most pairs in `ValidationPredictions.truth` and `predicted`."""
+MOST_CLASSES: Final = 100
+"""The most classes of a confusion matrix."""
+
+
+MODEL_SUMMARY: Final = "model_summary.txt"
+"""The file with the text of `model.summary()` in a saved model's folder."""
+
+
+def predictions_beside(folder: Path) -> Path:
+    """Returns the file with a saved model's predictions, next to the model's folder."""
+    return folder.with_name(f"{folder.name}-validation.json")
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """The counts of a class among the validation samples."""
+
+    name: str
+    samples: int
+    predicted: int  # The samples that are predicted as this class.
+    correct: int  # The samples of this class that are predicted as this class.
+
+
+@dataclass(frozen=True)
+class WorstSample:
+    """A validation sample whose true class gets a low probability."""
+
+    index: int  # The sample's index in the validation data.
+    true: int  # The true class.
+    predicted: int  # The class of the highest probability, which may be the true class.
+    probability: float  # The true class's probability, 0 to 1.
+    confidence: float  # The predicted class's probability.
+    png: bytes = b""  # Empty if the sample is no image.
+    # The sample's values by column, before preprocessing. Long texts are cut. Empty if the sample
+    # is an image, or too large.
+    row: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ValidationPredictions:
+    """The champion's predictions for the validation data. Sample weights play no part."""
+
+    uuid: str  # The trial's uuid.
+    trial: int
+    epoch: int  # The best epoch, whose weights predict.
+    kind: PredictionKind  # ``"binary"``: the output is one probability.
+    samples: int
+    class_names: tuple[str, ...] = ()  # The names of classes 0, 1, …; empty for a regression.
+    classes: tuple[ClassCounts, ...] = ()  # In the order of `class_names`.
+    # The number of samples by true class (rows) and predicted class (columns). Empty for a
+    # regression, and with more than `MOST_CLASSES` classes.
+    confusion: tuple[tuple[int, ...], ...] = ()
+    # The samples whose true class got the lowest probability, the lowest first.
+    worst: tuple[WorstSample, ...] = ()
+    # The targets of a regression. With more than `MOST_POINTS` samples, of every k-th sample.
+    truth: tuple[float, ...] = ()
+    predicted: tuple[float, ...] = ()  # The predictions for these samples.
+    # The inputs of these samples before preprocessing, if each input is one number.
+    feature: tuple[float, ...] = ()
+    feature_name: str = "x"
+    rule: tuple[float, ...] = ()  # The targets without noise, if a known rule made the data.
+    output: str = ""  # The output's name; empty if the model has one output.
+    others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.
+
+    def of(self, uuid: str, epoch: int) -> ValidationPredictions:
+        """Returns a copy with a trial's uuid and epoch."""
+        others = tuple(each.of(uuid, epoch) for each in self.others)
+        return dataclasses.replace(self, uuid=uuid, epoch=epoch, others=others)
+
+    @property
+    def correct(self) -> int:
+        """The number of samples whose true class is predicted; 0 for a regression."""
+        return sum(each.correct for each in self.classes)

@@ -1,0 +1,142 @@
+"""How settings are declared, and the declarations of the settings that a journal records.
+
+A setting is a field of a dataclass. The metadata of the field has a `Setting`. These declarations
+make:
+
+- the checks of `Study`,
+- the options of ``kerastudy launch``, the help of these options, and the table in
+  ``docs/launching.md``,
+- the settings in a study's record and report,
+- the list of the settings that must not change when a study resumes.
+
+The module `studies.definition.settings` declares the other settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal
+
+from search_spaces import argument_checks as checks
+from search_spaces.errors import StudyError
+
+_KEY: Final = "setting"
+
+# Sections of `kerastudy launch --help`.
+TUNE, BUDGET, SEARCH = "What to tune", "Budget", "Search"
+WHERE, ADVANCED, OUTPUT = "Where it runs", "Advanced", "Output"
+
+TrainerName = Literal["auto", "compiled", "plain"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The facts of a setting besides the name, type and default of the field.
+
+    Attributes:
+        help: A line for the command line and the docs.
+        check: A function of `search_spaces.argument_checks`, called as
+            ``check(name, value, error=StudyError)``. It returns the value in a plain Python type,
+            or raises the error.
+        section: The option's section in ``kerastudy launch --help``. Empty without an option.
+        option: The option's name, e.g. ``"--folds"``, if it differs from the setting's name.
+        reads: The option's type, if it differs from the setting's type: a type, a tuple of words to
+            choose from, or a metavar such as ``"TIME"``.
+        at_launch: Whether a launch may replace the value in the study's file.
+        another_study: Whether a recorded study can't be resumed with another value.
+    """
+
+    help: str
+    check: Callable[..., Any] | None = None
+    section: str = ""
+    option: str = ""
+    reads: type | tuple[str, ...] | str = ()
+    at_launch: bool = True
+    another_study: bool = False
+
+
+def declaration(*arguments: Any, **named: Any) -> dict[str, Setting]:
+    """Returns the metadata of a setting's field. The arguments are those of `Setting`."""
+    return {_KEY: Setting(*arguments, **named)}
+
+
+def setting(default: Any, *arguments: Any, **named: Any) -> Any:
+    """Returns a dataclass field for a setting. The further arguments are those of `Setting`."""
+    return dataclasses.field(default=default, metadata=declaration(*arguments, **named))
+
+
+def settings_of(kind: type) -> dict[str, Setting]:
+    """Returns the settings that a dataclass declares, by name, in the order of its fields."""
+    fields = dataclasses.fields(kind)
+    return {field.name: field.metadata[_KEY] for field in fields if _KEY in field.metadata}
+
+
+def check_settings(value: Any) -> None:
+    """Checks all settings of a dataclass, and replaces a value by the result of the check.
+
+    None is not checked if None is the default.
+    """
+    for field in dataclasses.fields(value):
+        check = field.metadata[_KEY].check if _KEY in field.metadata else None
+        received = getattr(value, field.name)
+        if check is not None and (received is not None or field.default is not None):
+            object.__setattr__(value, field.name, check(field.name, received, error=StudyError))
+
+
+def _count_or_all(name: str, value: Any, *, error: checks.Error) -> int | None:
+    return None if value is None else checks.whole_number(name, value, error)
+
+
+_seconds: Final = partial(checks.positive_number, of="of seconds")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordedSettings:
+    """The settings that the journal records. The docstring of `Study` describes them."""
+
+    trials: int = setting(
+        20, "Trials in total, with those already done.", checks.whole_number, BUDGET
+    )
+    epochs: int = setting(20, "Epochs of a trial.", checks.whole_number, BUDGET, another_study=True)
+    batch_size: int = setting(32, "Samples of a step.", checks.whole_number, another_study=True)
+    seed: int = setting(0, "Same seed, same study.", checks.seed, SEARCH, another_study=True)
+    repeats: int = setting(
+        1,
+        "Trainings of each trial, each under its own seed.",
+        checks.whole_number,
+        BUDGET,
+        another_study=True,
+    )
+    timeout: float | None = setting(
+        None, "Limit of this launch, such as 90s, 30m or 1h30m.", _seconds, BUDGET, reads="TIME"
+    )
+    trial_timeout: float | None = setting(
+        None,
+        "Limit of a training, such as 10m; then it is cut.",
+        _seconds,
+        BUDGET,
+        reads="TIME",
+    )
+    stop_at: float | None = setting(
+        None, "Value of the objective at which the study ends.", checks.finite_number, BUDGET
+    )
+    patience: int | None = setting(
+        None,
+        "Trials without a better value after which the study ends.",
+        checks.whole_number,
+        BUDGET,
+    )
+    try_defaults: bool = setting(
+        True, "Whether trial 0 has the defaults of the space.", checks.truth
+    )
+    keep: int | None = setting(
+        10,
+        "How many checkpoints to keep (those of the best trials), or all.",
+        _count_or_all,
+        ADVANCED,
+        reads="COUNT|all",
+    )
+    notes: str = setting("", "The purpose of the study.", at_launch=False)

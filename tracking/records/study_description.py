@@ -1,0 +1,210 @@
+"""The definition of a study as it is recorded, with its code and its objective."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from search_spaces import SearchSpace, canonical_json, complete
+from tracking.records.data_findings import DataDescription, DataFindings
+from tracking.records.setting_declarations import RecordedSettings
+
+Direction = Literal["max", "min"]
+
+
+class Rank(NamedTuple):
+    """The rank of an epoch in a trial, or of a trial in a study. The lowest rank is the best.
+
+    The fields are compared in order: if objectives are equal, the validation loss decides, then the
+    epoch, then the trial's number.
+    """
+
+    key: float  # The objective's value, by `Objective.sort_key`.
+    loss: float  # ``val_loss``. Infinite if it is missing or NaN.
+    epoch: int  # For a trial, the best epoch.
+    number: int  # The trial's number.
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that a study optimizes, and its direction.
+
+    Attributes:
+        metric: A metric that the model logs, such as ``"val_accuracy"``.
+        direction: ``"max"`` or ``"min"``.
+
+    Example:
+        >>> ks.Objective("val_f1", "max").is_better(0.9, than=0.8)
+        True
+    """
+
+    metric: str
+    direction: Direction
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Returns whether ``value`` is strictly better than another value."""
+        return value > than if self.direction == "max" else value < than
+
+    def sort_key(self, value: float) -> float:
+        """Returns a number which is lower for better values."""
+        return -value if self.direction == "max" else value
+
+
+ANY_HARDWARE = "any"
+"""The `hardware` of a study whose trials may run on several kinds of hardware."""
+DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
+"""The text for `ANY_HARDWARE` in reports and on the command line."""
+
+ClassWeight = Mapping[int, float]
+"""The `class_weight` of `model.fit`: the weight by class. A missing class has the weight 1."""
+
+
+@dataclass(frozen=True)
+class CodeDescription:
+    """The file that defines a study, and the user's own modules that it imports."""
+
+    path: str  # The absolute path. Empty in a notebook or an interactive session.
+    variable: str  # The name of the study's variable, or empty.
+    source: str = ""  # The file's text.
+    digest: str = ""  # SHA-256 of the text, or of `manifest` if there are modules.
+    study_name: str = ""  # The study's name in the file. A launch may give another name.
+    folder: str = ""  # The working folder of the launch.
+    source_digest: str = ""  # SHA-256 of the text.
+    # The SHA-256 of the user's modules that the file imports, by the path from the file's folder.
+    # None if the modules are not known.
+    modules: Mapping[str, str] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)  # The modules' texts, by the same paths.
+    # Sentences on the settings that the study takes from a script for Optuna or Keras Tuner.
+    said: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        path: str,
+        variable: str,
+        source: str,
+        texts: Mapping[str, str],
+        *,
+        study_name: str,
+        folder: str,
+    ) -> CodeDescription:
+        """Describes a file and its modules."""
+        source_digest = sha256(source) if source else ""
+        modules = {place: sha256(text) for place, text in texts.items()}
+        code = cls(
+            path, variable, source, source_digest, study_name, folder, source_digest, modules, texts
+        )
+        return dataclasses.replace(code, digest=sha256(code.manifest)) if texts else code
+
+    @property
+    def own_digest(self) -> str:
+        """SHA-256 of the file's text alone."""
+        return self.source_digest or self.digest
+
+    @property
+    def manifest(self) -> str:
+        """The digests of the file and its modules, as JSON.
+
+        If there are modules, `digest` is the SHA-256 of this text.
+        """
+        fields = {"source": self.own_digest, "modules": dict(self.modules or {})}
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False)
+
+    def same_as(self, digest: str) -> bool:
+        """Returns whether a trial with this digest ran from this code.
+
+        The digest may be that of the file alone, if the file imported no modules then.
+        """
+        return digest in (self.digest, self.own_digest)
+
+    def changes_since(self, before: CodeDescription) -> list[str]:
+        """Returns the paths of changed files, e.g. ``"layers.py (no longer imported)"``.
+
+        For a notebook, a module counts only if it was imported both times: a notebook's process may
+        import modules that the study does not use.
+        """
+        file = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
+        changed = [file] if before.own_digest != self.own_digest else []
+        if before.modules is None or self.modules is None:
+            return changed
+        both = before.modules.keys() & self.modules.keys()
+        for place in sorted({**before.modules, **self.modules} if self.path else both):
+            if place not in self.modules:
+                changed.append(f"{place} (no longer imported)")
+            elif place not in before.modules:
+                changed.append(f"{place} (not imported before)")
+            elif before.modules[place] != self.modules[place]:
+                changed.append(place)
+        return changed
+
+
+def sha256(text: str) -> str:
+    """Returns the SHA-256 of a text in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDescription(RecordedSettings):
+    """A study's definition, without code objects and arrays."""
+
+    name: str
+    space: SearchSpace
+    objective: Objective
+    engine: str
+    pruner: str
+    threads: int
+    data: DataDescription
+    code: CodeDescription
+    # Whether hyperparameters can join the space when the builder of a trial declares them.
+    discovered: bool = False
+    # The names of the hyperparameters in the `space` of `Study`. Empty if the builder declares all.
+    declared: Sequence[str] = ()
+    unread: Sequence[str] = ()  # The names of hyperparameters that the builder never reads.
+    # Whether a training can be resumed after an epoch: False for a HyperModel's own `fit`.
+    goes_on: bool = True
+    initial: Sequence[Mapping[str, Any]] = ()  # The values of the first trials, complete.
+    initial_from: str = ""  # The file, or study:NAME, with these values. May be empty.
+    class_weight: ClassWeight | None = None
+    # The launch's changes of the space, from `Tailoring.to_dict`.
+    tailored: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()  # Sentences for the user before the launch. Not recorded.
+    # The findings about the data. The journal records them in a column of the search.
+    looked: DataFindings | None = None
+    cross_validation: str = ""  # The kind of split into folds. Empty without folds.
+    folds: int = 0  # The number of folds, or 0.
+    # The name of the objective function, which trains a model itself and returns the trial's value.
+    # Empty if a builder makes the models. A study with an objective function has no data.
+    objective_function: str = ""
+    # The processor's family and widest instructions, or the GPU, on which the study began; or
+    # `ANY_HARDWARE`.
+    hardware: str = ""
+
+    @property
+    def trainings(self) -> int:
+        """The number of trainings of each trial."""
+        return self.folds or self.repeats
+
+    @property
+    def default_trial(self) -> int | None:
+        """The number of the trial with the space's defaults, or None."""
+        return 0 if self.try_defaults else None
+
+    def first_values(self, number: int) -> dict[str, Any] | None:
+        """Returns the values of one of the first trials. None if the engine chooses the values.
+
+        Trial 0 has the defaults, if `try_defaults` is set. The next trials have the values of
+        `initial`, except the defaults.
+        """
+        # The driver calls this for every trial, so the answer for later trials must be quick.
+        if number > len(self.initial):
+            return None
+        firsts = [complete(self.space, values) for values in self.initial]
+        if self.try_defaults:
+            defaults = complete(self.space, {})
+            same = canonical_json(defaults)
+            firsts = [defaults, *(v for v in firsts if canonical_json(v) != same)]
+        return firsts[number] if number < len(firsts) else None

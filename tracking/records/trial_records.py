@@ -1,0 +1,374 @@
+"""The records of trials: proposals, specs, results, and entries in the journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from search_spaces import SearchSpace
+from tracking.records.setting_declarations import TrainerName
+from tracking.records.study_description import ClassWeight, Objective, Rank
+from tracking.records.verification_texts import differs
+
+ALL_FOLDS = -1
+"""The `fold` of a cross-validated champion's training on all folds together."""
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """All that a training's result depends on, besides the study's code and environment."""
+
+    number: int  # The trial's number, from 0.
+    attempt: int  # 1, and one more after each interruption. No result depends on it.
+    values: Mapping[str, Any]  # The active hyperparameters by name.
+    seed: int  # 0 to 2**32 - 1.
+    epochs: int
+    batch_size: int  # For training and validation.
+    threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
+    data_digest: str  # SHA-256 of the data.
+    objective: Objective  # It decides which epoch is the best.
+    # The number of the trial that this trial continues, with the same seed. The result has the same
+    # bits as a training without a break.
+    goes_on_from: int | None = None
+    initial_epoch: int = 0  # The number of epochs of the continued trial.
+    repeat: int = 0  # The number of this training of the trial, from 0.
+    begun_as: int | None = None  # The number of the first trial in a chain of continued trials.
+    # Class weights that depend on hyperparameters are recorded for the default values.
+    class_weight: ClassWeight | None = None
+    # The number of the fold with this training's validation data, from 0; or `ALL_FOLDS`.
+    fold: int | None = None
+    hardware: str = ""  # The kind of hardware. Results have the same bits on one kind.
+
+    @property
+    def built_as(self) -> int:
+        """The number that the builder gets. A continued trial must build the same model."""
+        return self.number if self.begun_as is None else self.begun_as
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch of one trial."""
+
+    number: int
+    epoch: int  # From 1.
+    metrics: Mapping[str, float]  # Keras's `logs`, with validation metrics.
+    seconds: float  # The time since the trial began.
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The best epoch of a training, and its metrics."""
+
+    epoch: int
+    value: float
+    metrics: Mapping[str, float]
+
+    def rank(self, objective: Objective, number: int = 0) -> Rank:
+        """Returns the epoch's rank in the training. With a trial's number, the trial's rank."""
+        loss = self.metrics.get("val_loss", math.inf)
+        loss = math.inf if math.isnan(loss) else loss
+        return Rank(objective.sort_key(self.value), loss, self.epoch, number)
+
+
+ScoresOf = Literal["best", "every"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposal of an engine."""
+
+    number: int
+    values: Mapping[str, Any]  # The active hyperparameters.
+    # Texts of the engine, which `Engine.restore` gets back from the journal.
+    state: Mapping[str, str] = field(default_factory=dict)
+    epochs: int | None = None  # The number of epochs, if the engine chooses it.
+    goes_on_from: int | None = None  # The number of the trial to continue.
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A trial to run, and the files that the trial reads and writes."""
+
+    spec: TrialSpec
+    space: SearchSpace
+    checkpoint: Path  # The file for the weights of the best epoch.
+    state: Path | None = None  # The file for the training's state, from which the trial resumes.
+    # The state file of the continued trial. Without a usable `state` or `origin`, the trial begins
+    # at the first epoch, with the same result.
+    origin: Path | None = None
+    # None means the study's setting. A HyperModel's own `fit` ignores it.
+    trainer: TrainerName | None = None
+    # The rank of the worst trial whose checkpoint is kept. None if more checkpoints can be kept.
+    last_kept: Rank | None = None
+    scores: Path | None = None  # The file for the scores of validation samples, if needed.
+    # Whether to score the best epoch (if samples are few, the best two) or every epoch.
+    scores_of: ScoresOf = "best"
+
+    def may_stay(self, best: BestEpoch) -> bool:
+        """Returns whether a checkpoint of the best epoch can be among the kept checkpoints.
+
+        With more trials, `last_kept` only gets better: a checkpoint that can't stay now can't stay
+        later. The checkpoint of a fold never stays, as a champion is trained on all folds together.
+        """
+        spec = self.spec
+        if spec.fold not in (None, ALL_FOLDS):
+            return False
+        return self.last_kept is None or best.rank(spec.objective, spec.number) < self.last_kept
+
+
+TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
+Decision = Literal["continue", "prune", "end", "stop"]
+"""What a trial does after an epoch. ``end`` begins the trial's next fit. A trial can be resumed
+after ``stop``."""
+
+FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The result of one training of a repeated or cross-validated trial."""
+
+    seed: int
+    uuid: str  # The fit's uuid.
+    epochs: int
+    best: BestEpoch
+    weights_sha256: str  # Digest of the model's weights after the best epoch.
+    seconds: float
+    # The next four fields are those of `TrialResult`.
+    checkpoint_sha256: str = ""
+    unsaved: str = ""
+    scores_bytes: int = 0
+    unscored: str = ""
+    fold: int | None = None  # None for a repeat.
+    # For a fold, the objective at the trial's best epoch, which all folds share. None for a repeat,
+    # or if the trial has no best epoch.
+    value: float | None = None
+
+    @property
+    def counted(self) -> float:
+        """The value that counts in the trial's mean."""
+        return self.best.value if self.value is None else self.value
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The result of a trial, or of one training of a repeated trial."""
+
+    number: int
+    state: TrialState
+    epochs: int = 0  # The number of trained epochs.
+    best: BestEpoch | None = None  # None if the trial is infeasible, or no epoch has ended.
+    weights_sha256: str = ""  # Digest of the model's weights after the best epoch.
+    # Why the trial is infeasible, was interrupted, or ended before its last epoch; or empty.
+    reason: str = ""
+    seconds: float = 0.0  # From the call of the builder to the checkpoint on disk.
+    model_parameters: int = 0  # The number of scalar weights. 0 if no model was built.
+    repeat: int = 0
+    # "compiled", "plain", "hypermodel" (a HyperModel's own `fit`) or "objective" (an objective
+    # function).
+    trainer: str = ""
+    trainer_reason: str = ""  # Why the trainer is not "compiled", or empty.
+    # The hyperparameters that the builder declared and that were not in the space, from
+    # `Parameter.to_dict`. The trial had the defaults.
+    joined: Sequence[Mapping[str, Any]] = ()
+    # The trainings of a repeated or cross-validated trial. The mean of these trainings' values is
+    # the trial's value. The trial's weights are those of the training `best_repeat`.
+    repeats: Sequence[Repeat] = ()
+    best_repeat: int = 0
+    # The digest of the checkpoint's arrays, with the optimizer's variables. Empty without a
+    # checkpoint.
+    checkpoint_sha256: str = ""
+    unsaved: str = ""  # Why a trial with a value has no checkpoint, or empty.
+    # The exception and the line that raised it, if the study's code may have a mistake. Empty e.g.
+    # if memory ran out.
+    raised: str = ""
+    # SHA-256 of the data that an objective function's first `fit` got. Empty for other trials.
+    data_digest: str = ""
+    # SHA-256 of the validation targets in the trial's own data. Trials with different validation
+    # targets can't be compared.
+    validation_digest: str = ""
+    class_weight: ClassWeight | None = None  # The class weights for the trial's own data.
+    # The attributes that an objective function set by `trial.set_user_attr`.
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    # The sum of the epochs of all models that an objective function trained. `epochs` is the
+    # largest of these numbers.
+    fits_epochs: int = 0
+    # The size of the files with scores, or 0. A resumed training may have smaller files, so `==`
+    # ignores the size.
+    scores_bytes: int = field(default=0, compare=False)
+    unscored: str = field(default="", compare=False)  # Why scores of epochs are missing, or empty.
+    # The peak memory of the process during the trial, or 0.
+    peak_memory_bytes: int = field(default=0, compare=False)
+
+    @property
+    def of_no_epoch(self) -> bool:
+        """Whether the value belongs to no epoch: an objective function may train several models."""
+        return self.trainer == "objective" and bool(self.unsaved)
+
+    @property
+    def epochs_in_all(self) -> int:
+        """The epochs of all trainings of the trial."""
+        return sum(each.epochs for each in self.repeats) or self.fits_epochs or self.epochs
+
+    @property
+    def folds(self) -> int:
+        """The number of trained folds."""
+        return sum(repeat.fold is not None for repeat in self.repeats)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation (n - 1) of the values of the repeats or folds, or None."""
+        if self.best is None:
+            return None
+        values = [repeat.counted for repeat in self.repeats]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+
+@dataclass(frozen=True, repr=False)
+class TrialRecord:
+    """A trial's entry in the journal. With a result, it is an `EndedTrial`."""
+
+    uuid: str  # The uuid of the last attempt.
+    spec: TrialSpec
+    state: TrialState
+    result: TrialResult | None
+    engine_state: Mapping[str, str]
+    environment: Mapping[str, str]
+    code_digest: str  # The `CodeDescription.digest` of its code.
+    started: int  # Unix time in milliseconds.
+    losses: int = 0  # The number of attempts whose process died.
+    # Whether plain `model.fit` gives the same result: a text of `verification_texts`, or empty.
+    verified: str = ""
+    ended: int = 0  # Unix time in milliseconds, or 0 while the trial runs.
+    # The training on all folds together, if a cross-validated trial was the champion. As there is
+    # no validation data, `whole.best` is the trial's best epoch.
+    whole: Repeat | None = None
+
+    @property
+    def number(self) -> int:
+        """The trial's number in its study, counted from 0."""
+        return self.spec.number
+
+    @property
+    def holds(self) -> bool:
+        """False if plain `model.fit` gave another result."""
+        return not differs(self.verified)
+
+    @property
+    def data_digest(self) -> str:
+        """SHA-256 of the data that the trial was trained on."""
+        return self.spec.data_digest
+
+    @property
+    def best(self) -> BestEpoch | None:
+        """The trial's best epoch, if it has one."""
+        return None
+
+    @property
+    def value(self) -> float | None:
+        """The objective at the best epoch, if there is one."""
+        return None if self.best is None else self.best.value
+
+    @property
+    def epoch(self) -> int | None:
+        """The number of the best epoch, from 1, if there is one."""
+        return None if self.best is None else self.best.epoch
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The active hyperparameters by name."""
+        return self.spec.values
+
+    def __repr__(self) -> str:
+        """Returns one line: the trial's number, state and best value."""
+        text = f"<trial {self.number}: {self.state}"
+        if self.best is None:
+            return f"{text}>"
+        metric = self.spec.objective.metric
+        at = "" if self.epoch is None else f" at epoch {self.epoch}"
+        return f"{text}, {metric} {self.best.value:.6g}{at}>"
+
+    def with_result(self, result: TrialResult) -> EndedTrial:
+        """Returns the trial with its result."""
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return EndedTrial(**{**fields, "state": result.state, "result": result})
+
+
+@dataclass(frozen=True, repr=False)
+class EndedTrial(TrialRecord):
+    """A trial with a result: complete, pruned, infeasible, or interrupted during training."""
+
+    result: TrialResult
+
+    @property
+    def data_digest(self) -> str:
+        """SHA-256 of the data that the trial was trained on."""
+        return self.result.data_digest or self.spec.data_digest
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the trial was pruned, or ended early for another reason than a callback."""
+        return self.state == "pruned" or bool(self.result.reason)
+
+    @property
+    def best(self) -> BestEpoch | None:
+        """The trial's best epoch, if it has one."""
+        return self.result.best
+
+    @property
+    def epoch(self) -> int | None:
+        """The number of the best epoch, from 1; None if the value belongs to no epoch."""
+        return None if self.result.of_no_epoch else super().epoch
+
+    @property
+    def best_training(self) -> tuple[TrialSpec, BestEpoch]:
+        """The spec of the training that wrote the trial's checkpoint, and the best epoch.
+
+        This is the training on all folds, if there is one. Otherwise it is the best repeat or fold,
+        or the trial's only training.
+        """
+        assert self.result.best is not None, "it has no checkpoint"
+        if self.whole is not None:
+            return self.whole_spec, self.whole.best
+        if not self.result.repeats:
+            return self.spec, self.result.best
+        repeat = self.result.best_repeat
+        training = self.result.repeats[repeat]
+        spec = dataclasses.replace(self.spec, seed=training.seed, repeat=repeat, fold=training.fold)
+        return spec, training.best
+
+    @property
+    def whole_spec(self) -> TrialSpec:
+        """The spec of the training on all folds, which ends at the trial's best epoch."""
+        assert self.result.best is not None, "it has a value"
+        return dataclasses.replace(
+            self.spec,
+            epochs=self.result.best.epoch,
+            repeat=len(self.result.repeats),
+            fold=ALL_FOLDS,
+            goes_on_from=None,
+            initial_epoch=0,
+        )
+
+    @property
+    def checkpoint_of(self) -> int:
+        """The number of the training that wrote the trial's checkpoint."""
+        return self.result.best_repeat if self.whole is None else len(self.result.repeats)
+
+
+def finished_trials(trials: Iterable[TrialRecord]) -> list[EndedTrial]:
+    """Returns the trials that are complete, pruned or infeasible."""
+    return [t for t in trials if isinstance(t, EndedTrial) and t.state in FINISHED_STATES]
+
+
+def training_name(number: int, folds: int = 0) -> str:
+    """Returns the name of a trial's training: ``repeat 0``, ``fold 1 of 5`` or ``all folds``."""
+    if not folds:
+        return f"repeat {number}"
+    return "all folds" if number >= folds else f"fold {number + 1} of {folds}"

@@ -1,0 +1,92 @@
+"""Atomic writing of files: after a kill, a file has its old content or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import platformdirs
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
+    """Yields a temporary path next to ``path``. At the end, renames that file to ``path``.
+
+    The content is synced to disk before the renaming, so that neither a kill nor a power failure
+    leaves half a file under ``path``. On an error nothing changes. If ``path`` is a device or a
+    pipe, such as ``/dev/stdout``, the function yields ``path`` itself.
+
+    With `keeping`, the old file is first renamed to `one_before(path)`. If the process is killed
+    before the second renaming, there is no file under ``path``.
+    """
+    if is_device(path):
+        yield path
+        return
+    # "partial-" is a prefix, since Keras only writes files whose names end with ".weights.h5".
+    partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        if keeping:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, one_before(path))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def is_device(path: Path) -> bool:
+    """Returns whether a path is a device or a pipe, such as ``/dev/stdout``."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def followed(path: Path) -> Path:
+    """Resolves a symbolic link to a file, so that `replacing` keeps the link."""
+    return path.resolve() if path.is_symlink() and path.is_file() else path
+
+
+def one_before(path: Path) -> Path:
+    """Returns the path to which `replacing(path, keeping=True)` renames the old file."""
+    return path.with_name(f"{path.name}.before")
+
+
+def remove_pieces(folder: Path, name: str | None = None) -> None:
+    """Removes the partial files that killed processes left in a folder, of one file name or all.
+
+    No process may be writing in the folder.
+    """
+    for path in folder.glob("partial-*"):
+        if is_piece(path, name):
+            path.unlink(missing_ok=True)
+
+
+def is_piece(path: Path, name: str | None = None) -> bool:
+    """Returns whether a path is a partial file, of one file name or any."""
+    piece = rf"partial-\d+-{'.+' if name is None else re.escape(name)}"
+    return re.fullmatch(piece, path.name) is not None and path.is_file()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8, by `replacing`."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def cached(name: str, make: Callable[[], bytes]) -> bytes:
+    """Returns the content of a file in the user's cache folder. Writes a missing file.
+
+    `make` returns the content. If the cache folder can't be written, `make` is called each time.
+    """
+    path = platformdirs.user_cache_path("kerastudy") / name
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    content = make()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+    return content

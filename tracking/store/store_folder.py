@@ -1,0 +1,271 @@
+"""The store: a folder with a folder for each study.
+
+store.json      the store's format, and the users who trust it
+NAME/           a study: journal.db, checkpoints/, champion/, report.html, exports.db
+mlflow.db       the store's MLflow database, which the exporter fills from the journals
+mlartifacts/    MLflow's artifacts
+
+A study's name is in its journal, so its folder may have any name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from difflib import get_close_matches
+from pathlib import Path
+
+from search_spaces.errors import KerastudyError, StoreError, StudyNameError
+from search_spaces.texts import quoted
+from tracking.journal import FILE_NAME, Header, JournalReader
+from tracking.store.atomic_writing import remove_pieces
+from tracking.store.store_json import is_store, read_facts, write_facts
+from tracking.store.study_locks import holder_of, locked_store, locked_study
+
+DEFAULT_STORE = "kerastudy-store"
+
+
+def default_store_path() -> Path:
+    """Returns ``KERASTUDY_STORE`` if it is set, else ``./kerastudy-store``."""
+    return Path(os.environ.get("KERASTUDY_STORE") or DEFAULT_STORE)
+
+
+class Store:
+    """A store's folder, opened by `open_store` or made by `create_store`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The tracking URI of the store's MLflow database."""
+        return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """The address of the folder with MLflow's artifacts."""
+        return (self.root / "mlartifacts").as_uri()
+
+    def folders(self) -> list[Path]:
+        """Returns the folders of all studies, sorted by path."""
+        return sorted(path.parent for path in self.root.glob(f"*/{FILE_NAME}"))
+
+    def studies(self) -> list[tuple[Path, Header]]:
+        """Returns the folders and headers of all studies, the last launched first.
+
+        Studies whose journals can't be read are left out.
+        """
+        headers = []
+        for folder in self.folders():
+            with contextlib.suppress(StoreError):
+                headers.append((folder, JournalReader(folder).header()))
+        return sorted(headers, key=lambda entry: -entry[1].launched)
+
+    def folder_of(self, name: str) -> Path | None:
+        """Returns the folder of the study with a name, or None."""
+        usual = self.root / name
+        for folder in (usual, *self.folders()):
+            # A damaged journal in another folder is probably that of another study.
+            ignored = () if folder == usual else (StoreError,)
+            with contextlib.suppress(*ignored):
+                if (folder / FILE_NAME).is_file() and JournalReader(folder).header().name == name:
+                    return folder
+        return None
+
+    def new_folder(self, name: str) -> Path:
+        """Returns a folder for a new study, which is empty or does not exist yet."""
+        names = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
+        return next(self.root / each for each in names if not _has_files(self.root / each))
+
+    def lock_study(self, folder: Path, study: str) -> AbstractContextManager[None]:
+        """Locks a study within the context, or raises StoreLockedError."""
+        return locked_study(folder, study)
+
+    def at_work(self) -> dict[str, str]:
+        """Returns the processes that run studies, by the names of the studies."""
+        processes = {header.name: holder_of(folder) for folder, header in self.studies()}
+        return {name: process for name, process in processes.items() if process}
+
+    def inside(self, path: Path) -> Path:
+        """Returns a recorded path if it lies in the store. Otherwise raises StoreError.
+
+        A path in a journal from someone else must not lead out of the store. Only the folders
+        directly in the store may be links, e.g. to another disk.
+        """
+        try:
+            parts = Path(os.path.normpath(path)).relative_to(self.root).parts
+            top = self.root.joinpath(*parts[:1])
+            Path(os.path.realpath(path)).relative_to(os.path.realpath(top))
+        except ValueError:
+            raise StoreError(
+                f"The record names {str(path)!r}, which is not in the store {str(self.root)!r}: "
+                "it is left alone. Was the record changed by hand, or part of the store moved?"
+            ) from None
+        return path
+
+
+def _has_files(folder: Path) -> bool:
+    """Returns whether a folder has other files than a lock and partial files."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(not path.name.startswith(("lock", "partial-")) for path in folder.iterdir())
+
+
+def open_store(path: str | Path) -> Store | None:
+    """Opens the store in a folder, or returns None if the folder has none.
+
+    Raises StoreError if the path is a file, or if this version can't read the store.
+    """
+    root = real_folder(path)
+    if any(character in str(root) for character in "?#%{}"):
+        raise StoreError(
+            "A store's path must not contain '?', '#', '%', '{' or '}', which have a meaning in "
+            f"database addresses. Received: {str(root)!r}. Choose another folder with --store."
+        )
+    if root.exists() and not root.is_dir():
+        raise StoreError(
+            f"The store must be a folder, and {str(root)!r} is a file. "
+            "Choose a folder with --store."
+        )
+    try:
+        read_facts(root)
+        return Store(root) if is_store(root) else None
+    except PermissionError as error:
+        raise StoreError(f"The store {str(root)!r} cannot be read: {error.strerror}.") from None
+
+
+def real_folder(path: str | Path) -> Path:
+    """Returns a path with links and ``~`` resolved."""
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
+def create_store(path: str | Path) -> Store:
+    """Opens the store in a folder, or makes one. Several processes may call it at once."""
+    store, root = open_store(path), real_folder(path)
+    if store is not None and read_facts(root) is not None:
+        check_writable(root)
+        return store
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        check_writable(root)
+        with locked_store(root):
+            if read_facts(root) is None:
+                remove_pieces(root, "store.json")
+                write_facts(root, new=True)
+    except OSError as error:
+        raise StoreError(
+            f"The store {str(root)!r} cannot be made: {error.strerror or error}. "
+            "Choose a folder that can be written with --store."
+        ) from None
+    return Store(root)
+
+
+def check_writable(root: Path) -> None:
+    """Raises StoreError if a store's folder can't be written, or can't be made."""
+    folder = root
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StoreError(
+            f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
+            "Choose another folder with --store."
+        )
+    # A file that is written as a test might be left behind.
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
+            "change its permissions."
+        )
+
+
+# MLflow's registry refuses '/' and ':'. '@', '?', '#' and '%' would break addresses such as
+# "models:/NAME@champion". Windows allows no file names with the other characters.
+_FORBIDDEN = set('/\\:@?#%"<>|*')
+# These are Unicode's categories of control characters, surrogates, and line ends.
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+_LONGEST_IN_BYTES = 200
+_MOST_NAMES = 5
+
+
+def check_study_name(name: object) -> str:
+    r"""Checks a study's name and returns it in Unicode's normal form C.
+
+    A name has 1 to 200 bytes of UTF-8, in any script. It has no ``/ \ : @ ? # % " < > | *``, no
+    control characters, and no space or dot at either end. Without the normal form, a Korean name
+    typed on macOS would differ from the same name typed on Linux.
+    """
+    fault = "must be a string"
+    if isinstance(name, str):
+        name = unicodedata.normalize("NFC", name)
+        fault = _fault_of(name)
+        if not fault:
+            return name
+    hint = "Give a plain name such as 'digits' or '손글씨 연구 1'."
+    raise StudyNameError(f"A study's name {fault}", received=name, hint=hint)
+
+
+def _fault_of(name: str) -> str:
+    forbidden = sorted(
+        {c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _UNPRINTABLE}
+    )
+    if not name.strip():
+        return "must not be empty"
+    if forbidden:
+        signs = " ".join(map(repr, forbidden))
+        return f"must not contain {signs}: it names a folder and a registered model"
+    if name == "Default":
+        return "must not be 'Default', as MLflow's own experiment is called"
+    if name.startswith("-"):
+        return "must not begin with '-', as an option does"
+    if name != name.strip(" .") or len(name.encode()) > _LONGEST_IN_BYTES:
+        limit = f"be at most {_LONGEST_IN_BYTES} bytes long"
+        return f"must not begin or end with a space or a dot, and {limit}"
+    return ""
+
+
+def known_names(name: str, names: Sequence[str]) -> str:
+    """Returns a hint for a name that no study has: similar names, or all names."""
+    if not names:
+        return "It is empty."
+    by_folded = {known.casefold(): known for known in reversed(names)}
+    near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded)]
+    if near:
+        return f"Did you mean {quoted(near, 'or')}? All are listed by: kerastudy list"
+    rest = ", listed by: kerastudy list" if len(names) > _MOST_NAMES else ""
+    return f"It has: {quoted(names, most=_MOST_NAMES)}{rest}"
+
+
+_MEND = "Recorded trials are safe. Fix this, then give the command again."
+
+
+@contextlib.contextmanager
+def as_store_errors() -> Iterator[None]:
+    """Turns errors of the file system and of databases into `StoreError`.
+
+    Examples are a full disk, or a database that another program has locked.
+    """
+    try:
+        yield
+    except KerastudyError:
+        raise
+    except OSError as error:
+        where = f": {error.filename!r}" if error.filename else ""
+        raise StoreError(f"{error.strerror or error}{where}. {_MEND}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
+            raise
+        raise StoreError(
+            f"The store's database cannot be used: {first_cause(error)}. {_MEND}"
+        ) from error
+
+
+def first_cause(error: BaseException) -> str:
+    """Returns the first line of the message of an error's root cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")

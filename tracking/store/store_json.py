@@ -1,0 +1,157 @@
+"""The store's file ``store.json``: the store's format, and the users who trust it.
+
+Commands may run the code that is recorded in a store. So ``store.json`` has a fingerprint of the
+user who made the store, and of the users who have trusted the store since. A fingerprint is a
+digest of user, machine and a random salt. For other users, commands refuse to run the store's code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import json
+import os
+import platform
+import shlex
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import StoreError, StudyError
+from tracking.journal import FILE_NAME
+from tracking.store.atomic_writing import remove_pieces, write_atomically
+from tracking.store.study_locks import locked_store
+
+STORE_FORMAT = 3
+
+
+def read_facts(root: Path) -> dict[str, Any] | None:
+    """Returns the content of ``store.json``, or None if there is no such file.
+
+    Raises StoreError if the file is damaged, or has the format of another version.
+    """
+    fault = facts_fault(root)
+    if fault == "damaged":
+        raise StoreError(
+            f"{str(root / 'store.json')!r} is damaged. It should read like "
+            f'{{"format": {STORE_FORMAT}}}. Mend it with: '
+            f"kerastudy doctor --fix --store {shlex.quote(str(root))}"
+        )
+    return None if fault else _facts(root)
+
+
+def is_store(root: Path) -> bool:
+    """Returns whether a folder is a store. A store may have a study and no ``store.json``."""
+    return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
+
+
+def facts_fault(root: Path) -> str:
+    """Returns ``"missing"``, ``"damaged"``, or an empty text if ``store.json`` is sound.
+
+    Raises StoreError for the format of another version.
+    """
+    if not (root / "store.json").exists():
+        return "missing"
+    try:
+        version = int(_facts(root)["format"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return "damaged"
+    if version < STORE_FORMAT:
+        raise StoreError(
+            f"The store {str(root)!r} was made by an earlier kerastudy (store format {version}; "
+            f"this version reads {STORE_FORMAT}). Give another folder with --store, and launch its "
+            "studies there."
+        )
+    if version > STORE_FORMAT:
+        raise StoreError(
+            f"The store {str(root)!r} was made by a newer kerastudy (store format {version}; this "
+            f"version reads {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
+        )
+    return ""
+
+
+def write_facts(root: Path, *, new: bool = False) -> None:
+    """Writes ``store.json`` with the users of the old file. With `new`, this user is the maker."""
+    if new:
+        salt = uuid.uuid4().hex
+        maker = f"{_user()} on {platform.node() or 'a machine'}"
+        users: Mapping[str, Any] = {"salt": salt, "users": [_fingerprint(salt)], "made_by": maker}
+    else:
+        facts = _facts(root)
+        users = {key: facts[key] for key in ("salt", "users", "made_by") if key in facts}
+    _write(root, {"format": STORE_FORMAT, **users})
+
+
+def stranger(root: Path) -> str:
+    """Returns an empty text if this user trusts the store.
+
+    Otherwise returns who made the store, e.g. ``"was made by 'ann on desk'"``.
+    """
+    facts = _facts(root)
+    users = facts.get("users")
+    if not isinstance(users, list) or not users:
+        return "does not say who made it"
+    if _fingerprint(str(facts.get("salt", ""))) in users:
+        return ""
+    return f"was made by {str(facts.get('made_by', 'somebody else'))[:80]!r}"
+
+
+def check_trust(root: Path, trusted: bool) -> None:
+    """Raises StudyError unless this user trusts the store, or `trusted` is set."""
+    owner = "" if trusted else stranger(root)
+    if owner:
+        raise StudyError(
+            f"The store {str(root)!r} {owner}, and this runs the code that is in it. If you trust "
+            "it, pass trust=True."
+        )
+
+
+def trust(root: Path) -> None:
+    """Adds this user's fingerprint to a store. Raises OSError if it can't be written."""
+    with locked_store(root):
+        facts = _facts(root)
+        salt = str(facts.get("salt") or uuid.uuid4().hex)
+        users = facts.get("users")
+        fingerprints = list(users) if isinstance(users, list) else []
+        unique = list(dict.fromkeys([*fingerprints, _fingerprint(salt)]))
+        if facts:
+            remove_pieces(root, "store.json")
+            _write(root, {**facts, "salt": salt, "users": unique})
+
+
+def _facts(root: Path) -> dict[str, Any]:
+    """Returns the content of ``store.json``. Empty if the file is missing or damaged."""
+    try:
+        facts = json.loads((root / "store.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _write(root: Path, facts: Mapping[str, Any]) -> None:
+    write_atomically(root / "store.json", json.dumps(facts) + "\n")
+
+
+def _fingerprint(salt: str) -> str:
+    user = os.getuid() if hasattr(os, "getuid") else _user()
+    return hashlib.sha256(f"{salt} {user} {_machine()}".encode()).hexdigest()[:32]
+
+
+def _user() -> str:
+    # A container may have no name for the user.
+    with contextlib.suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return "a user"
+
+
+def _machine() -> str:
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            text = Path(path).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            continue
+        if text:
+            return text
+    return platform.node()
