@@ -146,7 +146,7 @@ def _distinct(values: Any) -> Any:
 
 
 def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
-    """Returns a range. Its `high` is the last value that the step reaches."""
+    """Returns an Int or a Float that ends at the last value that the step reaches."""
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
@@ -281,18 +281,13 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
 def _parameter(declared: Any) -> Parameter:
     name, kind = str(declared.name), type(declared).__name__
     if kind in ("Int", "Float"):
+        make: Range = Int if kind == "Int" else Float
+        step, sampling = declared.step, declared.sampling
         # On a logarithmic scale, Keras Tuner may set a step of 1 if none was declared.
-        linear = declared.sampling in (None, "linear")
-        stepless = kind == "Int" and not linear and declared.step == 1
-        return keras_tuner_range(
-            Int if kind == "Int" else Float,
-            name,
-            declared.min_value,
-            declared.max_value,
-            None if stepless else declared.step,
-            declared.sampling,
-            declared.default,
-        )
+        if make is Int and step == 1 and sampling not in (None, "linear"):
+            step = None
+        low, high = declared.min_value, declared.max_value
+        return keras_tuner_range(make, name, low, high, step, sampling, declared.default)
     if kind == "Choice":
         return keras_tuner_choice(name, declared.values, declared.default)
     if kind == "Boolean":
@@ -311,16 +306,9 @@ def _condition(
     """Returns Keras Tuner's conditions as a `when`. None if they can't be met."""
     when: dict[str, tuple[Scalar, ...]] = {}
     for condition in conditions:
-        # Several parameters may be read by the name. The parent is active under the conditions so
-        # far.
-        parent = next(
-            (
-                p
-                for p in parameters
-                if condition.name in (p.name, read_as(p.name)) and set(p.when) <= set(when)
-            ),
-            None,
-        )
+        # Of several parameters that are read by this name, one is active under `when`.
+        parents = [p for p in parameters if condition.name in (p.name, read_as(p.name))]
+        parent = next((p for p in parents if set(p.when) <= set(when)), None)
         if parent is None:
             return None
         equal = [equal_value(parent, value) for value in condition.values]

@@ -425,9 +425,8 @@ class SearchSpace:
         if version != VERSION or isinstance(version, bool):
             hint = "Use the kerastudy that wrote it, or a newer one."
             raise SearchSpaceError.of_setting("A space's version", str(VERSION), version, hint)
-        if set(content) != {"version", "parameters"} or not isinstance(parameters, list | tuple):
-            expected = "an object of 'version' and a list of 'parameters'"
-            raise SearchSpaceError.of_setting("A search space", expected, dict(content))
+        if not isinstance(parameters, list | tuple):
+            raise SearchSpaceError.of_setting("A space's 'parameters'", "a list", parameters)
         return cls(*map(parameter_from_dict, parameters))
 
     def to_json(self) -> str:

@@ -457,7 +457,8 @@ class FittedTable:
     * for each of these columns with gaps, 1 where the value is missing (`indicated`);
     * categories, one-hot (`categories`). An unknown category is all 0.
 
-    For the registered model, `saved_models.served` makes Keras layers that compute the same bits.
+    For the registered model, `saved_models.preprocessing_layers` makes Keras layers that compute
+    the same bits.
 
     Attributes:
         columns: The columns, in the order of the table.

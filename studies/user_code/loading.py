@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from search_spaces.errors import StudyFileError, suggestion
 from studies.definition import StudyDefinition
-from studies.library_internals.stopped_searches import Search, searches_replaced
+from studies.library_internals.intercepted_searches import Search, searches_replaced
 from studies.user_code.causes import builder_function
 from studies.user_code.same_names import add_packages_of
 from studies.user_code.scripts import (

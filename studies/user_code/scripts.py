@@ -33,7 +33,7 @@ from studies.definition import (
     split_options,
     with_options,
 )
-from studies.library_internals.stopped_searches import KERAS_TUNER, OPTUNA, Search
+from studies.library_internals.intercepted_searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 

@@ -127,8 +127,8 @@ class Confirmation:
     readings: int = 0  # The number of evaluations on this test part so far, with this one.
     notes: tuple[str, ...] = ()  # Sentences with further facts for the user.
     time: int = 0  # The end, as Unix time in milliseconds.
-    # The seeds of the trainings that were evaluated on the test part. They are not seeds of the
-    # race. Empty without a test part.
+    # The seeds of the trainings that were evaluated on the test part. The race has other seeds.
+    # Empty without a test part.
     test_seeds: tuple[int, ...] = ()
     winner_on_test: tuple[float, ...] = ()  # The winner's objective on the test part, by seed.
     default_on_test: tuple[float, ...] = ()
@@ -178,7 +178,7 @@ class WorstSample:
     predicted: int  # The class of the highest probability, which may be the true class.
     probability: float  # The true class's probability, 0 to 1.
     confidence: float  # The predicted class's probability.
-    png: bytes = b""  # Empty if the sample is no image.
+    png: bytes = b""  # The sample as a PNG file. Empty if it is no image.
     # The sample's values by column, before preprocessing. Long texts are cut. Empty if the sample
     # is an image, or too large.
     row: Mapping[str, float | str] = field(default_factory=dict)
@@ -194,7 +194,7 @@ class ValidationPredictions:
     kind: PredictionKind  # ``"binary"``: the output is one probability.
     samples: int
     class_names: tuple[str, ...] = ()  # The names of classes 0, 1, …; empty for a regression.
-    classes: tuple[ClassCounts, ...] = ()  # In the order of `class_names`.
+    classes: tuple[ClassCounts, ...] = ()  # The counts in the order of `class_names`.
     # The number of samples by true class (rows) and predicted class (columns). Empty for a
     # regression, and with more than `MOST_CLASSES` classes.
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -202,8 +202,8 @@ class ValidationPredictions:
     worst: tuple[WorstSample, ...] = ()
     # The targets of a regression. With more than `MOST_POINTS` samples, of every k-th sample.
     truth: tuple[float, ...] = ()
-    predicted: tuple[float, ...] = ()  # The predictions for these samples.
-    # The inputs of these samples before preprocessing, if each input is one number.
+    predicted: tuple[float, ...] = ()  # The predictions for the samples of `truth`.
+    # The inputs of the samples of `truth` before preprocessing, if an input is one number.
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
     rule: tuple[float, ...] = ()  # The targets without noise, if a known rule made the data.

@@ -174,7 +174,7 @@ def check_writable(root: Path) -> None:
             f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
             "Choose another folder with --store."
         )
-    # A file that is written as a test might be left behind.
+    # A test file might be left behind, so none is written.
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "

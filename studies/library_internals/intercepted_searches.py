@@ -1,8 +1,8 @@
-"""Stops a script at its search: Keras Tuner's `search` or Optuna's `optimize`.
+"""Intercepts the search of a script: Keras Tuner's `search` or Optuna's `optimize`.
 
-The search does not run, and earlier searches stay as they are: a tuner gets an empty folder, an
-Optuna study is in memory, and no study is deleted. A script that loads or copies another study, or
-calls `study.ask`, ends with an error.
+The search does not run. Files and databases of earlier searches stay as they are: a tuner gets an
+empty folder, an Optuna study is created in memory, and no study is deleted. A script that loads or
+copies another study, or calls `study.ask`, ends with an error.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Search:
     Attributes:
         library: `KERAS_TUNER` or `OPTUNA`.
         owner: The tuner, or Optuna's study.
-        function: The builder as the script gives it, or the objective function.
+        function: The builder that was given to the tuner, or the objective function.
         arguments: The arguments of ``search``, by the names in `keras.Model.fit`, or of
             ``optimize``.
-        made: The arguments of the tuner's oracle, or of Optuna's study.
-        queued: The values that Optuna's study should try first.
+        made: The arguments with which the tuner's oracle, or Optuna's study, was made.
+        queued: The hyperparameters that ``enqueue_trial`` was called with.
     """
 
     library: str
@@ -45,7 +45,9 @@ class Search:
 
 
 _Value = TypeVar("_Value")
-_Noted = MutableMapping[Any, _Value]
+_ByObject = MutableMapping[Any, _Value]
+# An object, and the name and new value of an attribute.
+_Replacement = tuple[Any, str, Callable[..., Any]]
 OnSearch = Callable[[Search], None]
 
 
@@ -53,30 +55,34 @@ OnSearch = Callable[[Search], None]
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
     """Calls `on_search` in place of each search in this context. Its errors end the script."""
     with contextlib.ExitStack() as stack:
+        replacements: list[_Replacement] = []
         if KERAS_TUNER in libraries:
-            _replace_keras_tuners(stack, on_search)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerastudy-"))
+            replacements += _of_keras_tuner(folder, on_search)
         if OPTUNA in libraries:
-            _replace_optunas(stack, on_search)
+            replacements += _of_optuna(on_search)
+        for owner, name, function in replacements:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, function)
         yield
 
 
-def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
+def _of_keras_tuner(folder: str, on_search: OnSearch) -> list[_Replacement]:
     import keras
     import keras_tuner
     from keras_tuner.engine.base_tuner import BaseTuner
 
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerastudy-"))
     make_oracle, make_tuner = keras_tuner.Oracle.__init__, BaseTuner.__init__
     fit = inspect.signature(keras.Model.fit)
     # The arguments of each oracle, and the builder of each tuner.
-    made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
-    builders: _Noted[Any] = weakref.WeakKeyDictionary()
+    made_with: _ByObject[Mapping[str, Any]] = weakref.WeakKeyDictionary()
+    builders: _ByObject[Any] = weakref.WeakKeyDictionary()
 
     @functools.wraps(make_oracle)
     def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
         arguments = _arguments(make_oracle, oracle, *positional, **named)
         if arguments.get("hyperparameters") is not None:
-            # This needs a copy, as the tuner adds the hyperparameters that its builder declares.
+            # A tuner adds the hyperparameters that its builder declares to this object.
             arguments["hyperparameters"] = arguments["hyperparameters"].copy()
         make_oracle(oracle, *positional, **named)
         made_with[oracle] = arguments
@@ -94,31 +100,30 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
         arguments = dict(fit.bind_partial(None, *positional, **of_fit).arguments)
         arguments.pop("self")
         arguments |= named
-        of_oracle = made_with[tuner.oracle]
-        on_search(Search(KERAS_TUNER, tuner, builders[tuner], arguments, of_oracle))
+        made = made_with[tuner.oracle]
+        on_search(Search(KERAS_TUNER, tuner, builders[tuner], arguments, made))
 
-    for place, name, by in (
+    return [
         (keras_tuner.Oracle, "__init__", oracle_made),
         (BaseTuner, "__init__", tuner_made),
         (BaseTuner, "search", search),
-    ):
-        stack.enter_context(_replaced(place, name, by))
+    ]
 
 
-def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
+def _of_optuna(on_search: OnSearch) -> list[_Replacement]:
     import optuna
 
     create = optuna.create_study
     study_optimize = optuna.Study.optimize
-    # The arguments of each study, and the values that it should try first.
-    made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
-    queued: _Noted[list[Mapping[str, Any]]] = weakref.WeakKeyDictionary()
+    # The arguments, and the enqueued hyperparameters, of each study.
+    made_with: _ByObject[Mapping[str, Any]] = weakref.WeakKeyDictionary()
+    queued: _ByObject[list[Mapping[str, Any]]] = weakref.WeakKeyDictionary()
 
     @functools.wraps(create)
     def created(**named: Any) -> optuna.Study:
         in_memory = {n: v for n, v in named.items() if n not in ("storage", "load_if_exists")}
         verbosity = optuna.logging.get_verbosity()
-        # Optuna would log that it made a study in memory.
+        # Optuna would log that the study is in memory.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = create(**in_memory)
         optuna.logging.set_verbosity(verbosity)
@@ -132,8 +137,8 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
     def optimize(study: optuna.Study, *positional: Any, **named: Any) -> None:
         arguments = _arguments(study_optimize, study, *positional, **named)
         function = arguments.pop("func")
-        of_study, first = made_with.get(study, {}), tuple(queued.get(study, ()))
-        on_search(Search(OPTUNA, study, function, arguments, of_study, first))
+        made, first = made_with.get(study, {}), tuple(queued.get(study, ()))
+        on_search(Search(OPTUNA, study, function, arguments, made, first))
 
     def refusing(what: str) -> Callable[..., Never]:
         def refused(*_: Any, **__: Any) -> Never:
@@ -144,21 +149,19 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
         return refused
 
-    for name, by in (
-        ("create_study", created),
+    of_module: dict[str, Callable[..., Any]] = {
+        "create_study": created,
         # A user's script may delete its earlier study before it creates a new one.
-        ("delete_study", lambda *_, **__: None),
-        ("load_study", refusing("loads an earlier study")),
-        ("copy_study", refusing("copies a study")),
-    ):
-        for place in (optuna, optuna.study):
-            stack.enter_context(_replaced(place, name, by))
-    for name, by in (
-        ("ask", refusing("asks for trials by itself")),
-        ("enqueue_trial", queue),
-        ("optimize", optimize),
-    ):
-        stack.enter_context(_replaced(optuna.Study, name, by))
+        "delete_study": lambda *_, **__: None,
+        "load_study": refusing("loads an earlier study"),
+        "copy_study": refusing("copies a study"),
+    }
+    return [
+        *((module, *each) for module in (optuna, optuna.study) for each in of_module.items()),
+        (optuna.Study, "ask", refusing("asks for trials by itself")),
+        (optuna.Study, "enqueue_trial", queue),
+        (optuna.Study, "optimize", optimize),
+    ]
 
 
 def _arguments(function: Callable[..., Any], *positional: Any, **named: Any) -> dict[str, Any]:
@@ -166,13 +169,3 @@ def _arguments(function: Callable[..., Any], *positional: Any, **named: Any) -> 
     bound |= bound.pop("kwargs", {})
     bound.pop("self")
     return bound
-
-
-@contextlib.contextmanager
-def _replaced(place: Any, name: str, by: Any) -> Iterator[None]:
-    before = getattr(place, name)
-    setattr(place, name, by)
-    try:
-        yield
-    finally:
-        setattr(place, name, before)

@@ -1,4 +1,4 @@
-"""Finds a study's space: by its declaration, or by tracing its builder."""
+"""Traces a study's builder for hyperparameters, and returns the study with its final space."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
 
 
 class Resolved(NamedTuple):
-    """A study with its final space, and what was found out about it."""
+    """A study with its final space, and facts about its hyperparameters."""
 
     study: StudyDefinition
-    # Whether hyperparameters that a builder declares later join the space.
+    # Whether hyperparameters that the builder first declares in a later trial join the space.
     joins: bool
-    # The names in the study's own space, or none if the space was found by tracing.
+    # The names in the space that the study declares. Empty if all were found by tracing.
     declared: tuple[str, ...] = ()
-    # The names that vary, though the builder never reads them.
+    # The names of hyperparameters that vary, but that the builder never reads.
     unread: tuple[str, ...] = ()
     notes: Sequence[str] = ()
 
@@ -55,32 +55,33 @@ def resolve_space(
 ) -> Resolved:
     """Returns a study with its final space.
 
-    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. `data` is for a
-    HyperModel's own `fit`, which is traced on a few samples. `traced` is an objective function,
-    which has no data and is traced instead of a builder. Raises BuilderError if the builder can't
-    be traced, or if the default values give no data.
+    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A study with an
+    objective function has no data, and `traced` is traced instead of the builder. Raises
+    BuilderError if the builder can't be traced, or if the default values give no data.
     """
-    assert data is not None or traced is not None, "one of them is traced"
-    build = _traced(study, data) if data is not None else traced
-    # With `--only`, no other hyperparameter varies, even if it is declared later.
+    assert data is not None or traced is not None, "a study has data or an objective function"
+    build = _builder(study, data) if data is not None else traced
+    # With `--only`, no other hyperparameter varies, even if the builder declares one later.
     joins = study.tailoring.only is None
-    # Optuna's examples call Keras's `clear_session` in each build. It collects garbage for 0.25 s,
-    # but leaves out frozen objects.
+    # Optuna's examples call Keras's `clear_session` in each build, which collects garbage for
+    # 0.25 s. Python's collector leaves out frozen objects.
     gc.freeze()
     try:
         if study.space is not None:
-            return _with_declared(study, study.space, build, joins)
-        discovery = _discovered(study, build)
+            resolved = _with_declared(study, study.space, build, joins)
+        else:
+            discovery = _discovered(study, build)
+            space = study.tailoring.apply(discovery.space)
+            resolved = Resolved(study.with_space(space), joins, notes=discovery.notes)
     except Exception as error:
         if not is_fatal(error):
             raise
         raise fatal(error) from None
     finally:
         gc.unfreeze()
-    notes = discovery.notes
     if study.objective_function is not None:
-        notes = tuple(map(_of_function, notes))
-    return Resolved(study.with_space(study.tailoring.apply(discovery.space)), joins, notes=notes)
+        resolved = resolved._replace(notes=tuple(map(_about_function, resolved.notes)))
+    return resolved
 
 
 def _discovered(study: StudyDefinition, build: Any) -> Discovery:
@@ -88,14 +89,14 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
         return discover(
             build,
             before=lambda: begin_trial(study.seed),
-            stops=_is_the_last,
+            stops=_ends_tracing,
             space=study.space,
         )
     except SearchSpaceError as error:
         if study.objective_function is not None:
             raise BuilderError(
                 f"The objective_function of the study {study.name!r} can't be run up to its first "
-                f"fit: {_of_function(str(error).partition('. Mend it')[0])}"
+                f"fit: {_about_function(str(error).partition('. Mend it')[0])}"
             ) from None
         raise BuilderError(
             f"The builder of the study {study.name!r} can't be traced for its hyperparameters: "
@@ -103,20 +104,20 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
         ) from None
 
 
-def _of_function(text: str) -> str:
+def _about_function(text: str) -> str:
     return text.replace("The builder", "The function").replace("the builder", "the function")
 
 
 def _with_declared(
     study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
 ) -> Resolved:
-    """Adds the builder's hyperparameters to a declared space, and notes unread ones."""
+    """Adds the builder's hyperparameters to a declared space, and looks for unread ones."""
     reading = reading_of(
         build,
         declared,
         before=lambda: begin_trial(study.seed),
         read_elsewhere=_READ_BY_THE_TRAINING,
-        stops=_is_the_last,
+        stops=_ends_tracing,
     )
     space, notes = declared, []
     if reading.undeclared:
@@ -129,7 +130,7 @@ def _with_declared(
             *discovery.notes,
         ]
     tailored = study.with_space(study.tailoring.apply(space))
-    assert tailored.space is not None, "it was just given"
+    assert tailored.space is not None, "it has the space that `with_space` was given"
     unread = tuple(name for name in reading.unread if name in tailored.space.dimensions)
     if unread:
         be, it = ("is", "it") if len(unread) == 1 else ("are", "them")
@@ -137,23 +138,21 @@ def _with_declared(
             f"{quoted(unread)} {be} in the space, and the builder never reads {it}: other "
             "values change nothing."
         )
-    if study.objective_function is not None:
-        notes = list(map(_of_function, notes))
     return Resolved(tailored, joins, declared.names, unread, notes)
 
 
-def _is_the_last(error: Exception) -> bool:
-    """Returns whether an exception ends tracing, as all values would raise it."""
+def _ends_tracing(error: Exception) -> bool:
+    """Returns whether the builder would raise an error for all values of hyperparameters."""
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 
-def _traced(study: StudyDefinition, data: LoadedData) -> Any:
-    """Returns a function that runs all code that may declare hyperparameters."""
+def _builder(study: StudyDefinition, data: LoadedData) -> Any:
+    """Returns a function that runs all code of a study that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
 
     @noting_environment()
-    def traced(hp: Hyperparameters) -> None:
+    def run(hp: Hyperparameters) -> None:
         if callable(study.class_weight):
             class_weight_of(study, data, hp)
             begin_trial(study.seed)
@@ -166,4 +165,4 @@ def _traced(study: StudyDefinition, data: LoadedData) -> Any:
         if has_own_fit(study.build):
             rehearse(study, model, splits_for(study, data, hp), hp)
 
-    return traced
+    return run

@@ -1,9 +1,8 @@
-"""Commands that look at the record: ``list``, ``show``, ``compare`` and ``diagnose``."""
+"""``kerastudy list``, ``show`` and ``compare``."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search_spaces.texts import amounts, readable
-from studies.commands.command_line import (
-    answer,
-    common_options,
-    engine_option,
-    print_json,
-    tell,
-)
-from studies.commands.texts.tables import in_blocks, table
-from studies.terminal_text import printable, wrapped
+from studies.commands.command_line import answer, common_options, engine_option
+from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
 
 if TYPE_CHECKING:
     from tracking.history.comparison import Comparison, Standing
@@ -41,7 +33,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     if catalog:
         from studies.user_code import catalog_names
 
-        answer(as_json, catalog_names, lambda: "\n".join(_catalog()))
+        answer(as_json, catalog_names, lambda: "\n".join(_catalog_lines()))
         return
     from tracking.store.store_folder import default_store_path, open_store
 
@@ -55,16 +47,13 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
             documents = _documents(opened)
     none = f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
     answer(
-        as_json,
-        lambda: documents,
-        lambda: "\n".join(_list_text(documents)) if documents else none,
+        as_json, lambda: documents, lambda: "\n".join(_list_lines(documents)) if documents else none
     )
 
 
-def _catalog() -> Iterator[str]:
-    """Yields the lines of the catalog: its studies by chapter, and a first command."""
+def _catalog_lines() -> Iterator[str]:
+    """Yields the studies of the catalog by chapter, and the command that launches the first."""
     from studies.catalog import COURSE
-    from studies.terminal_text import width, wrapped
     from studies.user_code import catalog_questions
 
     questions = catalog_questions()
@@ -77,25 +66,22 @@ def _catalog() -> Iterator[str]:
     yield "start with: kerastudy launch digits"
 
 
-def _list_text(documents: list[dict[str, Any]]) -> list[str]:
-    from studies.commands.texts.tables import shown
-    from studies.terminal_text import wrapped
-
-    rows, faults = [], []
+def _list_lines(documents: list[dict[str, Any]]) -> list[str]:
+    rows, faults = [["study", "best", "trials", "engines", "last"]], []
     for document in documents:
         if "fault" in document:
             faults += wrapped(f"{document['study']}: {document['fault']}", indent=2)
             continue
         best = "no value yet"
         if document["best"] is not None:
-            best = f"{document['objective']} {shown(document['best'])}"
+            best = f"{document['objective']} {printable_value(document['best'])}"
         states = amounts({**document["states"], "total": 0}) or "none yet"
         last = "running" if document["running"] else _ago(document["last"])
         rows.append([document["study"], best, states, str(len(document["engines"])), last])
-    header = ["study", "best", "trials", "engines", "last"]
-    if all(row[3] == "1" for row in rows):
-        header, rows = [*header[:3], "last"], [[*row[:3], row[4]] for row in rows]
-    return [*(table(header, rows, breaking=header[:3]) if rows else []), *faults]
+    if all(row[3] == "1" for row in rows[1:]):
+        rows = [[*row[:3], row[4]] for row in rows]
+    header, *studies = rows
+    return [*(table(header, studies, breaking=header[:3]) if studies else []), *faults]
 
 
 def _ago(milliseconds: int) -> str:
@@ -122,17 +108,17 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         try:
             engines = find_engines(store, name)
         except TrackingError as error:
-            # The list shows the fault, and the other studies.
+            # The list shows the fault of this study, and the other studies.
             documents.append({"study": name, "fault": str(error)})
             continue
         if not engines:
-            # A launch was killed while it made this study's folder.
+            # A launch was killed while it made the study's folder.
             continue
         history = best_of_engines(engines)
-        best, trials = history.best, [trial for each in engines for trial in each.trials]
+        best, trials = history.best, [trial for engine in engines for trial in engine.trials]
         counts: Counter[str] = Counter()
-        for each in engines:
-            counts.update(each.counts())
+        for engine in engines:
+            counts.update(engine.counts())
         documents.append(
             {
                 "study": name,
@@ -180,28 +166,32 @@ def show_command(
     kerastudy show digits --model
     kerastudy show digits --json
     """
-    from studies.commands.records import history_of, study_document
+    from studies.commands.arguments import history_of
+    from studies.commands.texts import json_documents
     from studies.commands.texts.study_text import study_text
-    from studies.commands.texts.trial_text import full_document, model_document, trial_text
+    from studies.commands.texts.trial_text import trial_text
 
-    ways = {"--trial": trial is not None, "--top": top is not None, "--all": every}
-    several = [name for name, chosen in {**ways, "--model": model}.items() if chosen]
-    if len(several) > 1:
-        raise click.UsageError(f"Give {' or '.join(several)}, not both.")
+    options = {"--trial": trial, "--top": top, "--all": every or None, "--model": model or None}
+    chosen = [name for name, value in options.items() if value is not None]
+    if len(chosen) > 1:
+        raise click.UsageError(f"Give {' or '.join(chosen)}, not both.")
     history = history_of(study, engine, store)
     if model:
-        document = model_document(history)
+        document = json_documents.model_document(history)
         answer(as_json, lambda: document, lambda: "\n".join(document.values()))
-        return
-    if trial is not None:
+    elif trial is not None:
         record = history.trial(trial)
-        answer(as_json, lambda: full_document(history, record), lambda: trial_text(history, record))
-        return
-    answer(
-        as_json,
-        lambda: study_document(history),
-        lambda: study_text(history, top=top, every=every),
-    )
+        answer(
+            as_json,
+            lambda: json_documents.full_trial_document(history, record),
+            lambda: trial_text(history, record),
+        )
+    else:
+        answer(
+            as_json,
+            lambda: json_documents.study_document(history),
+            lambda: study_text(history, top=top, every=every),
+        )
 
 
 @click.command("compare", short_help="Compare studies, or the engines of one study.")
@@ -210,15 +200,16 @@ def show_command(
     "--engine",
     "engines",
     multiple=True,
-    help="Which engine's trials; may be repeated.  [default: all of one study, else that of its "
-    "best trial]",
+    help="Which engine's trials; may be repeated.  [default: of one study, all engines; of "
+    "several, those of their best trials]",
 )
 @click.option(
     "--reach",
     type=float,
     multiple=True,
     metavar="VALUE",
-    help="A value to reach: after how many trials? May be repeated.  [default: some that all do]",
+    help="Say after how many trials the studies reach this value; may be repeated.  [default: some "
+    "values that all studies reach]",
 )
 @common_options
 def compare_command(
@@ -228,11 +219,12 @@ def compare_command(
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare studies, or the engines of one study: how good, and how soon.
+    """Compare studies, or the engines of one study: their best values, and how soon they came.
 
-    The first lines say which is better at equal budget, with an interval, or that it can't be said.
-    To tell searches apart takes several seeds: launch each study under another --seed and --name.
-    Studies must have the same objective. Seconds are of training, summed over trials.
+    The first lines say which study is better with equal budgets, with an interval, or that the
+    record can't say so. To compare two ways to search, launch several studies of each, under
+    other --seed and --name. Studies must have the same objective. The time is that of training,
+    summed over the trials.
 
     \b
     kerastudy compare digits digits-wide
@@ -241,7 +233,7 @@ def compare_command(
     kerastudy compare digits --engine tpe --engine random --reach 0.95
     kerastudy compare digits digits-wide --json
     """
-    from studies.commands.records import histories_of, history_of
+    from studies.commands.arguments import histories_of, history_of
     from tracking.history.comparison import compare
 
     histories = histories_of(studies, engines, store)
@@ -297,49 +289,8 @@ def _comparison_text(comparison: Comparison) -> str:
     ]
     if comparison.targets:
         first = [f"to reach {objective.metric}", *(readable(t, 6) for t in comparison.targets)]
-        costs = [[each.label, *map(cost_text, each.reached)] for each in standings]
+        costs = [[standing.label, *map(cost_text, standing.reached)] for standing in standings]
         lines += ["", *in_blocks([first, *costs])]
     for note in comparison.notes:
         lines += ["", *wrapped(f"note: {note}", indent=6)]
     return "\n".join(lines)
-
-
-@click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
-@click.argument("study")
-@engine_option
-@common_options
-def diagnose_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
-    """Read Google's Deep Learning Tuning Playbook off a study's record.
-
-    Are the best trials at an end of a range? Were there enough of them? Do they train long enough,
-    overfit, differ by more than noise? Where do trials fail? What does a scientific hyperparameter
-    do? Each finding has its figures, and the command that follows; the last line is the command
-    that follows from all. Nothing is trained. The report has the same with charts.
-
-    \b
-    kerastudy diagnose digits
-    kerastudy diagnose digits --json
-    """
-    from studies.commands.records import history_of
-    from studies.commands.texts.findings_text import COLORS, diagnosis_text
-    from tracking.diagnosis.check_runner import diagnose, document
-    from tracking.store.store_folder import default_store_path
-
-    diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
-    if as_json:
-        print_json(document(diagnosis))
-        return
-    text = diagnosis_text(diagnosis)
-    if not sys.stdout.isatty():
-        tell(text)
-        return
-    # rich knows which colors the terminal can show, and respects NO_COLOR.
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, soft_wrap=True)
-    for line in text.split("\n"):
-        shown, word = Text(line), line.partition(" ")[0]
-        if word in COLORS:
-            shown.stylize(COLORS[word], 0, len(word))
-        console.print(shown)

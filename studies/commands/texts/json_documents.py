@@ -1,91 +1,29 @@
-"""Reads the study that a command names, and writes studies and trials as JSON documents."""
+"""Writes studies and trials as JSON documents."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import unicodedata
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final
+import shlex
+from typing import Any
 
-from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.definition import check_engine
-from studies.progress import waiting
-from tracking.history.study_history import StudyHistory, read_study
+from search_spaces.errors import StudyError
+from tracking.history.study_history import StudyHistory
 from tracking.history.trials import reasons
-from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.json_conversion import to_json
-from tracking.store.store_folder import Store, default_store_path, open_store
+from tracking.store.store_folder import default_store_path
 from tracking.summary import summary_of, validation_parts
-
-
-def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
-    """Reads the study that a command names."""
-    engine = None if engine is None else check_engine(engine)
-    opened = store_of(store)
-    with waiting(f"reading the store {str(opened.root)!r}"):
-        return read_study(opened, unicodedata.normalize("NFC", study), engine)
-
-
-def store_of(store: Path | None) -> Store:
-    """Opens the store that a command names."""
-    path = store if store is not None else default_store_path()
-    opened = open_store(path)
-    if opened is None:
-        raise StudyNotFoundError(
-            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
-            "kerastudy launch digits"
-        )
-    return opened
-
-
-def histories_of(
-    studies: Sequence[str], engines: Sequence[str], store: Path | None
-) -> list[StudyHistory]:
-    """Reads each study that a command names, under each engine that it names."""
-    names: Sequence[str | None] = engines or (None,)
-    return [history_of(study, engine, store) for study in studies for engine in names]
-
-
-def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
-    """Returns the file that replaces a study's data, as `spelled` writes it, or an empty text."""
-    # The import is here, since it imports numpy, which most commands don't need.
-    from studies.data import is_table, spelled
-
-    if column is not None and (data is None or not is_table(str(data))):
-        raise StudyError(
-            f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
-            f"--data.{hint}"
-        )
-    return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
-
-
-OF_ALONE: Final = (
-    "--drop, --missing, --dates and --time are for a table as TARGET: change those of a study in "
-    "its file."
-)
-
-
-def is_data_alone(target: str) -> bool:
-    """Returns whether a command's target is data without a study.
-
-    If a folder has the name of a study of the catalog, the study is meant.
-    """
-    from studies.data import is_data
-    from studies.user_code import catalog_names
-
-    return target not in catalog_names() and is_data(str(Path(target).expanduser()))
 
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
-    # The import is here, since it imports numpy. Without numpy, errors of commands appear sooner.
+    # This import loads numpy, which the other documents don't need.
     from tracking.diagnosis.isolation_check import answers
 
-    description, best = history.description, history.best
-    verdict, without = study_verdict(history), default_store_path().absolute()
+    description, best, verdict = history.description, history.best, study_verdict(history)
+    commands = summary_of(history, default_store_path().absolute(), verdict).commands
     return {
         "study": description.name,
         "engine": description.engine,
@@ -101,13 +39,13 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "wanted": description.trials,
         "default_trial": description.default_trial,
         "superseded": history.superseded,
-        "reasons": [each._asdict() for each in reasons(history.trials)],
+        "reasons": [reason._asdict() for reason in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
-        "verdict": verdict_document(verdict),
-        "next": [each.text for each in summary_of(history, without, verdict).commands],
+        "verdict": _verdict_document(verdict),
+        "next": [command.text for command in commands],
         "answers": dict(answers(history)),
-        "top": [short_document(trial) for trial in history.top(10)],
-        "all": [short_document(trial) for trial in history.trials],
+        "top": [_short_trial_document(trial) for trial in history.top(10)],
+        "all": [_short_trial_document(trial) for trial in history.trials],
         "status": history.status,
         "ended_by": history.ended_by or None,
         "stopped": history.stopped or None,
@@ -126,8 +64,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
     }
 
 
-def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
-    """Returns the verdict on a study as a JSON document."""
+def _verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
     corrected, expected = verdict.corrected, verdict.expected
     return {
         "text": verdict.text,
@@ -141,9 +78,9 @@ def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
 
 
 def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
-    """Returns a trial as a JSON document."""
+    """Returns a trial as a JSON document, without the metrics of its epochs."""
     document = {
-        **short_document(trial),
+        **_short_trial_document(trial),
         "seed": trial.spec.seed,
         "data_digest": trial.data_digest,
         "goes_on_from": trial.spec.goes_on_from,
@@ -171,8 +108,36 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def short_document(trial: TrialRecord) -> dict[str, Any]:
-    """Returns a trial's outcome and hyperparameters as a JSON document."""
+def full_trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
+    """Returns a trial as a JSON document, with the metrics of each epoch."""
+    return {
+        "study": history.description.name,
+        "engine": history.description.engine,
+        **trial_document(history, trial),
+        "curve": [{"epoch": epoch, **metrics} for epoch, metrics in history.curve(trial).items()],
+    }
+
+
+def model_document(history: StudyHistory) -> dict[str, str]:
+    """Returns the champion's `model.summary()` as a JSON document.
+
+    Raises:
+        StudyError: If the study has no champion, or its model has no summary.
+    """
+    # This import loads numpy, which the other documents don't need.
+    from tracking.history.champions import read_model_summary
+
+    name, summary = history.description.name, read_model_summary(history)
+    if history.registered is None:
+        register = f"Register one: kerastudy promote {shlex.quote(name)}"
+        raise StudyError(f"The study {name!r} has no champion. {register}")
+    if not summary:
+        raise StudyError(f"The champion of {name!r} was saved without a summary: Keras made none.")
+    champion = ". ".join(champion_sentences(history, study_verdict(history)))
+    return {"champion": champion, "summary": summary}
+
+
+def _short_trial_document(trial: TrialRecord) -> dict[str, Any]:
     result, best = trial.result, trial.best
     return {
         "trial": trial.number,
@@ -186,7 +151,7 @@ def short_document(trial: TrialRecord) -> dict[str, Any]:
 
 
 def definition_document(description: StudyDescription) -> dict[str, Any]:
-    """Returns the plan of a study as a JSON document."""
+    """Returns a study before its launch as a JSON document."""
     from studies.launching import warnings_of
 
     fields = json.loads(to_json(description))

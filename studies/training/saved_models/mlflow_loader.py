@@ -1,6 +1,7 @@
 """Loads a registered model that Keras and MLflow can't load by themselves.
 
-This file is copied into the model's folder, and MLflow runs it there. So it needs only Keras.
+MLflow imports a copy of this file from the model's folder. So this file needs Keras, and not
+kerastudy.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-CODE = "code"
-"""The folder that MLflow puts on Python's path. It has no code of the user's."""
-OWN_CODE = "own_code"
-"""The folder with the user's pickled classes and functions, and facts about them."""
-
-
+# The names of this module, and of `studies.data.column_values`, in a model's folder.
+_MODULE, _VALUES = "_kerastudy_champion", "_kerastudy_values"
+# The folder that MLflow puts on Python's path, with these two modules.
+_CODE = "code"
+# The folder with the user's pickled classes and functions, and facts about them.
+_OWN_CODE = "own_code"
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -35,43 +36,33 @@ class ServedModel:
         """Returns the model's predictions.
 
         Args:
-            data: A table with the model's columns, or what Keras takes.
-            params: None.
+            data: A table with the model's columns, or data for `keras.Model.predict`.
+            params: MLflow passes None.
 
         Returns:
             A table with the index of `data`, if `data` is a table and the model has one output.
-            Otherwise arrays.
+            Otherwise the arrays that `keras.Model.predict` returns.
         """
-        if hasattr(data, "columns") and self._takes_columns():
-            return self._predicted_columns(data)
         if not hasattr(data, "columns"):
             return self._model.predict(_as_read(data), verbose=0)
         import numpy as np
         import pandas as pd
 
-        types = [getattr(dtype, "numpy_dtype", dtype) for dtype in data.dtypes]
-        predicted = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
+        if isinstance(getattr(self._model, "input", None), Mapping):
+            # This module is in the same folder.
+            from _kerastudy_values import model_columns  # type: ignore[import-not-found]
+
+            x = model_columns(self._model, data)
+        else:
+            types = [getattr(dtype, "numpy_dtype", dtype) for dtype in data.dtypes]
+            x = data.to_numpy(dtype=np.result_type(*types))
+        predicted = self._model.predict(x, verbose=0)
         one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
         return pd.DataFrame(predicted, index=data.index) if one else predicted
 
-    def _takes_columns(self) -> bool:
-        inputs = getattr(self._model, "input", None)
-        return isinstance(inputs, Mapping)
-
-    def _predicted_columns(self, table: Any) -> Any:
-        import numpy as np
-        import pandas as pd
-
-        # This module is in the same folder.
-        from _kerastudy_values import model_columns  # type: ignore[import-not-found]
-
-        predicted = self._model.predict(model_columns(self._model, table), verbose=0)
-        one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
-        return pd.DataFrame(predicted, index=table.index) if one else predicted
-
 
 def _as_read(data: Any) -> Any:
-    """Returns data with tensors in place of arrays of texts, as Keras takes it."""
+    """Returns data with tensors in place of arrays of texts, which Keras does not take."""
     if isinstance(data, Mapping):
         return {name: _as_read(each) for name, each in data.items()}
     if getattr(getattr(data, "dtype", None), "kind", "") not in ("U", "O"):
@@ -84,13 +75,13 @@ def _as_read(data: Any) -> Any:
 def load_keras_model(folder: str | Path) -> Any:
     """Loads a Keras model from the folder of an MLflow model.
 
-    The folder has the code of the model's own layers, losses and metrics. If the loss or metrics
-    could not be saved, the loaded model is not compiled.
+    The folder has the code of the user's layers, losses and metrics. If the code of the loss or of
+    a metric could not be saved, the loaded model is not compiled.
     """
     import keras
 
     folder = Path(folder)
-    contents, pickled = _contents(folder), folder / OWN_CODE / "objects.pkl"
+    contents, pickled = _contents(folder), folder / _OWN_CODE / "objects.pkl"
     python = contents.get("python", _PYTHON)
     if pickled.is_file() and python != _PYTHON:
         raise ValueError(
@@ -104,17 +95,17 @@ def load_keras_model(folder: str | Path) -> Any:
 
 
 def can_not_be_loaded(folder: Path) -> bool:
-    """Returns whether layers of a model can't be loaded: lambdas, or layers without code."""
+    """Returns whether a model's folder lacks the code of a layer, e.g. of a lambda."""
     return bool(_contents(folder).get("missing"))
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    """`mlflow.pyfunc.load_model` calls this function."""
+    """Loads a model for `mlflow.pyfunc.load_model`, which calls this function."""
     return ServedModel(load_keras_model(path))
 
 
 def _contents(folder: Path) -> dict[str, Any]:
-    file = folder / OWN_CODE / "contents.json"
+    file = folder / _OWN_CODE / "contents.json"
     contents: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return contents
 
@@ -122,23 +113,20 @@ def _contents(folder: Path) -> dict[str, Any]:
 def put_into(
     saved: Any, folder: Path, pickled: bytes, *, missing: Sequence[str], compiles: bool
 ) -> None:
-    """Makes this file the loader of a model that MLflow has saved, and adds its `own_code`.
+    """Copies this file and the `own_code` of a model into the folder to which MLflow saved it.
 
-    Call it before the `MLmodel` file is written.
+    Call this function before the `MLmodel` file is written, as it makes this file the model's
+    loader.
     """
     from studies.data import column_values as values
 
-    code, own = folder / CODE, folder / OWN_CODE
+    code, own = folder / _CODE, folder / _OWN_CODE
     code.mkdir()
-    (code / f"{MODULE}.py").write_bytes(Path(__file__).read_bytes())
-    (code / f"{VALUES}.py").write_bytes(Path(values.__file__).read_bytes())
-    saved.flavors["python_function"] |= {"loader_module": MODULE, "code": CODE}
+    (code / f"{_MODULE}.py").write_bytes(Path(__file__).read_bytes())
+    (code / f"{_VALUES}.py").write_bytes(Path(values.__file__).read_bytes())
+    saved.flavors["python_function"] |= {"loader_module": _MODULE, "code": _CODE}
     own.mkdir()
     if pickled:
         (own / "objects.pkl").write_bytes(pickled)
     contents = {"python": _PYTHON, "missing": list(missing), "compiles": compiles}
     (own / "contents.json").write_text(json.dumps(contents, indent=1), "utf-8")
-
-
-MODULE, VALUES = "_kerastudy_champion", "_kerastudy_values"
-"""The names of this module, and of `studies.data.column_values`, in a model's folder."""

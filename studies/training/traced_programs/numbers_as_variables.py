@@ -1,13 +1,14 @@
-"""Lifted numbers: a program reads them from variables, so that other trials can use it.
+"""Lifted numbers: a program reads a dropout rate or an L2 factor from a variable.
 
-A dropout rate or an L2 factor is a Python float, which TensorFlow writes into the graph. While a
-program is traced, a `Lifted` object replaces the float:
+Such a number is a Python float, which TensorFlow would write into the graph as a constant. The
+graph could then train only models with the same number. So while a program is traced, a `Lifted`
+object replaces the float:
 
-- Converted to a tensor, it is the value of a variable. The variable is set for each trial.
+- TensorFlow converts the object to a tensor: the value of a variable, which is set for each trial.
 - Arithmetic gives another `Lifted`. Its formula, e.g. 1 / (1 - rate), is computed in Python's
   double precision for each trial.
-- A comparison (``rate > 0``) or ``float(rate)`` gives a plain answer, and notes a condition. The
-  program serves only trials with the same answers.
+- A comparison (``rate > 0``) or ``float(rate)`` gives a plain answer, and adds a condition. The
+  program can train only models for which the answer is the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numbers
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 from studies.library_internals.tensorflow_internals import variable_of_a_program
@@ -30,27 +32,16 @@ Values = Sequence[float]
 """The numbers of one trial, in the order of `Structure.numbers`."""
 
 NODE_NAME = "kerastudy_lifted"
-"""Prefix of the names of graph nodes that read a lifted number."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A question that Python code asked about the numbers (e.g. ``rate > 0``), and its answer."""
-
-    question: Callable[[Values], object]
-    answer: object
-
-    def holds(self, values: Values) -> bool:
-        """Returns whether other numbers give the same answer."""
-        return repr(self.question(values)) == repr(self.answer)
+"""The prefix of the names of graph nodes that read a lifted number."""
 
 
 @dataclass(frozen=True)
 class Slot:
     """A variable of a program, with the formula of its value."""
 
-    formula: Callable[[Values], float]
     variable: tf.Variable
+    formula: Callable[[Values], float]
+    sources: frozenset[int]  # The positions in `Values` of the numbers in the formula.
 
     def assign(self, values: Values) -> None:
         """Sets the variable to a trial's value."""
@@ -61,19 +52,22 @@ class Slot:
 
 @dataclass
 class Record:
-    """What a trace has used lifted numbers for: slots, and conditions."""
+    """The slots and conditions that tracing has made of lifted numbers."""
 
     values: Values
     slots: list[Slot] = field(default_factory=list)
-    # For each slot, the positions of the numbers in its formula.
-    sources: list[frozenset[int]] = field(default_factory=list)
-    conditions: list[Condition] = field(default_factory=list)
+    # Questions that Python code asked about the numbers (e.g. ``rate > 0``), and the answers.
+    conditions: list[tuple[Callable[[Values], object], object]] = field(default_factory=list)
 
     def demand(self, question: Callable[[Values], object]) -> Any:
         """Answers a question, and makes the answer a condition."""
         answer = question(self.values)
-        self.conditions.append(Condition(question, answer))
+        self.conditions.append((question, answer))
         return answer
+
+    def holds_for(self, values: Values) -> bool:
+        """Returns whether all questions have the same answers for other numbers."""
+        return all(repr(question(values)) == repr(answer) for question, answer in self.conditions)
 
 
 class Lifted:
@@ -85,11 +79,11 @@ class Lifted:
         self._record = record
         self._formula = formula
         self._sources = sources
-        # The positions of this number's slots in the record, by dtype.
+        # The positions in `Record.slots` of this number's slots, by dtype.
         self._slots: dict[Any, int] = {}
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        """Returns the number as a tensor, the value of a variable."""
+        """Returns a tensor that reads the number from a variable."""
         import tensorflow as tf
 
         dtype = tf.as_dtype(dtype or tf.float32)
@@ -101,15 +95,14 @@ class Lifted:
                 value = tf.constant(self._formula(record.values), dtype)
                 variable = variable_of_a_program(value, "lifted")
             self._slots[dtype] = len(record.slots)
-            record.slots.append(Slot(self._formula, variable))
-            record.sources.append(self._sources)
+            record.slots.append(Slot(variable, self._formula, self._sources))
         position = self._slots[dtype]
         return tf.identity(record.slots[position].variable, name=f"{NODE_NAME}_{position}")
 
-    def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool) -> Any:
+    def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool = False) -> Any:
         theirs = _formula_of(other)
         if theirs is None:
-            # Python then calls the tensor's own operator, which converts this number.
+            # If `other` is a tensor, Python calls its operator, which converts this number.
             return NotImplemented
         mine = self._formula
         sources = self._sources | (other._sources if isinstance(other, Lifted) else frozenset())
@@ -126,15 +119,15 @@ class Lifted:
         return NotImplemented
 
     def __neg__(self) -> Any:
-        """Returns the number times -1, as 0 - 0.0 would not be -0.0."""
-        return self._with(operator.mul, -1.0, swap=False)
+        """Returns the number times -1. For 0.0 that is -0.0, while 0 - 0.0 is 0.0."""
+        return self._with(operator.mul, -1.0)
 
     def __float__(self) -> float:
-        """Returns the plain number, and makes it a condition."""
+        """Returns the number, and makes it a condition."""
         return self._record.demand(self._formula)  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
-        """Returns whether the number is not 0, and makes that a condition."""
+        """Returns whether the number is not 0, and makes the answer a condition."""
         mine = self._formula
         return self._record.demand(lambda values: bool(mine(values)))  # type: ignore[no-any-return]
 
@@ -147,37 +140,28 @@ def _formula_of(operand: object) -> Callable[[Values], float] | None:
     return operand._formula if isinstance(operand, Lifted) else None
 
 
-def _arithmetic(name: str) -> None:
-    compute = getattr(operator, name)
-    setattr(Lifted, f"__{name}__", lambda a, b: a._with(compute, b, swap=False))
-    setattr(Lifted, f"__r{name}__", lambda a, b: a._with(compute, b, swap=True))
-
-
-def _comparison(name: str) -> None:
-    compare = getattr(operator, name)
-    setattr(Lifted, f"__{name}__", lambda a, b: a._ask(compare, b))
-
-
-def _plain(name: str) -> None:
+def _set_conversion(name: str) -> None:
     convert = getattr(builtins, name)
     setattr(Lifted, f"__{name}__", lambda a, *options: convert(float(a), *options))
 
 
 for _name in ("int", "repr", "format", "round"):
-    _plain(_name)
+    _set_conversion(_name)
 for _name in ("add", "sub", "mul", "truediv", "pow"):
-    _arithmetic(_name)
+    _operator = getattr(operator, _name)
+    setattr(Lifted, f"__{_name}__", partialmethod(Lifted._with, _operator))
+    setattr(Lifted, f"__r{_name}__", partialmethod(Lifted._with, _operator, swap=True))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    _comparison(_name)
-# TensorFlow's dropout asks whether its rate is a number.
+    setattr(Lifted, f"__{_name}__", partialmethod(Lifted._ask, getattr(operator, _name)))
+# TensorFlow's dropout checks whether the rate is a `numbers.Real`.
 numbers.Real.register(Lifted)
 
 
 @contextlib.contextmanager
 def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[Record]:
-    """Replaces a model's numbers by lifted ones within the context.
+    """Replaces a model's numbers by lifted numbers within the context.
 
-    The numbers at the `exact` positions are not replaced. The program then serves only trials with
+    The numbers at the positions in `exact` are not replaced. The program can train only models with
     the same numbers there.
     """
     record = Record([source.value for source in sources])

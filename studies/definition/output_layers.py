@@ -1,4 +1,4 @@
-"""Outputs: the last layer, the loss and the metrics that fit a kind of targets.
+"""`kerastudy.outputs`: the last layer, the loss and the metrics that fit a kind of targets.
 
     output = ks.outputs.classes(10)
 
@@ -15,9 +15,8 @@
 | a one-hot row of k | `one_hot(k)` | k units, softmax | categorical crossentropy |
 | k numbers | `regression(k)` | k units, linear | mean squared error, or another |
 
-Sources: https://keras.io/api/losses/probabilistic_losses/ says which shape of targets each
-crossentropy takes. https://keras.io/api/layers/activations/ says that softmax gives a distribution
-over the units, and sigmoid a probability for a single unit.
+Sources: https://keras.io/api/losses/probabilistic_losses/ describes the targets of the
+crossentropies, and https://keras.io/api/layers/activations/ softmax and sigmoid.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ def __dir__() -> list[str]:
 
 @dataclass(frozen=True)
 class Output:
-    """The last layer, loss and metrics for a kind of targets. A function of this module makes it.
+    """The last layer, loss and metrics for a kind of targets, made by a function of this module.
 
-    All trials can use the same object: each call of `layer` makes a new layer.
+    All trials can use the same `Output`, since `layer` makes a new layer at each call.
 
     Attributes:
         units: The number of units of the last layer, at least 1.
@@ -58,7 +57,7 @@ class Output:
 
     @property
     def metrics(self) -> list[str]:
-        """Keras names of the usual metrics, for `compile`. The list is new: you can add to it."""
+        """Keras names of the usual metrics, for `compile`: a new list, which you can extend."""
         return list(self._metrics)
 
     def layer(self, **options: Any) -> keras.layers.Dense:
@@ -68,7 +67,7 @@ class Output:
             **options: Other arguments of `Dense`, such as ``kernel_initializer`` or ``name``.
 
         Raises:
-            StudyError: If they contain ``units`` or ``activation``, which follow from the targets.
+            StudyError: If the options contain ``units`` or ``activation``, which are fixed.
         """
         # Importing kerastudy must not import Keras.
         import keras
@@ -84,10 +83,10 @@ class Output:
 
 
 def binary() -> Output:
-    """Fits targets that are 0 or 1, of shape (n,) or (n, 1).
+    """Returns the output for targets that are 0 or 1, of shape (n,) or (n, 1).
 
-    The layer has one unit with a sigmoid: the probability of 1. The metric "accuracy" takes a
-    probability above 0.5 for a 1. Targets may also be probabilities between 0 and 1.
+    The layer has one unit with a sigmoid, which is the probability of the target 1. The metric
+    "accuracy" counts a probability above 0.5 as a 1. Targets may be probabilities, too.
 
     Example:
         >>> ks.outputs.binary().loss
@@ -97,7 +96,7 @@ def binary() -> Output:
 
 
 def classes(count: int) -> Output:
-    """Fits targets that are labels, whole numbers from 0 to ``count`` - 1, of shape (n,) or (n, 1).
+    """Returns the output for labels, whole numbers from 0 to ``count`` - 1, one for each sample.
 
     Args:
         count: The number of classes, at least 2.
@@ -114,7 +113,7 @@ def classes(count: int) -> Output:
 
 
 def one_hot(count: int) -> Output:
-    """Fits targets that are one-hot rows, or rows of probabilities, of shape (n, ``count``).
+    """Returns the output for one-hot rows, or rows of probabilities, of shape (n, ``count``).
 
     Args:
         count: The number of classes, at least 2.
@@ -136,7 +135,7 @@ def regression(
     loss: Any = "mean_squared_error",
     metrics: Sequence[str] = ("mean_absolute_error",),
 ) -> Output:
-    """Fits targets that are numbers, of shape (n, ``count``), or (n,) if ``count`` is 1.
+    """Returns the output for numbers, of shape (n, ``count``), or (n,) if ``count`` is 1.
 
     The units are linear. With the mean squared error, the model learns the mean of the targets.
     With the mean absolute error, it learns their median, which outliers hardly move. Huber's loss
@@ -147,8 +146,8 @@ def regression(
         count: How many numbers a target has, at least 1.
         loss: A name from https://keras.io/api/losses/regression_losses/, such as
             ``"mean_absolute_error"`` or ``"huber"``, or anything else that `compile` takes.
-        metrics: Keras names of metrics. Mean absolute error, the default, is in the target's
-            unit, and can be compared between trials whose losses differ.
+        metrics: Keras names of metrics. The mean absolute error, the default, has the unit of the
+            targets, and compares trials with different losses.
 
     Raises:
         StudyError: If ``count`` is not a whole number of at least 1.

@@ -1,7 +1,8 @@
-"""How each sample is scored for an objective, from targets and predictions.
+"""Computes Keras's losses and metrics per sample, from targets and predictions.
 
-If an objective is a mean over samples, a sample's score is its term of the mean. For other
-objectives, such as AUC or F1, a sample has counts, which a formula of `tracking.scores` adds up.
+If a metric is a mean over samples, a sample's score is its term of the mean, such as its loss. For
+other metrics, such as AUC or F1, a sample's scores are counts. Functions of `tracking.scores`
+compute the metric from the counts of all samples.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from studies.library_internals.keras_internals import (
     compiled_metrics,
     flat,
     function_of,
-    has_made_losses,
     losses_by,
     make_losses,
     mask_of,
@@ -30,7 +30,7 @@ from tracking.scores.sample_scores import ScoreKind
 if TYPE_CHECKING:
     import keras
 
-# Scores of samples, and their weights or None.
+# The scores and the weights of samples. The weights may be None.
 Scored = tuple[np.ndarray, np.ndarray | None]
 _Score = Callable[[Any, Any, Any], Scored]
 _Count = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -39,84 +39,113 @@ _ONE_NUMBER = "returns one number for a batch, not one for each sample"
 
 
 class NotScoredError(InternalError):
-    """Single samples can't be scored for an objective. The error's text says why."""
+    """Single samples have no scores for a metric. The error's text says why."""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How samples are scored for an objective."""
+class MetricPerSample:
+    """A function that scores samples, and facts by which a metric is computed from the scores."""
 
     kind: ScoreKind
     # Takes targets, predictions and weights (or None) of samples, as `compute_loss` gets them. May
     # raise NotScoredError.
     score: _Score
-    # Settings of the formula.
+    # The `settings` of `SampleScores`.
     settings: Mapping[str, Any] = field(default_factory=dict)
-    # Returns a constant to add to the mean, e.g. penalties. Call it after `score`, while the model
-    # has the scored weights.
+    # Returns a constant to add to the mean, e.g. penalties of regularizers. Call it after `score`,
+    # while the model has the same weights.
     constant: Callable[[], float] = float
-    # Whether a smaller last batch of arrays counts as much as the others in Keras.
+    # Whether Keras averages over batches, so that samples in a smaller last batch count more.
     equal_batches: bool = False
 
 
-def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
-    """Returns the rule for a metric. Targets and predictions of a few samples suffice."""
+def metric_per_sample(model: keras.Model, metric: str, y: Any, y_pred: Any) -> MetricPerSample:
+    """Returns the function that scores samples for a metric of the model's logs.
+
+    `y` and `y_pred` are the targets and predictions of a few samples.
+    """
     if not metric.startswith("val_"):
         raise NotScoredError(f"{metric} is no metric of the validation data")
     for name, compiled in compiled_metrics(model, y, y_pred).items():
         recorded = f"val_{name}"
+        # A metric with a value per class is logged as name_0, name_1 and so on.
         index = metric.removeprefix(f"{recorded}_")
         if metric != recorded and (metric == index or not index.isdigit()):
             continue
-        return _rule_of_metric(model, compiled, metric, None if metric == recorded else int(index))
+        place = None if metric == recorded else int(index)
+        kind, score, settings = _of_metric(compiled.metric, metric, place)
+        return MetricPerSample(kind, partial(_of_output, model, compiled, score), settings)
     if metric == "val_loss":
-        return Rule("mean", partial(_loss, model, metric), constant=partial(_penalties, model))
+        constant = partial(_penalties, model)
+        return MetricPerSample("mean", partial(_loss, model, metric), constant=constant)
     if metric.endswith("_loss"):
         # Keras reads a batch's size from its static shape, which is unknown if the last batch is
         # smaller.
-        return Rule("mean", partial(_loss, model, metric), equal_batches=True)
+        return MetricPerSample("mean", partial(_loss, model, metric), equal_batches=True)
     raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
 
 
-def _rule_of_metric(
-    model: keras.Model, compiled: CompiledMetric, name: str, index: int | None
-) -> Rule:
-    metric = compiled.metric
-    rule = (_averaging(metric) if index is None else None) or _counting(metric, index or 0)
-    if rule is None:
-        which = type(metric).__name__
-        raise NotScoredError(f"{name} is of {which}, which has no rule for single samples")
-    kind, score, settings = rule
-
-    def of_output(y: Any, y_pred: Any, weights: Any) -> Scored:
-        return score(*_output_of(model, compiled, y, y_pred, weights))
-
-    return Rule(kind, of_output, settings)
-
-
-def _output_of(
-    model: keras.Model, compiled: CompiledMetric, y: Any, y_pred: Any, weights: Any
-) -> tuple[Any, Any, np.ndarray | None]:
-    targets, predictions = flat(model, y), flat(model, y_pred)
-    weight = None
+def _of_output(
+    model: keras.Model, compiled: CompiledMetric, score: _Score, y: Any, y_pred: Any, weights: Any
+) -> Scored:
+    """Scores samples by the metric of one output."""
+    targets, weight = flat(model, y), None
     if weights is not None and compiled.weighted:
-        each = flat(model, weights)
-        weight = np.asarray(each[compiled.output if len(each) >= len(targets) else 0])
-    return targets[compiled.output], predictions[compiled.output], weight
+        of_outputs = flat(model, weights)
+        place = compiled.output if len(of_outputs) >= len(targets) else 0
+        weight = np.asarray(of_outputs[place])
+    return score(targets[compiled.output], flat(model, y_pred)[compiled.output], weight)
 
 
-# Objectives that are means: losses and most metrics.
+def _of_metric(
+    metric: Any, name: str, index: int | None
+) -> tuple[ScoreKind, _Score, Mapping[str, Any]]:
+    """Returns the kind of scores for a metric, the function that computes them, and settings."""
+    from keras import config, metrics
 
-
-def _averaging(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
-    """Returns the rule of a metric that is a mean over samples or the root of one, or None."""
-    import keras
-
-    if isinstance(metric, keras.metrics.RootMeanSquaredError):
+    if index is None and isinstance(metric, metrics.RootMeanSquaredError):
         return "root_mean", partial(_squared, metric), {}
-    if isinstance(metric, keras.metrics.MeanMetricWrapper):
+    if index is None and isinstance(metric, metrics.MeanMetricWrapper):
         return "mean", partial(_of_function, metric), {}
-    return None
+    kind: ScoreKind
+    count: _Count
+    settings: Mapping[str, Any] = {}
+    if isinstance(metric, metrics.Precision | metrics.Recall):
+        if len(metric.thresholds) != 1 or metric.top_k is not None:
+            raise NotScoredError(f"{metric.name} has several thresholds, or top_k")
+        kind = "precision" if isinstance(metric, metrics.Precision) else "recall"
+        count = partial(_hits, metric, of_predicted=kind == "precision")
+    elif isinstance(metric, metrics.FBetaScore):
+        kind, count = "f_beta", partial(_hits_by_class, metric.threshold)
+        settings = {
+            "beta": float(metric.beta),
+            "average": metric.average,
+            "epsilon": float(config.epsilon()),
+            "index": index or 0,
+        }
+    elif isinstance(metric, metrics.R2Score):
+        if metric.num_regressors:
+            raise NotScoredError("R2 is adjusted for the number of regressors")
+        kind, count = "r2", _Squares()
+        settings = {"aggregation": metric.class_aggregation, "index": index or 0}
+    elif isinstance(metric, metrics.AUC):
+        curve, summation = metric.curve.value, metric.summation_method.value
+        if metric.label_weights is not None or curve == "PRGAIN" or summation != "interpolation":
+            raise NotScoredError(
+                f"{metric.name} is no plain area under a ROC or precision-recall curve: its labels "
+                "have weights, its curve is another, or it is not interpolated"
+            )
+        kind, count, labels = "auc", partial(_bins, metric), bool(metric.multi_label)
+        thresholds = len(thresholds_of(metric)[0])
+        settings = {"thresholds": thresholds, "curve": curve, "labels": labels}
+    else:
+        raise NotScoredError(
+            f"{name} is of {type(metric).__name__}, which can't be computed from single samples"
+        )
+    return kind, partial(_counted, metric, count), settings
+
+
+# Metrics that are means: losses and most others.
 
 
 def _squared(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
@@ -139,8 +168,7 @@ def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) ->
 
 def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) -> Scored:
     """Scores samples by the total loss, or by the loss of one output."""
-    if not has_made_losses(model):
-        make_losses(model, y, y_pred, weights)
+    make_losses(model, y, y_pred, weights)
     of_outputs: list[Any] = []
 
     def of_loss(loss: keras.losses.Loss, *arrays: Any) -> Any:
@@ -194,10 +222,9 @@ def _penalties(model: keras.Model) -> float:
 
 
 def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
-    """Returns the mean of each sample's values, and its weight.
+    """Returns the mean of each sample's values, and each sample's weight, as `keras.metrics.Mean`.
 
-    They are computed as in `keras.metrics.Mean`. `weights` have the shape (n,), or (n, steps) for
-    sequences.
+    `weights` have the shape (n,), or (n, steps) for sequences.
     """
     if weights is None:
         return values.reshape(len(values), -1).mean(axis=1), None
@@ -211,7 +238,7 @@ def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
 
 
 def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives two arrays the same rank if one has an additional last axis of length 1."""
+    """Adds a last axis to an array if the other array has an additional last axis of length 1."""
     if one.ndim == other.ndim + 1 and one.shape[-1] == 1:
         return one, other[..., None]
     if other.ndim == one.ndim + 1 and other.shape[-1] == 1:
@@ -219,43 +246,7 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return one, other
 
 
-# Objectives that are no means.
-
-
-def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
-    """Returns the rule of a metric that is computed from sums over samples, or None."""
-    from keras import config, metrics
-
-    kind: ScoreKind
-    count: _Count
-    settings: Mapping[str, Any] = {}
-    if isinstance(metric, metrics.Precision | metrics.Recall):
-        if len(metric.thresholds) != 1 or metric.top_k is not None:
-            raise NotScoredError(f"{metric.name} has several thresholds, or top_k")
-        kind = "precision" if isinstance(metric, metrics.Precision) else "recall"
-        count = partial(_hits, metric, of_predicted=kind == "precision")
-    elif isinstance(metric, metrics.FBetaScore):
-        kind, count = "f_beta", partial(_hits_by_class, metric.threshold)
-        beta, epsilon = float(metric.beta), float(config.epsilon())
-        settings = {"beta": beta, "average": metric.average, "epsilon": epsilon, "index": index}
-    elif isinstance(metric, metrics.R2Score):
-        if metric.num_regressors:
-            raise NotScoredError("R2 is adjusted for the number of regressors")
-        kind, count = "r2", _Squares()
-        settings = {"aggregation": metric.class_aggregation, "index": index}
-    elif isinstance(metric, metrics.AUC):
-        curve, summation = metric.curve.value, metric.summation_method.value
-        if metric.label_weights is not None or curve == "PRGAIN" or summation != "interpolation":
-            raise NotScoredError(
-                f"{metric.name} is no plain area under a ROC or precision-recall curve: its labels "
-                "have weights, its curve is another, or it is not interpolated"
-            )
-        kind, count, labels = "auc", partial(_bins, metric), bool(metric.multi_label)
-        thresholds = len(thresholds_of(metric)[0])
-        settings = {"thresholds": thresholds, "curve": curve, "labels": labels}
-    else:
-        return None
-    return kind, partial(_counted, metric, count), settings
+# Metrics that are computed from counts.
 
 
 def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
@@ -271,21 +262,21 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
     return count(target, predictions), weight
 
 
-def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bool) -> np.ndarray:
-    """Counts each sample's true positives, and false positives (precision) or misses (recall)."""
-    positive, predicted = target.astype(bool), made > metric.thresholds[0]
+def _hits(metric: Any, target: np.ndarray, scores: np.ndarray, *, of_predicted: bool) -> np.ndarray:
+    """Counts each sample's true positives, and its false positives or (recall) false negatives."""
+    positive, predicted = target.astype(bool), scores > metric.thresholds[0]
     if metric.class_id is not None:
         positive = positive[..., metric.class_id]
         predicted = predicted[..., metric.class_id]
     other = predicted & ~positive if of_predicted else positive & ~predicted
     counted = np.stack([predicted & positive, other], axis=1)
-    return np.asarray(counted.reshape(len(made), 2, -1).sum(axis=2))
+    return np.asarray(counted.reshape(len(target), 2, -1).sum(axis=2))
 
 
 def _hits_by_class(
     threshold: float | None, target: np.ndarray, predictions: np.ndarray
 ) -> np.ndarray:
-    """Counts each sample's hits, false positives and misses by class, for F1 and F-beta."""
+    """Counts each sample's true positives, false positives and false negatives, by class."""
     if threshold is None:
         highest = predictions.max(axis=-1, keepdims=True)
         predicted = (predictions >= highest) & (np.abs(predictions) > 1e-9)
@@ -296,23 +287,26 @@ def _hits_by_class(
 
 
 class _Squares:
-    """Returns each sample's terms of R2: target, its square, and squared error."""
+    """Computes each sample's terms of R2: target, squared target, and squared error."""
 
     def __init__(self) -> None:
         self._center: np.ndarray | None = None
 
-    def __call__(self, target: np.ndarray, made: np.ndarray) -> np.ndarray:
-        target, made = target.astype(np.float64), made.astype(np.float64)
+    def __call__(self, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        target, predictions = target.astype(np.float64), predictions.astype(np.float64)
         if self._center is None:
-            # R2 does not depend on the center. Without it, squares of large numbers would lose
-            # digits.
+            # R2 stays the same if a constant is subtracted. Without that, squares of large numbers
+            # would lose digits.
             self._center = target.mean(axis=0)
         centered = target - self._center
-        return np.stack([centered, centered**2, (target - made) ** 2], axis=1)
+        return np.stack([centered, centered**2, (target - predictions) ** 2], axis=1)
 
 
 def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Returns for each prediction its bin between the thresholds of `AUC`, and its target."""
+    """Returns a number for each prediction: its bin between the thresholds of `AUC`, and target.
+
+    The number is twice the bin, plus 1 for a positive target.
+    """
     thresholds, evenly, from_logits = thresholds_of(metric)
     if from_logits:
         import keras

@@ -1,8 +1,8 @@
-"""Trains an epoch, or validates, by functions that TensorFlow has traced.
+"""Traces a model's `train_step` and `test_step`, and runs the traced functions batch by batch.
 
-They run the model's `train_step` or `test_step` batch by batch, as `model.fit` does on arrays. How
-TensorFlow optimizes a step depends on the shapes that it knows while it traces. So it gets the
-shapes of batches and variables that it knows in `model.fit`.
+The results have the same bits as those of `model.fit` on arrays. TensorFlow optimizes a step
+depending on the shapes that it knows while it traces. So these functions tell TensorFlow the same
+shapes of batches and variables as `model.fit` does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from studies.data import Part, Splits
 
-# A turn of the loop costs some 20 microseconds, so each turn trains several batches.
+# A turn of TensorFlow's loop costs some 20 microseconds, so each turn trains several batches.
 _BATCHES_PER_TURN = 4
 _SINGLE_THREADED = "SINGLE_THREADED_EXECUTOR"
 
@@ -41,7 +41,7 @@ class BatchLayout:
     """The nested structure of a batch, and the types and shapes of its arrays."""
 
     text: str
-    # The type of each array, and its shape without the samples' axis.
+    # The type and shape of each array. The shape has no axis of samples.
     arrays: tuple[tuple[str, tuple[int, ...]], ...]
     structure: Any = field(compare=False)
 
@@ -59,7 +59,7 @@ class Signature:
 
 
 class Arrays:
-    """The data as flat lists of tensors, for training and validation."""
+    """Training and validation data as flat lists of tensors."""
 
     def __init__(self, splits: Splits) -> None:
         self.training, self._training = _laid_out(splits.train)
@@ -92,7 +92,7 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], BatchLayout]:
 
 
 def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
-    """Traces the function of an epoch. Its arguments: `Arrays.training` and the order (int64)."""
+    """Traces a training step. The loop's arguments are `Arrays.training` and the order (int64)."""
     import tensorflow as tf
 
     def batch(arguments: Sequence[Any], start: Any, end: Any) -> list[Any]:
@@ -107,7 +107,7 @@ def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
 
 
 def trace_validation(model: keras.Model, signature: Signature) -> Loop:
-    """Traces the function of a validation. Its arguments are `Arrays.validation`."""
+    """Traces a validation step. The loop's arguments are `Arrays.validation`."""
 
     def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
         return [array[start:end] for array in arrays]
@@ -135,8 +135,8 @@ def _trace(
 
     names = set(model.get_metrics_result())
 
-    # TensorFlow optimizes this function separately, as `_noinline` keeps it out of the loop. Within
-    # a loop, TensorFlow fuses fewer operations (e.g. of a swish), which changes the last bits.
+    # `_noinline` makes TensorFlow optimize this function separately from the loop. Within a loop,
+    # TensorFlow fuses fewer operations (e.g. of a swish), which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
         # `fit` gives TensorFlow the same shape.
@@ -161,7 +161,7 @@ def _trace(
 
 
 class OtherLogsError(InternalError):
-    """The logs of a step have other names than the model's metrics."""
+    """A step logs values under other names than those of the model's metrics."""
 
 
 def in_order(permutation: np.ndarray) -> tf.Tensor:
@@ -172,13 +172,13 @@ def in_order(permutation: np.ndarray) -> tf.Tensor:
 
 
 class Loop:
-    """Calls the function of one batch for all batches, and returns the last batch's logs.
+    """Calls a traced step for all batches, and returns the logs of the last batch.
 
-    The function takes the arrays, and the rows at which a batch starts and ends. The last of the
-    arrays has as many rows as there are samples.
+    The step takes the arrays, and the rows at which a batch starts and ends. The last array has a
+    row for each sample.
 
-    Python calls the function for the first `by_python` batches. After these, a loop of TensorFlow
-    calls it. The loop saves some 0.25 ms per batch, but takes 0.1 s of CPU to trace.
+    Python calls the step for the first `by_python` batches. After these, a loop of TensorFlow calls
+    the step. The loop saves some 0.25 ms per batch, but takes 0.1 s of CPU to trace.
     """
 
     by_python = 400
@@ -190,13 +190,13 @@ class Loop:
         self._function: Any = None
 
     def __call__(self, *arrays: tf.Tensor) -> dict[str, Any]:
-        """Runs the function for each batch."""
+        """Runs the step for each batch."""
         if self._batches < self.by_python:
             return self._by_python(arrays)
         if self._function is None:
             self._function = self._trace()
-        # TensorFlow optimizes only the function of a batch. Optimized again as a part of the loop,
-        # it would give other bits than in `fit`.
+        # Only the step is optimized, when it is traced. If TensorFlow optimized the step again as a
+        # part of the loop, the results would have other bits than in `fit`.
         with calling_functions(optimized=False):
             return self._function(*arrays)  # type: ignore[no-any-return]
 
@@ -242,7 +242,8 @@ class Loop:
         def some_steps(start: Any, logs: Any) -> Any:
             for _ in range(batches):
                 end = tf.minimum(start + self._size, samples)
-                # The single-threaded executor would wait forever for functions that a loop calls.
+                # The executor is set for the step alone: the single-threaded executor would wait
+                # forever for functions that a loop calls.
                 with calling_functions(self._executor):
                     logs = self.step(*arrays, start, end)
                 start = end
@@ -261,7 +262,7 @@ def _place(sample: int) -> tf.Tensor:
 def _quickest_executor(step: Any) -> str:
     """Returns the TensorFlow executor that runs a step fastest, or "" for the default one.
 
-    The single-threaded executor plans nothing, as its order of operations is fixed. But it waits
+    The single-threaded executor has a fixed order of operations, and so plans nothing. But it waits
     forever if the step calls a function, and it is untested on a GPU.
     """
     import tensorflow as tf

@@ -1,8 +1,9 @@
-"""A model's own code: the user's layers, losses and functions in it, pickled by value.
+"""The code of a model's custom objects: the user's layers, losses and functions.
 
-Keras saves only their names, and loads only registered ones. So a model in MLflow's registry
-contains their code, written by cloudpickle with all that it uses of the user's modules. The same
-version of Python can load it, without the study's file and data.
+Keras saves only the names of custom objects, and can't load a model without their classes and
+functions. So a model in MLflow's registry contains this code, pickled by cloudpickle together with
+everything that it uses of the user's modules. The same version of Python can load the model without
+the study's file and data.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ _ADVICE = "Use functions and classes of the top level of a file."
 
 
 class OwnCode(NamedTuple):
-    """The code of a model's own objects."""
+    """The pickled custom objects of a model."""
 
-    pickled: bytes = b""  # The objects by the names that Keras looks up, or empty.
-    missing: tuple[str, ...] = ()  # Why some layers or their parts can't be included.
-    missing_compiled: tuple[str, ...] = ()  # Why arguments of `compile` can't be included.
+    pickled: bytes = b""  # A dict for `custom_objects` of `keras.saving.load_model`, or empty.
+    missing: tuple[str, ...] = ()  # Why layers, or objects in layers, are not included.
+    missing_compiled: tuple[str, ...] = ()  # Why arguments of `compile` are not included.
 
 
 def own_code(model: keras.Model) -> OwnCode:
@@ -44,22 +45,22 @@ def own_code(model: keras.Model) -> OwnCode:
 
     config = keras.saving.serialize_keras_object(model)
     layers = {key: value for key, value in config.items() if key != "compile_config"}
-    parts = [sorted(set(_named_in(part))) for part in (layers, config.get("compile_config"))]
+    parts = [sorted(set(_names_in(part))) for part in (layers, config.get("compile_config"))]
     if not any(parts):
         return OwnCode()
-    held, included = _held_by(model), dict[str, Any]()
+    objects, included = _objects_in(model), dict[str, Any]()
 
     def why_missing(key: str, name: str) -> str:
         """Includes an object. Returns why it can't be included, or an empty text."""
         if name == _LAMBDA:
             return f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode alone"
-        if name not in held:
-            return f"{name!r} is no part that the model holds"
+        if name not in objects:
+            return f"{name!r} is in no attribute of the model"
         try:
-            _pickled(held[name])
+            _pickled(objects[name])
         except Exception as error:
             return f"{name!r} can't be pickled: {describe(error)}"
-        included[key] = held[name]
+        included[key] = objects[name]
         return ""
 
     with _users_modules_by_value():
@@ -68,19 +69,19 @@ def own_code(model: keras.Model) -> OwnCode:
 
 
 def loading_warnings(model: keras.Model) -> list[str]:
-    """Returns warnings about loading the model once it is registered."""
+    """Returns warnings if the model can't be loaded, or not compiled, after its registration."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             code = own_code(model)
         except Exception as error:
             return [
-                "Keras can't save the model, so the best trial's will not be registered: "
+                "Keras can't save the model, so the best trial's model will not be registered: "
                 f"{first_paragraph(error)}. {_ADVICE}"
             ]
     notes = {
         "Keras and MLflow won't load the registered model by themselves, and kerastudy.load_model "
-        "only where the data is": code.missing,
+        "needs the study's file and data": code.missing,
         "The registered model will be loaded without what it is compiled with": (
             code.missing_compiled
         ),
@@ -90,39 +91,35 @@ def loading_warnings(model: keras.Model) -> list[str]:
     ]
 
 
-def _named_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
-    """Yields the user's objects in a config: the name that Keras looks up, and the name in code.
+def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
+    """Yields two names of each custom object in a config: Keras's, and the name in code.
 
-    The first name of a lambda is that of its layer.
+    A lambda has no name, so the first name is that of its layer.
     """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
+        library = str(part.get("module") or "").partition(".")[0]
         if kind == _LAMBDA:
             yield layer, _LAMBDA
             return
         if kind == "function" and isinstance(inner, str):
             yield inner, inner.rpartition(">")[2]
-        elif isinstance(kind, str) and part.get("registered_name") and not _is_keras(part):
+        # Keras's class Functional has a `registered_name` too.
+        elif isinstance(kind, str) and part.get("registered_name") and library != "keras":
             yield str(part["registered_name"]), kind
         if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
             layer = inner["name"]
         for value in part.values():
-            yield from _named_in(value, layer)
+            yield from _names_in(value, layer)
     elif isinstance(part, list | tuple):
         for value in part:
-            yield from _named_in(value, layer)
+            yield from _names_in(value, layer)
 
 
-def _is_keras(part: Mapping[str, Any]) -> bool:
-    """Returns whether a class is Keras's. Functional has a `registered_name` too."""
-    return str(part.get("module") or "").partition(".")[0] == "keras"
-
-
-def _held_by(model: keras.Model) -> dict[str, Any]:
-    """Returns the functions that a model holds and the classes of its objects, by name."""
+def _objects_in(model: keras.Model) -> dict[str, Any]:
+    """Returns the functions, and the classes of all objects, in a model's attributes, by name."""
     named: dict[str, Any] = {}
-    compiled = compile_arguments(model) if model.compiled else {}
-    waiting: list[Any] = [model, compiled]
+    waiting: list[Any] = [model, compile_arguments(model) if model.compiled else {}]
     seen: set[int] = set()
     while waiting:
         value = waiting.pop()

@@ -1,10 +1,14 @@
-"""``kerastudy launch``, whose options are the declared settings of a study and of a launch."""
+"""``kerastudy new`` and ``kerastudy launch``.
+
+The options of ``launch`` follow from the declared settings of a study and of a launch.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import math
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,11 +17,13 @@ from typing import Any, Final
 
 import click
 
+from search_spaces.errors import StudyError
 from studies.commands.command_line import (
     EXIT_INTERRUPTED,
     Sectioned,
     answer,
     json_option,
+    other_data_options,
     store_option,
     table_options,
 )
@@ -41,36 +47,75 @@ _SETTINGS: Final[dict[str, Setting]] = {
     for name, setting in settings_of(kind).items()
     if setting.section
 }
-_TYPES: Final = {"int": int, "float": float}
-# The parameter names of the options by section. Options that are no settings come first.
+# The parameter names of the options by section. Options that are not settings come first.
 _SECTIONS: Final = {
-    section: [*others, *(name for name, it in _SETTINGS.items() if it.section == section)]
-    for section, others in (
-        (
-            TUNE,
-            [
-                "ranges",
-                "only",
-                "data_file",
-                "column",
-                "drop",
-                "missing",
-                "dates",
-                "time",
-                "dry_run",
-            ],
-        ),
-        (BUDGET, []),
-        (SEARCH, []),
-        (WHERE, ["store"]),
-        (ADVANCED, []),
-        (OUTPUT, ["quiet", "as_json"]),
-    )
+    TUNE: ["ranges", "only", "data", "column", "drop", "missing", "dates", "time", "dry_run"],
+    BUDGET: [],
+    SEARCH: [],
+    WHERE: ["store"],
+    ADVANCED: [],
+    OUTPUT: ["quiet", "as_json"],
 }
+for _name, _setting in _SETTINGS.items():
+    _SECTIONS[_setting.section].append(_name)
+
+
+@click.command("new", short_help="Write a study file to start from.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Your data: a csv, parquet or npz file, or a folder of images or texts with a subfolder "
+    "for each class.  [default: handwritten digits]",
+)
+@click.option("--target", help="The column to predict, of a csv or parquet file.")
+@click.option(
+    "--kind",
+    type=click.Choice(["classification", "binary", "regression"]),
+    help="What the targets are.  [default: as they look]",
+)
+@click.option("--from", "catalog", metavar="NAME", help="Copy a study of the catalog instead.")
+@json_option
+@table_options
+def new_command(
+    file: Path,
+    data: Path | None,
+    target: str | None,
+    kind: Any,
+    catalog: str | None,
+    as_json: bool,
+    of_table: dict[str, Any],
+) -> None:
+    """Write a study file to start from, with all choices: data, model, search space.
+
+    Without --data, the study is on handwritten digits. An existing file is not replaced.
+
+    \b
+    kerastudy new my_study.py
+    kerastudy new houses.py --data houses.csv --target price --kind regression
+    kerastudy new images.py --data images.npz
+    kerastudy new flowers.py --data photos/
+    kerastudy new my_study.py --from digits
+    """
+    from studies.new_study_file import write_study
+
+    if catalog is not None and (data, target, kind) != (None, None, None):
+        raise click.UsageError("--from copies a study as it stands; leave --data and others out.")
+    if data is None and (target is not None or kind is not None or of_table):
+        raise click.UsageError("--target and --kind describe --data FILE; give it too.")
+    name, notes = write_study(
+        file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
+    )
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    document = {"file": str(file.expanduser().absolute()), "study": name}
+    launch = f"kerastudy launch {shlex.quote(str(file))}"
+    text = f"{file}: a study file to start from. Read it, change it, then:\n  {launch} --dry-run"
+    answer(as_json, lambda: document, lambda: f"{text}\n  {launch}")
 
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds an option for each setting that has a section. Its value is None if it is left out."""
+    """Adds an option for each setting that has a section. An option that is left out is None."""
     fields = {field.name: field for kind in _KINDS for field in dataclasses.fields(kind)}
     for name, setting in reversed(_SETTINGS.items()):
         attributes: dict[str, Any]
@@ -84,17 +129,14 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
         elif type_name == "bool":
             attributes = {"is_flag": True}
         else:
-            attributes = {"type": setting.reads or _TYPES.get(type_name, str)}
+            attributes = {"type": setting.reads or {"int": int, "float": float}.get(type_name, str)}
         option = setting.option or f"--{name.replace('_', '-')}"
         command = click.option(option, name, default=None, help=help_text, **attributes)(command)
     return command
 
 
 @click.command(
-    "launch",
-    cls=Sectioned,
-    sections=_SECTIONS,
-    epilog="Launch a stopped study again to resume it.",
+    "launch", cls=Sectioned, sections=_SECTIONS, epilog="Launch a stopped study again to resume it."
 )
 @click.argument("target", metavar="TARGET", required=False)
 @click.option(
@@ -105,14 +147,7 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
     help="A hyperparameter's range (LOW..HIGH), choices (A,B) or value; once for each.",
 )
 @click.option("--only", multiple=True, metavar="NAME,NAME", help="Vary only these; fix all others.")
-@click.option(
-    "--data",
-    "data_file",
-    type=click.Path(path_type=Path),
-    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
-    "folder of images or texts.",
-)
-@click.option("--target", "column", metavar="COLUMN", help="The column to predict, of a table.")
+@other_data_options
 @store_option
 @_setting_options
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
@@ -122,7 +157,7 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
 def launch_command(
     target: str | None,
     store: Path | None,
-    data_file: Path | None,
+    data: Path | None,
     column: str | None,
     only: tuple[str, ...],
     ranges: tuple[str, ...],
@@ -134,11 +169,11 @@ def launch_command(
 ) -> None:
     """Run a study, or resume it.
 
-    TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the variable
-    that holds the study (my_study.py:wide). Of a csv, parquet or npz file, or a folder of images
-    or texts, it writes a study file first, as `new` does. A script for Keras Tuner or
-    Optuna runs up to its tuner.search(...) or study.optimize(...), which becomes the study. The
-    variable may be an objective of Optuna's, a function of a trial that returns a number.
+    TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the name of its
+    study (my_study.py:wide) or of an Optuna objective, a function of a trial that returns a number.
+    For a csv, parquet or npz file, or a folder of images or texts, a study file is written first,
+    as by `new`. A script for Keras Tuner or Optuna runs up to its tuner.search(...) or
+    study.optimize(...), which becomes the study.
 
     \b
     kerastudy launch digits
@@ -169,35 +204,32 @@ def launch_command(
             "of the catalog: kerastudy list --catalog."
         )
     from search_spaces import Tailoring
-    from studies.commands.records import (
-        OF_ALONE,
-        data_to_use,
-        definition_document,
-        is_data_alone,
-        study_document,
-    )
+    from studies.commands.arguments import data_to_use, is_data_target
+    from studies.commands.texts.json_documents import definition_document, study_document
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.launching import describe_target, launch_target
     from studies.user_code import resolve_target
 
-    if data_file is None and is_data_alone(target):
-        from studies.new_study_file import file_for
+    if is_data_target(target, data, of_table):
+        from studies.new_study_file import study_file_of_data
 
-        # With --dry-run, nothing stays.
+        # --dry-run leaves no file.
         within = click.get_current_context().with_resource
         folder = within(tempfile.TemporaryDirectory()) if dry_run else ""
-        target, column = str(file_for(Path(target), column, of_table, Path(folder))), None
-    elif of_table:
-        raise click.UsageError(OF_ALONE)
+        target, column = str(study_file_of_data(Path(target), column, of_table, Path(folder))), None
     resolved = resolve_target(target)
-    options = launch_options(settings, store=store, progress=not quiet)
-    overrides = overrides_of(settings)
+    options = _launch_options(settings, store=store, progress=not quiet)
+    overrides = {
+        name: _checked(name, value)
+        for kind in (RecordedSettings, StudySettings)
+        for name, value in _options_of(kind, settings).items()
+    }
     tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
-    data = data_to_use(data_file, column, " For a value at which the study ends, use --stop-at.")
+    other = data_to_use(data, column, " For a value at which the study ends, use --stop-at.")
     if dry_run:
-        description = describe_target(resolved, options.place, overrides=overrides, data=data)
+        description = describe_target(resolved, options.place, overrides=overrides, data=other)
         answer(
             as_json, lambda: definition_document(description), lambda: definition_text(description)
         )
@@ -205,7 +237,7 @@ def launch_command(
     try:
         # Standard output is for results, and the user's code may print.
         with contextlib.redirect_stdout(sys.stderr):
-            history = launch_target(resolved, options, overrides=overrides, data=data)
+            history = launch_target(resolved, options, overrides=overrides, data=other)
     except KeyboardInterrupt:
         _tell_how_to_resume()
         sys.exit(EXIT_INTERRUPTED)
@@ -214,8 +246,6 @@ def launch_command(
 
 
 def _tell_how_to_resume() -> None:
-    import shlex
-
     from studies.terminal_text import wrapped
 
     line = "kerastudy: interrupted; nothing is lost. To resume, give the same command:"
@@ -232,71 +262,50 @@ def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
 
 
-def launch_options(
+def _launch_options(
     settings: Mapping[str, Any], *, store: Path | None, progress: bool
 ) -> LaunchOptions:
     """Returns the checked options of a launch."""
-    from search_spaces.errors import StudyError
-
     options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
     if options.get("executor") == "ray":
         options["ray"] = RayOptions(**of_ray)
     elif of_ray:
         raise StudyError(
-            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster",
+            "--address, --cpus-per-trial and --gpus-per-trial are for a Ray cluster",
             hint="Add --executor ray, or leave them out.",
         )
     return LaunchOptions(**options, store=store, progress=progress)
 
 
-def overrides_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks and returns the settings of the study that the options replace."""
-    from search_spaces.errors import StudyError
-
-    overrides = {**_options_of(RecordedSettings, settings), **_options_of(StudySettings, settings)}
-    for name, text in overrides.items():
-        setting = _SETTINGS[name]
-        read = _READ.get(setting.reads) if isinstance(setting.reads, str) else None
-        value = text if read is None else read(f"--{name.replace('_', '-')}", text)
-        if setting.check is not None:
-            value = setting.check(name, value, error=StudyError)
-        overrides[name] = value
-    return overrides
+def _checked(name: str, value: Any) -> Any:
+    """Parses and checks the value of an option, as its setting declares."""
+    setting, option = _SETTINGS[name], f"--{name.replace('_', '-')}"
+    if setting.reads == "TIME":
+        value = _seconds(option, value)
+    elif setting.reads == "COUNT|all":
+        value = _count_or_all(option, value)
+    return value if setting.check is None else setting.check(name, value, error=StudyError)
 
 
-def seconds_of(option: str, text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     """Returns the seconds of a time such as 1h30m."""
-    from search_spaces.errors import StudyError
-
     try:
         seconds = float(text)
     except ValueError:
         # A launch imports MLflow, which imports pandas anyway.
         import pandas as pd
 
-        try:
-            seconds = pd.Timedelta(text).total_seconds()
-        except ValueError:
-            seconds = math.nan
+        seconds = pd.to_timedelta(text, errors="coerce").total_seconds()
     if not 0 < seconds < math.inf:
         raise StudyError(
-            f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m",
-            received=text,
+            f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m", received=text
         )
     return seconds
 
 
 def _count_or_all(option: str, text: str) -> int | None:
-    from search_spaces.errors import StudyError
-
     if text == "all":
         return None
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise StudyError(f"{option} takes a whole number of at least 1, or all", received=text)
-
-
-_READ: Final[Mapping[str, Callable[[str, str], Any]]] = {
-    "TIME": seconds_of,
-    "COUNT|all": _count_or_all,
-}

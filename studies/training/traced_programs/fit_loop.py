@@ -1,4 +1,4 @@
-"""The loop of `model.fit` (keras/src/backend/tensorflow/trainer.py), with programs.
+"""The loop of `model.fit` over epochs (keras/src/backend/tensorflow/trainer.py), with programs.
 
 `model.fit` calls a function for each batch. This loop calls a program for each epoch.
 """
@@ -15,15 +15,15 @@ from studies.definition.seeds import permutation
 from studies.training.models import overrides, terminating
 from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
 from studies.training.structure import Structure
-from studies.training.traced_programs.epochs import Arrays, in_order
-from studies.training.traced_programs.program import NotCompilableError, Program
+from studies.training.traced_programs.program_cache import NotCompilableError, Program
+from studies.training.traced_programs.traced_steps import Arrays, in_order
 from studies.training.trainers import OnEpoch, Training, end_epochs
 
 if TYPE_CHECKING:
     import keras
 
 
-def fit(training: Training, lending: Lending, arrays: Arrays, on_epoch: OnEpoch) -> None:
+def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoch) -> None:
     """Trains and validates for each epoch, and calls callbacks as `model.fit` does.
 
     Raises NotCompilableError where `model.fit` would end an epoch early or trace a step again.
@@ -47,25 +47,25 @@ def fit(training: Training, lending: Lending, arrays: Arrays, on_epoch: OnEpoch)
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
     seeds: SeedStates | None = None
-    # Few callbacks have an `on_test_begin`, and giving the model its variables back takes time.
+    # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`.
     begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
         if seeds is None:
-            seeds = lending.seed_states()
+            seeds = swap.seed_states()
         begin_epoch(model, spec.seed, epoch + 1, seeds.others())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)
         if model.stop_training:
             raise NotCompilableError("a callback ended the training before its first batch")
-        trained = lending.for_training().train_epoch(arrays.training, in_order(order))
-        # The loss is a mean over the batches so far: if it is finite now, it was after each batch.
+        trained = swap.for_training().train_epoch(arrays.training, in_order(order))
+        # The loss is a mean over batches: if it is finite now, it was finite after each batch.
         if terminating(training.callbacks) and not np.isfinite(float(trained["loss"])):
             raise NotCompilableError("its loss is not finite, and TerminateOnNaN watches batches")
         if begin_tests:
-            lending.before_callbacks()
+            swap.before_callbacks()
         logs = dict(model.get_metrics_result())
-        logs.update(_validate(model, lending, arrays, callbacks))
+        logs.update(_validate(model, swap, arrays, callbacks))
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
@@ -83,17 +83,17 @@ def _number(value: Any) -> Any:
 
 def _validate(
     model: keras.Model,
-    lending: Lending,
+    swap: VariableSwap,
     arrays: Arrays,
     callbacks: keras.callbacks.CallbackList,
 ) -> dict[str, float]:
     callbacks.on_test_begin()
-    program = lending.for_validation()
+    program = swap.for_validation()
     model.reset_metrics()
     program.validate(arrays.validation)
     results = model.get_metrics_result()
     logs = {name: _number(results[name]) for name in sorted(results)}
-    lending.before_callbacks()
+    swap.before_callbacks()
     callbacks.on_test_end(logs)
     return {f"val_{name}": value for name, value in logs.items()}
 
@@ -105,8 +105,8 @@ class Chosen(NamedTuple):
     structure: Structure
 
 
-class Lending:
-    """Puts a program's variables into the model of a training, and the model's own back at the end.
+class VariableSwap:
+    """Puts a program's variables into a model, and restores the model's own variables.
 
     `fit` traces the training step when it first calls `model.train_function`. So the program is
     chosen at the first step. If a callback makes Keras trace again, NotCompilableError is raised.
@@ -124,70 +124,61 @@ class Lending:
         # The `train_function` and `test_function` that the model had at its first steps.
         self._train: object = None
         self._validate: object = None
-        self._lent = contextlib.ExitStack()
-        self._is_lent = False
-
-    def __enter__(self) -> Lending:
-        """Returns itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Gives the model its own variables back."""
-        self._take_back()
+        self._swapped = contextlib.ExitStack()
+        self._is_swapped = False
 
     @property
     def structure(self) -> Structure | None:
-        """The model's structure, if it is known by now and no callback may change it."""
+        """The model's structure. None before it is known, or if a callback may change the model."""
         return self._chosen.structure if self._chosen and not self._own_callbacks else None
 
     def seed_states(self) -> SeedStates:
-        """Returns the seed generators of the training, before its first epoch begins.
+        """Returns the seed generators of the training, before the first epoch begins.
 
-        If no callback may change the model, the program is chosen here. Otherwise it is chosen at
-        the first step, when `fit` makes the missing variables.
+        If no callback may change the model, this method chooses the program. Otherwise the program
+        is chosen at the first step, in which `fit` makes the missing variables.
         """
         if not self._own_callbacks:
             self.for_training()
         return SeedStates(self._model, changes=self._own_callbacks, structure=self.structure)
 
     def for_training(self) -> Program:
-        """Gives the model the variables of the program; returns the program."""
+        """Puts the program's variables into the model, and returns the program."""
         function = self._model.train_function
         if self._chosen is None:
             self._chosen, self._train = self._choose(), function
         if function is not self._train:
             raise NotCompilableError("a callback compiled the model, or made its step, again")
-        return self._lend(self._chosen)
+        return self._put_in(self._chosen)
 
     def for_validation(self) -> Program:
-        """Gives the model the variables of the program; returns the program."""
+        """Puts the program's variables into the model, and returns the program."""
         # `model.evaluate` begins with this call too.
         self._model.make_test_function()
         function, chosen = self._model.test_function, self._chosen
-        assert chosen is not None, "each epoch trains first"
+        assert chosen is not None, "each epoch trains before it validates"
         if self._validate is None:
             self._validate = function
-            if self._own_callbacks and not self._is_like(chosen.structure):
-                raise NotCompilableError("a callback changed the model before its validation")
+            if self._own_callbacks:
+                self.restore()
+                if not Structure(self._model, present_settings()).is_like(chosen.structure):
+                    raise NotCompilableError("a callback changed the model before its validation")
         if function is not self._validate:
             raise NotCompilableError("a callback made the validation step again")
-        return self._lend(chosen)
-
-    def _is_like(self, structure: Structure) -> bool:
-        self._take_back()
-        return Structure(self._model, present_settings()).is_like(structure)
+        return self._put_in(chosen)
 
     def before_callbacks(self) -> None:
-        """Gives the model its own variables back if the user's callbacks may see them."""
+        """Restores the model's own variables if the user's callbacks may see them."""
         if self._own_callbacks:
-            self._take_back()
+            self.restore()
 
-    def _take_back(self) -> None:
-        self._lent.close()
-        self._is_lent = False
+    def restore(self) -> None:
+        """Gives the model its own variables, with the program's values."""
+        self._swapped.close()
+        self._is_swapped = False
 
-    def _lend(self, chosen: Chosen) -> Program:
-        if not self._is_lent:
-            self._lent.enter_context(chosen.program.lent(chosen.structure))
-            self._is_lent = True
+    def _put_in(self, chosen: Chosen) -> Program:
+        if not self._is_swapped:
+            self._swapped.enter_context(chosen.program.swapped_into(chosen.structure))
+            self._is_swapped = True
         return chosen.program

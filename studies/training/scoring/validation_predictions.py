@@ -1,12 +1,12 @@
-"""A model's predictions of the validation data: their counts, and the worst-classified samples.
+"""A model's predictions of the validation data: confusion matrix, points, worst-classified samples.
 
-The data is read in slices, so that large data need not fit in memory.
+The samples are predicted some at a time, so that large data need not fit in memory.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,9 +43,9 @@ _SLICE = 2**14
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
-# The name for the output of a model with one output.
+# The key for the output of a model with one output.
 _ONLY = ""
-# Samples, and targets and predictions by the output's name.
+# Some samples, and their targets and predictions by the output's name.
 _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
@@ -56,28 +56,29 @@ def validation_predictions(
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
 ) -> ValidationPredictions | None:
-    """Returns a model's predictions of the validation data, for the first output and `others`.
+    """Returns a model's predictions of the validation data: of the first output, with `others`.
 
-    The result's run and epoch are not filled in. An output must give a class or a number for each
-    sample, or it is left out. Returns None if all are left out. `rule` is the function that made
-    the targets.
+    The run and the epoch in the result are empty. An output must give a class or a number for each
+    sample, or it is left out. Returns None if all outputs are left out. `rule` is the function that
+    made the targets, if the data is made.
     """
-    counting: dict[str, _OfClasses | _OfNumbers] = {}
+    counters: dict[str, _Classes | _Numbers] = {}
     start = 0
     for x, outputs in _slices(model, splits, batch_size):
         if not start:
-            made = {
-                name: _counting(made, splits, name, rule) for name, (_, made) in outputs.items()
-            }
-            counting = {name: each for name, each in made.items() if each is not None}
-        for name, each in list(counting.items()):
+            for name, (_, predicted) in outputs.items():
+                if predicted.ndim == 2 and predicted.shape[1] > 1:
+                    counters[name] = _Classes(splits, name, predicted.shape[1])
+                elif predicted.ndim in (1, 2):
+                    counters[name] = _Numbers(splits, name, rule)
+        for name, counter in list(counters.items()):
             y, predicted = outputs[name]
-            if not each.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
-                del counting[name]
-        if not counting:
+            if not counter.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
+                del counters[name]
+        if not counters:
             return None
         start += len(next(iter(outputs.values()))[1])
-    results = [each.result(number, start) for each in counting.values()]
+    results = [counter.result(number, start) for counter in counters.values()]
     return replace(results[0], others=tuple(results[1:])) if results else None
 
 
@@ -118,17 +119,7 @@ def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
         return np.asarray(1 / (1 + np.exp(-predicted)))
 
 
-def _counting(
-    predicted: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
-) -> _OfClasses | _OfNumbers | None:
-    if predicted.ndim == 2 and predicted.shape[1] > 1:
-        return _OfClasses(splits, output, predicted.shape[1])
-    if predicted.ndim in (1, 2):
-        return _OfNumbers(splits, output, rule)
-    return None
-
-
-class _OfClasses:
+class _Classes:
     """Counts the predicted classes of an output, and keeps its worst-classified samples."""
 
     def __init__(
@@ -142,13 +133,14 @@ class _OfClasses:
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
-        # A heap of the worst samples. The first has the highest probability of its true class.
+        # A heap of the worst samples. The first of them gives its true class the highest
+        # probability.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
-        """Adds a slice of at least one sample. Returns whether its targets can be counted.
+        """Adds at least one sample. Returns whether the targets can be counted.
 
-        `start` is the number of samples before the slice.
+        `start` is the number of samples that were added before.
         """
         labels, classes = class_labels(y), self._counts.shape[1]
         columns = y.shape[1] if y.ndim == 2 else 1
@@ -159,23 +151,24 @@ class _OfClasses:
             np.add.at(self._confusion, (true, predicted), 1)
         counted = (true, predicted, true[true == predicted])
         self._counts += [np.bincount(each, minlength=classes) for each in counted]
-        of_true = probabilities[np.arange(len(true)), true]
-        for place in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
-            key = (-float(of_true[place]), -(start + place))
+        of_true = probabilities[np.arange(len(true)), true]  # The probabilities of true classes.
+        for row in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
+            key = (-float(of_true[row]), -(start + row))
             full = len(self._worst) == MOST_SAMPLES
             if full and key <= self._worst[0][:2]:
                 break
-            png, row = _pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._preparation)  # noqa: B023
-            sample = WorstSample(
-                index=start + place,
-                true=int(true[place]),
-                predicted=int(predicted[place]),
-                probability=float(of_true[place]),
-                confidence=float(probabilities[place].max()),
+            sample = map_arrays(lambda a: np.asarray(a[row]), x)  # noqa: B023 - called at once
+            png, cells = _shown(sample, self._preparation)
+            worst = WorstSample(
+                index=start + row,
+                true=int(true[row]),
+                predicted=int(predicted[row]),
+                probability=float(of_true[row]),
+                confidence=float(probabilities[row].max()),
                 png=png,
-                row=row,
+                row=cells,
             )
-            (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, sample))
+            (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, worst))
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
@@ -202,17 +195,17 @@ class _OfClasses:
         )
 
 
-class _OfNumbers:
-    """Counts the predictions of an output with one number: a regression, or a probability."""
+class _Numbers:
+    """Keeps the predictions of an output with one number: a regression, or a probability."""
 
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         self._preparation, self._output, self._rule = splits.preparation, output, rule
-        # The samples, if each of them is one number.
+        # The samples, if each sample is one number.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
-        # None as soon as a target is not 0 or 1, or a prediction is not between them.
-        self._classes: _OfClasses | None = _OfClasses(splits, output, 2, "binary")
+        # None once a target was not 0 or 1, or a prediction was not between 0 and 1.
+        self._classes: _Classes | None = _Classes(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
         if y.size != len(y) or y.dtype.kind not in "biuf":
@@ -235,13 +228,13 @@ class _OfNumbers:
         truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
-        x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
-        raw = None
-        if x is not None:
-            raw = np.stack([_before_preprocessing(s, "x", self._preparation) for s in x[chosen]])
-        ruled: Sequence[float] = ()
-        if self._rule is not None and raw is not None:
-            ruled = by_rule(self._rule, raw).tolist()
+        feature, by_true_rule = list[float](), list[float]()
+        if len(self._x) == len(self._truth):
+            x = np.concatenate(self._x)[chosen]
+            raw = np.stack([_before_preprocessing(s, "x", self._preparation) for s in x])
+            feature = raw.reshape(-1).tolist()
+            if self._rule is not None:
+                by_true_rule = by_rule(self._rule, raw).tolist()
         return ValidationPredictions(
             uuid="",
             trial=number,
@@ -251,19 +244,16 @@ class _OfNumbers:
             samples=samples,
             truth=tuple(truth[chosen].tolist()),
             predicted=tuple(predicted[chosen].tolist()),
-            feature=() if raw is None else tuple(raw.reshape(-1).tolist()),
+            feature=tuple(feature),
             feature_name=next((c[0][0] for c in self._preparation.columns.values()), "x"),
-            rule=tuple(ruled),
+            rule=tuple(by_true_rule),
         )
 
 
 def _paired_outputs(
     model: keras.Model, y: Any, predicted: Any
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns targets and predictions by the output's name.
-
-    Returns an empty dict if targets and outputs don't belong together.
-    """
+    """Returns targets and predictions by the output's name, or {} if their names differ."""
     if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
         return {_ONLY: (y, predicted)}
     names = list(named_outputs(model))
@@ -273,10 +263,10 @@ def _paired_outputs(
     return {name: (targets[name], predicted[name]) for name in targets}
 
 
-def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
-    """Returns a sample from before preprocessing, to show to people.
+def _shown(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
+    """Returns a PNG file of a sample that is an image, or the values of other samples by column.
 
-    An image becomes a PNG file. Another sample becomes a dict of values, in 6 digits, by column.
+    Both are from before preprocessing. Values have 6 digits.
     """
     png, row = b"", {}
     arrays = named_arrays(sample, "x")
@@ -295,7 +285,7 @@ def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str
                 names = [column for column, _ in columns]
             prefix = "" if len(arrays) == 1 else f"{name} "
             cells = map(_cell, values.reshape(-1).tolist())
-            row.update({f"{prefix}{each}": cell for each, cell in zip(names, cells, strict=True)})
+            row.update({f"{prefix}{name}": cell for name, cell in zip(names, cells, strict=True)})
     return png, row
 
 

@@ -1,9 +1,9 @@
-"""Names of engines and pruners, also for objects of Optuna and Keras Tuner.
+"""Checks names of engines and pruners, and turns Optuna's and Keras Tuner's objects into names.
 
-Settings are a part of the name: ``optuna:tpe,n_startup_trials=20``. So an engine with other
-settings is another engine, and its trials are recorded apart. An object such as
+The name of an engine includes its settings: ``optuna:tpe,n_startup_trials=20``. An engine with
+other settings is another engine, whose trials are recorded separately. An object such as
 ``optuna.samplers.TPESampler()`` is replaced by its name, and each launch makes a new engine from
-the name. Nothing here imports an engine.
+the name. This module imports neither Optuna nor Keras Tuner.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ ENGINES: Final = (
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
 )
-# The Bayesian tuner serves any study and learns from past trials, as Optuna's default does.
+# The engines that the names "optuna" and "keras-tuner" mean. Both take any search space, and learn
+# from past trials.
 _DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
 
 
 def check_engine(engine: object) -> str:
     """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
 
-    A name that both libraries have, such as ``"random"``, means Optuna's. Settings may follow
-    it: ``"optuna:tpe,n_startup_trials=20"``.
+    If both libraries have the name, such as ``"random"``, it means Optuna's engine. Settings may
+    follow the name: ``"optuna:tpe,n_startup_trials=20"``.
     """
     if isinstance(engine, str):
         name, options = split_options(engine)
@@ -65,15 +66,15 @@ def check_pruner(pruner: object) -> str:
 
 
 def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
-    """Returns the number of trials in one full round of Hyperband's brackets.
+    """Returns the number of trials in all of Hyperband's brackets.
 
-    A trial that continues another trial also counts. The sizes are those of Keras Tuner's
+    A trial that continues another trial also counts. The brackets have the sizes of Keras Tuner's
     ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
     Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
 
     Args:
-        epochs: The most epochs that a trial trains, at least 1.
-        factor: Each rung has this many times fewer trials than the rung before, at least 2.
+        epochs: The largest number of epochs of a trial, at least 1.
+        factor: How many times fewer trials a rung has than the rung before, at least 2.
     """
     brackets, left = 0, float(epochs)
     while left >= 1:
@@ -88,10 +89,10 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
 
 
 _WORDS: Final = {"True": True, "False": False, "None": None}
-# Settings are a part of a folder's name, so their values must be plain words.
+# The name of an engine is a part of a folder's name, so the values of settings are plain words.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
-# The least values of settings, which Optuna and Keras Tuner check only during a study, or never.
+# The smallest values of settings. Optuna and Keras Tuner check them late or never.
 _LEAST: Final = {
     "seed": 0,
     "n_startup_trials": 0,
@@ -108,13 +109,13 @@ _LEAST: Final = {
 
 
 def split_options(text: str) -> tuple[str, dict[str, Any]]:
-    """Returns the name of an engine or a pruner, and its settings."""
+    """Splits the name of an engine or a pruner into the name alone and its settings."""
     name, *options = text.split(",")
     return name.strip(), dict(_parsed(option) for option in options)
 
 
 def with_options(name: str, options: Mapping[str, Any]) -> str:
-    """Returns the name of an engine or a pruner with its settings, always in the same spelling."""
+    """Returns the name of an engine or a pruner with its settings in alphabetical order."""
     spelled = {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in sorted(options.items())
@@ -123,7 +124,7 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _parsed(text: str) -> tuple[str, Any]:
-    """Returns the name and the value of a setting. A value that is not JSON is a word."""
+    """Returns the name and the value of a setting. The value is JSON or a word."""
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
         raise EngineError(
@@ -140,7 +141,7 @@ def _parsed(text: str) -> tuple[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Returns a setting's value. Raises EngineError if an engine's name can't contain it."""
+    """Returns a setting's value. Raises EngineError if a name can't contain the value."""
     setting = f"The setting {name!r} of an engine or a pruner"
     if isinstance(value, float) and not math.isfinite(value):
         raise EngineError.of_setting(setting, "finite", value)
@@ -186,7 +187,7 @@ _PRUNER_CLASSES: Final = {
     "ThresholdPruner": "threshold",
     "NopPruner": "none",
 }
-# Settings that a name always states, as our defaults differ from those of Optuna's class.
+# Settings that the name always includes, as our defaults differ from those of Optuna's class.
 _ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
 _ORACLES: Final = {
     "RandomSearch": "keras-tuner:random",
@@ -198,12 +199,12 @@ _ORACLE_SETTINGS: Final = ("num_initial_points", "alpha", "beta", "factor")
 
 
 def name_of_object(setting: str, value: Any, epochs: int) -> str:
-    """Returns the name, with settings, for an engine or a pruner that is an object or a class.
+    """Returns the name, with settings, of an engine or a pruner that is an object or a class.
 
     Args:
         setting: ``"engine"`` or ``"pruner"``.
         value: The object or class, such as ``optuna.samplers.TPESampler(multivariate=True)``.
-        epochs: The epochs of the study. A Hyperband oracle must have the same number.
+        epochs: The epochs of the study. A Hyperband oracle must have the same `max_epochs`.
 
     Raises:
         EngineError: If there is no name for such an object, or its settings are not numbers and
@@ -212,13 +213,13 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
     kind = value if inspect.isclass(value) else type(value)
     library = kind.__module__.partition(".")[0]
     classes = _SAMPLERS if setting == "engine" else _PRUNER_CLASSES
+    oracles = _ORACLES if setting == "engine" else {}
     if library == "optuna" and kind.__name__ in classes:
         return _name_of_optunas(setting, classes[kind.__name__], value)
-    if library == "keras_tuner" and setting == "engine":
-        name = _ORACLES.get(kind.__name__.removesuffix("Oracle"))
-        if name is not None:
-            return _name_of_oracle(name, value, epochs)
-    names = [*classes, *(f"{name}Oracle" for name in _ORACLES if setting == "engine")]
+    oracle = kind.__name__.removesuffix("Oracle")
+    if library == "keras_tuner" and oracle in oracles:
+        return _name_of_oracle(oracles[oracle], value, epochs)
+    names = [*classes, *(f"{name}Oracle" for name in oracles)]
     raise EngineError(
         f"As an object, {setting} may be one of {', '.join(names)}",
         received=value,

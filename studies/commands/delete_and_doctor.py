@@ -1,4 +1,4 @@
-"""Keeps a store in order: ``kerastudy delete`` and ``doctor``."""
+"""``kerastudy delete`` and ``kerastudy doctor``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.command_line import (
-    EXIT_NO,
-    answer,
-    common_options,
-    print_json,
-    tell,
-)
+from studies.commands.command_line import EXIT_NO, answer, common_options
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
@@ -29,8 +23,8 @@ if TYPE_CHECKING:
 def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> None:
     """Delete a study for ever: its folder, with trials, checkpoints and the champion.
 
-    In MLflow's trash, its runs stay until `mlflow gc` frees their space. What was exported stays,
-    and so does a copy on an MLflow server. A study that runs is refused.
+    The study's runs go to MLflow's trash, which `mlflow gc` empties. Exported files stay, and so
+    does a copy of the study on an MLflow server. A running study can't be deleted.
 
     \b
     kerastudy delete digits
@@ -38,29 +32,26 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     """
     from search_spaces.errors import StoreError
     from search_spaces.texts import counted
-    from studies.commands.records import store_of
+    from studies.commands.arguments import store_of
     from studies.progress import waiting
     from tracking.history.study_history import delete_study, study_size
     from tracking.mlflow.exporter_process import forgetting
 
     opened = store_of(store)
     size = study_size(opened, study)
-    what = f"{size.name}: {counted(size.trials, 'trial')}, {size.bytes / 1e6:.1f} MB of files"
+    text = f"{size.name}: {counted(size.trials, 'trial')}, {size.bytes / 1e6:.1f} MB of files"
     if not yes:
         if not sys.stdin.isatty():
-            raise StoreError(f"{what}. Nothing was deleted: to delete it for ever, give --yes.")
-        if not click.confirm(f"{what}. Delete it for ever?", err=True):
+            raise StoreError(f"{text}. Nothing was deleted: to delete it for ever, give --yes.")
+        if not click.confirm(f"{text}. Delete it for ever?", err=True):
             click.echo("nothing was deleted", err=True)
             sys.exit(EXIT_NO)
     with waiting(f"deleting {size.name}"):
         delete_study(opened, size, forgetting)
-    if as_json:
-        document = {**dataclasses.asdict(size), "server": size.server or None}
-        print_json({"study": document.pop("name"), **document, "folder": str(size.folder)})
-        return
-    tell(f"deleted {what}")
-    if size.server:
-        tell(f"its copy at {size.server} is still there")
+    document = {**dataclasses.asdict(size), "server": size.server or None}
+    document = {"study": document.pop("name"), **document, "folder": str(size.folder)}
+    copy = f"\nits copy at {size.server} is still there" if size.server else ""
+    answer(as_json, lambda: document, lambda: f"deleted {text}{copy}")
 
 
 @click.command("doctor")
@@ -69,9 +60,10 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
 def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
-    Checks the journals, studies left RUNNING, the checkpoints by their checksums, and the
-    champions. Leaves running studies alone. Deletes only files that can be made again. For weights
-    that are missing or damaged, names the command that trains them again, bit for bit.
+    Checks the journals, the checkpoints by their checksums, the champions, and studies that a
+    killed launch left in the state RUNNING. Running studies are not checked. With --fix, deletes
+    only files that can be made again. If weights are missing or damaged, prints the command that
+    trains the same weights again, bit for bit.
 
     Exits with 0 if nothing is wrong, or all is mended; else with 1.
 
@@ -93,11 +85,11 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
         "running": sorted(diagnosis.at_work),
         "unread": diagnosis.unread,
     }
-    answer(as_json, lambda: document, lambda: _diagnosis_text(diagnosis))
+    answer(as_json, lambda: document, lambda: _doctor_text(diagnosis))
     sys.exit(EXIT_NO if diagnosis.left else 0)
 
 
-def _diagnosis_text(diagnosis: Diagnosis) -> str:
+def _doctor_text(diagnosis: Diagnosis) -> str:
     lines = [line for finding in diagnosis.findings for line in _finding_lines(finding)]
     lines += [
         f"running   {study} ({holder}): left alone"
@@ -109,7 +101,7 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
     mended = f", {faults - left} mended" if faults > left else ""
     lines.append(f"{faults or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
     if not sys.stdout.isatty():
-        # A program can read the lines if they are not wrapped.
+        # The lines are not wrapped, so that programs can read them.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 

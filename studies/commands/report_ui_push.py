@@ -1,4 +1,4 @@
-"""Makes pages for the browser: ``kerastudy report``, ``ui`` and ``push``."""
+"""``kerastudy report``, ``ui`` and ``push``: a study in the browser, or on an MLflow server."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import contextlib
 import sys
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.command_line import (
-    answer,
-    common_options,
-)
+from studies.commands.command_line import answer, common_options, open_option
 
 if TYPE_CHECKING:
-    from tracking.mlflow.server import Place
     from tracking.store.store_folder import Store
 
 
@@ -35,12 +31,7 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write.  [default: in the study's folder; of several: comparison.html]",
 )
-@click.option(
-    "--open/--no-open",
-    "open_browser",
-    default=None,
-    help="Whether to open a browser.  [default: on a terminal]",
-)
+@open_option
 @common_options
 def report_command(
     studies: tuple[str, ...],
@@ -52,8 +43,8 @@ def report_command(
 ) -> None:
     """Make a report of a study: one HTML file, which needs no network.
 
-    MLflow shows it among the artifacts of the study's run. Several studies, or several engines of
-    one, make a report that compares them.
+    MLflow shows it among the artifacts of the study's run. For several studies, or several engines
+    of one, the report compares them.
 
     \b
     kerastudy report digits
@@ -61,7 +52,7 @@ def report_command(
     kerastudy report digits digits-wide
     kerastudy report digits --engine tpe --engine keras-tuner:hyperband
     """
-    from studies.commands.records import histories_of
+    from studies.commands.arguments import histories_of
     from studies.exporting import explained, file_for
     from studies.progress import waiting
     from tracking.report.html_page import write_comparison, write_report
@@ -83,7 +74,7 @@ def report_command(
                 with explained(output):
                     write_atomically(output, page.read_text(encoding="utf-8"))
                 page = output
-    descriptions = [each.description for each in histories]
+    descriptions = [history.description for history in histories]
     document = {
         "report": str(page),
         "url": page.as_uri(),
@@ -91,12 +82,16 @@ def report_command(
         "studies": [{"study": each.name, "engine": each.engine} for each in descriptions],
     }
     answer(as_json, lambda: document, lambda: str(page))
-    if open_browser if open_browser is not None else sys.stdout.isatty():
-        webbrowser.open(page.as_uri())
+    _open_page(page.as_uri(), open_browser)
+
+
+def _open_page(address: str, open_browser: bool | None) -> None:
+    if open_browser or (open_browser is None and sys.stdout.isatty()):
+        webbrowser.open(address)
 
 
 # Without a study, `ui` prints the addresses of at most this many studies.
-_SHOWN = 10
+_MOST_ADDRESSES = 10
 
 
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
@@ -110,12 +105,7 @@ _SHOWN = 10
     help="Which prepared view of the study to open.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
-@click.option(
-    "--open/--no-open",
-    "open_browser",
-    default=None,
-    help="Whether to open a browser.  [default: on a terminal]",
-)
+@open_option
 @common_options
 def ui_command(
     study: str | None,
@@ -128,7 +118,7 @@ def ui_command(
 ) -> None:
     """Look at the store in the MLflow UI, until Ctrl-C.
 
-    It is for this machine alone.
+    The UI can be opened on this machine only.
 
     \b
     kerastudy ui
@@ -136,23 +126,27 @@ def ui_command(
     kerastudy ui digits --view charts --port 5001
     """
     from search_spaces.errors import StoreError
-    from studies.commands.records import history_of, store_of
+    from studies.commands.arguments import history_of, store_of
     from studies.interruption import catching_interrupts
     from tracking.mlflow.server import free_place, serving
+    from tracking.mlflow.views import VIEWS
 
     place, name = free_place(port), None
-    if study is not None:
-        history = history_of(study, engine, store)
-        opened, folders, name = history.store, [history.folder], history.description.name
-    else:
+    if study is None:
         opened = store_of(store)
-        folders = [folder for folder, _ in opened.studies()]
-    pages, studies = _pages(opened, folders, place, view)
-    if name is None:
-        pages = {}
+        names = {folder: header.name for folder, header in opened.studies()}
     else:
-        studies = {}
-
+        history = history_of(study, engine, store)
+        opened, name = history.store, history.description.name
+        names = {history.folder: name}
+    experiments = _bring_up_to_date(opened, names, place.address)
+    # The addresses of a named study by view, or of all studies by name. MLflow's own list of
+    # experiments has no links to these pages.
+    views, studies = dict[str, str](), dict[str, str]()
+    if name is None:
+        studies = {each: place.study_page(id_, view) for each, id_ in experiments.items()}
+    elif name in experiments:
+        views = {each: place.study_page(experiments[name], each) for each in VIEWS}
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
     # Ctrl-C is caught before the server starts, so that it always ends the server.
@@ -162,21 +156,20 @@ def ui_command(
         serving(opened, place, stopped) as server,
     ):
         if not stopped.is_set():
-            page = pages.get(view, place.studies_page)
+            page = views.get(view, place.studies_page)
             document = {
                 "study": name,
                 "url": page,
-                "views": pages,
+                "views": views,
                 "studies": studies,
                 "address": place.address,
                 "pid": server.pid,
             }
-            named = [f"{name}: {address}" for name, address in studies.items()]
-            text = "\n".join([page, *named, "Ctrl-C stops it."])
+            addresses = [f"{each}: {address}" for each, address in studies.items()]
+            text = "\n".join([page, *addresses, "Ctrl-C stops it."])
             answer(as_json, lambda: document, lambda: text)
             sys.stdout.flush()
-            if open_browser if open_browser is not None else sys.stdout.isatty():
-                webbrowser.open(page)
+            _open_page(page, open_browser)
         while server.poll() is None and not stopped.wait(0.2):
             pass
     if stopped.is_set():
@@ -185,31 +178,26 @@ def ui_command(
     raise StoreError("MLflow's server ended by itself.")
 
 
-def _pages(
-    store: Store, folders: Sequence[Path], place: Place, view: str
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Brings MLflow up to date with studies, and returns addresses of pages.
+def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
+    """Brings MLflow up to date, and returns the ids of MLflow's experiments by study.
 
-    The first dict has the address of each view of the last study. The second dict has the address
-    of one view of each study.
+    Args:
+        store: The store.
+        names: The names of the studies by folder.
+        address: The address of MLflow's server, for links in MLflow's notes on the studies.
     """
-    from tracking.journal import JournalReader
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
-    from tracking.mlflow.views import VIEWS
+    from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
-    for folder in folders:
+    for folder in names:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
-    views, studies = {}, {}
-    for folder in folders[:_SHOWN]:
-        experiment, _ = read_notes(folder)
-        if experiment:
-            # People need the address, since MLflow's own list links to the page of traces.
-            name = JournalReader(folder).header().name
-            studies[name] = place.study_page(experiment, view)
-            views = {each: place.study_page(experiment, each) for each in VIEWS}
-    return views, studies
+    write_address(open_store_client(store), address)
+    experiments = {
+        name: read_notes(folder)[0] for folder, name in list(names.items())[:_MOST_ADDRESSES]
+    }
+    return {name: experiment for name, experiment in experiments.items() if experiment}
 
 
 @click.command("push", short_help="Send a study to an MLflow server.")
@@ -223,15 +211,15 @@ def _pages(
 def push_command(study: str, tracking_uri: str | None, store: Path | None, as_json: bool) -> None:
     """Send a study to an MLflow server: its runs, its definition and its champion.
 
-    `kerastudy launch --tracking-uri` does so while the study runs. This sends the rest, or a study
-    that was launched without. It does not send again what the server has.
+    `kerastudy launch --tracking-uri` sends a study while it runs. `push` sends everything that the
+    server does not have yet.
 
     \b
     kerastudy push digits
     kerastudy push digits --tracking-uri http://mlflow.example.org:5000
     """
     from search_spaces.errors import StudyError
-    from studies.commands.records import history_of
+    from studies.commands.arguments import history_of
     from studies.launching import server_for
     from studies.progress import waiting
     from tracking.mlflow.study_exporter import StudyExporter
