@@ -36,8 +36,8 @@ from studies.champion.choosing import promote as promote
 from studies.champion.confirm import confirm as confirm
 from studies.champion.evaluation import evaluate as evaluate
 from studies.champion.prediction import predict as predict
+from studies.check_data import check_data as check_data
 from studies.data import preprocessing as preprocessing
-from studies.data_check import check_data as check_data
 from studies.definition import RayOptions as RayOptions
 from studies.definition import epoch_seed as epoch_seed
 from studies.definition import output_layers as _output_layers

@@ -103,8 +103,8 @@ def data_command(
     kerastudy data my_study.py --data houses.csv --target price
     kerastudy data digits --json
     """
+    from studies.check_data import check_file, check_target
     from studies.commands.arguments import data_to_use, is_data_target
-    from studies.data_check import check_file, check_target
     from studies.user_code import resolve_target
 
     # Standard output is for results, and the user's code may print.

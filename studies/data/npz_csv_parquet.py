@@ -1,4 +1,4 @@
-"""Reads npz, CSV and Parquet files. Pickles in npz files are refused, because they may run code."""
+"""Reads npz, CSV and Parquet files, and the names of files in ``--data``."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ _SAVE = (
     "Write it with numpy.savez(path, x_train=..., y_train=...), and as wanted x_validation, "
     "y_validation, x_test, y_test, sample_weight_train and so on."
 )
-# In a table with semicolons, such as spreadsheets write where 0,5 is a half.
+# A decimal comma between semicolons. Where 0,5 is a half, spreadsheets write such CSV files.
 _DECIMAL_COMMA: Final = r"(?:^|;)[-+]?\d+,\d+(?:;|$)"
 _FIRST_LINES: Final = 100
 _TABLE: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORECASE)
 
 
 def is_data(path: str) -> bool:
-    """Returns whether a path is a folder, or has the ending of an npz file or a table."""
+    """Returns whether a path is a folder, or ends like an npz, CSV or Parquet file."""
     return is_table(path) or path.lower().endswith(".npz") or Path(path).is_dir()
 
 
 def is_table(path: str | Path) -> bool:
-    """Returns whether a path has the ending of a table, such as .csv.gz, and is no folder."""
+    """Returns whether a path ends like a CSV or Parquet file, such as .csv.gz, and is no folder."""
     return _TABLE.search(str(path)) is not None and not Path(path).is_dir()
 
 
 def name_of(path: Path) -> str:
-    """Returns a file's name without the ending of a table, such as .csv.gz."""
+    """Returns a file's name without the ending of a table: "houses" for houses.csv.gz."""
     return _TABLE.sub("", path.name)
 
 
-def has_header(source: object) -> bool:
-    """Returns whether a source is a CSV file, whose first line is a header."""
+def is_csv(source: object) -> bool:
+    """Returns whether a table is a CSV file, not a Parquet file or a DataFrame."""
     return isinstance(source, Path) and source.suffix.lower() != ".parquet"
 
 
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
     """Returns a path and a target as one text for records, such as "houses.csv?target=price".
 
-    `recorded` is an earlier text. It replaces an empty path, and its target an empty target.
+    `recorded` is an earlier text, whose path and target replace empty ones.
     """
     if not path:
         return recorded
@@ -59,7 +59,7 @@ def spelled(path: str, target: str = "", recorded: str = "") -> str:
 
 
 def path_in(text: str) -> str:
-    """Returns "houses.csv" for the text "houses.csv?target=price"."""
+    """Returns "houses.csv" for "houses.csv?target=price"."""
     return text.partition(TARGET)[0]
 
 
@@ -104,14 +104,14 @@ def read_arrays(
 def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
     import numpy as np
 
-    from studies.data.arrays.mapped import member
+    from studies.data.arrays.memory_mapping import mapped_member
 
     assert archive.zip is not None, "the file is open"
     try:
-        array = member(archive.zip, f"{name}.npy")
+        array = mapped_member(archive.zip, f"{name}.npy")
         array = archive[name] if array is None else array
         if not isinstance(array, np.ndarray):
-            # For a member that is no array, numpy returns the raw bytes.
+            # For a member of the archive that is no array, numpy returns the raw bytes.
             raise ValueError("it is no array.")
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         # numpy refuses pickled Python objects, because they may run code.
@@ -125,24 +125,24 @@ def read_table(
 ) -> Any:
     """Reads a Parquet file, or a CSV file with columns separated by commas, semicolons, | or tabs.
 
-    `missing` are further texts for missing values, such as "?". `texts` are the columns to read as
+    Texts in `missing`, such as "?", are read as missing values. Columns in `texts` are read as
     texts, so that "007" stays "007".
     """
     import pandas as pd
 
     _check_file(path)
     try:
-        if not has_header(path):
+        if not is_csv(path):
             return pd.read_parquet(path)
         one_cell: dict[str, Any] = {"sep": "\x01", "quoting": csv.QUOTE_NONE}
         lines = pd.read_csv(path, header=None, nrows=_FIRST_LINES, dtype=str, **one_cell)[0]
-        line = lines[0]
-        between = max(",;\t|", key=line.count)
-        if between == ";" and lines.str.contains(_DECIMAL_COMMA).any():
+        header = lines[0]
+        separator = max(",;\t|", key=header.count)
+        if separator == ";" and lines.str.contains(_DECIMAL_COMMA).any():
             options = {"decimal": ","} | options
         options = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str)} | options
         # With low_memory, pandas may give the rows of one column different types.
-        table = pd.read_csv(path, sep=between, low_memory=False, **options)
+        table = pd.read_csv(path, sep=separator, low_memory=False, **options)
     except ImportError:
         hint = "pip install pyarrow, or save it as CSV."
         raise DataError(
@@ -153,10 +153,10 @@ def read_table(
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         hint = "A CSV file is in UTF-8, with quotes around texts that contain the separator."
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}", hint=hint) from None
-    names = [name for name in next(csv.reader([line], delimiter=between)) if name]
-    if twice := [name for name in names if names.count(name) > 1]:
-        # pandas renames a second "area" to "area.1".
-        raise DataError(f"{str(path)!r} has several columns named {twice[0]!r}. Rename them.")
+    names = [name for name in next(csv.reader([header], delimiter=separator)) if name]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        # pandas would rename a second "area" to "area.1".
+        raise DataError(f"{str(path)!r} has several columns named {repeated[0]!r}. Rename them.")
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(
             f"{str(path)!r} has more values in a row than names in its first line",

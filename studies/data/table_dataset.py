@@ -1,4 +1,4 @@
-"""Tables: a CSV or Parquet file, or a DataFrame, with a column to predict."""
+"""`datasets.table`: a CSV or Parquet file, or a DataFrame, with a column to predict."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents
-from studies.data.arrays.samples import Samples, check_finite, is_frame
-from studies.data.column_values import MISSING, names_of_parts, numbers_of, texts_of
-from studies.data.columns import (
+from studies.data.arrays.sample_checks import Samples, check_finite, is_frame
+from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.column_kinds import (
     SHOWN,
     check_complete,
     check_names,
@@ -30,18 +29,19 @@ from studies.data.columns import (
     table_columns,
     values_of,
 )
-from studies.data.description import Dataset, Reader, options_of
-from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
-from studies.data.preprocessing import Column, TableColumns
+from studies.data.column_values import MISSING, names_of_parts, numbers_of, texts_of
+from studies.data.dataset_base import Dataset, Reader, options_of
+from studies.data.npz_csv_parquet import absolute_path, is_csv, is_table, name_of, read_table
+from studies.data.table_encoding import Column, TableColumns
 
-# By default, dates order the rows of a table if no date is in more than this share of them.
+# By default, a column of dates orders the rows if no date is in more than this share of rows.
 _MOST_OF_A_DATE = 0.25
 # Targets 0, 1, 2 and so on are classes if there are at most this many, with at least this many rows
 # of each on average.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
-# Codes, and the words that pandas reads as missing values, are looked for in so many rows.
+# Codes, and words that pandas reads as missing values, are looked for in so many rows.
 _FIRST_ROWS = 1000
-_WORDS_OF_PANDAS: Final = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A", "<NA>")
+_WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
 
 
 def table(
@@ -64,32 +64,32 @@ def table(
 
     The study's data is one array with a row for each sample. Numbers are scaled to mean 0 and
     standard deviation 1, booleans are 0 and 1, and categories are one-hot. A missing number or
-    boolean becomes the mean, and a further column is 1 for it. Means, deviations and categories are
-    those of the trial's training part. The registered model takes the columns of the table.
+    boolean becomes the mean, and a further column is 1 in this row. Means, deviations and
+    categories are taken from the training part. The registered model takes the table's columns.
 
-    Values may be missing. If there is a column of dates, rows are split in time: training rows come
-    first, then validation rows, then test rows. What you leave open (`drop`, `categories`,
-    `missing`, `time`) is decided by rules, and `load().warnings` says what they decided.
+    If there is a column of dates, rows are split in time: training rows come first, then validation
+    rows, then test rows. Rules decide about the options `drop`, `categories`, `missing` and `time`
+    that you leave out, and `load().warnings` says how.
 
     Args:
         source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a pandas
             DataFrame. A relative path starts from the current folder; `~` is the home folder. The
             index of a DataFrame is ignored. Don't change the DataFrame before the data is loaded.
-        target: The column to predict. Texts and booleans are classes, numbered in their order. So
-            are whole numbers 0, 1, 2 and so on without a gap, if there are enough rows of each.
-            Other numbers are quantities.
-        drop: The columns to leave out, and no others. None: columns that teach nothing are left
-            out: identifiers, free text, columns without values or with only one. So are rows
+        target: The column to predict. Texts and booleans are classes, numbered in sorted order.
+            Whole numbers 0, 1, 2 and so on without a gap are classes, too, if there are enough rows
+            of each. Other numbers are quantities.
+        drop: The columns to leave out. None: columns that teach nothing are left out, i.e.
+            identifiers, free text, and columns without values or with one value; and also rows
             without a target.
-        categories: The columns that are categories though they hold numbers. None: those whose
-            names say so, such as "zip", or whose numbers begin with 0.
+        categories: The columns of numbers that are categories. None: columns with names such as
+            "zip", or with numbers that begin with 0.
         missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
             "null" and "None". None: "?", "-" and the like, and the few words among numbers.
-        dates: Columns of dates of which the day, the month and the weekday become inputs.
+        dates: Columns of dates whose day, month and weekday become inputs.
         classes: Whether the target is classes; None: as described for `target`.
-        time: The column of dates, or of numbers, by whose order rows are split. None: the first
-            column of dates without a gap and with few rows of each date. False: parts are drawn at
-            random.
+        time: The column of dates or numbers that orders the rows before they are split. None: the
+            first column of dates without gaps and with few rows of each date. False: parts are
+            drawn at random.
         validation: Share in (0, 1) of all rows, count of rows, or another table of the same
             columns.
         test: As `validation`; None or 0: no test part.
@@ -121,19 +121,20 @@ def table(
     if not isinstance(target, str) or not target:
         hint = "Several targets go with datasets.arrays."
         raise DataError.of_setting("target", "the name of a column", target, hint)
-    named = isinstance(time, str) and time not in ("", target) and not stratify
-    if time not in (None, False) and not named:
+    by_column = isinstance(time, str) and time not in ("", target) and not stratify
+    if time not in (None, False) and not by_column:
         expected = "False, or the name of another column than the target, without stratify=True"
         raise DataError.of_setting("time", expected, time)
     lists = {"drop": drop, "categories": categories, "missing": missing, "dates": dates}
+    names: dict[str, Any] = {n: checks.names(n, v or (), DataError) for n, v in lists.items()}
     reader = Table(
         place,
         target,
-        **cast(Any, {n: checks.names(n, names or (), DataError) for n, names in lists.items()}),
+        **names,
         classes=classes,
         time=False if stratify and time is None else time,
         ready=tuple(ready.items()),
-        open=frozenset(option for option, names in lists.items() if names is None),
+        open=frozenset(option for option, value in lists.items() if value is None),
     )
     in_file = isinstance(place, Path)
     own_name, where = (name_of(place), str(place)) if in_file else ("table", "table in memory")
@@ -141,12 +142,14 @@ def table(
 
 
 def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
-    """Describes a table with options of `table`, where `drop` and `missing` come to the rules'."""
+    """Describes a table with `options` of `table`.
+
+    Columns in `drop`, and texts in `missing`, come in addition to those that the rules find.
+    """
     named = {name: value for name, value in options.items() if name in ("dates", "time")}
-    described = table(path, target=target, **named)
-    more = {name: tuple(options.get(name, ())) for name in ("drop", "missing")}
-    reader = cast(Table, described.read)
-    return replace(described, read=replace(reader, **cast(Any, more)))
+    dataset = table(path, target=target, **named)
+    more: dict[str, Any] = {name: tuple(options.get(name, ())) for name in ("drop", "missing")}
+    return replace(dataset, read=replace(cast(Table, dataset.read), **more))
 
 
 def _place_of(setting: str, source: Any) -> Any:
@@ -166,8 +169,11 @@ def _place_of(setting: str, source: Any) -> Any:
 class Table(Reader):
     """Reads a table with the options of `datasets.table`.
 
-    `source` is a path or a DataFrame. `ready` has ready-made parts, such as ("test", DataFrame).
-    Rules add to the options that `open` names. `decisions` are what they added, in words.
+    Attributes:
+        source: A path or a DataFrame.
+        ready: Ready-made parts, such as ("test", DataFrame).
+        open: The names of the options that the user left out. Rules add to these options.
+        decisions: The decisions of the rules, in words, by column or subject.
     """
 
     source: Any
@@ -193,8 +199,8 @@ class Table(Reader):
         return replace(self, source=place, target=target or self.target)
 
     def decided(self) -> tuple[Table, Any, list[Column]]:
-        """Returns this table with nothing left open, its rows, and the columns of its inputs."""
-        called, in_file = _called(self.source), has_header(self.source)
+        """Decides the `open` options. Returns the reader, the rows, and the inputs' columns."""
+        called, in_file = _called(self.source), is_csv(self.source)
         if in_file:
             first = read_table(self.source, nrows=_FIRST_ROWS, keep_default_na=False, dtype=str)
         else:
@@ -202,10 +208,10 @@ class Table(Reader):
         named = {"drop": self.drop, "categories": self.categories, "dates": self.dates}
         named |= {"target": (self.target,), "time": (self.time,) if self.time else ()}
         check_names(first, named, called)
-        table, told = self, dict(self.decisions)
+        table, decisions = self, dict(self.decisions)
         inputs = [name for name in first if name not in (*self.drop, self.target)]
         if "categories" in self.open and (codes := code_columns(first[inputs].head(_FIRST_ROWS))):
-            told["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are names: categories"
+            decisions["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are names: categories"
             table = replace(table, categories=(*dict.fromkeys([*self.categories, *codes]),))
         if in_file:
             frame = table._frame(self.source)
@@ -216,13 +222,15 @@ class Table(Reader):
             table = replace(
                 table, missing=(*dict.fromkeys([*self.missing, *chain(*words.values())]),)
             )
-            words = {n: [*own, *_words_of_pandas(first[n], in_file)] for n, own in words.items()}
-            shown = (f"{quoted(own)} in {name}" for name, own in words.items() if own)
-            told |= {"missing": text} if (text := listed(shown, most=SHOWN)) else {}
+            if in_file:
+                words = {n: [*w, *sorted(_WORDS_OF_PANDAS & {*first[n]})] for n, w in words.items()}
+            shown = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
+            decisions |= {"missing": text} if (text := listed(shown, most=SHOWN)) else {}
         frame = table._without_words(frame)
         empty = frame[self.target].isna() | (frame[self.target] == MISSING)
         if empty.any() and not empty.all():
-            told["rows"] = f"{empty.sum():,} of {len(frame):,} lack {self.target}, and are left out"
+            count = f"{empty.sum():,} of {len(frame):,}"
+            decisions["rows"] = f"{count} lack {self.target}, and are left out"
             frame = frame[~empty]
         dropped = {}
         if "drop" in self.open:
@@ -233,29 +241,29 @@ class Table(Reader):
         if refused and "drop" not in self.open:
             raise refusal(called, refused)
         dropped |= refused
-        told |= {name: f"left out, as it {why}" for name, why in dropped.items()}
+        decisions |= {name: f"left out, as it {why}" for name, why in dropped.items()}
         dates = [column.name for column in columns if column.kind == "dates"]
         time = table._time(frame, dates)
         if self.open or self.time is None:
-            told |= _on_dates(time, [name for name in dates if name not in self.dates])
-        if self.open and told:
-            told["to change it"] = "set drop, categories, missing, dates or time"
+            decisions |= _on_dates(time, [name for name in dates if name not in self.dates])
+        if self.open and decisions:
+            decisions["to change it"] = "set drop, categories, missing, dates or time"
         table = replace(
             table,
             drop=(*self.drop, *dropped),
             time=time or False,
             open=frozenset(),
-            decisions=told,
+            decisions=decisions,
         )
         columns = [column for column in columns if column.kind != "dates"]
         columns += [part for name in self.dates for part in _parts(frame[name], called)]
         return table, frame.iloc[table._order(frame, time, called)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
-        """Returns the samples in the rows of a decided table."""
+        """Returns the samples of the table, after the decisions of the rules."""
         called = _called(self.source)
         if not columns:
-            why = "; ".join(f"{name}: {text}" for name, text in self.decisions.items())
+            why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
             raise DataError(
                 f"{called} has no column besides the target {self.target!r} that a model can use",
                 received=why or list(frame.columns),
@@ -281,20 +289,20 @@ class Table(Reader):
         return read_table(source, missing=self.missing, texts=self.categories)
 
     def _without_words(self, frame: Any) -> Any:
-        """Returns rows with gaps in place of words such as "?"."""
+        """Returns the rows with gaps in place of `missing`, such as "?"."""
         texts = [name for name in frame if frame[name].dtype.kind not in "biufmM"]
         words = {name: frame[name].isin(self.missing) for name in texts} if self.missing else {}
-        gaps = {name: frame[name].mask(there) for name, there in words.items() if there.any()}
+        gaps = {name: frame[name].mask(mask) for name, mask in words.items() if mask.any()}
         return frame.assign(**gaps) if gaps else frame
 
     def _time(self, frame: Any, dates: list[str]) -> str:
-        """Returns the column that orders the rows, or an empty text if none does."""
+        """Returns the column that orders the rows, or an empty text."""
         if self.time is not None:
             return self.time or ""
         # A date that many rows share says little about their order.
         most = len(frame) * _MOST_OF_A_DATE
-        whole = (name for name in dates if frame[name].notna().all())
-        return next((n for n in whole if frame[n].value_counts().iloc[0] <= most), "")
+        complete = (name for name in dates if frame[name].notna().all())
+        return next((n for n in complete if frame[n].value_counts().iloc[0] <= most), "")
 
     def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
         check_complete(frame[time], f"the time {time!r}", called)
@@ -307,21 +315,16 @@ class Table(Reader):
         return np.argsort(np.asarray(values), kind="stable")
 
 
-def _words_of_pandas(first: Any, in_file: bool) -> list[str]:
-    """Returns the words among the first rows that pandas reads as missing values."""
-    return sorted({*_WORDS_OF_PANDAS} & {*first}) if in_file else []
-
-
 def _on_dates(time: str, unused: list[str]) -> dict[str, str]:
-    """Returns the decisions on columns of dates, by column."""
-    told = dict.fromkeys(unused, "no input")
+    decisions = dict.fromkeys(unused, "no input")
     if time:
-        told[time] = f"parts are split in time by it{'; no input' if time in told else ''}"
-    return told
+        unseen = "; no input" if time in decisions else ""
+        decisions[time] = f"parts are split in time by it{unseen}"
+    return decisions
 
 
 def _parts(series: Any, called: str) -> list[Column]:
-    """Returns the columns that are made of a column of dates."""
+    """Returns the columns of days, months and weekdays of a column of dates."""
     try:
         _, day_first = dates_of(series)
     except ValueError as error:
@@ -337,9 +340,9 @@ def _called(source: Any, part: str = "") -> str:
 
 
 def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
-    """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
+    """Returns targets of shape (n,): texts or int64 for classes, float64 for quantities.
 
-    `classes` is as in `datasets.table`. Raises DataError if values are missing, or no targets.
+    `classes` is as in `datasets.table`. Raises DataError for missing values, and for dates.
     """
     import pandas as pd
     from pandas.api import types
@@ -359,10 +362,9 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
     if not texts:
         values = numbers_of(series)
         check_finite(values, f"{name} of {source}")
-        known = np.unique(values)
-        many = len(known) <= min(_MOST_CLASSES, len(values) / _LEAST_ROWS)
-        counted = len(known) >= 2 and many and np.array_equal(known, np.arange(len(known)))
-        if classes is not False and counted:
+        labels = np.unique(values)
+        few = 2 <= len(labels) <= min(_MOST_CLASSES, len(values) / _LEAST_ROWS)
+        if classes is not False and few and np.array_equal(labels, np.arange(len(labels))):
             return values.astype(np.int64)
         if not classes:
             return values
@@ -370,14 +372,11 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
 
 
 def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
-    """Returns the targets of a ready-made part. `like` are the training table's targets.
-
-    Raises DataError for classes that the training table lacks.
-    """
+    """Returns the targets of a ready-made part. `like` are the training table's targets."""
     targets = _read_target(series, like.dtype.kind == "O", source)
-    if like.dtype.kind in "Oi" and (strange := sorted(set(targets) - set(like))):
+    if like.dtype.kind in "Oi" and (unknown := sorted(set(targets) - set(like))):
         raise DataError(
             f"The target {series.name!r} of {source} has classes that the training table lacks, "
-            f"such as {strange[0]!r}."
+            f"such as {unknown[0]!r}."
         )
     return targets.astype(like.dtype)

@@ -1,7 +1,7 @@
-"""Arrays in npy files that are mapped to memory (`np.memmap`).
+"""Large arrays in npy files that are mapped to memory (`np.memmap`), and shared by processes.
 
-The system reads such a file page by page when the array is used. It keeps the pages in memory once
-for all processes, and drops them when it needs memory. So the array may be larger than the memory.
+The operating system reads a file page by page when its array is used, keeps each page in memory
+once for all processes, and drops pages when it needs memory. So arrays may be larger than memory.
 """
 
 from __future__ import annotations
@@ -31,21 +31,18 @@ _BLOCK_BYTES = 16 * 2**20
 _PREFIX = "kerastudy-data-"
 _LOCK = "in-use"
 
+# The folder for large arrays while `shared` loads data.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
 
-_Thing = TypeVar("_Thing")
-_FACTS = "splits"
-"""The file of the pickled data. It is written after the files of the arrays."""
-_LOADING = "lock"
-"""The lock of the process that loads the data."""
+_Data = TypeVar("_Data")
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Makes a folder for arrays, on a disk if possible. The caller removes it.
+    """Makes a folder for arrays, and removes the folders that killed processes left.
 
-    It is in ``TMPDIR`` or, if that is not set, in ``/var/tmp``, because ``/tmp`` may be in memory:
-    https://systemd.io/TEMPORARY_DIRECTORIES/. Folders that killed processes left are removed.
+    The folder is in ``TMPDIR`` or, if that is not set, in ``/var/tmp``, because ``/tmp`` may be in
+    memory: https://systemd.io/TEMPORARY_DIRECTORIES/.
     """
     large = Path("/var/tmp")
     usable = "TMPDIR" not in os.environ and large.is_dir() and os.access(large, os.W_OK)
@@ -63,10 +60,10 @@ def temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
-    """A temporary folder with a lock file, which its process holds for as long as it lives."""
+    """A temporary folder with a lock file, which stays locked as long as the process lives."""
 
     def hold(self) -> bool:
-        """Takes the lock. Returns False if another process is removing the folder as abandoned."""
+        """Locks the folder. Returns False if another process removes it as abandoned."""
         self._lock = FileLock(Path(self.name) / _LOCK)
         try:
             self._lock.acquire()
@@ -80,50 +77,34 @@ class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
 
 
 def _remove_abandoned(place: Path) -> None:
-    for folder in place.glob(f"{_PREFIX}*"):
-        lock = FileLock(folder / _LOCK)
-        if not Path(lock.lock_file).exists():
-            # The folder is new: its process has not made the lock yet.
-            continue
-        try:
-            with lock.acquire(timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
-        except (Timeout, OSError):
-            # The folder's process still runs, or belongs to another user.
-            continue
+    # A folder without a lock is new, so `glob` leaves it out.
+    for lock in place.glob(f"{_PREFIX}*/{_LOCK}"):
+        # These errors mean that the folder's process runs, or belongs to another user.
+        with contextlib.suppress(Timeout, OSError), FileLock(lock).acquire(timeout=0):
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def large_arrays_in(folder: Path) -> Iterator[None]:
-    """Within the `with` block, large arrays go into `folder`."""
-    token = _folder.set(folder)
-    try:
-        yield
-    finally:
-        _folder.reset(token)
-
-
-def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Copies some rows of an array, or all. A large copy is in a file."""
+def copy_rows(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """Copies some rows of an array, or all. A large copy is mapped to memory."""
     count = len(array) if rows is None else len(rows)
     # Arrays of Python objects, such as texts, can't be mapped.
     if array.dtype.hasobject or count * (array.nbytes // len(array)) < _LARGE_BYTES:
         return array.copy() if rows is None else array[rows]
-    copy = allocated((count, *array.shape[1:]), array.dtype)
+    copy = empty_array((count, *array.shape[1:]), array.dtype)
     for start, end in blocks(copy):
         copy[start:end] = array[start:end] if rows is None else array[rows[start:end]]
     return copy
 
 
-def allocated(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Returns a new array to fill. A large one is in a file."""
+def empty_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns a new array to fill. A large array is mapped to memory."""
     if math.prod(shape) * dtype.itemsize < _LARGE_BYTES:
         return np.empty(shape, dtype)
     return np.lib.format.open_memmap(_new_file(), mode="w+", dtype=dtype, shape=shape)
 
 
-def member(archive: ZipFile, name: str) -> np.ndarray | None:
-    """Returns an array of an npz file, mapped to memory. Returns None if it is small or absent."""
+def mapped_member(archive: ZipFile, name: str) -> np.ndarray | None:
+    """Returns a large array of an npz file, mapped to memory, or None if it is small or absent."""
     entry = archive.NameToInfo.get(name)
     if entry is None or entry.file_size < _LARGE_BYTES:
         return None
@@ -134,14 +115,14 @@ def member(archive: ZipFile, name: str) -> np.ndarray | None:
 
 
 def blocks(array: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yields start and end of slices along the first axis, each of about 16 MiB."""
+    """Yields the start and the end of blocks of rows, of about 16 MiB each."""
     rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
     for start in range(0, len(array), rows):
         yield start, min(start + rows, len(array))
 
 
 def file_of(array: np.ndarray) -> Path | None:
-    """Returns the npy file that an array maps to memory as a whole, or None."""
+    """Returns the npy file of an array that is a whole file, mapped to memory; else None."""
     file = array.filename if isinstance(array, np.memmap) else None
     if file is None or not str(file).endswith(".npy"):
         return None
@@ -161,25 +142,29 @@ def _new_file() -> Path:
 
 @cache
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
-    # The cache keeps the object until the process ends. Then the folder is removed.
+    # The cache keeps the object, so the folder is removed when the process ends.
     return temporary_folder()
 
 
-def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
-    """Calls `load` in one process only. All processes that share `folder` map the arrays to memory.
+def shared(load: Callable[[], _Data], folder: Path) -> _Data:
+    """Returns the result of `load`, which one of the processes that pass this folder calls.
 
-    If `load` raises, the next process calls it.
+    The result is pickled into the folder, its arrays as npy files. All processes map them to
+    memory. If `load` raises, the next process calls it.
     """
-    description = folder / _FACTS
-    with FileLock(folder / _LOADING):
-        if not description.exists():
-            with large_arrays_in(folder):
+    pickled = folder / "splits"
+    with FileLock(folder / "lock"):
+        if not pickled.exists():
+            token = _folder.set(folder)
+            try:
                 loaded = load()
-            with replacing(description) as file, file.open("wb") as stream:
+            finally:
+                _folder.reset(token)
+            with replacing(pickled) as file, file.open("wb") as stream:
                 _Writer(stream, folder).dump(loaded)
-    with description.open("rb") as stream:
-        thing: _Thing = MappingUnpickler(stream, folder, "r").load()
-        return thing
+    with pickled.open("rb") as stream:
+        data: _Data = MappingUnpickler(stream, folder, "r").load()
+        return data
 
 
 class _Writer(pickle.Pickler):
@@ -191,8 +176,10 @@ class _Writer(pickle.Pickler):
         self._arrays = 0
 
     def persistent_id(self, thing: object) -> str | None:
-        """Returns the name of an array's file. Returns None for anything else, which is pickled."""
-        # Arrays of Python's texts can't be mapped.
+        """Writes an array to a file, and returns its name. Returns None for other objects.
+
+        Arrays of Python's strings can't be mapped to memory, so they are pickled too.
+        """
         if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
             return None
         file = file_of(thing)
@@ -206,9 +193,9 @@ class _Writer(pickle.Pickler):
 
 
 class MappingUnpickler(pickle.Unpickler):
-    """Unpickles what another process of the same launch wrote, and maps its arrays to memory.
+    """Unpickles a file of another process of the same launch, and maps its arrays to memory.
 
-    With the mode "r", arrays are read-only. With "c", they are copied on write.
+    `mode` is numpy's: with "r" arrays are read-only, with "c" changes stay in memory.
     """
 
     def __init__(self, stream: IO[bytes], folder: Path, mode: Literal["r", "c"]) -> None:

@@ -1,4 +1,4 @@
-"""Data that is read batch by batch, for `datasets.batches`.
+"""Data that comes in batches from tf.data, a PyDataset or a generator, for `datasets.batches`.
 
 For each part, a user passes a function that returns a `tf.data.Dataset`, a
 `keras.utils.PyDataset` or an iterable of batches. Each reading of the part, e.g. an epoch, calls
@@ -20,16 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.parts import PART_NAMES, LoadedData, Part, concatenated
-from studies.data.arrays.samples import check_finite
-from studies.data.arrays.structures import (
-    Arrays,
-    array_digest,
-    combined_digest,
-    length_of,
-    named_arrays,
-)
-from studies.data.description import DescribedData
+from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, concatenated
+from studies.data.arrays.nested_arrays import Arrays, length_of, named_arrays
+from studies.data.arrays.sample_checks import check_finite
+from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches
 from studies.library_internals.private_names import MissingPartError
@@ -38,7 +33,7 @@ from studies.library_internals.tensorflow_internals import is_dataset, seeded
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
-# The seed of a profile, which is read before there is a trial with a seed.
+# The seed for reading a `Profile`, because there is no trial with a seed yet.
 PROFILE_SEED = 0
 
 Batch = tuple[Arrays, ...]
@@ -51,12 +46,11 @@ _ENDS = {
     "test": "end it, by take()",
 }
 _MORE_CLASSES = 2**12
-# A profile reads at most this much, since batches may be slow to make.
-_MOST_BATCHES = 128
-_MOST_BYTES = 32 * 2**20
+# Batches may be slow to make, so a profile is made of at most this many batches or bytes.
+_MOST_BATCHES, _MOST_BYTES = 128, 32 * 2**20
 # `first_samples` stops at the first of these limits.
-_MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
-# A profile reads this many batches twice, to see whether they are the same.
+_MOST_SAMPLES, _MOST_SAMPLE_BYTES = 5_000, 64 * 2**20
+# This many batches are read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
 _HINT = (
@@ -67,7 +61,7 @@ _HINT = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedDataset(DescribedData):
-    """Describes data that is read batch by batch. `datasets.batches` makes it."""
+    """A description of data in batches. `datasets.batches` makes this object."""
 
     sources: Mapping[str, Source]
     in_batches: ClassVar[bool] = True
@@ -78,28 +72,29 @@ class StreamedDataset(DescribedData):
 
     def _read(self) -> dict[str, Profile]:
         profiles = {name: _profile_of(source) for name, source in self.sources.items()}
-        train = profiles["train"].head
-        for name, profile in profiles.items():
-            if _dimensions(profile.head) != _dimensions(train):
-                unlike = f"{profile.head!r} and {train!r}"
+        batches = {name: profile.at_hand for name, profile in profiles.items()}
+        dimensions = {
+            name: {n: a.ndim for n, a in batch.named.items() if n != "sample_weight"}
+            for name, batch in batches.items()
+        }
+        for name, batch in batches.items():
+            if dimensions[name] != dimensions["train"]:
+                unlike = f"{batch!r} and {batches['train']!r}"
                 raise DataError(f"The {name} and the training data have other arrays: {unlike}.")
         return profiles
 
     def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
-        streams = {name: Stream(source, facts[name]) for name, source in self.sources.items()}
+        streams = {
+            name: Stream(**vars(facts[name]), source=source)
+            for name, source in self.sources.items()
+        }
         digests = {name: profile.digest for name, profile in facts.items()}
-        train, validation = streams["train"], streams["validation"]
-        return StreamedSplits(train, validation, streams.get("test"), digests)
-
-
-def _dimensions(part: Part) -> dict[str, int]:
-    arrays = named_arrays(part.x, "x") | named_arrays(part.y, "y")
-    return {name: array.ndim for name, array in arrays.items()}
+        return StreamedSplits(streams["train"], streams["validation"], streams.get("test"), digests)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedSplits(LoadedData):
-    """The parts of data that is read batch by batch."""
+    """The parts of data in batches."""
 
     train: Stream
     validation: Stream
@@ -111,8 +106,8 @@ class StreamedSplits(LoadedData):
 
     @property
     def unfit(self) -> str:
-        article = "" if self.train.profile.kind.startswith("keras") else "a "
-        return f"the data comes as {article}{self.train.profile.kind}"
+        article = "" if self.train.kind == PY_DATASET else "a "
+        return f"the data comes as {article}{self.train.kind}"
 
     @property
     def batch_size(self) -> int:
@@ -128,42 +123,61 @@ class StreamedSplits(LoadedData):
         return self._parts()
 
     def describe(self) -> dict[str, Any]:
-        streams = {name: stream.profile.describe() for name, stream in self.streams.items()}
+        streams = {name: stream.describe() for name, stream in self.streams.items()}
         return {**super().describe(), "streams": streams}
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
-    """A part that is read batch by batch, with the profile of its first batches."""
+class Profile:
+    """Facts about a part, from its first batches, which are read before training.
+
+    Attributes:
+        kind: `TF_DATA`, `PY_DATASET` or `GENERATOR`.
+        at_hand: The first batch.
+        digest: SHA-256 of the batches that were read or, if they differ at a second reading, of
+            the types and shapes in the first batch.
+        repeatable: Whether a second reading gave the same batches.
+        batches: The number of batches that were read.
+        samples: The number of all samples; None if not all were read.
+        known_batches: The number of all batches, if it is known without reading them.
+    """
+
+    kind: str
+    at_hand: Part
+    digest: str
+    repeatable: bool
+    batches: int
+    samples: int | None
+    known_batches: int | None
+
+    def describe(self) -> dict[str, object]:
+        count = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
+        read = f"all {count}" if self.samples is not None else f"the first {count}"
+        return {
+            "kind": self.kind,
+            "batches": self.known_batches if self.samples is None else self.batches,
+            "batch_size": len(self.at_hand),
+            "digest_of": read if self.repeatable else "types and shapes alone",
+            "same_each_time": self.repeatable,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Stream(Profile):
+    """A part that is read batch by batch."""
 
     source: Source
-    profile: Profile
     # Groups are unknown, because only the first batch is in memory.
     groups: ClassVar[None] = None
 
-    @property
-    def at_hand(self) -> Part:
-        """The first batch, which is in memory."""
-        return self.profile.head
-
-    @property
-    def samples(self) -> int | None:
-        return self.profile.samples
-
-    @property
-    def targets_digest(self) -> str:
-        """The digest of the profile. A stream has no digest of the targets alone."""
-        return self.profile.digest
-
     def first(self, count: int) -> Part:
         """Returns the first `count` samples, or the whole first batch if it has fewer."""
-        return self.profile.head.first(count)
+        return self.at_hand.first(count)
 
     @property
     def warnings(self) -> list[str]:
-        source, profile, called = self.source, self.profile, _capital(self.source.called)
-        warnings = []
-        if not profile.repeatable:
+        source, called, warnings = self.source, _capital(self.source.called), []
+        if not self.repeatable:
             advice = "Make all that is random in it depend on a parameter seed alone."
             if not source.is_function:
                 advice = f"Pass the function that makes it: {source.part}=lambda: ..."
@@ -173,24 +187,24 @@ class Stream:
                 f"{called} is not the same each time that it is read, so trials may not be "
                 f"reproduced. {advice}"
             )
-        if profile.known_batches is None and profile.samples is None:
+        if self.known_batches is None and self.samples is None:
             warnings.append(
                 f"{called} has no known length, and did not end within its first "
-                f"{profile.batches} batches. If it has no end, {_ENDS[source.part]}."
+                f"{self.batches} batches. If it has no end, {_ENDS[source.part]}."
             )
         return warnings
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Opens the batches of a part for each reading.
+    """The user's argument for a part, which is opened for each reading.
 
     Attributes:
         part: "train", "validation" or "test".
-        origin: What the user passed: a function, a `tf.data.Dataset` or a `PyDataset`.
+        origin: The argument: a function, a `tf.data.Dataset` or a `PyDataset`.
         steps: The number of batches in a reading, at least 1; None: all.
         seeded: Whether the function gets the seed of the reading.
-        targets: Whether batches have targets; None: those that are tuples do.
+        targets: Whether batches have targets; None: batches that are tuples have targets.
     """
 
     part: str
@@ -226,17 +240,9 @@ class Source:
             raise DataError.of_setting(self.part, f"{expected} of batches (x, y)", opened)
         return _as_generator(opened, self.steps)
 
-    def __getstate__(self) -> dict[str, object]:
-        if batches_kind(self.origin) == TF_DATA:
-            raise DataError(
-                f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
-                "a function that makes it"
-            )
-        return dict(vars(self))
-
 
 def check_source(part: str, source: object, steps: int | None, targets: bool | None) -> Source:
-    """Returns the source of a part. Checks its type and arguments, but reads nothing."""
+    """Returns the source of a part. Checks the user's argument, but reads nothing."""
     if _is_read_itself(source):
         return Source(part, source, steps, seeded=False, targets=targets)
     if not callable(source):
@@ -256,17 +262,17 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Some functions that are written in C have no signature.
+        # Some functions of extension modules have no signature.
         return False
     # functools.partial(make_batches, seed=1) keeps its seed.
-    own = isinstance(function, partial) and "seed" in function.keywords
-    seeded = part == "train" and "seed" in signature.parameters and not own
+    fixed = isinstance(function, partial) and "seed" in function.keywords
+    seeded = part == "train" and "seed" in signature.parameters and not fixed
     try:
         signature.bind(**({"seed": 0} if seeded else {}))
     except TypeError as error:
         raise DataError(
             f"{part} is {shown(function)}, which can't be called: {error}",
-            hint="It gets nothing but, as training data, the seed of the epoch.",
+            hint="It is called without arguments, or train with the seed of the epoch.",
         ) from None
     return seeded
 
@@ -274,7 +280,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
 def batches_kind(thing: object) -> str:
     """Returns `TF_DATA`, `PY_DATASET` or, for anything else, `GENERATOR`."""
     for parent in type(thing).__mro__:
-        # Both functions compare names of classes, because an import of TensorFlow is slow.
+        # Both functions compare the names of classes, because TensorFlow is slow to import.
         if is_dataset(parent):
             return TF_DATA
         if is_batches(parent):
@@ -294,17 +300,16 @@ def _is_a_batch(thing: object) -> bool:
 
 
 def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
-    # `islice` makes no batch after the last step: it could draw from global generators.
+    # `islice` stops after the last step. Another batch would draw from the global generators.
     for batch in itertools.islice(batches, steps):
         yield tuple(batch) if isinstance(batch, list) else batch
 
 
 @contextlib.contextmanager
 def _drawing_with(seed: int) -> Iterator[None]:
-    """Seeds the global generators as `keras.utils.set_random_seed` does.
+    """Seeds the global generators, so that e.g. `dataset.shuffle(100)` depends on the seed.
 
-    So `dataset.shuffle(100)`, or a generator that calls `np.random`, depends on the seed too. On
-    exit TensorFlow's seed is restored, because models are traced with it. Python's and numpy's
+    On exit, TensorFlow's seed is restored, because models are traced with it. Python's and numpy's
     generators keep their new state, because batches are drawn later.
     """
     random.seed(seed)
@@ -328,10 +333,9 @@ def _quiet_keras() -> Iterator[None]:
 
 
 class Reading:
-    """Reads a source once, by the adapter that `model.fit` uses for such data.
+    """Reads a source once, by Keras's adapter for `model.fit`.
 
-    The caller calls `begin`, iterates, and calls `end`. Errors of the user's function, and of
-    Keras, are passed on.
+    The caller calls `begin`, iterates, and calls `end`.
 
     Attributes:
         kind: `TF_DATA`, `PY_DATASET` or `GENERATOR`.
@@ -347,8 +351,8 @@ class Reading:
         self._steps = source.steps
         weights = None if class_weight is None else dict(class_weight)
         if weights is not None and self.kind == TF_DATA:
-            # For a tf.data.Dataset, Keras makes a list of the weights, up to the largest class
-            # that has one. Batches may have larger classes, which here get the weight 1.
+            # For a tf.data.Dataset, Keras makes a list of weights that ends with the largest class
+            # of `class_weight`. This longer list gives further classes the weight 1.
             weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
         try:
             self._adapter = adapter_of(opened, weights)
@@ -356,15 +360,18 @@ class Reading:
             raise DataError(f"This version of Keras can't read data in batches: {error}.") from None
         self._dataset: Any = None
         self.batches: int | None = self._adapter.num_batches
+        self.endless = False
         if self.kind == PY_DATASET:
             self.endless = self.batches is None and source.steps is None
             if source.steps is not None:
                 self.batches = min(self.batches or source.steps, source.steps)
-        else:
-            self.endless = _is_infinite(opened)
+        elif self.kind == TF_DATA:
+            import tensorflow as tf
+
+            self.endless = bool(opened.cardinality() == tf.data.INFINITE_CARDINALITY)
 
     def begin(self) -> None:
-        """Calls the adapter's hooks that `fit` calls before an epoch."""
+        """Calls the adapter as `fit` does before an epoch."""
         # Some adapters read the first batches in this call.
         self._dataset = self._adapter.get_tf_dataset()
         self._adapter.on_epoch_end()
@@ -377,54 +384,6 @@ class Reading:
         if self.kind == PY_DATASET and self._steps is not None:
             return iter(self._dataset.take(self._steps))
         return iter(self._dataset)
-
-
-def _is_infinite(opened: Any) -> bool:
-    import tensorflow as tf
-
-    if not isinstance(opened, tf.data.Dataset):
-        return False
-    return bool(opened.cardinality() == tf.data.INFINITE_CARDINALITY)
-
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """What is known of a source from its first batches, which are read before training.
-
-    Attributes:
-        kind: The kind of source, such as "tf.data.Dataset".
-        head: The first batch.
-        digest: SHA-256 of the batches that were read. If a second reading gave other batches, only
-            of the types and shapes in the first batch.
-        repeatable: Whether a second reading gave the same batches.
-        batches: The number of batches that were read.
-        samples: The number of all samples; None if not all were read.
-        known_batches: The number of all batches, if it is known without reading them.
-    """
-
-    kind: str
-    head: Part
-    digest: str
-    repeatable: bool
-    batches: int
-    samples: int | None
-    known_batches: int | None
-
-    def describe(self) -> dict[str, object]:
-        return {
-            "kind": self.kind,
-            "batches": self.known_batches if self.samples is None else self.batches,
-            "batch_size": len(self.head),
-            "digest_of": self.digest_of,
-            "same_each_time": self.repeatable,
-        }
-
-    @property
-    def digest_of(self) -> str:
-        if not self.repeatable:
-            return "types and shapes alone"
-        batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
-        return f"all {batches}" if self.samples is not None else f"the first {batches}"
 
 
 def _profile_of(source: Source) -> Profile:
@@ -461,12 +420,10 @@ def _profiled(source: Source) -> Profile:
         raise DataError(f"{_capital(source.called)} has {too_few}.")
     first, (head,) = digests[:_BATCHES_READ_AGAIN], parts
     repeatable = _digests_again(source, len(first)) == first
-    types = ", ".join(
-        f"{name}={array.dtype}{array.shape[1:]}" for name, array in head.named.items()
-    )
+    types = ", ".join(f"{name}={a.dtype}{a.shape[1:]}" for name, a in head.named.items())
     return Profile(
         kind=reading.kind,
-        head=head,
+        at_hand=head,
         digest=hashlib.sha256("\n".join(digests if repeatable else [types]).encode()).hexdigest(),
         repeatable=repeatable,
         batches=len(digests),
@@ -482,7 +439,7 @@ def _digests_again(source: Source, count: int) -> list[str]:
 
 
 def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch, bool], None, None]:
-    """Yields each batch as checked arrays, and whether the batch was x alone."""
+    """Yields each batch as checked arrays, and whether the batch is x alone."""
     try:
         reading.begin()
         for number, batch in enumerate(reading, start=1):
@@ -496,7 +453,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
                 )
             yield _checked((batch,) if alone else batch, of), alone
     except BaseException:
-        # `end` stops the data's threads. Its own errors say less than the first one.
+        # `end` stops the data's threads. An error in `end` would hide the first error.
         with contextlib.suppress(Exception):
             reading.end()
         raise
@@ -507,7 +464,7 @@ def _are_alike(entries: Any) -> bool:
     """Returns whether a batch is three similar arrays, such as (anchor, positive, negative)."""
     if not isinstance(entries, tuple) or len(entries) != 3:
         return False
-    shapes = {(getattr(each, "dtype", None), str(getattr(each, "shape", ""))) for each in entries}
+    shapes = {(getattr(x, "dtype", None), str(getattr(x, "shape", ""))) for x in entries}
     return len(shapes) == 1 and len(getattr(entries[0], "shape", ())) > 1
 
 
@@ -520,9 +477,7 @@ def _checked(entries: tuple[Any, ...], of: str) -> Batch:
             f"{len(entries)} entries {of}",
             "Pass targets=False if all entries are samples.",
         )
-    batch = tuple(
-        _arrays(each, f"{name} {of}") for name, each in zip(_NAMES, entries, strict=False)
-    )
+    batch = tuple(_arrays(x, f"{name} {of}") for name, x in zip(_NAMES, entries, strict=False))
     named = _named(batch)
     shapes = {name: array.shape for name, array in named.items()}
     if len({shape[:1] for shape in shapes.values()}) != 1 or () in shapes.values():
@@ -539,7 +494,7 @@ def _arrays(entries: Any, name: str) -> Arrays:
     if isinstance(entries, dict):
         return {key: _arrays(entries[key], name) for key in sorted(entries)}  # type: ignore[misc]
     if isinstance(entries, tuple | list):
-        return tuple(_arrays(each, name) for each in entries)  # type: ignore[misc]
+        return tuple(_arrays(entry, name) for entry in entries)  # type: ignore[misc]
     if not isinstance(entries, tf.Tensor):
         expected = "an array, or a dict or tuple of arrays"
         raise DataError.of_setting(name, expected, entries)
@@ -554,7 +509,7 @@ def _named(batch: Batch) -> dict[str, np.ndarray]:
 
 
 def _part_of(batch: Batch, alone: bool) -> Part:
-    # Weights for each output are left out, because a part has only one array of weights.
+    # Weights of several outputs are left out, because a part has only one array of weights.
     x, y, weights, *_ = (*batch, (), ())
     return Part(x, y, weights if isinstance(weights, np.ndarray) else None, alone)
 
@@ -568,9 +523,9 @@ def _capital(text: str) -> str:
 
 
 def first_samples(stream: Stream) -> tuple[Part, bool]:
-    """Returns the first samples of a part, without weights, and whether they are all samples.
+    """Returns the first samples of a part, without weights, and whether these are all samples.
 
-    Stops after the batch with which there are 5,000 samples or 64 MiB.
+    Reads batches until there are 5,000 samples or 64 MiB.
     """
     source, parts = stream.source, []
     samples, size, ended = 0, 0, True
@@ -579,7 +534,7 @@ def first_samples(stream: Stream) -> tuple[Part, bool]:
             parts.append(_part_of(batch[:2], alone))
             samples += len(parts[-1])
             size += sum(array.nbytes for array in named_arrays(parts[-1].x, "x").values())
-            if samples >= _MOST_SAMPLES or size >= _MOST_SEEN_BYTES:
+            if samples >= _MOST_SAMPLES or size >= _MOST_SAMPLE_BYTES:
                 ended = samples == stream.samples
                 break
     try:

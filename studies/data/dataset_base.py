@@ -1,6 +1,7 @@
-"""Descriptions of data, which say how to read it. `load` reads it.
+"""Base classes of data sets: descriptions that read their data when `load` is called.
 
-Each kind of data, arrays and batches, has a subclass of `DescribedData` and one of `LoadedData`.
+Data in arrays is described by `Dataset` and loaded as `Splits`, data in batches by
+`StreamedDataset` and `StreamedSplits`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from search_spaces.errors import DataError
-from studies.data.arrays.mapped import shared
-from studies.data.arrays.partition import Contents, Options, check_options, make_splits
-from studies.data.arrays.parts import LoadedData, Splits
-from studies.data.arrays.samples import by_rule
-from studies.data.splits import CrossValidation, FoldedSplits, make_folds
+from studies.data.arrays.cross_validation_folds import FoldedSplits, make_folds
+from studies.data.arrays.loaded_data import LoadedData, Splits
+from studies.data.arrays.memory_mapping import shared
+from studies.data.arrays.sample_checks import by_rule
+from studies.data.arrays.train_test_split import Contents, Options, check_options, divide
+from studies.data.splits import CrossValidation
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,7 +31,7 @@ class DescribedData(ABC):
         name: The name of the data in records and reports.
         source: Where the data comes from, such as "scikit-learn digits", "arrays in memory",
             "keras.datasets.mnist", or the absolute path of a file.
-        in_batches: Whether the data comes in batches. If so, `load` may draw random numbers.
+        in_batches: Whether the data comes in batches. `load` may then draw random numbers.
     """
 
     name: str
@@ -37,27 +39,27 @@ class DescribedData(ABC):
     in_batches: ClassVar[bool] = False
 
     def load(self) -> LoadedData:
-        """Reads and checks the data. Later calls return the same object.
+        """Reads and checks the data or, if it comes in batches, the first batches.
 
-        Of data in batches, only the first batches are read.
+        Later calls return the same object.
 
         Raises:
-            DataError: The data can't be read, or no study can be run on it.
+            DataError: The data can't be read, or can't be used in a study.
         """
         return self._loaded
 
     def load_shared(self, folder: Path) -> LoadedData:
         """Loads the data once for all processes that pass the same folder.
 
-        The folder must hold nothing else. All these processes map the arrays in it to memory. From
-        now on, `load` returns the same object.
+        One process writes the arrays into the folder, which must be empty before. All processes map
+        them to memory. Later calls of `load` return the same object.
 
         Raises:
-            DataError: The data can't be read, or no study can be run on it.
+            DataError: The data can't be read, or can't be used in a study.
             OSError: The folder can't be written to.
         """
         facts = shared(lambda: self._facts, folder)
-        # Data that was loaded before is dropped, so that memory holds the data once.
+        # Data that was loaded before is dropped, so that it is not in memory twice.
         self.__dict__.update(_facts=facts, _loaded=self._with(facts))
         return self._loaded
 
@@ -66,7 +68,7 @@ class DescribedData(ABC):
 
         Args:
             how: How to split.
-            folder: As in `load_shared`; None: no other process shares the data.
+            folder: As in `load_shared`; None if no other process shares the data.
 
         Raises:
             DataError: The data can't be read, or can't be split so.
@@ -76,11 +78,11 @@ class DescribedData(ABC):
 
     @abstractmethod
     def _read(self) -> Any:
-        """Reads the data. The result, the facts, may be pickled for other processes."""
+        """Reads the data. Returns the facts, which may be pickled for other processes."""
 
-    @abstractmethod
-    def _with(self, facts: Any) -> LoadedData:
-        """Makes the data from the facts. Another process may have read them."""
+    def _with(self, facts: Any) -> Any:
+        """Makes the loaded data from the facts, which another process may have read."""
+        return facts
 
     @cached_property
     def _facts(self) -> Any:
@@ -88,7 +90,8 @@ class DescribedData(ABC):
 
     @cached_property
     def _loaded(self) -> LoadedData:
-        return self._with(self._facts)
+        loaded: LoadedData = self._with(self._facts)
+        return loaded
 
     def __getstate__(self) -> dict[str, object]:
         """Leaves loaded data out of the pickle."""
@@ -103,8 +106,8 @@ class Dataset(DescribedData):
     """A description of data in arrays. Make one by a function of `datasets`.
 
     Attributes:
-        options: How to split and preprocess the samples.
-        read: Reads the samples.
+        options: The options of splitting and preprocessing.
+        read: The function that reads the samples.
         rule: The `rule` of `datasets.arrays`.
     """
 
@@ -122,9 +125,9 @@ class Dataset(DescribedData):
         return make_folds(self.read, self.options, how, folder)
 
     def at(self, place: Path, target: str) -> Dataset | None:
-        """Returns a description that reads another file or folder in the same way.
+        """Returns a description of another file or folder with the same options.
 
-        Returns None if `read` can't read it, e.g. a folder of images in place of a table.
+        Returns None if it is of another kind, e.g. a folder of images in place of a table.
         """
         if not isinstance(self.read, Reader) or not self.read.takes(place):
             return None
@@ -134,35 +137,33 @@ class Dataset(DescribedData):
         contents = self.read()
         if self.rule is not None:
             by_rule(self.rule, contents.pool.x)
-        return make_splits(contents, self.options)
-
-    def _with(self, facts: Splits) -> Splits:
-        return facts
+        divided = divide(contents, self.options)
+        return divided.sealed(divided.parts)
 
 
 class Reader(ABC):
-    """Reads a file or folder. `at` makes a reader of another one, with the same options."""
+    """A function that reads a file or folder, with a method for another file or folder."""
 
     @abstractmethod
     def __call__(self) -> Contents:
-        """Reads the samples, and the parts that the files already have."""
+        """Reads the samples, and the ready-made parts, e.g. a subfolder ``test``."""
 
     @abstractmethod
     def takes(self, place: Path) -> bool:
-        """Returns whether this kind of reader can read a file or folder."""
+        """Returns whether readers of this class can read a file or folder."""
 
     @abstractmethod
     def at(self, place: Path, target: str) -> Self:
-        """Returns the reader of another file or folder.
+        """Returns the reader of another file or folder, with the same options.
 
         `target` is the column to predict. If it is empty, the column stays.
         """
 
 
 def options_of(arguments: Mapping[str, Any], **changes: object) -> Options:
-    """Returns the checked `Options` in the arguments of a function of `datasets`.
+    """Returns the checked options among the arguments of a function of `datasets`.
 
-    `changes` replace arguments. Raises DataError if an option is wrong.
+    `changes` replace arguments. Raises DataError for a wrong option.
     """
     names = signature(check_options).parameters
     options = {name: value for name, value in arguments.items() if name in names}

@@ -1,4 +1,4 @@
-"""Checks a study's data, for `check_data` and ``kerastudy data``."""
+"""`kerastudy.check_data` and ``kerastudy data``, which check data before a model is trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from studies.data import (
     CrossValidation,
     Dataset,
     DescribedData,
-    FoldedSplits,
     LoadedData,
     StreamedDataset,
     data_alone,
@@ -30,16 +29,16 @@ from tracking.store.store_folder import as_store_errors, default_store_path, ope
 
 
 def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:
-    """Looks at data before a model is trained on it.
+    """Checks data before a model is trained on it.
 
-    Checks sizes, classes by part, missing and constant columns, samples that are in two parts, and
-    whether the parts come from the same distribution. The targets of a test part are not read.
+    The checks look for rare and missing classes, missing and constant columns, samples that are in
+    two parts, and parts from different distributions. The targets of a test part are not read.
 
     Args:
         data: What a function of `datasets` returns, or a study that has such data.
 
     Returns:
-        The findings. `print` shows each in a line.
+        The findings. `print` shows a line for each finding.
 
     Raises:
         DataError: If the data can't be read.
@@ -62,9 +61,9 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 def check_target(
     target: Target, data: str = "", store: Path | None = None
 ) -> tuple[DataFindings, list[str]]:
-    """Looks at the data of the study that a target such as "digits" names.
+    """Checks the data of the study that a target such as "digits" names.
 
-    If the store has the study with the same data, records the findings and updates the report.
+    If the store has this study with the same data, the findings are recorded there.
 
     Returns the findings, and the names of the studies that now have them in their record.
     """
@@ -75,7 +74,7 @@ def check_target(
         study, _ = load_study(target)
         if data:
             study = study.with_overrides({"data": data})
-        progress.wait("looking at the data")
+        progress.wait("checking the data")
         findings = _of_study(study)
         recorded = _recorded(study, findings, store, progress)
         progress.end()
@@ -83,9 +82,9 @@ def check_target(
 
 
 def check_file(text: str, options: Mapping[str, Any] = {}) -> DataFindings:
-    """Looks at a data file or folder that belongs to no study."""
+    """Checks a data file or folder that belongs to no study."""
     with showing() as progress:
-        progress.wait("looking at the data")
+        progress.wait("checking the data")
         if Path(path_in(text)).is_dir():
             # TensorFlow reads folders.
             prepare_environment(1)
@@ -98,18 +97,17 @@ def check_file(text: str, options: Mapping[str, Any] = {}) -> DataFindings:
 def _of_study(study: StudyDefinition) -> DataFindings:
     if study.objective_function is not None:
         raise StudyError(no_data(study.name))
-    data = study.data
-    assert isinstance(data, DescribedData), "the study checks it"
-    splits: LoadedData | FoldedSplits
-    how = study.cross_validation
-    splits = data.load_folds(how) if isinstance(how, CrossValidation) else _loaded(data, study.seed)
-    return look_at(splits, data.name)
+    data, how = study.data, study.cross_validation
+    assert isinstance(data, DescribedData), "the study checks this"
+    if isinstance(how, CrossValidation):
+        return look_at(data.load_folds(how), data.name)
+    return look_at(_loaded(data, study.seed), data.name)
 
 
 def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
     if data.in_batches:
         configure_tensorflow(None)
-        # Random operations need a seed, also in input pipelines.
+        # Random operations in input pipelines need a seed.
         begin_trial(seed)
     return data.load()
 
@@ -122,16 +120,16 @@ def _recorded(
         with as_store_errors():
             opened = open_store(place if place is not None else default_store_path())
             engines = [] if opened is None else find_engines(opened, study.name)
-            alike = [h for h in engines if h.description.data.digest == findings.digest]
-            for history in alike:
+            histories = [h for h in engines if h.description.data.digest == findings.digest]
+            for history in histories:
                 with (
                     history.store.lock_study(history.folder, study.name),
                     history.writing() as journal,
                 ):
                     journal.write_findings(findings)
-            for folder in {history.folder for history in alike}:
+            for folder in {history.folder for history in histories}:
                 export_later(folder)
     except TrackingError as error:
         progress.say(f"warning: the findings could not be recorded: {error}")
         return []
-    return list(dict.fromkeys(history.description.name for history in alike))
+    return list(dict.fromkeys(history.description.name for history in histories))

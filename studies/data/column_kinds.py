@@ -1,7 +1,7 @@
-"""The columns of a table: the kind of each, and why a column is of no use to a model.
+"""Rules that find the kinds of a table's columns, and the columns that are of no use to a model.
 
-A table from work has identifiers, codes, free text, and words such as "?" where a value is missing.
-These rules find them by the columns' names and values, and never by the target.
+Real tables have identifiers, codes, free text, and words such as "?" for missing values. The rules
+find these by the names and the values of columns, never by the target.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from studies.data.column_values import (
     texts_of,
     with_parts_of_dates,
 )
-from studies.data.preprocessing import Column
+from studies.data.table_encoding import Column
 
 _MOST_LEVELS: Final = 10_000
 # A column with at most this many different texts is a category, however few rows there are.
 _FEW_LEVELS: Final = 30
+# Texts that are longer on average are free text, no categories.
 _LONG_TEXT: Final = 50
-_BEGUN: Final = 30
+_SHOWN_CHARACTERS: Final = 30
 SHOWN: Final = 5
 _LARGEST: Final = float(np.finfo(np.float32).max)
 # With a year of two digits, month and day must have two as well: 1.10.22 may be a version.
@@ -48,18 +49,18 @@ _ID: Final = re.compile(
 _CODE: Final = re.compile(
     r"(.*[^a-z])?(zip|plz|(zip|post|postal|area)?[ _-]?code)([^a-z].*)?", re.I
 )
-# Texts that stand for a missing value. The others may be categories, so they count only where all
-# else is numbers or dates.
+# Texts that stand for missing values. The words may be categories, so they count only in columns of
+# numbers or dates.
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
 _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
 FREE_TEXT: Final = "free text, of which ks.datasets.text makes inputs"
-# This many words among many numbers are missing values, whatever they are.
+# At most this many different words among many numbers stand for missing values.
 _FEW_WORDS: Final = 3
 _FIRST_TEXTS: Final = 1000
 
 
 def code_columns(rows: Any) -> list[str]:
-    """Returns the columns whose numbers are codes, by their names, or by zeros at their beginning.
+    """Returns the columns of codes, such as "zip", or numbers that begin with 0.
 
     `rows` are the first rows of a table, as texts.
     """
@@ -79,19 +80,19 @@ def missing_words(series: Any) -> list[str]:
     if series.dtype.kind in "biufmM":
         return []
     texts = pd.Series(series.dropna().astype(str).unique(), dtype=object)
-    small = texts.str.strip().str.lower()
-    marks, rest = texts[small.isin((*_SIGNS, *_WORDS))], texts[~small.isin((*_SIGNS, *_WORDS))]
-    # Most columns of texts are told by their first ones.
+    lower = texts.str.strip().str.lower()
+    signs, stand_for_missing = lower.isin(_SIGNS), lower.isin((*_SIGNS, *_WORDS))
+    missing, rest = texts[stand_for_missing], texts[~stand_for_missing]
+    # The first texts show whether a column holds dates, numbers or words.
     first = rest[:_FIRST_TEXTS]
     if len(rest) and first.map(_DATE.fullmatch).notna().all():
-        return list(marks)
-    words = _not_numbers(first).mean() > 1 / 2
-    odd = rest if words else rest[_not_numbers(rest)]
-    if len(rest) and odd.empty:
-        return list(marks)
-    if len(odd) <= _FEW_WORDS and len(rest) - len(odd) >= _FEW_LEVELS:
-        return [*marks, *odd]
-    return list(marks[small[marks.index].isin(_SIGNS)])
+        return list(missing)
+    words = rest if _not_numbers(first).mean() > 1 / 2 else rest[_not_numbers(rest)]
+    if len(rest) and words.empty:
+        return list(missing)
+    if len(words) <= _FEW_WORDS and len(rest) - len(words) >= _FEW_LEVELS:
+        return [*missing, *words]
+    return list(texts[signs])
 
 
 def _not_numbers(texts: Any) -> Any:
@@ -101,42 +102,35 @@ def _not_numbers(texts: Any) -> Any:
 
 
 def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yields the columns that teach a model nothing, each with the reason."""
+    """Yields the columns that teach a model nothing, with the reasons."""
     for name in table.columns:
         series = table[name]
-        if name in categories or not _hashable(series):
+        try:
+            values, filled = series.nunique(), series.dropna()
+        except TypeError:
+            # Values such as lists can't be compared.
             continue
-        values, known = series.nunique(), series.notna()
-        if values == 1 and known.all():
+        if name in categories:
+            continue
+        if values == 1 and len(filled) == len(series):
             only = series.iloc[0]
             yield name, f"is always {only if isinstance(only, np.generic) else repr(only)}"
-        elif _ID.fullmatch(name) and _is_id(series, values):
+        elif (
+            _ID.fullmatch(name)
+            and values > max(_FEW_LEVELS, len(series) / 20)
+            and (series.dtype.kind != "f" or (filled == filled.round()).all())
+        ):
             several = "; it has several rows of some, which may be in two parts"
-            yield name, f"names what a row is about{several if values < known.sum() else ''}"
-
-
-def _is_id(series: Any, values: int) -> bool:
-    """Returns whether a column with the name of an identifier holds one."""
-    if series.dtype.kind == "f" and not (series.dropna() == series.dropna().round()).all():
-        return False
-    return bool(values > _FEW_LEVELS and values > len(series) / 20)
-
-
-def _hashable(series: Any) -> bool:
-    try:
-        series.nunique()
-    except TypeError:
-        return False
-    return True
+            yield name, f"names what a row is about{several if values < len(filled) else ''}"
 
 
 def table_columns(
     table: Any, categories: Collection[str] = (), *, spelled: bool = False
 ) -> tuple[list[Column], dict[str, str]]:
-    """Returns the usable columns of a DataFrame, and the reason why each other column is refused.
+    """Returns the usable columns of a table without its target, and why other columns are not.
 
-    The DataFrame has no target. Columns in `categories` are categories, whatever they hold. With
-    `spelled`, as in a CSV file, texts that are all numbers are numbers.
+    Columns in `categories` are categories, whatever they hold. With `spelled`, as for CSV files, a
+    column whose texts are all numbers is a number.
     """
     usable, refused = [], {}
     for name in table.columns:
@@ -155,7 +149,7 @@ def table_columns(
 
 
 def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
-    """Returns columns by name: categories as texts with "" for gaps, others as float32 with NaN."""
+    """Returns categories as texts, and other columns as float32. Gaps are "" and NaN."""
     try:
         read = with_parts_of_dates(table, [column.name for column in columns])
     except KeyError as error:
@@ -171,17 +165,17 @@ def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str,
 
 
 def dates_of(series: Any) -> tuple[Any, bool]:
-    """Reads a column of dates, and returns whether the day comes first.
+    """Returns a column as dates, and whether the day comes first, as it may in 3/4/2024.
 
-    In 3/4/2024 the month may be first or second. The reading that puts the rows in order is taken,
-    else the first one that pandas can read. Raises ValueError if a value is no date.
+    Prefers the order of day and month by which the rows are in the order of time. Raises ValueError
+    if a value is no date.
     """
     first = series.dropna().iloc[:1].tolist()
-    ways = [(False, True), (True, True), (False, False)]
+    options = [(False, True), (True, True), (False, False)]
     if first and re.match(r"\d{4}", str(first[0])):
-        del ways[1]
+        del options[1]
     readings = []
-    for day_first, alike in ways:
+    for day_first, alike in options:
         try:
             dates = read_dates(series, day_first, alike=alike)
         except (ValueError, TypeError):
@@ -205,7 +199,7 @@ def refusal(source: str, refused: Mapping[str, str]) -> DataError:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that the names of columns are unique, and that the names in options exist."""
+    """Raises DataError if names of columns are not unique, or options name missing columns."""
     names = list(table.columns)
     for name in names:
         if not isinstance(name, str) or not name or names.count(name) > 1:
@@ -233,7 +227,7 @@ def check_complete(series: Any, name: str, source: str) -> None:
 
 
 def float32_of(series: Any) -> np.ndarray:
-    """Returns a column as float32, with NaN for gaps. A ValueError says why that can't be done."""
+    """Returns a column as float32, with NaN for gaps. Raises ValueError if it holds no numbers."""
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):
@@ -252,14 +246,16 @@ def _kind_of(series: Any, spelled: bool) -> Any:
     if not series.notna().any():
         raise ValueError("has no values")
     held = types.infer_dtype(series, skipna=True)
-    of = set(series.dropna().map(type)) if held.startswith("mixed") else set()
-    if of and all(issubclass(each, str | int | float | np.generic) for each in of):
-        held = "string" if any(issubclass(each, str) for each in of) else "floating"
+    types_of_values = set(series.dropna().map(type)) if held.startswith("mixed") else set()
+    if types_of_values and all(
+        issubclass(t, str | int | float | np.generic) for t in types_of_values
+    ):
+        held = "string" if any(issubclass(t, str) for t in types_of_values) else "floating"
     if held == "string":
         return _kind_of_texts(series, spelled)
     kind = _KINDS.get(held)
     if kind is None:
-        objects = ", ".join(sorted(each.__name__ for each in of)) or held
+        objects = ", ".join(sorted(t.__name__ for t in types_of_values)) or held
         raise ValueError(f"holds values of the kind {objects}")
     if kind == "number":
         values = numbers_of(series)
@@ -274,9 +270,9 @@ def _kind_of_texts(series: Any, spelled: bool) -> str:
     if len(texts) > 1 and texts.map(_DATE.fullmatch).notna().all():
         dates_of(series)
         return "dates"
-    # Somebody may have made texts of a few numbers, so that they are categories.
-    asked = spelled or len(texts) >= _FEW_LEVELS
-    if asked and not any(_not_numbers(part).any() for part in (texts[:_FIRST_TEXTS], texts)):
+    # The user may have made texts of a few numbers, so that they are categories.
+    maybe = spelled or len(texts) >= _FEW_LEVELS
+    if maybe and not any(_not_numbers(part).any() for part in (texts[:_FIRST_TEXTS], texts)):
         float32_of(texts)
         return "number"
     return "category"
@@ -287,7 +283,11 @@ def _check_category(texts: np.ndarray, *, asked: bool) -> None:
     count = len(levels)
     free = count > len(texts) / 2 or sum(map(len, levels)) > _LONG_TEXT * count
     if count > _MOST_LEVELS or (free and not asked and count > _FEW_LEVELS):
-        first = repr(levels[0] if len(levels[0]) <= _BEGUN else f"{levels[0][:_BEGUN]}…")
+        first = repr(
+            levels[0]
+            if len(levels[0]) <= _SHOWN_CHARACTERS
+            else f"{levels[0][:_SHOWN_CHARACTERS]}…"
+        )
         many = f"{count:,} different texts in {len(texts):,} rows, such as {first}"
         free_text = sum(" " in level for level in levels) > count / 2
         raise ValueError(f"holds {many}{f': {FREE_TEXT}' if free_text else ''}")

@@ -1,8 +1,8 @@
 """Makes a study of a script for Keras Tuner or Optuna, without changes to the script.
 
 The script runs, as with ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
-This call does not run, but it has what a study needs: the builder and its data, or the objective
-function, and the engine with its settings and its number of trials.
+This call does not run. Its arguments and its object make the study: the builder and the data, or
+the objective function, and the engine with its settings and its number of trials.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
@@ -26,7 +26,6 @@ from search_spaces.texts import counted
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
 from studies.definition import (
     COMPILED,
-    CallbackBuilder,
     StudyDefinition,
     hyperband_trials,
     name_of_object,
@@ -38,21 +37,21 @@ from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
 _MAIN: Final = "__main__"
-# Without a number of trials, a script's search ends by its timeout or Ctrl-C.
+# The trials of a script without a number of trials, which ends by its timeout or Ctrl-C.
 _WITHOUT_END: Final = 10_000
-# Arguments of a search that a study takes over, or that only change output.
+# Arguments of a search that a study takes over, or that only change what is printed.
 _TAKEN: Final = frozenset(
     """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
     batch_size callbacks class_weight verbose""".split()
 )
-# These callbacks are left out, as a study does the same.
-_KEPT: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# The engines for Optuna's samplers that keep a state, by sampler.
+# Callbacks that are left out, because every study does the same.
+_REPLACED: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
+# Engines of the same method, for samplers of Optuna whose state and settings can't be taken over.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 
 class ScriptStudy(NamedTuple):
-    """A script's study, and notes on what it took over and left out."""
+    """A script's study, and notes such as "not taken: n_jobs=2"."""
 
     study: StudyDefinition
     said: tuple[str, ...]
@@ -61,10 +60,10 @@ class ScriptStudy(NamedTuple):
 def libraries_searched(
     path: Path, source: str, package: str, texts: Mapping[str, str]
 ) -> frozenset[str]:
-    """Returns the libraries that a script searches with, or none for a study file.
+    """Returns the libraries that a script searches with; none for a study file.
 
-    A file that imports kerastudy, also by one of its own modules, is a study file. `texts` replace
-    the texts of modules, by file.
+    A study file imports kerastudy, or has a module that does. `texts` are read in place of modules'
+    files, by file.
     """
     names = set(imported_names(source, package))
     if "kerastudy" not in names:
@@ -77,9 +76,8 @@ def libraries_searched(
 def as_program(module: ModuleType, path: Path) -> Iterator[None]:
     """Makes a module the main program within the context, as ``python script.py`` does.
 
-    Output is hidden, as every worker would show it, and plots open no windows. At the end, the
-    module, its classes and its functions get the module's name again, as they are pickled by that
-    name.
+    Output is hidden, because every worker would print it, and plots open no windows. At the end,
+    the module, its classes and its functions get back the name by which they are pickled.
     """
     name, main, arguments = module.__name__, sys.modules[_MAIN], sys.argv
     plots = os.environ.get("MPLBACKEND")
@@ -101,26 +99,24 @@ def as_program(module: ModuleType, path: Path) -> Iterator[None]:
 
 def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
     """Returns the study of a script's search, named after the script."""
-    name = _study_name(path, variable)
-    if search.library == OPTUNA:
-        return _of_optuna(name, search)
-    return _of_keras_tuner(name, search)
+    study_of = _of_optuna if search.library == OPTUNA else _of_keras_tuner
+    return study_of(_study_name(path, variable), search)
 
 
 def is_objective(value: object) -> bool:
-    """Returns whether a value may be an objective function: a function or a callable object."""
+    """Returns whether a value may be an objective function of Optuna."""
     return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
 
 
 def study_of_objective(
     path: Path, variable: str, function: Any, searches: Sequence[Search]
 ) -> StudyDefinition:
-    """Returns the study of an objective function that the file's searches don't use.
+    """Returns the study of an objective function that no search of the file uses.
 
-    The study has the direction of these searches, if they share one.
+    If all searches have the same direction, the study has this direction too.
     """
-    optunas = [each.owner for each in searches if each.library == OPTUNA]
-    directions = {each.direction.name.lower() for each in optunas if len(each.directions) == 1}
+    studies = [search.owner for search in searches if search.library == OPTUNA]
+    directions = {study.direction.name.lower() for study in studies if len(study.directions) == 1}
     direction = directions.pop() if len(directions) == 1 else None
     name = _study_name(path, variable)
     return StudyDefinition(name, objective_function=function, direction=direction)
@@ -145,22 +141,22 @@ def _study_name(path: Path, variable: str) -> str:
 
 
 def _of_optuna(name: str, search: Search) -> ScriptStudy:
-    optunas, arguments = search.owner, search.arguments
-    if len(optunas.directions) > 1:
+    optuna_study, arguments = search.owner, search.arguments
+    if len(optuna_study.directions) > 1:
         raise StudyFileError(
-            f"The script's study has {len(optunas.directions)} objectives, and a study has one. "
-            "Return one number, and give create_study one direction."
+            f"The script's study has {len(optuna_study.directions)} objectives, and a study has "
+            "one. Return one number, and give create_study one direction."
         )
-    engine, options, left_out = _sampler(optunas.sampler)
+    engine, options, left_out = _sampler(optuna_study.sampler)
     seed = options.pop("seed", 0)
     try:
-        pruner = name_of_object("pruner", optunas.pruner, 1)
+        pruner = name_of_object("pruner", optuna_study.pruner, 1)
     except EngineError as error:
         raise StudyFileError(f"The script's pruner makes another search. {error}") from None
     study = StudyDefinition(
         name,
         objective_function=search.function,
-        direction=optunas.direction.name.lower(),
+        direction=optuna_study.direction.name.lower(),
         engine=with_options(engine, options),
         pruner=pruner,
         seed=seed,
@@ -172,26 +168,26 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
         f"{_name_of(search.function)}, to {study.direction}, by {study.engine}",
         f"pruner {study.pruner}",
         "no end" if arguments.get("n_trials") is None else counted(study.trials, "trial"),
+        "" if study.timeout is None else f"at most {study.timeout:g} seconds",
+        f"{len(search.queued)} queued" if search.queued else "",
     ]
-    taken += [] if study.timeout is None else [f"at most {study.timeout:g} seconds"]
-    taken += [f"{len(search.queued)} queued"] if search.queued else []
     if arguments.get("callbacks"):
         names = ", ".join(map(_name_of, arguments["callbacks"]))
         left_out.append(
-            f"callbacks of optimize ({names}), which get Optuna's study; to end one early there "
-            "are --stop-at, --patience and --timeout"
+            f"callbacks of optimize ({names}), which need Optuna's study; --stop-at, --patience "
+            "and --timeout end a study early"
         )
     if arguments.get("n_jobs", 1) != 1:
         left_out.append(f"n_jobs={arguments['n_jobs']}; --workers N runs N trials at once")
     if search.made.get("storage") is not None:
-        left_out.append("its storage, as trials are recorded in the store")
-    elif optunas.trials:
-        left_out.append(f"the {counted(len(optunas.trials), 'trial')} that its study has")
-    return ScriptStudy(study, _said(taken, seed, left_out))
+        left_out.append("its storage, because trials are recorded in the store")
+    elif optuna_study.trials:
+        left_out.append(f"the {counted(len(optuna_study.trials), 'trial')} that its study has")
+    return ScriptStudy(study, _notes(taken, seed, left_out))
 
 
 def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
-    """Returns the engine for an Optuna sampler, its settings, and notes on what is left out."""
+    """Returns the engine for an Optuna sampler, its settings, and notes on ignored settings."""
     kind = type(sampler).__name__
     if kind in _BY_NAME:
         return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
@@ -217,7 +213,9 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         raise StudyFileError(f"The script's oracle makes another search. {error}") from None
     declared = search.made.get("hyperparameters")
     declared = declared if declared is not None and declared.space else None
-    callbacks, kept = _callbacks(arguments.get("callbacks") or ())
+    callbacks = arguments.get("callbacks") or ()
+    replaced = [name for name in map(_name_of, callbacks) if name in _REPLACED]
+    copied = [callback for callback in callbacks if _name_of(callback) not in _REPLACED]
     study = StudyDefinition(
         name,
         data=_data(arguments),
@@ -230,54 +228,52 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
         repeats=tuner.executions_per_trial,
         seed=search.made.get("seed") or 0,
-        callbacks=callbacks,
+        # Keras Tuner copies callbacks for each trial too.
+        callbacks=(lambda hp: copy.deepcopy(copied)) if copied else None,
         class_weight=arguments.get("class_weight"),
         compile={name: getattr(tuner, name) for name in COMPILED},
         tailoring=_tailoring(oracle, declared),
     )
-    if kept:
-        left_out.append(f"{' and '.join(kept)}, as kerastudy keeps checkpoints and curves itself")
+    if replaced:
+        names = " and ".join(replaced)
+        left_out.append(f"{names}, because kerastudy keeps checkpoints and curves itself")
     if tuner.max_model_size:
         left_out.append(f"max_model_size={tuner.max_model_size}; raise ValueError in the builder")
     if tuner.distribution_strategy is not None:
         left_out.append("distribution_strategy; --workers N runs N trials at once")
-    others = sorted(arguments.keys() - _TAKEN)
-    left_out += [f"{each}={arguments[each]!r:.40} of the search" for each in others]
+    for option in sorted(arguments.keys() - _TAKEN):
+        left_out.append(f"{option}={arguments[option]!r:.40} of the search")
     assert isinstance(study.objective, Objective)
     goal = f"{study.objective.metric} ({study.objective.direction})"
-    trials = counted(study.trials, "trial")
     taken = [
         f"{_name_of(search.function)}, for {goal}, by {study.engine}",
-        f"{trials} of {counted(study.epochs, 'epoch')}",
+        f"{counted(study.trials, 'trial')} of {counted(study.epochs, 'epoch')}",
+        f"{study.repeats} trainings each" if study.repeats > 1 else "",
+        f"callbacks {' and '.join(map(_name_of, copied))}" if copied else "",
     ]
-    taken += [f"{study.repeats} trainings each"] if study.repeats > 1 else []
-    used = [
-        _name_of(each) for each in arguments.get("callbacks") or () if _name_of(each) not in kept
-    ]
-    taken += [f"callbacks {' and '.join(used)}"] if used else []
-    return ScriptStudy(study, _said(taken, study.seed, left_out))
+    return ScriptStudy(study, _notes(taken, study.seed, left_out))
 
 
 def _check_tuner(tuner: Any) -> None:
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(
-            f"The script's {kind.__name__} tunes no Keras models, and a study does. Make its "
-            "search an objective function of Optuna's, which may return any number."
+            f"The script's {kind.__name__} tunes no Keras models, and a study does. Write an "
+            "objective function for Optuna instead, which may return any number."
         )
     if not kind.run_trial.__module__.startswith(f"{KERAS_TUNER}."):
         raise StudyFileError(
-            f"The script's tuner {kind.__name__} trains trials by a run_trial of its own, which a "
-            "study can't call. Put the training into the fit of a HyperModel, or into an objective "
-            "function that returns a number."
+            f"The script's tuner {kind.__name__} overrides run_trial, which a study can't call. "
+            "Train in the fit of a HyperModel, or in an objective function that returns a number."
         )
 
 
-def _of_fit(name: str, search: Search, usual: int) -> int:
-    """Returns an argument of the search, or the default in the HyperModel's `fit`, or `usual`."""
+def _of_fit(name: str, search: Search, default: int) -> int:
+    """Returns an argument of the search, or the default in a HyperModel's `fit`, or `default`."""
     fit = getattr(type(search.function), "fit", None)
-    own = inspect.signature(fit).parameters.get(name) if callable(fit) else None
-    default = own.default if own is not None and isinstance(own.default, int) else usual
+    parameter = inspect.signature(fit).parameters.get(name) if callable(fit) else None
+    if parameter is not None and isinstance(parameter.default, int):
+        default = parameter.default
     argument = search.arguments.get(name)
     return default if argument is None else argument
 
@@ -292,7 +288,7 @@ def _trials(oracle: Any, epochs: int) -> int:
 
 def _objective(objective: Any) -> Objective:
     if isinstance(objective, list) or hasattr(objective, "objectives"):
-        names = ", ".join(each.name for each in getattr(objective, "objectives", objective))
+        names = ", ".join(o.name for o in getattr(objective, "objectives", objective))
         raise StudyFileError(
             f"The script's tuner has several objectives, {names}, and a study has one: choose it."
         )
@@ -303,22 +299,13 @@ def _tailoring(oracle: Any, declared: Any) -> Tailoring:
     """Returns a tailoring to the declared hyperparameters if the tuner tunes only these."""
     if oracle.tune_new_entries or declared is None:
         return Tailoring()
-    varied = [each.name for each in declared.space if type(each).__name__ != "Fixed"]
-    return Tailoring(only=tuple(varied))
+    return Tailoring(only=tuple(p.name for p in declared.space if type(p).__name__ != "Fixed"))
 
 
-def _callbacks(given: Any) -> tuple[CallbackBuilder | None, list[str]]:
-    """Returns a function that copies callbacks for a trial, and the names of those left out."""
-    used = [each for each in given if _name_of(each) not in _KEPT]
-    kept = [_name_of(each) for each in given if _name_of(each) in _KEPT]
-    # Keras Tuner copies callbacks for each trial too.
-    return (lambda hp: copy.deepcopy(used)) if used else None, kept
-
-
-def _data(given: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDataset:
+def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDataset:
     """Returns the data of a search, split as Keras splits it."""
-    x, validation = given.get("x"), given.get("validation_data")
-    share = given.get("validation_split") or 0.0
+    x, validation = arguments.get("x"), arguments.get("validation_data")
+    share = arguments.get("validation_split") or 0.0
     if x is None:
         raise StudyFileError(
             "The script's search gets no data. Give it x, y and validation_data; or let an "
@@ -326,13 +313,13 @@ def _data(given: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDatas
         )
     if hasattr(x, "__next__") or hasattr(validation, "__next__"):
         raise StudyFileError(
-            "The script's search gets a generator, which can be read once, and each trial reads "
-            "it. Give it a tf.data.Dataset or a keras.utils.PyDataset."
+            "The script's search gets a generator, which can be read once only, and each trial "
+            "reads the data. Pass a tf.data.Dataset or a keras.utils.PyDataset."
         )
     if validation is None and not share:
         raise StudyFileError(
-            "The script's search validates on nothing, and a study chooses by validation data. "
-            "Give the search validation_data=… or validation_split=0.2."
+            "The script's search has no validation data, by which a study chooses. Give the search "
+            "validation_data=… or validation_split=0.2."
         )
     in_batches = batches_kind(x) != GENERATOR
     if validation is not None and (batches_kind(validation) != GENERATOR) != in_batches:
@@ -344,41 +331,39 @@ def _data(given: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDatas
         return datasets.batches(
             x,
             validation,
-            steps_per_epoch=given.get("steps_per_epoch"),
-            validation_steps=given.get("validation_steps"),
+            steps_per_epoch=arguments.get("steps_per_epoch"),
+            validation_steps=arguments.get("validation_steps"),
         )
-    parts = [_as_in_keras(given.get(name)) for name in ("x", "y", "sample_weight")]
+    x, y, weight = (_as_in_keras(arguments.get(name)) for name in ("x", "y", "sample_weight"))
     if validation is not None:
-        validation = tuple(_as_in_keras(part) for part in validation)
+        validation = tuple(_as_in_keras(array) for array in validation)
     else:
-        first = int(length_of(parts[0]) * (1 - share))
-        last = [_mapped(lambda part: part[first:], part) for part in parts]
-        validation = tuple(last[:2] if last[2] is None else last)
-        parts = [_mapped(lambda part: part[:first], part) for part in parts]
-    return datasets.arrays(
-        parts[0], parts[1], sample_weight=parts[2], validation=validation, test=None
-    )
+        first = int(length_of(x) * (1 - share))
+        last = _rows(slice(first, None), x, y, weight)
+        validation = tuple(last[:2] if weight is None else last)
+        x, y, weight = _rows(slice(first), x, y, weight)
+    return datasets.arrays(x, y, sample_weight=weight, validation=validation, test=None)
 
 
-def _as_in_keras(given: Any) -> Any:
-    """Returns an array, or arrays in a dict or tuple. Keras takes a list of arrays as a tuple."""
-    if given is None or hasattr(given, "shape"):
-        return given
-    if isinstance(given, Mapping):
-        return {name: _as_in_keras(each) for name, each in given.items()}
-    if isinstance(given, tuple) or any(hasattr(each, "shape") for each in given):
-        return tuple(_as_in_keras(each) for each in given)
-    return np.asarray(given)
+def _rows(rows: slice, *arrays: Any) -> list[Any]:
+    return [None if a is None else map_arrays(lambda a: a[rows], a) for a in arrays]
 
 
-def _mapped(function: Callable[[Any], Any], part: Any) -> Any:
-    return None if part is None else map_arrays(function, part)
+def _as_in_keras(value: Any) -> Any:
+    """Returns an array, or arrays in a dict or tuple. Keras reads a list of arrays as a tuple."""
+    if value is None or hasattr(value, "shape"):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _as_in_keras(array) for name, array in value.items()}
+    if isinstance(value, tuple) or any(hasattr(entry, "shape") for entry in value):
+        return tuple(_as_in_keras(entry) for entry in value)
+    return np.asarray(value)
 
 
 def _name_of(thing: Any) -> str:
     return str(getattr(thing, "__name__", type(thing).__name__))
 
 
-def _said(took: list[str], seed: int, left_out: list[str]) -> tuple[str, ...]:
-    taken = "; ".join([*took, f"seed {seed}"])
-    return (f"taken from the script: {taken}", *(f"not taken: {each}" for each in left_out))
+def _notes(taken: list[str], seed: int, left_out: list[str]) -> tuple[str, ...]:
+    text = "; ".join(filter(None, [*taken, f"seed {seed}"]))
+    return (f"taken from the script: {text}", *(f"not taken: {note}" for note in left_out))

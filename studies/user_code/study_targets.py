@@ -1,7 +1,7 @@
-"""Targets: how the command line names a study.
+"""The argument TARGET of commands, which names a study.
 
-A target is a catalog name (``digits``), a file (``my_study.py``), or a file and a variable in it
-(``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
+A target is a catalog name (``digits``), a file (``my_study.py``), or a file and a variable in the
+file (``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _NOTEBOOK = " Launch a notebook's study in the notebook: study.launch()."
 
 @dataclass(frozen=True)
 class Target:
-    """Where a study is defined.
+    """The file that defines a study, and the study's name in the file.
 
     Attributes:
-        path: The file. With ``source``, it need not exist.
-        variable: The variable that holds the study, or empty to search for one.
-        source: A recorded text that runs instead of the file's.
-        study_name: The name of the study, if ``variable`` is empty and there are several.
-        modules: Recorded texts that run instead of modules' files, by file.
+        path: The file. With ``source``, the file need not exist.
+        variable: The variable of the study; empty if the file has one study.
+        source: A recorded text that runs in place of the file; None: the file runs.
+        study_name: The study's name, if ``variable`` is empty and the file has several studies.
+        modules: Recorded texts that run in place of modules' files, by file.
     """
 
     path: str
@@ -38,12 +38,12 @@ class Target:
 
 
 def catalog_names() -> list[str]:
-    """Returns the names of the ready studies, in the order of the course."""
+    """Returns the names of the catalog's studies, in the order of the course."""
     return [name for names in COURSE.values() for name in names]
 
 
 def catalog_questions() -> dict[str, str]:
-    """Returns the question of each ready study, the first line of its file."""
+    """Returns the question of each study of the catalog, which is the first line of its file."""
     questions = {}
     for name in catalog_names():
         with Path(resolve_target(name).path).open(encoding="utf-8") as file:
@@ -52,10 +52,13 @@ def catalog_questions() -> dict[str, str]:
 
 
 def resolve_target(text: str) -> Target:
-    """Returns the target that a text names. Runs nothing."""
+    """Returns the target for the argument of a command. Runs nothing."""
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
-    path, variable = _split(text)
+    path, colon, variable = text.rpartition(":")
+    # The colon in "C:\studies\mine.py" belongs to the path.
+    if not colon or not variable.isidentifier() or Path(text).exists():
+        path, variable = text, ""
     file = Path(path).expanduser()
     if file.suffix == ".py" and file.is_file():
         return Target(str(file.absolute()), variable)
@@ -73,16 +76,16 @@ def _no_target(text: str, path: str, file: Path) -> str:
         return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
     if file.is_file():
         return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
-    # Names are compared without the suffix, as all files have the same.
+    # Names are compared without the suffix, because all files have the same.
     targets = {} if file.suffix else {name: name for name in catalog_names()}
-    targets |= {each.stem: str(each) for each in file.parent.glob("*.py")}
+    targets |= {python_file.stem: str(python_file) for python_file in file.parent.glob("*.py")}
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
     meant = f" Did you mean {targets[near[0]]!r}?" if near else ""
     return f"There is no study file or catalog study {path!r}.{meant} {_A_TARGET}{hint}"
 
 
 def what_is_loaded(target: Target) -> str:
-    """Returns the message to show while TensorFlow and the target are loaded."""
+    """Returns the progress message during the imports of TensorFlow and of the target."""
     path = Path(target.path)
     if path.parent == _CATALOG:
         return f"loading TensorFlow and {path.stem.replace('_', '-')}"
@@ -94,11 +97,3 @@ def what_is_loaded(target: Target) -> str:
 def defines_studies(path: Path) -> bool:
     """Returns whether a file seems to define a study. Runs nothing."""
     return path.is_file() and "Study(" in path.read_text(encoding="utf-8", errors="replace")
-
-
-def _split(text: str) -> tuple[str, str]:
-    path, colon, variable = text.rpartition(":")
-    # The colon in "C:\studies\mine.py" belongs to the path.
-    if colon and variable.isidentifier() and not Path(text).exists():
-        return path, variable
-    return text, ""

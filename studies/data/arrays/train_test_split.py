@@ -10,17 +10,19 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.parts import Part, Splits, seal
-from studies.data.arrays.samples import (
+from studies.data.arrays.class_labels import (
     ClassNames,
+    check_several_classes,
+    count_classes,
+    labels_of,
+    number_labels,
+)
+from studies.data.arrays.loaded_data import Part, Splits, seal
+from studies.data.arrays.sample_checks import (
     Samples,
     check_same_shape,
     check_samples,
-    check_several_classes,
     check_some_weight,
-    count_classes,
-    labels_of,
-    numbered,
 )
 from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 
@@ -28,22 +30,13 @@ DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")
 
 
-@dataclass(frozen=True, eq=False)
-class ReadyMade:
-    """A part that the user made, such as test=(x, y). It is checked when the data is read."""
-
-    x: object
-    y: object
-    sample_weight: object = None
-
-
-# A float is a share of all samples, an integer is a count.
-Size = float | int | ReadyMade
+Size = float | int | tuple[object, ...]
+"""A share of all samples, a count, or a user's part (x, y), which is checked when data is read."""
 
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """The options of `datasets.arrays`, checked."""
+    """The checked options of `datasets.arrays`."""
 
     validation: Size
     test: Size | None
@@ -64,7 +57,7 @@ def check_options(
 ) -> Options:
     """Checks the options of `datasets.arrays`, before the data is read.
 
-    Raises DataError if one is wrong, or if the shares leave nothing to train on.
+    Raises DataError for a wrong option, and for shares that leave nothing to train on.
     """
     no_test = test is None or (checks.is_real(test) and test == 0)
     options = Options(
@@ -83,7 +76,7 @@ def check_options(
 
 def _check_size(name: str, value: object) -> Size:
     if isinstance(value, tuple | list) and len(value) in (2, 3):
-        return ReadyMade(*value)
+        return tuple(value)
     # `is_whole` refuses booleans: validation=True would mean one sample.
     if checks.is_whole(value) and value > 0:
         return int(value)
@@ -96,7 +89,7 @@ def _check_size(name: str, value: object) -> Size:
 
 def _check_preprocess(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _check_preprocess(each) for name, each in value.items()}
+        return {name: _check_preprocess(transformer) for name, transformer in value.items()}
     if isinstance(value, str):
         return checks.choice("preprocess", value, PREPROCESSING_NAMES, DataError)
     methods = (getattr(value, method, None) for method in ("fit", "transform"))
@@ -111,7 +104,7 @@ def _check_class_names(value: object) -> tuple[str, ...]:
     value = getattr(value, "classes_", value)
     if value is None:
         return ()
-    # A set has no order, and a dict would give its keys.
+    # A set has no order, and a dict is no list of names.
     ordered = isinstance(value, Iterable) and not isinstance(value, str | Set | Mapping)
     names = list(cast(Iterable[Any], value)) if ordered else []
     if not names or len(set(map(str, names))) != len(names):
@@ -122,7 +115,7 @@ def _check_class_names(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What a source, such as a file, holds.
+    """The samples in a source, such as a file.
 
     Attributes:
         pool: The samples to split.
@@ -135,7 +128,7 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Divided:
-    """The parts before preprocessing. Their arrays are copies."""
+    """The parts before preprocessing, as copies of the user's arrays."""
 
     parts: Mapping[str, Part]
     pool: Samples
@@ -144,37 +137,31 @@ class Divided:
     class_names: ClassNames
 
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
-        """Preprocesses parts, as fitted on the "train" part, and makes `Splits` of them.
+        """Fits the preprocessing on the "train" part, and makes `Splits` of the preprocessed parts.
 
-        `Splits` needs a validation part. If there is none, the first training sample is used.
+        Without a "validation" part, the first training sample becomes one, as `Splits` needs one.
         """
         table = self.pool.table
         x: dict[str, Any] = {name: part.x for name, part in parts.items()}
         if table is not None:
-            # `Part` has sorted the columns by name. This restores the table's order.
+            # `Part` sorts columns by name. This restores the table's order.
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
         options = self.options
         name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess, options.seed)
-        transformed = {part: replace(each, x=x[part]) for part, each in parts.items()}
+        transformed = {key: replace(part, x=x[key]) for key, part in parts.items()}
         preparation = Preparation(
             example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files
         )
         train = transformed["train"]
-        validation = transformed["validation"] if "validation" in transformed else train.first(1)
+        validation = transformed.get("validation") or train.first(1)
         return seal(train, validation, transformed.get("test"), self.classes, name, preparation)
 
 
-def make_splits(contents: Contents, options: Options) -> Splits:
-    """Splits and preprocesses data. Raises DataError if no study can be run on it."""
-    divided = divide(contents, options)
-    return divided.sealed(divided.parts)
-
-
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Splits samples into parts. Ready-made parts stay as they are.
+    """Splits samples into parts. With `folds`, draws only a test part.
 
-    With `folds`, no validation part is drawn.
+    Raises DataError if the data can't be used in a study.
     """
     pool, ready = contents.pool, dict(contents.ready)
     sizes: dict[str, float | int] = {}
@@ -182,14 +169,14 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
     for name, size in (("test", options.test), ("validation", options.validation)):
         if name in ready or size is None:
             continue
-        if isinstance(size, ReadyMade):
+        if isinstance(size, tuple):
             names = f"{{}} of the ready-made {name} part"
-            ready[name] = check_samples(size.x, size.y, size.sample_weight, names)
+            ready[name] = check_samples(*size, names=names)
         elif not (folds and name == "validation"):
             sizes[name] = size
     for samples in ready.values():
         check_same_shape(samples, pool)
-    pool, ready, class_names = numbered(pool, ready, options.class_names)
+    pool, ready, class_names = number_labels(pool, ready, options.class_names)
     labels, strata = labels_of(pool, options.stratify)
     if not folds:
         check_several_classes(labels, pool.y_name)
@@ -208,7 +195,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
-    # Without targets, a training step gets x itself. But Keras would take a tuple for (x, y).
+    # Without targets, a training step gets x. Keras would mistake a tuple x for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
     return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
 
@@ -216,11 +203,11 @@ def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
 def split_indices(
     samples: Samples, sizes: Mapping[str, float | int], labels: np.ndarray | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """Splits samples at random. Returns the indices of "train" and of each part of `sizes`.
+    """Splits samples into "train" and the parts of `sizes`. Returns the indices of each part.
 
-    A size is a count, or a share of all samples. If there are `labels`, all parts get these classes
-    in the same proportions. Samples in the order of time are not split at random: the first part of
-    `sizes` gets the latest ones, the next part those before, and so on.
+    A size is a count, or a share of all samples. Parts are drawn at random, with the same
+    proportions of the classes in `labels`, if any. Of samples in the order of time, the first part
+    of `sizes` gets the latest samples, and the next part the samples before these.
 
     The result depends on the arguments alone. scikit-learn's `train_test_split` draws with numpy's
     RandomState, whose numbers are the same on every platform and in every version:
@@ -251,7 +238,7 @@ def split_indices(
 def _draw(
     rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a part of `count` samples. Raises ValueError if a class, or a part, is too small."""
+    """Draws a part. Raises ValueError if the part, or a class, has too few samples to stratify."""
     # Imported late, because scikit-learn is slow to import.
     from sklearn.model_selection import train_test_split
 
@@ -267,8 +254,8 @@ def _holding_each_class(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Changes a split so that both sides have a sample of each class.
 
-    scikit-learn may give one side no sample of a rare class. That side then swaps a sample of its
-    largest class for one of the rare class.
+    scikit-learn may give all samples of a rare class to one side. The other side then swaps a
+    sample of its most frequent class for a sample of the rare class.
     """
     random = np.random.RandomState(seed)
     sides = [rest.copy(), part.copy()]

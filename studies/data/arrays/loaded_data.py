@@ -1,4 +1,4 @@
-"""The data of a study: a training part, a validation part, and a sealed test part.
+"""The loaded data of a study: a training, a validation and a sealed test part.
 
 Sealed means that only `unseal_test` returns the targets of the test part.
 """
@@ -14,21 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from search_spaces.errors import InternalError, NoTestPartError
-from studies.data.arrays.mapped import taken
-from studies.data.arrays.structures import (
-    Arrays,
-    array_digest,
-    combined_digest,
-    copies_in,
-    is_text,
-    length_of,
-    map_arrays,
-    named_arrays,
-)
+from studies.data.arrays.digests import array_digest, combined_digest, copies_in
+from studies.data.arrays.memory_mapping import copy_rows
+from studies.data.arrays.nested_arrays import Arrays, is_text, length_of, map_arrays, named_arrays
 from studies.data.preprocessing import Preparation
 
 if TYPE_CHECKING:
-    from studies.data.streams import Stream
+    from studies.data.tf_data_and_generators import Stream
 
 PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 """The names of parts in messages."""
@@ -40,10 +32,10 @@ class LoadedData(ABC):
 
     Attributes:
         train: The samples to train on.
-        validation: The samples that epochs and trials are compared by.
-        classes: The number of classes; None if there are several targets, or they are no classes.
-        preprocessing: The name of the preprocessing in records; None if there is none.
-        preparation: How the samples were preprocessed, for the registered model.
+        validation: The samples whose metrics decide which epoch and which trial is best.
+        classes: The number of classes; None for a regression, and for several targets.
+        preprocessing: The name of the preprocessing in records, such as "standardize", or None.
+        preparation: The preprocessing, for the registered model.
     """
 
     train: Part | Stream
@@ -59,7 +51,7 @@ class LoadedData(ABC):
     @property
     @abstractmethod
     def unfit(self) -> str:
-        """Why the compiled trainer can't train on this data; empty if it can."""
+        """Why compiled programs can't train on this data, so that `model.fit` must; else empty."""
 
     @property
     def warnings(self) -> list[str]:
@@ -67,25 +59,22 @@ class LoadedData(ABC):
 
     @property
     def batch_size(self) -> int | None:
-        """The batch size of data in batches; None for arrays."""
+        """The number of samples in the first batch; None for arrays, whose trials decide it."""
         return None
 
     @property
     def streams(self) -> Mapping[str, Stream]:
-        """The parts of data in batches; empty for arrays."""
+        """The parts by name if the data comes in batches; empty for arrays."""
         return MappingProxyType({})
 
     @property
     def arrays(self) -> Splits:
-        """This data as `Splits`. Raises InternalError for data in batches."""
+        """This data, typed as `Splits`. Raises InternalError for data in batches."""
         raise InternalError("The data comes in batches, and is read as arrays.")
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """The SHA-256 of each part: "train", "validation" and, if there is one, "test".
-
-        Digests cover dtypes, shapes and values, and are the same on every machine.
-        """
+        """The SHA-256 of the dtypes, shapes and values of "train", "validation" and "test"."""
         return MappingProxyType(dict(self._digests))
 
     @property
@@ -100,17 +89,17 @@ class LoadedData(ABC):
 
     @property
     def whole(self) -> Self:
-        """This data. `FoldedSplits.whole` has the samples of all folds as the training part."""
+        """This data. In cross-validation, `FoldedSplits.whole` trains on all folds."""
         return self
 
     def of(self, fold: int | None) -> Self:
-        """Returns this data. `FoldedSplits.of` returns the data of a fold."""
+        """Returns this data. In cross-validation, `FoldedSplits.of` returns a fold."""
         return self
 
     def unseal_test(self) -> Part | Stream:
-        """Returns the test part. Only `evaluate` may call this, and it records that it did.
+        """Returns the test part. Only `kerastudy.evaluate` calls this, and records each call.
 
-        Search, pruning and selection may not: data that chose a model can't judge it.
+        Search, pruning and selection don't, because data that chose a model can't judge it.
         """
         if self._test is None:
             raise NoTestPartError(
@@ -120,14 +109,14 @@ class LoadedData(ABC):
         return self._test
 
     def describe(self) -> dict[str, Any]:
-        """Returns a description for records, ready for JSON. It holds no values of the data."""
+        """Returns sizes, shapes and digests for the record, ready for JSON, but no samples."""
         parts = {name: part.at_hand.describe() for name, part in self._parts().items()}
         return {
             "sizes": dict(self.sizes),
             "digests": dict(self.digests),
             "digest": self.digest,
-            "shapes": {name: described["shapes"] for name, described in parts.items()},
-            "dtypes": {name: described["dtypes"] for name, described in parts.items()},
+            "shapes": {name: part["shapes"] for name, part in parts.items()},
+            "dtypes": {name: part["dtypes"] for name, part in parts.items()},
             "classes": self.classes,
             "preprocessing": self.preprocessing,
         }
@@ -144,7 +133,7 @@ class LoadedData(ABC):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Splits(LoadedData):
-    """Data in arrays. `seal` makes it."""
+    """The parts of data in arrays. `seal` makes this object."""
 
     train: Part
     validation: Part
@@ -164,7 +153,7 @@ class Splits(LoadedData):
         return "the samples are texts" if texts else ""
 
     def unseal_test_inputs(self) -> Arrays | None:
-        """Returns the inputs of the test part, without its targets. Checks of the data need them.
+        """Returns the inputs of the test part, for `kerastudy.check_data`. Targets stay sealed.
 
         See docs/decisions/0044-looking-at-data.md.
         """
@@ -179,7 +168,7 @@ def seal(
     preprocessing: str | None = None,
     preparation: Preparation | None = None,
 ) -> Splits:
-    """Makes `Splits` of parts. Computes their digests, and groups copies of a sample.
+    """Makes `Splits` of parts, with the digests of the parts, and the groups of copied samples.
 
     Raises DataError for an array that has no digest.
     """
@@ -197,19 +186,17 @@ def seal(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """Samples and their targets.
-
-    The arrays are read-only, so they keep matching the digests. Dicts are sorted by name.
+    """Samples and their targets, in read-only arrays. Dicts are sorted by name.
 
     Attributes:
         x: Samples: an array of shape (n, ...). For a model of several inputs, a dict of arrays by
             name, or a tuple of arrays.
-        y: Targets, in the same forms. An empty tuple if there are none.
-        sample_weight: How much each sample counts, of shape (n,), or each step of a sequence, of
-            shape (n, steps). None: all count alike.
-        alone: Without targets: whether a training step gets `x` instead of `(x,)`.
+        y: Targets, as `x`; an empty tuple if there are none.
+        sample_weight: Weights of samples, of shape (n,), or of the steps of sequences, of shape
+            (n, steps); None if all count alike.
+        alone: Whether the training step of a model without targets gets `x` instead of `(x,)`.
         groups: Whole numbers of shape (n,), equal for samples that depend on each other, such as
-            copies, or samples of one patient. None: no such samples are known.
+            copies, or samples of one patient; None if all samples are independent.
     """
 
     x: Arrays
@@ -231,7 +218,7 @@ class Part:
         return f"Part({', '.join(arrays)})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Makes pickle call the constructor, which makes the arrays read-only again."""
+        """Makes pickle call `__init__`, so that the arrays are read-only again."""
         return Part, (self.x, self.y, self.sample_weight, self.alone, self.groups)
 
     @property
@@ -240,7 +227,7 @@ class Part:
 
     @property
     def at_hand(self) -> Part:
-        """The samples in memory: this part. For a `Stream`, they are the first batch."""
+        """This part. `Stream.at_hand` is the first batch."""
         return self
 
     @property
@@ -249,10 +236,10 @@ class Part:
 
     @property
     def grouped(self) -> Part:
-        """This part with its groups. If it has none, the copies of a sample are a group."""
+        """This part. If its `groups` are None, copies of the same sample become a group."""
         if self.groups is not None:
             return self
-        arrays = {name: each for name, each in self.named.items() if name != "sample_weight"}
+        arrays = {name: a for name, a in self.named.items() if name != "sample_weight"}
         return replace(self, groups=copies_in(arrays))
 
     def first(self, count: int) -> Part:
@@ -263,26 +250,17 @@ class Part:
 
     def rows(self, chosen: np.ndarray | None) -> Part:
         """Copies the chosen samples, or all, into a new part. Large copies are in files."""
-        weights, groups = (
-            None if array is None else array.copy() if chosen is None else array[chosen]
-            for array in (self.sample_weight, self.groups)
-        )
-        x, y = (map_arrays(lambda array: taken(array, chosen), each) for each in (self.x, self.y))
-        return Part(x, y, weights, self.alone, groups)
+        arrays = {
+            name: map_arrays(lambda array: copy_rows(array, chosen), value)
+            for name, value in self._arrays().items()
+        }
+        groups = None if self.groups is None else copy_rows(self.groups, chosen)
+        return Part(**arrays, alone=self.alone, groups=groups)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the names, dtypes, shapes and values of all arrays. It is not cached."""
+        """SHA-256 of the names, dtypes, shapes and values of all arrays."""
         return combined_digest({name: array_digest(a) for name, a in self.named.items()})
-
-    @property
-    def targets_digest(self) -> str:
-        """SHA-256 of the targets, the weights and the number of samples."""
-        arrays = named_arrays(self.y, "y") if self.has_targets else {}
-        if self.sample_weight is not None:
-            arrays = {**arrays, "sample_weight": self.sample_weight}
-        digests = {name: array_digest(array) for name, array in arrays.items()}
-        return combined_digest({**digests, "samples": str(len(self))})
 
     def describe(self) -> dict[str, dict[str, object]]:
         """Returns the "shapes" and "dtypes" of the arrays, ready for JSON."""
@@ -299,10 +277,8 @@ class Part:
     @property
     def named(self) -> dict[str, np.ndarray]:
         """All arrays by name, such as "x" or "y['price']"."""
-        by_name: dict[str, np.ndarray] = {}
-        for name, arrays in self._arrays().items():
-            by_name |= named_arrays(arrays, name)
-        return by_name
+        parts = [named_arrays(arrays, name) for name, arrays in self._arrays().items()]
+        return {name: array for part in parts for name, array in part.items()}
 
 
 def _closed(array: np.ndarray) -> np.ndarray:
@@ -313,22 +289,23 @@ def _closed(array: np.ndarray) -> np.ndarray:
 
 
 def joined(first: Part, second: Part) -> Part:
-    """Returns one part with the samples of both.
+    """Returns one part with the samples of two.
 
-    If only one of them has weights, each sample of the other gets the weight 1.
+    If only one part has weights, the samples of the other get the weight 1.
     """
-    weights = [part.sample_weight for part in (first, second)]
-    known = next((each for each in weights if each is not None), None)
-    joint = None
-    if known is not None:
-        ones = [np.ones((len(p), *known.shape[1:]), known.dtype) for p in (first, second)]
-        pairs = zip(weights, ones, strict=True)
-        joint = np.concatenate([one if own is None else own for own, one in pairs])
+    parts = (first, second)
+    weights = [part.sample_weight for part in parts if part.sample_weight is not None]
+    if len(weights) == 1:
+        shape, dtype = weights[0].shape[1:], weights[0].dtype
+        weights = [
+            np.ones((len(part), *shape), dtype) if part.sample_weight is None else weights[0]
+            for part in parts
+        ]
     x, y = concatenated(first.x, second.x), concatenated(first.y, second.y)
-    return Part(x, y, joint, first.alone)
+    return Part(x, y, np.concatenate(weights) if weights else None, first.alone)
 
 
 def concatenated(*pieces: Arrays) -> Arrays:
     """Joins arrays, or dicts or tuples of arrays, along the axis of samples."""
-    arrays: Arrays = map_arrays(lambda *each: np.concatenate(each), *pieces)
+    arrays: Arrays = map_arrays(lambda *arrays: np.concatenate(arrays), *pieces)
     return arrays

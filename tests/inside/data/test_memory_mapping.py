@@ -51,7 +51,7 @@ def test_a_digest_is_of_a_header_and_the_little_endian_bytes(
     assert len({expected, *map(array_digest, others)}) == len(others) + 1
     array = np.arange(1000, dtype=np.int64).reshape(100, 10)
     whole = array_digest(array)
-    monkeypatch.setattr("studies.data.arrays.mapped._BLOCK_BYTES", 333)
+    monkeypatch.setattr("studies.data.arrays.memory_mapping._BLOCK_BYTES", 333)
     assert array_digest(np.asfortranarray(array)) == whole
 
 
@@ -72,8 +72,8 @@ def test_a_combined_digest_depends_on_names_and_order() -> None:
 
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studies.data.arrays.mapped._LARGE_BYTES", 1000)
-    monkeypatch.setattr("studies.data.arrays.mapped._BLOCK_BYTES", 300)
+    monkeypatch.setattr("studies.data.arrays.memory_mapping._LARGE_BYTES", 1000)
+    monkeypatch.setattr("studies.data.arrays.memory_mapping._BLOCK_BYTES", 300)
 
 
 @pytest.fixture(params=["savez", "savez_compressed"])
@@ -254,7 +254,7 @@ def test_another_file_is_read_and_split_as_the_studys_own(tmp_path: Path) -> Non
         replaced_data(other, datasets.digits())
     folder = tmp_path / "photos"
     (folder / "a").mkdir(parents=True)
-    with pytest.raises(DataError, match="is a folder, and the study's own data is no folder of im"):
+    with pytest.raises(DataError, match="is a folder, and the study's data is no folder of im"):
         replaced_data(str(folder), datasets.digits())
     (folder / "a" / "1.txt").write_text("a film")
     assert replaced_data(str(folder), datasets.digits()).source == str(folder)

@@ -1,11 +1,11 @@
-"""Loads the study that a target names.
+"""Runs a study file, or a script for Keras Tuner or Optuna, to get its study.
 
-The file runs as a module with a generated name, ``_kerastudy_study_…``, so that it collides with no
-other module.
+The file runs as a module with a generated name, ``_kerastudy_study_…``, which is no other module's.
 
-Workers load a file too, and so does reproducing a trial. They need the study, but must not launch
-it. So loading ends where the file launches the wanted study (``study.launch()`` at the top level),
-or at a script's search by Keras Tuner or Optuna. Earlier launches of other studies are skipped.
+Workers run the file too, and so does `reproduce`. They need the study, but must not launch it. So
+loading ends where the file launches the wanted study (``study.launch()`` at the top level), or
+where a script calls ``tuner.search(…)`` or ``study.optimize(…)``. Earlier launches of other studies
+are skipped.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from search_spaces.errors import StudyFileError, suggestion
 from studies.definition import StudyDefinition
 from studies.library_internals.intercepted_searches import Search, searches_replaced
-from studies.user_code.causes import builder_function
-from studies.user_code.same_names import add_packages_of
-from studies.user_code.scripts import (
+from studies.user_code.optuna_and_keras_tuner_scripts import (
     as_program,
     is_objective,
     libraries_searched,
@@ -36,7 +34,9 @@ from studies.user_code.scripts import (
     study_of_objective,
     study_of_search,
 )
-from studies.user_code.targets import Target, defines_studies
+from studies.user_code.package_name_clashes import add_packages_of
+from studies.user_code.study_targets import Target, defines_studies
+from studies.user_code.user_errors import builder_function
 from studies.user_code.user_modules import (
     import_texts,
     imported_modules,
@@ -52,8 +52,9 @@ if TYPE_CHECKING:
 def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     """Runs a study file, or a script up to its search. Returns the study and its code.
 
-    Raises StudyFileError if the file does not parse, raises, or has no study. Also raises it if the
-    file has several studies, and the target names none of them.
+    Raises:
+        StudyFileError: The file does not parse, raises, or has no study; or it has several studies,
+            and the target does not say which.
     """
     path, target = Path(target.path), with_source(target)
     source = target.source
@@ -73,7 +74,7 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
 
 
 def with_source(target: Target) -> Target:
-    """Returns a target with its file's present text, if it has no text yet."""
+    """Returns a target with the present text of its file, unless the target has a text."""
     if target.source is not None:
         return target
     try:
@@ -85,7 +86,7 @@ def with_source(target: Target) -> Target:
 def with_modules(target: Target) -> Target:
     """Returns a target with the present texts of its file and own modules.
 
-    It can be loaded where these files don't exist.
+    Such a target can be loaded where these files don't exist.
     """
     target, path = with_source(target), Path(target.path)
     assert target.source is not None
@@ -97,8 +98,8 @@ def with_modules(target: Target) -> Target:
 def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
-    The code is the text of the study's file or, in a notebook, of the cell that defines its
-    builder. `defined_name` is the study's name in that text. A launch may use another name.
+    The code is the text of the study's file or, in a notebook, of the cell that defines the
+    builder. `defined_name` is the study's name in this text, which a launch may change.
     """
     function = builder_function(study.build)
     try:
@@ -144,24 +145,24 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     # Pickle and `keras.saving` look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
-        # AutoGraph reads a function's text from this cache, so it must be the text that runs.
+        # AutoGraph reads a function's text from this cache, which must have the text that runs.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
         import_texts(target.modules)
-        # The file's package may have the name of one of ours.
+        # The file may be in a package with the name of a package of kerastudy.
         add_packages_of(path.parent.parent)
         searched = libraries_searched(path, source, module.__package__ or "", target.modules)
         program = as_program(module, path) if searched else nullcontext()
-        with loading(file), searches_replaced(searched, file.searched), program:
+        with _loading(file), searches_replaced(searched, file.searched), program:
             exec(code, module.__dict__)
     except StudyLaunched:
         pass
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A script may fail after its search, as the search gives no results.
+        # A script may fail after its search, because the search returned no results.
         named = bool(file.passed_over) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
@@ -174,22 +175,22 @@ def _where_raised(path: Path, error: BaseException) -> str:
     line = f", line {lines[-1]}" if lines else ""
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if any(Path(frame.filename).name == "argparse.py" for frame in frames):
-        what += ". It is run without arguments: give those that it needs a default."
+        what += ". It is run without arguments: give a default to the arguments that it needs."
     return f"The study file {str(path)!r} raised{line}: {what}"
 
 
 def import_from(folder: Path) -> None:
     """Lets a study file import modules from its folder.
 
-    The folder goes to the end of the path, so that no file in it replaces a module of ours or of a
-    library.
+    The folder goes to the end of `sys.path`, so that no file in the folder replaces a module of
+    kerastudy or of a library.
     """
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
 def _package_of(path: Path) -> str:
-    """Returns the package of a file, and makes it importable. Empty if there is none."""
+    """Returns the package of a file, which becomes importable, or an empty text."""
     root = path.parent
     while (root / "__init__.py").is_file() and root.name.isidentifier():
         root = root.parent
@@ -222,33 +223,31 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
         studies = {n: s for n, s in studies.items() if s.name == target.study_name}
     if len({id(study) for study in studies.values()}) == 1:
         return next((study, name) for name, study in studies.items())
-    if target.study_name and not studies:
+    if studies:
+        raise StudyFileError(
+            f"{path!r} has {len(studies)} studies: name one, as in {path}:{next(iter(studies))}. "
+            f"There is: {', '.join(studies)}."
+        )
+    if target.study_name:
         raise StudyFileError(
             f"{path!r} has no study named {target.study_name!r} at its top level, where it can be "
             "loaded from: not within a function or a main guard."
         )
-    if not studies:
-        objectives = objectives_of(file.module)
-        if objectives:
-            raise StudyFileError(
-                f"{path!r} has no study. If {objectives[0]} is an objective of Optuna's, name it: "
-                f"{path}:{objectives[0]}."
-            )
-        raise StudyFileError(
-            f"{path!r} has no study. Make one at the top level of the file: "
-            "study = kerastudy.Study(...). Or launch a script that calls Keras Tuner's "
-            "tuner.search(...) or Optuna's study.optimize(...)."
+    if objectives := objectives_of(file.module):
+        name = objectives[0]
+        hint = f"If {name} is an objective of Optuna's, name it: {path}:{name}."
+    else:
+        hint = (
+            "Make one at the top level of the file: study = kerastudy.Study(...). Or launch a "
+            "script that calls Keras Tuner's tuner.search(...) or Optuna's study.optimize(...)."
         )
-    raise StudyFileError(
-        f"{path!r} has {len(studies)} studies: name one, as in {path}:{next(iter(studies))}. "
-        f"There is: {', '.join(studies)}."
-    )
+    raise StudyFileError(f"{path!r} has no study. {hint}")
 
 
 class StudyLaunched(BaseException):
-    """Ends the loading of a file at the launch or the search that is wanted.
+    """Ends the loading of a file at the wanted launch or search.
 
-    The file's ``except Exception`` does not catch it.
+    This is no `Exception`, so that ``except Exception`` in the file does not catch it.
     """
 
 
@@ -259,7 +258,8 @@ class Loading:
     If both are empty, the first study that the file launches is wanted, or a script's first search.
 
     Attributes:
-        search: The script's search that is wanted, or None.
+        launched: The study whose launch ended the loading.
+        search: The script's search that ended the loading.
         passed_over: Searches that were skipped.
     """
 
@@ -271,33 +271,32 @@ class Loading:
     passed_over: list[Search] = field(default_factory=list)
 
     def met(self, study: StudyDefinition) -> bool:
-        """Returns whether loading ends at the launch of a study."""
+        """Returns whether loading ends at this launch of a study."""
         if self.variable:
             return self.variable in vars(self.module)
         if self.study_name in ("", study.name):
             self.launched = self.launched or study
             return True
-        defined = [each for each in vars(self.module).values() if isinstance(each, StudyDefinition)]
-        return self.study_name in [each.name for each in defined]
+        values = vars(self.module).values()
+        return self.study_name in [v.name for v in values if isinstance(v, StudyDefinition)]
 
     def searched(self, search: Search) -> None:
-        """Raises StudyLaunched if a search is the wanted one. Otherwise skips the search."""
-        named = vars(self.module).get(self.variable)
-        if self.variable and not any(named is each for each in (search.owner, search.function)):
+        """Raises StudyLaunched if this is the wanted search. Otherwise skips the search."""
+        wanted = vars(self.module).get(self.variable)
+        if self.variable and wanted is not search.owner and wanted is not search.function:
             self.passed_over.append(search)
             return
-        # A script that catches BaseException may search again. Its first search counts.
+        # A script that catches BaseException may search again. The first search counts.
         self.search = self.search or search
         raise StudyLaunched
 
 
-# The files that are being loaded. A file may load another one, so the last one counts.
+# The files that are being loaded. A file may load another file, so the last one counts.
 _files: Final[list[Loading]] = []
 
 
 @contextmanager
-def loading(file: Loading) -> Iterator[None]:
-    """Marks launches within the context as those of a file that is being loaded."""
+def _loading(file: Loading) -> Iterator[None]:
     _files.append(file)
     try:
         yield
@@ -306,9 +305,9 @@ def loading(file: Loading) -> Iterator[None]:
 
 
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
-    """Returns what `Study.launch` returns while a file is loaded, or None outside of loading.
+    """Returns the result of `Study.launch` while a file is loaded; None if no file is loaded.
 
-    Raises StudyLaunched if the study is the wanted one.
+    Raises StudyLaunched if this is the wanted study.
     """
     if not _files:
         return None
@@ -319,15 +318,16 @@ def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
 
 
 class _NotLaunched:
-    """Stands for the history of another study that the file launches before the wanted study.
+    """The result of `launch` for a study that the file launches before the wanted study.
 
-    It and its attributes can be printed. Code that needs their value raises StudyFileError.
+    This object, and its attributes, can be printed. Code that needs a value raises StudyFileError.
     """
 
     def __init__(self, study: str, wanted: str) -> None:
         self._refusal = (
             f"the result of the study {study!r} is missing while its file is loaded for "
-            f"{wanted!r}. Put code that needs it after that launch, or into another file"
+            f"{wanted!r}. Put code that needs the result after the launch of {wanted!r}, or into "
+            "another file"
         )
         self._study = study
 

@@ -1,8 +1,8 @@
-"""Sends a study that was made in this process to its workers.
+"""Pickles a study that was made in this process, for its workers.
 
-cloudpickle sends the study by value: its builder, and whatever the builder uses of the script or
-notebook. So a worker never runs the script, which may launch several studies, read arguments, or
-make its data for an hour. Workers import modules. Arrays go into files, which all workers map to
+cloudpickle pickles the builder by value, with all objects of the script or notebook that the
+builder uses. So a worker never runs the script, which may launch several studies, read arguments,
+or make its data for an hour. A worker imports modules. Arrays are in files that all workers map to
 memory.
 """
 
@@ -26,7 +26,7 @@ from search_spaces.errors import DataError, StudyError
 from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
 from studies.definition import StudyDefinition
 from studies.library_internals.tensorflow_internals import untraced_functions
-from studies.user_code.loading import import_from
+from studies.user_code.study_file_loading import import_from
 from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription
 
@@ -37,11 +37,11 @@ _STUDY = "study"
 
 @dataclass(frozen=True)
 class ShippedStudy:
-    """A study in a folder, for workers, and its code.
+    """A folder with a pickled study.
 
     Attributes:
-        modules: Texts of the study's own modules by their files, which need not exist. If empty,
-            the files are used.
+        modules: Texts of the study's own modules, by file. The files need not exist. If this is
+            empty, the files are imported.
     """
 
     folder: Path
@@ -49,10 +49,10 @@ class ShippedStudy:
     modules: Mapping[str, str] = field(default_factory=dict)
 
     def with_modules(self) -> ShippedStudy:
-        """Returns the study with its modules' texts, so that it needs no files of modules."""
+        """Returns the study with the texts of its modules, so that workers need no files."""
         code = self.code
-        place = Path(code.path) if code.path else Path(code.folder) / "notebook.ipynb"
-        texts = {str(place_of(place, each)): text for each, text in code.texts.items()}
+        file = Path(code.path) if code.path else Path(code.folder) / "notebook.ipynb"
+        texts = {str(place_of(file, place)): text for place, text in code.texts.items()}
         return replace(self, modules=texts)
 
 
@@ -62,9 +62,9 @@ def ship(
     folder: Path,
     otherwise: str = "Or launch with executor='in-process'.",
 ) -> ShippedStudy:
-    """Writes a study into an empty folder, for processes of this machine.
+    """Pickles a study into an empty folder, for processes of this machine.
 
-    If the study can't be sent, the error's message ends with `otherwise`.
+    If the study can't be pickled, the error's message ends with `otherwise`.
     """
     try:
         pickled, files = _pickle(study, folder)
@@ -80,16 +80,18 @@ def ship(
             f"{type(error).__name__}: {error}. Its builder, its callbacks and functions that give "
             f"its data may use only what can be pickled; make such objects within them. {otherwise}"
         ) from None
+    # An empty entry means the current folder.
+    path = [str(Path(entry or ".").absolute()) for entry in sys.path]
     with (folder / _STUDY).open("wb") as stream:
-        pickle.dump((_import_path(), _sources(code, files)), stream)
+        pickle.dump((path, _sources(code, files)), stream)
         stream.write(pickled)
     return ShippedStudy(folder, code)
 
 
 def unpack(shipped: ShippedStudy) -> StudyDefinition:
-    """Reads a study that another process wrote.
+    """Unpickles a study that another process pickled.
 
-    Raises StudyError if it can't be loaded here, e.g. because a module is missing.
+    Raises StudyError if that fails, e.g. because a module is missing.
     """
     with (shipped.folder / _STUDY).open("rb") as stream:
         path, sources = pickle.load(stream)
@@ -97,7 +99,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             import_from(Path(entry))
         import_texts(shipped.modules)
         for name, lines in sources.items():
-            # AutoGraph reads a function's text from this cache.
+            # AutoGraph reads the text of a function from this cache.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
         try:
             study = MappingUnpickler(stream, shipped.folder, "c").load()
@@ -110,13 +112,8 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
     return study
 
 
-def _import_path() -> list[str]:
-    # An empty entry means the current folder.
-    return [str(Path(entry or ".").absolute()) for entry in sys.path]
-
-
 def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
-    """Returns the lines of a study's file and of the notebook cells that are sent, by name."""
+    """Returns the lines of the study file, and of the notebook cells of its functions, by name."""
     cells = {
         name: entry[2]
         for name, entry in linecache.cache.items()
@@ -127,29 +124,31 @@ def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
 
 
 def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
-    """Returns a study, pickled by value, and the files of the functions in it."""
+    """Returns the pickled study, and the files of its functions."""
     from cloudpickle import Pickler
 
     files: set[str] = set()
 
     def reduced_code(code: CodeType) -> tuple[Any, ...]:
-        """Pickles code by `marshal`, which needs the same version of Python."""
+        """Pickles code by `marshal`, because cloudpickle leaves out the name of the file.
+
+        AutoGraph finds a function's text by this name. `marshal` needs the same version of Python.
+        """
         files.add(code.co_filename)
         return marshal.loads, (marshal.dumps(code),)
 
     class Writer(Pickler):  # type: ignore[misc]
-        # cloudpickle leaves out file names, by which AutoGraph finds a function's text.
         dispatch_table: ClassVar = ChainMap(
             {CodeType: reduced_code, **untraced_functions()}, Pickler.dispatch_table
         )
         arrays: dict[int, tuple[str, np.ndarray]]
 
         def persistent_id(self, thing: object) -> str | None:
-            """Returns the name of a large array's file, or None for a thing to pickle."""
+            """Returns the name of a large array's file, or None for objects to pickle."""
             if batches_kind(thing) == TF_DATA:
                 raise DataError(
-                    "A tf.data.Dataset that was made outside of the functions that use it can't "
-                    "be sent to another process. Make it within the function"
+                    "A tf.data.Dataset can't be sent to another process. Make it in a function, "
+                    "and use the function: datasets.batches(make_training, make_validation)"
                 )
             if type(thing) not in (np.ndarray, np.memmap):
                 return None
@@ -157,8 +156,11 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
             if thing.dtype.hasobject or thing.nbytes < _LARGE_BYTES:
                 return None
             if id(thing) not in self.arrays:
-                name = _saved(thing, folder / f"sent-{len(self.arrays)}.npy")
-                # This keeps the array alive, so that no other array gets its id.
+                file = file_of(thing)
+                name = f"sent-{len(self.arrays)}.npy" if file is None else str(file.absolute())
+                if file is None:
+                    np.save(folder / name, np.asarray(thing), allow_pickle=False)
+                # The array stays alive here, so that no other array gets its id.
                 self.arrays[id(thing)] = name, thing
             return self.arrays[id(thing)][0]
 
@@ -167,12 +169,3 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
     writer.arrays = {}
     writer.dump(study)
     return stream.getvalue(), files
-
-
-def _saved(array: np.ndarray, file: Path) -> str:
-    """Returns the file of an array. Writes one if there is none."""
-    own = file_of(array)
-    if own is not None:
-        return str(own.absolute())
-    np.save(file, np.asarray(array), allow_pickle=False)
-    return file.name

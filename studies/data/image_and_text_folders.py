@@ -16,12 +16,12 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.mapped import allocated
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents
-from studies.data.arrays.samples import Samples, check_samples
-from studies.data.columns import check_complete, check_names
-from studies.data.description import Dataset, Reader, options_of
-from studies.data.files import absolute_path, is_table, name_of, read_table
+from studies.data.arrays.memory_mapping import empty_array
+from studies.data.arrays.sample_checks import Samples, check_samples
+from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.column_kinds import check_complete, check_names
+from studies.data.dataset_base import Dataset, Reader, options_of
+from studies.data.npz_csv_parquet import absolute_path, is_table, name_of, read_table
 from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
@@ -55,11 +55,11 @@ def images(
     folders, resizes them, and orders the classes by name. The loaded x is uint8 of shape
     (n, height, width, channels), from 0 to 255. The model scales it, by
     `keras.layers.Rescaling(1 / 255)`. y is int64 of shape (n,). Arrays of 256 MiB and more are in
-    files that are mapped to memory, so the images may be larger than the memory.
+    files that are mapped to memory, so images may take more bytes than the memory has.
 
     Args:
         folder: The folder. A relative path starts from the current folder. Subfolders called train,
-            validation and test are the parts. Each of them has a subfolder for each class.
+            validation and test are parts, with a subfolder for each class.
         image_size: Height and width to resize to.
         color_mode: "grayscale", "rgb" or "rgba": 1, 3 or 4 channels.
         interpolation: How to resize, such as "bilinear" or "nearest".
@@ -80,10 +80,9 @@ def images(
     sides = tuple(image_size) if isinstance(image_size, tuple | list) else ()
     if len(sides) != 2 or not all(checks.is_whole(side) and side > 0 for side in sides):
         raise DataError.of_setting("image_size", "height and width, such as (64, 64)", image_size)
-    place = absolute_path(folder)
-    read = {"image_size": sides, "color_mode": color_mode, "interpolation": interpolation}
-    reader = Folder("images", place, read)
-    return Dataset(name or place.name, str(place), options, reader)
+    size, place = tuple(map(int, sides)), absolute_path(folder)
+    read = {"image_size": size, "color_mode": color_mode, "interpolation": interpolation}
+    return Dataset(name or place.name, str(place), options, Folder("images", place, read))
 
 
 def text(
@@ -150,14 +149,16 @@ class Folder(Reader):
         classes = classes_in(places["train"])
         read: dict[str, Samples] = {}
         for part, place in places.items():
-            # Keras numbers the subfolders of each part, so all parts must have the same ones.
-            if (own := classes_in(place)) != classes:
+            # Keras numbers the subfolders of each part, so they must be the same in all parts.
+            if (subfolders := classes_in(place)) != classes:
                 expected = f"those of {str(places['train'])!r}: {', '.join(classes)}"
-                raise DataError.of_setting(f"The subfolders of {str(place)!r}", expected, own)
+                raise DataError.of_setting(
+                    f"The subfolders of {str(place)!r}", expected, subfolders
+                )
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             names = "{}" if part == "train" else f"{{}} of the {part} part"
-            # `numbered` later turns these names into the same numbers.
+            # `number_labels` later replaces these names by the same numbers.
             y = np.array(classes, dtype=object)[labels]
             read[part] = check_samples(x, y, names=names)
         return Contents(replace(read.pop("train"), files=self.options), read)
@@ -171,23 +172,23 @@ class Folder(Reader):
 
 
 def folder_kind(folder: Path) -> Kind:
-    """Returns the kind of files below a folder: texts if some are txt and none are images."""
+    """Returns "texts" if there are txt files, but no images, below a folder; else "images"."""
     endings = {file.suffix.lower() for file in folder.rglob("*.*")}
     return "texts" if ".txt" in endings and endings.isdisjoint(ENDINGS["images"]) else "images"
 
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Returns the folder of each part. A folder of classes is the training part."""
+    """Returns the folder of each part: subfolders such as "val", or else the folder itself."""
     names = classes_in(folder) if folder.is_dir() else []
     if not names:
         wrong = "has no subfolders" if folder.is_dir() else "does not exist"
         hint = "Pass a folder with a subfolder for each class."
         raise DataError(f"The folder {str(folder)!r} {wrong}", hint=hint)
     parts = {_PARTS[name.lower()]: folder / name for name in names if name.lower() in _PARTS}
-    all_are = len(parts) == len(names)
-    if "train" in parts and all_are:
+    only_parts = len(parts) == len(names)
+    if "train" in parts and only_parts:
         return parts
-    if "train" in parts or (parts and all_are):
+    if "train" in parts or (parts and only_parts):
         expected = "the parts train, validation and test, or a subfolder for each class"
         raise DataError.of_setting(f"The subfolders of {str(folder)!r}", expected, names)
     return {"train": folder}
@@ -201,21 +202,21 @@ def classes_in(folder: Path) -> list[str]:
 def read_images(
     folder: Path, options: Mapping[str, Any], *, labelled: bool = True
 ) -> tuple[np.ndarray, np.ndarray, list[Path]]:
-    """Reads a folder of images. A large array is in a file that is mapped to memory.
+    """Reads a folder of images. A large array is mapped to memory.
 
     Returns the images as uint8 of shape (n, height, width, channels), the class number of each
-    image, and the files. If subfolders are no classes (`labelled=False`), all class numbers are 0.
+    image, and the files. With `labelled=False`, subfolders are no classes, and all numbers are 0.
     """
     import tensorflow as tf
 
     read = _read_by_keras("images", folder, "inferred" if labelled else None, **options)
     files = list(map(Path, read.file_paths))
     pairs = read if labelled else read.map(lambda image: (image, 0))
-    x = allocated((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
+    x = empty_array((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
     labels: list[int] = []
     try:
         for image, label in pairs.as_numpy_iterator():
-            # Keras gives floats; as uint8 the images take a quarter of the memory.
+            # Keras returns floats. As uint8, images take a quarter of the memory.
             x[len(labels)] = image.clip(0, 255).round()
             labels.append(label)
     except tf.errors.OpError as error:
@@ -236,10 +237,9 @@ def _read_by_keras(
 ) -> Any:
     import keras
 
-    images = kind == "images"
-    functions = keras.utils.text_dataset_from_directory, keras.utils.image_dataset_from_directory
+    read = getattr(keras.utils, f"{kind.removesuffix('s')}_dataset_from_directory")
     try:
-        return functions[images](folder, labels, **options, **_IN_ORDER)
+        return read(folder, labels, **options, **_IN_ORDER)
     except ValueError as error:
         raise DataError(f"{str(folder)!r} can't be read as {kind}: {error}") from None
 
