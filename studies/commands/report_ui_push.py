@@ -188,12 +188,10 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
     """
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
-    from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
     for folder in names:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
-    write_address(open_store_client(store), address)
     experiments = {
         name: read_notes(folder)[0] for folder, name in list(names.items())[:_MOST_ADDRESSES]
     }
