@@ -34,8 +34,8 @@ from studies.training.saved_models.preprocessing_layers import served_model
 from studies.training.scoring.evaluation import evaluated
 from studies.training.scoring.validation_predictions import validation_predictions
 from tracking.records import ALL_FOLDS, TrialSpec
-from tracking.records.evaluations import MODEL_SUMMARY, predictions_beside
 from tracking.records.json_conversion import to_json
+from tracking.records.validation_predictions import MODEL_SUMMARY, predictions_beside
 
 if TYPE_CHECKING:
     import keras
