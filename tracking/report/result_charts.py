@@ -173,7 +173,7 @@ def intervals(
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
     colors = [_COLORS.get(place, theme.BLUE) for place in places]
     color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
-    tooltip = ["place:N", theme.value_tooltip("value", metric), "interval:N", "seed:N"]
+    tooltip: list[Any] = ["place:N", theme.value_tooltip("value", metric), "interval:N", "seed:N"]
     base = alt.Chart(alt.InlineData(values=shown)).encode(y=y, color=color, tooltip=tooltip)
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
     seeds = base.transform_filter("isValid(datum.seed)").mark_point(
