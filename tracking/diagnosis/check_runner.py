@@ -21,8 +21,8 @@ from tracking.diagnosis.infeasible_check import infeasible_share
 from tracking.diagnosis.isolation_check import isolation
 from tracking.diagnosis.noise_checks import sufficiency, trial_variance
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
-from tracking.history.commands import shell_command
 from tracking.history.study_history import StudyHistory
+from tracking.shell_commands import shell_command
 
 
 class Check(NamedTuple):

@@ -10,7 +10,7 @@ from search_spaces import Float, Int, Listed, Parameter, spell_values
 from search_spaces.texts import counted, readable
 from tracking.diagnosis.boundary_check import part
 from tracking.diagnosis.diagnosed_study import Changes, DiagnosedStudy, Finding
-from tracking.history.trials import reasons
+from tracking.history.trial_ranks import reasons
 from tracking.records import EndedTrial
 
 _UNLIKELY: Final = 0.01

@@ -11,8 +11,8 @@ from typing import Any
 from search_spaces import SearchSpace, Tailoring
 from search_spaces.errors import SearchSpaceError
 from tracking.diagnosis.diagnosed_study import Finding
-from tracking.history.commands import launch_command
 from tracking.history.study_history import StudyHistory
+from tracking.shell_commands import launch_command
 
 
 @dataclass(frozen=True)

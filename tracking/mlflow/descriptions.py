@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from search_spaces.texts import counted, duration, listed, readable
-from tracking.history.commands import reproduce_command
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import rank_of
+from tracking.history.trial_ranks import rank_of
 from tracking.history.verdicts import study_verdict
 from tracking.mlflow import tags
 from tracking.mlflow.views import (
@@ -30,6 +29,7 @@ from tracking.records import (
     TrialSpec,
     training_name,
 )
+from tracking.shell_commands import reproduce_command
 from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
 # A trial's description shows at most this many hyperparameters. The run's params have all.

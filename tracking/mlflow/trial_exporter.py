@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import complete
-from tracking.history.commands import reproduce_command
-from tracking.history.trials import best_trial, mean_epochs
+from tracking.history.learning_curves import mean_epochs
+from tracking.history.trial_ranks import best_trial
 from tracking.journal import Fit, JournalReader, Point, Search
 from tracking.mlflow import tags
 from tracking.mlflow.descriptions import run_name, trial_note, trial_outcome
@@ -29,6 +29,7 @@ from tracking.records import (
     TrialSpec,
     finished_trials,
 )
+from tracking.shell_commands import reproduce_command
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param

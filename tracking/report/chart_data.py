@@ -18,8 +18,8 @@ from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
 from tracking.diagnosis.diagnosed_study import training_metric
 from tracking.history.champions import read_validation_predictions
+from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import metric_by_epoch
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.validation_predictions import ValidationPredictions

@@ -11,7 +11,6 @@ import altair as alt
 
 from search_spaces.texts import counted
 from tracking.diagnosis.diagnosed_study import Finding
-from tracking.history.commands import data_command
 from tracking.history.verdicts import looked_at
 from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
@@ -21,6 +20,7 @@ from tracking.report.chart_data import (
     Columns,
     StudyData,
 )
+from tracking.shell_commands import data_command
 
 # The small charts of hyperparameters have no legend, so `_marks` says which mark a state has.
 _MARKS = {
