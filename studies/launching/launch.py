@@ -30,7 +30,7 @@ from studies.interruption import catching_interrupts, raising_interrupts
 from studies.launching.budget import INTERRUPTED, Ending
 from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
 from studies.launching.driver import Driver
-from studies.launching.study_record import (
+from studies.launching.locked_study import (
     LockedStudy,
     check_store,
     exporter_of,
