@@ -323,8 +323,8 @@ def _trainer(
     if not differing:
         return None
     progress.say(
-        "model.fit trains the study's trials, since the compiled trainer differed from it in "
-        f"{', '.join(f'trial {number}' for number in differing)}"
+        "model.fit trains the study's trials, since it gave other results than the compiled "
+        f"trainer in {', '.join(f'trial {number}' for number in differing)}"
     )
     return "plain"
 
