@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -24,28 +24,32 @@ from studies.executors.worker_count import (
     too_many,
     variables_of,
 )
-from studies.executors.worker_messages import LoadStudy
+from studies.executors.worker_messages import Loaded, LoadStudy
 from studies.executors.worker_process import (
-    LoadedByWorkers,
     OnOutput,
     ProcessLike,
     WorkerExecutor,
     WorkerProcess,
     check_same,
 )
-from tracking.records import TrialSpec, TrialTask
+from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 # Starting a worker takes 5 s of CPU. More workers start if one worker would need _SECONDS_WORTH for
 # the trials left, as estimated from the trials that ended in the first _SECONDS_TO_JUDGE.
 _SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
 
 
-class WorkerPool(LoadedByWorkers):
+class WorkerPool:
     """An `Executor` that runs as many trials at once as it has workers.
 
     Trials begin as soon as one worker has loaded the study. The other workers join once they have
     loaded it too.
+
+    Attributes:
+        loaded: The answer of the first worker that has loaded the study.
     """
+
+    loaded: Loaded
 
     def __init__(
         self, workers: Sequence[WorkerExecutor], on_output: OnOutput = lambda line: None
@@ -66,7 +70,7 @@ class WorkerPool(LoadedByWorkers):
                     self._do_without(worker, error)
         # The first worker must be one that has loaded the study.
         self._workers.sort(key=lambda worker: worker.loading)
-        self._loaded = self._workers[0].loaded
+        self.loaded = cast(Loaded, self._workers[0].loaded)
         for worker in list(self._workers):
             self._check_alike(worker)
 
@@ -85,6 +89,14 @@ class WorkerPool(LoadedByWorkers):
     def __len__(self) -> int:
         """Returns the number of workers."""
         return len(self._workers)
+
+    @property
+    def description(self) -> StudyDescription:
+        return self.loaded.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.loaded.environment
 
     @property
     def load_study(self) -> LoadStudy:
@@ -168,8 +180,8 @@ class WorkerPool(LoadedByWorkers):
 
     def _check_alike(self, worker: WorkerExecutor) -> None:
         """Raises StudyError if a worker has loaded another study than the first worker."""
-        if not worker.loading and worker in self._workers:
-            check_same(self.loaded.description, worker.description)
+        if worker.loaded is not None and worker in self._workers:
+            check_same(self.description, worker.loaded.description)
 
     def _end(self, worker: WorkerExecutor) -> None:
         self._workers.remove(worker)

@@ -24,6 +24,7 @@ from studies.executors import (
     OnOutput,
     Session,
     WorkerExecutor,
+    WorkerPool,
     check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
@@ -192,15 +193,16 @@ def describe_target(
     with showing() as progress:
         progress.wait(what_is_loaded(target))
         with temporary_folder() as folder:
-            worker = WorkerExecutor(LoadStudy(target, Path(folder), overrides or {}, data))
+            load = LoadStudy(target, Path(folder), overrides or {}, data)
+            pool = WorkerPool([WorkerExecutor(load)])
             try:
-                worker.load()
-                description = worker.description
+                pool.load()
+                description = pool.description
                 check_definition(description)
                 initial = starting_values(description, open_store(place), progress)
                 return replace(description, initial=initial)
             finally:
-                worker.close()
+                pool.close()
 
 
 def run_study(

@@ -178,16 +178,17 @@ class RayPool(WorkerPool):
 
     def _check_alike(self, worker: WorkerExecutor) -> None:
         """Drops a worker if its study, environment or hardware differs from the first worker's."""
-        if worker.loading or worker not in self._workers or worker is self._workers[0]:
+        loaded = worker.loaded
+        if loaded is None or worker not in self._workers or worker is self._workers[0]:
             return
         try:
             super()._check_alike(worker)
             differences = [
                 difference
-                for difference in environment_differences(self.environment, worker.environment)
+                for difference in environment_differences(self.environment, loaded.environment)
                 if not difference.startswith(_MAY_DIFFER)
             ]
-            first, other = self.description.hardware, worker.description.hardware
+            first, other = self.description.hardware, loaded.description.hardware
             if first != other and not self._launch.any_hardware:
                 differences.append(
                     f"its hardware is {other}, and the first worker's is {first}; add "
