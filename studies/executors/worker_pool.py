@@ -28,7 +28,7 @@ from studies.executors.worker_messages import Loaded, LoadStudy
 from studies.executors.worker_process import (
     OnOutput,
     ProcessLike,
-    WorkerExecutor,
+    Worker,
     WorkerProcess,
     check_same,
 )
@@ -51,9 +51,7 @@ class WorkerPool:
 
     loaded: Loaded
 
-    def __init__(
-        self, workers: Sequence[WorkerExecutor], on_output: OnOutput = lambda line: None
-    ) -> None:
+    def __init__(self, workers: Sequence[Worker], on_output: OnOutput = lambda line: None) -> None:
         self._workers = list(workers)
         self._on_output = on_output
         # A function that starts more workers, and the number of jobs left; None if no more start.
@@ -74,14 +72,14 @@ class WorkerPool:
         for worker in list(self._workers):
             self._check_alike(worker)
 
-    def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
+    def resize(self, count: int, start: Callable[[int], Worker]) -> None:
         """Ends workers, or starts more by ``start(number)``, until there are `count`."""
         for worker in self._workers[count:]:
             self._end(worker)
         for number in range(len(self._workers), count):
             self._workers.append(start(number))
 
-    def grow(self, count: int, start: Callable[[int], WorkerExecutor], jobs: int) -> None:
+    def grow(self, count: int, start: Callable[[int], Worker], jobs: int) -> None:
         """Like `resize`, but starts workers later, while jobs run, if the `jobs` left take long."""
         if count > len(self._workers):
             self._later = partial(self.resize, count, start), jobs
@@ -135,17 +133,15 @@ class WorkerPool:
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See `WorkerExecutor.ask`. No trial may run meanwhile."""
+        """See `Worker.ask`. No trial may run meanwhile."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
         """Ends all workers at the same time."""
         with ThreadPoolExecutor() as closing:
-            list(closing.map(WorkerExecutor.close, self._workers))
+            list(closing.map(Worker.close, self._workers))
 
-    def _ready(
-        self, workers: Sequence[WorkerExecutor], seconds: float | None = None
-    ) -> Sequence[WorkerExecutor]:
+    def _ready(self, workers: Sequence[Worker], seconds: float | None = None) -> Sequence[Worker]:
         """Waits at most `seconds` for messages; returns the workers that have sent one or died."""
         connections = {cast(WorkerProcess, w.process).connection: w for w in workers}
         ready = wait(connections, seconds)
@@ -160,7 +156,7 @@ class WorkerPool:
             start()
             self._later = None
 
-    def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
+    def _join(self, worker: Worker, handler: Handler) -> None:
         """Takes a loading worker's message; drops the worker if it can't load the study."""
         try:
             worker.wait(handler)
@@ -171,19 +167,19 @@ class WorkerPool:
                 handler.on_lost(worker.waiting.fits[0].spec, error)
         self._check_alike(worker)
 
-    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+    def _do_without(self, worker: Worker, error: WorkerError) -> None:
         """Drops a worker that can't load the study, usually for lack of memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)
         self._on_output(f"continuing with {len(self._workers)} of the workers: {error}")
 
-    def _check_alike(self, worker: WorkerExecutor) -> None:
+    def _check_alike(self, worker: Worker) -> None:
         """Raises StudyError if a worker has loaded another study than the first worker."""
         if worker.loaded is not None and worker in self._workers:
             check_same(self.description, worker.loaded.description)
 
-    def _end(self, worker: WorkerExecutor) -> None:
+    def _end(self, worker: Worker) -> None:
         self._workers.remove(worker)
         worker.close()
 
@@ -250,8 +246,8 @@ class LaunchWorkers(abc.ABC):
     def _start_pool(self, count: int) -> WorkerPool:
         return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
 
-    def _start_worker(self, number: int) -> WorkerExecutor:
-        return WorkerExecutor(self._load, self._on_output, partial(self._start_process, number))
+    def _start_worker(self, number: int) -> Worker:
+        return Worker(self._load, self._on_output, partial(self._start_process, number))
 
     @abc.abstractmethod
     def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:

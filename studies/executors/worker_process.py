@@ -60,7 +60,7 @@ def check_same(before: StudyDescription, now: StudyDescription) -> None:
         )
 
 
-class WorkerExecutor:
+class Worker:
     """A worker of a `WorkerPool`. It has one process, which is replaced when it dies.
 
     `start` starts the process, by default on this machine.

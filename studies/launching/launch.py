@@ -23,7 +23,7 @@ from studies.executors import (
     LocalWorkers,
     OnOutput,
     Session,
-    WorkerExecutor,
+    Worker,
     WorkerPool,
     check_ray_installed,
 )
@@ -194,7 +194,7 @@ def describe_target(
         progress.wait(what_is_loaded(target))
         with temporary_folder() as folder:
             load = LoadStudy(target, Path(folder), overrides or {}, data)
-            pool = WorkerPool([WorkerExecutor(load)])
+            pool = WorkerPool([Worker(load)])
             try:
                 pool.load()
                 description = pool.description

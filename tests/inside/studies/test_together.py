@@ -16,7 +16,7 @@ from stores import history_at
 
 import kerastudy as ks
 from studies.engines import OptunaEngine
-from studies.executors import Handler, LoadStudy, WorkerExecutor, WorkerPool, job_runner
+from studies.executors import Handler, LoadStudy, Worker, WorkerPool, job_runner
 from studies.progress import NoProgress
 from studies.user_code import Target
 from tracking.records import TrialResult, TrialTask
@@ -156,7 +156,7 @@ def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> Non
     )
     file.write_text(forks + STUDY_FILE, encoding="utf-8")
     load = LoadStudy(Target(str(file)), tmp_path)
-    worker, handler = WorkerExecutor(load), Collecting()
+    worker, handler = Worker(load), Collecting()
     executor = WorkerPool([worker])
     try:
         executor.load()
