@@ -51,7 +51,6 @@ from studies.training import (
     run_objective,
     run_trial,
     save_champion,
-    save_objective_champion,
     set_back,
     setting_back,
 )
@@ -255,8 +254,7 @@ class ObjectiveSession(Session):
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         with at_work(self.state):
-            save_objective_champion(self.study, space, spec, checkpoint, folder)
-            return {}
+            return save_champion(self.study, space, None, spec, checkpoint, folder)
 
     def splits_of(self, fold: int | None = None) -> NoReturn:
         raise StudyError(no_data(self.study.name))
