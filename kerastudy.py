@@ -22,8 +22,8 @@ __version__ = "0.1.0"
 def _import_own_packages() -> None:
     """Imports `search_spaces`, `tracking` and `studies` from the folder of this file.
 
-    A user's repository may have a folder ``studies``, too. `studies.user_code.same_names` makes its
-    modules importable beside ours.
+    A user may have a folder `studies`, too. `studies.user_code.package_name_clashes` makes its
+    modules importable beside kerastudy's.
     """
     here = Path(__file__).resolve().parent
     imported: dict[str, ModuleType] = {}
@@ -33,13 +33,13 @@ def _import_own_packages() -> None:
             continue
         if module is not None:
             # The user's submodules are removed, too, since ours may have the same names.
-            for each in [n for n in sys.modules if n.partition(".")[0] == name]:
-                imported[each] = sys.modules.pop(each)
+            for submodule in [n for n in sys.modules if n.partition(".")[0] == name]:
+                imported[submodule] = sys.modules.pop(submodule)
         _import_from(here / name)
-    from studies.user_code.same_names import give_way, put_behind
+    from studies.user_code.package_name_clashes import keep_imported, share_package_names
 
-    give_way()
-    put_behind(imported)
+    share_package_names()
+    keep_imported(imported)
 
 
 def _import_from(folder: Path) -> None:
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the public names when the first one is used, so that commands start fast."""
-    # Python itself asks for names such as `__path__`, which are not public.
+    """Imports the public names when one is used for the first time, so that commands start fast."""
+    # Python itself looks up names such as `__path__`, which are not public.
     if not name.startswith("__") or name == "__all__":
         from studies import public_names
 
@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
     if name in globals():
         return globals()[name]
     text = f"module 'kerastudy' has no attribute {name!r}"
-    # Given `name` and `obj`, Python suggests the nearest name of `__dir__`.
+    # With `name` and `obj`, Python suggests the nearest name of `__dir__`.
     raise AttributeError(text, name=name, obj=sys.modules[__name__])
 
 

@@ -118,15 +118,7 @@ class Tailoring(NamedTuple):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Tailoring:
-        """Returns the changes that `to_dict` wrote.
-
-        Raises:
-            SearchSpaceError: If something is missing, unknown or wrong.
-        """
-        if set(content) != set(cls._fields):
-            raise SearchSpaceError.of_setting(
-                "A tailoring", f"a mapping of {' and '.join(cls._fields)}", dict(content)
-            )
+        """Returns the changes that `to_dict` wrote."""
         return cls(content["only"] and tuple(content["only"]), dict(content["ranges"]))
 
 

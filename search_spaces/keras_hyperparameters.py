@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Unpack
+from typing import Final, TypedDict, Unpack
 
 from search_spaces.argument_checks import whole_number
 from search_spaces.errors import SearchSpaceError, suggestion
@@ -184,6 +184,15 @@ def bias_initializer(
     return Choice(name, _checked(values, "bias initializer", BIAS_INITIALIZERS), **declared)
 
 
+class Penalty(TypedDict, total=False):
+    """The options of `l1` besides the range and the name."""
+
+    off: bool
+    default: float | None
+    role: str
+    when: Mapping[str, object] | None
+
+
 def l1(
     low: float = 1e-6,
     high: float = 1e-1,
@@ -221,34 +230,24 @@ def l1(
 
 
 def l2(
-    low: float = 1e-6,
-    high: float = 1e-1,
-    *,
-    off: bool = True,
-    name: str = "l2",
-    default: float | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
+    low: float = 1e-6, high: float = 1e-1, *, name: str = "l2", **options: Unpack[Penalty]
 ) -> Float | tuple[Boolean, Float]:
-    """The factor of an L2 penalty on weights, as for `l1`, with the Boolean "use_l2".
+    """The factor of an L2 penalty on weights, with the options of `l1` and the Boolean "use_l2".
 
     Example:
         >>> space = ks.SearchSpace(ks.l2())
         >>> space.resolve({"use_l2": False})
         {'use_l2': False, 'l2': 0.0}
     """
-    return l1(low, high, off=off, name=name, default=default, role=role, when=when)
+    return l1(low, high, name=name, **options)
 
 
 def l1_l2(
     low: float = 1e-6,
     high: float = 1e-1,
     *,
-    off: bool = True,
     names: tuple[str, str] = ("l1", "l2"),
-    default: float | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
+    **options: Unpack[Penalty],
 ) -> tuple[Parameter, ...]:
     """The factors of both penalties, `l1(...)` and `l2(...)`.
 
@@ -261,7 +260,7 @@ def l1_l2(
     """
     group: list[Parameter] = []
     for name in names:
-        penalty = l1(low, high, off=off, name=name, default=default, role=role, when=when)
+        penalty = l1(low, high, name=name, **options)
         group.extend((penalty,) if isinstance(penalty, Float) else penalty)
     return tuple(group)
 

@@ -406,7 +406,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
 
 
 def _condition(parent: str, values: list[Any]) -> Any:
-    """Returns Keras Tuner's condition on a parent. A scope makes it, as the class is private."""
+    """Returns Keras Tuner's condition on a parent. Its class is private, so a scope makes it."""
     import keras_tuner
 
     scratch = keras_tuner.HyperParameters()

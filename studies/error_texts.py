@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-# Errors of TensorFlow and Keras begin with a place in the graph or in the code.
+# What errors of TensorFlow and Keras put before their text.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
 _CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
 _IN_USER_CODE = "in user code:"
@@ -13,11 +13,11 @@ _WHERE = re.compile(r'Graph execution error:|Detected at node|<stack traces|File
 
 
 def describe(error: BaseException) -> str:
-    """Returns an error's kind and the first informative line of its text."""
+    """Returns the class of an error and the first informative line of its text."""
     text = _undecorated(str(error)).removeprefix(f"{type(error).__name__}: ")
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("Graph execution error:"):
-        # Indented lines are code.
+        # The indented lines are code.
         lines = [line for line in lines if not line[0].isspace()] or lines
     stripped = [_NODE.sub("", line).strip() for line in lines]
     informative = [line for line in stripped if line and not _WHERE.match(line)]
@@ -26,19 +26,16 @@ def describe(error: BaseException) -> str:
 
 
 def first_paragraph(error: BaseException) -> str:
-    """Returns an error's kind and its text up to the first empty line, in one line.
+    """Returns the class of an error and its text up to the first empty line, in one line.
 
-    Some errors of Keras say in several lines what to do, and then give an example.
+    The texts of some errors of Keras say what to do in several lines, before an example.
     """
     text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
 
 
 def _undecorated(text: str) -> str:
-    """Returns the original text of an error.
-
-    Keras puts the called layer before the text. TensorFlow puts lines of code before it.
-    """
+    """Removes the layer or the code that Keras or TensorFlow puts before an error's text."""
     called = _CALLED.search(text)
     if called is not None:
         text = called[1]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# A closed terminal sends SIGHUP, and nothing must be lost. Windows lacks this signal.
+# A terminal that is closed sends SIGHUP, which Windows lacks.
 _LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
@@ -17,8 +17,7 @@ _LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") e
 def raising_interrupts() -> Iterator[None]:
     """Makes SIGTERM and a closed terminal raise `KeyboardInterrupt`, as Ctrl-C does.
 
-    The former handlers are restored at the end. Outside the main thread, where signals can't be
-    caught, this changes nothing.
+    Outside the main thread, where Python can't handle signals, this changes nothing.
     """
     with _handling(_LIKE_CTRL_C, signal.default_int_handler):
         yield
@@ -26,17 +25,17 @@ def raising_interrupts() -> Iterator[None]:
 
 @contextmanager
 def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
-    """Calls ``on_first`` at the first Ctrl-C or SIGTERM, and raises at the second.
+    """Calls ``on_first`` at the first Ctrl-C or SIGTERM. The second raises KeyboardInterrupt.
 
-    Outside the main thread, where signals can't be caught, this changes nothing.
+    Outside the main thread, where Python can't handle signals, this changes nothing.
     """
-    seen = False
+    received = False
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        nonlocal seen
-        if seen:
+        nonlocal received
+        if received:
             raise KeyboardInterrupt
-        seen = True
+        received = True
         on_first()
 
     with _handling([signal.SIGINT, *_LIKE_CTRL_C], handle):
@@ -50,12 +49,12 @@ def _handling(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Ignored signals stay ignored, as `nohup` demands. Handlers that Python did not set stay, too,
+    # Ignored signals stay ignored, as `nohup` wants. Handlers that Python did not set (None) stay,
     # since Python can't restore them.
-    heard = [s for s in signals if signal.getsignal(s) not in (signal.SIG_IGN, None)]
-    before = {s: signal.getsignal(s) for s in heard}
+    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: h for number, h in before.items() if h not in (signal.SIG_IGN, None)}
     try:
-        for number in heard:
+        for number in before:
             signal.signal(number, handler)
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Writes a study file for the user's data, as a starting point."""
+"""Writes a study file for the user's data, as ``kerastudy new`` does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -33,13 +33,9 @@ from studies.data import (
 from studies.user_code import resolve_target
 from tracking.store.store_folder import check_study_name
 
-if TYPE_CHECKING:
-    pass
 
-
-def check_new(file: Path) -> Path:
-    """Checks that a study file can be written at a path, and returns the path."""
-    file = file.expanduser()
+def _check_new(file: Path) -> None:
+    """Checks that a study file can be written at a path."""
     if file.suffix != ".py":
         expected = f"a Python file, such as {file.with_suffix('.py').name}"
         raise StudyFileError.of_setting("A study", expected, str(file))
@@ -47,7 +43,6 @@ def check_new(file: Path) -> Path:
         raise StudyFileError(f"{str(file)!r} exists already. Give another name, or remove it.")
     if not file.parent.is_dir():
         raise StudyFileError(f"There is no folder {str(file.parent)!r}. Make it first.")
-    return file
 
 
 def write_study(
@@ -61,14 +56,17 @@ def write_study(
     name: str = "",
 ) -> tuple[str, tuple[str, ...]]:
     """Writes a study file, and returns the study's name and notes on its data."""
-    file = check_new(file)
+    file = file.expanduser()
+    _check_new(file)
     name = check_study_name(name or file.stem.replace("_", " ").strip() or file.stem)
     notes: tuple[str, ...] = ()
     if catalog is not None:
-        text = _copied(catalog, name)
+        text = Path(resolve_target(catalog).path).read_text(encoding="utf-8")
+        begin = re.compile(r'(ks\.Study\(\s*)"[^"\n]+"')
+        text = begin.sub(lambda match: match[1] + quoted(name), text, count=1)
     else:
         samples: Samples = DIGITS if data is None else read_samples(data, target, kind, options)
-        text, notes = study_text(name, file.as_posix(), samples), samples.notes
+        text, notes = _study_text(name, file.as_posix(), samples), samples.notes
     try:
         # The mode "x" does not replace a file that was made in the meantime.
         with file.open("x", encoding="utf-8") as stream:
@@ -78,7 +76,9 @@ def write_study(
     return name, notes
 
 
-def file_for(data: Path, target: str | None, options: Mapping[str, Any], folder: Path) -> Path:
+def study_file_of_data(
+    data: Path, target: str | None, options: Mapping[str, Any], folder: Path
+) -> Path:
     """Returns the study file of a data file, and writes it into the folder if there is none."""
     name = name_of(data).removesuffix(".npz")
     file = Path(f"{name}_study.py")
@@ -98,26 +98,22 @@ def file_for(data: Path, target: str | None, options: Mapping[str, Any], folder:
     return file
 
 
-def _copied(catalog: str, name: str) -> str:
-    """Returns the text of a catalog study, under another name."""
-    source = Path(resolve_target(catalog).path)
-    text = source.read_text(encoding="utf-8")
-    begin = re.compile(r'(ks\.Study\(\s*)"[^"\n]+"')
-    return begin.sub(lambda match: match[1] + quoted(name), text, count=1)
-
-
-def study_text(name: str, file: str, samples: Samples) -> str:
-    """Returns the text of a study file."""
-    # The import is here, since few commands need it.
+def _study_text(name: str, file: str, samples: Samples) -> str:
+    # This import takes long, and few commands need it.
     import jinja2
 
     template = Path(__file__).with_name("new_study_file.py.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    metrics = '[*output.metrics, "auc"]' if samples.rare else "output.metrics"
-    objective = "val_mean_absolute_error" if samples.kind == "regression" else "val_accuracy"
-    epochs, patience, batch_size = _sizes(samples.rows)
+    metrics, objective = "output.metrics", "val_accuracy"
+    if samples.is_regression:
+        objective = "val_mean_absolute_error"
+    elif samples.rare:
+        metrics, objective = '[*output.metrics, "auc"]', "val_auc"
+    epochs, patience, batch_size = 20, 5, 32 if samples.rows < _MANY_ROWS else 256
+    if 0 < samples.rows < _FEW_ROWS:
+        epochs, patience = 100, 10
     return environment.from_string(template).render(
         name=name,
         quoted=quoted(name),
@@ -125,24 +121,17 @@ def study_text(name: str, file: str, samples: Samples) -> str:
         file=shlex.quote(file),
         samples=samples,
         metrics=metrics,
-        objective="val_auc" if samples.rare else objective,
+        objective=objective,
         epochs=epochs,
         patience=patience,
         batch_size=batch_size,
     )
 
 
-def _sizes(rows: int) -> tuple[int, int, int]:
-    """Returns epochs, patience and batch size for a number of rows; 0 rows: it is unknown."""
-    if rows and rows < _FEW_ROWS:
-        return 100, 10, 32
-    return 20, 5, 32 if rows < _MANY_ROWS else 256
-
-
 _FEW_ROWS, _MANY_ROWS = 10_000, 100_000
-# With a class of fewer samples than this share, accuracy says little.
+# If a class has a smaller share of the samples, accuracy says little.
 _RARE = 0.2
-_WHAT = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
+_DATA = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
 _IMAGE = 3
 _SIDE = 64
 _PIXELS = (
@@ -158,9 +147,9 @@ _PIXELS = (
 def read_samples(
     file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any] = {}
 ) -> Samples:
-    """Describes the user's data for a study file. `options` are those of `datasets.table`."""
+    """Reads the user's data for a study file. `options` are arguments of `datasets.table`."""
     if not file.expanduser().exists():
-        raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
+        raise DataError(f"There is no file {str(file)!r}. --data takes {_DATA}.")
     if is_table(file):
         return _of_table(file, target, kind, options)
     if target is not None or options:
@@ -168,7 +157,7 @@ def read_samples(
     if file.is_dir():
         return _of_folder(file, kind)
     if file.suffix.lower() != ".npz":
-        raise DataError(f"--data takes {_WHAT}. Received: {str(file)!r}.")
+        raise DataError(f"--data takes {_DATA}. Received: {str(file)!r}.")
     return _of_arrays(file, kind)
 
 
@@ -184,12 +173,12 @@ def _of_table(
     texts = [name for name, why in table.decisions.items() if FREE_TEXT in why]
     if not inputs and len(texts) == 1:
         return _of_texts(file, texts[0], target, kind)
-    meaning = guessed(frame[target]) if kind is None else kind
+    meaning = likely_kind(frame[target]) if kind is None else kind
     table = replace(table, classes=meaning != "regression")
-    # Read the data as a launch does, to get the same errors now.
+    # Makes the arrays as a launch does, to raise the same errors now.
     y = np.asarray(table.contents_of(frame, inputs).pool.y)
     lines = [
-        f"{name}={_written(value)},{comment and f'  # {comment}'}"
+        f"{name}={_as_python(value)},{comment and f'  # {comment}'}"
         for name, value, comment in (
             ("target", target, ""),
             ("classes", table.classes, ""),
@@ -209,8 +198,8 @@ def _of_table(
     return Samples(call, (), output, notes, "new_samples.csv", len(y), bool(rare))
 
 
-def _written(value: Any) -> str:
-    """Returns a value as Python."""
+def _as_python(value: Any) -> str:
+    """Returns a value as Python code."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(quoted, value))}]"
     return quoted(value) if isinstance(value, str) else repr(value)
@@ -255,39 +244,36 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
 
 
 Kind = Literal["classification", "binary", "regression"]
-# Whole numbers with more different values than this are taken for quantities, not for classes.
+# If whole numbers have more different values than this, they are quantities, not classes.
 _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples and targets, as a study file describes them.
+    """Samples and targets, and the code on them in a study file.
 
     Attributes:
-        call: The expression that describes the data, such as ``ks.datasets.digits()``.
-        first: The layers that a model begins with, as lines of Python.
+        data: The expression that makes the data, such as ``ks.datasets.digits()``.
+        first_layers: The first layers of a model, as lines of Python.
         output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
-        notes: What the user should know, a sentence or two each.
-        new: The name of a file or folder of new samples, for the command that predicts them.
-        rows: The number of samples, if they are rows of a table.
-        rare: Whether one of two classes is rare.
+        notes: Notes for the user, of a sentence or two.
+        new_samples: A name for a file or folder of new samples, for ``kerastudy predict``.
+        rows: The number of rows of a table, or 0 for other data.
+        rare: Whether the samples have two classes, and one is rare.
     """
 
-    call: str
-    first: tuple[str, ...]
+    data: str
+    first_layers: tuple[str, ...]
     output: str
     notes: tuple[str, ...] = ()
-    new: str = "new_samples.npy"
+    new_samples: str = "new_samples.npy"
     rows: int = 0
     rare: bool = False
 
     @property
-    def kind(self) -> Kind:
-        """The kind of targets."""
-        function = self.output.partition("(")[0]
-        if function == "binary":
-            return "binary"
-        return "regression" if function == "regression" else "classification"
+    def is_regression(self) -> bool:
+        """Whether the targets are numbers."""
+        return self.output.startswith("regression")
 
 
 DIGITS = Samples("ks.datasets.digits()", ("keras.layers.Input((64,))",), "classes(10)")
@@ -303,8 +289,8 @@ WORDS = (
 """The layers that turn texts into numbers."""
 
 
-def guessed(targets: Any) -> Kind:
-    """Returns the kind that targets seem to have: two values, several classes, or numbers."""
+def likely_kind(targets: Any) -> Kind:
+    """Returns the kind that the values of targets suggest."""
     import pandas as pd
 
     series = pd.Series(targets).dropna()
@@ -322,13 +308,13 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     """Returns the call of `ks.outputs` that fits targets."""
     if y.ndim > 2:
         raise DataError(
-            f"The targets of {of} have the shape {y.shape}. kerastudy new writes studies for one "
-            "target for each sample, or a row of them: change the output of one by hand."
+            f"The targets of {of} have the shape {y.shape}. kerastudy new takes one target for "
+            "each sample, or a row of targets: write the study file by hand."
         )
     if y.ndim == 2 and y.shape[1] > 1:
         return _output_for_rows(y, kind, of)
     y = y.reshape(-1)
-    kind = guessed(y) if kind is None else kind
+    kind = likely_kind(y) if kind is None else kind
     values = np.unique(y)
     if kind == "regression" or y.dtype.kind not in "biuf":
         # Texts get the numbers 0, 1, 2 and so on, so their count is the number of classes.
@@ -345,7 +331,7 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
 
 
 def checked_output(kind: Kind, count: int, of: str) -> str:
-    """Returns the call of `ks.outputs` for targets with this number of different values."""
+    """Returns the call of `ks.outputs` for targets with `count` different values."""
     if kind == "regression":
         return "regression()"
     if count < 2:
@@ -379,7 +365,7 @@ def _output_for_rows(y: np.ndarray, kind: Kind | None, of: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Returns a text as a Python string in double quotes, which formatters prefer."""
+    """Returns a text as a Python string in double quotes."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.texts import counted
 from studies.terminal_text import COLUMNS, cut, printable, width, without_colors, wrapped
 from tracking.history.trials import sparkline
-from tracking.records import (
-    BestEpoch,
-    EpochResult,
-    Objective,
-    StudyDescription,
-    TrialResult,
-    TrialSpec,
-)
+from tracking.records import BestEpoch, EpochResult, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.text import Text
 
 
+# Errors of writing, which must not end a study. They arise if the terminal is closed, if a pipe has
+# no reader, or if a signal handler writes during a write.
+_UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
+
+# A line has at least three facts: the trial, the count and the outcome.
+_NEEDED = 3
+
+
 class Progress:
-    """Receives the events of a study. This base class shows nothing."""
+    """Prints a line for each trial on standard error, as standard output is for results."""
+
+    def __init__(self) -> None:
+        self._total = self._done = self._done_here = 0
+        self._repeats, self._folds = 1, 0
+        self._best: tuple[int, float] | None = None
+        # The planned epochs of trials, by number.
+        self._epochs: dict[int, int] = {}
+        # The names of trainings that are not trials, by number.
+        self._names: dict[int, str] = {}
+        # The times at which the launch began and its last trial ended.
+        self._started = self._ended = time.monotonic()
 
     def begin(
         self,
@@ -44,12 +58,11 @@ class Progress:
             f"{resuming}, pruner {description.pruner}, {objective.direction} {objective.metric}"
         )
         repeats, folds = description.trainings, description.folds
-        self.begin_trainings(title, objective, done, total, best, repeats, folds)
+        self.begin_trainings(title, done, total, best, repeats, folds)
 
     def begin_trainings(
         self,
         title: str,
-        objective: Objective,
         done: int,
         total: int,
         best: tuple[int, float] | None = None,
@@ -57,101 +70,52 @@ class Progress:
         folds: int = 0,
     ) -> None:
         """Trials or other trainings begin."""
+        self._total, self._done, self._done_here, self._best = total, done, 0, best
+        self._repeats, self._folds = repeats, folds
+        self._started = time.monotonic()
+        self._print_message(title)
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """A trial or one of its repeats begins, or another training, which has a name."""
+        """A trial, or one of its repeats, begins. A training that is no trial has a ``name``."""
+        self._epochs[spec.number] = spec.epochs
+        if name:
+            self._names[spec.number] = name
 
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.
 
-        In a rerun, ``compared`` says how the epoch differs from the recorded one. It is empty if
-        they are identical, and None if they are not compared.
+        In a rerun, ``compared`` says how the epoch differs from the recorded epoch, and is empty if
+        both are the same. Elsewhere, it is None.
         """
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         """A trial ended. ``best`` has the number and the value of the best trial so far."""
+        if result.state == "interrupted":
+            return
+        self._done += 1
+        self._done_here += 1
+        self._ended = time.monotonic()
+        self._best = best or self._best
+        self.show_ended(result)
 
     def trial_gone(self, number: int) -> None:
         """A trial stopped without a result. It runs again, now or later."""
 
     def say(self, text: str) -> None:
-        """A message for the user."""
+        """Prints a message for the user."""
+        self._print_message(text)
 
     def say_all(self, texts: Iterable[str]) -> None:
-        """Several messages."""
+        """Prints several messages."""
         for text in texts:
             self.say(text)
 
     def wait(self, what: str) -> None:
-        """The user waits for ``what``, until the study begins or ends."""
+        """Says what the user waits for, until the study begins or ends."""
+        self._print_message(what)
 
     def end(self) -> None:
         """The study ended, or was stopped."""
-
-
-class NoProgress(Progress):
-    """Shows nothing."""
-
-
-# Errors of writing, which must not end a study. They arise if the terminal is closed, if a pipe has
-# no reader, or if a signal handler writes during a write.
-UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
-
-
-# A line has at least three facts: the trial, the count and the outcome.
-_NEEDED = 3
-
-
-class LineProgress(Progress):
-    """Prints a line for each trial on standard error. Standard output is for results."""
-
-    def __init__(self) -> None:
-        self._objective = Objective("", "max")
-        self._total = self._done = self._here = 0
-        self._repeats, self._folds = 1, 0
-        self._best: tuple[int, float] | None = None
-        # The planned epochs of trials, by number.
-        self._epochs: dict[int, int] = {}
-        # The names of trainings that are not trials, by number.
-        self._names: dict[int, str] = {}
-        # The times at which the first trial began and the last one ended.
-        self._started = self._ended = time.monotonic()
-
-    def begin_trainings(
-        self,
-        title: str,
-        objective: Objective,
-        done: int,
-        total: int,
-        best: tuple[int, float] | None = None,
-        repeats: int = 1,
-        folds: int = 0,
-    ) -> None:
-        self._objective, self._total, self._done = objective, total, done
-        self._here, self._best, self._started = 0, best, time.monotonic()
-        self._repeats, self._folds = repeats, folds
-        self.say(title)
-
-    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        self._epochs[spec.number] = spec.epochs
-        if name:
-            self._names[spec.number] = name
-
-    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        if result.state == "interrupted":
-            return
-        self._done += 1
-        self._here += 1
-        self._ended = time.monotonic()
-        self._best = best or self._best
-        self.show_ended(result)
-
-    def say(self, text: str) -> None:
-        with contextlib.suppress(*UNWRITABLE):
-            print("\n".join(in_lines(text, COLUMNS)), file=sys.stderr, flush=True)
-
-    def wait(self, what: str) -> None:
-        self.say(what)
 
     def show_ended(self, result: TrialResult) -> None:
         """Prints the line of a trial that has ended."""
@@ -166,7 +130,7 @@ class LineProgress(Progress):
         # The last facts are left out if they do not fit.
         while len(facts) > _NEEDED and width(printable("  ".join(facts))) > COLUMNS:
             facts.pop()
-        self.say("  ".join(facts))
+        self._print_message("  ".join(facts))
 
     def outcome(self, result: TrialResult) -> str:
         """Returns the outcome of a trial in a few words."""
@@ -191,24 +155,33 @@ class LineProgress(Progress):
 
     def left(self) -> str:
         """Returns the time left, estimated from the trials of this launch."""
-        if not self._here or self._done >= self._total:
+        if not self._done_here or self._done >= self._total:
             return ""
-        seconds = (time.monotonic() - self._started) / self._here * (self._total - self._done)
-        minutes, seconds = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        return (
-            f"left {hours}:{minutes:02}:{seconds:02}" if hours else f"left {minutes}:{seconds:02}"
-        )
+        seconds = (time.monotonic() - self._started) / self._done_here * (self._total - self._done)
+        return f"left {re.sub('^0:0?', '', str(timedelta(seconds=round(seconds))))}"
+
+    def _columns(self) -> int:
+        return COLUMNS
+
+    def _print(self, text: str) -> None:
+        with contextlib.suppress(*_UNWRITABLE):
+            print(text, file=sys.stderr, flush=True)
+
+    def _print_message(self, text: str) -> None:
+        """Prints a message, broken between words. Does not break an indented line."""
+        text = without_colors(text)
+        lines = [text] if text[:1].isspace() else wrapped(text, indent=2, columns=self._columns())
+        self._print("\n".join(map(printable, lines)))
 
 
-def in_lines(text: str, columns: int) -> list[str]:
-    """Breaks a message between words.
+class NoProgress(Progress):
+    """Shows nothing."""
 
-    A word that is longer than a line, such as a path, is not broken. An indented line, as in a
-    traceback, stays whole.
-    """
-    text = without_colors(text)
-    return [printable(text)] if text[:1].isspace() else wrapped(text, indent=2, columns=columns)
+    def show_ended(self, result: TrialResult) -> None:
+        pass
+
+    def _print(self, text: str) -> None:
+        pass
 
 
 _CURVE = 12
@@ -218,13 +191,13 @@ _IDENTICAL = "identical so far"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
 _MARGIN = 3
-# The lines of the bar, of a wait, and of finished trials above.
+# The height of the bar, of the line on what the user waits for, and of two finished trials above.
 _OTHER_LINES = 4
 
 
 @dataclass
 class _Running:
-    """A running trial. ``curve`` has the objective by epoch."""
+    """A running trial. ``curve`` has the values of the objective by epoch."""
 
     spec: TrialSpec
     curve: dict[int, BestEpoch] = field(default_factory=dict)
@@ -233,7 +206,7 @@ class _Running:
     compared: str = ""
 
 
-class LiveProgress(LineProgress):
+class LiveProgress(Progress):
     """Redraws a bar and a line for each running trial. Prints a line for each finished trial."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -245,12 +218,9 @@ class LiveProgress(LineProgress):
         self._running: dict[int, _Running] = {}
         self._waits = ""
         self._begun = False
-        # Each drawing costs about a millisecond.
+        # Drawing the lines once costs about a millisecond.
         self._live = Live(
-            console=self._console,
-            refresh_per_second=4,
-            transient=True,
-            get_renderable=self._drawn,
+            console=self._console, refresh_per_second=4, transient=True, get_renderable=self._drawn
         )
 
     def begin_trainings(self, *arguments: Any, **options: Any) -> None:
@@ -276,8 +246,8 @@ class LiveProgress(LineProgress):
         if value is not None:
             running.curve[epoch.epoch] = BestEpoch(epoch.epoch, value, epoch.metrics)
         if compared:
-            same = running.compared in ("", _IDENTICAL)
-            running.compared = f"differs from epoch {epoch.epoch}" if same else running.compared
+            if running.compared in ("", _IDENTICAL):
+                running.compared = f"differs from epoch {epoch.epoch}"
         elif compared is not None:
             running.compared = running.compared or _IDENTICAL
         if compared is not None and not self._begun:
@@ -286,21 +256,18 @@ class LiveProgress(LineProgress):
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         super().trial_ended(result, best)
-        # No line was printed for an interrupted trial, which must be removed, too.
+        # `show_ended` has not removed an interrupted trial.
         self.trial_gone(result.number)
 
     def trial_gone(self, number: int) -> None:
         self._running.pop(number, None)
-
-    def say(self, text: str) -> None:
-        self._print("\n".join(in_lines(text, self._console.width)))
 
     def wait(self, what: str) -> None:
         self._waits = what
         self._start()
 
     def end(self) -> None:
-        with contextlib.suppress(*UNWRITABLE):
+        with contextlib.suppress(*_UNWRITABLE):
             self._live.stop()
 
     def show_ended(self, result: TrialResult) -> None:
@@ -322,14 +289,17 @@ class LiveProgress(LineProgress):
         return f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
 
     def _start(self) -> None:
-        with contextlib.suppress(*UNWRITABLE):
-            # The display is drawn at once, because loading takes seconds.
+        with contextlib.suppress(*_UNWRITABLE):
+            # Draws the display now, since loading takes seconds.
             self._live.start(refresh=True)
 
+    def _columns(self) -> int:
+        return self._console.width
+
     def _print(self, text: str, style: str | None = None) -> None:
-        with contextlib.suppress(*UNWRITABLE):
+        with contextlib.suppress(*_UNWRITABLE):
             self._console.print(text, style=style, markup=False, soft_wrap=True)
-            # The line of a trial that has just ended must disappear at once.
+            # Removes the line of a trial that has just ended.
             self._live.refresh()
 
     def _drawn(self) -> Group:
@@ -360,9 +330,9 @@ class LiveProgress(LineProgress):
         if curve:
             last = list(curve.values())[-1]
             best = min(curve.values(), key=lambda epoch: epoch.rank(objective))
-            # There is no room for both the best value and the comparison.
-            apart = best is not last and not running.compared
-            at_best = f", best {best.value:.4g} at {best.epoch}" if apart else ""
+            # The line has no room for both the best value and the comparison.
+            shows_best = best is not last and not running.compared
+            at_best = f", best {best.value:.4g} at {best.epoch}" if shows_best else ""
             parts.append(f"{printable(objective.metric)} {last.value:.4g}{at_best}")
         return "  ".join([*parts, *filter(None, [running.compared])])
 
@@ -377,10 +347,10 @@ class LiveProgress(LineProgress):
         from rich.text import Text
 
         count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
-        # Time after the last trial does not count in the rate.
+        # The rate does not count the time after the last trial.
         until = self._ended if self._done >= self._total else time.monotonic()
-        per_minute = 60 * self._here / max(until - self._started, 1e-3)
-        rate = f"{per_minute:.{0 if per_minute >= 10 else 1}f}/min" if self._here else ""
+        per_minute = 60 * self._done_here / max(until - self._started, 1e-3)
+        rate = f"{per_minute:.{0 if per_minute >= 10 else 1}f}/min" if self._done_here else ""
         for facts in ([count, best, rate, left], [count, best, left], [count, left], [count]):
             text = "  ".join(filter(None, facts))
             room = columns - width(text) - 1
@@ -394,22 +364,22 @@ class LiveProgress(LineProgress):
 
 
 def _curve(running: _Running | None) -> str:
-    """Returns the sparkline of a trial, with spaces after it."""
+    """Returns the sparkline of a trial, padded with spaces."""
     values = [] if running is None else [epoch.value for epoch in running.curve.values()]
     line = sparkline(values, _CURVE)
     return f"{line:<{_CURVE}}"
 
 
 def make_progress(visible: bool = True) -> Progress:
-    """Returns the progress that suits standard error: live at a terminal, lines elsewhere."""
+    """Returns a live display if standard error is a terminal, else one that prints lines."""
     if not visible:
         return NoProgress()
-    return LiveProgress() if _can_redraw() else LineProgress()
+    return LiveProgress() if _can_redraw() else Progress()
 
 
 @contextlib.contextmanager
 def showing(visible: bool = True) -> Iterator[Progress]:
-    """Yields what `make_progress` returns, and ends it, even after an error."""
+    """Yields the display that `make_progress` returns, and ends it, also after an error."""
     progress = make_progress(visible)
     try:
         yield progress
@@ -419,7 +389,7 @@ def showing(visible: bool = True) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Shows at a terminal what the user waits for. Shows nothing elsewhere."""
+    """Shows what the user waits for, if standard error is a terminal."""
     if not _can_redraw():
         yield
         return

@@ -36,11 +36,11 @@ from studies.champion.choosing import promote as promote
 from studies.champion.confirm import confirm as confirm
 from studies.champion.evaluation import evaluate as evaluate
 from studies.champion.prediction import predict as predict
+from studies.check_data import check_data as check_data
 from studies.data import preprocessing as preprocessing
-from studies.data_check import check_data as check_data
 from studies.definition import RayOptions as RayOptions
 from studies.definition import epoch_seed as epoch_seed
-from studies.definition import outputs as outputs
+from studies.definition import output_layers as _output_layers
 from studies.definition import permutation as permutation
 from studies.definition import seed_states as seed_states
 from studies.exporting import export_optuna as export_optuna
@@ -54,5 +54,5 @@ from studies.results.study_results import list_studies as list_studies
 from studies.results.study_results import read_study as read_study
 from tracking import Objective as Objective
 
+outputs = _output_layers
 NAMES = [name for name in dir() if not name.startswith("_")]
-"""The names above."""

@@ -1,4 +1,4 @@
-"""The `Study` that users make: its definition and its methods."""
+"""The class `Study`, which users make: settings, and methods to launch it and read its record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Kind = TypeVar("_Kind")
 
 def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
     """Makes a dataclass refuse an unknown argument and suggest the nearest setting."""
-    names = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     initialize = kind.__init__
 
     @functools.wraps(initialize)
@@ -69,23 +69,22 @@ class Study(StudyDefinition):
 
     Attributes:
         name: The name in the store and in MLflow. It may have spaces, and letters of any script.
-        data: The data to train and validate on, or a function of the hyperparameters that returns
-            the data. The function may declare hyperparameters, like a builder.
+        data: The data to train and validate on, from `kerastudy.datasets`.
         build: A function that takes the hyperparameters and returns a compiled Keras model, or a
             `keras_tuner.HyperModel`. Functions written for Keras Tuner (`build(hp)`) or Optuna
             (`create_model(trial)`) work, too.
         space: The search space, or a `keras_tuner.HyperParameters`. Parameters named ``epochs`` and
             ``batch_size`` are used in training. Hyperparameters that only the builder declares are
-            tuned, too. None: the space is found in the builder, as `discover` does.
+            tuned, too. None: the space has the hyperparameters that the builder declares.
         objective: A metric that the model logs. For a metric of your own, an `Objective`.
         trials: The number of trials, at least 1. Launching again resumes up to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
         batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
             data comes in batches.
-        seed: 0 to 2**32 - 1. Same seed, same study.
+        seed: A number from 0 to 2**32 - 1. The same seed gives the same study.
         engine: The name of an engine, such as ``"optuna:tpe"``, perhaps with settings, such as
             ``"optuna:tpe,n_startup_trials=20"``. Or an Optuna sampler or a Keras Tuner oracle, as
-            an object or a class. Its kind and its settings are used.
+            an object or a class, from which the study takes only the class and the settings.
         pruner: The name of a pruner, such as ``"median"`` or ``"median,n_warmup_steps=3"``, or an
             Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, or
             ``"median"`` for an objective function, as in Optuna.
@@ -97,15 +96,15 @@ class Study(StudyDefinition):
             scikit-learn's rule. Or a function of the hyperparameters that returns one of these.
             The model must have a single output of classes.
         objective_function: A function of a trial in place of data and builder, as Optuna's
-            ``objective(trial)``. It loads its data, trains its models and returns a number. Its
-            calls of `model.fit` are recorded. To find its space, it is run up to the first of them.
+            ``objective(trial)``. It loads data, trains models and returns a number. Its calls of
+            `model.fit` are recorded. To find the space, it is run up to the first call.
         direction: Whether to ``"maximize"`` or ``"minimize"`` the number of an objective function.
             None: minimize, as in Optuna.
-        initial: Values of the first trials, or of those after trial 0 if ``try_defaults`` is set. A
-            list of dicts by name, or a JSON or CSV file of them. Missing values are the defaults.
-            Or ``"study:NAME"``, the best ten trials of another study in the store. Or the CSV file
-            of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``, whose
-            best ten trials are taken. Trials that are not in this space are skipped.
+        initial: Values of the first trials, after trial 0 if ``try_defaults`` is set: a list of
+            dicts by name, or a JSON or CSV file of these, where missing values are the defaults.
+            Or ``"study:NAME"``, for the best ten trials of another study in the store. Or a CSV
+            file of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``, for
+            the best ten trials in the file. Trials that are not in this space are skipped.
         tailoring: Changes of the space, as by ``--only`` and ``--set``:
             ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         cross_validation: A number of folds, or a way to split, such as
@@ -116,8 +115,8 @@ class Study(StudyDefinition):
             ``class_weight="balanced"`` counts the samples of all folds.
         repeats: The trainings of each trial, at least 1, with different seeds. The trial's value is
             their mean.
-        timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps does
-            not count. None: no limit.
+        timeout: Seconds, above 0, that a launch may take, without time in which the computer
+            sleeps. None: no limit.
         trial_timeout: Seconds, above 0, that a training may take. A longer training stops at the
             end of its epoch, and keeps its best epoch.
         stop_at: A value of the objective. A trial that reaches it ends the study.
@@ -126,8 +125,8 @@ class Study(StudyDefinition):
         try_defaults: Whether trial 0 has the space's defaults. Its value shows the gain of tuning.
             A study that is resumed keeps the choice of its first launch.
         keep: The number of checkpoints to keep, those of the best trials. None: all.
-        threads: TensorFlow's threads per trial. They change bits, so they belong to the study.
-            None: 1, or the threads that TensorFlow already uses in this process.
+        threads: TensorFlow's threads per trial. Other threads give other bits. None: 1, or the
+            threads that TensorFlow already uses in this process.
         trainer: ``"auto"``: the faster compiled trainer, if it gives the same bits as `model.fit`.
             ``"plain"``: always `model.fit`.
         notes: The purpose of the study. The MLflow UI shows it.
@@ -148,7 +147,7 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Raises AttributeError. The text names the nearest attribute of `.history()`."""
+            """Raises AttributeError, which suggests an attribute of `.history()`."""
             from studies.results.study_results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
@@ -202,8 +201,8 @@ class Study(StudyDefinition):
                 ``KERASTUDY_REPORT`` is ``"off"``.
             ray: The Ray cluster, and the resources of a trial there. None, with ``executor="ray"``:
                 Ray on this machine alone.
-            any_hardware: Whether trials may run on other hardware than the first trials. Then their
-                bits may differ, which the record says.
+            any_hardware: Whether trials may run on other hardware than the first trials. Their
+                bits may differ, and the record says so.
             **overrides: Settings of the study to replace, such as ``trials=100``.
 
         Returns:
@@ -263,10 +262,11 @@ class Study(StudyDefinition):
     ) -> Reproduction:
         """Runs a trial of the study again in a new process, and compares bit for bit.
 
-        Plain `model.fit` trains the trial. So "identical" means that Keras alone gives these bits.
+        By default, plain `model.fit` trains the trial. So "identical" means that Keras alone gives
+        the same bits.
 
-        The study is that of this process, as in a notebook, whose code is not recorded. For a study
-        in a file, use ``kerastudy reproduce``, which needs only the record.
+        This method runs the code of this study, for example in a notebook, whose code is not
+        recorded. The command ``kerastudy reproduce`` runs the recorded code.
 
         Args:
             trial: The trial's number. None: the best trial.
@@ -280,8 +280,8 @@ class Study(StudyDefinition):
             The outcome. `Reproduction.identical` says whether it is the same.
 
         Raises:
-            StudyError: If the study can't be loaded in the new process, or can't be compiled as
-                asked.
+            StudyError: If the study can't be loaded in the new process, or the compiled trainer
+                can't train it.
             TrackingError: If the store has no such study or trial.
         """
         from studies.champion import reproduce_study
@@ -307,7 +307,7 @@ class Study(StudyDefinition):
         return evaluate(self, trial, **options)
 
     def confirm(self, **options: Any) -> Confirmation:
-        """Checks the study's choice by training its best trials again; see `kerastudy.confirm`.
+        """Trains the best trials again under new seeds; see `kerastudy.confirm`.
 
         Args:
             **options: Options of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and

@@ -1,22 +1,27 @@
-"""Fits text to a terminal, and escapes what would control a terminal or a spreadsheet."""
+"""Fits text and tables to a terminal, and escapes text for terminals and spreadsheets."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from search_spaces.texts import readable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS: Final = 80
-# Text in longer lines is hard to read.
+# The most columns of a line. Longer lines of text are hard to read.
 _LONGEST = 100
+# The columns between the columns of a table.
+_BETWEEN = 2
 
-# Control characters, lone surrogates, and separators of lines and paragraphs.
-_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
+# The Unicode categories of control characters, surrogates, and separators of lines and paragraphs.
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")
+# Characters that reverse the direction of the text.
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -36,7 +41,7 @@ def width(text: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """Cuts a text to a number of columns. A text that was cut ends in "…"."""
+    """Cuts a text to a number of columns. A shortened text ends in "…"."""
     if width(text) <= columns:
         return text
     from rich.cells import set_cell_size
@@ -45,32 +50,35 @@ def cut(text: str, columns: int) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Escapes characters that control a terminal, so that a text takes one line.
-
-    Such characters are ``\x1b``, line breaks, and marks that reverse the direction of the text.
-    """
+    r"""Escapes the characters that control a terminal: ``\x1b``, line breaks and others."""
     return "".join(
         char.encode("unicode_escape").decode()
-        if unicodedata.category(char) in _NO_TEXT or char in _TURNING
+        if unicodedata.category(char) in _CONTROL or char in _TURNING
         else char
         for char in text
     )
 
 
+def printable_value(value: object) -> str:
+    """Returns a number, text or list as text for a terminal. Shortens floats to six digits."""
+    return printable(readable(value, 6))
+
+
 def without_colors(text: str) -> str:
-    """Returns a text without the color codes that programs print."""
+    """Removes the terminal's color codes from a text."""
     return _COLORS.sub("", text)
 
 
 def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str]:
-    """Breaks a line between words into lines that fit.
+    """Breaks a text between words into lines, and escapes characters that control a terminal.
 
-    A command at the end of the text begins a new line, so that people can copy it.
+    A command at the end of the text begins a new line, so that people can copy it. A word that is
+    longer than a line, such as a path, stays whole.
 
     Args:
-        line: The text. A word that is longer than a line, such as a path, is not broken.
-        indent: Spaces before all lines but the first.
-        columns: The columns of a line. None: those of the terminal, at most 100.
+        line: The text.
+        indent: The number of spaces before all lines but the first.
+        columns: The columns of a line. None: the terminal's columns, at most 100.
     """
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)
@@ -89,14 +97,67 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
 
 
 def all_wrapped(lines: Iterable[str]) -> list[str]:
-    """Breaks each line that does not fit, and returns all lines."""
+    """Breaks the lines that do not fit the terminal, and returns all lines."""
     return [part for line in lines for part in wrapped(line) or [""]]
 
 
-def as_csv(table: pd.DataFrame) -> str:
-    """Returns a table as CSV. Texts that a spreadsheet would take for formulas are escaped.
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, breaking: Collection[str] = ()
+) -> list[str]:
+    """Returns a table as lines. If it is too wide, cells in the `breaking` columns are wrapped."""
+    from rich.console import Console
+    from rich.table import Table
 
-    A formula may run commands: https://owasp.org/www-community/attacks/CSV_Injection
+    drawn = Table(box=None, pad_edge=False)
+    for name in header:
+        drawn.add_column(printable(name), overflow="fold", no_wrap=name not in breaking)
+    for row in rows:
+        drawn.add_row(*map(printable, row))
+    # Without markup, rich prints names such as "[red]" as they are. Without colors, because `tell`
+    # escapes their codes.
+    console = Console(
+        color_system=None, highlight=False, markup=False, emoji=False, width=terminal_columns()
+    )
+    with console.capture() as captured:
+        console.print(drawn)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> list[str]:
+    """Returns columns as lines: as one table, or as several below each other if they don't fit.
+
+    A column is a list of its heading and its cells. Every table begins with the first column. Cells
+    that are too wide are cut.
+
+    Args:
+        columns: The first column, and at least one other.
+        most: The largest number of tables. None: as many as needed.
+    """
+    limit = terminal_columns()
+    first = [cut(printable(cell), limit // 2) for cell in columns[0]]
+    room = limit - max(map(width, first)) - _BETWEEN
+    blocks: list[list[list[str]]] = []
+    left = 0
+    for column in columns[1:]:
+        cells = [cut(printable(cell), room) for cell in column]
+        taken = max(map(width, cells)) + _BETWEEN
+        if taken > left:
+            blocks.append([first])
+            left = room + _BETWEEN
+        left -= taken
+        blocks[-1].append(cells)
+    lines: list[str] = []
+    for block in blocks[:most]:
+        header, *rows = zip(*block, strict=True)
+        lines += ["", *table(header, rows)]
+    return lines[1:]
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """Returns a table as CSV, with an apostrophe before texts that look like formulas.
+
+    In a spreadsheet, a formula may run commands:
+    https://owasp.org/www-community/attacks/CSV_Injection
     """
     escaped = table.rename(columns=_escaped)
     for name, dtype in zip(escaped.columns, escaped.dtypes, strict=True):
@@ -106,7 +167,6 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def _escaped(text: Any) -> Any:
-    """Puts an apostrophe before a text that begins like a formula. Other values stay."""
     text = str(text) if isinstance(text, list | tuple | dict) else text
     if not isinstance(text, str) or not text.startswith(_FORMULA):
         return text

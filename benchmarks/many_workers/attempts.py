@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studies.executors.jobs import Handler
+from studies.executors.job_runner import Handler
 from tracking.records import Decision, EpochResult, TrialSpec
 
 

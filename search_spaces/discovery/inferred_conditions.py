@@ -181,12 +181,7 @@ def _explaining_parents(without: list[Trace], seen: Mapping[str, set[Key]]) -> l
 
 
 def _allowed(
-    parent: Parameter,
-    name: str,
-    home: Trace,
-    seen: set[Key],
-    ruled_out: set[Key],
-    run: Run,
+    parent: Parameter, name: str, home: Trace, seen: set[Key], ruled_out: set[Key], run: Run
 ) -> tuple[Scalar, ...]:
     """Returns the values of a parent under which a parameter may be active.
 

@@ -243,8 +243,9 @@ class Fixed(Listed):
         return [repr(self._argument)]
 
 
-_OPTIONAL: Final = ("when", "otherwise")
-_KINDS: Final = {each.kind: each for each in (Float, Int, Choice, Boolean, Fixed)}
+_KINDS: Final[Mapping[str, Any]] = {
+    each.kind: each for each in (Float, Int, Choice, Boolean, Fixed)
+}
 
 
 def parameter_from_dict(content: object) -> Parameter:
@@ -252,22 +253,16 @@ def parameter_from_dict(content: object) -> Parameter:
     if not isinstance(content, Mapping):
         raise SearchSpaceError.of_setting("A parameter", "a JSON object", content)
     kind = choice("The kind of a parameter", content.get("kind"), _KINDS, SearchSpaceError)
-    make: Any = _KINDS[kind]
-    names = [field.alias for field in attrs.fields(make) if field.init]
-    arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
-    objects = arguments.pop("objects", ()) if make in (Choice, Fixed) else ()
-    if make is Fixed:
-        # `to_dict` writes the default and the role, which the constructor does not take.
-        arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
+    # A Fixed takes no default and no role, which `to_dict` writes.
+    unused = ("kind", "objects", *(("default", "role") if kind == "fixed" else ()))
+    arguments = {key: value for key, value in content.items() if key not in unused}
+    objects = content.get("objects", ())
     if "value" in arguments:
         arguments["value"] = _opened(arguments["value"], objects)
     if isinstance(arguments.get("values"), list | tuple):
         arguments["values"] = [_opened(value, objects) for value in arguments["values"]]
-    if not set(names).difference(_OPTIONAL) <= set(arguments) <= set(names):
-        raise SearchSpaceError(
-            f"A parameter of kind {kind!r} has {', '.join(map(repr, names))}, of which "
-            f"{' and '.join(map(repr, _OPTIONAL))} may be missing",
-            received=dict(content),
-        )
-    parameter: Parameter = make(**arguments)
+    try:
+        parameter: Parameter = _KINDS[kind](**arguments)
+    except TypeError as error:
+        raise SearchSpaceError(f"A parameter can't be read: {error}", received=content) from None
     return parameter

@@ -223,7 +223,6 @@ def _outcome(done: Trainings) -> Confirmation:
     done.progress.begin_trainings(
         f"confirming {history.description.name}: {race} trainings of a race of "
         f"{len(plan.racers)} trials{folds}{tested}",
-        history.description.objective,
         done.count,
         plan.trainings,
     )

@@ -13,7 +13,7 @@ from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
-from studies.executors import InProcessExecutor, LocalWorkers, Session, WorkerPool
+from studies.executors import InProcessExecutor, LoadStudy, LocalWorkers, Session, WorkerPool
 from studies.progress import Progress
 from studies.results.models import existing_store
 from studies.training import begin_trial, prepare_environment
@@ -156,13 +156,9 @@ def recorded_executor(
             assert study is not None, "its code is described"
             loaded = ship(study, code, Path(shared), otherwise)
         local = LocalWorkers(
-            loaded,
-            overrides=folds,
-            data=data,
+            LoadStudy(loaded, Path(shared), folds, data, threads),
             trials=trainings,
-            threads=threads,
             workers=workers,
-            shared=Path(shared),
             on_output=progress.say,
             folder=history.description.code.folder,
             at_once=True,

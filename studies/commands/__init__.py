@@ -1,17 +1,11 @@
-"""The command line: arguments in, words out, no logic.
+"""The command line: it reads arguments, calls the other rooms, and prints what they return.
 
 | module | holds |
 |---|---|
 | `command_line` | the command `kerastudy`; options, errors and output of all commands |
-| `launch` | `launch` |
-| `start` | `new` and `data` |
-| `look` | `list`, `show`, `compare` and `diagnose` |
-| `pages` | `report`, `ui` and `push` |
-| `champion` | `predict`, `evaluate`, `promote`, `reproduce` and `confirm` |
-| `export` | `export` |
-| `housekeeping` | `delete` and `doctor` |
-| `records` | finds the study that a command names; writes JSON |
-| `texts/` | writes texts for people |
+| `arguments` | finds the store, the study and the data that a command names |
+| `texts/` | writes studies and trials as text and as JSON documents |
+| others | the commands in their names |
 """
 
 import lazy_loader

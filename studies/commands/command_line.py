@@ -1,17 +1,17 @@
-"""The command ``kerastudy``, and the common parts of its subcommands: options, errors, trust."""
+"""The command ``kerastudy``, and what its subcommands share: options, errors and output."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import click
 
@@ -19,65 +19,83 @@ from studies.interruption import raising_interrupts
 from studies.library_internals.quiet_imports import load_late
 from studies.terminal_text import printable, wrapped
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from tracking.history.study_history import StudyHistory
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="The store's folder.  [default: $KERASTUDY_STORE or ./kerastudy-store]",
+)
+engine_option = click.option(
+    "--engine", help="Which engine's trials.  [default: that of the best trial]"
+)
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
+)
+# For commands that train or evaluate a recorded trial.
+data_option = click.option(
+    "--data",
+    type=click.Path(),
+    default="",
+    callback=lambda _context, _option, path: path and str(Path(path).expanduser().absolute()),
+    help="The file with the data, if it has moved.",
+)
+open_option = click.option(
+    "--open/--no-open",
+    "open_browser",
+    default=None,
+    help="Whether to open a browser.  [default: on a terminal]",
+)
 
-def store_option(command: _Command) -> _Command:
-    """Adds ``--store``."""
-    return click.option(
-        "--store",
-        type=click.Path(path_type=Path),
-        help="The store's folder.  [default: $KERASTUDY_STORE or ./kerastudy-store]",
-    )(command)
 
-
-def data_option(command: _Command) -> _Command:
-    """Adds ``--data``, for commands that train or evaluate a recorded trial."""
-    return click.option(
+def other_data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--data`` and ``--target``, for commands that can replace the data of a study."""
+    data = click.option(
         "--data",
-        type=click.Path(),
-        default="",
-        callback=lambda _context, _option, path: path and str(Path(path).expanduser().absolute()),
-        help="The file with the data, if it has moved.",
-    )(command)
+        type=click.Path(path_type=Path),
+        help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; "
+        "or a folder of images or texts.",
+    )
+    column = click.option(
+        "--target",
+        "column",
+        metavar="COLUMN",
+        help="The column to predict, of a csv or parquet file.",
+    )
+    return data(column(command))
 
 
-def table_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds options of a table. The command gets those that were given as a dict, ``of_table``."""
-
-    @functools.wraps(command)
-    def collecting(*arguments: Any, **options: Any) -> None:
-        lists = {name: options.pop(name) for name in ("drop", "missing", "dates")}
-        of_table: dict[str, Any] = {
-            n: [*chain(*(v.split(",") for v in vs))] for n, vs in lists.items() if vs
-        }
-        if (time := options.pop("time")) is not None:
-            of_table["time"] = False if time == "no" else time
-        command(*arguments, **options, of_table=of_table)
-
-    for name, text in _OF_TABLES.items():
-        attributes: dict[str, Any] = {} if name == "time" else {"multiple": True}
-        several = "COLUMN|no" if name == "time" else "TEXT" if name == "missing" else "COLUMN"
-        option = click.option(f"--{name}", metavar=several, help=text, **attributes)
-        collecting = option(collecting)
-    return collecting
-
-
-_OF_TABLES: Final = {
-    "time": "Of a table: its column by whose order parts are split; no: at random.",
-    "dates": "Of a table: a column of dates whose day, month and weekday are inputs.",
-    "missing": "Of a table: another text for a missing value, such as 'not known'.",
-    "drop": "Of a table: another column to leave out.",
+_TABLE_OPTIONS: Final = {
+    "time": "For a table: the column whose order splits the parts; no: split at random.",
+    "dates": "For a table: a column of dates, whose day, month and weekday are inputs.",
+    "missing": "For a table: another text that means a missing value, such as 'not known'.",
+    "drop": "For a table: another column to leave out.",
 }
 
 
-def engine_option(command: _Command) -> _Command:
-    """Adds ``--engine``."""
-    return click.option(
-        "--engine", help="Which engine's trials.  [default: that of the best trial]"
-    )(command)
+def table_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds options of a table. The command receives their values in the dict ``of_table``."""
+
+    def collect(context: click.Context, option: click.Parameter, value: Any) -> None:
+        of_table = context.params.setdefault("of_table", {})
+        if option.name == "time" and value is not None:
+            of_table["time"] = False if value == "no" else value
+        elif value:
+            of_table[option.name] = [name for names in value for name in names.split(",")]
+
+    for name, text in _TABLE_OPTIONS.items():
+        command = click.option(
+            f"--{name}",
+            multiple=name != "time",
+            metavar={"time": "COLUMN|no", "missing": "TEXT"}.get(name, "COLUMN"),
+            help=text,
+            expose_value=False,
+            callback=collect,
+        )(command)
+    return command
 
 
 def json_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -92,29 +110,55 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     return store_option(json_option(command))
 
 
-def trust_option(command: _Command) -> _Command:
-    """Adds ``--trust``."""
-    return click.option(
-        "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
-    )(command)
+@dataclasses.dataclass(frozen=True)
+class RecordedStudy:
+    """The arguments of commands that run the recorded code of a study."""
+
+    study: str
+    engine: str | None
+    data: str
+    trust: bool
+    store: Path | None
+    as_json: bool
+
+    def history(self) -> StudyHistory:
+        """Reads the study, once the user trusts its store."""
+        from studies.commands.arguments import check_trusted, history_of
+
+        check_trusted(self.store, self.trust)
+        return history_of(self.study, self.engine, self.store)
+
+
+def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of `RecordedStudy` to a command, and passes them as one `RecordedStudy`."""
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        names = [field.name for field in dataclasses.fields(RecordedStudy)]
+        command(RecordedStudy(**{name: arguments.pop(name) for name in names}), **arguments)
+
+    return engine_option(data_option(trust_option(common_options(run))))
 
 
 class Group(click.Group):
     """Loads a command's module when the command is called, so that ``--help`` stays fast."""
 
-    # The sections of the help. Each has the names of commands by module.
+    # The names of the commands by section of the help and by module.
     _sections: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        "Launch": {"new_and_data": "new", "launch": "launch", "champion": "reproduce confirm"},
-        "Look": {
-            "new_and_data": "data",
-            "look": "list show compare diagnose",
-            "pages": "report ui",
+        "Launch": {
+            "new_and_launch": "new launch",
+            "reproduce_and_confirm": "reproduce confirm",
         },
-        "Use the champion": {"champion": "predict evaluate promote"},
+        "Look": {
+            "list_show_compare": "list show compare",
+            "diagnose_and_data": "data diagnose",
+            "report_ui_push": "report ui",
+        },
+        "Use the champion": {"predict_evaluate_promote": "predict evaluate promote"},
         "Hand over, keep in order": {
             "export": "export",
-            "pages": "push",
-            "housekeeping": "delete doctor",
+            "report_ui_push": "push",
+            "delete_and_doctor": "delete doctor",
         },
     }
     _modules: ClassVar[Mapping[str, str]] = {
@@ -165,8 +209,8 @@ class Sectioned(click.Command):
     ``sections`` has the options' parameter names by title. The last section has all other options.
     """
 
-    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **given: Any) -> None:
-        super().__init__(*args, **given)
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **options: Any) -> None:
+        super().__init__(*args, **options)
         self.sections = sections
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -174,10 +218,10 @@ class Sectioned(click.Command):
         section_of = {name: title for title, names in self.sections.items() for name in names}
         options: dict[str, list[tuple[str, str]]] = {title: [] for title in self.sections}
         last = [*options][-1]
-        for each in self.get_params(context):
-            record = each.get_help_record(context)
-            if isinstance(each, click.Option) and record is not None:
-                options[section_of.get(each.name or "", last)].append(record)
+        for option in self.get_params(context):
+            record = option.get_help_record(context)
+            if isinstance(option, click.Option) and record is not None:
+                options[section_of.get(option.name or "", last)].append(record)
         for title, records in options.items():
             with formatter.section(title):
                 formatter.write_dl(records)
@@ -214,10 +258,10 @@ def kerastudy() -> None:
 
 
 def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command print an error as one line and exit with 2, and exit with 130 on Ctrl-C."""
+    """Makes a command print errors in one line and exit with 2, or with 130 after Ctrl-C."""
 
     @functools.wraps(command)
-    def told(*arguments: Any, **options: Any) -> None:
+    def run(*arguments: Any, **options: Any) -> None:
         from search_spaces.errors import KerastudyError
         from tracking.store.store_folder import as_store_errors
 
@@ -227,38 +271,14 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KerastudyError as error:
             _fail(str(error))
         except KeyboardInterrupt as error:
-            # The exception is handled here, since click drops its text.
+            # click would drop the exception's text.
             _interrupted(str(error))
 
-    return told
-
-
-def check_trusted(store: Path | None, trust: bool) -> None:
-    """Asks whether to run the code in a store that another user made. A yes is recorded."""
-    from search_spaces.errors import StoreError
-    from tracking.store import store_json
-    from tracking.store.store_folder import default_store_path, real_folder
-    from tracking.store.store_json import facts_fault, is_store
-
-    root = real_folder(store if store is not None else default_store_path())
-    # A store of a newer version raises here, before the question.
-    facts_fault(root)
-    reason = store_json.stranger(root) if is_store(root) else ""
-    if not reason:
-        return
-    text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
-    if not trust:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise StoreError(f"{text} If you trust it, give --trust.")
-        if not click.confirm(f"{text} Do you trust it?", err=True):
-            raise StoreError("Nothing was run.")
-    # If the answer can't be recorded, the next command asks again.
-    with contextlib.suppress(OSError):
-        store_json.trust(root)
+    return run
 
 
 def tell(text: str) -> None:
-    """Prints lines for people. Characters that control a terminal are escaped."""
+    """Prints text for people. Escapes characters that control a terminal."""
     click.echo("\n".join(map(printable, text.split("\n"))))
 
 
@@ -272,12 +292,11 @@ def answer(as_json: bool, document: Callable[[], object], text: Callable[[], str
 
 def print_json(document: object) -> None:
     """Prints one JSON document on standard output."""
-    # JSON has no infinity, so null takes its place.
-    text = json.dumps(_without_infinities(document), indent=2, ensure_ascii=False)
-    click.echo(text)
+    click.echo(json.dumps(_without_infinities(document), indent=2, ensure_ascii=False))
 
 
 def _without_infinities(value: Any) -> Any:
+    """Replaces NaN and infinity, which JSON lacks, by null."""
     if isinstance(value, dict):
         return {key: _without_infinities(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -289,16 +308,16 @@ def _without_infinities(value: Any) -> Any:
 
 def _fail(message: str) -> None:
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
-    # The line is wrapped here, since a terminal would break it within words.
+    # A terminal would break the line within words.
     lines = wrapped(line, indent=0) if sys.stderr.isatty() else [printable(line)]
     click.echo("\n".join(lines), err=True)
     sys.exit(EXIT_WRONG_USE)
 
 
-def _interrupted(what: str = "") -> None:
+def _interrupted(where: str = "") -> None:
     # The terminal may be closed.
     with contextlib.suppress(OSError):
-        click.echo(f"kerastudy: interrupted{what and f': {what}'}", err=True)
+        click.echo(f"kerastudy: interrupted{where and f': {where}'}", err=True)
     sys.exit(EXIT_INTERRUPTED)
 
 
@@ -310,9 +329,7 @@ def main() -> None:
             kerastudy.main(prog_name="kerastudy", standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        # Older versions of click print the help themselves.
-        without_arguments = getattr(click.exceptions, "NoArgsIsHelpError", ())
-        if context is None or isinstance(error, without_arguments):
+        if context is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
             error.show()
             sys.exit(EXIT_WRONG_USE)
         message = error.format_message()
@@ -324,7 +341,3 @@ def main() -> None:
         # In `kerastudy show digits | head`, `head` may end first, which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,22 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from search_spaces.texts import counted
-from studies.commands.command_line import (
-    answer,
-    check_trusted,
-    common_options,
-    data_option,
-    trust_option,
-)
+from studies.commands.command_line import answer, common_options, data_option, trust_option
 from studies.terminal_text import wrapped
-
-if TYPE_CHECKING:
-    from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
 _FORMATS = (*_OF_TRIALS, "csv", "latex")
@@ -57,9 +48,9 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script   the best trial, or --trial: the study's files, and plain Keras that
-             ends with the same weights, without kerastudy
-    keras    its model as a .keras file
+    script   the study's files, and a script that trains the best trial, or
+             --trial, to the same weights by plain Keras, without kerastudy
+    keras    the trial's model as a .keras file
     csv      a row for each trial
     latex    a table of the ten best trials, for a paper
 
@@ -68,15 +59,11 @@ def export_command(
     kerastudy export digits --as script --trial 7 --output seven
     kerastudy export digits --as csv
     """
-    from studies.commands.records import history_of
-    from studies.exporting import (
-        export_keras,
-        export_script,
-        export_table,
-        table_of,
-    )
+    from studies.commands.arguments import check_trusted, history_of
+    from studies.exporting import export_keras, export_script, export_table, table_of
     from studies.progress import showing, waiting
     from studies.terminal_text import as_csv
+    from tracking.history.study_history import read_engines
 
     for option in ("trial", "data", "trust") if format_ not in _OF_TRIALS else ():
         if context.params[option] not in (None, False, ""):
@@ -90,22 +77,23 @@ def export_command(
         with showing() as progress:
             export: Any = write(history, trial, output, force=force, data=data, progress=progress)
     else:
-        histories = _histories(study, engine, store)
+        best = history_of(study, engine, store)
+        name, first = best.description.name, best.description.engine
+        others = read_engines(best.store, name) if engine is None else []
+        histories = [best, *(other for other in others if other.description.engine != first)]
         if output == Path("-"):
             click.echo(as_csv(table_of(histories)), nl=False)
             return
         with waiting("reading the trials"):
             export = export_table(histories, format_, output, force=force)
-    document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
-    answer(as_json, lambda: {"as": format_, **document}, lambda: "\n".join(_lines(export)))
-
-
-def _in_json(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value if value != "" else None
+    document = {"as": format_}
+    for name, value in dataclasses.asdict(export).items():
+        document[name] = str(value) if isinstance(value, Path) else None if value == "" else value
+    answer(as_json, lambda: document, lambda: "\n".join(_lines(export)))
 
 
 def _lines(export: Any) -> list[str]:
-    """Returns the text for people: the written file or folder, and the command that uses it."""
+    """Returns the written file or folder as text, and the command that runs a script."""
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     kind = type(export).__name__
@@ -117,14 +105,3 @@ def _lines(export: Any) -> list[str]:
             outcome = f"here its first epoch differs: {export.differs}"
         lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(shown)}"]
     return lines
-
-
-def _histories(study: str, engine: str | None, store: Path | None) -> list[StudyHistory]:
-    """Returns the study's history under each of its engines, or under the given one."""
-    from studies.commands.records import history_of
-    from tracking.history.study_history import read_study
-
-    first = history_of(study, engine, store)
-    name, engines = first.description.name, first.engines if engine is None else ()
-    others = [each for each in engines if each != first.description.engine]
-    return [first, *(read_study(first.store, name, each) for each in others)]

@@ -1,6 +1,6 @@
-"""A study's definition, as a value: its settings, each declared once, and what they may be.
+"""The definition of a study: its settings and their checks, seeds, and names of engines.
 
-It imports no engine, so that users may have only the library whose engine they use.
+This room imports neither Optuna nor Keras Tuner, so that users need only one of them.
 """
 
 import lazy_loader

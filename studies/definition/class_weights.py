@@ -20,15 +20,15 @@ from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labe
 BALANCED = "balanced"
 _OTHERWISE = "Leave class_weight out, or give the data sample_weight."
 
-# Trainers recognize data by its object, so trials with the same weights must get the same object.
-# Weights that depend on hyperparameters make many objects, and only the latest are kept.
+# Trainers compare data by identity, so trials with the same weights must get the same `Splits`.
+# Weights that depend on hyperparameters make many of these, and only the latest are kept.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
-    """Checks class weights without data, and returns them with whole-number classes."""
+    """Checks the form of class weights. Returns a dict in the order of the classes."""
     if value is None or (isinstance(value, str) and value == BALANCED):
         return value
     if not isinstance(value, Mapping) or not value:
@@ -52,10 +52,10 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
 def resolve_class_weight(
     class_weight: Mapping[int, float] | str | None, splits: LoadedData
 ) -> dict[int, float] | None:
-    """Returns class weights as numbers, and checks them against the data.
+    """Returns class weights as numbers, and checks that the data has the classes.
 
-    The weights of "balanced" come from the training part, as in scikit-learn: samples / (classes *
-    samples of the class).
+    For "balanced", a class has the weight samples / (classes * samples of the class), counted in
+    the training part, as in scikit-learn.
     """
     if class_weight is None:
         return None
@@ -77,7 +77,7 @@ def resolve_class_weight(
         raise StudyError(
             f"class_weight has weights for classes that the data lacks: "
             f"{listed(unknown, most=10)}. Its classes are {listed(sorted(present), most=10)}",
-            hint="Give weights for these alone; a class without counts 1.",
+            hint="Give weights for these classes only. A class without a weight counts 1.",
         )
     if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
         raise StudyError(
@@ -90,11 +90,10 @@ def resolve_class_weight(
 def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[int, float]:
     """Returns class weights for data in batches.
 
-    Each class up to the largest known one gets a weight, as Keras requires for `tf.data.Dataset`.
+    All classes up to the largest known class get a weight, as `tf.data.Dataset` needs in Keras.
     """
-    profile = stream.profile
-    labels, y = _labels(profile.head), profile.head.y
-    if profile.head.sample_weight is not None:
+    labels, y = _labels(stream.at_hand), stream.at_hand.y
+    if stream.at_hand.sample_weight is not None:
         raise _both(class_weight)
     if isinstance(class_weight, str):
         raise StudyError(
@@ -102,7 +101,7 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
             "batches",
             hint="Give the weights by class: class_weight={0: 1.0, 1: 5.0}.",
         )
-    if profile.kind == GENERATOR:
+    if stream.kind == GENERATOR:
         raise StudyError(
             "class_weight can't be used with a Python generator, as in Keras",
             hint="Give batches "
@@ -124,8 +123,8 @@ def _both(class_weight: Mapping[int, float] | str) -> StudyError:
 def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | None) -> LoadedData:
     """Returns data whose training samples have the weights of their classes.
 
-    The data's digests stay the same, and class weights are recorded next to them. Data in batches
-    does not change, as the trainer weights each batch. The same arguments give the same object.
+    The digests of the data do not change. Data in batches is returned as it is, since the trainer
+    weights the batches. The same arguments give the same object.
     """
     if class_weight is None or splits.streams:
         return splits
@@ -164,7 +163,7 @@ def _classes_of(splits: Splits, labels: np.ndarray) -> set[int]:
     assert isinstance(y, np.ndarray) and isinstance(y_validation, np.ndarray), "checked before"
     if y.ndim == 2 and y.shape[1] > 1:
         return set(range(y.shape[1]))
-    # A rare class may be in the validation part alone. The test part stays unread.
+    # A rare class may be in the validation part only. The test part must not be read.
     of_validation = class_labels(y_validation)
     everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
     return set(map(int, np.unique(everywhere)))

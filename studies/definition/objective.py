@@ -1,7 +1,7 @@
-"""The objective of a study and its direction; objective functions.
+"""Checks the objective of a study: a metric and its direction, or an objective function.
 
-An objective function ``objective(trial)``, as in Optuna, loads its data, builds and trains its
-models, and returns a number. So its study has no data, builder, epochs or batch size.
+An objective function ``objective(trial)``, as in Optuna, loads data, builds and trains models, and
+returns a number. A study with one has no data, builder, epochs or batch size.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
-from studies.definition.engine_names import HYPERBAND, split_options
-from studies.definition.settings import why_not_called
+from studies.definition.engine_and_pruner_names import HYPERBAND, split_options
+from studies.definition.study_settings import why_not_called
 from tracking.records import Direction, Objective, RecordedSettings
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
 
-# These are the names under which Keras 3 logs its own metrics and losses
-# (https://keras.io/api/metrics/), by the direction in which they get better. Counts such as true
-# positives have a direction too, since all trials count the same samples.
+# The names under which Keras 3 logs metrics and losses (https://keras.io/api/metrics/), by the
+# direction in which they get better. Counts, such as true positives, have a direction, since all
+# trials count the same samples.
 _MAX = frozenset(
     """accuracy acc binary_accuracy categorical_accuracy sparse_categorical_accuracy
     top_k_categorical_accuracy sparse_top_k_categorical_accuracy auc precision recall f1_score
@@ -40,13 +40,12 @@ _MIN = frozenset(
 
 
 def make_objective(objective: str | Objective) -> str | Objective:
-    """Returns an objective with its direction, or the name if its direction is unknown.
+    """Returns the objective with its direction; or its name, if Keras has no such metric.
 
-    The direction is known for Keras's own metrics, and never guessed from a part of a name. For
-    other names, the metric's object gives the direction once a model is built.
+    The metric object of a built model then has the direction.
     """
     if not isinstance(objective, (str, Objective)):
-        # A keras_tuner.Objective has these attributes; Keras Tuner need not be imported.
+        # A keras_tuner.Objective has these attributes.
         name, direction = getattr(objective, "name", None), getattr(objective, "direction", None)
         if isinstance(name, str) and isinstance(direction, str):
             objective = Objective(name, direction)
@@ -68,14 +67,14 @@ def make_objective(objective: str | Objective) -> str | Objective:
 
 
 def known_direction(name: str) -> Direction | None:
-    """Returns the direction of a Keras metric, by its usual name; None for other metrics."""
+    """Returns the direction of a Keras metric by its usual name, and None for other names."""
     if name in _MAX:
         return "max"
     return "min" if name in _MIN else None
 
 
 def unknown_direction(metric: str) -> ObjectiveError:
-    """Returns the error for an objective of unknown direction."""
+    """Returns the error for an objective whose direction is unknown."""
     prefix = "val_" if metric.startswith("val_") else ""
     return ObjectiveError(
         f"It is not known whether {metric!r} should go up or down: it is none of Keras's own "
@@ -99,20 +98,16 @@ VALUE: Final = "value"
 PRUNER: Final = "median"
 """The default pruner of a study with an objective function, as in Optuna."""
 
-_DIRECTIONS: Final[Mapping[str, Direction]] = {
-    "maximize": "max",
-    "minimize": "min",
-}
+_DIRECTIONS: Final[Mapping[str, Direction]] = {"maximize": "max", "minimize": "min"}
 _OF_BUILDERS: Final = (
     *("data", "build", "callbacks", "compile", "class_weight", "cross_validation"),
 )
-_OF_FITS: Final = ("epochs", "batch_size")
 
 
 def check_objective_study(study: StudyDefinition) -> Objective:
     """Checks a study with an objective function, and returns its objective.
 
-    The default direction is to minimize, as in Optuna.
+    By default, the objective is to minimize, as in Optuna.
     """
     function = study.objective_function
     if not callable(function) or inspect.isclass(function):
@@ -130,7 +125,8 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         for name in _OF_BUILDERS
         if getattr(study, name) is not None and getattr(study, name) is not function
     ]
-    others += [n for n in _OF_FITS if getattr(study, n) != getattr(RecordedSettings, n)]
+    fits = ("epochs", "batch_size")
+    others += [name for name in fits if getattr(study, name) != getattr(RecordedSettings, name)]
     if others:
         raise StudyError(
             f"The study {study.name!r} has an objective_function, which does everything itself, so "
@@ -153,21 +149,16 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
-        return Objective(VALUE, direction_of(study.direction))
+        # A direction of Optuna's ``StudyDirection`` has a name.
+        name = getattr(study.direction, "name", study.direction)
+        if str(name).lower() not in _DIRECTIONS:
+            raise StudyError.of_setting("direction", "'maximize' or 'minimize'", study.direction)
+        return Objective(VALUE, _DIRECTIONS[str(name).lower()])
     return objective if isinstance(objective, Objective) else Objective(VALUE, "min")
 
 
-def direction_of(value: object) -> Direction:
-    """Returns a direction by its name, or by Optuna's ``StudyDirection``."""
-    text = value if isinstance(value, str) else getattr(value, "name", None)
-    direction = _DIRECTIONS.get(text.lower()) if isinstance(text, str) else None
-    if direction is None:
-        raise StudyError.of_setting("direction", "'maximize' or 'minimize'", value)
-    return direction
-
-
 def check_no_objective_settings(study: StudyDefinition) -> None:
-    """Refuses a direction, and missing data or builder, in a study without objective function."""
+    """Checks that a study without objective function has data, a builder, and no direction."""
     if study.direction is not None:
         raise StudyError(
             "direction is for a study with an objective_function. A study with a builder says so "
@@ -183,7 +174,7 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
 
 
 def no_data(study: str) -> str:
-    """Returns the message for an operation that needs data, on a study without data."""
+    """Returns the message if an operation needs data, and a study has an objective function."""
     return (
         f"The study {study!r} has no data of its own: its objective_function loads it. For what "
         "needs data (a test part, scores of samples, training on more of it), launch a study with "

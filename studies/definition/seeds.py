@@ -1,8 +1,8 @@
-"""Every random choice of a study, as a function of its seed.
+"""The seeds of all random choices in a study, as functions of the study's seed.
 
 No generator continues from trial to trial: epoch 3 of trial 7 depends only on the study's seed and
-these two numbers. So a resumed study proposes and trains the same as an uninterrupted one, and a
-single trial can be run again.
+these two numbers. So a resumed study makes the same choices as an uninterrupted study, and a single
+trial can be run again.
 """
 
 from __future__ import annotations
@@ -25,32 +25,37 @@ _PURPOSES = {
 
 
 def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
-    """Returns the seed of a trial, or of its repeat (from 0): a number below 2**32."""
+    """Returns the seed of a trial, or of one of its repeats, which are counted from 0."""
     return _derive("trial", study_seed, number, *([repeat] if repeat else []))
 
 
 def sampler_seed(study_seed: int, number: int) -> int:
-    """Returns the seed of the engine's sampler for a trial: a number below 2**32."""
+    """Returns the seed of the engine's sampler when it proposes a trial."""
     return _derive("sampler", study_seed, number)
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns a new seed, by its place (from 0), for the race that `kerastudy confirm` runs."""
+    """Returns new seed number ``place``, from 0, for the race of `kerastudy confirm`."""
     return _derive("race", study_seed, place)
 
 
 def confirmation_seed(study_seed: int, place: int) -> int:
-    """Returns a new seed, by its place (from 0), for a training that reads the test part."""
+    """Returns new seed number ``place``, from 0, for trainings after the race."""
     return _derive("confirmation", study_seed, place)
 
 
 def fold_seed(seed: int, fold: int) -> int:
-    """Returns the seed of a fold (from 0) when a trial is trained again under the new `seed`."""
+    """Returns the seed of a fold, counted from 0, if the trial is trained again under `seed`."""
     return _derive("fold", seed, fold)
 
 
 def epoch_seed(seed: int, epoch: int, position: int = 0) -> int:
-    """Returns the seed of the ``position``-th generator in an epoch (counted from 1) of a trial.
+    """Returns the seed of a model's generator in an epoch of a trial.
+
+    Args:
+        seed: The trial's seed.
+        epoch: The epoch, counted from 1.
+        position: The generator's place in `seed_states`, counted from 0.
 
     Example:
         >>> ks.epoch_seed(7, epoch=1) == ks.epoch_seed(7, epoch=2)
@@ -87,8 +92,8 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
         model: A model that is built and compiled.
 
     Returns:
-        The states of generators in layers first, then in the loss, metrics and functions. Before
-        each epoch a trial sets the i-th state to ``[epoch_seed(seed, epoch, i), 0]``.
+        The states of the layers' generators first, then of those in the loss, metrics and
+        functions. Before each epoch, a trial sets state i to ``[epoch_seed(seed, epoch, i), 0]``.
     """
     from studies.training import SeedStates, seed_generator_states
 

@@ -1,6 +1,6 @@
-"""A study's definition as a value: data, builder, space, objective, engine, budget, seed.
+"""The class `StudyDefinition`, which has all settings of a study and checks them together.
 
-The code that runs a study uses this class. Users have a `Study`, which can also be launched.
+Users make its subclass `Study`, which can also be launched.
 """
 
 from __future__ import annotations
@@ -10,29 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
-from search_spaces import (
-    SearchSpace,
-    Tailoring,
-    is_keras_tuners,
-    space_of_keras_tuners,
-)
+from search_spaces import SearchSpace, Tailoring, is_keras_tuners, space_of_keras_tuners
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError, suggestion
-from studies.data import (
-    CrossValidation,
-    DescribedData,
-    check_cross_validation,
-    replaced_data,
-)
+from studies.data import CrossValidation, DescribedData, check_cross_validation, replaced_data
 from studies.definition.class_weights import check_class_weight
-from studies.definition.engine_names import HYPERBAND, name_of_object, split_options
+from studies.definition.engine_and_pruner_names import HYPERBAND, name_of_object, split_options
 from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
     check_objective_study,
     make_objective,
 )
-from studies.definition.settings import StudySettings
+from studies.definition.study_settings import StudySettings
 from tracking.records import Objective, RecordedSettings, check_settings, settings_of
 
 
@@ -51,7 +41,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         check_settings(self)
         if self.objective_function is not None:
             self._replace("objective", check_objective_study(self))
-            # The function takes the builder's place, e.g. in the study's code and in errors.
+            # The study's code and errors name the builder, which the function replaces.
             self._replace("build", self.objective_function)
         else:
             check_no_objective_settings(self)
@@ -70,7 +60,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
                 "datasets.table(path, target=...), datasets.batches(train, validation) or "
                 "datasets.digits()",
                 self.data,
-                "What depends on hp, such as a window's length, belongs into the builder."
+                "Code that depends on hp, such as a window's length, belongs into the builder."
                 if callable(self.data)
                 else "",
             )
@@ -91,20 +81,15 @@ class StudyDefinition(RecordedSettings, StudySettings):
             )
         if isinstance(self.data, DescribedData) and self.data.in_batches:
             self._check_no_batch_size()
-        # An objective function decides on its epochs and its batch size itself.
+        # An objective function itself chooses its epochs and its batch size.
         if self.space is None or self.objective_function is not None:
             return
-        for name in ("epochs", "batch_size"):
-            if name in self.space:
-                parameter = self.space[name]
-                values = parameter.grid_values()
-                if (
-                    parameter.when
-                    or values is None
-                    or not all(checks.is_whole(value) and value >= 1 for value in values)
-                ):
+        for parameter in self.space:
+            if parameter.name in ("epochs", "batch_size"):
+                values = parameter.grid_values() or [0]
+                if parameter.when or not all(checks.is_whole(v) and v >= 1 for v in values):
                     raise StudyError.of_setting(
-                        f"{name!r} in the search space",
+                        f"{parameter.name!r} in the search space",
                         "whole numbers of at least 1, without a condition, since the training uses "
                         "it",
                         repr(parameter),
@@ -132,7 +117,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with some of its settings replaced by a launch's settings."""
+        """Returns the study with other values of some settings, as a launch may have."""
         for name, value in overrides.items():
             if name not in OVERRIDABLE:
                 hint = suggestion(name, OVERRIDABLE)
@@ -164,7 +149,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             except DataError as error:
                 raise StudyError(str(error)) from None
         engine = replaced.get("engine")
-        # Hyperband stops trials itself, so the pruner of the study's file does not count.
+        # Hyperband itself stops trials, so it replaces the pruner in the study's file.
         if isinstance(engine, str) and split_options(engine)[0] == HYPERBAND:
             replaced.setdefault("pruner", "none")
         return dataclasses.replace(self, **replaced)

@@ -1,8 +1,8 @@
-from .engine import Curve as Curve
-from .engine import Engine as Engine
-from .engine import EngineSettings as EngineSettings
-from .engine import check_engine_serves as check_engine_serves
-from .engine import make_engine as make_engine
+from .engine_protocol import Curve as Curve
+from .engine_protocol import Engine as Engine
+from .engine_protocol import EngineSettings as EngineSettings
+from .engine_protocol import check_engine_serves as check_engine_serves
+from .engine_protocol import make_engine as make_engine
 from .keras_tuner_engine import BAYESIAN as BAYESIAN
 from .keras_tuner_engine import HYPERBAND as HYPERBAND
 from .keras_tuner_engine import oracle_settings as oracle_settings

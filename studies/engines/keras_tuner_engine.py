@@ -1,8 +1,8 @@
-"""Makes Keras Tuner's oracles usable as an `Engine`, and checks which studies they can serve.
+"""The `Engine` of Keras Tuner's oracles, and the checks which studies an oracle can serve.
 
-An oracle here only proposes values and gets results. It writes nothing: each launch rebuilds it
-from the record. Optuna keeps and prunes the trials, as for Optuna's engines. Checking whether an
-oracle can serve a study imports neither Keras Tuner nor TensorFlow.
+An oracle only proposes values and gets results. It writes nothing: each launch rebuilds it from the
+record. An Optuna study has the trials and prunes them, as for Optuna's engines. The checks import
+neither Keras Tuner nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve, EngineSettings
+from studies.engines.engine_protocol import Curve, EngineSettings
 from studies.engines.optuna_engine import OptunaTrials, check_finite
 from studies.library_internals.keras_tuner_internals import check_parts
 from studies.library_internals.quiet_imports import silenced
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from studies.engines.keras_tuner_oracles import AskedOracle
 
 
-class KerasTunerEngine:
+class KerasTunerEngine(OptunaTrials):
     """An `Engine` that proposes no configuration twice, except when Hyperband promotes a trial."""
 
     def __init__(self, settings: EngineSettings) -> None:
         engine, options = split_options(settings.engine)
         check_oracle(engine, settings.pruner, settings.space, settings.epochs)
         self._seed = settings.seed
-        self._trials = OptunaTrials(settings)
+        super().__init__(settings)
         self._translation = KerasTunerSpace(settings.space, listed=engine == GRID)
         self._oracle = _make_oracle(engine, self._translation, settings, options)
-        self._oracle.tried = self._trials.tried
+        self._oracle.tried = self.tried
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
-        self._trials.restore(trials, curve)
+        super().restore(trials, curve)
         finished = {trial.number: trial for trial in finished_trials(trials)}
         for trial in trials:
             self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
             if trial.number in finished:
-                self._end(finished[trial.number].result)
+                self._end_in_oracle(finished[trial.number].result)
 
     def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
-        number = self._trials.count
+        number = self.count
         trial_id = str(number)
-        declared = None if choice is None else self._trials.declared(choice)
+        declared = None if choice is None else self.declared(choice)
         proposed = self._oracle.propose(trial_id, sampler_seed(self._seed, number), declared)
         if proposed is None:
             return None
         values = self._translation.decode(proposed)
         state = self._oracle.state(trial_id, proposed)
         self._oracle.insert(trial_id, values, state)
-        self._trials.add(values, state)
+        self.add(values, state)
         past = proposed.get(KerasTunerSpace.RESERVED + "trial_id")
         return Proposal(
             number,
@@ -68,21 +68,17 @@ class KerasTunerEngine:
             goes_on_from=None if past is None else int(past),
         )
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
-        return self._trials.report(number, epoch, value)
-
     def tell(self, number: int, result: TrialResult) -> None:
-        self._trials.tell(number, result)
-        self._end(result)
+        super().tell(number, result)
+        self._end_in_oracle(result)
 
     def may_continue(self, number: int) -> bool:
         return self._oracle.may_continue(str(number))
 
-    def _end(self, result: TrialResult) -> None:
+    def _end_in_oracle(self, result: TrialResult) -> None:
         score = None if result.best is None else result.best.value
-        if result.state == "infeasible" or score is None or not math.isfinite(score):
-            score = None
-        self._oracle.end(str(result.number), score)
+        usable = result.state != "infeasible" and score is not None and math.isfinite(score)
+        self._oracle.end(str(result.number), score if usable else None)
 
 
 def _make_oracle(
@@ -107,7 +103,7 @@ def _make_oracle(
     }
     kind, theirs = kinds.get(engine, (RandomOracle, oracles.RandomSearchOracle))
     check_parts(engine, theirs(objective=common["objective"]))
-    # The oracle has no limit: the driver stops at the study's number of trials.
+    # The driver stops at the study's number of trials, so the oracle has no limit.
     limits: dict[str, Any] = {"max_trials": None}
     if engine == HYPERBAND:
         limits = {"max_epochs": settings.epochs, "hyperband_iterations": None, "factor": FACTOR}
@@ -137,7 +133,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
-    """Returns the types of the settings that users can give to an oracle, by name."""
+    """Returns the types of an oracle's settings, by name."""
     return {
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
@@ -171,8 +167,8 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
         )
     if not space.dimensions:
         raise EngineError(
-            "Keras Tuner's Hyperband needs a parameter that varies, and all of the space's are "
-            "Fixed",
+            "Keras Tuner's Hyperband needs a parameter that varies, and all parameters of the "
+            "space are Fixed",
             hint="Use another engine, such as keras-tuner:random.",
         )
     if pruner != "none":
@@ -186,8 +182,8 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
 def import_keras_tuner() -> None:
     """Imports Keras Tuner without output, and leaves the environment variables as they were.
 
-    Unless TensorFlow was imported before, it sees no GPU in this process. Otherwise it would
-    reserve the GPU memory that workers need.
+    Keras Tuner imports TensorFlow, which would reserve the GPU memory that workers need. So GPUs
+    are hidden from TensorFlow, unless this process has imported TensorFlow before.
     """
     if "keras_tuner" in sys.modules:
         return

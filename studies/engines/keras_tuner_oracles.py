@@ -1,9 +1,9 @@
-"""Keras Tuner's oracles: they propose values and get results.
+"""Subclasses of Keras Tuner's oracles, which `KerasTunerEngine` uses without Keras Tuner's tuners.
 
-An oracle's `populate_space` proposes values. Usually Keras Tuner's `create_trial` calls it. But
+In Keras Tuner, `create_trial` calls an oracle's `populate_space`, which proposes values. But
 `create_trial` and `end_trial` write files, print, and stop the search after some failures or
-repeated values. So `KerasTunerEngine` does without them, and gives the oracle each trial, new or
-recorded. An oracle that is restored from the record equals one that was never interrupted.
+repeated values. So `KerasTunerEngine` calls `propose`, `insert` and `end` of the subclasses
+instead. An oracle that is restored from the record equals one that was never interrupted.
 
 Importing this module imports Keras Tuner, and with it TensorFlow.
 """
@@ -36,7 +36,7 @@ _DRAWS: Final = 100_000
 
 
 class AskedOracle:
-    """The common part of all oracles here: a mixin for Keras Tuner's oracles."""
+    """The common part of the subclasses, as a mixin."""
 
     translation: KerasTunerSpace
     # The values of all trials, as canonical JSON. The engine owns this set, and adds to it.
@@ -53,19 +53,18 @@ class AskedOracle:
         """Returns the values of the next trial in Keras Tuner's form, or None."""
         if choice is not None:
             return self.translation.encode(choice)
-        # The constructor's `seed or random.randint(...)` would replace the seed 0.
+        # The constructor of Keras Tuner's `Oracle` would replace the seed 0 by a random one.
         self._seed_state = seed
         return self.populate_space(trial_id).get("values")
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns texts to record with a trial. On restore, `insert` gets them back."""
+        """Returns the texts to record with a trial, which `insert` gets when it is restored."""
         return {}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a running trial.
+        """Adds a running trial with values in their declared types.
 
-        The oracle gets `values`, translated, and not its proposal. So a trial that is restored from
-        the record has the same values, to the last bit.
+        The oracle's own proposal may differ from them in the last bits, and is not recorded.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -114,9 +113,8 @@ class RandomOracle(AskedOracle, oracles.RandomSearchOracle):  # type: ignore[mis
 class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
     """Bayesian optimization by a Gaussian process, which avoids infeasible values.
 
-    The first trials, three for each dimension, are random. Infeasible trials don't count as these.
-    In Keras Tuner, the Gaussian process ignores infeasible trials. Here it gets them, with the
-    value of the worst trial.
+    The first three feasible trials for each dimension are random. In Keras Tuner, the Gaussian
+    process ignores infeasible trials. Here it gets them, with the value of the worst trial.
     """
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
@@ -141,8 +139,8 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
     def _vectorize_trials(self) -> tuple[Any, Any]:
         """Fits the Gaussian process before it predicts the results of running trials.
 
-        Keras Tuner's method would predict by the fit of the last ask, which a restored oracle
-        lacks.
+        Keras Tuner's method predicts with the fit of the last `ask`. A restored oracle has no such
+        fit, and would propose other values.
         """
         everything = self.trials, self.ongoing_trials
         self.trials = self._as_bad_as_the_worst()
@@ -159,7 +157,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials. Infeasible ones have the worst value of all."""
+        """Returns the trials, with the worst value of all for infeasible trials."""
         scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
         worst = min(scores) if self.objective.direction == "max" else max(scores)
         trials = dict(self.trials)
@@ -171,7 +169,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 
 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
-    """Every configuration of a finite space, the default one first.
+    """Proposes every configuration of a finite space, the default configuration first.
 
     The order does not depend on results. Configurations that were tried before are skipped.
     """
@@ -182,10 +180,10 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
         return next((values for values in self._walk() if not self._duplicate(values)), None)
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Does nothing: `_walk` adds its trials itself."""
+        """Does nothing, as `_walk` adds trials."""
 
     def end(self, trial_id: str, score: float | None) -> None:
-        """Does nothing: the grid does not depend on results."""
+        """Does nothing, as the grid does not depend on results."""
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         while True:
@@ -203,10 +201,10 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
     """Returns whether all configurations of a finite space were tried."""
-    if any(each.count is None for each in space):
+    if any(parameter.count is None for parameter in space):
         return False
     # The unconditional parameters alone have this many combinations.
-    least = math.prod(each.count or 1 for each in space if not each.when)
+    least = math.prod(p.count or 1 for p in space if not p.when)
     return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
 
 
@@ -223,8 +221,8 @@ def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict
 
 
 BRACKET: Final = "hyperband/bracket"
-"""The key of a bracket's number in a trial's state. Numbers go from 0 through the whole study.
-Keras Tuner's entry names the newest bracket, even if an older bracket promotes the trial."""
+"""The key of a bracket's number in a trial's state. A study's brackets are numbered from 0.
+Keras Tuner's own key has the newest bracket, even if an older bracket has promoted the trial."""
 
 _ROUND: Final = KerasTunerSpace.RESERVED + "round"
 _PAST: Final = KerasTunerSpace.RESERVED + "trial_id"
@@ -248,8 +246,8 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     _current_iteration: int
 
     def __init__(self, **arguments: Any) -> None:
-        # All brackets; Keras Tuner forgets complete ones. This must exist before the constructor
-        # starts the first bracket.
+        # All brackets of the study; `_brackets` lacks the complete ones. The constructor starts the
+        # first bracket.
         self._all_brackets: list[dict[str, Any]] = []
         self._places: dict[str, tuple[int, int]] = {}
         self._unusable: set[str] = set()
@@ -284,7 +282,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         return {**state, BRACKET: json.dumps(number)}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a trial. A recorded trial gets the place that it had."""
+        """Adds a trial. A recorded trial gets its former place in its bracket."""
         super().insert(trial_id, values, state)
         number, rung = json.loads(state[BRACKET]), json.loads(state[_ROUND])
         while len(self._all_brackets) <= number:
@@ -315,11 +313,11 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         if trial.score is None:
             return True
         # The next place goes to the best trial that is not promoted yet. So a trial gets no place
-        # if as many better ones wait as there are places left.
+        # if there are at least as many better trials as places.
         others = [self.trials[info["id"]] for info in rounds[rung] if info["id"] not in above]
         ended = [other for other in others if other.score is not None]
-        # Keras Tuner sorts its candidates like this: among equal ones the earlier comes first.
-        ended.sort(key=lambda each: each.score, reverse=self.objective.direction == "max")
+        # As in Keras Tuner, the earlier of two equal trials comes first.
+        ended.sort(key=lambda trial: trial.score, reverse=self.objective.direction == "max")
         places = self._get_size(bracket["bracket_num"], rung + 1) - len(rounds[rung + 1])
         return trial in ended[:places]
 

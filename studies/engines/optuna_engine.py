@@ -1,8 +1,8 @@
-"""Makes Optuna's samplers and pruners usable as an `Engine`, and keeps a study's trials in Optuna.
+"""The `Engine` of Optuna's samplers and pruners, and the Optuna study that has all trials.
 
-Optuna's study is in memory, and each launch rebuilds it from the record. So it can't contradict the
-record. A database would take five times as long. Keras Tuner's engines keep their trials here too,
-so that all studies are pruned in the same way.
+The Optuna study is in memory, and each launch rebuilds it from the record. So it can't contradict
+the record. A database would take five times as long. Keras Tuner's engines also keep their trials
+in an Optuna study, so that all studies are pruned in the same way.
 
 Optuna's samplers ignore failed trials, so an infeasible trial is stored as a pruned trial that
 violates a constraint. Pruners skip it, as it has no value.
@@ -23,7 +23,7 @@ from search_spaces import Float, Int, OptunaSpace, SearchSpace, canonical_json
 from search_spaces.errors import EngineError
 from studies.definition import check_options, split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve, EngineSettings
+from studies.engines.engine_protocol import Curve, EngineSettings
 from studies.library_internals.optuna_internals import tpe_can_be_led
 from tracking.records import FINISHED_STATES, BestEpoch, Proposal, TrialRecord, TrialResult
 
@@ -35,99 +35,38 @@ if TYPE_CHECKING:
 INFEASIBLE: Final = "constraints:feasible"
 """The attribute for a constraint named "feasible". In Optuna, a value above 0 violates it."""
 
-NOTING: Final = ("successive-halving", "hyperband")
+_NOTING: Final = ("successive-halving", "hyperband")
 """Pruners that write attributes to each trial, and judge later trials by these attributes."""
 
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
 
 
-class OptunaEngine:
-    """An `Engine` whose proposals come from Optuna's samplers."""
-
-    def __init__(self, settings: EngineSettings) -> None:
-        self._engine, options = split_options(settings.engine)
-        check_sampler(self._engine, settings.space)
-        self._space, self._engine_with_options = settings.space, settings.engine
-        self._seed = int(options.get("seed", settings.seed))
-        self._trials = OptunaTrials(settings)
-        # One walk over the grid, which each ask continues.
-        self._grid = settings.space.grid() if self._engine == _GRID else iter(())
-
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
-        self._trials.restore(trials, curve)
-
-    def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
-        number = self._trials.count
-        values: dict[str, Any] | None
-        if choice is not None:
-            values = self._trials.declared(choice)
-        elif self._engine == _GRID:
-            values = self._next_of_grid()
-        elif self._engine == _QUASI_RANDOM:
-            values = self._quasi_random(number)
-        else:
-            seed = sampler_seed(self._seed, number)
-            # A sampler's draws depend on its earlier draws, so each trial gets a new sampler.
-            sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
-            values = self._trials.sample(sampler)
-            return Proposal(number, values, self._trials.state(number))
-        if values is None:
-            return None
-        self._trials.add(values, {})
-        return Proposal(number, values)
-
-    def report(self, number: int, epoch: int, value: float) -> bool:
-        return self._trials.report(number, epoch, value)
-
-    def tell(self, number: int, result: TrialResult) -> None:
-        self._trials.tell(number, result)
-
-    def may_continue(self, number: int) -> bool:
-        return False
-
-    def _next_of_grid(self) -> dict[str, Any] | None:
-        for values in self._grid:
-            if canonical_json(values) not in self._trials.tried:
-                return values
-        return None
-
-    def _quasi_random(self, number: int) -> dict[str, Any]:
-        """Returns the values at a point of a scrambled Halton sequence.
-
-        Optuna's QMCSampler is not used: it samples only parameters that are active in the first
-        trial.
-        """
-        from scipy.stats import qmc
-
-        names = self._space.dimensions
-        if not names:
-            return self._space.defaults()
-        sequence = qmc.Halton(len(names), scramble=True, rng=sampler_seed(self._seed, 0))
-        if number:
-            sequence.fast_forward(number)
-        return self._space.from_unit(dict(zip(names, sequence.random(1)[0].tolist(), strict=True)))
-
-
 class OptunaTrials:
-    """The trials of one study, numbered in the order in which they are added."""
+    """The part of an `Engine` that keeps its trials in an Optuna study, and prunes them.
+
+    Attributes:
+        space: The search space as Optuna's distributions.
+        tried: The values of all trials, as canonical JSON.
+        count: The number of trials, which is also the number of the next trial.
+    """
 
     def __init__(self, settings: EngineSettings) -> None:
         import optuna
 
-        from studies.engines.optuna_subclasses import Memory
+        from studies.engines.optuna_tpe_and_storage import Memory
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = OptunaSpace(settings.space)
         self.tried: set[str] = set()
         name_of_pruner, options = split_options(settings.pruner)
         self._prunes = name_of_pruner != "none"
-        self._takes_notes = name_of_pruner in NOTING
-        # On restore, a pruner in `NOTING` judges each trial again, to write its attributes. It must
-        # see the other trials only if a setting is "auto".
+        self._takes_notes = name_of_pruner in _NOTING
+        # On restore, a pruner in `_NOTING` judges each trial again, to write its attributes. Unless
+        # a setting is "auto", the other trials don't matter, and hiding them saves time.
         self._sees_others = "auto" in options.values()
         self._storage = Memory()
-        # The number of steps in each fold, if trials have several folds.
+        # The number of a fold's steps, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
         # An epoch's number minus the pruner's step: 1 if steps begin at 0, else 0.
         self._ahead = int(settings.from_zero)
@@ -138,12 +77,7 @@ class OptunaTrials:
             pruner=make_pruner(settings.pruner, settings.epochs * settings.folds),
         )
         self._study_id = self._storage.get_study_id_from_name(settings.name)
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        """The number of trials, which is also the number of the next trial."""
-        return self._count
+        self.count = 0
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
         for trial in trials:
@@ -157,7 +91,7 @@ class OptunaTrials:
                 self._end(trial.number, trial.state, trial.best)
 
     def declared(self, choice: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns values in their declared types and order.
+        """Returns values in the types and the order of the space.
 
         Raises SearchSpaceError if they are not in the space.
         """
@@ -166,7 +100,7 @@ class OptunaTrials:
         return {name: space[name].canonical(choice[name]) for name in space.names if name in choice}
 
     def add(self, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a trial, which runs from now on."""
+        """Adds a running trial."""
         import optuna
 
         params, distributions = self.space.encode(values)
@@ -181,47 +115,48 @@ class OptunaTrials:
         self._note(values)
 
     def sample(self, sampler: BaseSampler) -> dict[str, Any]:
-        """Adds a trial that Optuna's sampler proposes; returns its values."""
+        """Adds a running trial with values that Optuna's sampler proposes; returns the values."""
         self._study.sampler = sampler
         values = self.space.suggest(self._study.ask())
         self._note(values)
         return values
 
     def state(self, number: int) -> dict[str, str]:
-        """Returns texts to record with a trial. On restore, `add` gets them back."""
+        """Returns the texts to record with a trial, which `add` gets when the trial is restored."""
         attributes = self._trial(number).system_attrs
         return {key: json.dumps(value) for key, value in attributes.items()}
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        if not self._keep(number, epoch, value) or not self._prunes:
-            return False
-        return self._judge(number)
+        return self._keep(number, epoch, value) and self._prunes and self._judge(number)
 
     def tell(self, number: int, result: TrialResult) -> None:
         self._end(number, result.state, result.best)
 
+    def may_continue(self, number: int) -> bool:
+        return False
+
     def _note(self, values: Mapping[str, Any]) -> None:
         self.tried.add(canonical_json(values))
-        self._count += 1
+        self.count += 1
 
     def _keep(self, number: int, epoch: int, value: float) -> bool:
         """Keeps a trial's objective after an epoch, if it is finite; returns whether it is."""
         if not math.isfinite(value):
             return False
         step = epoch - self._ahead
-        # A trial whose process died resumes at an epoch that it has reported before.
+        # A trial whose process died may report epochs again.
         self._storage.forget_from(self._id(number), step)
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
         return True
 
     def _judge(self, number: int) -> bool:
-        """Asks the pruner about a trial."""
+        """Returns whether the pruner ends a trial."""
         return self._study.pruner.prune(self._study, self._in_present_fold(number))
 
     def _in_present_fold(self, number: int) -> FrozenTrial:
         """Returns a trial with only the steps of its present fold.
 
-        Some pruners judge by a trial's best step, and an earlier fold may be easier.
+        Some pruners judge a trial by its best step, and an earlier fold may be easier.
         """
         trial = self._trial(number)
         if self._fold_steps is None or trial.last_step is None:
@@ -236,15 +171,14 @@ class OptunaTrials:
     def _end(self, number: int, state: str, best: BestEpoch | None) -> None:
         import optuna
 
-        trial_id = self._id(number)
-        held = optuna.trial.TrialState.COMPLETE
-        if state != "complete":
-            # Optuna's samplers ignore failed trials, so infeasible ones are stored as pruned too.
-            held = optuna.trial.TrialState.PRUNED
+        trial_id, states = self._id(number), optuna.trial.TrialState
+        # Optuna's samplers ignore failed trials, so infeasible trials are stored as pruned too.
+        stored = states.COMPLETE if state == "complete" else states.PRUNED
         if state == "infeasible":
             self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
         # A pruned trial counts with its best epoch; Optuna itself would use its last.
-        self._storage.set_trial_state_values(trial_id, held, None if best is None else [best.value])
+        values = None if best is None else [best.value]
+        self._storage.set_trial_state_values(trial_id, stored, values)
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
@@ -253,8 +187,59 @@ class OptunaTrials:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
 
+class OptunaEngine(OptunaTrials):
+    """An `Engine` whose proposals come from Optuna's samplers."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._engine, options = split_options(settings.engine)
+        check_sampler(self._engine, settings.space)
+        self._engine_with_options = settings.engine
+        self._seed = int(options.get("seed", settings.seed))
+        super().__init__(settings)
+        # Each `ask` takes the next values of the grid.
+        self._grid = settings.space.grid() if self._engine == _GRID else iter(())
+
+    def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
+        number = self.count
+        values: dict[str, Any] | None
+        if choice is not None:
+            values = self.declared(choice)
+        elif self._engine == _GRID:
+            tried = self.tried
+            values = next((v for v in self._grid if canonical_json(v) not in tried), None)
+        elif self._engine == _QUASI_RANDOM:
+            values = self._quasi_random(number)
+        else:
+            seed = sampler_seed(self._seed, number)
+            # A sampler's draws depend on its earlier draws, so each trial gets a new sampler.
+            sampler = make_sampler(self._engine_with_options, self.space, seed)
+            values = self.sample(sampler)
+            return Proposal(number, values, self.state(number))
+        if values is None:
+            return None
+        self.add(values, {})
+        return Proposal(number, values)
+
+    def _quasi_random(self, number: int) -> dict[str, Any]:
+        """Returns the values at a point of a scrambled Halton sequence.
+
+        Optuna's QMCSampler is not used: it samples only parameters that are active in the first
+        trial.
+        """
+        from scipy.stats import qmc
+
+        space = self.space.space
+        names = space.dimensions
+        if not names:
+            return space.defaults()
+        sequence = qmc.Halton(len(names), scramble=True, rng=sampler_seed(self._seed, 0))
+        if number:
+            sequence.fast_forward(number)
+        return space.from_unit(dict(zip(names, sequence.random(1)[0].tolist(), strict=True)))
+
+
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
-    """Returns a sampler for one trial."""
+    """Returns a sampler for one trial. `engine` may contain settings of the sampler."""
     import optuna
 
     name, options = split_options(engine)
@@ -271,7 +256,10 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             options = {"seed": seed, "multivariate": True, "constant_liar": True, **options}
             if not tpe_can_be_led():
                 return optuna.samplers.TPESampler(**{**grouped, **options})
-            from studies.engines.optuna_subclasses import DeclaredTPESampler, FeasibleTPESampler
+            from studies.engines.optuna_tpe_and_storage import (
+                DeclaredTPESampler,
+                FeasibleTPESampler,
+            )
 
             if jointly and not grouped:
                 return DeclaredTPESampler(space, **options)
@@ -285,7 +273,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
 
 
 def sampler_settings(engine: str) -> dict[str, str]:
-    """Returns the types of a sampler's settings that may be numbers or words, by name."""
+    """Returns the types of a sampler's settings whose values are numbers or words, by name."""
     import optuna
 
     samplers: dict[str, Any] = {
@@ -297,7 +285,7 @@ def sampler_settings(engine: str) -> dict[str, str]:
 
 
 def plain_settings(kind: Any) -> dict[str, str]:
-    """Returns the types of a class's arguments that may be numbers or words, by name."""
+    """Returns the types of a class's arguments whose values are numbers or words, by name."""
     parameters = inspect.signature(kind).parameters.values()
     types = {parameter.name: str(parameter.annotation) for parameter in parameters}
     plain, other = re.compile(r"\b(int|float|bool|str)\b"), re.compile("Callable|dict|list")
@@ -305,7 +293,7 @@ def plain_settings(kind: Any) -> dict[str, str]:
 
 
 def check_sampler(engine: str, space: SearchSpace) -> None:
-    """Raises EngineError if an engine can't serve a space."""
+    """Raises EngineError if one of Optuna's engines can't serve a space."""
     if engine == _GRID:
         check_finite(space, "optuna:quasi-random")
     if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):
@@ -316,7 +304,7 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
 
 
 def check_finite(space: SearchSpace, otherwise: str) -> None:
-    """Raises EngineError if a space is not finite. The error recommends the engine `otherwise`."""
+    """Raises EngineError, which recommends the engine `otherwise`, if a space is not finite."""
     for parameter in space:
         if parameter.count is None:
             raise EngineError(

@@ -10,52 +10,50 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
-import pickle
 import shutil
 import signal
+import socket
 import sys
 import threading
 import traceback
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.executors.messages import LoadStudy, RunFits
-    from studies.executors.session import Session
+    from studies.executors.loaded_study import Session
+    from studies.executors.worker_messages import LoadStudy, RunFits
     from tracking.records import Decision, EpochResult
 
 
 # A driver that ends a worker writes this before it closes the connection.
 ENDED = "ended\n"
-# Bytes from standard input that follow the last line that was read.
-_unread = bytearray()
 _STDIN = 0
 # Removing a folder fails while other workers write into it, so it is tried this many times.
 _REMOVALS = 20
 
 
 def main() -> None:
-    """Connects to the driver that started this process, and serves it."""
+    """Connects to the driver, loads the study, and answers the driver's messages."""
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         # Closing the terminal also signals all of its processes.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    address, key, threads, folder, study = _read_line().split("\t")
+    handle, threads, folder = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
     watcher.start()
     _import_kerastudy()
-    with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
+    with _connection(handle) as connection:
         from studies.library_internals.quiet_imports import load_late
         from studies.training import prepare_environment
 
         load_late()
         prepare_environment(int(threads))
         try:
-            serve(connection, pickle.loads(bytes.fromhex(study)))
-        except (EOFError, ConnectionError, BrokenPipeError):
+            serve(connection, connection.recv())
+        except (EOFError, ConnectionError):
             # The driver is gone, so nothing is left to do.
             watcher.join()
 
@@ -63,7 +61,7 @@ def main() -> None:
 def _end_with_driver(shared: Path) -> None:
     """Ends this process when its driver ends, even during an epoch.
 
-    If the driver has died, also removes the shared data.
+    If the driver has died, this also removes the shared folder of the launch.
     """
     if _read_line() != ENDED.strip():
         _remove(shared)
@@ -83,20 +81,17 @@ def _read_line() -> str:
 
     `sys.stdin` is not used: it has a lock, which the waiting thread would hold.
     """
-    while b"\n" not in _unread:
-        part = os.read(_STDIN, 2**16)
-        if not part:
-            return ""
-        _unread.extend(part)
-    line, _, rest = _unread.partition(b"\n")
-    _unread[:] = rest
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(_STDIN, 1)):
+        line += byte
     return line.decode().strip()
 
 
-def _address(text: str) -> str | tuple[str, int]:
-    """Returns a connection's address: a socket's file, or a port of this machine."""
-    host, _, port = text.rpartition(":")
-    return (host, int(port)) if host == "127.0.0.1" else text
+def _connection(handle: str) -> Connection:
+    """Returns the connection to the driver. `handle` identifies a socket that the driver opened."""
+    if sys.platform == "win32":
+        return Connection(socket.fromshare(bytes.fromhex(handle)).detach())
+    return Connection(int(handle))
 
 
 def _import_kerastudy() -> None:
@@ -112,7 +107,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
-    from studies.executors.messages import Answer, Ask, ChampionSaved, Failed, RunFits
+    from studies.executors.worker_messages import Answer, Ask, ChampionSaved, Failed, RunFits
 
     try:
         session = _load(load, connection)
@@ -138,15 +133,15 @@ def serve(connection: Connection, load: LoadStudy) -> None:
             # The driver is gone.
             raise
         except Exception as error:
-            # A process that ended here would be replaced, and fail again.
+            # If the process ended here, another process would replace it, and fail too.
             traceback.print_exc()
             connection.send(Failed(f"A worker process raised {describe(error)}."))
 
 
 def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from search_spaces.errors import StudyError
-    from studies.executors.messages import Loaded, ThreadsDiffer
-    from studies.executors.session import Session
+    from studies.executors.loaded_study import Session
+    from studies.executors.worker_messages import Loaded, ThreadsDiffer
     from studies.library_internals.tensorflow_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 

@@ -1,4 +1,4 @@
-"""A launch: it opens a study, drives its trials within the budget, and ends with a champion."""
+"""A launch: locks a study, runs its trials within the budget, and chooses its champion."""
 
 import lazy_loader
 

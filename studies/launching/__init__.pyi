@@ -1,11 +1,10 @@
-from .budget import Clock as Clock
-from .definitions import differences as differences
-from .definitions import warnings_of as warnings_of
+from .definition_checks import differences as differences
+from .definition_checks import warnings_of as warnings_of
+from .kept_files import Retention as Retention
 from .launch import describe_target as describe_target
 from .launch import launch_study as launch_study
 from .launch import launch_target as launch_target
 from .launch import run_study as run_study
-from .opening import server_for as server_for
-from .retention import Retention as Retention
-from .starting_values import read_rows as read_rows
-from .trials import ValidationParts as ValidationParts
+from .running_trials import ValidationParts as ValidationParts
+from .study_record import server_for as server_for
+from .values_to_start_with import read_rows as read_rows

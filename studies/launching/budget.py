@@ -1,8 +1,7 @@
-"""Decides when a study ends."""
+"""Decides when a study ends: at its target, after its patience, or when its time is up."""
 
 from __future__ import annotations
 
-import time
 from typing import Literal, NamedTuple
 
 from search_spaces.texts import duration
@@ -27,9 +26,9 @@ def reached(
     since_best: int,
     best: TrialRecord | None,
 ) -> Ending | None:
-    """Returns why a study ends early, or None.
+    """Returns why a study ends before all its trials are done, or None.
 
-    `since_best` is the number of finished trials after the best one.
+    `since_best` is the number of finished trials after the best trial.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
@@ -47,19 +46,3 @@ def reached(
             "timeout", f"the time of {duration(description.timeout)} is up; launch again to resume"
         )
     return None
-
-
-class Clock:
-    """Counts the seconds of a launch."""
-
-    def __init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        """Starts to count at 0."""
-        self._began = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """The seconds since the start."""
-        return time.monotonic() - self._began

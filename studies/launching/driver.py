@@ -1,8 +1,9 @@
-"""The driver of a study: runs its trials as jobs, with its engine, executor and journal.
+"""The driver of a study: begins its trials as jobs, and records their epochs and results.
 
-Only the driver calls the engine, through `Proposals`. The journal gets a trial before the trial
-trains, and its result after its checkpoint is written. So if the process is killed at any point,
-the next launch can resume the study.
+`run_jobs` calls the driver: `next_job` for a new trial, `on_epoch` and `on_result` for what an
+executor reports. The driver asks the engine through `Proposals`. It records a trial in the journal
+before the trial trains, and its result after its checkpoint is written. So if the process is killed
+at any point, the next launch can resume the study.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from search_spaces.texts import duration
 from studies.definition import trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
-from studies.launching.budget import INTERRUPTED, Clock, Ending
-from studies.launching.definitions import joinable
-from studies.launching.proposals import EngineOf, Proposals
-from studies.launching.retention import Retention
-from studies.launching.trials import FirstTrials, Running, StudyTrials, ValidationParts
+from studies.launching.budget import INTERRUPTED, Ending
+from studies.launching.definition_checks import joinable
+from studies.launching.kept_files import Retention
+from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
+from studies.launching.trial_proposals import EngineOf, Proposals
 from studies.progress import Progress
 from tracking.history.trials import best_trial, epoch_metrics
 from tracking.journal import Journal, JournalReader
@@ -30,7 +31,6 @@ from tracking.records import (
     EndedTrial,
     EpochResult,
     Proposal,
-    Rank,
     StudyDescription,
     TrainerName,
     TrialRecord,
@@ -38,13 +38,14 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.checkpoint_files import StudyFiles, files_of
+from tracking.store.checkpoint_files import files_of
 
 
 class Driver(Jobs):
     """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
-    When the budget is spent, running trials are finished. A `trainer` replaces the study's trainer.
+    When the budget is spent, running trials are still finished. `trainer` replaces the study's
+    trainer.
     """
 
     def __init__(
@@ -69,17 +70,14 @@ class Driver(Jobs):
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
         # The losses to add to each trial whose process died: 1, or 0 if its machine went away.
         self._lost: dict[int, int] = {}
-        # These results are not in the record yet.
+        # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
-        self._clock = Clock()
         # The trials whose present fit was ended by the study's `trial_timeout`.
         self._out_of_time: set[int] = set()
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
-        self._proposals = Proposals(
-            engine_of, curve, journal, self._trials, self._clock, progress.say
-        )
-        self._shown = best_trial(self._trials.finished.values(), description.objective)
+        self._proposals = Proposals(engine_of, curve, journal, self._trials, progress.say)
+        self._best = best_trial(self._trials.finished.values(), description.objective)
         self._retention = Retention(self._files, description, self._trials.finished.values())
 
     def run(self) -> Ending:
@@ -88,10 +86,9 @@ class Driver(Jobs):
         self._retention.tidy(self._proposals.engine)
         finished = len(self._trials.finished)
         self._progress.begin(
-            self._description, finished, self._description.trials, self._best_shown()
+            self._description, finished, self._description.trials, self._best_value()
         )
         try:
-            self._clock.start()
             run_jobs(self._executor, self, self._progress)
             self._proposals.tell_all()
         except BaseException:
@@ -130,7 +127,7 @@ class Driver(Jobs):
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. `_take_results` records the result of a trial's last fit."""
+        """Takes a fit's result. `_take_results` records it if the fit is its trial's last."""
         if result.number in self._out_of_time:
             self._out_of_time.remove(result.number)
             limit = self._description.trial_timeout or 0.0
@@ -144,7 +141,7 @@ class Driver(Jobs):
             self._begin_fit(running)
 
     def _take_results(self) -> None:
-        """Records the results, lost trials and epochs that came since the last call."""
+        """Records the results, the lost trials and the epochs since the last call."""
         results, self._results = self._results, []
         if results:
             with self._journal.together():
@@ -184,16 +181,16 @@ class Driver(Jobs):
         if line := self._retention.told():
             self._progress.say(line)
         self._proposals.take(trial)
-        self._shown = best_trial([self._shown, trial], self._description.objective)
-        self._progress.trial_ended(trial.result, self._best_shown())
+        self._best = best_trial([self._best, trial], self._description.objective)
+        self._progress.trial_ended(trial.result, self._best_value())
 
-    def _best_shown(self) -> tuple[int, float] | None:
-        best = self._shown
+    def _best_value(self) -> tuple[int, float] | None:
+        best = self._best
         return None if best is None or best.best is None else (best.number, best.best.value)
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records the events of this context together at its end, then acts on them."""
+        """Records the events of this context at its end, then tells them to the engine."""
         try:
             yield
         finally:
@@ -223,7 +220,7 @@ class Driver(Jobs):
         return early
 
     def together(self) -> contextlib.AbstractContextManager[object]:
-        """Returns a context. All trials that begin in it are recorded by one commit."""
+        """Returns a context whose trials are recorded in one transaction."""
         return self._journal.together()
 
     def next_job(self) -> Job | None:
@@ -236,7 +233,7 @@ class Driver(Jobs):
         return Job(proposal.number, partial(self._begin, proposal.number, proposal))
 
     def _begin(self, number: int, proposal: Proposal | None = None) -> Iterator[TrialTask]:
-        """Begins the next attempt at a trial. The first attempt needs the trial's `proposal`."""
+        """Records that an attempt at a trial begins. The first attempt needs its `proposal`."""
         before, losses = self._trials.all.get(number), 0
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
@@ -264,10 +261,27 @@ class Driver(Jobs):
         return self._tasks(running)
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
-        """Yields a task for each fit. `run_jobs` iterates only after the trial is recorded."""
-        last_kept = self._retention.last_kept()
-        for fit in running.fits[len(running.results) :]:
-            yield task_of(fit, self._description, self._files, self._trainer, last_kept)
+        """Yields a task for each fit that has not ended."""
+        files, description = self._files, self._description
+        # The rank of a trial with several fits is known after the last fit.
+        last_kept = self._retention.last_kept() if description.trainings == 1 else None
+        for spec in running.fits[len(running.results) :]:
+            number, repeat = spec.number, spec.repeat
+            origin = None
+            if spec.goes_on_from is not None and spec.initial_epoch:
+                origin = files.state(spec.goes_on_from)
+            yield TrialTask(
+                spec,
+                description.space,
+                files.checkpoint(number, repeat),
+                files.state(number, repeat),
+                origin,
+                self._trainer,
+                last_kept,
+                files.scores(number, repeat),
+                # The best epoch over all folds is not known yet, so each epoch's scores are kept.
+                "best" if spec.fold is None else "every",
+            )
 
     def _fits(self, spec: TrialSpec) -> list[TrialSpec]:
         """Returns the fits of a trial: one, or one for each repeat or fold."""
@@ -285,7 +299,7 @@ class Driver(Jobs):
         ]
 
     def _take_over(self, running: Running, before: TrialRecord) -> None:
-        """Reuses the fits that an earlier attempt at a trial completed with the same code."""
+        """Reuses the fits that an earlier attempt has completed with the same code."""
         if before.code_digest != running.trial.code_digest:
             return
         journal = JournalReader(self._journal.folder)
@@ -311,7 +325,7 @@ class Driver(Jobs):
         fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
         running.uuids.append(fit)
         if spec.goes_on_from is not None and spec.initial_epoch:
-            # This trial continues another one, whose epochs it inherits.
+            # The trial continues another trial, whose epochs count as its own.
             parent = self._trials.finished[spec.goes_on_from]
             for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
                 inherited = EpochResult(spec.number, epoch, metrics, 0.0)
@@ -338,31 +352,3 @@ class Driver(Jobs):
         result = replace(result, joined=joinable(description, result.joined))
         self._journal.end_trial(running.trial.uuid, result)
         return running.trial.with_result(result)
-
-
-def task_of(
-    spec: TrialSpec,
-    description: StudyDescription,
-    files: StudyFiles,
-    trainer: TrainerName | None = None,
-    last_kept: Rank | None = None,
-) -> TrialTask:
-    """Returns the task of a fit.
-
-    `last_kept` does not apply to repeats: the trial's rank is known only after the last repeat.
-    """
-    origin = None
-    if spec.goes_on_from is not None and spec.initial_epoch:
-        origin = files.state(spec.goes_on_from)
-    return TrialTask(
-        spec,
-        description.space,
-        files.checkpoint(spec.number, spec.repeat),
-        files.state(spec.number, spec.repeat),
-        origin,
-        trainer,
-        last_kept if description.trainings == 1 else None,
-        files.scores(spec.number, spec.repeat),
-        # Folds keep the scores of every epoch, as the best epoch over all folds is not known yet.
-        "best" if spec.fold is None else "every",
-    )

@@ -19,6 +19,7 @@ from studies.executors import (
     Executor,
     InProcessExecutor,
     LaunchWorkers,
+    LoadStudy,
     LocalWorkers,
     OnOutput,
     Session,
@@ -27,21 +28,20 @@ from studies.executors import (
 )
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.launching.budget import INTERRUPTED, Ending
-from studies.launching.definitions import check_definition, most_epochs, with_hardware
+from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
 from studies.launching.driver import Driver
-from studies.launching.opening import (
-    HeldStudy,
+from studies.launching.study_record import (
+    LockedStudy,
     check_store,
-    exporting,
-    held_study,
+    exporter_of,
+    infeasible_as_interrupted,
+    lock_study,
     open_journal,
-    superseded,
 )
-from studies.launching.starting_values import starting_values
+from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
 from studies.training import STATE, begin_trial, prepare_environment
 from studies.user_code import (
-    ShippedStudy,
     Target,
     commit_of,
     describe_code,
@@ -55,7 +55,7 @@ from tracking.history.trials import FoldCurves, RecordedCurves
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.process import Exporter
-from tracking.records import StudyDescription, TrialRecord
+from tracking.records import StudyDescription, TrainerName, TrialRecord
 from tracking.records.verification_texts import differs
 from tracking.store.atomic_writing import remove_pieces
 from tracking.store.checkpoint_files import files_of
@@ -81,14 +81,11 @@ def launch_study(
             prepare_environment(study.threads or 1)
             ready = InProcessExecutor(Session.open(study, code, study.threads))
             return run_study(ready, options, progress=progress), study
-        history = _launch_in_workers(
-            lambda folder: ship(study, code, folder),
-            options,
-            progress,
-            trials=study.trials,
-            threads=study.threads,
-        )
-        return history, study
+
+        def load_in(folder: Path) -> LoadStudy:
+            return LoadStudy(ship(study, code, folder), folder, threads=study.threads or 1)
+
+        return _launch_in_workers(load_in, options, progress, study.trials), study
 
 
 def launch_target(
@@ -100,79 +97,76 @@ def launch_target(
 ) -> StudyHistory:
     """Runs the study that a target names."""
     with showing(options.progress) as progress:
-        overrides = overrides or {}
+        settings = overrides or {}
         # Loading takes seconds, so the user sees a line at once.
         progress.wait(what_is_loaded(target))
         # All workers get the same source, even if the user saves the file while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
-                lambda folder: target,
+                lambda folder: LoadStudy(target, folder, settings, data),
                 options,
                 progress,
-                overrides=overrides,
-                data=data,
-                trials=overrides.get("trials"),
+                settings.get("trials"),
             )
         prepare_environment(1)
         # Random layers at the top level of a study file need a seed, as in a worker.
         begin_trial(0)
         study, code = load_study(target)
-        study = study.with_overrides({**overrides, **({"data": data} if data else {})})
+        study = study.with_overrides({**settings, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(ready, options, progress=progress)
 
 
 def _launch_in_workers(
-    target_in: Callable[[Path], Target | ShippedStudy],
+    load_in: Callable[[Path], LoadStudy],
     options: LaunchOptions,
     progress: Progress,
-    *,
-    overrides: Mapping[str, Any] | None = None,
-    data: str = "",
     trials: int | None,
-    threads: int | None = None,
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
-    `trials` and `threads` are None if they are not known before the study is loaded.
+    `load_in` gets the launch's temporary folder. `trials` is None if it is not known before the
+    study is loaded.
     """
     # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
-    if options.runs_in(otherwise="worker") == "ray":
+    on_ray = options.runs_in(otherwise="worker") == "ray"
+    if on_ray:
         check_ray_installed()
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(temporary_folder())
-        target = target_in(Path(folder))
-        kind = _workers_of(options, progress, stack)
-        started = kind(
-            target,
-            overrides=overrides or {},
-            data=data,
+        load = load_in(Path(stack.enter_context(temporary_folder())))
+        start: Callable[..., LaunchWorkers] = LocalWorkers
+        if on_ray:
+            from studies.executors import RayWorkers, connected
+
+            ray = options.ray or RayOptions()
+            progress.wait("starting Ray" if ray.place == LOCAL else "connecting to the Ray cluster")
+            cluster = stack.enter_context(connected(ray))
+            start = partial(RayWorkers, cluster=cluster, any_hardware=options.any_hardware)
+        workers = start(
+            load,
             trials=trials,
-            threads=threads,
             workers=options.workers,
-            shared=Path(folder),
             on_output=_without_repeats(progress),
         )
         try:
-            started.load()
-            description = started.pool.description
-            with held_study(existing, description, options, progress) as held:
-                finished = held.finished(options.retry_infeasible)
-                started.suit(threads=held.threads, finished=finished)
-                return run_held(
-                    held, started.pool, options, progress=progress, workers=started.count
+            workers.load()
+            with lock_study(existing, workers.pool.description, options, progress) as study:
+                finished = study.finished(options.retry_infeasible)
+                workers.suit(threads=study.threads, finished=finished)
+                return run_locked(
+                    study, workers.pool, options, progress=progress, workers=workers.count
                 )
         finally:
             progress.end()
-            started.close()
+            workers.close()
 
 
 def _without_repeats(progress: Progress) -> OnOutput:
     """Returns a function that shows the output of workers.
 
-    Lines that begin with `STATE` are shown once, as each worker prints the same ones.
+    Each worker prints the same lines that begin with `STATE`, so these are shown once.
     """
     said: set[str] = set()
 
@@ -184,23 +178,6 @@ def _without_repeats(progress: Progress) -> OnOutput:
     return say
 
 
-def _workers_of(
-    options: LaunchOptions, progress: Progress, stack: contextlib.ExitStack
-) -> Callable[..., LaunchWorkers]:
-    """Returns a function that starts workers, on this machine or on a cluster.
-
-    The connection to a cluster ends with `stack`.
-    """
-    if options.runs_in(otherwise="worker") != "ray":
-        return LocalWorkers
-    from studies.executors import RayWorkers, connected
-
-    ray = options.ray or RayOptions()
-    progress.wait("starting Ray" if ray.place == LOCAL else "connecting to the Ray cluster")
-    cluster = stack.enter_context(connected(ray))
-    return partial(RayWorkers, cluster=cluster, any_hardware=options.any_hardware)
-
-
 def describe_target(
     target: Target,
     place: Path,
@@ -208,21 +185,22 @@ def describe_target(
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
 ) -> StudyDescription:
-    """Returns the study that a launch would run, with its space traced and tailored.
+    """Returns the study that a launch would run, with its complete space, but writes nothing.
 
-    This writes nothing. It trains the builder's model on a few samples only, to check the builder.
+    To check the builder, it trains a model on a few samples.
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
-        worker = WorkerExecutor(target, overrides=overrides, data=data)
-        try:
-            worker.load()
-            description = worker.description
-            check_definition(description)
-            initial = starting_values(description, open_store(place), progress)
-            return replace(description, initial=initial)
-        finally:
-            worker.close()
+        with temporary_folder() as folder:
+            worker = WorkerExecutor(LoadStudy(target, Path(folder), overrides or {}, data))
+            try:
+                worker.load()
+                description = worker.description
+                check_definition(description)
+                initial = starting_values(description, open_store(place), progress)
+                return replace(description, initial=initial)
+            finally:
+                worker.close()
 
 
 def run_study(
@@ -231,27 +209,31 @@ def run_study(
     """Runs or resumes the study that an executor has loaded, then closes the executor."""
     try:
         existing = check_store(options.place)
-        with held_study(existing, executor.description, options, progress) as held:
-            return run_held(held, executor, options, progress=progress, workers=workers)
+        with lock_study(existing, executor.description, options, progress) as study:
+            return run_locked(study, executor, options, progress=progress, workers=workers)
     finally:
         progress.end()
         executor.close()
 
 
-def run_held(
-    held: HeldStudy, executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int
+def run_locked(
+    study: LockedStudy,
+    executor: Executor,
+    options: LaunchOptions,
+    *,
+    progress: Progress,
+    workers: int,
 ) -> StudyHistory:
     """Runs or resumes a study that this process has locked. Does not close the executor."""
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
-    description = executor.description
-    description = with_hardware(held.recorded, description, options.any_hardware)
-    journal, before = open_journal(held, executor, description, progress)
-    with exporting(held, journal, progress, report=options.reports) as exporter:
-        return _run_opened(held, journal, before, executor, options, progress, verifier, exporter)
+    description = with_hardware(study.recorded, executor.description, options.any_hardware)
+    journal, before = open_journal(study, executor, description, progress)
+    with exporter_of(study, journal, progress, report=options.reports) as exporter:
+        return _run_opened(study, journal, before, executor, options, progress, verifier, exporter)
 
 
 def _run_opened(
-    held: HeldStudy,
+    study: LockedStudy,
     journal: Journal,
     before: StudyHistory,
     executor: Executor,
@@ -282,16 +264,10 @@ def _run_opened(
     try:
         with catching_interrupts(stop):
             if options.retry_infeasible:
-                recorded = tuple(superseded(journal, recorded, progress))
+                recorded = infeasible_as_interrupted(journal, recorded, progress)
             journal.set_running(commit_of(description.code))
             checkpoints.mkdir(parents=True, exist_ok=True)
             remove_pieces(checkpoints)
-            differing = _differing(description, (before, *held.others))
-            if differing:
-                progress.say(
-                    "model.fit trains the study's trials, since the compiled trainer differed from "
-                    f"it in {', '.join(f'trial {number}' for number in differing)}"
-                )
             driver = Driver(
                 executor,
                 lambda space: _engine(replace(description, space=space)),
@@ -299,20 +275,24 @@ def _run_opened(
                 recorded,
                 _curves(journal, recorded),
                 progress,
-                "plain" if differing else None,
+                _trainer(description, (before, *study.others), progress),
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
             # Killed workers may have left partial files.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
-                engines = [refreshed(before), *held.others]
+                engines = [refreshed(before), *study.others]
                 try:
                     choose_champion(executor, engines, progress, verifier)
                 except VerificationStopped:
                     # The next launch chooses the champion.
                     status, ending = "KILLED", INTERRUPTED
-            history = _close(journal, before, status, ending)
+            journal.end(status, *ending)
+            history = refreshed(before)
+            if status == "FINISHED":
+                record_corrected(history)
+                history = refreshed(history)
             exporter.finish(progress.wait)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
@@ -330,24 +310,27 @@ def _run_opened(
     return history
 
 
-def _close(journal: Journal, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
-    journal.end(status, *ending)
-    history = refreshed(before)
-    if status == "FINISHED":
-        record_corrected(history)
-        history = refreshed(history)
-    return history
+def _trainer(
+    description: StudyDescription, engines: Sequence[StudyHistory], progress: Progress
+) -> TrainerName | None:
+    """Returns the trainer that replaces the study's trainer, or None.
 
-
-def _differing(description: StudyDescription, engines: Sequence[StudyHistory]) -> list[int]:
-    """Returns the trials of the present code that got another result when `model.fit` ran them."""
+    It is "plain" (`model.fit`) if a trial of the present code got another result by `model.fit`.
+    """
     same = description.code.same_as
     trials = [trial for history in engines for trial in history.trials]
-    return sorted(t.number for t in trials if differs(t.verified) and same(t.code_digest))
+    differing = sorted(t.number for t in trials if differs(t.verified) and same(t.code_digest))
+    if not differing:
+        return None
+    progress.say(
+        "model.fit trains the study's trials, since the compiled trainer differed from it in "
+        f"{', '.join(f'trial {number}' for number in differing)}"
+    )
+    return "plain"
 
 
 def _curves(journal: Journal, recorded: Sequence[TrialRecord]) -> Curve:
-    """Returns a function that reads a recorded trial's curve as pruners saw it."""
+    """Returns a function that reads a recorded trial's learning curve as pruners saw it."""
     folder, description = journal.folder, journal.description
     if description.folds:
         return FoldCurves(folder, description, recorded, most_epochs(description))

@@ -55,18 +55,18 @@ BOOKKEEPING: Final = frozenset(
     _distribution_strategy _y_pred_build_structure _y_true_build_structure
     """.split()
 )
-"""Attributes that Keras or TensorFlow needs to keep track of objects, or to save them."""
+"""Attributes by which Keras or TensorFlow tracks and saves objects."""
 
 BOOKKEEPING_OF_MODELS: Final = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
 )
-"""More attributes of this kind, which only models have."""
+"""More such attributes, which only models have."""
 
 SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 """Attributes that hold a seed."""
 
 EXCLUDED_FROM_DECAY: Final = "_exclude_from_weight_decay"
-"""An optimizer's attribute with keys of variables, which differ from model to model."""
+"""The attribute of an optimizer with keys of variables. The keys differ from model to model."""
 
 STRATEGY: Final = "_distribute_strategy"
 """The attribute that holds a distribution strategy."""
@@ -76,9 +76,9 @@ GIVEN_TO_CALLBACKS: Final = frozenset({"_model", "params", "validation_data"})
 
 
 def begin_anew() -> None:
-    """Makes Keras number names from 1 again, and drop its global generator.
+    """Makes Keras number names from 1 again, and drop the global seed generator.
 
-    The public `clear_session` also drops TensorFlow's kernels. Making them again takes 0.1 s.
+    The public `clear_session` also drops TensorFlow's kernels, and making new kernels takes 0.1 s.
     """
     import keras
 
@@ -86,24 +86,24 @@ def begin_anew() -> None:
         set_global = _set_global.get()
         set_global("object_name_uids", None)
         set_global(_generator.get(), None)
-        # The key "object_name_uids" is private too, so its effect is checked.
+        # The key "object_name_uids" is private too, so check that Keras counts from 1.
         if keras.backend.get_uid("kerastudy") == 1:
             return
-    # `clear_session` resets the dtype policy, so it is set again.
+    # `clear_session` resets the dtype policy.
     policy = keras.config.dtype_policy()
     keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy(policy)
 
 
 def set_global_seed(seed: int) -> None:
-    """Sets Keras's seed. `keras.utils.set_random_seed` would set other seeds too."""
+    """Sets the seed of Keras alone. `keras.utils.set_random_seed` would set other seeds too."""
     set_global = _set_global.get()
     set_global(_generator.get(), None)
     set_global(_random_seed.get(), seed)
 
 
 def global_generator() -> keras.random.SeedGenerator | None:
-    """Returns Keras's global seed generator, or None if there is none or it is unknown."""
+    """Returns Keras's global seed generator, or None if there is none or the part is missing."""
     with contextlib.suppress(MissingPartError):
         return _get_global.get()(_generator.get())
     return None
@@ -118,7 +118,8 @@ def set_global_generator(generator: keras.random.SeedGenerator | None) -> None:
 def value_held(variable: keras.Variable) -> Any:
     """Returns the TensorFlow variable in a Keras variable, or None if there is none yet.
 
-    The public `variable.value` would make it. In some scopes of Keras, it returns something else.
+    The public `variable.value` would make a TensorFlow variable, or return another value in a
+    `keras.StatelessScope`.
     """
     return _value.of(variable)
 
@@ -129,7 +130,7 @@ def hold_value(variable: keras.Variable, value: Any) -> None:
 
 
 def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
-    """Returns a variable's autocast and layout, which a graph depends on."""
+    """Returns a variable's autocast and layout, which decide the graph of a traced step."""
     try:
         layout = _layout.of(variable)
     except MissingPartError:
@@ -140,9 +141,8 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
     """Returns the positions of variables, by their keys, in an optimizer's trainable variables."""
-    key_of, keys_held = _key_of_variable.of(optimizer), set(keys)
-    trainable = _trainable.of(optimizer)
-    return [position for position, each in enumerate(trainable) if key_of(each) in keys_held]
+    key_of, wanted = _key_of_variable.of(optimizer), set(keys)
+    return [i for i, v in enumerate(_trainable.of(optimizer)) if key_of(v) in wanted]
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
@@ -181,10 +181,10 @@ def has_all_variables(model: keras.Model) -> bool:
 
 
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
-    """Calls a function with symbolic tensors, so that it makes variables but changes no values.
+    """Calls a function with symbolic tensors. It makes variables, and no values change.
 
-    The public way is only for layers. If the call makes a global generator, it is dropped, as the
-    training makes its own.
+    The public `compute_output_spec` is only for layers. If the call makes a global seed generator,
+    the generator is dropped, as the training makes another one.
     """
     call, generator = _symbolically.get(), global_generator()
     try:
@@ -195,25 +195,20 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns all layers of a model, with those inside layers, which `model.layers` omits."""
+    import keras
+
     with contextlib.suppress(MissingPartError):
         return list(_layers_within.of(model)())
     layers: list[keras.layers.Layer] = []
     waiting: list[Any] = [model]
     while waiting:
         layer = waiting.pop()
-        if all(layer is not each for each in layers):
+        if all(layer is not other for other in layers):
             layers.append(layer)
-            waiting.extend(_held_by(layer))
+            for value in vars(layer).values():
+                items = value if isinstance(value, list | tuple) else [value]
+                waiting.extend(item for item in items if isinstance(item, keras.layers.Layer))
     return layers
-
-
-def _held_by(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    import keras
-
-    for value in vars(layer).values():
-        for each in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(each, keras.layers.Layer):
-                yield each
 
 
 def made_by(tensor: Any) -> Any:
@@ -224,9 +219,9 @@ def made_by(tensor: Any) -> Any:
 
 
 def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
-    """Returns the object by which `fit` reads data in batches. `fit` hides it.
+    """Returns the object by which `fit` reads data in batches. No public function returns it.
 
-    Training also needs `adapter_class`, so this raises if its part is missing.
+    Raises MissingPartError also if the part of `adapter_class` is missing, as training needs both.
     """
     _adapter.get()
     return _adapter_of.get()(x=data, class_weight=class_weight)
@@ -250,8 +245,8 @@ class CompiledMetric:
     """A metric that a model is compiled with.
 
     Attributes:
-        metric: The metric.
-        output: The position of its output, in the order of `flat`.
+        metric: The Keras object.
+        output: The position of the metric's output, in the order of `flat`.
         weighted: Whether sample weights count.
     """
 
@@ -278,13 +273,13 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 names.append(f"{prefix}{metric.name}")
     if len(set(names)) < len(names):
-        # Keras renames metrics of equal names. Its results have the same order.
+        # Keras renames metrics of equal names. The results have the order of `members`.
         names = list(compiled.result())
     return dict(zip(names, members, strict=False))
 
 
 def is_accuracy(metric: keras.metrics.Metric) -> bool:
-    """Returns whether a metric is an accuracy of Keras's, which counts right and wrong samples."""
+    """Returns whether a metric is one of Keras's accuracies."""
     from keras import metrics
 
     return isinstance(
@@ -304,7 +299,7 @@ def flat(model: keras.Model, arrays: Any) -> list[Any]:
 
 
 def function_of(metric: keras.metrics.MeanMetricWrapper) -> Callable[[Any, Any], Any]:
-    """Returns the function of targets and predictions that a metric takes the mean of."""
+    """Returns the function of targets and predictions whose mean is the metric."""
     function, arguments = _function.of(metric), _arguments.of(metric)
     return lambda y_true, y_pred: function(y_true, y_pred, **arguments)
 
@@ -326,7 +321,7 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
     Args:
         model: A model that was compiled and has validated.
         of_loss: Takes a loss, targets, predictions, and sample weights or None. Keras weights and
-            adds the results, as it does for the losses of several outputs.
+            adds the returned values, as in a training.
 
     Yields:
         A pair. First, a function of targets, predictions and weights that returns the total loss,
@@ -336,24 +331,20 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
     if compiled is None:
         yield None, []
         return
-    own = _flat_losses.of(compiled)
+    entries = _flat_losses.of(compiled)
 
     def replaced(entry: Any) -> Any:
         return entry._replace(loss=lambda *arrays: of_loss(entry.loss, *arrays))
 
-    _flat_losses.set(compiled, [replaced(entry) for entry in own])
+    _flat_losses.set(compiled, [replaced(entry) for entry in entries])
     try:
-        yield compiled, [f"{entry.name}_loss" for entry in own] if len(own) > 1 else []
+        yield compiled, [f"{entry.name}_loss" for entry in entries] if len(entries) > 1 else []
     finally:
-        _flat_losses.set(compiled, own)
-
-
-def has_made_losses(model: keras.Model) -> bool:
-    """Returns whether a model has made the losses that it is compiled with, or has none."""
-    compiled = _loss_of.of(model)
-    return compiled is None or bool(compiled.built)
+        _flat_losses.set(compiled, entries)
 
 
 def make_losses(model: keras.Model, y: Any, y_pred: Any, weights: Any) -> None:
-    """Makes the losses that a model is compiled with, as its first step would."""
-    _loss_of.of(model)(y, y_pred, weights)
+    """Makes the losses that a model is compiled with, as the model's first step would."""
+    compiled = _loss_of.of(model)
+    if compiled is not None and not compiled.built:
+        compiled(y, y_pred, weights)

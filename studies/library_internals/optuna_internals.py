@@ -29,7 +29,7 @@ _share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
     """Returns a study's trials in some states.
 
-    The public method searches all trials at each call. The private one uses a cache.
+    The public method searches all trials at each call, and the private method uses a cache.
     """
     try:
         get_trials = _trials_of_study.of(study)
@@ -49,7 +49,7 @@ def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
 
 
 def tpe_can_be_led() -> bool:
-    """Returns whether TPESampler has the methods that `optuna_subclasses` overrides."""
+    """Returns whether TPESampler has the private parts that `optuna_subclasses` uses."""
     from optuna.samplers import TPESampler
 
     try:
@@ -62,13 +62,13 @@ def tpe_can_be_led() -> bool:
 
 
 def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any) -> dict[str, Any]:
-    """Samples by the method of Optuna's class `kind`."""
+    """Samples hyperparameters by the method of Optuna's class `kind`."""
     values: dict[str, Any] = _sample.of(kind)(sampler, study, trial, space)
     return values
 
 
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
-    """Ranks candidates by the method of Optuna's class `kind`: a log ratio of densities."""
+    """Returns the candidates' log ratios of densities, by the method of Optuna's class `kind`."""
     return _rank.of(kind)(sampler, samples, below, above)
 
 
@@ -78,7 +78,7 @@ def take_as_good(sampler: Any, most: int) -> None:
 
 
 def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTrial]) -> Any:
-    """Returns a TPE sampler's Parzen estimator of trials."""
+    """Returns the Parzen estimator that a TPE sampler makes of trials."""
     return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
 
 
@@ -88,13 +88,13 @@ def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] 
     Arguments with default values are left out, except those in `always`. Returns None if the
     arguments can't be read, or are not all numbers or words.
 
-    Optuna has no public way to read arguments, so they are read from attributes. To check them,
-    another object is made with them. It must have equal attributes.
+    Optuna has no public way to read arguments, so they are read from attributes. As a check,
+    another object is made with these arguments, which must have equal attributes.
     """
     kind = type(component)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
-    # A class may need arguments. Each argument is then compared with its default.
+    # A class that needs arguments raises an error. Arguments are then compared with their defaults.
     with contextlib.suppress(Exception):
         usual = kind()
     settings: dict[str, Any] = {}
@@ -129,7 +129,7 @@ def attribute(component: Any, name: str) -> Any:
 def _seed_of(component: Any) -> int | None:
     """Returns the seed of a sampler, or None.
 
-    After the sampler has drawn, its seed is lost. The result is then a number that depends on it.
+    If the sampler has drawn numbers before, the result is another number that depends on the seed.
     """
     for attribute in ("_rng", "_cma_rng"):
         state = getattr(getattr(component, attribute, None), "_rng", None)
@@ -152,5 +152,5 @@ def _contents(value: Any) -> Any:
     kind = type(value)
     if "RandomState" in kind.__name__:
         return kind.__name__
-    held = {**getattr(value, "__dict__", {})}
-    return kind.__module__, kind.__qualname__, {n: _contents(v) for n, v in held.items()}
+    attributes = getattr(value, "__dict__", {})
+    return kind.__module__, kind.__qualname__, {n: _contents(v) for n, v in attributes.items()}

@@ -1,4 +1,4 @@
-"""Imports TensorFlow without output, and Keras without parts that load slowly."""
+"""Imports TensorFlow without output, and delays the import of slow parts of Keras."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def import_quietly() -> None:
 def silenced() -> Iterator[None]:
     """Hides the output of TensorFlow's libraries while they are loaded.
 
-    They print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`.
+    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`.
     """
     sys.stderr.flush()
     try:
@@ -45,23 +45,23 @@ def silenced() -> Iterator[None]:
         os.close(nothing)
 
 
-# These packages of Keras load slowly. They have two names.
+# The packages of Keras that load slowly, by both of their names.
 _LATE: Final = frozenset(
     ("keras.wrappers", "keras.src.wrappers", "keras.visualization", "keras.src.visualization")
 )
 
 
 def load_late() -> None:
-    """Makes `import keras` delay the parts that load slowly until these are used.
+    """Makes `import keras` delay packages that load slowly until their first use.
 
-    Worker processes and the command line call this. A user's own process imports all of Keras.
+    Worker processes and the command line call this function. A user's process imports all of Keras.
     """
     if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _LateFinder())
 
 
 class _LateFinder:
-    """Finds the slow parts of Keras, and delays their execution to their first use."""
+    """Finds the packages in `_LATE`, and delays their execution to their first use."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -50,10 +50,10 @@ _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "
 
 @contextlib.contextmanager
 def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[None]:
-    """Sets how TensorFlow runs the functions that are called in this context.
+    """Sets the executor and the optimizing of functions that are called in this context.
 
-    No public function sets an executor. The public `tf.config.optimizer` turns optimizing off for
-    all functions, and for good.
+    No public function sets an executor. The public `tf.config.optimizer` would turn optimizing off
+    for all functions of the process.
     """
     import tensorflow as tf
 
@@ -75,7 +75,7 @@ def keep_order_of_large_sums() -> None:
 
     The optimizer replaces a sum of three or more large tensors (AddN), such as gradients, by
     additions in any order. So even with op determinism, results would differ by rounding from run
-    to run. No public option turns off only this optimizer.
+    to run. No public option turns off this optimizer alone.
     """
     import tensorflow as tf
 
@@ -89,7 +89,7 @@ def keep_order_of_large_sums() -> None:
         if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # TensorFlow now makes the call options anew, with this setting.
+            # Without call options, TensorFlow makes new options with this setting.
             _present_call_options.set(eager, None)
 
 
@@ -107,17 +107,17 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
         except MissingPartError:
             inner = []
         # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
-        graphs = (getattr(each, "graph", None) for each in inner)
-        for each in (graph, *(inner_graph for inner_graph in graphs if inner_graph is not None)):
+        graphs = [loop.graph for loop in inner if getattr(loop, "graph", None) is not None]
+        for each in (graph, *graphs):
             dismantle(each)
 
 
 def tell_shapes_of_variables() -> None:
     """Gives TensorFlow the shapes of the variables that the function being traced uses.
 
-    TensorFlow optimizes a function with its variables' shapes if Python calls it, as in `fit`. If
-    another function calls it, TensorFlow reads the shapes from attributes of its arguments. No
-    public function sets these.
+    If Python calls a function, as in `fit`, TensorFlow knows the shapes of the function's variables
+    and optimizes the function for them. If another function calls it, TensorFlow reads the shapes
+    from attributes of the arguments, which no public function sets.
     """
     import tensorflow as tf
 
@@ -125,10 +125,10 @@ def tell_shapes_of_variables() -> None:
     for _, argument in tf.compat.v1.get_default_graph().captures:
         if argument.dtype != tf.resource:
             continue
-        held = shape_of(argument).shape_and_type
-        shapes = value_of.ListValue(shape=[each.shape for each in held])
-        types = value_of.ListValue(type=[each.dtype for each in held])
-        if held:
+        variables = shape_of(argument).shape_and_type
+        shapes = value_of.ListValue(shape=[variable.shape for variable in variables])
+        types = value_of.ListValue(type=[variable.dtype for variable in variables])
+        if variables:
             set_attribute = _set_attribute.of(argument.op)
             set_attribute("_handle_shapes", value_of(list=shapes))
             set_attribute("_handle_dtypes", value_of(list=types))
@@ -138,8 +138,8 @@ def tell_shapes_of_variables() -> None:
 def forgetting_gradients() -> Iterator[None]:
     """Makes TensorFlow drop the custom gradients that are registered in this context, if possible.
 
-    TensorFlow keeps a gradient and its graph for each use of `tf.custom_gradient` in a graph, as in
-    each trace of Keras's optimizers. The traced function no longer needs them.
+    For each use of `tf.custom_gradient` in a traced function, such as a step with Keras's
+    optimizers, TensorFlow keeps a gradient and its graph. After tracing, no function needs them.
     """
     try:
         registry = _registered.of(_gradients.get())
@@ -156,17 +156,16 @@ def forgetting_gradients() -> Iterator[None]:
 
 
 def variable_of_a_program(value: Any, name: str) -> tf.Variable:
-    """Returns a variable that may be made while a function is traced.
+    """Returns a new variable, also while a function is traced.
 
-    A `tf.Variable` would make `tf.function` trace everything twice.
+    If a `tf.Variable` were made then, `tf.function` would trace everything twice.
     """
     return _resource_variable.get()(value, trainable=False, name=name)
 
 
 def is_plain_variable(variable: object) -> bool:
     """Returns whether a variable has one value. With distribution strategies it has several."""
-    # Variables that are made within a function, as in the first step of `fit`, have the second
-    # type.
+    # The second type is that of variables that are made within a `tf.function`.
     return type(variable).__name__ in ("ResourceVariable", "UnliftedInitializerVariable")
 
 
@@ -186,8 +185,8 @@ def traced_functions(function: Any) -> list[Any]:
 def untraced_functions() -> dict[type, Callable[[Any], Any]]:
     """Returns an entry for a pickler's `dispatch_table`, which pickles a `tf.function` untraced.
 
-    Traces can't be pickled. Publicly, the class has no name, and its options can't be read for a
-    copy. If the private part is missing, a function can be pickled only before it is called.
+    Traces can't be pickled. The class of a `tf.function` has no public name, and its options can't
+    be read. If the private part is missing, a function can be pickled only before its first call.
     """
     import tensorflow as tf
 
@@ -200,7 +199,7 @@ def untraced_functions() -> dict[type, Callable[[Any], Any]]:
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:
-    """Gives a variable the identity of another one, by which optimizers find their slots."""
+    """Gives a variable the unique id of another variable, by which optimizers find its slots."""
     _unique_id.set(variable, _unique_id.of(other))
 
 

@@ -97,15 +97,15 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
     # This import is not at the top, as it loads Keras.
-    from studies.training.saved_models import loader
+    from studies.training.saved_models import mlflow_loader
 
     store, study = history.store, history.description.name
     check_trust(store.root, trust)
     registered = _registered(history, alias)
     folder = store.inside(registered.folder)
     try:
-        if not loader.can_not_be_loaded(folder):
-            return loader.load_keras_model(folder)
+        if not mlflow_loader.can_not_be_loaded(folder):
+            return mlflow_loader.load_keras_model(folder)
         if alias != ALIAS:
             raise StudyError(
                 f"The registered model {alias!r} of the study {study!r} has a part that Keras "

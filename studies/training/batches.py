@@ -241,7 +241,7 @@ class StreamedBatches:
     def __init__(self, splits: LoadedData, class_weight: Mapping[int, float] | None = None) -> None:
         self._seed = PROFILE_SEED
         train, validation = splits.streams["train"], splits.streams["validation"]
-        self._steps = train.profile.known_batches
+        self._steps = train.known_batches
         self.training = _adapter(train, lambda: self._seed, class_weight)
         self.validation = _adapter(validation, lambda: PROFILE_SEED, None)
 
@@ -275,13 +275,13 @@ def validation_batches(splits: LoadedData) -> Iterator[Any]:
     """Yields the batches of the validation part."""
     with contextlib.closing(StreamedBatches(splits)) as batches:
         batches.validation.on_epoch_begin()
-        yield from islice(batches.validation, splits.streams["validation"].profile.known_batches)
+        yield from islice(batches.validation, splits.streams["validation"].known_batches)
 
 
 def _adapter(
     stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
 ) -> Any:
-    source, known_batches = stream.source, stream.profile.known_batches
+    source, known_batches = stream.source, stream.known_batches
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -27,7 +27,7 @@ from studies.training.models import (
 )
 from studies.training.process.determinism import global_random_states
 from studies.training.process.users_state import UsersState
-from studies.training.traced_programs.program import random_operation
+from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
 from studies.training.training_state import (
     CallbackStateError,

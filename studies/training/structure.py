@@ -7,8 +7,8 @@ losses and metrics, and the connections of layers.
 - Of the user's own classes and functions, everything counts that their behaviour may depend on:
   code, constants, closures, and globals. If code names anything that is neither constant nor
   readable nor pure, the structure is unique: no other has its key.
-- The values of variables and of lifted numbers (`programs.lifting`) don't count, as a program gets
-  them for each trial.
+- The values of variables and of lifted numbers (`numbers_as_variables`) don't count, as a program
+  gets them for each trial.
 """
 
 from __future__ import annotations
@@ -462,7 +462,7 @@ def _is_number(item: Any) -> bool:
 # Libraries whose objects show their state in attributes.
 _FOLLOWED = ("keras", "tensorflow")
 # These modules' classes and functions read only their arguments. TensorFlow's functions may use
-# state that is in the graph. `programs.program.hidden_state` looks for that.
+# state that is in the graph. `graph_checks.hidden_state` looks for that.
 _PURE = frozenset(
     """
     keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies

@@ -18,10 +18,10 @@ from studies.library_internals.tensorflow_internals import forgetting_gradients
 from studies.training.building.build import (
     build_callbacks,
     build_model,
-    check_logged,
     class_weight_of,
     without_watching,
 )
+from studies.training.building.study_checks import check_logged
 from studies.training.checkpoints import (
     BestWeights,
     Checkpoints,
@@ -31,7 +31,7 @@ from studies.training.checkpoints import (
 )
 from studies.training.models import make_weights, parameters_of
 from studies.training.process.determinism import begin_trial, noting_environment
-from studies.training.scoring.sample_scores import ScoreRecorder
+from studies.training.scoring.computing_scores import ScoreRecorder
 from studies.training.trainers import (
     NotTrainedError,
     Trainer,

@@ -207,11 +207,10 @@ BAD_JSON: list[tuple[Any, str]] = [
     ({}, "version must be 1. Received: None"),
     ({"version": True, "parameters": []}, "Received: True"),
     ({"version": 1, "parameters": {}}, "'parameters'"),
-    ({"version": 1, "parameters": [], "name": "x"}, "'name'"),
     ({"version": 1, "parameters": [3]}, "JSON object. Received: 3"),
     ({"version": 1, "parameters": [{"kind": "flaot"}]}, "Did you mean 'float'"),
-    ({"version": 1, "parameters": [{"kind": "boolean", "name": "x"}]}, "'default'"),
-    ({"version": 1, "parameters": [{**FIXED, "vlaue": 2}]}, "'value'.*'vlaue'"),
+    ({"version": 1, "parameters": [{"kind": "float", "name": "x"}]}, "missing .*'low' and 'high'"),
+    ({"version": 1, "parameters": [{**FIXED, "vlaue": 2}]}, "no argument 'vlaue'.*'value'"),
     ({"version": 1, "parameters": [{**FIXED, "value": math.nan}]}, "finite. Received: nan"),
 ]
 

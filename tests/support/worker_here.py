@@ -28,8 +28,6 @@ class ThreadInPlaceOfProcess:
         self._thread = threading.Thread(target=self._serve, args=(theirs, load), daemon=True)
         self._thread.start()
 
-    connects, connected = False, True
-
     @staticmethod
     def _serve(connection: Connection, load: LoadStudy) -> None:
         with connection, contextlib.suppress(EOFError, ConnectionError):
@@ -49,10 +47,6 @@ class ThreadInPlaceOfProcess:
         except (EOFError, OSError):
             raise WorkerError("the thread of the worker has ended") from None
 
-    def kill(self) -> None:
-        """See `ProcessLike`."""
-        raise AssertionError("a thread can't be killed")
-
     def end(self) -> None:
         """See `ProcessLike`."""
         self.connection.close()
@@ -66,7 +60,7 @@ class _OneHere(LocalWorkers):
         # Recorded modules stay in the process that has imported them.
         alike = isinstance(load.target, Target) and not load.target.modules
         here = self._folder in ("", os.getcwd()) or not os.path.isdir(self._folder)
-        if self._count == 1 and alike and here and load.threads == 1:
+        if self.count == 1 and alike and here and load.threads == 1:
             return ThreadInPlaceOfProcess(load)
         return super()._start_process(number, load, on_output)
 

@@ -14,8 +14,12 @@ from typing import Any, Final
 from tracking.history.study_history import ALIAS, REFIT, StudyHistory
 from tracking.journal import Champion
 from tracking.records import EndedTrial
-from tracking.records.evaluations import MODEL_SUMMARY, ValidationPredictions, predictions_beside
 from tracking.records.json_conversion import from_json, to_json
+from tracking.records.validation_predictions import (
+    MODEL_SUMMARY,
+    ValidationPredictions,
+    predictions_beside,
+)
 from tracking.scores.files import ScoresError, read_scores
 from tracking.scores.sample_scores import SampleScores, average, pooled
 

@@ -275,7 +275,7 @@ class JournalReader:
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns evaluations on test parts, of all searches or one, on all test parts or one."""
+        """Returns the evaluations of a search on a test part. None selects all of them."""
         rows = self._rows(
             "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
             "AND (?2 IS NULL OR digest = ?2) ORDER BY time, id",

@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
-from tracking.records import (
-    EpochResult,
-    Proposal,
-    Repeat,
-    StudyDescription,
-    TrialResult,
-    TrialSpec,
-)
+from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
 from tracking.records.data_findings import DataFindings
 from tracking.records.evaluations import Confirmation, Evaluation
 from tracking.records.json_conversion import to_json
@@ -127,7 +120,7 @@ class Journal:
         self.write_definition()
 
     def set_running(self, git: Mapping[str, str]) -> None:
-        """Marks the study as running, and as launched last. Records the commit of git."""
+        """Records that a launch begins, and the commit of git."""
         with self._transaction(synced=True) as database:
             # A later launch may keep fewer checkpoints, but not more.
             before = self._value("keeps")
@@ -179,11 +172,7 @@ class Journal:
             self.settle()
 
     def begin_trial(
-        self,
-        spec: TrialSpec,
-        proposal: Proposal,
-        environment: Mapping[str, str],
-        losses: int = 0,
+        self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str], losses: int = 0
     ) -> str:
         """Records that an attempt at a trial begins. Returns the attempt's uuid."""
         identity = _uuid()
@@ -212,7 +201,7 @@ class Journal:
         return self._begin_fit(trial if only else _uuid(), spec, trial=trial)
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
-        """Takes the metrics of an epoch. The next transaction, or `flush`, writes them."""
+        """Takes the metrics of an epoch, which the next transaction or `flush` writes."""
         self._epochs.append((fit, epoch, self._now()))
 
     def flush(self) -> None:
@@ -287,7 +276,7 @@ class Journal:
             )
 
     def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a person chose a champion. Without a reason, launches may choose another."""
+        """Records why a person chose a champion. If empty, launches may choose another champion."""
         with self._transaction(synced=True) as database:
             database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
 
@@ -309,7 +298,7 @@ class Journal:
             self._change()
 
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
-        """Begins a confirmation, or resumes the one with uuid `unfinished`. Returns the uuid."""
+        """Records that a confirmation begins, or resumes (uuid `unfinished`). Returns the uuid."""
         self.end_left_over()
         identity = unfinished or _uuid()
         with self._transaction(synced=True):
@@ -410,7 +399,7 @@ class Journal:
         return int(row.lastrowid or 0)
 
     def _update(self, table: str, row: object, key: str = "uuid", /, **values: object) -> None:
-        """Changes the row that has this uuid, or this `key`. The row gets the present revision."""
+        """Changes the row whose column `key` has the value `row`, and sets the row's revision."""
         columns = "".join(f"{name} = ?, " for name in values)
         self._database.execute(
             f"UPDATE {table} SET {columns}revision = ? WHERE {key} = ?",
@@ -418,7 +407,7 @@ class Journal:
         )
 
     def _change(self, **values: object) -> None:
-        """Changes columns of the search's row. The row gets the present revision."""
+        """Changes columns of the search's row, and sets the row's revision."""
         self._update("searches", self.search, "id", **values)
 
     def _value(self, column: str) -> str:

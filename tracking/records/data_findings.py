@@ -39,8 +39,8 @@ class DataFinding:
 
     check: str  # The check's name, such as ``"leaks"`` or ``"classes"``.
     severity: DataSeverity  # A ``"problem"``, e.g. a leak, makes values of the study doubtful.
-    title: str  # A few words.
-    verdict: str  # One or two sentences.
+    title: str  # The finding in a few words.
+    verdict: str  # The finding in one or two sentences.
     advice: str = ""  # A sentence on what to do. May be empty.
     figures: Mapping[str, Any] = field(default_factory=dict)  # Numbers for programs, by name.
 
@@ -50,11 +50,11 @@ class DataFindings:
     """The sizes and classes of a study's data, and the findings of its checks."""
 
     data: str
-    digest: str  # SHA-256.
+    digest: str  # SHA-256 of the data.
     sizes: Mapping[str, int]  # The number of samples by part, if known.
     inputs: Mapping[str, str]  # A description of each input, by the input's name.
     classes: Classes = field(default_factory=dict)
-    findings: tuple[DataFinding, ...] = ()  # The most severe first.
+    findings: tuple[DataFinding, ...] = ()  # The most severe finding first.
     notes: str = ""  # Sentences on parts that were not checked, or not completely.
     thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
     picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.

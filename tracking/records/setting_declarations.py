@@ -9,7 +9,7 @@ make:
 - the settings in a study's record and report,
 - the list of the settings that must not change when a study resumes.
 
-The module `studies.definition.settings` declares the other settings.
+`studies.definition.study_settings` declares the other settings of a study.
 """
 
 from __future__ import annotations
@@ -114,11 +114,7 @@ class RecordedSettings:
         None, "Limit of this launch, such as 90s, 30m or 1h30m.", _seconds, BUDGET, reads="TIME"
     )
     trial_timeout: float | None = setting(
-        None,
-        "Limit of a training, such as 10m; then it is cut.",
-        _seconds,
-        BUDGET,
-        reads="TIME",
+        None, "Limit of a training, such as 10m; then it is cut.", _seconds, BUDGET, reads="TIME"
     )
     stop_at: float | None = setting(
         None, "Value of the objective at which the study ends.", checks.finite_number, BUDGET

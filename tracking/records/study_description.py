@@ -23,7 +23,7 @@ class Rank(NamedTuple):
     epoch, then the trial's number.
     """
 
-    key: float  # The objective's value, by `Objective.sort_key`.
+    key: float  # `Objective.sort_key` of the objective's value.
     loss: float  # ``val_loss``. Infinite if it is missing or NaN.
     epoch: int  # For a trial, the best epoch.
     number: int  # The trial's number.

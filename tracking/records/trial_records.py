@@ -26,12 +26,12 @@ class TrialSpec:
     number: int  # The trial's number, from 0.
     attempt: int  # 1, and one more after each interruption. No result depends on it.
     values: Mapping[str, Any]  # The active hyperparameters by name.
-    seed: int  # 0 to 2**32 - 1.
+    seed: int
     epochs: int
-    batch_size: int  # For training and validation.
+    batch_size: int  # The batch size of training and validation.
     threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
     data_digest: str  # SHA-256 of the data.
-    objective: Objective  # It decides which epoch is the best.
+    objective: Objective  # The objective decides which epoch is the best.
     # The number of the trial that this trial continues, with the same seed. The result has the same
     # bits as a training without a break.
     goes_on_from: int | None = None
@@ -46,7 +46,7 @@ class TrialSpec:
 
     @property
     def built_as(self) -> int:
-        """The number that the builder gets. A continued trial must build the same model."""
+        """The trial number for the builder. For a continued trial, that of the first trial."""
         return self.number if self.begun_as is None else self.begun_as
 
 
@@ -55,7 +55,7 @@ class EpochResult:
     """One epoch of one trial."""
 
     number: int
-    epoch: int  # From 1.
+    epoch: int  # The number of the epoch, from 1.
     metrics: Mapping[str, float]  # Keras's `logs`, with validation metrics.
     seconds: float  # The time since the trial began.
     repeat: int = 0
@@ -84,7 +84,7 @@ class Proposal:
     """A proposal of an engine."""
 
     number: int
-    values: Mapping[str, Any]  # The active hyperparameters.
+    values: Mapping[str, Any]  # The active hyperparameters by name.
     # Texts of the engine, which `Engine.restore` gets back from the journal.
     state: Mapping[str, str] = field(default_factory=dict)
     epochs: int | None = None  # The number of epochs, if the engine chooses it.
@@ -145,7 +145,7 @@ class Repeat:
     unsaved: str = ""
     scores_bytes: int = 0
     unscored: str = ""
-    fold: int | None = None  # None for a repeat.
+    fold: int | None = None  # The number of the fold. None for a repeat.
     # For a fold, the objective at the trial's best epoch, which all folds share. None for a repeat,
     # or if the trial has no best epoch.
     value: float | None = None
@@ -167,7 +167,7 @@ class TrialResult:
     weights_sha256: str = ""  # Digest of the model's weights after the best epoch.
     # Why the trial is infeasible, was interrupted, or ended before its last epoch; or empty.
     reason: str = ""
-    seconds: float = 0.0  # From the call of the builder to the checkpoint on disk.
+    seconds: float = 0.0  # The time from the call of the builder to the checkpoint on disk.
     model_parameters: int = 0  # The number of scalar weights. 0 if no model was built.
     repeat: int = 0
     # "compiled", "plain", "hypermodel" (a HyperModel's own `fit`) or "objective" (an objective
@@ -240,7 +240,7 @@ class TrialRecord:
     result: TrialResult | None
     engine_state: Mapping[str, str]
     environment: Mapping[str, str]
-    code_digest: str  # The `CodeDescription.digest` of its code.
+    code_digest: str  # `CodeDescription.digest` of the code that ran.
     started: int  # Unix time in milliseconds.
     losses: int = 0  # The number of attempts whose process died.
     # Whether plain `model.fit` gives the same result: a text of `verification_texts`, or empty.
@@ -252,7 +252,7 @@ class TrialRecord:
 
     @property
     def number(self) -> int:
-        """The trial's number in its study, counted from 0."""
+        """The trial's number in the study, counted from 0."""
         return self.spec.number
 
     @property
@@ -296,8 +296,7 @@ class TrialRecord:
 
     def with_result(self, result: TrialResult) -> EndedTrial:
         """Returns the trial with its result."""
-        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return EndedTrial(**{**fields, "state": result.state, "result": result})
+        return EndedTrial(**{**vars(self), "state": result.state, "result": result})
 
 
 @dataclass(frozen=True, repr=False)

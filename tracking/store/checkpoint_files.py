@@ -105,12 +105,12 @@ class StudyFiles:
         return self.folder / f"{_stem(number, repeat)}.state.safetensors"
 
     def scores(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of the scores that a trial's training gives validation samples."""
+        """Returns the path of the file with the scores of validation samples."""
         return self.folder / f"{_stem(number, repeat)}.scores.safetensors"
 
 
 def files_of(folder: Path, engine: str) -> StudyFiles:
-    """Returns the paths of a study's files under one engine, from the study's folder."""
+    """Returns the paths of the files of one engine in a study's folder."""
     return StudyFiles(folder / "checkpoints" / re.sub(r"[^\w.-]", "-", engine))
 
 

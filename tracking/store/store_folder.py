@@ -26,12 +26,10 @@ from tracking.store.atomic_writing import remove_pieces
 from tracking.store.store_json import is_store, read_facts, write_facts
 from tracking.store.study_locks import holder_of, locked_store, locked_study
 
-DEFAULT_STORE = "kerastudy-store"
-
 
 def default_store_path() -> Path:
     """Returns ``KERASTUDY_STORE`` if it is set, else ``./kerastudy-store``."""
-    return Path(os.environ.get("KERASTUDY_STORE") or DEFAULT_STORE)
+    return Path(os.environ.get("KERASTUDY_STORE") or "kerastudy-store")
 
 
 class Store:
@@ -174,7 +172,7 @@ def check_writable(root: Path) -> None:
             f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
             "Choose another folder with --store."
         )
-    # A file that is written as a test might be left behind.
+    # A test file might be left behind, so none is written.
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "

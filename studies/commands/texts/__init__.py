@@ -1,1 +1,1 @@
-"""What commands print for people: lines that fit the terminal."""
+"""What commands print: text for people, fitted to the terminal, and JSON documents."""

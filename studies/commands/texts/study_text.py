@@ -1,22 +1,31 @@
-"""Writes a study as text: its results, or its plan before it is launched."""
+"""Writes a study as text: its results, or its definition before the launch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from studies.commands.texts.tables import spelled
-from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.terminal_text import all_wrapped, printable, wrapped
+from search_spaces.texts import counted
+from studies.terminal_text import (
+    all_wrapped,
+    in_blocks,
+    printable,
+    printable_value,
+    terminal_columns,
+    width,
+    wrapped,
+)
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import RecordedCurves
+from tracking.history.trials import RecordedCurves, sparkline_if_curve
 from tracking.history.verdicts import StudyVerdict
-from tracking.records import EndedTrial, StudyDescription
+from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.store.store_folder import default_store_path
-from tracking.summary import Fact, Summary, data_facts, summary_of
+from tracking.summary import Fact, Summary, data_facts, summary_of, trial_rows
 
 if TYPE_CHECKING:
     from studies.engines import Curve
+
+_CURVE = 10
 
 
 def study_text(
@@ -29,47 +38,38 @@ def study_text(
 ) -> str:
     """Returns a study as text: its summary, its trials, its definition, and the next step.
 
-    A launch passes the curves and the verdict, so that they are not read again. The text has the
-    `top` best trials, or `every` trial. By default, it has the best five, or as many as fit.
+    Args:
+        history: The study.
+        curve: A function that returns the curve of a trial. None: one that reads the record.
+        verdict: The verdict on the study. None: it is computed.
+        top: How many of the best trials the text has. None: five, or as many as fit.
+        every: Whether the text has all trials.
     """
     summary = summary_of(history, default_store_path().absolute(), verdict)
     if curve is None:
         curve = RecordedCurves(history.folder, history.trials if every else history.top(top or 5))
     lines = [*_outcome(summary), ""]
     if every and history.trials:
-        lines += [*all_trials(history, curve), ""]
+        lines += [*_all_trials(history, curve), ""]
     elif history.best is not None:
-        lines += [*top_trials(history, top, curve), ""]
+        lines += [*_top_trials(history, top, curve), ""]
     lines += all_wrapped(_lines(summary.definition))
     if history.best is not None:
         lines += _checkpoint(history, history.champion or history.best)
-    lines += [
-        "",
-        *(
-            f"{'look' if not place else '':<10} {each.text}"
-            for place, each in enumerate(summary.looking)
-        ),
-    ]
-    return "\n".join([*lines, *next_lines(summary)])
-
-
-def next_lines(summary: Summary) -> list[str]:
-    """Returns the next step. Each command is on a line of its own, so that people can copy it."""
-    lines = [""] if summary.commands else []
-    for place, each in enumerate(summary.commands):
-        lines += wrapped(f"{'or' if place else 'next':<10} {each.purpose}:")
-        lines.append(f"           {each.text}")
-    return lines
+    lines.append("")
+    for name, command in zip(["look", ""], summary.looking, strict=True):
+        lines.append(f"{name:<10} {command.text}")
+    return "\n".join([*lines, *_next_lines(summary)])
 
 
 def verdict_text(history: StudyHistory) -> str:
     """Returns the outcome of a study in a few lines, with the next step."""
     summary = summary_of(history, default_store_path().absolute())
-    return "\n".join([*_outcome(summary), *next_lines(summary)])
+    return "\n".join([*_outcome(summary), *_next_lines(summary)])
 
 
 def definition_text(description: StudyDescription) -> str:
-    """Returns the plan of a study as text."""
+    """Returns a study before its launch as text."""
     from studies.launching import warnings_of
 
     objective, data = description.objective, description.data
@@ -97,7 +97,9 @@ def definition_text(description: StudyDescription) -> str:
     notes = [f"script     {line}" for line in description.code.said]
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
     starts = ["defaults   are tried first, as trial 0"] if description.try_defaults else []
-    starts += [f"start with {spelled(values)}" for values in description.initial]
+    for values in description.initial:
+        text = ", ".join(f"{name} = {printable_value(value)}" for name, value in values.items())
+        starts.append(f"start with {text}")
     starts += [f"           from {description.initial_from}"] if description.initial_from else []
     lines = [
         f"study      {description.name}",
@@ -119,6 +121,15 @@ def _outcome(summary: Summary) -> list[str]:
     return all_wrapped(facts)
 
 
+def _next_lines(summary: Summary) -> list[str]:
+    """Returns the next steps. A command has its own line, so that people can copy it."""
+    lines = [""] if summary.commands else []
+    for place, command in enumerate(summary.commands):
+        lines += wrapped(f"{'or' if place else 'next':<10} {command.purpose}:")
+        lines.append(f"           {command.text}")
+    return lines
+
+
 def _lines(facts: Iterable[Fact]) -> list[str]:
     return [f"{fact.name:<10} {fact.text}" for fact in facts]
 
@@ -128,3 +139,46 @@ def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:
         return all_wrapped([f"checkpoint none: {trial.result.unsaved}"])
     # A path stays on one line, so that people can copy it.
     return [f"checkpoint {printable(str(history.checkpoint(trial) or 'not kept'))}"]
+
+
+def _top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:
+    """Returns a table of the best trials, a row for each, or a column if rows don't fit.
+
+    If `count` is None, the table has five rows, or as many columns as fit.
+    """
+    rows = _rows(history, history.top(count or 5), curve)
+    if _fits(rows):
+        return in_blocks(_transposed(rows))
+    return in_blocks(rows, most=1 if count is None else None)
+
+
+def _all_trials(history: StudyHistory, curve: Curve) -> list[str]:
+    """Returns a table with a row for each trial, and columns for the hyperparameters that fit."""
+    columns = _transposed(_rows(history, history.trials, curve))
+    count = len(columns) - len(history.description.space)
+    while count < len(columns) and _fits(_transposed(columns[: count + 1])):
+        count += 1
+    lines = in_blocks(columns[:count], most=1)
+    if count < len(columns):
+        more = counted(len(columns) - count, "more hyperparameter")
+        lines += ["", f"{more}: see show --trial N, or --json"]
+    return lines
+
+
+def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
+    """Returns a heading, and a row for each trial. If trials have curves, a column shows them."""
+    heading, rows = trial_rows(history, trials)
+    curves = [sparkline_if_curve([*curve(trial).values()], _CURVE) for trial in trials]
+    if any(curves):
+        for row, cell in zip([heading, *rows], ["curve", *curves], strict=True):
+            row.insert(4, cell)
+    return [[printable(cell) for cell in row] for row in (heading, *rows)]
+
+
+def _transposed(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _fits(rows: Sequence[Sequence[str]]) -> bool:
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + 2 * (len(widths) - 1) <= terminal_columns()

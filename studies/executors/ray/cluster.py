@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import socket
 import tempfile
 import time
@@ -18,7 +17,7 @@ from typing import Any
 from search_spaces.errors import StudyError
 from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
-from studies.executors.sizing import this_machine
+from studies.executors.worker_count import this_machine
 from studies.interruption import raising_interrupts
 from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
 
@@ -40,7 +39,7 @@ class Cluster:
         import ray
 
         self._options, self._head = options, ray.get_runtime_context().gcs_address
-        self.gone = False  # Whether the cluster's head no longer answers.
+        self.gone = False  # Whether the cluster's head has stopped answering.
 
     def check_head(self) -> None:
         """Raises StudyError if the cluster's head is gone.
@@ -60,7 +59,7 @@ class Cluster:
         )
 
     def nodes(self) -> Mapping[str, Mapping[str, float]]:
-        """Returns the resources of each node, by Ray's id."""
+        """Returns the resources of each node that is alive, by the node's id."""
         import ray
 
         return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
@@ -73,9 +72,12 @@ class Cluster:
         return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
 
     def room(self, needs: Mapping[str, float], without: Collection[str] = ()) -> int:
-        """Returns how many workers with these needs fit into the cluster, if nothing else runs."""
-        nodes = self.nodes().items()
-        return sum(_fits(node, needs) for name, node in nodes if name not in without)
+        """Returns how many workers fit on the nodes, except those in `without`, if all are idle."""
+        return sum(
+            min((int(node.get(n, 0) / a + 1e-9) for n, a in needs.items() if a), default=0)
+            for node_id, node in self.nodes().items()
+            if node_id not in without
+        )
 
     def check_room(self, needs: Mapping[str, float]) -> None:
         """Raises StudyError if no node has the resources of a worker."""
@@ -91,23 +93,11 @@ class Cluster:
     def waited_for(self, count: int, workers: int, needs: Mapping[str, float]) -> str:
         """Returns a line for the user that says which resources workers wait for."""
         nodes = self.nodes().values()
-        whole = {name: sum(node.get(name, 0) for node in nodes) for name in needs}
+        totals = {name: sum(node.get(name, 0) for node in nodes) for name in needs}
         return (
             f"{count} of {workers} workers wait for resources ({_amounts(needs)} each); the "
-            f"cluster has {_amounts(needs, whole)} in all"
+            f"cluster has {_amounts(needs, totals)} in all"
         )
-
-
-def _fits(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
-    """Returns how many workers fit on a node. A worker's share of a GPU can't span two GPUs."""
-    counts = []
-    for name, amount in needs.items():
-        has = node.get(name, 0)
-        if name == "GPU" and 0 < amount < 1:
-            counts.append(int(has) * int(1 / amount + 1e-9))
-        elif amount:
-            counts.append(int(has / amount + 1e-9))
-    return min(counts, default=0)
 
 
 def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
@@ -119,7 +109,7 @@ def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = Non
 
 @contextlib.contextmanager
 def connected(options: RayOptions) -> Iterator[Cluster]:
-    """Connects to a cluster, or starts one on this machine; at the end disconnects, or ends it.
+    """Connects to a cluster, or starts a cluster on this machine, until the context ends.
 
     If this process is connected already, the existing connection is used, and stays open.
     """
@@ -137,7 +127,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     # The address may come from RAY_ADDRESS, which nothing has checked yet.
     check_address("address", address)
     with contextlib.ExitStack() as stack:
-        own = stack.enter_context(_own_ray()) if address == LOCAL else {}
+        arguments = stack.enter_context(_local_ray()) if address == LOCAL else {}
         stack.callback(ray.shutdown)
         stack.enter_context(silent())
         try:
@@ -145,37 +135,36 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
                 _reach(address)
             # Ray replaces this process's handler of SIGTERM.
             with raising_interrupts():
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **arguments)
         except Exception as error:
             raise StudyError(_why_not(address, error)) from None
         yield Cluster(options)
 
 
 @contextlib.contextmanager
-def _own_ray() -> Iterator[dict[str, Any]]:
+def _local_ray() -> Iterator[dict[str, Any]]:
     """Yields the arguments that start Ray on this machine; removes Ray's folder at the end.
 
-    Newer versions of Ray write an authentication token into the home folder, and other clusters of
-    the user would then ask for it. So this Ray gets a token in its folder, if the user has none.
+    If the user has no authentication token, Ray would write one into the home folder, and the
+    user's other clusters would ask for it. So the token is written into Ray's folder.
     """
-    place, variables = tempfile.gettempdir(), ("RAY_AUTH_MODE", _TOKEN_VARIABLE)
+    place = tempfile.gettempdir()
     # Ray's sockets must have short paths.
     short = place if len(place) <= _LONGEST_FOLDER else "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix="ks-", dir=short))
-    before = {name: os.environ.get(name) for name in variables}
-    try:
-        users = any(name in os.environ for name in ("RAY_AUTH_TOKEN", _TOKEN_VARIABLE))
-        if not users and not (Path.home() / ".ray" / "auth_token").exists():
-            token = folder / "token"
-            token.touch(mode=0o600)
-            token.write_text(_TOKEN, encoding="ascii")
-            os.environ[_TOKEN_VARIABLE] = str(token)
-        cores = this_machine().cores
-        # Other users may enter the folder that Ray makes, so it lies in a private folder.
-        yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")}
-    finally:
-        set_variables(before)
-        shutil.rmtree(folder, ignore_errors=True)
+    before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", _TOKEN_VARIABLE)}
+    with tempfile.TemporaryDirectory(prefix="ks-", dir=short, ignore_cleanup_errors=True) as folder:
+        try:
+            users = any(name in os.environ for name in ("RAY_AUTH_TOKEN", _TOKEN_VARIABLE))
+            if not users and not (Path.home() / ".ray" / "auth_token").exists():
+                token = Path(folder, "token")
+                token.touch(mode=0o600)
+                token.write_text(_TOKEN, encoding="ascii")
+                os.environ[_TOKEN_VARIABLE] = str(token)
+            cores = this_machine().cores
+            # Other users may enter the folder that Ray makes, so it lies in a private folder.
+            yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": f"{folder}/r"}
+        finally:
+            set_variables(before)
 
 
 def set_variables(variables: Mapping[str, str | None]) -> None:
@@ -211,8 +200,8 @@ _prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")
 def silent() -> Iterator[None]:
     """Keeps Ray from printing twenty lines for each node that dies.
 
-    Ray's public setting only hides the output of workers, so this changes a private one. It does
-    nothing if the installed Ray lacks the private setting.
+    Ray's public setting `log_to_driver` only hides the output of workers, so this changes a private
+    setting, if the installed Ray has it.
     """
     try:
         worker = _worker.get()

@@ -1,8 +1,8 @@
 """The compiled trainer: trains by programs, which are traced TensorFlow functions.
 
-A program is traced once, and then trains all models of the same structure. It gives the same
-bits as `model.fit` (keras/src/backend/tensorflow/trainer.py). A model for which it can't do that is
-trained by `model.fit`.
+A program is traced once, and then trains all models of the same structure. The trained weights have
+the same bits as after `model.fit` (keras/src/backend/tensorflow/trainer.py). If a program can't
+train a model exactly, `model.fit` trains the model.
 """
 
 from __future__ import annotations
@@ -38,10 +38,16 @@ from studies.training.process.determinism import (
     set_global_random_states,
 )
 from studies.training.structure import Structure
-from studies.training.traced_programs.epochs import Arrays, Signature, in_order
-from studies.training.traced_programs.fitting import Chosen, Lending, fit
-from studies.training.traced_programs.program import NotCompilableError, Program, Programs, is_due
+from studies.training.traced_programs.fit_loop import Chosen, VariableSwap, fit
+from studies.training.traced_programs.program_cache import (
+    NotCompilableError,
+    Program,
+    Programs,
+    is_due,
+)
+from studies.training.traced_programs.traced_steps import Arrays, Signature, in_order
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
+from studies.user_code import out_of_memory
 
 if TYPE_CHECKING:
     import keras
@@ -58,12 +64,12 @@ _DATA_SETS_KEPT = 2
 class CompiledTrainer:
     """Trains models by programs.
 
-    In the mode "auto", `model.fit` trains a model that can't be compiled exactly. In the mode
+    In the mode "auto", `model.fit` trains models that a program can't train exactly. In the mode
     "compiled", such a model raises BuilderError. In the mode "plain", `model.fit` trains all
     models.
 
-    The last `kept` programs that were used are kept. `unfit` says why no program can train models
-    of the study, or is empty.
+    `kept` is the number of programs that are kept for later models. `unfit` says why no program can
+    train models of the study, or is empty.
     """
 
     concludes = False
@@ -73,39 +79,39 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        # The keys are the data and `keras.config.floatx()`, which a builder may change.
+        # The cached tensors depend on `keras.config.floatx()` too, which a builder may change.
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
-        self._present: Lending | None = None
+        self._swap: VariableSwap | None = None
 
     @property
     def walked(self) -> Structure | None:
         """The structure of the model in training, or None if a callback may change the model."""
-        return None if self._present is None else self._present.structure
+        return None if self._swap is None else self._swap.structure
 
     def in_mode(self, mode: Mode) -> CompiledTrainer:
-        """Returns a trainer of another mode that shares this one's programs and data."""
+        """Returns a trainer of another mode that shares this trainer's programs and data."""
         other = copy.copy(self)
         other._mode = mode
         return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Trains by programs or, unless the mode is "compiled", by `model.fit`."""
-        model = training.model
-        reason = "" if self._mode == "plain" else training.unfit or self._unfit
-        if self._mode != "plain" and not reason:
+        reason = ""
+        if self._mode != "plain":
+            reason = training.unfit or self._unfit or training.splits.unfit
             try:
-                reason = training.splits.unfit or why_not(model, training.callbacks)
+                reason = reason or why_not(training.model, training.callbacks)
             except MissingPartError as error:
                 reason = str(error)
-        if self._mode != "plain" and not reason:
-            self.used = ("compiled", "")
-            reason = self._train(training, on_epoch)
             if not reason:
-                return None
-            if self._mode != "compiled":
-                raise NotTrainedError(reason)
+                self.used = ("compiled", "")
+                reason = self._train(training, on_epoch)
+                if not reason:
+                    return None
+                if self._mode == "auto":
+                    raise NotTrainedError(reason)
         self.used = ("plain", reason)
         if self._mode == "compiled":
             raise BuilderError(
@@ -116,11 +122,11 @@ class CompiledTrainer:
         return None
 
     def _train(self, training: Training, on_epoch: OnEpoch) -> str:
-        """Trains by programs. Returns why that can't be done exactly, or an empty text.
+        """Trains by programs. Returns why they can't train the model exactly, or an empty text.
 
-        In the mode "auto", any error in any epoch counts as a reason. `model.fit` then trains the
-        model, and raises too if the error is the model's. In the mode "compiled", most errors are
-        raised.
+        In the mode "auto", any error in any epoch is such a reason. `model.fit` then trains the
+        model, and raises the error too if it comes from the model. In the mode "compiled", most
+        errors are raised here.
         """
         try:
             self._train_compiled(training, on_epoch)
@@ -130,34 +136,37 @@ class CompiledTrainer:
             raise
         except Exception as error:
             if isinstance(error, MissingPartError):
-                # The part stays missing, so no later trial tries a program.
+                # No later trial tries a program, as the part stays missing.
                 self._unfit = str(error)
             elif self._mode == "compiled":
                 raise
             _log.debug("the compiled trainer failed", exc_info=True)
             reason = _raised(error)
             self.programs.refuse_broken(reason)
-            if _is_want_of_memory(error):
+            if out_of_memory(error):
                 self.programs.clear()
                 self._arrays.cache_clear()
             return reason
         return ""
 
     def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
+        import keras
+
         model = training.model
-        arrays = self._arrays_of(training.splits.arrays)
+        arrays = self._arrays(training.splits.arrays, keras.config.floatx())
         changes = may_change_model(training.callbacks)
-        lending = Lending(model, lambda: self._chosen(training, arrays), own_callbacks=changes)
+        swap = VariableSwap(model, lambda: self._chosen(training, arrays), own_callbacks=changes)
+        self._swap = swap
         try:
-            with lending as self._present:
-                fit(training, lending, arrays, on_epoch)
+            fit(training, swap, arrays, on_epoch)
         finally:
-            self._present = None
+            self._swap = None
+            swap.restore()
             # A callback that evaluates traces these functions with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program for the model, and checks it if a check is due."""
+        """Chooses a program for the model, and compares it with the model's steps if necessary."""
         spec = training.spec
         structure = self._structure_of(training.model, training.splits.arrays)
         program = self._program(training.model, structure, arrays.signature(spec.batch_size))
@@ -179,7 +188,7 @@ class CompiledTrainer:
         return chosen
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Makes the variables of the first step of `fit`, and returns the model's structure."""
+        """Makes the variables that the first step of `fit` makes; returns the model's structure."""
         before = make_variables(model, splits)
         structure = Structure(model, present_settings())
         if before is not None:
@@ -200,22 +209,11 @@ class CompiledTrainer:
                 self.programs.refuse((structure.key, signature), _raised(error))
             raise
 
-    def _arrays_of(self, splits: Splits) -> Arrays:
-        import keras
-
-        return self._arrays(splits, keras.config.floatx())
-
 
 def _raised(error: Exception) -> str:
     if isinstance(error, MissingPartError):
         return str(error)
     return f"the compiled trainer raised {describe(error)}"
-
-
-def _is_want_of_memory(error: Exception) -> bool:
-    import tensorflow as tf
-
-    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
 
 
 _BATCH_METHODS = (
@@ -227,7 +225,7 @@ _BATCH_METHODS = (
     "on_test_batch_end",
 )
 
-# A program replaces `fit` and the other methods, which `fit` calls.
+# A program replaces `fit`, and the methods below that `fit` calls.
 _PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
 
 
@@ -264,8 +262,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
 def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     """Returns the class name of the first callback that acts on batches, or an empty text.
 
-    ModelCheckpoint (once per epoch) and TerminateOnNaN don't count: the trainer can do after an
-    epoch what they do.
+    TerminateOnNaN does not count, nor a ModelCheckpoint that saves once per epoch: the trainer
+    can do their work after an epoch.
     """
     import keras
 
@@ -286,17 +284,19 @@ BATCHES = 3
 def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     """Trains a few batches by a program and by the model's own steps, and compares all variables.
 
-    Returns the name of a variable with other bits, or an empty text. The model's steps run eagerly
-    first. TensorFlow fuses fewer operations then, which may change bits. If bits differ, the steps
-    run again, in functions that Keras traces. At the end, the model has its former values.
+    Returns the name of a variable with other bits, or an empty text. The model's steps first run
+    eagerly, where TensorFlow fuses fewer operations, which may change bits. If bits differ, the
+    steps run again in functions that Keras traces. At the end, the model has its former values.
     """
     model, spec, program = training.model, training.spec, chosen.program
-    epoch = training.initial_epoch + 1
-    order = _few(permutation(spec.seed, epoch, len(arrays.training[0])), spec.batch_size)
+    epoch, samples = training.initial_epoch + 1, len(arrays.training[0])
+    # A few full batches, and a smaller batch if an epoch has one.
+    full = min(samples // spec.batch_size, BATCHES) * spec.batch_size
+    order = permutation(spec.seed, epoch, samples)[: full + samples % spec.batch_size]
     part = [array[: spec.batch_size] for array in arrays.validation]
     others = other_states(model, chosen.structure.variables)
     states = global_random_states()
-    with program.lent(chosen.structure):
+    with program.swapped_into(chosen.structure):
         before = program.values()
         try:
 
@@ -318,7 +318,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Some code runs only in graphs.
+                    # Some code of users runs only in TensorFlow functions.
                     continue
                 if by_model == by_program:
                     program.checked.passed(spec.values)
@@ -327,14 +327,10 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
             program.set_values(before)
             set_global_random_states(states)
     names = [variable.path for variable in chosen.structure.variables] * 2
-    unlike = [n for n, mine, own in zip(names, by_program, by_model, strict=True) if mine != own]
+    unlike = [
+        n for n, mine, theirs in zip(names, by_program, by_model, strict=True) if mine != theirs
+    ]
     return f"{unlike[0]} and {len(unlike) - 1} others" if len(unlike) > 1 else unlike[0]
-
-
-def _few(order: np.ndarray, size: int) -> np.ndarray:
-    """Returns the start of an order: a few full batches, and a smaller one if an epoch has one."""
-    full = len(order) // size
-    return order[: min(full, BATCHES) * size + len(order) % size]
 
 
 def _by_steps(
@@ -367,8 +363,7 @@ def _by_fit(
             (arrays.packed(batch_arrays), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
-            # The batch size is known to TensorFlow here only if it is known in `fit` on all
-            # samples.
+            # As in `fit`, TensorFlow knows the batch size only if all batches of an epoch have it.
             whole = len((arrays.training if is_training else arrays.validation)[0])
             batches = in_batches(data, samples, size, known_size(whole, size))
             make = model.make_train_function if is_training else model.make_test_function

@@ -25,18 +25,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class ToldClock:
-    """A launch's clock, which goes on when a test says so."""
+    """The module `time` for a launch, whose time goes on when a test says so."""
 
     seconds: float = 0.0
 
-    def start(self) -> None:
-        self.seconds = 0.0
+    def monotonic(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToldClock:
     clock = ToldClock()
-    monkeypatch.setattr("studies.launching.driver.Clock", lambda: clock)
+    monkeypatch.setattr("studies.launching.trial_proposals.time", clock)
     return clock
 
 

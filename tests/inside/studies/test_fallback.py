@@ -27,7 +27,7 @@ from studies.training import (
     run_trial,
 )
 from studies.training.traced_programs import compiled_trainer as compiling
-from studies.training.traced_programs import program as programs
+from studies.training.traced_programs import program_cache as programs
 from tracking.records import EpochResult, TrialResult, TrialTask
 
 

@@ -24,9 +24,9 @@ from studies.library_internals import (
     keras_internals,
     keras_tuner_internals,
     optuna_internals,
+    private_names,
     tensorflow_internals,
 )
-from studies.library_internals.private_names import MissingPartError, PrivatePart, private_parts
 from studies.training import (
     CompiledTrainer,
     begin_trial,
@@ -36,7 +36,11 @@ from studies.training import (
 )
 from tracking.records import TrialTask
 
-PARTS = {str(part): part for name in ("tensorflow", "keras") for part in private_parts(name)}
+PARTS = {
+    str(part): part
+    for name in ("tensorflow", "keras")
+    for part in private_names.private_parts(name)
+}
 SYMBOLICALLY = "keras.src.backend.compute_output_spec"
 # Without these no program can be exact, or none can be made.
 NEEDED_TO_COMPILE = {
@@ -110,7 +114,7 @@ def batched(names: list[str], size: int) -> Iterator[list[str]]:
         yield names[start : start + size]
 
 
-def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+def take_away(part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part, "name", f"{part.name}_of_another_version")
 
 
@@ -216,16 +220,21 @@ def test_data_in_batches_is_refused_without_what_reads_it(
     take_away(PARTS["keras.src.trainers.data_adapters.data_adapter.DataAdapter"], monkeypatch)
     with pytest.raises(StudyError, match=r"version of Keras .*: keras .* lacks .*DataAdapter"):
         study.launch(store=tmp_path / "store", progress=False)
-    with pytest.raises(MissingPartError):
+    with pytest.raises(private_names.MissingPartError):
         keras_internals.adapter_class()
 
 
 assert keras_tuner_engine and keras_tuner_internals and optuna_internals
-OF_OPTUNA, OF_KERAS_TUNER = private_parts("optuna"), private_parts("keras-tuner")
+OF_OPTUNA, OF_KERAS_TUNER = (
+    private_names.private_parts("optuna"),
+    private_names.private_parts("keras-tuner"),
+)
 
 
 @pytest.mark.parametrize("part", OF_OPTUNA, ids=str)
-def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_by_optuna_runs_without(
+    part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch
+) -> None:
     take_away(part, monkeypatch)
     engine = make("optuna:tpe", "median", SMALL)
     played = Played(engine)
@@ -240,7 +249,7 @@ def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("part", OF_KERAS_TUNER, ids=str)
 def test_an_oracle_that_lacks_it_is_refused(
-    part: PrivatePart, monkeypatch: pytest.MonkeyPatch
+    part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_away(part, monkeypatch)
     refused = []

@@ -20,7 +20,7 @@ from scripted import describe
 from stores import history_at
 
 from studies import printable, wrapped
-from studies.progress import LineProgress, LiveProgress, make_progress
+from studies.progress import LiveProgress, Progress, make_progress
 from tracking.history import sparkline
 from tracking.records import BestEpoch, EpochResult, Objective, TrialResult
 
@@ -78,9 +78,9 @@ def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) 
         assert "0.91 (epoch 1 of 17)  61.2 s  best so far" in text
 
 
-@pytest.mark.parametrize(("term", "kind"), [("xterm", LiveProgress), ("dumb", LineProgress)])
+@pytest.mark.parametrize(("term", "kind"), [("xterm", LiveProgress), ("dumb", Progress)])
 def test_a_terminal_that_can_not_erase_lines_gets_plain_ones(
-    monkeypatch: pytest.MonkeyPatch, term: str, kind: type[LineProgress]
+    monkeypatch: pytest.MonkeyPatch, term: str, kind: type[Progress]
 ) -> None:
     ours, theirs = os.openpty()
     monkeypatch.setenv("TERM", term)
@@ -117,7 +117,7 @@ def test_what_comes_after_the_last_trial_is_no_part_of_the_rate(
 
 
 def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    plain = LineProgress()
+    plain = Progress()
     best = BestEpoch(100, 0.958333, {"val_loss": 0.958333})
     plain.begin(describe(trials=100), 41, 100)
     plain.trial_begins(make_spec(42, epochs=100))
@@ -155,8 +155,8 @@ def test_a_command_at_the_end_of_a_line_is_not_broken() -> None:
 
 def test_lines_fit_and_what_is_indented_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
     path = "/a/long/path" * 8
-    LineProgress().say(f"warning: {'trial 3 is not what model.fit comes to ' * 3}in {path}")
-    LineProgress().say(f"    {path} {path}")
+    Progress().say(f"warning: {'trial 3 is not what model.fit comes to ' * 3}in {path}")
+    Progress().say(f"    {path} {path}")
     *lines, last, indented = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and all(len(line) <= 80 for line in lines)
     assert (last, indented) == (f"  {path}", f"    {path} {path}")

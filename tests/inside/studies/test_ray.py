@@ -31,13 +31,14 @@ import kerastudy as ks
 from studies.definition import LaunchOptions, RayOptions
 from studies.executors import (
     InProcessExecutor,
+    LoadStudy,
     RayPool,
     RayWorkers,
     Session,
     connected,
     silent,
 )
-from studies.executors.ray import host
+from studies.executors.ray import node_side
 from studies.launching import run_study
 from studies.progress import NoProgress
 from studies.user_code import Target, load_study
@@ -54,17 +55,13 @@ def cluster() -> Iterator[Any]:
 
 @contextmanager
 def on_ray(file: Path) -> Iterator[RayPool]:
-    unknown: dict[str, Any] = {"trials": None, "threads": None}
     with tempfile.TemporaryDirectory() as shared, connected(RayOptions()) as there:
         started = RayWorkers(
-            Target(str(file)),
+            LoadStudy(Target(str(file)), Path(shared)),
             cluster=there,
-            overrides={},
-            data="",
+            trials=None,
             workers=1,
-            shared=Path(shared),
             on_output=print,
-            **unknown,
         )
         try:
             started.load()
@@ -164,8 +161,8 @@ def test_a_cluster_that_can_not_run_a_trial(
     told = refused(tmp_path, *ray, *more, target="study.py")
     assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in told
     assert "Its nodes have: 1 CPU and 0 GPUs" in told
-    ours = host.installed_versions()
-    monkeypatch.setattr(host, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
+    ours = node_side.installed_versions()
+    monkeypatch.setattr(node_side, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
     told = refused(tmp_path, *ray, target="study.py")
     assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
 
@@ -348,7 +345,7 @@ def test_without_a_cluster_ray_starts_and_ends_with_the_launch(folder: Path, exp
     [
         # A line says what it lacks; data is read on each node, and compared by digest.
         ("open('/nowhere/data.npz')", "'/nowhere/data.npz' (This was on the node"),
-        ("x = x + 1", "has changed while it ran (its data"),
+        ("x = x + 1", "have changed while it ran"),
     ],
 )
 def test_a_node_that_can_not_run_the_study_is_left_out(
@@ -376,12 +373,12 @@ def test_without_the_files_of_the_driver(tmp_path: Path, nodes: Any, expected: A
     (code / "study.py").write_text(text, encoding="utf-8")
     script = (
         "import os, sys\n"
-        "from studies.executors.ray import workers\n"
-        "started = workers.RayWorkers.__init__\n"
+        "from studies.executors.ray import driver_side\n"
+        "started = driver_side.RayWorkers.__init__\n"
         "def moved(*given, **named):\n"
         "    started(*given, **named)\n"
         f"    os.rename({str(code)!r}, {str(tmp_path / 'away')!r})\n"
-        "workers.RayWorkers.__init__ = moved\n"
+        "driver_side.RayWorkers.__init__ = moved\n"
         "from studies.commands import main\n"
         "main()\n"
     )

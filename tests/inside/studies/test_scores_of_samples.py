@@ -117,7 +117,7 @@ def test_a_loss_has_weights_in_its_values_and_penalties_as_a_constant(
     penalties = 0.1 * np.sum(np.square(first)) + 0.01 * np.sum(np.abs(last))
     scores = classes.scores("loss")
     # In slices, too, where memory is scarce.
-    monkeypatch.setattr("studies.training.scoring.sample_scores._MEMORY", 10_000)
+    monkeypatch.setattr("studies.training.scoring.computing_scores._MEMORY", 10_000)
     for each in (scores, classes.scores("loss")):
         np.testing.assert_allclose(each.values, by_hand, rtol=1e-4)
         assert each.constant == pytest.approx(penalties, rel=1e-5)
@@ -291,7 +291,7 @@ def test_several_outputs_have_scores_by_output_and_together(outputs: Judged) -> 
         ("binary", "two_1", "two has several thresholds"),
         ("binary", "minor", "minor is no plain area"),
         ("several", "top_recall", "top_recall has several thresholds, or top_k"),
-        ("binary", "sensitivity", "SensitivityAtSpecificity, which has no rule"),
+        ("binary", "sensitivity", "SensitivityAtSpecificity, which can't be computed"),
         ("binary", "unknown", "the model was not compiled with unknown"),
         ("outputs", "other_loss", "the model has no loss other_loss"),
     ],
@@ -309,7 +309,7 @@ def test_scores_that_contradict_the_recorded_value_are_refused(classes: Judged) 
     accuracy = classes.recorded["accuracy"]
 
     assert classes.scores("accuracy", recorded=accuracy + 1 / SAMPLES)
-    with pytest.raises(NotScoredError, match=r"give val_accuracy 0\.\d+, and Keras 0\.\d+"):
+    with pytest.raises(NotScoredError, match=r"give val_accuracy 0\.\d+, and Keras computed 0\."):
         classes.scores("accuracy", recorded=accuracy + 2 / SAMPLES)
     with pytest.raises(NotScoredError, match="give val_loss"):
         classes.scores("loss", recorded=classes.recorded["loss"] * 1.001)

@@ -17,7 +17,7 @@ from user_commands import environment
 
 from studies.data import Splits, datasets
 from studies.training import save_for_mlflow
-from studies.training.saved_models import served
+from studies.training.saved_models import mlflow_signatures
 
 SAMPLES = 40
 random = np.random.default_rng(0)
@@ -198,7 +198,9 @@ def test_signatures_have_the_type_of_what_a_model_predicts() -> None:
     for dtype in ("float16", "float32", "int32"):
         raw = keras.Input((3,))
         model = keras.Model(raw, keras.ops.cast(keras.layers.Dense(1)(raw), dtype))
-        signature = served.signature_of(model, splits.train.at_hand.x, splits.preparation)
+        signature = mlflow_signatures.signature_of(
+            model, splits.train.at_hand.x, splits.preparation
+        )
         (told,) = signature.outputs.to_dict()
         assert told["tensor-spec"]["dtype"] == dtype
 

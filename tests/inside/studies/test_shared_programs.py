@@ -29,7 +29,7 @@ from sklearn.metrics import f1_score
 from suite import exhaustive_but
 
 from studies.training import CompiledTrainer, Structure, configure_tensorflow
-from studies.training.traced_programs import lifting
+from studies.training.traced_programs import numbers_as_variables as numbers
 
 layers = keras.layers
 
@@ -461,5 +461,5 @@ def test_what_is_not_known_to_be_pure_is_named(function: Callable[..., Any], tol
 
 
 def test_a_lifted_zero_has_a_negative() -> None:
-    rate = lifting.Lifted(lifting.Record([0.0]), lambda values: values[0], frozenset({0}))
+    rate = numbers.Lifted(numbers.Record([0.0]), lambda values: values[0], frozenset({0}))
     assert [str(-rate), str(0.0 - rate), str(-rate * 2)] == ["-0.0", "0.0", "-0.0"]

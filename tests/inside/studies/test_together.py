@@ -16,7 +16,7 @@ from stores import history_at
 
 import kerastudy as ks
 from studies.engines import OptunaEngine
-from studies.executors import Handler, WorkerExecutor, jobs
+from studies.executors import Handler, LoadStudy, WorkerExecutor, job_runner
 from studies.progress import NoProgress
 from studies.user_code import Target
 from tracking.records import TrialResult, TrialTask
@@ -49,7 +49,7 @@ def test_no_trial_waits_while_an_engine_thinks_about_the_next(
             events.append("train")
             super().submit(*fits)
 
-    monkeypatch.setattr(jobs, "_SECONDS_TOGETHER", seconds)
+    monkeypatch.setattr(job_runner, "_SECONDS_TOGETHER", seconds)
     monkeypatch.setattr(OptunaEngine, "ask", noted)
     description = describe(name=f"together {seconds}", trials=3)
     run_study(Noting(description, workers=3), store=folder)
@@ -155,13 +155,14 @@ def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> Non
         "    print(started.pid, forked, file=file)\n"
     )
     file.write_text(forks + STUDY_FILE, encoding="utf-8")
-    executor, handler = WorkerExecutor(Target(str(file))), Collecting()
+    load = LoadStudy(Target(str(file)), tmp_path)
+    executor, handler = WorkerExecutor(load), Collecting()
     try:
         executor.load()
         spec = make_spec(executor, epochs=100_000)
         executor.submit(TrialTask(spec, executor.description.space, tmp_path / "0.weights.h5"))
         connection = executor.process.connection
-        executor.process.kill()
+        executor.process._process.kill()
         while not handler.lost:
             assert connection.closed or connection.poll(30), "nobody knows that it has ended"
             executor.wait(handler)

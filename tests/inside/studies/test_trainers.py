@@ -33,7 +33,7 @@ from studies.training import (
     is_due,
 )
 from studies.training.traced_programs import compiled_trainer as compiling
-from studies.training.traced_programs import program as programs
+from studies.training.traced_programs import program_cache as programs
 
 layers = keras.layers
 

@@ -52,8 +52,8 @@ def in_process(file: Path) -> Iterator[Executor]:
 @contextmanager
 def in_pool(file: Path, workers: int = 2) -> Iterator[WorkerPool]:
     with tempfile.TemporaryDirectory() as shared:
-        target, folder = Target(str(file)), Path(shared)
-        pool = WorkerPool([WorkerExecutor(target, shared=folder) for _ in range(workers)])
+        load = LoadStudy(Target(str(file)), Path(shared))
+        pool = WorkerPool([WorkerExecutor(load) for _ in range(workers)])
         try:
             pool.load()
             yield pool
@@ -77,6 +77,10 @@ def pid_of(worker: WorkerExecutor) -> int:
     return int(worker.process._process.pid)  # type: ignore[attr-defined]
 
 
+def number_of_trial(worker: WorkerExecutor) -> int | None:
+    return worker._fits[0].number if worker._fits else None
+
+
 class TestPool(ExecutorConformance):
     """Two worker processes."""
 
@@ -87,7 +91,7 @@ class TestPool(ExecutorConformance):
         counts.write_text("pgfault 7\noom_kill 4\n", encoding="utf-8")
         with pytest.MonkeyPatch.context() as patch:
             # So many processes were killed for lack of memory.
-            patch.setattr("studies.executors.worker.COUNTS", counts)
+            patch.setattr("studies.executors.worker_process.COUNTS", counts)
             yield in_pool
 
     # Its workers come to the bits of a training in this process, below.
@@ -141,7 +145,7 @@ class TestPool(ExecutorConformance):
             spec = make_spec(executor, number, 1, units=units)
             path = tmp_path / f"{number}.weights.h5"
             executor.submit(TrialTask(spec, executor.description.space, path))
-            (worker,) = [each for each in executor._workers if each.trial == number]
+            (worker,) = [each for each in executor._workers if number_of_trial(each) == number]
             return worker
 
         all_free(executor)
@@ -156,15 +160,15 @@ class TestPool(ExecutorConformance):
         self, executor: WorkerPool, tmp_path: Path
     ) -> None:
         """The new one runs the study's text as it was, though its file has changed meanwhile."""
-        from studies.executors import worker
+        from studies.executors import worker_process
 
         killed: list[int] = []
 
         def kill_one(epoch: EpochResult) -> Decision:
             if {each.number for each in handler.epochs} == {0, 1} and not killed:
                 killed.append(epoch.number)
-                (runs,) = (w for w in executor._workers if w.trial == epoch.number)
-                worker.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
+                (runs,) = (w for w in executor._workers if number_of_trial(w) == epoch.number)
+                worker_process.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
                 file = Path(executor.description.code.path)
                 file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
                 os.kill(pid_of(runs), signal.SIGKILL)
@@ -211,9 +215,8 @@ class Dies(ThreadInPlaceOfProcess):
 def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
     """Though no other has loaded the study yet. They are threads here."""
     said: list[str] = []
-    started = [
-        WorkerExecutor(Target(str(file)), start=start) for start in (Dies, ThreadInPlaceOfProcess)
-    ]
+    load = LoadStudy(Target(str(file)), file.parent)
+    started = [WorkerExecutor(load, start=start) for start in (Dies, ThreadInPlaceOfProcess)]
     pool = WorkerPool(started, said.append)
     try:
         pool.load()
@@ -228,11 +231,12 @@ def test_another_worker_starts_if_the_jobs_left_are_worth_it(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worth: float, workers: int
 ) -> None:
     """By the time that the first jobs took, of which there are a hundred."""
-    monkeypatch.setattr("studies.executors.pool._SECONDS_TO_JUDGE", 0.0)
-    monkeypatch.setattr("studies.executors.pool._SECONDS_WORTH", worth)
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_TO_JUDGE", 0.0)
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", worth)
 
     def start(number: int) -> WorkerExecutor:
-        return WorkerExecutor(Target(str(file)), start=ThreadInPlaceOfProcess)
+        load = LoadStudy(Target(str(file)), tmp_path)
+        return WorkerExecutor(load, start=ThreadInPlaceOfProcess)
 
     pool = WorkerPool([start(0)])
     try:
@@ -255,9 +259,9 @@ def test_a_module_that_is_saved_before_another_worker_starts(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other worker runs the texts that the first one has loaded."""
-    monkeypatch.setattr("studies.executors.pool._SECONDS_TO_JUDGE", 0.0)
-    monkeypatch.setattr("studies.executors.pool._SECONDS_WORTH", 0.0)
-    monkeypatch.setattr("studies.executors.pool.this_machine", lambda: Machine(2))
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_TO_JUDGE", 0.0)
+    monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", 0.0)
+    monkeypatch.setattr("studies.executors.worker_pool.this_machine", lambda: Machine(2))
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
     module = tmp_path / "module_of_a_later_worker.py"
     module.write_text("LEAST = 4\n", encoding="utf-8")
@@ -281,13 +285,14 @@ def test_a_module_that_is_saved_before_another_worker_starts(
 def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
     """It is read once; a module that the study imports may still differ."""
     target = with_source(Target(str(file)))
-    pool = WorkerPool([WorkerExecutor(target, start=ThreadInPlaceOfProcess)])
+    load = LoadStudy(target, file.parent)
+    pool = WorkerPool([WorkerExecutor(load, start=ThreadInPlaceOfProcess)])
     try:
         pool.load()
         file.write_text("half of what is be", encoding="utf-8")
         assert load_study(target)[1].source == STUDY_FILE
         file.write_text(STUDY_FILE.replace("units(4, 16)", "units(4, 18)"), encoding="utf-8")
-        other = with_source(Target(str(file)))
+        other = replace(load, target=with_source(Target(str(file))))
         pool.resize(2, lambda number: WorkerExecutor(other, start=ThreadInPlaceOfProcess))
         with pytest.raises(StudyError, match="changed while it was loaded"):
             while True:
@@ -336,8 +341,8 @@ def test_what_is_told_of_them() -> None:
     assert described_workers(Machine(9, gpus=("0",)), 1, 1) == "1 worker of 1 thread (1 GPU)"
     assert too_many(Machine(4), 4, 1) == too_many(Machine(4), 1, 8) == ""
     assert too_many(Machine(4), 4, 2) == (
-        "4 workers of 2 threads (4 cores): they will wait for one another. 2 workers would do as "
-        "much"
+        "4 workers of 2 threads (4 cores): they will wait for one another. 2 workers would be as "
+        "fast"
     )
 
 
@@ -396,15 +401,8 @@ def test_the_gpus_that_the_driver_lists(tmp_path: Path) -> None:
 def local(
     folder: Path, file: Path, told: list[str], kind: type[LocalWorkers] = LocalWorkers
 ) -> LocalWorkers:
-    unknown: dict[str, Any] = {"trials": None, "threads": None, "workers": None}
-    return kind(
-        Target(str(file)),
-        overrides={},
-        data="",
-        shared=folder,
-        on_output=told.append,
-        **unknown,
-    )
+    load = LoadStudy(Target(str(file)), folder)
+    return kind(load, trials=None, workers=None, on_output=told.append)
 
 
 def test_a_worker_for_each_gpu_sees_its_own(

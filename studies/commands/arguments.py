@@ -1,0 +1,99 @@
+"""Finds the store, the study and the data that a command's arguments name."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from search_spaces.errors import StoreError, StudyError, StudyNotFoundError
+from studies.definition import check_engine
+from studies.progress import waiting
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.store import store_json
+from tracking.store.store_folder import Store, default_store_path, open_store, real_folder
+
+
+def store_of(store: Path | None) -> Store:
+    """Opens the store that a command names."""
+    path = store if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            "kerastudy launch digits"
+        )
+    return opened
+
+
+def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
+    """Reads the study that a command names."""
+    engine = None if engine is None else check_engine(engine)
+    opened = store_of(store)
+    with waiting(f"reading the store {str(opened.root)!r}"):
+        return read_study(opened, unicodedata.normalize("NFC", study), engine)
+
+
+def histories_of(
+    studies: Sequence[str], engines: Sequence[str], store: Path | None
+) -> list[StudyHistory]:
+    """Reads each study that a command names, under each engine that it names."""
+    names: Sequence[str | None] = engines or (None,)
+    return [history_of(study, engine, store) for study in studies for engine in names]
+
+
+def check_trusted(store: Path | None, trust: bool) -> None:
+    """Asks whether to run the code in a store that another user made. Records a yes."""
+    root = real_folder(store if store is not None else default_store_path())
+    # Raises before the question if the store is of a newer version.
+    store_json.facts_fault(root)
+    reason = store_json.stranger(root) if store_json.is_store(root) else ""
+    if not reason:
+        return
+    text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
+    if not trust:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise StoreError(f"{text} If you trust it, give --trust.")
+        if not click.confirm(f"{text} Do you trust it?", err=True):
+            raise StoreError("Nothing was run.")
+    # If the answer can't be recorded, the next command asks again.
+    with contextlib.suppress(OSError):
+        store_json.trust(root)
+
+
+def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
+    """Returns ``--data`` and ``--target`` as one text, or an empty text without ``--data``."""
+    # This import loads numpy, which most commands don't need.
+    from studies.data import is_table, spelled
+
+    if column is not None and (data is None or not is_table(str(data))):
+        raise StudyError(
+            f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
+            f"--data.{hint}"
+        )
+    return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
+
+
+def is_data_target(target: str, data: Path | None, of_table: Mapping[str, Any]) -> bool:
+    """Returns whether TARGET is a data file or folder, not a study.
+
+    A name of the catalog is a study, even if there is a folder of that name. A study can have a
+    file (`data`) in place of its data, but none of the options `of_table`.
+    """
+    from studies.data import is_data
+    from studies.user_code import catalog_names
+
+    is_study = data is not None or target in catalog_names()
+    if not is_study and is_data(str(Path(target).expanduser())):
+        return True
+    if of_table:
+        raise click.UsageError(
+            "--drop, --missing, --dates and --time are for a table as TARGET: change those of a "
+            "study in its file."
+        )
+    return False

@@ -1,0 +1,219 @@
+"""``kerastudy diagnose`` and ``kerastudy data``, and the findings that they print."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from search_spaces.texts import counted
+from studies.commands.command_line import (
+    answer,
+    common_options,
+    engine_option,
+    other_data_options,
+    print_json,
+    table_options,
+    tell,
+)
+from studies.terminal_text import cut, printable, table, wrapped
+
+if TYPE_CHECKING:
+    from tracking.diagnosis.evidence import Finding
+    from tracking.diagnosis.playbook import Diagnosis
+    from tracking.records.data_findings import DataFinding, DataFindings
+
+_INDENT: Final = 9
+_MOST_ROWS: Final = 12
+_LONGEST_NAME: Final = 20
+_COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
+
+
+@click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
+@click.argument("study")
+@engine_option
+@common_options
+def diagnose_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
+    """Check a study by the advice of Google's Deep Learning Tuning Playbook.
+
+    Are the best trials at an end of a range? Were there enough trials? Do they train long enough,
+    overfit, differ by more than noise? Why do trials fail? What does a scientific hyperparameter
+    do? Each finding has its figures, and a command that acts on it. The last line is one command
+    for all findings. Nothing is trained. The report has the same findings with charts.
+
+    \b
+    kerastudy diagnose digits
+    kerastudy diagnose digits --json
+    """
+    from studies.commands.arguments import history_of
+    from tracking.diagnosis.playbook import diagnose, document
+    from tracking.store.store_folder import default_store_path
+
+    diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
+    if as_json:
+        print_json(document(diagnosis))
+        return
+    text = _diagnosis_text(diagnosis)
+    if not sys.stdout.isatty():
+        tell(text)
+        return
+    # rich finds out which colors the terminal can show, and respects NO_COLOR.
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in text.split("\n"):
+        colored, word = Text(line), line.partition(" ")[0]
+        if word in _COLORS:
+            colored.stylize(_COLORS[word], 0, len(word))
+        console.print(colored)
+
+
+@click.command("data", short_help="Look at a study's data before a model is trained on it.")
+@click.argument("target")
+@other_data_options
+@common_options
+@table_options
+def data_command(
+    target: str,
+    data: Path | None,
+    column: str | None,
+    store: Path | None,
+    as_json: bool,
+    of_table: dict[str, Any],
+) -> None:
+    """Look at a study's data: is it what you think it is?
+
+    Sizes and classes by part, missing and constant columns, samples that are in two parts, and
+    whether training, validation and test samples come from the same distribution. To answer the
+    last question, a classifier guesses which part a sample is from.
+
+    It takes some seconds. The targets of the test part stay sealed. TARGET is the same as for
+    `launch`; or a csv, parquet or npz file, or a folder of images or texts, which is split as a
+    study would split it by default. If the study is in the store, its report shows the findings.
+
+    \b
+    kerastudy data digits
+    kerastudy data houses.csv --target price
+    kerastudy data my_study.py --data houses.csv --target price
+    kerastudy data digits --json
+    """
+    from studies.check_data import check_file, check_target
+    from studies.commands.arguments import data_to_use, is_data_target
+    from studies.user_code import resolve_target
+
+    # Standard output is for results, and the user's code may print.
+    with contextlib.redirect_stdout(sys.stderr):
+        recorded: list[str] = []
+        if is_data_target(target, data, of_table):
+            findings = check_file(data_to_use(Path(target), column), of_table)
+        else:
+            study = resolve_target(target)
+            findings, recorded = check_target(study, data_to_use(data, column), store)
+    answer(
+        as_json,
+        lambda: {**findings.document(), "recorded": recorded},
+        lambda: "\n".join(_data_text(findings, recorded)),
+    )
+
+
+def _diagnosis_text(diagnosis: Diagnosis) -> str:
+    history, description = diagnosis.history, diagnosis.history.description
+    lines = wrapped(
+        f"study    {description.name}: {counted(len(history.trials), 'trial')} by "
+        f"{description.engine}, {description.objective.direction} {description.objective.metric}",
+        _INDENT,
+    )
+    amounts = _amounts(diagnosis.counts)
+    lines.append(f"found    {amounts or 'nothing: see what could not be checked'}")
+    for finding in diagnosis.findings:
+        lines += ["", *_finding_lines(finding)]
+        if finding.command:
+            # A command stays on one line, so that people can copy it.
+            lines.append(f"{'':<{_INDENT}}{printable(finding.command)}")
+    if diagnosis.unchecked:
+        lines += ["", "not checked"]
+        for unchecked in diagnosis.unchecked:
+            of_parameter = f" of {unchecked.parameter}" if unchecked.parameter else ""
+            text = f"{'':<{_INDENT}}{unchecked.check}{of_parameter}: {unchecked.reason}"
+            lines += wrapped(text, _INDENT + 2)
+    return "\n".join([*lines, "", *_next_lines(diagnosis)])
+
+
+def _next_lines(diagnosis: Diagnosis) -> list[str]:
+    if not diagnosis.findings:
+        text = "the record is too short for advice: run more trials, or longer ones"
+        return wrapped(f"next     {text}", _INDENT)
+    launch = diagnosis.next
+    if not launch.reasons:
+        return ["next     nothing in the record asks for another launch"]
+    name = diagnosis.history.description.name
+    where = "in this study" if launch.name == name else f"in another study, {launch.name}"
+    changes = "; ".join(dict.fromkeys(change for change, _ in launch.reasons))
+    return [
+        *wrapped(f"next     {changes} {where}", _INDENT),
+        f"{'':<{_INDENT}}{printable(diagnosis.command)}",
+    ]
+
+
+def _data_text(findings: DataFindings, recorded: Sequence[str]) -> list[str]:
+    """Returns the findings as lines. `recorded` has the names of studies that record them."""
+    sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
+    lines = wrapped(f"data     {printable(findings.data)}", _INDENT)
+    lines += wrapped(f"samples  {sizes or 'of unknown number'}", _INDENT)
+    for place, (name, kind) in enumerate(findings.inputs.items()):
+        lines += wrapped(f"{'' if place else 'inputs':<{_INDENT}}{name}: {kind}", _INDENT)
+    if (guess := findings.guess) is not None:
+        text = f"always answering {printable(guess.answer)} is right in {100 * guess.share:.1f} %"
+        lines += wrapped(f"baseline {text} of the validation samples", _INDENT)
+    amounts = _amounts(Counter(finding.severity for finding in findings.findings))
+    lines.append(f"found    {amounts or 'nothing'}")
+    for finding in findings.findings:
+        lines += ["", *_finding_lines(finding)]
+    for name, counts_by_part in findings.classes.items():
+        lines += ["", *_class_lines(name, counts_by_part)]
+    if findings.notes:
+        lines += ["", *wrapped(f"{'looked':<{_INDENT}}{findings.notes}", _INDENT)]
+    if recorded:
+        names = ", ".join(map(printable, recorded))
+        lines += wrapped(f"{'record':<{_INDENT}}The report of {names} shows this too.", _INDENT)
+    return lines
+
+
+def _amounts(counts: Mapping[str, int]) -> str:
+    """Returns the number of findings by severity: ``1 problem, 2 hints, 3 ok``."""
+    return ", ".join(
+        f"{amount} ok" if severity == "ok" else counted(amount, severity)
+        for severity, amount in counts.items()
+        if amount
+    )
+
+
+def _finding_lines(finding: Finding | DataFinding) -> Iterator[str]:
+    yield from wrapped(f"{finding.severity:<{_INDENT}}{finding.title}", _INDENT)
+    for text in filter(None, (finding.verdict, finding.advice)):
+        yield from wrapped(f"{'':<{_INDENT}}{text}", _INDENT)
+
+
+def _class_lines(name: str, counts_by_part: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yields a table of a target's classes, with the number of samples in the parts of the data."""
+    labels = list(counts_by_part["train"])
+    rows = [
+        [
+            cut(printable(label), _LONGEST_NAME),
+            *(
+                f"{counts[label]:,} ({100 * counts[label] / max(sum(counts.values()), 1):.1f} %)"
+                for counts in counts_by_part.values()
+            ),
+        ]
+        for label in labels[:_MOST_ROWS]
+    ]
+    parts = list(counts_by_part)
+    yield from table([f"class of {name}", *parts], rows, breaking=parts[-1:])
+    if len(labels) > _MOST_ROWS:
+        yield f"… and {len(labels) - _MOST_ROWS:,} more: --json has all"

@@ -1,0 +1,296 @@
+"""``kerastudy list``, ``show`` and ``compare``."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from search_spaces.texts import amounts, readable
+from studies.commands.command_line import answer, common_options, engine_option
+from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
+
+if TYPE_CHECKING:
+    from tracking.history.comparison import Comparison, Standing
+    from tracking.store.store_folder import Store
+
+
+@click.command("list")
+@click.option("--catalog", is_flag=True, help="List the ready studies instead.")
+@common_options
+def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
+    """List the studies of the store, the latest first.
+
+    \b
+    kerastudy list
+    kerastudy list --catalog
+    kerastudy list --store ~/studies --json
+    """
+    if catalog:
+        from studies.user_code import catalog_names
+
+        answer(as_json, catalog_names, lambda: "\n".join(_catalog_lines()))
+        return
+    from tracking.store.store_folder import default_store_path, open_store
+
+    path = store if store is not None else default_store_path()
+    opened = open_store(path)
+    documents: list[dict[str, Any]] = []
+    if opened is not None:
+        from studies.progress import waiting
+
+        with waiting(f"reading the store {str(path)!r}"):
+            documents = _documents(opened)
+    none = f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
+    answer(
+        as_json, lambda: documents, lambda: "\n".join(_list_lines(documents)) if documents else none
+    )
+
+
+def _catalog_lines() -> Iterator[str]:
+    """Yields the studies of the catalog by chapter, and the command that launches the first."""
+    from studies.catalog import COURSE
+    from studies.user_code import catalog_questions
+
+    questions = catalog_questions()
+    indent = max(map(width, questions)) + 4
+    for chapter, names in COURSE.items():
+        yield chapter
+        for name in names:
+            yield from wrapped(f"  {name:<{indent - 2}}{questions[name]}", indent)
+    yield ""
+    yield "start with: kerastudy launch digits"
+
+
+def _list_lines(documents: list[dict[str, Any]]) -> list[str]:
+    rows, faults = [["study", "best", "trials", "engines", "last"]], []
+    for document in documents:
+        if "fault" in document:
+            faults += wrapped(f"{document['study']}: {document['fault']}", indent=2)
+            continue
+        best = "no value yet"
+        if document["best"] is not None:
+            best = f"{document['objective']} {printable_value(document['best'])}"
+        states = amounts({**document["states"], "total": 0}) or "none yet"
+        last = "running" if document["running"] else _ago(document["last"])
+        rows.append([document["study"], best, states, str(len(document["engines"])), last])
+    if all(row[3] == "1" for row in rows[1:]):
+        rows = [[*row[:3], row[4]] for row in rows]
+    header, *studies = rows
+    return [*(table(header, studies, breaking=header[:3]) if studies else []), *faults]
+
+
+def _ago(milliseconds: int) -> str:
+    """Returns a text such as "3 h ago" for a Unix time in milliseconds."""
+    if not milliseconds:
+        return ""
+    seconds = time.time() - milliseconds / 1000
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "just now"
+
+
+def _documents(store: Store) -> list[dict[str, Any]]:
+    """Returns a JSON document for each study of a store."""
+    from collections import Counter
+
+    from search_spaces.errors import TrackingError
+    from tracking.history.study_history import best_of_engines, find_engines, study_names
+
+    documents: list[dict[str, Any]] = []
+    running = store.at_work()
+    for name in study_names(store):
+        try:
+            engines = find_engines(store, name)
+        except TrackingError as error:
+            # The list shows the fault of this study, and the other studies.
+            documents.append({"study": name, "fault": str(error)})
+            continue
+        if not engines:
+            # A launch was killed while it made the study's folder.
+            continue
+        history = best_of_engines(engines)
+        best, trials = history.best, [trial for engine in engines for trial in engine.trials]
+        counts: Counter[str] = Counter()
+        for engine in engines:
+            counts.update(engine.counts())
+        documents.append(
+            {
+                "study": name,
+                "engine": history.description.engine,
+                "engines": list(history.engines),
+                "trials": len(trials),
+                "states": {**counts, "total": len(trials)},
+                "objective": history.description.objective.metric,
+                "direction": history.description.objective.direction,
+                "best": None if best is None or best.best is None else best.best.value,
+                "running": name in running,
+                "last": max((trial.ended or trial.started for trial in trials), default=0),
+            }
+        )
+    return documents
+
+
+@click.command("show")
+@click.argument("study")
+@click.option("--trial", type=int, help="Show this trial in full, with each epoch's metrics.")
+@click.option("--top", type=click.IntRange(min=1), help="How many of the best trials to show.")
+@click.option("--all", "every", is_flag=True, help="List all trials.")
+@click.option("--model", is_flag=True, help="Show the champion's layers, by model.summary().")
+@engine_option
+@common_options
+def show_command(
+    study: str,
+    trial: int | None,
+    top: int | None,
+    every: bool,
+    model: bool,
+    engine: str | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Show a study: what to expect, its best trials, the next step.
+
+    The JSON document has all trials under "all".
+
+    \b
+    kerastudy show digits
+    kerastudy show digits --top 20
+    kerastudy show digits --all
+    kerastudy show digits --trial 7
+    kerastudy show digits --model
+    kerastudy show digits --json
+    """
+    from studies.commands.arguments import history_of
+    from studies.commands.texts import json_documents
+    from studies.commands.texts.study_text import study_text
+    from studies.commands.texts.trial_text import trial_text
+
+    options = {"--trial": trial, "--top": top, "--all": every or None, "--model": model or None}
+    chosen = [name for name, value in options.items() if value is not None]
+    if len(chosen) > 1:
+        raise click.UsageError(f"Give {' or '.join(chosen)}, not both.")
+    history = history_of(study, engine, store)
+    if model:
+        document = json_documents.model_document(history)
+        answer(as_json, lambda: document, lambda: "\n".join(document.values()))
+    elif trial is not None:
+        record = history.trial(trial)
+        answer(
+            as_json,
+            lambda: json_documents.full_trial_document(history, record),
+            lambda: trial_text(history, record),
+        )
+    else:
+        answer(
+            as_json,
+            lambda: json_documents.study_document(history),
+            lambda: study_text(history, top=top, every=every),
+        )
+
+
+@click.command("compare", short_help="Compare studies, or the engines of one study.")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Which engine's trials; may be repeated.  [default: of one study, all engines; of "
+    "several, those of their best trials]",
+)
+@click.option(
+    "--reach",
+    type=float,
+    multiple=True,
+    metavar="VALUE",
+    help="Say after how many trials the studies reach this value; may be repeated.  [default: some "
+    "values that all studies reach]",
+)
+@common_options
+def compare_command(
+    studies: tuple[str, ...],
+    engines: tuple[str, ...],
+    reach: tuple[float, ...],
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare studies, or the engines of one study: their best values, and how soon they came.
+
+    The first lines say which study is better with equal budgets, with an interval, or that the
+    record can't say so. To compare two ways to search, launch several studies of each, under
+    other --seed and --name. Studies must have the same objective. The time is that of training,
+    summed over the trials.
+
+    \b
+    kerastudy compare digits digits-wide
+    kerastudy compare digits digits-1 digits-2 --engine tpe --engine random
+    kerastudy compare digits
+    kerastudy compare digits --engine tpe --engine random --reach 0.95
+    kerastudy compare digits digits-wide --json
+    """
+    from studies.commands.arguments import histories_of, history_of
+    from tracking.history.comparison import compare
+
+    histories = histories_of(studies, engines, store)
+    if len(studies) == 1 and not engines:
+        histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
+    comparison = compare(histories, reach)
+    answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))
+
+
+def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+    objective = comparison.objective
+    return {
+        "objective": {"metric": objective.metric, "direction": objective.direction},
+        "studies": [_standing_document(standing) for standing in comparison.standings],
+        "answer": dataclasses.asdict(comparison.answer),
+        "targets": list(comparison.targets),
+        "notes": list(comparison.notes),
+    }
+
+
+def _standing_document(standing: Standing) -> dict[str, Any]:
+    best, description = standing.best, standing.history.description
+    return {
+        "study": description.name,
+        "engine": description.engine,
+        "best": None
+        if best is None or best.best is None
+        else {
+            "value": best.best.value,
+            "epoch": best.epoch,
+            "trial": best.number,
+            "params": dict(best.spec.values),
+        },
+        "trials": {**standing.history.counts(), "total": len(standing.history.trials)},
+        "epochs": standing.epochs,
+        "seconds": standing.seconds,
+        "data_digest": description.data.digest,
+        "reached": [dataclasses.asdict(reached) for reached in standing.reached],
+    }
+
+
+def _comparison_text(comparison: Comparison) -> str:
+    from tracking.summary import cost_text, standing_facts
+
+    objective, standings = comparison.objective, comparison.standings
+    columns = [standing_facts(standing) for standing in standings]
+    lines = [
+        *wrapped(" ".join(comparison.answer.sentences), 0),
+        "",
+        f"objective  {objective.direction} {printable(objective.metric)}",
+        "",
+        *in_blocks([[fact.name for fact in columns[0]], *([f.text for f in c] for c in columns)]),
+    ]
+    if comparison.targets:
+        first = [f"to reach {objective.metric}", *(readable(t, 6) for t in comparison.targets)]
+        costs = [[standing.label, *map(cost_text, standing.reached)] for standing in standings]
+        lines += ["", *in_blocks([first, *costs])]
+    for note in comparison.notes:
+        lines += ["", *wrapped(f"note: {note}", indent=6)]
+    return "\n".join(lines)

@@ -1,0 +1,311 @@
+"""``kerastudy new`` and ``kerastudy launch``.
+
+The options of ``launch`` follow from the declared settings of a study and of a launch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from search_spaces.errors import StudyError
+from studies.commands.command_line import (
+    EXIT_INTERRUPTED,
+    Sectioned,
+    answer,
+    json_option,
+    other_data_options,
+    store_option,
+    table_options,
+)
+from studies.definition import LaunchOptions, RayOptions, StudySettings
+from tracking.records import (
+    ADVANCED,
+    BUDGET,
+    OUTPUT,
+    SEARCH,
+    TUNE,
+    WHERE,
+    RecordedSettings,
+    Setting,
+    settings_of,
+)
+
+_KINDS: Final = (RecordedSettings, StudySettings, LaunchOptions, RayOptions)
+_SETTINGS: Final[dict[str, Setting]] = {
+    name: setting
+    for kind in _KINDS
+    for name, setting in settings_of(kind).items()
+    if setting.section
+}
+# The parameter names of the options by section. Options that are not settings come first.
+_SECTIONS: Final = {
+    TUNE: ["ranges", "only", "data", "column", "drop", "missing", "dates", "time", "dry_run"],
+    BUDGET: [],
+    SEARCH: [],
+    WHERE: ["store"],
+    ADVANCED: [],
+    OUTPUT: ["quiet", "as_json"],
+}
+for _name, _setting in _SETTINGS.items():
+    _SECTIONS[_setting.section].append(_name)
+
+
+@click.command("new", short_help="Write a study file to start from.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Your data: a csv, parquet or npz file, or a folder of images or texts with a subfolder "
+    "for each class.  [default: handwritten digits]",
+)
+@click.option("--target", help="The column to predict, of a csv or parquet file.")
+@click.option(
+    "--kind",
+    type=click.Choice(["classification", "binary", "regression"]),
+    help="What the targets are.  [default: as they look]",
+)
+@click.option("--from", "catalog", metavar="NAME", help="Copy a study of the catalog instead.")
+@json_option
+@table_options
+def new_command(
+    file: Path,
+    data: Path | None,
+    target: str | None,
+    kind: Any,
+    catalog: str | None,
+    as_json: bool,
+    of_table: dict[str, Any],
+) -> None:
+    """Write a study file to start from, with all choices: data, model, search space.
+
+    Without --data, the study is on handwritten digits. An existing file is not replaced.
+
+    \b
+    kerastudy new my_study.py
+    kerastudy new houses.py --data houses.csv --target price --kind regression
+    kerastudy new images.py --data images.npz
+    kerastudy new flowers.py --data photos/
+    kerastudy new my_study.py --from digits
+    """
+    from studies.new_study_file import write_study
+
+    if catalog is not None and (data, target, kind) != (None, None, None):
+        raise click.UsageError("--from copies a study as it stands; leave --data and others out.")
+    if data is None and (target is not None or kind is not None or of_table):
+        raise click.UsageError("--target and --kind describe --data FILE; give it too.")
+    name, notes = write_study(
+        file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
+    )
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    document = {"file": str(file.expanduser().absolute()), "study": name}
+    launch = f"kerastudy launch {shlex.quote(str(file))}"
+    text = f"{file}: a study file to start from. Read it, change it, then:\n  {launch} --dry-run"
+    answer(as_json, lambda: document, lambda: f"{text}\n  {launch}")
+
+
+def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds an option for each setting that has a section. An option that is left out is None."""
+    fields = {field.name: field for kind in _KINDS for field in dataclasses.fields(kind)}
+    for name, setting in reversed(_SETTINGS.items()):
+        attributes: dict[str, Any]
+        type_name, default = str(fields[name].type).partition(" ")[0], fields[name].default
+        help_text = setting.help
+        if isinstance(setting.reads, str):
+            attributes = {"metavar": setting.reads}
+        elif isinstance(setting.reads, tuple) and setting.reads:
+            attributes = {"type": click.Choice(setting.reads)}
+            help_text += f"  [default: {default}]" if default else ""
+        elif type_name == "bool":
+            attributes = {"is_flag": True}
+        else:
+            attributes = {"type": setting.reads or {"int": int, "float": float}.get(type_name, str)}
+        option = setting.option or f"--{name.replace('_', '-')}"
+        command = click.option(option, name, default=None, help=help_text, **attributes)(command)
+    return command
+
+
+@click.command(
+    "launch", cls=Sectioned, sections=_SECTIONS, epilog="Launch a stopped study again to resume it."
+)
+@click.argument("target", metavar="TARGET", required=False)
+@click.option(
+    "--set",
+    "ranges",
+    multiple=True,
+    metavar="NAME=DOMAIN",
+    help="A hyperparameter's range (LOW..HIGH), choices (A,B) or value; once for each.",
+)
+@click.option("--only", multiple=True, metavar="NAME,NAME", help="Vary only these; fix all others.")
+@other_data_options
+@store_option
+@_setting_options
+@click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
+@json_option
+@table_options
+def launch_command(
+    target: str | None,
+    store: Path | None,
+    data: Path | None,
+    column: str | None,
+    only: tuple[str, ...],
+    ranges: tuple[str, ...],
+    quiet: bool,
+    dry_run: bool,
+    as_json: bool,
+    of_table: dict[str, Any],
+    **settings: Any,
+) -> None:
+    """Run a study, or resume it.
+
+    TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the name of its
+    study (my_study.py:wide) or of an Optuna objective, a function of a trial that returns a number.
+    For a csv, parquet or npz file, or a folder of images or texts, a study file is written first,
+    as by `new`. A script for Keras Tuner or Optuna runs up to its tuner.search(...) or
+    study.optimize(...), which becomes the study.
+
+    \b
+    kerastudy launch digits
+    kerastudy launch digits --dry-run
+    kerastudy launch my_study.py --trials 100 --pruner median
+    kerastudy launch my_study.py:wide --engine quasi-random --name "first look"
+    kerastudy launch digits --trials 500 --timeout 2h --stop-at 0.99
+    kerastudy launch digits --engine optuna:tpe,n_startup_trials=20
+    kerastudy launch digits --set l2=1e-4 --set dropout=0.1..0.5 --name narrow
+    kerastudy launch digits --start-with study:narrow --name again
+    kerastudy launch my_study.py --data houses.csv --target price
+    kerastudy launch houses.csv --target price
+    kerastudy launch my_study.py --executor ray --address auto --workers 32
+    kerastudy launch tune.py
+
+    \b
+    engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es,
+             optuna:grid, keras-tuner:random, keras-tuner:bayesian,
+             keras-tuner:hyperband, keras-tuner:grid
+    pruners  none, median, percentile, successive-halving, hyperband, threshold,
+             patient
+
+    Settings of an engine or a pruner follow its name: median,n_warmup_steps=3.
+    """
+    if target is None:
+        raise click.UsageError(
+            "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
+            "of the catalog: kerastudy list --catalog."
+        )
+    from search_spaces import Tailoring
+    from studies.commands.arguments import data_to_use, is_data_target
+    from studies.commands.texts.json_documents import definition_document, study_document
+    from studies.commands.texts.study_text import definition_text, study_text, verdict_text
+    from studies.launching import describe_target, launch_target
+    from studies.user_code import resolve_target
+
+    if is_data_target(target, data, of_table):
+        from studies.new_study_file import study_file_of_data
+
+        # --dry-run leaves no file.
+        within = click.get_current_context().with_resource
+        folder = within(tempfile.TemporaryDirectory()) if dry_run else ""
+        target, column = str(study_file_of_data(Path(target), column, of_table, Path(folder))), None
+    resolved = resolve_target(target)
+    options = _launch_options(settings, store=store, progress=not quiet)
+    overrides = {
+        name: _checked(name, value)
+        for kind in (RecordedSettings, StudySettings)
+        for name, value in _options_of(kind, settings).items()
+    }
+    tailoring = Tailoring.from_arguments(only, ranges)
+    if not tailoring.empty:
+        overrides["tailoring"] = tailoring
+    other = data_to_use(data, column, " For a value at which the study ends, use --stop-at.")
+    if dry_run:
+        description = describe_target(resolved, options.place, overrides=overrides, data=other)
+        answer(
+            as_json, lambda: definition_document(description), lambda: definition_text(description)
+        )
+        return
+    try:
+        # Standard output is for results, and the user's code may print.
+        with contextlib.redirect_stdout(sys.stderr):
+            history = launch_target(resolved, options, overrides=overrides, data=other)
+    except KeyboardInterrupt:
+        _tell_how_to_resume()
+        sys.exit(EXIT_INTERRUPTED)
+    text = verdict_text if quiet else study_text
+    answer(as_json, lambda: study_document(history), lambda: text(history))
+
+
+def _tell_how_to_resume() -> None:
+    from studies.terminal_text import wrapped
+
+    line = "kerastudy: interrupted; nothing is lost. To resume, give the same command:"
+    between = " "
+    if sys.stderr.isatty():
+        line, between = "\n".join(wrapped(line, indent=2)), "\n  "
+    # The terminal may be closed. The command is not wrapped, so that people can copy it.
+    with contextlib.suppress(OSError):
+        click.echo(f"{line}{between}{shlex.join(['kerastudy', *sys.argv[1:]])}", err=True)
+
+
+def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that the user gave, if they are settings of this class."""
+    return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
+
+
+def _launch_options(
+    settings: Mapping[str, Any], *, store: Path | None, progress: bool
+) -> LaunchOptions:
+    """Returns the checked options of a launch."""
+    options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
+    if options.get("executor") == "ray":
+        options["ray"] = RayOptions(**of_ray)
+    elif of_ray:
+        raise StudyError(
+            "--address, --cpus-per-trial and --gpus-per-trial are for a Ray cluster",
+            hint="Add --executor ray, or leave them out.",
+        )
+    return LaunchOptions(**options, store=store, progress=progress)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Parses and checks the value of an option, as its setting declares."""
+    setting, option = _SETTINGS[name], f"--{name.replace('_', '-')}"
+    if setting.reads == "TIME":
+        value = _seconds(option, value)
+    elif setting.reads == "COUNT|all":
+        value = _count_or_all(option, value)
+    return value if setting.check is None else setting.check(name, value, error=StudyError)
+
+
+def _seconds(option: str, text: str) -> float:
+    """Returns the seconds of a time such as 1h30m."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        # A launch imports MLflow, which imports pandas anyway.
+        import pandas as pd
+
+        seconds = pd.to_timedelta(text, errors="coerce").total_seconds()
+    if not 0 < seconds < math.inf:
+        raise StudyError(
+            f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m", received=text
+        )
+    return seconds
+
+
+def _count_or_all(option: str, text: str) -> int | None:
+    if text == "all":
+        return None
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise StudyError(f"{option} takes a whole number of at least 1, or all", received=text)

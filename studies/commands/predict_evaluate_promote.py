@@ -1,0 +1,252 @@
+"""``kerastudy predict``, ``evaluate`` and ``promote``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from studies.commands.command_line import (
+    EXIT_NO,
+    RecordedStudy,
+    answer,
+    common_options,
+    print_json,
+    recorded_study_options,
+    tell,
+    trust_option,
+)
+from studies.terminal_text import COLUMNS, cut, table, wrapped
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from studies.champion import Promotion, Reading
+
+_ROWS_SHOWN = 20
+
+
+@click.command("predict", short_help="Predict the samples of a file by the champion.")
+@click.argument("study")
+@click.option(
+    "--input",
+    "samples",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="An npz, npy, csv or parquet file, an image or a txt file, or a folder of such.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A csv, parquet or npz file; - for standard output.  [default: a table there]",
+)
+@click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
+@click.option(
+    "--alias",
+    type=click.Choice(["champion", "refit"]),
+    default="champion",
+    show_default=True,
+    help="Which registered model.",
+)
+@trust_option
+@common_options
+def predict_command(
+    study: str,
+    samples: Path,
+    output: Path | None,
+    probabilities: bool,
+    alias: Any,
+    trust: bool,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Predict the samples of a file by the study's champion.
+
+    The samples must look like the data of the study: the model preprocesses them. Columns are found
+    by name, and other columns are ignored. For a model with several inputs, an npz file has an
+    array for each by name. Predicted classes have their names. Pickled objects are not loaded.
+
+    Without --output, a terminal shows the first predictions; elsewhere, all are printed as CSV.
+
+    \b
+    kerastudy predict digits --input new.npy
+    kerastudy predict churn --input new.csv --output churn.csv --probabilities
+    kerastudy predict cats --input photos/ --json
+    """
+    from studies.champion import as_frame, check_output, predict_file, write_predictions
+    from studies.commands.arguments import check_trusted, history_of
+    from studies.progress import waiting
+    from studies.terminal_text import as_csv
+
+    everything = output == Path("-")
+    output = None if everything or output is None else output.expanduser()
+    if output is not None:
+        check_output(output)
+    check_trusted(store, trust)
+    history = history_of(study, None, store)
+    with waiting("loading TensorFlow and the model"):
+        # The user trusts the store: `check_trusted` has asked.
+        predictions = predict_file(history, samples, probabilities, alias, trust=True)
+    columns, files = predictions.columns, predictions.files
+    count = len(next(iter(columns.values())))
+    for note in predictions.notes:
+        click.echo(f"note: {note}", err=True)
+    if output is not None:
+        write_predictions(output, columns, files)
+    if as_json:
+        rows = [] if output is not None else as_frame(columns, files).to_dict("records")
+        written = None if output is None else str(output)
+        print_json({"study": study, "samples": count, "output": written, "predictions": rows})
+    elif output is not None:
+        tell(f"{count} predictions in {str(output)!r}")
+    elif sys.stdout.isatty() and not everything:
+        tell(_first_rows(as_frame(columns, files)))
+    else:
+        click.echo(as_csv(as_frame(columns, files)), nl=False)
+
+
+def _first_rows(table: pd.DataFrame) -> str:
+    """Returns the first rows of a table as text, without "probability_" in the heading."""
+    named = table.rename(columns=lambda name: name.removeprefix("probability_"))
+    shown = "{:.4g}" if list(named) == list(table) else "{:.3f}"
+    first = named.head(_ROWS_SHOWN)
+    text: str = first.to_string(line_width=COLUMNS, float_format=shown.format)
+    more = len(table) - _ROWS_SHOWN
+    return text + (f"\n… {more} more; --output predictions.csv writes all" if more > 0 else "")
+
+
+@click.command("evaluate", short_help="Evaluate the champion on the sealed test part.")
+@click.argument("study")
+@click.option("--trial", type=int, help="The trial's number.  [default: the champion's]")
+@recorded_study_options
+def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
+    """Evaluate the champion on the sealed test part.
+
+    No trial, pruner or choice has read the test part. So the first evaluation says what to expect
+    on new data. All evaluations are recorded, and from the second on you are warned.
+
+    Shows the model's loss and metrics on the test part and on the validation part, with 95 %
+    intervals: exact ones for accuracies (Clopper and Pearson), for other metrics percentiles of
+    1,000 bootstrap resamples of the test samples.
+
+    Exits with 1 if the study's data has no test part.
+
+    \b
+    kerastudy evaluate digits
+    kerastudy evaluate digits --trial 7 --json
+    """
+    from search_spaces.errors import NoTestPartError
+    from studies.champion import read_test_part
+    from studies.progress import showing
+
+    history = recorded.history()
+    with showing() as progress:
+        try:
+            reading = read_test_part(
+                history,
+                trial,
+                engine=recorded.engine and history.description.engine,
+                data=recorded.data,
+                progress=progress,
+            )
+        except NoTestPartError as error:
+            progress.end()
+            click.echo("\n".join(wrapped(str(error), indent=0)), err=True)
+            sys.exit(EXIT_NO)
+        if reading.warning:
+            progress.say(f"warning: {reading.warning}")
+    document = {
+        **dataclasses.asdict(reading.evaluation),
+        "earlier": [dataclasses.asdict(evaluation) for evaluation in reading.earlier],
+        "flaws": list(reading.flaws),
+    }
+    answer(recorded.as_json, lambda: document, lambda: _evaluation_text(reading))
+
+
+def _evaluation_text(reading: Reading) -> str:
+    evaluation = reading.evaluation
+    rows = []
+    for name, measured in evaluation.metrics.items():
+        interval = "" if measured.low is None else f"{measured.low:.4g} to {measured.high:.4g}"
+        validation = "" if measured.validation is None else f"{measured.validation:.4g}"
+        rows.append([cut(name, 36), f"{measured.value:.4g}", interval, validation])
+    lines = [
+        *reading.flaws,
+        f"{evaluation.study}: trial {evaluation.trial}, epoch {evaluation.epoch}, on "
+        f"{evaluation.samples} sealed test samples",
+        *table(["", "test", "95 % interval", "validation"], rows),
+    ]
+    if evaluation.resamples:
+        lines.append(
+            "intervals: exact for accuracies, else percentiles of "
+            f"{evaluation.resamples:,} bootstrap resamples"
+        )
+    if evaluation.note:
+        lines.append(f"no interval: {evaluation.note}")
+    return "\n".join(part for line in lines for part in wrapped(line, indent=2))
+
+
+@click.command("promote", short_help="Choose another champion, or train it on more data.")
+@click.argument("study")
+@click.option("--trial", type=int, help="The trial's number.  [default: the best]")
+@click.option("--reason", default="", help="Why, kept on the registered version.")
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Train on training and validation data together, and register that as 'refit'.",
+)
+@recorded_study_options
+def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, refit: bool) -> None:
+    """Register the checkpoint of a trial as the study's champion.
+
+    With --trial or --reason, later launches keep this champion, and say so if another trial is
+    better. Without both, the best trial is the champion, and later launches may choose another. If
+    the trial's checkpoint is gone, it is trained again, with the same bits. MLflow keeps its
+    versions of earlier champions.
+
+    --refit trains the trial's model on training and validation data together, up to the trial's
+    best epoch; an epoch has more steps, in proportion to the data. The new model is registered as
+    models:/NAME@refit, and has no validation value. Without --trial, --refit trains the champion's
+    model, and the champion stays the same.
+
+    \b
+    kerastudy promote digits --trial 7 --reason "half the size, nearly as good"
+    kerastudy promote digits --refit
+    kerastudy promote digits
+    """
+    from studies.champion import promote_trial
+    from studies.progress import showing
+
+    history = recorded.history()
+    with showing() as progress:
+        promotion = promote_trial(
+            history,
+            trial,
+            reason=reason,
+            refit=refit,
+            engine=recorded.engine and history.description.engine,
+            data=recorded.data,
+            progress=progress,
+        )
+    document = dataclasses.asdict(promotion)
+    answer(recorded.as_json, lambda: document, lambda: _promotion_text(promotion))
+
+
+def _promotion_text(promotion: Promotion) -> str:
+    from search_spaces.texts import counted
+
+    trial, how, lines = f"trial {promotion.trial}", promotion.how, []
+    if promotion.champion:
+        value = f"{promotion.metric} {promotion.value:.6g}"
+        lines.append(f"champion: {trial}, epoch {promotion.epoch}, {value}, {promotion.champion}")
+    if how is not None:
+        steps = f"{counted(how.steps, 'step')} (the trial had {how.steps_before})"
+        lines.append(
+            f"refit: {trial} on {how.samples} samples, {counted(how.epochs, 'epoch')} of {steps}, "
+            f"{promotion.refit}"
+        )
+    lines += [f"note: {note}" for note in promotion.notes]
+    return "\n".join(part for line in lines for part in wrapped(line, indent=2))

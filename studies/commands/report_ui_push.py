@@ -1,0 +1,246 @@
+"""``kerastudy report``, ``ui`` and ``push``: a study in the browser, or on an MLflow server."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from studies.commands.command_line import answer, common_options, open_option
+
+if TYPE_CHECKING:
+    from tracking.store.store_folder import Store
+
+
+@click.command("report", short_help="Make a report of a study, or of several side by side.")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Which engine's trials; may be repeated.  [default: that of the best trial]",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.  [default: in the study's folder; of several: comparison.html]",
+)
+@open_option
+@common_options
+def report_command(
+    studies: tuple[str, ...],
+    engines: tuple[str, ...],
+    output: Path | None,
+    open_browser: bool | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a report of a study: one HTML file, which needs no network.
+
+    MLflow shows it among the artifacts of the study's run. For several studies, or several engines
+    of one, the report compares them.
+
+    \b
+    kerastudy report digits
+    kerastudy report digits --output digits.html --no-open
+    kerastudy report digits digits-wide
+    kerastudy report digits --engine tpe --engine keras-tuner:hyperband
+    """
+    from studies.commands.arguments import histories_of
+    from studies.exporting import explained, file_for
+    from studies.progress import waiting
+    from tracking.report.page import write_comparison, write_report
+    from tracking.store.atomic_writing import write_atomically
+    from tracking.store.store_folder import default_store_path
+
+    if output is not None:
+        # A new report replaces the old one.
+        output = file_for(output, "", force=True)
+    histories = histories_of(studies, engines, store)
+    page = output or Path("comparison.html").absolute()
+    with waiting("writing the report"):
+        if len(histories) > 1:
+            with explained(page):
+                write_comparison(histories, page)
+        else:
+            page = write_report(histories[0], default_store_path().absolute())
+            if output is not None:
+                with explained(output):
+                    write_atomically(output, page.read_text(encoding="utf-8"))
+                page = output
+    descriptions = [history.description for history in histories]
+    document = {
+        "report": str(page),
+        "url": page.as_uri(),
+        "bytes": page.stat().st_size,
+        "studies": [{"study": each.name, "engine": each.engine} for each in descriptions],
+    }
+    answer(as_json, lambda: document, lambda: str(page))
+    _open_page(page.as_uri(), open_browser)
+
+
+def _open_page(address: str, open_browser: bool | None) -> None:
+    if open_browser or (open_browser is None and sys.stdout.isatty()):
+        webbrowser.open(address)
+
+
+# Without a study, `ui` prints the addresses of at most this many studies.
+_MOST_ADDRESSES = 10
+
+
+@click.command("ui", short_help="Look at the store in the MLflow UI.")
+@click.argument("study", required=False)
+@click.option("--engine", help="Which engine's run to open.  [default: that of the best trial]")
+@click.option(
+    "--view",
+    type=click.Choice(["trials", "charts", "curves"]),
+    default="trials",
+    show_default=True,
+    help="Which prepared view of the study to open.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
+@open_option
+@common_options
+def ui_command(
+    study: str | None,
+    engine: str | None,
+    view: str,
+    port: int | None,
+    open_browser: bool | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Look at the store in the MLflow UI, until Ctrl-C.
+
+    The UI can be opened on this machine only.
+
+    \b
+    kerastudy ui
+    kerastudy ui digits
+    kerastudy ui digits --view charts --port 5001
+    """
+    from search_spaces.errors import StoreError
+    from studies.commands.arguments import history_of, store_of
+    from studies.interruption import catching_interrupts
+    from tracking.mlflow.pages import VIEWS
+    from tracking.mlflow.server import free_place, serving
+
+    place, name = free_place(port), None
+    if study is None:
+        opened = store_of(store)
+        names = {folder: header.name for folder, header in opened.studies()}
+    else:
+        history = history_of(study, engine, store)
+        opened, name = history.store, history.description.name
+        names = {history.folder: name}
+    experiments = _bring_up_to_date(opened, names, place.address)
+    # The addresses of a named study by view, or of all studies by name. MLflow's own list of
+    # experiments has no links to these pages.
+    views, studies = dict[str, str](), dict[str, str]()
+    if name is None:
+        studies = {each: place.study_page(id_, view) for each, id_ in experiments.items()}
+    elif name in experiments:
+        views = {each: place.study_page(experiments[name], each) for each in VIEWS}
+    stopped = threading.Event()
+    click.echo("starting MLflow's server …", err=True)
+    # Ctrl-C is caught before the server starts, so that it always ends the server.
+    with (
+        catching_interrupts(stopped.set),
+        contextlib.suppress(KeyboardInterrupt),
+        serving(opened, place, stopped) as server,
+    ):
+        if not stopped.is_set():
+            page = views.get(view, place.studies_page)
+            document = {
+                "study": name,
+                "url": page,
+                "views": views,
+                "studies": studies,
+                "address": place.address,
+                "pid": server.pid,
+            }
+            addresses = [f"{each}: {address}" for each, address in studies.items()]
+            text = "\n".join([page, *addresses, "Ctrl-C stops it."])
+            answer(as_json, lambda: document, lambda: text)
+            sys.stdout.flush()
+            _open_page(page, open_browser)
+        while server.poll() is None and not stopped.wait(0.2):
+            pass
+    if stopped.is_set():
+        click.echo("stopped", err=True)
+        return
+    raise StoreError("MLflow's server ended by itself.")
+
+
+def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
+    """Brings MLflow up to date, and returns the ids of MLflow's experiments by study.
+
+    Args:
+        store: The store.
+        names: The names of the studies by folder.
+        address: The address of MLflow's server, for links in MLflow's notes on the studies.
+    """
+    from tracking.mlflow.exports import read_notes
+    from tracking.mlflow.process import bring_up_to_date
+    from tracking.mlflow.registry import write_address
+    from tracking.mlflow.server import open_store_client
+
+    click.echo("bringing MLflow up to date …", err=True)
+    for folder in names:
+        bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
+    write_address(open_store_client(store), address)
+    experiments = {
+        name: read_notes(folder)[0] for folder, name in list(names.items())[:_MOST_ADDRESSES]
+    }
+    return {name: experiment for name, experiment in experiments.items() if experiment}
+
+
+@click.command("push", short_help="Send a study to an MLflow server.")
+@click.argument("study")
+@click.option(
+    "--tracking-uri",
+    help="The MLflow server, such as http://127.0.0.1:5000.  "
+    "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
+)
+@common_options
+def push_command(study: str, tracking_uri: str | None, store: Path | None, as_json: bool) -> None:
+    """Send a study to an MLflow server: its runs, its definition and its champion.
+
+    `kerastudy launch --tracking-uri` sends a study while it runs. `push` sends everything that the
+    server does not have yet.
+
+    \b
+    kerastudy push digits
+    kerastudy push digits --tracking-uri http://mlflow.example.org:5000
+    """
+    from search_spaces.errors import StudyError
+    from studies.commands.arguments import history_of
+    from studies.launching import server_for
+    from studies.progress import waiting
+    from tracking.mlflow.exporter import StudyExporter
+
+    history = history_of(study, None, store)
+    name = history.description.name
+    address = server_for(history.store, name, tracking_uri)
+    if address is None:
+        raise StudyError(
+            f"No MLflow server is known for the study {name!r}. Name it with --tracking-uri, "
+            "such as --tracking-uri http://127.0.0.1:5000."
+        )
+    exporter = StudyExporter(history.store, history.folder, address)
+    with waiting(f"sending {name} to {address}"):
+        sent = exporter.update(whole=True)
+    if not exporter.page:
+        raise StudyError(
+            f"The study {name!r} was deleted on the MLflow server {address}, and is left so. "
+            "Restore it in the trash there, and push it again."
+        )
+    document = {"study": name, "server": address, "sent": sent, "page": exporter.page}
+    text = f"{sent} runs of {name} sent; all of it is at {exporter.page}"
+    answer(as_json, lambda: document, lambda: text)

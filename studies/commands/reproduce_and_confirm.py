@@ -1,0 +1,209 @@
+"""``kerastudy reproduce`` and ``kerastudy confirm``."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from studies.commands.command_line import (
+    EXIT_NO,
+    RecordedStudy,
+    answer,
+    recorded_study_options,
+)
+from studies.terminal_text import in_blocks, wrapped
+
+if TYPE_CHECKING:
+    from studies.champion import Reproduction
+    from tracking.history.verdicts import StudyVerdict
+    from tracking.records.evaluations import Confirmation, Racer
+
+
+@click.command(
+    "reproduce", short_help="Run a trial again from its record, and compare bit for bit."
+)
+@click.argument("study")
+@click.option("--trial", type=int, help="The trial's number.  [default: the best]")
+@click.option(
+    "--trainer",
+    type=click.Choice(["plain", "compiled"]),
+    default="plain",
+    show_default=True,
+    help="Train by model.fit, or by the compiled trainer.",
+)
+@recorded_study_options
+def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) -> None:
+    """Run a trial again from its record, in a new process, and compare.
+
+    Trains by plain model.fit, even if the trial was compiled. So "identical" means that Keras alone
+    gives the same bits.
+
+    Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are
+    identical; else with 1.
+
+    \b
+    kerastudy reproduce digits
+    kerastudy reproduce digits --trial 7 --json
+    kerastudy reproduce digits --trainer compiled
+    """
+    from studies.champion import reproduce
+    from studies.progress import showing
+
+    history = recorded.history()
+    with showing() as progress:
+        outcome = reproduce(history, trial, data=recorded.data, trainer=trainer, progress=progress)
+    document = dataclasses.asdict(outcome)
+    digests = ("recorded", "reproduced")
+    document["weights_sha256"] = {name: document.pop(f"{name}_sha256") for name in digests}
+    document["trainer"] = outcome.trainer or None
+    several = len(history.engines) > 1
+    answer(
+        recorded.as_json, lambda: document, lambda: reproduction_text(outcome, name_engine=several)
+    )
+    sys.exit(0 if outcome.identical else EXIT_NO)
+
+
+def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
+    """Returns the outcome of a reproduction as text."""
+    from search_spaces.texts import counted
+    from studies.champion.reproduction import trainer_in_words
+
+    what = f"trial {outcome.trial} of {outcome.study}"
+    epochs = counted(outcome.epochs, "epoch")
+    if name_engine:
+        what += f" ({outcome.engine})"
+    if outcome.trainer:
+        what += f" by {trainer_in_words(outcome.trainer)}"
+    others = outcome.environment_differences
+    then, now = (
+        f"weights {digest[:16]}…" if digest else "no weights"
+        for digest in (outcome.recorded_sha256, outcome.reproduced_sha256)
+    )
+    if outcome.identical:
+        compared = then if outcome.recorded_sha256 else "no weights to compare"
+        lines = wrapped(f"identical: {what}, {epochs}, {compared}")
+        if others:
+            things = counted(len(others), "thing")
+            lines.append(f"in an environment that differs in {things}: --json names them")
+    elif not outcome.trainer:
+        lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
+    else:
+        lines = [
+            *wrapped(f"not identical: {what}, {epochs} compared"),
+            f"           largest difference {outcome.max_difference}",
+            f"           {then} recorded, {now} now",
+        ]
+    if not outcome.identical:
+        lines += [line for other in others for line in wrapped(f"environment: {other}")]
+    return "\n".join(lines)
+
+
+@click.command("confirm", short_help="Check the choice: train the best trials again.")
+@click.argument("study")
+@click.option("--top", type=int, default=8, show_default=True, help="How many trials race.")
+@click.option(
+    "--seeds",
+    type=int,
+    default=5,
+    show_default=True,
+    help="Fresh seeds for the test part, and the most new seeds of a racer; 5 or more.",
+)
+@click.option(
+    "--budget",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Trainings of the race, in all; of a cross-validated study each is of all folds.",
+)
+@click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
+@click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
+@click.option(
+    "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["worker", "in-process"]),
+    help="Where trainings run.  [default: worker]",
+)
+@recorded_study_options
+def confirm_command(
+    recorded: RecordedStudy,
+    top: int,
+    seeds: int,
+    budget: int,
+    no_test: bool,
+    keep: bool,
+    workers: int | None,
+    executor: Any,
+) -> None:
+    """Check the choice: how much of the best value to believe, and whether tuning paid.
+
+    A study's best value is partly luck, as the best of many noisy values. `confirm` corrects it,
+    and the best trials race under new seeds: 8 under one, the best 4 under another, the best 2
+    under two more. Then the winner and the space's declared defaults are trained under 5 further
+    seeds, and evaluated on the sealed test part, once. After r evaluations on the test part,
+    intervals have the level 1 - 0.05/r. In a cross-validated study, the race is on the folds, and
+    models that are trained on all folds are evaluated on the test part.
+
+    The winner becomes the champion, whatever the values on the test part are. Later launches keep
+    this champion. With --keep, the present champion stays.
+
+    All results are recorded with the study. After Ctrl-C, run the command again to resume: no
+    training runs twice. If the study has not changed since, the command shows the record.
+
+    \b
+    kerastudy confirm digits
+    kerastudy confirm digits --top 4 --budget 8 --workers 2
+    kerastudy confirm digits --no-test --json
+    """
+    from studies.champion import ConfirmOptions, confirm_study, where_trainings_run
+    from studies.progress import showing
+    from tracking.history.verdicts import verdict_by
+
+    options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
+    where = where_trainings_run(executor, workers, "worker")
+    history = recorded.history()
+    with showing() as progress:
+        confirmation = confirm_study(
+            history,
+            options,
+            data=recorded.data,
+            keep=keep,
+            in_process=where == "in-process",
+            workers=workers,
+            progress=progress,
+        )
+    verdict = verdict_by(history, confirmation)
+    document = {"verdict": verdict.text, **dataclasses.asdict(confirmation)}
+    answer(recorded.as_json, lambda: document, lambda: _confirmation_text(confirmation, verdict))
+
+
+def _confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:
+    winner, default = confirmation.winner, confirmation.default
+    rows = [_racer_row(r, "winner" if r.trial == winner else "") for r in confirmation.race]
+    if default is not None and default.trial not in {racer.trial for racer in confirmation.race}:
+        rows.append(_racer_row(default, "defaults"))
+    heading = ["trial", confirmation.metric, "seeds", "weights", "epochs", ""]
+    columns = [list(column) for column in zip(heading, *rows, strict=True)]
+    lines = [*wrapped(verdict.text, indent=0), "", *in_blocks(columns), ""]
+    for sentence in verdict.grounds:
+        lines += wrapped(f"  {sentence}", indent=2)
+    return "\n".join(lines)
+
+
+def _racer_row(racer: Racer, role: str) -> list[str]:
+    values = [value for value in racer.values if value is not None]
+    failed = len(racer.values) - len(values)
+    without = "infeasible" if failed else ""
+    return [
+        "" if racer.trial < 0 else f"{racer.trial}",
+        f"{statistics.fmean(values):.4g}" if values else without,
+        f"{len(racer.values)}" if racer.values else "",
+        f"{racer.model_parameters:,}" if racer.model_parameters else "",
+        f"{racer.epochs}",
+        ", ".join(filter(None, (role, f"{failed} infeasible" if failed else ""))),
+    ]

@@ -1,0 +1,263 @@
+"""Checks names of engines and pruners, and turns Optuna's and Keras Tuner's objects into names.
+
+The name of an engine includes its settings: ``optuna:tpe,n_startup_trials=20``. An engine with
+other settings is another engine, whose trials are recorded separately. An object such as
+``optuna.samplers.TPESampler()`` is replaced by its name, and each launch makes a new engine from
+the name. This module imports neither Optuna nor Keras Tuner.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from search_spaces.errors import EngineError, near_match, suggestion
+
+DEFAULT_ENGINE: Final = "optuna:tpe"
+HYPERBAND: Final = "keras-tuner:hyperband"
+FACTOR: Final = 3
+"""Hyperband's reduction factor, Keras Tuner's default
+(https://keras.io/keras_tuner/api/tuners/hyperband/)."""
+
+ENGINES: Final = (
+    *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:grid"),
+    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND, "keras-tuner:grid"),
+)
+PRUNERS: Final = (
+    *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
+)
+# The engines that the names "optuna" and "keras-tuner" mean. Both take any search space, and learn
+# from past trials.
+_DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
+
+
+def check_engine(engine: object) -> str:
+    """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
+
+    If both libraries have the name, such as ``"random"``, it means Optuna's engine. Settings may
+    follow the name: ``"optuna:tpe,n_startup_trials=20"``.
+    """
+    if isinstance(engine, str):
+        name, options = split_options(engine)
+        name = name.lower().replace("_", "-")
+        for spelling in (name, f"optuna:{name}", f"keras-tuner:{name}"):
+            full = _DEFAULTS.get(spelling, spelling)
+            if full in ENGINES:
+                return with_options(full, options)
+    short = dict.fromkeys(name.partition(":")[2] for name in ENGINES)
+    hint = near_match(engine, [*ENGINES, *short]) or suggestion(engine, ENGINES)
+    raise EngineError(f"There is no engine {engine!r}", hint=hint)
+
+
+def check_pruner(pruner: object) -> str:
+    """Returns a pruner's full name. Settings may follow it: ``"median,n_warmup_steps=3"``."""
+    if pruner is None:
+        return "none"
+    if isinstance(pruner, str):
+        name, options = split_options(pruner)
+        name = name.lower().replace("_", "-")
+        if name in PRUNERS:
+            return with_options(name, options)
+    raise EngineError(f"There is no pruner {pruner!r}", hint=suggestion(pruner, PRUNERS))
+
+
+def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
+    """Returns the number of trials in all of Hyperband's brackets.
+
+    A trial that continues another trial also counts. The brackets have the sizes of Keras Tuner's
+    ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
+    Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
+
+    Args:
+        epochs: The largest number of epochs of a trial, at least 1.
+        factor: How many times fewer trials a rung has than the rung before, at least 2.
+    """
+    brackets, left = 0, float(epochs)
+    while left >= 1:
+        left /= factor
+        brackets += 1
+    last_rung = math.ceil(1 + math.log(epochs, factor))
+    return sum(
+        math.ceil(last_rung / (bracket + 1) * factor ** (bracket - rung))
+        for bracket in range(brackets)
+        for rung in range(bracket + 1)
+    )
+
+
+_WORDS: Final = {"True": True, "False": False, "None": None}
+# The name of an engine is a part of a folder's name, so the values of settings are plain words.
+_PLAIN: Final = re.compile(r"[\w.+-]*")
+_TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
+# The smallest values of settings. Optuna and Keras Tuner check them late or never.
+_LEAST: Final = {
+    "seed": 0,
+    "n_startup_trials": 0,
+    "n_ei_candidates": 1,
+    "prior_weight": 0,
+    "popsize": 2,
+    "alpha": 0,
+    "min_resource": 1,
+    "max_resource": 1,
+    "reduction_factor": 2,
+    "num_initial_points": 1,
+    "factor": 2,
+}
+
+
+def split_options(text: str) -> tuple[str, dict[str, Any]]:
+    """Splits the name of an engine or a pruner into the name alone and its settings."""
+    name, *options = text.split(",")
+    return name.strip(), dict(_parsed(option) for option in options)
+
+
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """Returns the name of an engine or a pruner with its settings in alphabetical order."""
+    spelled = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in sorted(options.items())
+    }
+    return ",".join([name, *(f"{key}={value}" for key, value in spelled.items())])
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    """Returns the name and the value of a setting. The value is JSON or a word."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise EngineError(
+            "A setting of an engine or a pruner is NAME=VALUE, such as n_startup_trials=20",
+            received=text,
+        )
+    if value in _WORDS:
+        return name, _WORDS[value]
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = value
+    return name, _plain(name, parsed)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Returns a setting's value. Raises EngineError if a name can't contain the value."""
+    setting = f"The setting {name!r} of an engine or a pruner"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise EngineError.of_setting(setting, "finite", value)
+    is_word = isinstance(value, str) and _PLAIN.fullmatch(value)
+    if not is_word and not (value is None or isinstance(value, (bool, int, float))):
+        raise EngineError.of_setting(setting, "a number, true, false, null or a word", value)
+    return value
+
+
+def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    """Checks the settings of an engine or a pruner.
+
+    `types` maps each setting's name to its types, such as "int | None".
+    """
+    for name, value in options.items():
+        if name not in types:
+            hint = suggestion(name, sorted(types)) if types else "It has none."
+            raise EngineError(f"{who} has no setting {name!r}", hint=hint)
+        words = [word for word in _TYPES if re.search(rf"\b{word}\b", types[name])]
+        fits = any(
+            isinstance(value, _TYPES[word])  # type: ignore[arg-type]
+            and (word == "bool" or not isinstance(value, bool))
+            for word in words
+        )
+        setting = f"The setting {name!r} of {who}"
+        if not fits:
+            raise EngineError.of_setting(setting, f"of type {' or '.join(words)}", value)
+        least = _LEAST.get(name)
+        if least is not None and isinstance(value, (int, float)) and value < least:
+            raise EngineError.of_setting(setting, f"at least {least}", value)
+
+
+_SAMPLERS: Final = {
+    "TPESampler": "optuna:tpe",
+    "RandomSampler": "optuna:random",
+    "CmaEsSampler": "optuna:cma-es",
+}
+_PRUNER_CLASSES: Final = {
+    "MedianPruner": "median",
+    "PercentilePruner": "percentile",
+    "SuccessiveHalvingPruner": "successive-halving",
+    "HyperbandPruner": "hyperband",
+    "ThresholdPruner": "threshold",
+    "NopPruner": "none",
+}
+# Settings that the name always includes, as our defaults differ from those of Optuna's class.
+_ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
+_ORACLES: Final = {
+    "RandomSearch": "keras-tuner:random",
+    "BayesianOptimization": "keras-tuner:bayesian",
+    "Hyperband": HYPERBAND,
+    "GridSearch": "keras-tuner:grid",
+}
+_ORACLE_SETTINGS: Final = ("num_initial_points", "alpha", "beta", "factor")
+
+
+def name_of_object(setting: str, value: Any, epochs: int) -> str:
+    """Returns the name, with settings, of an engine or a pruner that is an object or a class.
+
+    Args:
+        setting: ``"engine"`` or ``"pruner"``.
+        value: The object or class, such as ``optuna.samplers.TPESampler(multivariate=True)``.
+        epochs: The epochs of the study. A Hyperband oracle must have the same `max_epochs`.
+
+    Raises:
+        EngineError: If there is no name for such an object, or its settings are not numbers and
+            words.
+    """
+    kind = value if inspect.isclass(value) else type(value)
+    library = kind.__module__.partition(".")[0]
+    classes = _SAMPLERS if setting == "engine" else _PRUNER_CLASSES
+    oracles = _ORACLES if setting == "engine" else {}
+    if library == "optuna" and kind.__name__ in classes:
+        return _name_of_optunas(setting, classes[kind.__name__], value)
+    oracle = kind.__name__.removesuffix("Oracle")
+    if library == "keras_tuner" and oracle in oracles:
+        return _name_of_oracle(oracles[oracle], value, epochs)
+    names = [*classes, *(f"{name}Oracle" for name in oracles)]
+    raise EngineError(
+        f"As an object, {setting} may be one of {', '.join(names)}",
+        received=value,
+        hint="By name there are more: see kerastudy launch --help.",
+    )
+
+
+def _name_of_optunas(setting: str, name: str, value: Any) -> str:
+    from studies.library_internals.optuna_internals import settings_of
+
+    if inspect.isclass(value) and name not in _ALWAYS:
+        return name
+    value = value() if inspect.isclass(value) else value
+    settings = settings_of(value, _ALWAYS.get(name, ()))
+    if settings is None:
+        raise EngineError(
+            f"The settings of this {type(value).__name__} can't all be read from it: they must be "
+            f"numbers or words",
+            hint=f"Give them after its name: {setting}={name + ',SETTING=VALUE'!r}.",
+        )
+    return with_options(name, {key: _plain(key, item) for key, item in settings.items()})
+
+
+def _name_of_oracle(name: str, value: Any, epochs: int) -> str:
+    if inspect.isclass(value):
+        return name
+    oracle = getattr(value, "oracle", value)
+    parameters = inspect.signature(type(oracle)).parameters
+    settings = {
+        setting: getattr(oracle, setting)
+        for setting in _ORACLE_SETTINGS
+        if setting in parameters and getattr(oracle, setting) != parameters[setting].default
+    }
+    longest = getattr(oracle, "max_epochs", epochs)
+    if longest != epochs:
+        raise EngineError(
+            f"The Hyperband oracle trains up to max_epochs={longest}, and the study up to "
+            f"epochs={epochs}",
+            hint=f"Give the study epochs={longest}.",
+        )
+    return with_options(name, settings)

@@ -1,0 +1,207 @@
+"""Declares the options of a launch, and of a Ray cluster that a launch uses.
+
+`tracking.records.setting_declarations` explains declarations. This module imports no library, so
+that ``kerastudy launch --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from search_spaces import argument_checks as checks
+from search_spaces.errors import StudyError
+from tracking.records import ADVANCED, OUTPUT, WHERE, check_settings, setting
+
+ExecutorName = Literal["in-process", "worker", "ray"]
+Verify = Literal["full", "some", "off"]
+"""How much of the best trial is trained again by `model.fit` before it is registered."""
+
+LOCAL: Final = "local"
+"""The address of a Ray cluster of this machine alone."""
+_HOST_AND_PORT: Final = re.compile(r"[^\s/]+:(\d+)")
+
+
+def check_address(name: str, value: Any, *, error: checks.Error = StudyError) -> str:
+    """Checks the form of a Ray cluster's address, without a connection to the cluster."""
+    if isinstance(value, str):
+        match = _HOST_AND_PORT.fullmatch(value)
+        if value in ("auto", LOCAL) or (match and 0 < int(match[1]) < 2**16):
+            return value
+    other = "It is one of Ray's client or its job server. " if "://" in str(value) else ""
+    raise error.of_setting(
+        "The address of a Ray cluster",
+        "'auto' on a machine of it, or 'HOST:PORT' of its head",
+        value,
+        f"{other}Leave it out to start Ray on this machine.",
+    )
+
+
+def _gpus(name: str, value: Any, *, error: checks.Error) -> float:
+    if checks.is_real(value) and (0 <= value <= 1 or (value > 1 and value == int(value))):
+        return value
+    raise error.of_setting(name, "a whole number, or a share of one GPU such as 0.5", value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """A Ray cluster, and the resources of each trial on it.
+
+    Attributes:
+        address: The address of the cluster: ``"auto"`` for the cluster that this machine belongs
+            to, or ``"HOST:PORT"`` of the cluster's head. None: the address in ``RAY_ADDRESS``. If
+            this is not set, Ray starts on this machine alone, and ends with the launch.
+        cpus_per_trial: The CPUs that Ray reserves for a trial, above 0. None: as many as the trial
+            has threads.
+        gpus_per_trial: The GPUs that Ray reserves for a trial, or a share of one, such as 0.5.
+            None: 1 if the cluster has GPUs.
+
+    Raises:
+        StudyError: If an option is not valid.
+    """
+
+    address: str | None = setting(
+        None,
+        "The Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS, or Ray on this "
+        "machine alone]",
+        check_address,
+        WHERE,
+    )
+    cpus_per_trial: float | None = setting(
+        None,
+        "CPUs that Ray reserves for a trial.  [default: its threads]",
+        checks.positive_number,
+        WHERE,
+    )
+    gpus_per_trial: float | None = setting(
+        None,
+        "GPUs for a trial, such as 1 or 0.5.  [default: 1 if the cluster has GPUs]",
+        _gpus,
+        WHERE,
+    )
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        check_settings(self)
+
+    @property
+    def place(self) -> str:
+        """The address of the cluster: the option, ``RAY_ADDRESS``, or ``"local"``."""
+        return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:
+    if isinstance(value, RayOptions):
+        return value
+    raise error.of_setting(name, "a RayOptions, such as RayOptions(address='auto')", value)
+
+
+def check_workers(workers: int | None, executor: str | None) -> None:
+    """Checks the number of workers. The executor "in-process" takes none."""
+    if workers is not None:
+        checks.whole_number("workers", workers, StudyError)
+        if executor == "in-process":
+            raise StudyError(
+                "The executor 'in-process' runs one training at a time, in this process, so it "
+                "takes no number of workers",
+                received=workers,
+                hint="Leave one of the two out.",
+            )
+
+
+def _server(name: str, value: Any, *, error: checks.Error) -> str:
+    from tracking.mlflow.server import check_server
+
+    return check_server(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """The options of a launch. `Study.launch` describes them."""
+
+    store: str | Path | None = setting(None, "The store's folder, as by --store.")
+    executor: ExecutorName | None = setting(
+        None,
+        "Where trials run: in worker processes, in this one, or on a Ray cluster.  "
+        "[default: worker]",
+        partial(checks.choice, names=get_args(ExecutorName)),
+        WHERE,
+        reads=("worker", "in-process", "ray"),
+    )
+    workers: int | None = setting(
+        None,
+        "Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
+        section=WHERE,
+    )
+    progress: bool = setting(True, "Whether to show progress; --quiet shows none.", checks.truth)
+    tracking_uri: str | None = setting(
+        None,
+        "An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
+        "[default: that of the last launch, or $MLFLOW_TRACKING_URI]",
+        _server,
+        WHERE,
+    )
+    verify: Verify = setting(
+        "some",
+        "Train the best trial again by model.fit before it is registered: in full, for a tenth of "
+        "the launch, or not.",
+        partial(checks.choice, names=get_args(Verify)),
+        ADVANCED,
+        reads=get_args(Verify),
+    )
+    retry_infeasible: bool = setting(
+        False,
+        "Train infeasible trials again, once you have mended what made them fail.",
+        checks.truth,
+        ADVANCED,
+    )
+    report: bool | None = setting(
+        None,
+        "Whether to write a report of the study.  [default: unless $KERASTUDY_REPORT is off]",
+        checks.truth,
+        OUTPUT,
+        option="--report/--no-report",
+    )
+    ray: RayOptions | None = setting(None, "The Ray cluster, and a trial's resources there.", _ray)
+    any_hardware: bool = setting(
+        False,
+        "Resume on another kind of processor or GPU too. Bits may differ; the record says so.",
+        checks.truth,
+        ADVANCED,
+    )
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        check_settings(self)
+        if self.ray is not None and self.executor not in (None, "ray"):
+            raise StudyError(
+                f"Options of a Ray cluster have no effect with the executor {self.executor!r}",
+                hint="Leave them out, or use the executor 'ray'.",
+            )
+        check_workers(self.workers, self.executor)
+
+    @property
+    def reports(self) -> bool:
+        """Whether the launch writes a report."""
+        if self.report is not None:
+            return self.report
+        return os.environ.get("KERASTUDY_REPORT", "") not in ("off", "0")
+
+    @property
+    def place(self) -> Path:
+        """The store's folder."""
+        from tracking.store.store_folder import default_store_path
+
+        return default_store_path() if self.store is None else Path(self.store)
+
+    def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
+        """Returns the executor that the options choose, or ``otherwise`` if they choose none."""
+        if self.executor is not None:
+            return self.executor
+        if self.ray is not None:
+            return "ray"
+        return otherwise if self.workers is None else "worker"

@@ -1,0 +1,199 @@
+"""Declares the settings of a study that are not recorded as they are, such as data and callbacks.
+
+`tracking.records.setting_declarations` explains declarations, and declares the other settings. This
+module imports no library, so that ``kerastudy launch --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from search_spaces import argument_checks as checks
+from search_spaces.errors import StudyError, suggestion
+from studies.definition.engine_and_pruner_names import DEFAULT_ENGINE, check_engine, check_pruner
+from tracking.records import BUDGET, SEARCH, TUNE, declaration, setting
+
+if TYPE_CHECKING:
+    from search_spaces import Hyperparameters, SearchSpace, Tailoring
+    from studies.data import CrossValidation, DescribedData
+    from tracking.records import Objective
+
+Builder = Any
+"""A function of the hyperparameters, or an object whose method `build` is such a function."""
+CallbackBuilder = Callable[["Hyperparameters"], Sequence[Any]]
+ClassWeights = Mapping[int, float] | str | None
+
+OF_A_STUDY: Final = "study:"
+"""The prefix in ``--start-with study:NAME``, which starts with the best trials of study NAME."""
+COMPILED: Final = ("optimizer", "loss", "metrics")
+"""The arguments of `model.compile` that a study's `compile` may replace."""
+
+
+def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
+    from tracking.store.store_folder import check_study_name
+
+    return check_study_name(value)
+
+
+def _engine(name: str, value: Any, *, error: checks.Error) -> str:
+    return check_engine(value)
+
+
+def _pruner(name: str, value: Any, *, error: checks.Error) -> str:
+    return check_pruner(value)
+
+
+def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
+    expected = "a function of hp that returns a list of new callbacks"
+    if not callable(value):
+        hint = "Trials can't share callbacks, which keep state."
+        raise error.of_setting(name, expected, value, hint)
+    if why := why_not_called(value):
+        raise error(f"{name} must be {expected}; {why}")
+    return value
+
+
+def why_not_called(function: Callable[..., Any]) -> str:
+    """Returns why a function can't be called with one argument, or an empty text."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        # Some callable objects have no signature.
+        return ""
+    try:
+        signature.bind(None)
+    except TypeError as cause:
+        call = f"{getattr(function, '__name__', 'yours')}{signature}"
+        return f"{call} can't be called with one argument: {cause}"
+    return ""
+
+
+def check_initial(
+    name: str, value: Any, *, error: checks.Error = StudyError
+) -> tuple[dict[str, Any], ...] | str:
+    """Checks `initial`: values of a study's first trials, or the name of a file or a study."""
+    if isinstance(value, (str, os.PathLike)) and os.fspath(value) not in ("", OF_A_STUDY):
+        return str(os.fspath(value))
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if is_list and all(isinstance(values, Mapping) for values in value):
+        return tuple(map(dict, value))
+    expected = (
+        "a list of values by name, such as [{'learning_rate': 0.01}]; a JSON or CSV file of such; "
+        "or study:NAME, for the best trials of another study"
+    )
+    raise error.of_setting(name, expected, value)
+
+
+def _compile(name: str, value: Any, *, error: checks.Error) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise error.of_setting(name, "arguments of model.compile, such as {'loss': 'mse'}", value)
+    for argument in value:
+        if argument not in COMPILED:
+            hint = suggestion(argument, COMPILED)
+            raise error(f"{name} can't replace {argument!r}", hint=hint)
+    return {argument: item for argument, item in value.items() if item is not None}
+
+
+def _as_declared() -> Tailoring:
+    from search_spaces import Tailoring
+
+    return Tailoring()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudySettings:
+    """A study's settings that are not recorded as they are, e.g. data. `Study` describes them."""
+
+    name: str = field(
+        kw_only=False,
+        metadata=declaration(
+            "Another name for the study, which then starts as a new study.", _study_name, TUNE
+        ),
+    )
+    data: DescribedData | None = setting(
+        None, "The data. --data replaces it by the data in a file."
+    )
+    build: Builder = setting(
+        None, "A function of hp that returns a compiled Keras model.", at_launch=False
+    )
+    space: SearchSpace | Any | None = setting(
+        None, "The search space; left out, it is found by tracing the builder.", at_launch=False
+    )
+    objective: str | Objective = setting(
+        "val_loss", "The metric to optimize.", at_launch=False, another_study=True
+    )
+    engine: Any = setting(
+        DEFAULT_ENGINE,
+        "The engine that proposes trials, such as optuna:tpe; see above.",
+        _engine,
+        SEARCH,
+    )
+    pruner: Any = setting(
+        None,
+        "The pruner that stops bad trials early, such as median; see above.",
+        _pruner,
+        SEARCH,
+        another_study=True,
+    )
+    callbacks: CallbackBuilder | None = setting(
+        None, "A function of hp that makes Keras callbacks.", _callbacks, at_launch=False
+    )
+    compile: Mapping[str, Any] | None = setting(
+        None, "Optimizer, loss and metrics instead of the builder's.", _compile, at_launch=False
+    )
+    class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = setting(
+        None,
+        "How much the samples of each class count in training.",
+        at_launch=False,
+        another_study=True,
+    )
+    objective_function: Callable[[Any], Any] | None = setting(
+        None,
+        "In place of data and builder: a function of a trial that returns a number.",
+        at_launch=False,
+    )
+    direction: str | None = setting(
+        None,
+        "Whether to maximize or minimize an objective function.  [default: minimize]",
+        section=TUNE,
+        reads=("maximize", "minimize"),
+    )
+    initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = setting(
+        (),
+        "Values of the next trials: a JSON or CSV file, also of export --as csv; or the best ten "
+        "trials of another study.",
+        check_initial,
+        TUNE,
+        option="--start-with",
+        reads="FILE|study:NAME",
+        another_study=True,
+    )
+    tailoring: Tailoring = field(
+        default_factory=_as_declared,
+        metadata=declaration("Changes of the space, as by --set and --only."),
+    )
+    cross_validation: CrossValidation | int | None = setting(
+        None,
+        "Cross-validate: the number of folds of all samples but the test part.",
+        section=BUDGET,
+        option="--folds",
+        reads=int,
+        another_study=True,
+    )
+    threads: int | None = setting(
+        None,
+        "TensorFlow's threads of a trial.",
+        checks.whole_number,
+        at_launch=False,
+        another_study=True,
+    )
+    trainer: str = setting(
+        "auto",
+        "How trials are trained: auto, or plain (model.fit).",
+        partial(checks.choice, names=("auto", "plain")),
+    )

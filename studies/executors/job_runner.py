@@ -1,0 +1,319 @@
+"""Runs jobs on an executor: a launch's trials, the trainings of `confirm`, or reruns.
+
+A job is the fits of a trial, or one fit. `run_jobs` takes a job from a `Jobs` queue, calls
+`Job.begin`, which records it, and submits its fits to the executor. If its process died, it begins
+the job again. A subclass of `Jobs` handles the epochs and results, e.g. the driver of a launch.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Protocol
+
+from search_spaces import SearchSpace
+from search_spaces.errors import WorkerError
+from studies.definition import trial_seed
+from studies.progress import Progress
+from tracking.records import (
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Proposal,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+    TrialTask,
+)
+
+ExecutorName = Literal["in-process", "worker", "ray"]
+
+
+class Handler(Protocol):
+    """The methods that `Executor.wait` calls for the events of jobs, in the same thread."""
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Takes an epoch's metrics; returns whether the trial continues."""
+        ...
+
+    def on_result(self, result: TrialResult) -> None:
+        """Takes a fit's result. If it is complete, the next fit of its job begins."""
+        ...
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
+        """Takes a fit whose process died, and the reason."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs jobs. ``tests/support/conformance/executor.py`` tests every executor.
+
+    A job runs the fits of a trial one after another on one worker: one fit, or one for each repeat
+    or fold. It ends after the first fit that is not complete. Each fit that begins ends in exactly
+    one call of `Handler.on_result` or `Handler.on_lost`, made by `wait`. Jobs run in the order of
+    submission.
+    """
+
+    @property
+    def description(self) -> StudyDescription:
+        """The study's definition, as loaded where the trials run."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The versions and the machine that the trials run on."""
+        ...
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be submitted now."""
+        ...
+
+    def submit(self, *fits: TrialTask) -> None:
+        """Takes a job: the tasks of its fits."""
+        ...
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """Waits for events, if possible at most `seconds`, and calls the handler's methods."""
+        ...
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        """Saves a trial's best weights as an MLflow model; returns its validation metrics.
+
+        The model's predictions of the validation data go into the file that `predictions_beside`
+        names. Raises StudyError if the model can't be rebuilt or saved.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the processes. No events follow."""
+        ...
+
+
+# If this many processes of a job died, the job itself is taken to be the cause.
+_ATTEMPTS = 3
+# While no job runs, a stop is noticed within this time.
+_SECONDS_TO_NOTICE = 0.5
+# Jobs that begin within this time are recorded in one transaction. Jobs that have begun train only
+# after the transaction, so a longer time would delay them.
+_SECONDS_TOGETHER = 0.02
+
+
+@dataclass(eq=False)
+class Job:
+    """Fits that one worker runs in turn, up to the first that is not complete.
+
+    Attributes:
+        number: The trial's number. Jobs that run at the same time have different numbers.
+        begin: Records that an attempt begins; returns the tasks of the attempt's fits.
+        name: The job's name for people; empty for a trial.
+        losses: How many processes of the job died, unless their machine went away.
+        alone: Whether the job must run alone, because it ran out of memory.
+        left: How many fits of the present attempt have not ended.
+    """
+
+    number: int
+    begin: Callable[[], Iterable[TrialTask]]
+    name: str = ""
+    losses: int = 0
+    alone: bool = False
+    left: int = field(default=0, init=False)
+
+
+class Jobs(ABC):
+    """A queue of jobs, with the methods that handle their events.
+
+    Attributes:
+        queue: The jobs that have not begun.
+        compared: How the last epoch differs from the recorded epoch; None if it is not compared.
+        stopped: Whether `stop` was called.
+    """
+
+    compared: str | None = None
+
+    def __init__(self) -> None:
+        self.queue: deque[Job] = deque()
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Makes running jobs end after their present epoch, and begins no more."""
+        self.stopped = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether running jobs end after their present epoch, and no job begins."""
+        return self.stopped
+
+    @property
+    def waits(self) -> bool:
+        """Whether there may be jobs that have not begun."""
+        return bool(self.queue)
+
+    def next_job(self) -> Job | None:
+        """Returns the next job, or None if no job can begin now."""
+        return self.queue.popleft() if self.queue else None
+
+    def together(self) -> AbstractContextManager[object]:
+        """Returns a context in which several jobs begin. They train after the context's end."""
+        return nullcontext()
+
+    def taking(self) -> AbstractContextManager[object]:
+        """Returns a context in which `Executor.wait` is called."""
+        return nullcontext()
+
+    @abstractmethod
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Takes an epoch's metrics; returns whether the fit, or its job, continues."""
+
+    @abstractmethod
+    def on_result(self, result: TrialResult) -> None:
+        """Takes a fit's result. If it is complete, the next fit of its job begins."""
+
+    @abstractmethod
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
+        """Takes a job whose process died; may return a result with which the job ends.
+
+        If the method returns None, the user sees the error. The job then begins again before all
+        others. If `why` is not empty, it ends as infeasible for this reason instead.
+        """
+
+
+def result_of_lost(spec: TrialSpec, why: str, state: TrialState = "infeasible") -> TrialResult:
+    """Returns the result of a fit whose process died."""
+    return TrialResult(spec.number, state, reason=why, repeat=spec.repeat)
+
+
+def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
+    """Runs jobs until none is left. After `Jobs.stop`, only waits for running jobs."""
+    _Run(executor, jobs, progress).run()
+
+
+class _Run:
+    def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
+        self._executor, self._jobs, self._progress = executor, jobs, progress
+        self._running: dict[int, Job] = {}
+        # These jobs begin again, in this order, before other jobs.
+        self._again: deque[Job] = deque()
+
+    def run(self) -> None:
+        self._submit()
+        while self._running or self._waits_for_a_worker():
+            self._wait()
+            self._submit()
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        decision = self._jobs.on_epoch(epoch)
+        self._progress.epoch_ended(epoch, self._jobs.compared)
+        return decision
+
+    def on_result(self, result: TrialResult) -> None:
+        job = self._running[result.number]
+        job.left -= 1
+        if result.state != "complete" or not job.left:
+            del self._running[job.number]
+        self._jobs.on_result(result)
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
+        """Begins the job of a dead process again, or ends the job."""
+        job, why = self._running[spec.number], ""
+        # If a machine goes away, the job is not the cause.
+        job.losses += not error.machine_gone
+        if job.losses >= _ATTEMPTS or (error.out_of_memory and job.alone):
+            why = f"{_ATTEMPTS} attempts, and in each {error}"
+            if job.alone:
+                why = f"{error}, with no other trial running"
+        job.alone = job.alone or error.out_of_memory
+        result = self._jobs.on_lost(spec, error, why)
+        if result is None:
+            how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
+            self._progress.say(f"{job.name or f'trial {job.number}'}: {error}{how}")
+        if result is not None or why:
+            self.on_result(result or result_of_lost(spec, why))
+            return
+        self._again.appendleft(self._running.pop(job.number))
+        self._progress.trial_gone(job.number)
+
+    def _wait(self) -> None:
+        """Waits for events. If no job runs, waits only a short time, to notice a stop."""
+        idle = not self._running
+        with self._jobs.taking():
+            try:
+                self._executor.wait(self, _SECONDS_TO_NOTICE if idle else None)
+            except WorkerError:
+                # The signal that stops this process may end a loading worker.
+                if not (idle and self._jobs.stopping):
+                    raise
+
+    def _waits_for_a_worker(self) -> bool:
+        """Returns whether jobs are left, but all workers are being replaced."""
+        if self._executor.free or self._jobs.stopping:
+            return False
+        return bool(self._again) or self._jobs.waits
+
+    def _submit(self) -> None:
+        """Begins jobs for free workers. A job trains only after it is recorded."""
+        more = True
+        while more:
+            more, begun = False, list[tuple[Job, Iterable[TrialTask]]]()
+            ends = time.monotonic() + _SECONDS_TOGETHER
+            with self._jobs.together():
+                while not more and len(begun) < self._executor.free and (job := self._next_job()):
+                    self._running[job.number] = job
+                    begun.append((job, job.begin()))
+                    more = time.monotonic() > ends
+            for job, fits in begun:
+                tasks = [*fits]
+                job.left = len(tasks)
+                self._progress.trial_begins(tasks[0].spec, job.name)
+                self._executor.submit(*tasks)
+
+    def _next_job(self) -> Job | None:
+        if self._jobs.stopping:
+            return None
+        # No job begins while a job runs alone. A job that must run alone waits for running jobs.
+        first = [*islice(self._running.values(), 1), *islice(self._again, 1)]
+        if self._running and any(job.alone for job in first):
+            return None
+        return self._again.popleft() if self._again else self._jobs.next_job()
+
+
+def spec_of(
+    proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
+) -> TrialSpec:
+    """Returns the spec of a trial's first attempt."""
+    values, number = proposal.values, proposal.number
+    # To an objective function, a hyperparameter named "epochs" may mean anything.
+    read = {} if description.objective_function else values
+    spec = TrialSpec(
+        number=number,
+        attempt=1,
+        values=values,
+        seed=trial_seed(description.seed, number),
+        epochs=proposal.epochs or int(read.get("epochs", description.epochs)),
+        batch_size=int(read.get("batch_size", description.batch_size)),
+        threads=description.threads,
+        data_digest=description.data.digest,
+        objective=description.objective,
+        class_weight=description.class_weight,
+        hardware=description.hardware,
+    )
+    if proposal.goes_on_from is None:
+        return spec
+    parent = finished[proposal.goes_on_from]
+    # The trial trains its parent's model further, under the same seed.
+    spec = replace(
+        spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
+    )
+    if description.trainings > 1 or not description.goes_on:
+        # A trial with several fits, or a HyperModel's own `fit`, trains from the first epoch.
+        return spec
+    return replace(spec, initial_epoch=parent.result.epochs)

@@ -1,0 +1,415 @@
+"""A study that is loaded in the process that trains: its data, its description, and its fits.
+
+A worker process has one `Session`. `InProcessExecutor` uses a `Session` of the driver's process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from search_spaces import Hyperparameters, SearchSpace, complete
+from search_spaces.errors import DataError, StudyError
+from studies.data import (
+    CrossValidation,
+    DescribedData,
+    FoldedSplits,
+    LoadedData,
+    glance_at,
+)
+from studies.definition import (
+    StudyDefinition,
+    check_initial,
+    check_no_own_fit,
+    no_data,
+    resolve_class_weight,
+    with_class_weight,
+)
+from studies.executors.job_runner import Handler
+from studies.training import (
+    CompiledTrainer,
+    HyperModelTrainer,
+    OnEpochResult,
+    PeakMemory,
+    Resolved,
+    TracedObjective,
+    Trainer,
+    UsersState,
+    begin_trial,
+    check_study,
+    class_weight_of,
+    configure_tensorflow,
+    environment,
+    hardware_class,
+    has_own_fit,
+    remember_settings,
+    resolve_space,
+    restore_settings,
+    run_objective,
+    run_trial,
+    save_champion,
+    set_back,
+    setting_back,
+)
+from tracking.history.commands import data_command
+from tracking.records import (
+    ALL_FOLDS,
+    CodeDescription,
+    DataDescription,
+    Objective,
+    RecordedSettings,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+    settings_of,
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A loaded study: its definition, its data in memory, and its trainer."""
+
+    study: StudyDefinition
+    data: LoadedData | FoldedSplits
+    description: StudyDescription
+    environment: dict[str, str]
+    trainer: Trainer
+    model_bytes: int
+    state: UsersState
+
+    @classmethod
+    def open(
+        cls,
+        study: StudyDefinition,
+        code: CodeDescription,
+        threads: int | None,
+        data_override: str = "",
+        shared: Path | None = None,
+    ) -> Session:
+        """Loads a study's data and checks its builder.
+
+        `threads` are TensorFlow's threads, by default those of this process, or 1. `data_override`
+        is the path of the file that replaced the study's data, or empty. Processes that have the
+        same folder `shared` load the data once.
+        """
+        if study.objective_function is not None:
+            return open_objective(study, code, threads)
+        threads = configure_tensorflow(threads)
+        # Keras settings of the study's file, e.g. a dtype policy, hold for all trials. Settings of
+        # the builder hold for one trial.
+        remember_settings()
+        assert isinstance(study.data, DescribedData), "the study checks it"
+        loaded, dataset = _loaded(study, study.data, shared), study.data
+        splits, tailoring = loaded.of(0), study.tailoring
+        state = UsersState.of_study(study)
+        with at_work(state):
+            class_weight = None
+            if not callable(study.class_weight):
+                # All folds train with the same class weights, so with the same loss.
+                class_weight = resolve_class_weight(study.class_weight, loaded.whole)
+            weighted = with_class_weight(splits, class_weight)
+            resolved = resolve_space(study, weighted)
+            if callable(study.class_weight):
+                space = resolved.study.space
+                assert space is not None, "it is resolved"
+                defaults = Hyperparameters(space, space.defaults())
+                class_weight = class_weight_of(study, splits, defaults)
+            warnings, objective, model_bytes = check_study(resolved.study, weighted)
+            study = resolved.study.with_objective(objective)
+        how = study.cross_validation
+        description = _described(
+            study,
+            resolved,
+            _data_described(dataset, loaded, data_override),
+            code,
+            threads,
+            warnings=(*resolved.notes, *warnings, *splits.warnings),
+            tailored={} if tailoring.empty else tailoring.to_dict(),
+            batch_size=loaded.batch_size or study.batch_size,
+            cross_validation="" if how is None else repr(how),
+            folds=loaded.folds,
+            class_weight=class_weight,
+            goes_on=not has_own_fit(study.build),
+        )
+        return cls(
+            study,
+            loaded,
+            _with_glance(description, loaded),
+            environment(),
+            _trainer(study, splits.unfit),
+            model_bytes,
+            state,
+        )
+
+    def results(self, fits: Iterable[TrialTask], on_epoch: OnEpochResult) -> Iterator[TrialResult]:
+        """Runs the fits of a job, up to the first that is not complete."""
+        for fit in fits:
+            result = self.run(fit, on_epoch)
+            yield result
+            if result.state != "complete":
+                return
+
+    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        """Runs a fit."""
+        memory = PeakMemory()
+        with at_work(self.state):
+            result = self._train(task, on_epoch)
+            return replace(result, peak_memory_bytes=memory.size)
+
+    def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        trainer = self.trainer
+        # A training on all folds has no validation data, so only `model.fit` can train.
+        mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
+        if mode is not None and isinstance(trainer, CompiledTrainer):
+            trainer = trainer.in_mode(mode)
+        return run_trial(self.study, self.data, task, on_epoch, trainer)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        with at_work(self.state):
+            splits = self.splits_of(spec.fold)
+            return save_champion(self.study, space, splits, spec, checkpoint, folder)
+
+    def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with at_work(self.state):
+            return function(self, *arguments)
+
+    def splits_of(self, fold: int | None = None) -> LoadedData:
+        """Returns the study's data, or that of a fold, without class weights."""
+        return self.data.of(fold)
+
+
+@contextlib.contextmanager
+def at_work(state: UsersState) -> Iterator[None]:
+    """Gives each fit in this context the same initial state of the user's code, e.g. of globals.
+
+    At the end, the state and Keras's settings are restored, for a next launch in this process.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.callback(restore_settings)
+        stack.enter_context(setting_back(state))
+        stack.callback(set_back)
+        yield
+
+
+def _loaded(
+    study: StudyDefinition, data: DescribedData, shared: Path | None
+) -> LoadedData | FoldedSplits:
+    """Loads the study's data, split into parts or folds."""
+    _check_own_fit(study, data)
+    if data.in_batches:
+        # Random operations in a data pipeline need a seed.
+        begin_trial(study.seed)
+    try:
+        how = study.cross_validation
+        if isinstance(how, CrossValidation):
+            return data.load_folds(how, shared)
+        return data.load() if shared is None else data.load_shared(shared)
+    except DataError as error:
+        raise StudyError(f"The data of the study {study.name!r}: {error}") from None
+    except OSError as error:
+        raise StudyError(
+            f"The data of the study {study.name!r} cannot be put into a temporary file: {error}",
+            hint="Make room there, or set TMPDIR to a folder that has some.",
+        ) from None
+
+
+def _check_own_fit(study: StudyDefinition, data: DescribedData) -> None:
+    if not has_own_fit(study.build):
+        return
+    check_no_own_fit(study)
+    if data.in_batches:
+        raise StudyError(
+            f"The HyperModel of the study {study.name!r} has its own fit, which is "
+            "given arrays, and the data comes in batches",
+            hint="Take data from datasets.arrays; "
+            "or leave the fit out: then model.fit trains the model.",
+        )
+
+
+def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
+    if has_own_fit(study.build):
+        return HyperModelTrainer(study.build)
+    return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
+
+
+_DATA = DataDescription(
+    "the data of its objective function", "the objective function loads it", "", {}, {}, {}
+)
+
+
+@dataclass(frozen=True)
+class ObjectiveSession(Session):
+    """A `Session` of a study with an objective function, which has no data."""
+
+    def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        return run_objective(self.study, task, on_epoch)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        with at_work(self.state):
+            return save_champion(self.study, space, None, spec, checkpoint, folder)
+
+    def splits_of(self, fold: int | None = None) -> NoReturn:
+        raise StudyError(no_data(self.study.name))
+
+
+def open_objective(
+    study: StudyDefinition, code: CodeDescription, threads: int | None
+) -> ObjectiveSession:
+    """Finds an objective function's hyperparameters by running it up to its first training."""
+    function = study.objective_function
+    assert function is not None, "the caller checks it"
+    threads = configure_tensorflow(threads)
+    # Keras settings of the study's file, e.g. a dtype policy, hold for all trials.
+    remember_settings()
+    traced, tailoring = TracedObjective(study.name, function), study.tailoring
+    state = UsersState.of_study(study)
+    with at_work(state):
+        resolved = resolve_space(study, None, traced)
+    warnings = [*resolved.notes]
+    if study.direction is None:
+        warnings.insert(
+            0,
+            "no direction was given, so the value is minimized, as by optuna.create_study(). For "
+            "the other way: --direction maximize, or Study(direction='maximize').",
+        )
+    description = _described(
+        resolved.study,
+        resolved,
+        _DATA,
+        code,
+        threads,
+        warnings=tuple(warnings),
+        tailored={} if tailoring.empty else tailoring.to_dict(),
+        epochs=traced.epochs,
+        objective_function=str(getattr(function, "__name__", type(function).__name__)),
+        # An objective function always trains from the beginning.
+        goes_on=False,
+    )
+    return ObjectiveSession(
+        resolved.study,
+        None,  # type: ignore[arg-type] # nothing asks for it
+        description,
+        environment(),
+        CompiledTrainer("plain"),
+        0,
+        state,
+    )
+
+
+def _described(
+    study: StudyDefinition,
+    resolved: Resolved,
+    data: DataDescription,
+    code: CodeDescription,
+    threads: int,
+    **more: Any,
+) -> StudyDescription:
+    """Returns a study's description. The fields in `more` replace the study's settings."""
+    space, initial = study.space, check_initial("initial", study.initial)
+    assert space is not None and isinstance(study.objective, Objective), "they are resolved"
+    settings = {name: getattr(study, name) for name in settings_of(RecordedSettings)}
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        threads=threads,
+        data=data,
+        code=code,
+        initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
+        initial_from=initial if isinstance(initial, str) else "",
+        hardware=hardware_class(),
+        discovered=resolved.joins,
+        declared=resolved.declared,
+        unread=resolved.unread,
+        **{**settings, **more},
+    )
+
+
+def _data_described(
+    dataset: DescribedData,
+    loaded: LoadedData | FoldedSplits,
+    override: str,
+) -> DataDescription:
+    recorded_apart = ("digest", "digests", "sizes")
+    details = {k: value for k, value in loaded.describe().items() if k not in recorded_apart}
+    return DataDescription(
+        name=dataset.name,
+        source=dataset.source,
+        digest=loaded.digest,
+        digests=dict(loaded.digests),
+        sizes=dict(loaded.sizes),
+        details=details,
+        override=override,
+    )
+
+
+def _with_glance(
+    description: StudyDescription, splits: LoadedData | FoldedSplits
+) -> StudyDescription:
+    """Returns the description with the findings and warnings of a quick check of the data.
+
+    The quick check takes some hundredths of a second. ``kerastudy data`` makes all checks.
+    """
+    # An error in this check must not keep the study from running.
+    with contextlib.suppress(Exception):
+        findings = glance_at(splits, description.data.name)
+        if findings is not None:
+            problems = list(findings.problems)
+            if problems:
+                problems[-1] += f" Look at it: {data_command(description)}"
+            warnings = (*description.warnings, *problems)
+            return replace(description, looked=findings, warnings=warnings)
+    return description
+
+
+class InProcessExecutor:
+    """An `Executor` that runs each job within `wait`.
+
+    It starts no thread, as Keras keeps global state, such as the dtype policy, per thread.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        # The fits of the submitted job.
+        self._fits: tuple[TrialTask, ...] = ()
+
+    @property
+    def description(self) -> StudyDescription:
+        return self._session.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self._session.environment
+
+    @property
+    def free(self) -> int:
+        return 0 if self._fits else 1
+
+    def submit(self, *fits: TrialTask) -> None:
+        self._fits = fits
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        fits, self._fits = self._fits, ()
+        for result in self._session.results(fits, handler.on_epoch):
+            handler.on_result(result)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        return self._session.save_champion(spec, checkpoint, space, folder)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._session.answer(function, *arguments)
+
+    def close(self) -> None:
+        self._fits = ()

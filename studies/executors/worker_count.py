@@ -1,0 +1,165 @@
+"""Chooses the number of workers by the machine's cores, memory and GPUs.
+
+NVIDIA's GPUs are found without TensorFlow, and each worker gets one of them. This was never tested
+on a machine with a GPU: tests check only the environment variables that a worker gets.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import psutil
+
+from search_spaces.errors import StudyError
+from search_spaces.texts import counted
+
+WORKERS_VARIABLE = "KERASTUDY_WORKERS"
+"""The environment variable with the default number of workers."""
+
+# With more workers, each proposal would lack the results of many running trials. Also, one process
+# records the trials of all workers.
+MOST_WORKERS = 16
+"""The most workers that a launch starts unless it is asked for more."""
+# A worker used 0.33 GiB of unshared memory after a trial on digits. Compiled programs need more.
+_WORKER_BYTES = 3 * 2**28
+# The copies are weights, gradients, an optimizer's two moments, and the best epoch's weights.
+_COPIES_OF_WEIGHTS = 5
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The resources that this process may use."""
+
+    cores: int
+    memory: int | None = None  # Available bytes, or None if unknown.
+    gpus: tuple[str, ...] = ()  # The names that CUDA uses.
+
+
+def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
+    """Returns the machine's present resources, within a container's limits."""
+    return Machine(_cores(control_groups), _memory(control_groups), visible_gpus(os.environ))
+
+
+def asked_workers(workers: int | None) -> int | None:
+    """Returns the number of workers by the option, else by the environment, else None."""
+    text = os.environ.get(WORKERS_VARIABLE, "").strip()
+    if workers is not None or not text:
+        return workers
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    raise StudyError.of_setting(WORKERS_VARIABLE, "a whole number of at least 1", text)
+
+
+def suited_workers(
+    machine: Machine, *, trials: int | None = None, threads: int = 1, model_bytes: int = 0
+) -> int:
+    """Returns the number of workers that suit a study, 1 to 16.
+
+    Each worker gets one GPU. Without GPUs, it gets a core for each of its threads. There are at
+    most as many workers as remaining trials, and as fit into memory. `model_bytes` is the size of
+    the default model's weights. `machine` has the resources before any worker started.
+    """
+    limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
+    if trials is not None:
+        limits.append(trials)
+    if machine.memory is not None:
+        limits.append(machine.memory // (_WORKER_BYTES + _COPIES_OF_WEIGHTS * model_bytes))
+    return max(1, min(limits))
+
+
+def described_workers(machine: Machine, workers: int, threads: int) -> str:
+    """Returns a text such as "4 workers of 2 threads (8 cores)"."""
+    gpus = len(machine.gpus)
+    resources = counted(gpus, "GPU") if gpus else counted(machine.cores, "core")
+    return f"{counted(workers, 'worker')} of {counted(threads, 'thread')} ({resources})"
+
+
+def too_many(machine: Machine, workers: int, threads: int) -> str:
+    """Returns a message if workers have more threads than there are cores, else an empty text."""
+    if workers == 1 or workers * threads <= machine.cores:
+        return ""
+    return (
+        f"{described_workers(machine, workers, threads)}: they will wait for one another. "
+        f"{counted(max(1, machine.cores // threads), 'worker')} would be as fast"
+    )
+
+
+def _cores(groups: Path) -> int:
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    # https://docs.kernel.org/admin-guide/cgroup-v2.html
+    quota, _, period = _read(groups / "cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit() and int(period):
+        cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
+
+
+def _memory(groups: Path) -> int:
+    free: int = psutil.virtual_memory().available
+    most, used = _read(groups / "memory.max"), _read(groups / "memory.current")
+    if most.isdigit() and used.isdigit():
+        # Memory in use includes the file cache, which Linux frees when a process needs memory.
+        counters = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
+        free = min(free, int(most) - int(used) + int(counters.get("inactive_file", 0)))
+    return max(0, free)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
+"""The variable from which CUDA reads the GPUs to use, as numbers or identifiers, e.g. "0,1"."""
+
+# NVIDIA's driver for Linux has a folder here for each GPU that this process may use.
+_DRIVER = Path("/proc/driver/nvidia/gpus")
+_SECONDS_TO_LIST = 10.0
+
+
+def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tuple[str, ...]:
+    """Returns the GPUs that a process with this environment may use, as CUDA names them."""
+    devices = environment.get(DEVICES_VARIABLE)
+    if devices is not None:
+        return _named(devices)
+    try:
+        count = sum(1 for _ in driver.iterdir())
+    except OSError:
+        # WSL, for example, has no such folder, but nvidia-smi may list the GPUs.
+        count = _listed_by_program()
+    return tuple(str(number) for number in range(count))
+
+
+def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
+    """Returns the environment variable that lets the worker of this number see only one GPU."""
+    return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
+
+
+def _named(devices: str) -> tuple[str, ...]:
+    """Reads `DEVICES_VARIABLE`. CUDA ignores everything after an impossible number.
+
+    Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
+    """
+    names = map(str.strip, devices.split(","))
+    return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
+
+
+def _listed_by_program() -> int:
+    command = ["nvidia-smi", "-L"]
+    try:
+        listed = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())

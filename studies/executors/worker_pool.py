@@ -1,0 +1,286 @@
+"""The executor with several workers, and how a launch starts its workers on this machine."""
+
+from __future__ import annotations
+
+import abc
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, cast
+
+from search_spaces import SearchSpace
+from search_spaces.errors import WorkerError
+from studies.executors.job_runner import Handler
+from studies.executors.worker_count import (
+    asked_workers,
+    described_workers,
+    suited_workers,
+    this_machine,
+    too_many,
+    variables_of,
+)
+from studies.executors.worker_messages import LoadStudy
+from studies.executors.worker_process import (
+    LoadedByWorkers,
+    OnOutput,
+    ProcessLike,
+    WorkerExecutor,
+    WorkerProcess,
+    check_same,
+)
+from tracking.records import TrialSpec, TrialTask
+
+# Starting a worker takes 5 s of CPU. More workers start if one worker would need _SECONDS_WORTH for
+# the trials left, as estimated from the trials that ended in the first _SECONDS_TO_JUDGE.
+_SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
+
+
+class WorkerPool(LoadedByWorkers):
+    """An `Executor` that runs as many trials at once as it has workers.
+
+    Trials begin as soon as one worker has loaded the study. The other workers join once they have
+    loaded it too.
+    """
+
+    def __init__(
+        self, workers: Sequence[WorkerExecutor], on_output: OnOutput = lambda line: None
+    ) -> None:
+        self._workers = list(workers)
+        self._on_output = on_output
+        # A function that starts more workers, and the number of jobs left; None if no more start.
+        self._later: tuple[Callable[[], None], int] | None = None
+        self._began, self._submitted = 0.0, 0
+
+    def load(self) -> None:
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
+        while all(worker.loading for worker in self._workers):
+            for worker in self._ready(self._workers):
+                try:
+                    worker.take_loaded()
+                except WorkerError as error:
+                    self._do_without(worker, error)
+        # The first worker must be one that has loaded the study.
+        self._workers.sort(key=lambda worker: worker.loading)
+        self._loaded = self._workers[0].loaded
+        for worker in list(self._workers):
+            self._check_alike(worker)
+
+    def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
+        """Ends workers, or starts more by ``start(number)``, until there are `count`."""
+        for worker in self._workers[count:]:
+            self._end(worker)
+        for number in range(len(self._workers), count):
+            self._workers.append(start(number))
+
+    def grow(self, count: int, start: Callable[[int], WorkerExecutor], jobs: int) -> None:
+        """Like `resize`, but starts workers later, while jobs run, if the `jobs` left take long."""
+        if count > len(self._workers):
+            self._later = partial(self.resize, count, start), jobs
+
+    def __len__(self) -> int:
+        """Returns the number of workers."""
+        return len(self._workers)
+
+    @property
+    def load_study(self) -> LoadStudy:
+        """The message that makes a worker load the same study as the first worker."""
+        return self._workers[0].load_study
+
+    @property
+    def free(self) -> int:
+        return sum(worker.free for worker in self._workers)
+
+    def submit(self, *fits: TrialTask) -> None:
+        """Gives a job to a free worker, if possible to one that has compiled such a model."""
+        free = [worker for worker in self._workers if worker.free]
+        worker = next((w for w in free if w.has_trained_like(fits[0].spec)), free[0])
+        worker.submit(*fits)
+        self._began = self._began or time.monotonic()
+        self._submitted += 1
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        if self._later is not None:
+            self._grow_if_worth(*self._later)
+            seconds = _SECONDS_TO_JUDGE if seconds is None else min(seconds, _SECONDS_TO_JUDGE)
+        for worker in self._workers:
+            if worker.waiting and not worker.loading:
+                worker.wait(handler)
+                return
+        for worker in self._ready([w for w in self._workers if not w.free], seconds):
+            if worker.loading:
+                self._join(worker, handler)
+            else:
+                worker.wait(handler)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        return self._workers[0].save_champion(spec, checkpoint, space, folder)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """See `WorkerExecutor.ask`. No trial may run meanwhile."""
+        return self._workers[0].ask(function, *arguments)
+
+    def close(self) -> None:
+        """Ends all workers at the same time."""
+        with ThreadPoolExecutor() as closing:
+            list(closing.map(WorkerExecutor.close, self._workers))
+
+    def _ready(
+        self, workers: Sequence[WorkerExecutor], seconds: float | None = None
+    ) -> Sequence[WorkerExecutor]:
+        """Waits at most `seconds` for messages; returns the workers that have sent one or died."""
+        connections = {cast(WorkerProcess, w.process).connection: w for w in workers}
+        ready = wait(connections, seconds)
+        return [worker for connection, worker in connections.items() if connection in ready]
+
+    def _grow_if_worth(self, start: Callable[[], None], jobs: int) -> None:
+        seconds = time.monotonic() - self._began
+        ended = self._submitted - sum(not worker.free for worker in self._workers)
+        if seconds < _SECONDS_TO_JUDGE:
+            return
+        if seconds / max(ended, 1) * (jobs - ended) >= _SECONDS_WORTH:
+            start()
+            self._later = None
+
+    def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
+        """Takes a loading worker's message; drops the worker if it can't load the study."""
+        try:
+            worker.wait(handler)
+        except WorkerError as error:
+            self._do_without(worker, error)
+            if worker.waiting:
+                # The worker replaced one that died before it took its job.
+                handler.on_lost(worker.waiting.fits[0].spec, error)
+        self._check_alike(worker)
+
+    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+        """Drops a worker that can't load the study, usually for lack of memory."""
+        if len(self._workers) == 1:
+            raise error
+        self._end(worker)
+        self._on_output(f"continuing with {len(self._workers)} of the workers: {error}")
+
+    def _check_alike(self, worker: WorkerExecutor) -> None:
+        """Raises StudyError if a worker has loaded another study than the first worker."""
+        if not worker.loading and worker in self._workers:
+            check_same(self.loaded.description, worker.description)
+
+    def _end(self, worker: WorkerExecutor) -> None:
+        self._workers.remove(worker)
+        worker.close()
+
+
+class LaunchWorkers(abc.ABC):
+    """Starts the workers of a launch, and adapts them to the study once it is loaded.
+
+    Processes start before the study is loaded, as importing TensorFlow takes longest. `trials` is
+    None if unknown. `workers` is None for a suitable number.
+    """
+
+    pool: WorkerPool
+
+    def __init__(
+        self, load: LoadStudy, *, trials: int | None, workers: int | None, on_output: OnOutput
+    ) -> None:
+        self._load, self._on_output = load, on_output
+        self._asked = asked_workers(workers)
+        # The number of workers, including those that start later.
+        self.count = self._asked or self._suited(trials)
+        self.pool = self._start_pool(self._asked or self._first())
+
+    def load(self) -> None:
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
+        self.pool.load()
+
+    def suit(self, *, threads: int | None, finished: int) -> None:
+        """Adapts the workers' threads to the study, and their number unless the user chose it.
+
+        `threads` is the number of a resumed study, None for a new study. `finished` is the number
+        of finished trials in the record.
+        """
+        if threads is not None and threads != self.pool.description.threads:
+            self.pool.close()
+            self._load = replace(self._load, threads=threads)
+            self.pool = self._start_pool(self._asked or self._first())
+            self.load()
+        description = self.pool.description
+        # Workers that start later run the same source, even if the user's modules change.
+        self._load = replace(self.pool.load_study, threads=description.threads)
+        if self._asked is None:
+            left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
+            self.count = self._suited(left, model_bytes)
+            self.pool.resize(min(self._first(), self.count), self._start_worker)
+            self.pool.grow(self.count, self._start_worker, left)
+        if line := self._described():
+            self._on_output(line)
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def _first(self) -> int:
+        """Returns how many workers start before the first trial."""
+        return self.count
+
+    @abc.abstractmethod
+    def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
+        """Returns the number of workers that suit the trials left and the default model's size."""
+
+    @abc.abstractmethod
+    def _described(self) -> str:
+        """Returns a line about the workers for the user, or an empty text."""
+
+    def _start_pool(self, count: int) -> WorkerPool:
+        return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
+
+    def _start_worker(self, number: int) -> WorkerExecutor:
+        return WorkerExecutor(self._load, self._on_output, partial(self._start_process, number))
+
+    @abc.abstractmethod
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        """Starts the process of the worker with this number."""
+
+
+class LocalWorkers(LaunchWorkers):
+    """The workers of a launch on this machine.
+
+    They run in `folder`, or in this process's folder if `folder` is empty or does not exist. One
+    worker starts first. The others start once the trials left are worth it, or with `at_once`
+    immediately.
+    """
+
+    def __init__(
+        self, load: LoadStudy, *, folder: str = "", at_once: bool = False, **of_launch: Any
+    ) -> None:
+        self._folder, self._machine, self._at_once = folder, this_machine(), at_once
+        super().__init__(load, **of_launch)
+
+    def _first(self) -> int:
+        # Trials that need a GPU are long, so all workers are worth it.
+        return self.count if self._at_once or self._machine.gpus else 1
+
+    def load(self) -> None:
+        super().load()
+        if self._machine.gpus and not self.pool.loaded.gpus:
+            # TensorFlow does not use the GPUs, e.g. because it is built for CPUs.
+            self._machine = replace(self._machine, gpus=())
+
+    def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
+        return suited_workers(
+            self._machine, trials=trials, threads=self._load.threads, model_bytes=model_bytes
+        )
+
+    def _described(self) -> str:
+        if self._asked is None:
+            return described_workers(self._machine, self.count, self._load.threads)
+        warning = too_many(self._machine, self._asked, self._load.threads)
+        return warning and f"warning: {warning}"
+
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        folder = self._folder if os.path.isdir(self._folder) else None
+        return WorkerProcess(load, on_output, folder, variables_of(self._machine.gpus, number))

@@ -1,0 +1,419 @@
+"""A worker from the driver's side: the executor of one worker, and its process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from search_spaces import INITIALIZERS, SearchSpace
+from search_spaces.errors import StudyError, WorkerError
+from studies.executors import worker_main
+from studies.executors.job_runner import Handler
+from studies.executors.worker_messages import (
+    Answer,
+    Ask,
+    ChampionSaved,
+    Failed,
+    Loaded,
+    LoadStudy,
+    RunFits,
+    SaveChampion,
+    ThreadsDiffer,
+)
+from studies.user_code import Target, place_of
+from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
+
+# After this many dead workers, the study or the request is taken to be the cause.
+_ATTEMPTS = 3
+
+OnOutput = Callable[[str], None]
+"""Takes a line that a worker process has printed."""
+
+
+class LoadedByWorkers:
+    """The common part of `WorkerExecutor` and `WorkerPool`."""
+
+    _loaded: Loaded | None = None
+
+    @property
+    def loaded(self) -> Loaded:
+        """The answer of a worker that has loaded the study."""
+        assert self._loaded is not None, "call load() first"
+        return self._loaded
+
+    @property
+    def description(self) -> StudyDescription:
+        return self.loaded.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.loaded.environment
+
+
+def check_same(before: StudyDescription, now: StudyDescription) -> None:
+    """Raises StudyError if two processes have loaded different code, data or spaces."""
+    changed = now.code.changes_since(before.code)
+    if changed:
+        raise StudyError(
+            f"The code of the study {before.name!r} has changed while it was loaded: "
+            f"{', '.join(changed)}",
+            hint="Launch again.",
+        )
+    if before.data.digest != now.data.digest or before.space != now.space:
+        raise StudyError(
+            f"The data or the imports of the study {before.name!r} have changed while it ran, or "
+            "the data is drawn without a seed",
+            hint="Undo the change and launch again to resume.",
+        )
+
+
+class WorkerExecutor(LoadedByWorkers):
+    """An `Executor` with one process, which is replaced when it dies.
+
+    `start` starts the process, by default on this machine.
+
+    Attributes:
+        process: The present process.
+        loading: Whether the process has not loaded the study yet.
+        waiting: The submitted job, if the process has not got it, because the one before died.
+        load_study: The message that makes a new process load the same study. Once a process has
+            loaded the study, it contains the source of the study's file and modules.
+    """
+
+    def __init__(
+        self,
+        load_study: LoadStudy,
+        on_output: OnOutput = lambda line: None,
+        start: Callable[[LoadStudy, OnOutput], ProcessLike] | None = None,
+    ) -> None:
+        self.load_study, self._on_output = load_study, on_output
+        self.waiting: RunFits | None = None
+        # These fits of the present job have not ended.
+        self._fits: deque[TrialSpec] = deque()
+        self._start_process = start or WorkerProcess
+        self._start()
+        self._lost_while_loading = 0
+
+    def _start(self) -> None:
+        self.loading = True
+        # The process has trained models of these kinds, and keeps their compiled programs.
+        self._trained: set[Hashable] = set()
+        self.process = self._start_process(self.load_study, self._on_output)
+
+    def _restart(self) -> None:
+        self.process.end()
+        self._start()
+
+    def has_trained_like(self, spec: TrialSpec) -> bool:
+        """Returns whether the process has trained a trial with the same `kind_of`."""
+        return kind_of(spec) in self._trained
+
+    def load(self) -> None:
+        """Waits until the worker has loaded the study. Raises StudyError if it can't."""
+        while not self.take_loaded():
+            pass
+
+    def take_loaded(self) -> bool:
+        """Waits until the worker has loaded the study; returns False if it was restarted instead.
+
+        Raises StudyError if the worker can't load the study.
+        """
+        try:
+            answer = self.process.receive()
+        except WorkerError as error:
+            self._lost_while_loading += 1
+            # A process that died while loading, without being killed, would die again.
+            if self._lost_while_loading >= _ATTEMPTS or not error.killed:
+                raise
+            self._restart()
+            return False
+        self._lost_while_loading = 0
+        if isinstance(answer, Failed):
+            raise StudyError(answer.message)
+        if isinstance(answer, ThreadsDiffer):
+            # The study's file has used TensorFlow, so the threads of this process can't change.
+            self.load_study = replace(self.load_study, threads=answer.threads)
+            self._restart()
+            return False
+        assert isinstance(answer, Loaded)
+        self.loading = False
+        if self._loaded is not None:
+            check_same(self._loaded.description, answer.description)
+        self._loaded = answer
+        # A process that replaces this one must run the same source, even if a file changes.
+        target = self.load_study.target
+        if isinstance(target, Target):
+            code = answer.description.code
+            modules = {str(place_of(Path(code.path), p)): t for p, t in code.texts.items()}
+            target = replace(target, source=code.source, modules=modules)
+            self.load_study = replace(self.load_study, target=target)
+        return True
+
+    @property
+    def free(self) -> int:
+        return 0 if self.waiting or self._fits or self.loading else 1
+
+    def submit(self, *fits: TrialTask) -> None:
+        self.waiting = RunFits(fits)
+        # If the worker has died, `wait` replaces it.
+        with contextlib.suppress(WorkerError):
+            self._begin(self.waiting)
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """Passes one event to the handler.
+
+        If the process has died, starts another one, but does not wait until it has loaded the
+        study.
+        """
+        if self.loading:
+            self.take_loaded()
+            return
+        try:
+            if self.waiting is not None:
+                self._begin(self.waiting)
+                return
+            message = self.process.receive()
+            if isinstance(message, EpochResult):
+                self.process.send(handler.on_epoch(message))
+                return
+        except WorkerError as error:
+            lost = self._fits[0] if self._fits else None
+            self._fits.clear()
+            self._restart()
+            if lost is not None:
+                handler.on_lost(lost, error)
+            return
+        if isinstance(message, Failed):
+            self._fits.clear()
+            raise StudyError(message.message)
+        self._fits.popleft()
+        if message.state != "complete":
+            self._fits.clear()
+        handler.on_result(message)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        request = SaveChampion(spec, checkpoint, space, folder)
+        answer = self._answer(request, lambda: shutil.rmtree(folder, ignore_errors=True))
+        assert isinstance(answer, ChampionSaved)
+        return dict(answer.metrics)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Returns ``function(session, *arguments)``, called in the worker with its `Session`.
+
+        If the worker dies, another worker calls the function. Raises StudyError if the function
+        raises.
+        """
+        answer = self._answer(Ask(function, arguments))
+        assert isinstance(answer, Answer)
+        return answer.value
+
+    def _answer(self, request: Ask | SaveChampion, undo: Callable[[], None] = lambda: None) -> Any:
+        """Sends a request; returns the answer. Raises StudyError if the request failed.
+
+        If the worker dies, `undo` removes the files that it left, and a new worker gets the
+        request.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                if self.loading:
+                    self.load()
+                self.process.send(request)
+                answer = self.process.receive()
+                break
+            except WorkerError:
+                if attempt == _ATTEMPTS:
+                    raise
+                self._restart()
+                undo()
+        if isinstance(answer, Failed):
+            raise StudyError(answer.message)
+        return answer
+
+    def close(self) -> None:
+        self.process.end()
+
+    def _begin(self, job: RunFits) -> None:
+        self.process.send(job)
+        self.waiting = None
+        self._fits.extend(fit.spec for fit in job.fits)
+        self._trained.add(kind_of(self._fits[0]))
+
+
+def kind_of(spec: TrialSpec) -> Hashable:
+    """Returns a key that is equal for trials which can probably use the same compiled program.
+
+    Floats (e.g. a learning rate), epochs and initializers usually don't change the program.
+    """
+    return spec.batch_size, frozenset(
+        (name, value)
+        for name, value in spec.values.items()
+        if name != "epochs" and not isinstance(value, float) and value not in INITIALIZERS
+    )
+
+
+_SECONDS_TO_END = 5.0
+_LINES_KEPT = 20
+# In this file, Linux counts the processes that it has killed for lack of memory.
+COUNTS = Path("/proc/vmstat")
+# TensorFlow's C++ code prints these lines before its log level applies.
+_NOISE = re.compile(
+    r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl"
+    # TensorFlow 2.18 and 2.19 print this without a GPU too.
+    r"|E0000 .*Unable to register cu(DNN|BLAS|FFT) factory"
+)
+
+
+class ProcessLike(Protocol):
+    """A worker's process, on this machine or another one."""
+
+    def send(self, message: object) -> None:
+        """Sends a message. Raises WorkerError if the process has ended."""
+        ...
+
+    def receive(self) -> Any:
+        """Waits for a message. Raises WorkerError if the process has ended."""
+        ...
+
+    def end(self) -> None:
+        """Ends the process."""
+        ...
+
+
+class WorkerProcess:
+    """A worker process on this machine, connected by a pair of sockets."""
+
+    def __init__(
+        self,
+        load: LoadStudy,
+        on_output: OnOutput,
+        folder: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            # The user's code may have called `socket.setdefaulttimeout`.
+            end.setblocking(True)
+        self.connection = Connection(ours.dup().detach())
+        self._process = subprocess.Popen(
+            # -P keeps the script's folder off the import path.
+            [sys.executable, "-P", worker_main.__file__],
+            cwd=folder,
+            env={**os.environ, **(variables or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=() if sys.platform == "win32" else (theirs.fileno(),),
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if sys.platform == "win32":
+            handle = theirs.share(self._process.pid).hex()
+        else:
+            handle = str(theirs.fileno())
+        self._killed_before = _killed_for_memory()
+        self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
+        self._reader.start()
+        sockets = (ours, theirs)
+        threading.Thread(target=self._hang_up_at_its_end, args=sockets, daemon=True).start()
+        # If the process has died already, writing fails, and the first `receive` reports that.
+        with contextlib.suppress(OSError):
+            shared = os.fsencode(load.shared).hex()
+            self._process.stdin.write(f"{handle}\t{load.threads}\t{shared}\n")
+            self._process.stdin.flush()
+            self.connection.send(load)
+
+    def send(self, message: object) -> None:
+        try:
+            self.connection.send(message)
+        except (EOFError, OSError):
+            raise self._ended() from None
+
+    def receive(self) -> Any:
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            # OSError means that the process ended during a message.
+            raise self._ended() from None
+
+    def end(self) -> None:
+        """Ends the process: closes the connection, sends SIGTERM, and at last SIGKILL."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            # Without this line, the worker would take the driver for dead, and remove shared data.
+            self._process.stdin.write(worker_main.ENDED)
+            self._process.stdin.flush()
+        self.connection.close()
+        self._process.terminate()
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(_SECONDS_TO_END)
+        # If the process died before it read everything, the rest can't be flushed.
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        # A process that the user's code started may still hold the pipe. Closing would wait for it.
+        if not self._reader.is_alive():
+            self._process.stdout.close()
+
+    def _hang_up_at_its_end(self, ours: socket.socket, theirs: socket.socket) -> None:
+        """Makes `recv` raise EOFError after the last message of the process.
+
+        Otherwise `recv` would wait for processes that the user's code has forked from the worker:
+        they hold the connection too.
+        """
+        with ours, theirs:
+            self._process.wait()
+            ours.shutdown(socket.SHUT_RD)
+
+    def _ended(self) -> WorkerError:
+        try:
+            code = self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            return WorkerError("the worker process does not answer")
+        self._reader.join(_SECONDS_TO_END)
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        last = f"; its last line was: {self._last_lines[-1]}" if self._last_lines else ""
+        killed = code == -signal.SIGKILL
+        # C++ aborts when it gets no memory.
+        refused = any("std::bad_alloc" in line for line in self._last_lines)
+        lacked = refused or (killed and _killed_for_memory() > self._killed_before)
+        why = "; probably out of memory" if lacked else last
+        return WorkerError(
+            f"the worker process ended {how}{why}", killed=killed, out_of_memory=lacked
+        )
+
+    def _read_output(self, on_output: OnOutput) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.strip() and not _NOISE.match(line):
+                self._last_lines.append(line.rstrip())
+                # Reading must go on after an error: if the pipe were full, the worker would hang.
+                with contextlib.suppress(Exception):
+                    on_output(line.rstrip())
+
+
+def _killed_for_memory() -> int:
+    """Returns how many processes the system has killed for lack of memory; 0 if it counts none."""
+    with contextlib.suppress(OSError):
+        if line := re.search(r"^oom_kill (\d+)$", COUNTS.read_text(), re.MULTILINE):
+            return int(line[1])
+    return 0

@@ -1,0 +1,158 @@
+"""Checks a study's definition: its engine, its warnings, and its changes since the last launch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search_spaces import Fixed, parameter_from_dict
+from search_spaces.errors import EngineError, StudyChangedError
+from studies.data import path_in
+from studies.definition import (
+    FACTOR,
+    HYPERBAND,
+    StudyDefinition,
+    hyperband_trials,
+    split_options,
+)
+from studies.engines import check_engine_serves
+from tracking.history.study_history import StudyHistory
+from tracking.history.trials import joined, with_joined
+from tracking.records import FINISHED_STATES, StudyDescription, settings_of
+from tracking.records.study_description import ANY_HARDWARE
+
+
+def check_definition(description: StudyDescription) -> None:
+    """Raises EngineError if a study's engine can't serve it."""
+    check_engine_serves(
+        description.engine, description.pruner, description.space, most_epochs(description)
+    )
+
+
+def warnings_of(description: StudyDescription) -> list[str]:
+    """Returns the warnings that are shown before a study runs."""
+    warnings = list(description.warnings)
+    for name in ("epochs", "batch_size"):
+        value = getattr(description, name)
+        of_trainings = name in description.space and not description.objective_function
+        if of_trainings and value != getattr(StudyDefinition, name):
+            warnings.append(
+                f"{name}={value} of the study does not count: its search space has {name!r}, "
+                f"whose values the trials take. Use --set {name}={value} for {value} in each."
+            )
+    engine, options = split_options(description.engine)
+    if engine == HYPERBAND:
+        factor = int(options.get("factor", FACTOR))
+        round_of_brackets = hyperband_trials(description.epochs, factor)
+        if description.trials < round_of_brackets:
+            warnings.append(
+                f"Hyperband needs {round_of_brackets} trials to go once through its brackets at "
+                f"{description.epochs} epochs, and this study has {description.trials}: few or "
+                f"none train to the end. Use --trials {round_of_brackets} or more."
+            )
+    return warnings
+
+
+def joinable(
+    description: StudyDescription, parameters: Sequence[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """Returns the hyperparameters that join the space after a builder has declared them in a trial.
+
+    `parameters` are the declared hyperparameters, each as `Parameter.to_dict` returns it. Those
+    that the study's own space has are left out. If the engine can't tune the others (e.g. a grid
+    engine and a continuous parameter), they become `Fixed` at their defaults.
+    """
+    parameters = [p for p in parameters if p["name"] not in description.declared]
+    if not description.discovered or not parameters:
+        return tuple(parameters)
+    try:
+        check_definition(replace(description, space=joined(description.space, parameters)))
+    except EngineError:
+        declared = map(parameter_from_dict, parameters)
+        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in declared)
+    return tuple(parameters)
+
+
+def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
+    """Raises StudyChangedError if a study with finished trials has another definition now."""
+    if before is None:
+        return
+    changes = differences(before.description, with_joined(now, before.trials))
+    if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
+        listed = "; ".join(change.removesuffix(".") for change in changes)
+        raise StudyChangedError(
+            f"The study {now.name!r} is recorded with another definition: {listed}",
+            hint="Undo the change to resume it, or start a new one under another name with --name.",
+        )
+
+
+def with_hardware(
+    before: StudyHistory | None, now: StudyDescription, any_hardware: bool
+) -> StudyDescription:
+    """Returns a study's definition with the class of hardware to record.
+
+    Results are bit for bit the same only within a class of hardware. Raises StudyChangedError for a
+    study that was begun on another class, unless `any_hardware` is set.
+    """
+    if any_hardware:
+        return replace(now, hardware=ANY_HARDWARE)
+    if before is None or not any(trial.state in FINISHED_STATES for trial in before.trials):
+        return now
+    recorded = before.description.hardware
+    if recorded in ("", now.hardware):
+        return now
+    if recorded == ANY_HARDWARE:
+        return replace(now, hardware=ANY_HARDWARE)
+    raise StudyChangedError(
+        f"The study {now.name!r} was begun on other hardware ({recorded}) than this machine's "
+        f"({now.hardware}), on which trials would get other bits",
+        hint="Resume it on the former hardware, or add "
+        "--any-hardware (in Python any_hardware=True): the record then says that bits may differ.",
+    )
+
+
+def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
+    """Returns the differences between two definitions that make their trials incomparable."""
+    changes = before.space.differences(now.space)
+    if before.data.digest != now.data.digest:
+        old, new = before.data.digests, now.data.digests
+        parts = [part for part in {**old, **new} if old.get(part) != new.get(part)]
+        why = _unlike_data(now) if before.code.digest else ""
+        if code := now.code.changes_since(before.code):
+            why = f", and so does the code: {', '.join(code)}"
+        changes.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
+    for name, setting in settings_of(StudyDefinition).items():
+        # Under another engine all settings may differ, except the objective.
+        compared = before.engine == now.engine or name == "objective"
+        if setting.another_study and compared:
+            was, is_now = getattr(before, name), getattr(now, name)
+            if was != is_now:
+                changes.append(f"{name} was {_shown(was)} and is {_shown(is_now)}")
+    return changes
+
+
+def most_epochs(description: StudyDescription) -> int:
+    """Returns the most epochs that a trial of a study can train."""
+    if "epochs" not in description.space or description.objective_function:
+        return description.epochs
+    values = description.space["epochs"].grid_values() or [description.epochs]
+    return int(max(values))
+
+
+def _unlike_data(now: StudyDescription) -> str:
+    """Returns a possible reason why the data changed, if the code is the same."""
+    source = path_in(now.data.override) or now.data.source
+    if Path(source).exists():
+        what = "folder" if Path(source).is_dir() else "file"
+        return f": the {what} {source!r} has changed"
+    return (
+        ", though the study's file is the same: either what it reads, such as a CSV file, has "
+        "changed, or what it draws or shuffles has no seed"
+    )
+
+
+def _shown(value: object) -> str:
+    metric, direction = getattr(value, "metric", None), getattr(value, "direction", None)
+    return f"{direction} {metric}" if metric else repr(value)

@@ -1,0 +1,72 @@
+"""Decides which files of trials are kept: checkpoints, states to resume from, and scores."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+
+from studies.engines import Engine
+from tracking.history.trials import rank_of, ranked
+from tracking.records import Rank, StudyDescription, TrialRecord
+from tracking.scores.files import KeptScores
+from tracking.store.atomic_writing import one_before
+from tracking.store.checkpoint_files import StudyFiles
+
+
+class Retention:
+    """Removes files of finished trials as soon as nothing needs them."""
+
+    def __init__(
+        self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]
+    ) -> None:
+        self._files, self._description = files, description
+        # The ranks of all trials with a value, best first.
+        self._ranks: list[Rank] = []
+        # The trials that have a state, and those whose checkpoint or scores must be removed. An
+        # earlier launch may have left checkpoints: it was killed, or had a higher --keep.
+        self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
+        self._scores = KeptScores()
+        for trial in finished:
+            self.add(trial)
+
+    def add(self, trial: TrialRecord) -> None:
+        """Takes a finished trial."""
+        self._with_state.add(trial.number)
+        if trial.best is None:
+            # Nothing reads the scores of a trial without a value, e.g. if a fold was pruned.
+            self._valueless.add(trial.number)
+        for valued in ranked([trial], self._description.objective):
+            rank, keep = rank_of(valued, self._description.objective), self._description.keep
+            bisect.insort(self._ranks, rank)
+            if keep is not None and len(self._ranks) > keep:
+                # Drops this trial's checkpoint, or that of the trial that it displaces.
+                self._dropped.add(max(rank, self._ranks[keep]).number)
+            self._scores.add(rank, valued.result.scores_bytes)
+
+    def told(self) -> str:
+        """Returns a line for the user when scores are removed for the first time, else ""."""
+        return self._scores.told()
+
+    def last_kept(self) -> Rank | None:
+        """Returns the worst rank whose checkpoint is kept; None if there is room for more."""
+        keep = self._description.keep
+        return None if keep is None or len(self._ranks) < keep else self._ranks[keep - 1]
+
+    def tidy(self, engine: Engine) -> None:
+        """Removes the files that neither the study nor the engine needs any more."""
+        # A cross-validated champion has one more training, on all folds.
+        repeats = range(self._description.trainings + bool(self._description.folds))
+        for number in [n for n in self._with_state if not engine.may_continue(n)]:
+            for repeat in repeats:
+                path = self._files.state(number, repeat)
+                path.unlink(missing_ok=True)
+                one_before(path).unlink(missing_ok=True)
+            self._with_state.remove(number)
+        for number in self._dropped:
+            for repeat in repeats:
+                self._files.checkpoint(number, repeat).unlink(missing_ok=True)
+        self._dropped.clear()
+        for number in self._scores.dropped() | (self._valueless if len(repeats) > 1 else set()):
+            for repeat in repeats:
+                self._files.scores(number, repeat).unlink(missing_ok=True)
+        self._valueless.clear()

@@ -1,0 +1,159 @@
+"""Asks a study's engine for trials until the budget is spent, and gives it their results.
+
+The engine gets a result as soon as the trial ends. With several workers, timing decides which trial
+ends first, so the proposals depend on timing.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from search_spaces import SearchSpace
+from search_spaces.errors import EngineError, KerastudyError
+from studies.engines import Curve, Engine
+from studies.error_texts import describe
+from studies.launching.budget import Ending, reached
+from studies.launching.running_trials import Running, StudyTrials
+from tracking.history.trials import best_trial, joined
+from tracking.journal import Journal
+from tracking.records import EndedTrial, EpochResult, Proposal
+from tracking.store.store_folder import as_store_errors
+
+EngineOf = Callable[[SearchSpace], Engine]
+
+
+class Proposals:
+    """The engine of a running study, and the decision when the study ends.
+
+    Attributes:
+        engine: The present engine, which is replaced when a hyperparameter joins the space.
+        description: The study, with its present space.
+        exhausted: Whether the space has no further trial.
+        ending: Why the study ends early, or None.
+    """
+
+    engine: Engine
+
+    def __init__(
+        self,
+        engine_of: EngineOf,
+        curve: Curve,
+        journal: Journal,
+        trials: StudyTrials,
+        say: Callable[[str], None],
+    ) -> None:
+        self._engine_of, self._curve = engine_of, curve
+        self._journal, self._trials, self._say = journal, trials, say
+        self.description = journal.description
+        self.exhausted = False
+        self.ending: Ending | None = None
+        self._objective = self.description.objective
+        # Finished trials whose results the engine does not have yet.
+        self._new: list[EndedTrial] = []
+        # Trials whose builders declared hyperparameters that have not joined the space yet.
+        self._declaring: list[EndedTrial] = []
+        # The numbers of the trials whose results the engine has.
+        self._known = sorted(trials.finished)
+        self._best = best_trial(trials.finished.values(), self._objective)
+        self._restore(())
+        # The time limit does not include the import of the engine's library.
+        self._began = time.monotonic()
+
+    def report(self, epoch: EpochResult) -> bool:
+        """Reports an epoch to the engine; returns whether the pruner ends the trial."""
+        value = epoch.metrics.get(self._objective.metric)
+        with _naming("pruner", f"over trial {epoch.number} after epoch {epoch.epoch}"):
+            return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
+
+    def prunes(self, running: Running, epoch: EpochResult) -> bool:
+        """Reports an epoch if pruners see it; returns whether the pruner ends the trial."""
+        seen = running.for_pruner(epoch, self.description)
+        return seen is not None and self.report(seen)
+
+    def take(self, trial: EndedTrial) -> None:
+        """Takes a finished trial, whose result the engine gets at the next `tell_all`."""
+        self._new.append(trial)
+
+    def tell_all(self) -> None:
+        """Gives the engine the results of all trials that `take` has got."""
+        trials, self._new = self._new, []
+        for trial in trials:
+            with _naming("engine", f"over the result of trial {trial.number}"):
+                self.engine.tell(trial.number, trial.result)
+            if trial.result.joined and self.description.discovered:
+                self._declaring.append(trial)
+            bisect.insort(self._known, trial.number)
+            self._best = best_trial([self._best, trial], self._objective)
+            self.spent()
+        self._join()
+
+    def ask(self) -> Proposal | None:
+        """Returns the next proposal; None if there is none, or none yet."""
+        if self.spent():
+            return None
+        with _naming("engine", "when it was asked for a trial"):
+            choice = self.description.first_values(len(self._trials.all))
+            proposal = self.engine.ask(choice)
+        self.exhausted = proposal is None and not self._trials.running
+        return proposal
+
+    def spent(self) -> bool:
+        """Returns whether the study must end, even if it does not have all its trials."""
+        if self.ending is None:
+            best = -1 if self._best is None else self._best.number
+            since_best = len(self._known) - bisect.bisect(self._known, best)
+            seconds = time.monotonic() - self._began
+            self.ending = reached(self.description, seconds, since_best, self._best)
+        return self.ending is not None
+
+    def _join(self) -> None:
+        """Adds hyperparameters that builders declared in trials to the space.
+
+        An engine has one space, so a new engine is made, as the next launch would make it.
+        """
+        trials, self._declaring = self._declaring, []
+        if not trials:
+            return
+        space = self.description.space
+        for trial in trials:
+            parameters = trial.result.joined
+            space = joined(space, parameters)
+            names = ", ".join(str(parameter["name"]) for parameter in parameters)
+            how = "tuned from now on"
+            if all(parameter["kind"] == "fixed" for parameter in parameters):
+                how = "left at its default, as the engine can't tune it"
+            self._say(f"trial {trial.number} declared {names}: {how}")
+        self.description = replace(self.description, space=space)
+        self._journal.grow(self.description)
+        self._trials.complete(space)
+        running = self._trials.running.values()
+        self._restore(epoch for trial in running for epoch in trial.for_pruners(self.description))
+
+    def _restore(self, running: Iterable[EpochResult]) -> None:
+        """Makes the engine from the recorded trials and the epochs of running trials."""
+        trials = [self._trials.all[number] for number in sorted(self._trials.all)]
+        with _naming("engine", "when it was made from the record"):
+            self.engine = self._engine_of(self.description.space)
+            self.engine.restore(trials, self._curve)
+        for epoch_result in running:
+            self.report(epoch_result)
+
+
+@contextlib.contextmanager
+def _naming(part: str, when: str) -> Iterator[None]:
+    """Turns exceptions of Optuna and Keras Tuner into an EngineError that says what to do."""
+    try:
+        with as_store_errors():
+            yield
+    except KerastudyError:
+        raise
+    except Exception as error:
+        renamed = " under another name with --name" if part == "pruner" else ""
+        raise EngineError(
+            f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
+            f"again with another --{part}, or other settings of it{renamed}."
+        ) from error

@@ -1,0 +1,101 @@
+"""Evaluates a model on its validation part, or on the sealed test part with 95 % intervals."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from studies.error_texts import describe
+from studies.library_internals.keras_internals import compiled_metrics, is_accuracy
+from studies.training.batches import Batches, StreamedBatches
+from studies.training.models import scalars
+from studies.training.scoring.computing_scores import scores_by_metric
+from studies.training.scoring.metrics_per_sample import NotScoredError
+from tracking.scores.sample_scores import SampleScores
+from tracking.statistics.intervals import independent_samples, resample_counts, share_bounds
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData
+
+_RESAMPLES, _SEED = 1_000, 0
+_QUANTILES = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A model's loss and metrics on the test part, with 95 % intervals."""
+
+    scores: Mapping[str, float]  # As `model.evaluate` returns them.
+    intervals: Mapping[str, tuple[float, float]]  # By the metric's name.
+    resamples: int  # The number of bootstrap resamples, or 0 without intervals.
+    note: str  # Why metrics have no interval, or empty.
+    samples: int
+    digest: str  # SHA-256 of the test part.
+
+
+def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
+    """Evaluates a compiled model on the sealed test part. No other function unseals the part."""
+    # The functions called below take the validation part, so the test part gets its place.
+    tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
+    values = scalars(evaluated(model, tested, batch_size))
+    samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
+    recorded = {f"val_{name}": value for name, value in values.items()}
+    try:
+        by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
+    except Exception as error:
+        # A model with its own `test_step` may have no predictions that metrics take.
+        note = f"its predictions can't be compared with targets: {describe(error)}"
+        return Scores(values, {}, 0, note, samples, digest)
+    metrics = compiled_metrics(model, None, None)
+    accuracies = [name for name, each in metrics.items() if is_accuracy(each.metric)]
+    intervals: dict[str, tuple[float, float]] = {}
+    notes: list[str] = []
+    for name, scores in zip(values, by_metric.values(), strict=True):
+        if isinstance(scores, NotScoredError):
+            notes.append(f"{name} (its samples can't be scored: {scores})")
+            continue
+        samples = len(scores)
+        low, high = _interval(scores, values[name] if name in accuracies else None)
+        if low < high:
+            intervals[name] = low, high
+        else:
+            notes.append(f"{name} (it is the same on all resamples)")
+    resamples = _RESAMPLES if intervals else 0
+    return Scores(values, intervals, resamples, ", ".join(notes), samples, digest)
+
+
+def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, float]:
+    """Returns the 95 % interval of a metric, by bootstrap percentiles of samples or groups.
+
+    The percentiles are equal if a model is right on all samples, or wrong on all. So an accuracy
+    gets the interval of Clopper and Pearson instead, for the number of independent samples whose
+    mean varies like the resamples.
+    """
+    counts = resample_counts(scores.places, _RESAMPLES, _SEED)
+    values = np.concatenate([scores.of_resamples(each) for each in counts])
+    if accuracy is None:
+        low, high = np.nanquantile(values, _QUANTILES).tolist()
+        return low, high
+    variance = np.nanvar(values, ddof=1)
+    worth = independent_samples(np.array(accuracy), variance, scores.fewest, scores.most)
+    return share_bounds(accuracy, accuracy, worth)
+
+
+def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:
+    """Returns the metrics of `model.evaluate` on the validation part."""
+    batches: Batches | StreamedBatches
+    batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
+    with contextlib.closing(batches), warnings.catch_warnings():
+        # Keras gives this warning when data of unknown length ends.
+        warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+        metrics: Mapping[str, Any] = model.evaluate(
+            batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
+        )
+    return metrics

@@ -1,0 +1,325 @@
+"""Computes Keras's losses and metrics per sample, from targets and predictions.
+
+If a metric is a mean over samples, a sample's score is its term of the mean, such as its loss. For
+other metrics, such as AUC or F1, a sample's scores are counts. Functions of `tracking.scores`
+compute the metric from the counts of all samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from studies.library_internals.keras_internals import (
+    CompiledMetric,
+    compiled_metrics,
+    flat,
+    function_of,
+    losses_by,
+    make_losses,
+    mask_of,
+    thresholds_of,
+)
+from tracking.scores.sample_scores import ScoreKind
+
+if TYPE_CHECKING:
+    import keras
+
+# The scores and the weights of samples. The weights may be None.
+Scored = tuple[np.ndarray, np.ndarray | None]
+_Score = Callable[[Any, Any, Any], Scored]
+_Count = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+_ONE_NUMBER = "returns one number for a batch, not one for each sample"
+
+
+class NotScoredError(InternalError):
+    """Single samples have no scores for a metric. The error's text says why."""
+
+
+@dataclass(frozen=True)
+class MetricPerSample:
+    """A function that scores samples, and facts by which a metric is computed from the scores."""
+
+    kind: ScoreKind
+    # Takes targets, predictions and weights (or None) of samples, as `compute_loss` gets them. May
+    # raise NotScoredError.
+    score: _Score
+    # The `settings` of `SampleScores`.
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    # Returns a constant to add to the mean, e.g. penalties of regularizers. Call it after `score`,
+    # while the model has the same weights.
+    constant: Callable[[], float] = float
+    # Whether Keras averages over batches, so that samples in a smaller last batch count more.
+    equal_batches: bool = False
+
+
+def metric_per_sample(model: keras.Model, metric: str, y: Any, y_pred: Any) -> MetricPerSample:
+    """Returns the function that scores samples for a metric of the model's logs.
+
+    `y` and `y_pred` are the targets and predictions of a few samples.
+    """
+    if not metric.startswith("val_"):
+        raise NotScoredError(f"{metric} is no metric of the validation data")
+    for name, compiled in compiled_metrics(model, y, y_pred).items():
+        recorded = f"val_{name}"
+        # A metric with a value per class is logged as name_0, name_1 and so on.
+        index = metric.removeprefix(f"{recorded}_")
+        if metric != recorded and (metric == index or not index.isdigit()):
+            continue
+        place = None if metric == recorded else int(index)
+        kind, score, settings = _of_metric(compiled.metric, metric, place)
+        return MetricPerSample(kind, partial(_of_output, model, compiled, score), settings)
+    if metric == "val_loss":
+        constant = partial(_penalties, model)
+        return MetricPerSample("mean", partial(_loss, model, metric), constant=constant)
+    if metric.endswith("_loss"):
+        # Keras reads a batch's size from its static shape, which is unknown if the last batch is
+        # smaller.
+        return MetricPerSample("mean", partial(_loss, model, metric), equal_batches=True)
+    raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
+
+
+def _of_output(
+    model: keras.Model, compiled: CompiledMetric, score: _Score, y: Any, y_pred: Any, weights: Any
+) -> Scored:
+    """Scores samples by the metric of one output."""
+    targets, weight = flat(model, y), None
+    if weights is not None and compiled.weighted:
+        of_outputs = flat(model, weights)
+        place = compiled.output if len(of_outputs) >= len(targets) else 0
+        weight = np.asarray(of_outputs[place])
+    return score(targets[compiled.output], flat(model, y_pred)[compiled.output], weight)
+
+
+def _of_metric(
+    metric: Any, name: str, index: int | None
+) -> tuple[ScoreKind, _Score, Mapping[str, Any]]:
+    """Returns the kind of scores for a metric, the function that computes them, and settings."""
+    from keras import config, metrics
+
+    if index is None and isinstance(metric, metrics.RootMeanSquaredError):
+        return "root_mean", partial(_squared, metric), {}
+    if index is None and isinstance(metric, metrics.MeanMetricWrapper):
+        return "mean", partial(_of_function, metric), {}
+    kind: ScoreKind
+    count: _Count
+    settings: Mapping[str, Any] = {}
+    if isinstance(metric, metrics.Precision | metrics.Recall):
+        if len(metric.thresholds) != 1 or metric.top_k is not None:
+            raise NotScoredError(f"{metric.name} has several thresholds, or top_k")
+        kind = "precision" if isinstance(metric, metrics.Precision) else "recall"
+        count = partial(_hits, metric, of_predicted=kind == "precision")
+    elif isinstance(metric, metrics.FBetaScore):
+        kind, count = "f_beta", partial(_hits_by_class, metric.threshold)
+        settings = {
+            "beta": float(metric.beta),
+            "average": metric.average,
+            "epsilon": float(config.epsilon()),
+            "index": index or 0,
+        }
+    elif isinstance(metric, metrics.R2Score):
+        if metric.num_regressors:
+            raise NotScoredError("R2 is adjusted for the number of regressors")
+        kind, count = "r2", _Squares()
+        settings = {"aggregation": metric.class_aggregation, "index": index or 0}
+    elif isinstance(metric, metrics.AUC):
+        curve, summation = metric.curve.value, metric.summation_method.value
+        if metric.label_weights is not None or curve == "PRGAIN" or summation != "interpolation":
+            raise NotScoredError(
+                f"{metric.name} is no plain area under a ROC or precision-recall curve: its labels "
+                "have weights, its curve is another, or it is not interpolated"
+            )
+        kind, count, labels = "auc", partial(_bins, metric), bool(metric.multi_label)
+        thresholds = len(thresholds_of(metric)[0])
+        settings = {"thresholds": thresholds, "curve": curve, "labels": labels}
+    else:
+        raise NotScoredError(
+            f"{name} is of {type(metric).__name__}, which can't be computed from single samples"
+        )
+    return kind, partial(_counted, metric, count), settings
+
+
+# Metrics that are means: losses and most others.
+
+
+def _squared(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
+    numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
+    target, predicted = _same_rank(*numbers)
+    return _samplewise((predicted - target) ** 2, weight)
+
+
+def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
+    values = np.asarray(function_of(metric)(y, y_pred))
+    if values.ndim == 0 or len(values) != len(y_pred):
+        raise NotScoredError(f"{metric.name} {_ONE_NUMBER}")
+    mask = mask_of(y_pred)
+    if mask is not None:
+        # `MeanMetricWrapper.update_state` applies the mask like this.
+        mask = np.asarray(mask).astype(values.dtype)
+        weight = mask if weight is None else np.multiply(*_same_rank(mask, weight))
+    return _samplewise(values, weight)
+
+
+def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) -> Scored:
+    """Scores samples by the total loss, or by the loss of one output."""
+    make_losses(model, y, y_pred, weights)
+    of_outputs: list[Any] = []
+
+    def of_loss(loss: keras.losses.Loss, *arrays: Any) -> Any:
+        of_outputs.append(_unreduced(loss, *arrays))
+        return of_outputs[-1]
+
+    with losses_by(model, of_loss) as (compute, names):
+        if compute is None:
+            raise NotScoredError("the model was compiled without a loss")
+        total = compute(y, y_pred, weights)
+    if metric == "val_loss":
+        return np.asarray(total), None
+    recorded = [f"val_{name}" for name in names]
+    if metric not in recorded:
+        raise NotScoredError(f"the model has no loss {metric.removeprefix('val_')}")
+    return np.asarray(of_outputs[recorded.index(metric)]), None
+
+
+def _unreduced(
+    loss: keras.losses.Loss, y: Any, y_pred: Any, weights: Any = None
+) -> keras.KerasTensor:
+    """Returns the loss of each sample, in the shape (n,), with sample weights applied."""
+    import keras
+
+    reduction = loss.reduction
+    if reduction == "sum":
+        raise NotScoredError("its loss is the sum over a batch, so it depends on the batches")
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        raise NotScoredError("its loss divides by the weights of each batch")
+    if mask_of(y_pred) is not None:
+        raise NotScoredError("its loss counts masked steps otherwise in each batch")
+    loss.reduction = None
+    try:
+        values = loss(y, y_pred, weights)
+    finally:
+        loss.reduction = reduction
+    if len(values.shape) == 0 or len(values) != len(y_pred):
+        raise NotScoredError(f"the loss {loss.name} {_ONE_NUMBER}")
+    return keras.ops.mean(values, axis=list(range(1, len(values.shape))))
+
+
+def _penalties(model: keras.Model) -> float:
+    penalties = [
+        float(np.sum(variable.regularizer(variable)))
+        for variable in model.trainable_variables
+        if getattr(variable, "regularizer", None) is not None
+    ]
+    if len(model.losses) != len(penalties):
+        raise NotScoredError("its layers add losses for whole batches")
+    return sum(penalties)
+
+
+def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
+    """Returns the mean of each sample's values, and each sample's weight, as `keras.metrics.Mean`.
+
+    `weights` have the shape (n,), or (n, steps) for sequences.
+    """
+    if weights is None:
+        return values.reshape(len(values), -1).mean(axis=1), None
+    values, weights = _same_rank(values, weights)
+    if values.ndim > weights.ndim:
+        values = values.mean(axis=tuple(range(weights.ndim, values.ndim)))
+    weights = np.broadcast_to(weights, values.shape).reshape(len(values), -1)
+    weighted = (values.reshape(len(values), -1) * weights).mean(axis=1)
+    weights = weights.mean(axis=1)
+    return np.divide(weighted, weights, out=np.zeros_like(weighted), where=weights != 0), weights
+
+
+def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Adds a last axis to an array if the other array has an additional last axis of length 1."""
+    if one.ndim == other.ndim + 1 and one.shape[-1] == 1:
+        return one, other[..., None]
+    if other.ndim == one.ndim + 1 and other.shape[-1] == 1:
+        return one[..., None], other
+    return one, other
+
+
+# Metrics that are computed from counts.
+
+
+def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
+    """Converts targets and predictions to the metric's dtype and one shape, and counts them."""
+    numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
+    target, predictions = _same_rank(*numbers)
+    if target.shape != predictions.shape:
+        raise NotScoredError(f"targets and predictions of {metric.name} differ in shape")
+    if weight is not None:
+        if weight.size != len(target):
+            raise NotScoredError("the steps of sequences are weighted")
+        weight = weight.reshape(-1)
+    return count(target, predictions), weight
+
+
+def _hits(metric: Any, target: np.ndarray, scores: np.ndarray, *, of_predicted: bool) -> np.ndarray:
+    """Counts each sample's true positives, and its false positives or (recall) false negatives."""
+    positive, predicted = target.astype(bool), scores > metric.thresholds[0]
+    if metric.class_id is not None:
+        positive = positive[..., metric.class_id]
+        predicted = predicted[..., metric.class_id]
+    other = predicted & ~positive if of_predicted else positive & ~predicted
+    counted = np.stack([predicted & positive, other], axis=1)
+    return np.asarray(counted.reshape(len(target), 2, -1).sum(axis=2))
+
+
+def _hits_by_class(
+    threshold: float | None, target: np.ndarray, predictions: np.ndarray
+) -> np.ndarray:
+    """Counts each sample's true positives, false positives and false negatives, by class."""
+    if threshold is None:
+        highest = predictions.max(axis=-1, keepdims=True)
+        predicted = (predictions >= highest) & (np.abs(predictions) > 1e-9)
+    else:
+        predicted = predictions > threshold
+    hit = predicted.astype(target.dtype)
+    return np.stack([hit * target, hit * (1 - target), (1 - hit) * target], axis=1)
+
+
+class _Squares:
+    """Computes each sample's terms of R2: target, squared target, and squared error."""
+
+    def __init__(self) -> None:
+        self._center: np.ndarray | None = None
+
+    def __call__(self, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        target, predictions = target.astype(np.float64), predictions.astype(np.float64)
+        if self._center is None:
+            # R2 stays the same if a constant is subtracted. Without that, squares of large numbers
+            # would lose digits.
+            self._center = target.mean(axis=0)
+        centered = target - self._center
+        return np.stack([centered, centered**2, (target - predictions) ** 2], axis=1)
+
+
+def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Returns a number for each prediction: its bin between the thresholds of `AUC`, and target.
+
+    The number is twice the bin, plus 1 for a positive target.
+    """
+    thresholds, evenly, from_logits = thresholds_of(metric)
+    if from_logits:
+        import keras
+
+        predictions = np.asarray(keras.activations.sigmoid(predictions))
+    if evenly:
+        # Keras computes the bins like this, in the same precision.
+        predictions = np.clip(predictions, 0, 1)
+        steps = np.asarray(len(thresholds) - 1, predictions.dtype)
+        above = np.maximum(np.ceil(predictions * steps) - 1, 0).astype(np.int64) + 1
+    else:
+        ordered = np.asarray(thresholds, predictions.dtype)
+        above = np.searchsorted(ordered, predictions.reshape(-1)).reshape(predictions.shape)
+    codes = 2 * above + target.astype(bool)
+    kind = np.uint16 if 2 * (len(thresholds) + 1) <= 2**16 else np.int32
+    return np.asarray(codes.reshape(len(predictions), -1), kind)

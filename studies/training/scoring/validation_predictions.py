@@ -1,0 +1,318 @@
+"""A model's predictions of the validation data: confusion matrix, points, worst-classified samples.
+
+The samples are predicted some at a time, so that large data need not fit in memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from studies.data import (
+    Arrays,
+    Preparation,
+    by_rule,
+    class_labels,
+    image_of,
+    map_arrays,
+    named_arrays,
+)
+from studies.training.batches import as_keras_reads, validation_batches
+from studies.training.models import by_name, loss_of, named_outputs
+from tracking.records.validation_predictions import (
+    MOST_CLASSES,
+    MOST_POINTS,
+    MOST_SAMPLES,
+    ClassCounts,
+    ValidationPredictions,
+    WorstSample,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData
+
+
+_SLICE = 2**14
+# The largest side of an image, in pixels.
+_LARGEST_SIDE = 256
+_MOST_COLUMNS = 100
+_LONGEST_TEXT = 200
+# The key for the output of a model with one output.
+_ONLY = ""
+# Some samples, and their targets and predictions by the output's name.
+_Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
+
+
+def validation_predictions(
+    model: keras.Model,
+    splits: LoadedData,
+    number: int,
+    batch_size: int,
+    rule: Callable[[Any], Any] | None = None,
+) -> ValidationPredictions | None:
+    """Returns a model's predictions of the validation data: of the first output, with `others`.
+
+    The run and the epoch in the result are empty. An output must give a class or a number for each
+    sample, or it is left out. Returns None if all outputs are left out. `rule` is the function that
+    made the targets, if the data is made.
+    """
+    counters: dict[str, _Classes | _Numbers] = {}
+    start = 0
+    for x, outputs in _slices(model, splits, batch_size):
+        if not start:
+            for name, (_, predicted) in outputs.items():
+                if predicted.ndim == 2 and predicted.shape[1] > 1:
+                    counters[name] = _Classes(splits, name, predicted.shape[1])
+                elif predicted.ndim in (1, 2):
+                    counters[name] = _Numbers(splits, name, rule)
+        for name, counter in list(counters.items()):
+            y, predicted = outputs[name]
+            if not counter.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
+                del counters[name]
+        if not counters:
+            return None
+        start += len(next(iter(outputs.values()))[1])
+    results = [counter.result(number, start) for counter in counters.values()]
+    return replace(results[0], others=tuple(results[1:])) if results else None
+
+
+def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
+    if splits.streams:
+        yield from _read_batches(model, splits)
+        return
+    part = splits.arrays.validation
+    size = max(1, _SLICE // batch_size) * batch_size
+    for start in range(0, len(part), size):
+        end = start + size
+        x = map_arrays(lambda array: array[start:end], part.x)  # noqa: B023 - called at once
+        predicted = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
+        y = map_arrays(lambda array: array[start:end], part.y)  # noqa: B023 - called at once
+        yield x, _paired_outputs(model, y, predicted)
+
+
+def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
+    import keras
+
+    for batch in validation_batches(splits):
+        if not isinstance(batch, tuple) or len(batch) < 2:
+            return
+        x, y, predicted = batch[0], batch[1], model.predict_on_batch(batch[0])
+        x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
+        yield x, _paired_outputs(model, y, predicted)
+
+
+def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
+    """Returns predictions in double precision. Logits become probabilities."""
+    predicted = predicted.astype(np.float64)
+    if not getattr(loss, "from_logits", False):
+        return predicted
+    if predicted.ndim == 2 and predicted.shape[1] > 1:
+        odds = np.exp(predicted - predicted.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-predicted)))
+
+
+class _Classes:
+    """Counts the predicted classes of an output, and keeps its worst-classified samples."""
+
+    def __init__(
+        self,
+        splits: LoadedData,
+        output: str,
+        classes: int,
+        kind: Literal["classes", "binary"] = "classes",
+    ) -> None:
+        self._preparation, self._output, self._kind = splits.preparation, output, kind
+        size = classes if classes <= MOST_CLASSES else 0
+        self._confusion = np.zeros((size, size), np.int64)
+        self._counts = np.zeros((3, classes), np.int64)
+        # A heap of the worst samples. The first of them gives its true class the highest
+        # probability.
+        self._worst: list[tuple[float, int, WorstSample]] = []
+
+    def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
+        """Adds at least one sample. Returns whether the targets can be counted.
+
+        `start` is the number of samples that were added before.
+        """
+        labels, classes = class_labels(y), self._counts.shape[1]
+        columns = y.shape[1] if y.ndim == 2 else 1
+        if labels is None or columns not in (1, classes) or labels.max() >= classes:
+            return False
+        true, predicted = labels.astype(np.int64), probabilities.argmax(axis=1)
+        if self._confusion.size:
+            np.add.at(self._confusion, (true, predicted), 1)
+        counted = (true, predicted, true[true == predicted])
+        self._counts += [np.bincount(each, minlength=classes) for each in counted]
+        of_true = probabilities[np.arange(len(true)), true]  # The probabilities of true classes.
+        for row in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
+            key = (-float(of_true[row]), -(start + row))
+            full = len(self._worst) == MOST_SAMPLES
+            if full and key <= self._worst[0][:2]:
+                break
+            sample = map_arrays(lambda a: np.asarray(a[row]), x)  # noqa: B023 - called at once
+            png, cells = _shown(sample, self._preparation)
+            worst = WorstSample(
+                index=start + row,
+                true=int(true[row]),
+                predicted=int(predicted[row]),
+                probability=float(of_true[row]),
+                confidence=float(probabilities[row].max()),
+                png=png,
+                row=cells,
+            )
+            (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, worst))
+        return True
+
+    def result(self, number: int, samples: int) -> ValidationPredictions:
+        count = self._counts.shape[1]
+        names: Any = self._preparation.class_names
+        if isinstance(names, Mapping):
+            names = names.get(self._output, ())
+        if not isinstance(names, tuple) or len(names) < count:
+            names = tuple(map(str, range(count)))
+        return ValidationPredictions(
+            uuid="",
+            trial=number,
+            epoch=0,
+            kind=self._kind,
+            output=self._output,
+            samples=samples,
+            class_names=names[:count],
+            classes=tuple(
+                ClassCounts(name, *column)
+                for name, column in zip(names, self._counts.T.tolist(), strict=False)
+            ),
+            confusion=tuple(map(tuple, self._confusion.tolist())),
+            worst=tuple(sample for *_, sample in sorted(self._worst, reverse=True)),
+        )
+
+
+class _Numbers:
+    """Keeps the predictions of an output with one number: a regression, or a probability."""
+
+    def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
+        self._preparation, self._output, self._rule = splits.preparation, output, rule
+        # The samples, if each sample is one number.
+        self._x: list[np.ndarray] = []
+        self._truth: list[np.ndarray] = []
+        self._predicted: list[np.ndarray] = []
+        # None once a target was not 0 or 1, or a prediction was not between 0 and 1.
+        self._classes: _Classes | None = _Classes(splits, output, 2, "binary")
+
+    def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
+        if y.size != len(y) or y.dtype.kind not in "biuf":
+            return False
+        true, predicted = y.reshape(-1).astype(np.float64), predicted.reshape(-1)
+        self._truth.append(true)
+        self._predicted.append(predicted)
+        if isinstance(x, np.ndarray) and x.size == len(x) and x.dtype.kind in "biuf":
+            self._x.append(x)
+        if self._classes is not None:
+            within = bool(((predicted >= 0) & (predicted <= 1)).all())
+            both = np.stack([1 - predicted, predicted], axis=1)
+            if not within or not self._classes.add(start, x, true, both):
+                self._classes = None
+        return True
+
+    def result(self, number: int, samples: int) -> ValidationPredictions:
+        if self._classes is not None:
+            return self._classes.result(number, samples)
+        truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
+        count = min(samples, MOST_POINTS)
+        chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
+        feature, by_true_rule = list[float](), list[float]()
+        if len(self._x) == len(self._truth):
+            x = np.concatenate(self._x)[chosen]
+            raw = np.stack([_before_preprocessing(s, "x", self._preparation) for s in x])
+            feature = raw.reshape(-1).tolist()
+            if self._rule is not None:
+                by_true_rule = by_rule(self._rule, raw).tolist()
+        return ValidationPredictions(
+            uuid="",
+            trial=number,
+            epoch=0,
+            kind="regression",
+            output=self._output,
+            samples=samples,
+            truth=tuple(truth[chosen].tolist()),
+            predicted=tuple(predicted[chosen].tolist()),
+            feature=tuple(feature),
+            feature_name=next((c[0][0] for c in self._preparation.columns.values()), "x"),
+            rule=tuple(by_true_rule),
+        )
+
+
+def _paired_outputs(
+    model: keras.Model, y: Any, predicted: Any
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns targets and predictions by the output's name, or {} if their names differ."""
+    if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
+        return {_ONLY: (y, predicted)}
+    names = list(named_outputs(model))
+    targets, predicted = by_name(names, y), by_name(names, predicted)
+    if not targets or targets.keys() != predicted.keys():
+        return {}
+    return {name: (targets[name], predicted[name]) for name in targets}
+
+
+def _shown(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
+    """Returns a PNG file of a sample that is an image, or the values of other samples by column.
+
+    Both are from before preprocessing. Values have 6 digits.
+    """
+    png, row = b"", {}
+    arrays = named_arrays(sample, "x")
+    if preparation.table is not None and isinstance(sample, np.ndarray):
+        rows = preparation.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
+        return b"", {name: _cell(column[0]) for name, column in rows.items()}
+    for name, array in arrays.items():
+        values = _before_preprocessing(array, name, preparation)
+        columns = preparation.columns.get(name)
+        image = None if columns else image_of(values)
+        if image is not None:
+            png = png or _png(image)
+        elif values.size <= _MOST_COLUMNS and values.ndim <= 1:
+            names = [str(place) for place in range(values.size)]
+            if columns and len(columns) == values.size:
+                names = [column for column, _ in columns]
+            prefix = "" if len(arrays) == 1 else f"{name} "
+            cells = map(_cell, values.reshape(-1).tolist())
+            row.update({f"{prefix}{name}": cell for name, cell in zip(names, cells, strict=True)})
+    return png, row
+
+
+def _before_preprocessing(array: np.ndarray, name: str, preparation: Preparation) -> np.ndarray:
+    prepared = preparation.prepared.get(name)
+    return array if prepared is None else np.asarray(prepared.undone(array[None])[0])
+
+
+def _png(image: np.ndarray) -> bytes:
+    import tensorflow as tf
+
+    step = -(-max(image.shape[:2]) // _LARGEST_SIDE)
+    pixels = image[::step, ::step].astype(np.float64)
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > 255:
+        pixels = (pixels - low) / (high - low)
+        low, high = 0, 1
+    if high <= 1 and image.dtype != np.uint8:
+        pixels = pixels * 255
+    encoded: bytes = tf.io.encode_png(pixels.round().astype(np.uint8)).numpy()
+    return encoded
+
+
+def _cell(value: object) -> float | str:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT else f"{value[: _LONGEST_TEXT - 1]}…"
+    number = float(value)  # type: ignore[arg-type]
+    return "" if np.isnan(number) else float(f"{number:.6g}")

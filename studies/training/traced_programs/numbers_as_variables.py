@@ -1,0 +1,179 @@
+"""Lifted numbers: a program reads a dropout rate or an L2 factor from a variable.
+
+Such a number is a Python float, which TensorFlow would write into the graph as a constant. The
+graph could then train only models with the same number. So while a program is traced, a `Lifted`
+object replaces the float:
+
+- TensorFlow converts the object to a tensor: the value of a variable, which is set for each trial.
+- Arithmetic gives another `Lifted`. Its formula, e.g. 1 / (1 - rate), is computed in Python's
+  double precision for each trial.
+- A comparison (``rate > 0``) or ``float(rate)`` gives a plain answer, and adds a condition. The
+  program can train only models for which the answer is the same.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import numbers
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partialmethod
+from typing import TYPE_CHECKING, Any
+
+from studies.library_internals.tensorflow_internals import variable_of_a_program
+from studies.training.structure import LiftedNumber
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Values = Sequence[float]
+"""The numbers of one trial, in the order of `Structure.numbers`."""
+
+NODE_NAME = "kerastudy_lifted"
+"""The prefix of the names of graph nodes that read a lifted number."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A variable of a program, with the formula of its value."""
+
+    variable: tf.Variable
+    formula: Callable[[Values], float]
+    sources: frozenset[int]  # The positions in `Values` of the numbers in the formula.
+
+    def assign(self, values: Values) -> None:
+        """Sets the variable to a trial's value."""
+        import tensorflow as tf
+
+        self.variable.assign(tf.constant(self.formula(values), self.variable.dtype))
+
+
+@dataclass
+class Record:
+    """The slots and conditions that tracing has made of lifted numbers."""
+
+    values: Values
+    slots: list[Slot] = field(default_factory=list)
+    # Questions that Python code asked about the numbers (e.g. ``rate > 0``), and the answers.
+    conditions: list[tuple[Callable[[Values], object], object]] = field(default_factory=list)
+
+    def demand(self, question: Callable[[Values], object]) -> Any:
+        """Answers a question, and makes the answer a condition."""
+        answer = question(self.values)
+        self.conditions.append((question, answer))
+        return answer
+
+    def holds_for(self, values: Values) -> bool:
+        """Returns whether all questions have the same answers for other numbers."""
+        return all(repr(question(values)) == repr(answer) for question, answer in self.conditions)
+
+
+class Lifted:
+    """A number that a formula computes from some of a trial's numbers."""
+
+    def __init__(
+        self, record: Record, formula: Callable[[Values], float], sources: frozenset[int]
+    ) -> None:
+        self._record = record
+        self._formula = formula
+        self._sources = sources
+        # The positions in `Record.slots` of this number's slots, by dtype.
+        self._slots: dict[Any, int] = {}
+
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
+        """Returns a tensor that reads the number from a variable."""
+        import tensorflow as tf
+
+        dtype = tf.as_dtype(dtype or tf.float32)
+        if not dtype.is_floating or not tf.inside_function():
+            return tf.convert_to_tensor(float(self), dtype)
+        record = self._record
+        if dtype not in self._slots:
+            with tf.init_scope():
+                value = tf.constant(self._formula(record.values), dtype)
+                variable = variable_of_a_program(value, "lifted")
+            self._slots[dtype] = len(record.slots)
+            record.slots.append(Slot(variable, self._formula, self._sources))
+        position = self._slots[dtype]
+        return tf.identity(record.slots[position].variable, name=f"{NODE_NAME}_{position}")
+
+    def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool = False) -> Any:
+        theirs = _formula_of(other)
+        if theirs is None:
+            # If `other` is a tensor, Python calls its operator, which converts this number.
+            return NotImplemented
+        mine = self._formula
+        sources = self._sources | (other._sources if isinstance(other, Lifted) else frozenset())
+        if swap:
+            mine, theirs = theirs, mine
+        return Lifted(self._record, lambda values: compute(mine(values), theirs(values)), sources)
+
+    def _ask(self, compare: Callable[[Any, Any], bool], other: object) -> Any:
+        mine, theirs = self._formula, _formula_of(other)
+        if theirs is not None:
+            return self._record.demand(lambda values: compare(mine(values), theirs(values)))
+        if other is None or isinstance(other, str):
+            return compare is operator.ne
+        return NotImplemented
+
+    def __neg__(self) -> Any:
+        """Returns the number times -1. For 0.0 that is -0.0, while 0 - 0.0 is 0.0."""
+        return self._with(operator.mul, -1.0)
+
+    def __float__(self) -> float:
+        """Returns the number, and makes it a condition."""
+        return self._record.demand(self._formula)  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        """Returns whether the number is not 0, and makes the answer a condition."""
+        mine = self._formula
+        return self._record.demand(lambda values: bool(mine(values)))  # type: ignore[no-any-return]
+
+    __hash__ = object.__hash__
+
+
+def _formula_of(operand: object) -> Callable[[Values], float] | None:
+    if isinstance(operand, int | float):
+        return lambda values: operand
+    return operand._formula if isinstance(operand, Lifted) else None
+
+
+def _set_conversion(name: str) -> None:
+    convert = getattr(builtins, name)
+    setattr(Lifted, f"__{name}__", lambda a, *options: convert(float(a), *options))
+
+
+for _name in ("int", "repr", "format", "round"):
+    _set_conversion(_name)
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    _operator = getattr(operator, _name)
+    setattr(Lifted, f"__{_name}__", partialmethod(Lifted._with, _operator))
+    setattr(Lifted, f"__r{_name}__", partialmethod(Lifted._with, _operator, swap=True))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Lifted, f"__{_name}__", partialmethod(Lifted._ask, getattr(operator, _name)))
+# TensorFlow's dropout checks whether the rate is a `numbers.Real`.
+numbers.Real.register(Lifted)
+
+
+@contextlib.contextmanager
+def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[Record]:
+    """Replaces a model's numbers by lifted numbers within the context.
+
+    The numbers at the positions in `exact` are not replaced. The program can train only models with
+    the same numbers there.
+    """
+    record = Record([source.value for source in sources])
+    originals = [getattr(source.owner, source.attribute) for source in sources]
+    try:
+        for position, source in enumerate(sources):
+            if position in exact:
+                record.demand(operator.itemgetter(position))
+                continue
+            number = Lifted(record, operator.itemgetter(position), frozenset([position]))
+            vars(source.owner)[source.attribute] = number
+        yield record
+    finally:
+        for source, original in zip(sources, originals, strict=True):
+            vars(source.owner)[source.attribute] = original
