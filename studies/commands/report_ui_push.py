@@ -185,8 +185,11 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str]) -> dict[str, str]
     """
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
+    from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
+    # This creates the database of a store that has no studies yet.
+    open_store_client(store)
     for folder in names:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
     experiments = {
