@@ -25,7 +25,7 @@ from tracking.history.trials import RecordedCurves, metric_by_epoch
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.data_findings import DataFindings
-from tracking.records.validation_predictions import ValidationPredictions
+from tracking.records.prediction_records import ValidationPredictions
 from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
