@@ -46,7 +46,7 @@ from tracking.history.verdicts import (
 )
 from tracking.mlflow.process import export_later
 from tracking.records.data_findings import ConstantGuess
-from tracking.records.evaluations import (
+from tracking.records.evaluation_records import (
     Confirmation,
     Corrected,
     Evaluation,

@@ -21,7 +21,7 @@ from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 from tracking.statistics.differences import of_intervals, of_means
 from tracking.statistics.sentences import interval_text
 

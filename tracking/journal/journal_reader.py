@@ -23,7 +23,7 @@ from tracking.records import (
     TrialSpec,
 )
 from tracking.records.data_findings import DataFindings
-from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.evaluation_records import Confirmation, Evaluation
 from tracking.records.json_conversion import RecordError, from_json
 
 Record = TypeVar("Record")

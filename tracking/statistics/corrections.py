@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.evaluations import Corrected, Interval
+from tracking.records.evaluation_records import Corrected, Interval
 from tracking.records.study_description import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.intervals import (

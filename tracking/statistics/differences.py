@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, fmean, variance
 
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 
 
 def of_means(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 from tracking.records.study_description import Direction
 
 _AGREED = 1e-9
