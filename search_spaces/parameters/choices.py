@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters with listed values. Also: any parameter from JSON."""
+"""Choice, Boolean and Fixed: parameters with listed values. `parameter_from_dict` reads all kinds."""
 
 from __future__ import annotations
 
