@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters with listed values. `parameter_from_dict` reads all kinds."""
+"""Choice, Boolean and Fixed: parameters with listed values. Also reads all kinds from JSON."""
 
 from __future__ import annotations
 
