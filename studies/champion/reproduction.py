@@ -18,7 +18,7 @@ from studies.progress import NoProgress, Progress, showing
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, existing_store, read_study
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.verification_texts import differing, is_known, not_reproduced, reproduced
 
