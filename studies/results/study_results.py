@@ -22,7 +22,7 @@ from tracking.history.trial_ranks import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
-from tracking.records.evaluations import Confirmation, Corrected
+from tracking.records.evaluation_records import Confirmation, Corrected
 from tracking.store.store_folder import Store, default_store_path
 from tracking.summary import summary_of
 

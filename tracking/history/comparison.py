@@ -31,7 +31,7 @@ from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 from tracking.statistics.intervals import difference_of_intervals, difference_of_means
 from tracking.statistics.verdict_texts import interval_text
 

@@ -22,7 +22,7 @@ from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
-from tracking.records.validation_predictions import ValidationPredictions
+from tracking.records.prediction_records import ValidationPredictions
 from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]

@@ -13,7 +13,7 @@ from search_spaces.texts import counted
 from tracking.diagnosis.diagnosed_study import Finding
 from tracking.history.verdicts import looked_at
 from tracking.records.data_findings import DataFinding, DataFindings
-from tracking.records.validation_predictions import ValidationPredictions
+from tracking.records.prediction_records import ValidationPredictions
 from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
 from tracking.report.chart_data import (
     FEWEST_TRIALS,

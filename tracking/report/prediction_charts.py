@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from search_spaces.texts import number
-from tracking.records.validation_predictions import ValidationPredictions
+from tracking.records.prediction_records import ValidationPredictions
 from tracking.report import theme
 from tracking.report.chart_data import significant, value_text
 

@@ -11,7 +11,7 @@ import altair as alt
 
 from search_spaces.texts import counted, number
 from tracking.history.verdicts import StudyVerdict
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 from tracking.report import theme
 from tracking.report.chart_data import StudyData, significant
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from search_spaces.errors import StatisticsError
 from search_spaces.texts import counted
-from tracking.records.evaluations import Corrected, Interval
+from tracking.records.evaluation_records import Corrected, Interval
 from tracking.records.study_description import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.intervals import (

@@ -15,7 +15,7 @@ from statistics import NormalDist, fmean, variance
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 from tracking.records.study_description import Direction
 
 # If a variance of shares is below this number, all samples agree.

@@ -7,7 +7,7 @@ import statistics
 
 from search_spaces.texts import counted
 from tracking.records.data_findings import ConstantGuess
-from tracking.records.evaluations import Confirmation, Corrected, Interval
+from tracking.records.evaluation_records import Confirmation, Corrected, Interval
 from tracking.records.study_description import Direction
 
 _LEVEL = 0.95
@@ -44,7 +44,7 @@ def verdict_sentences(
     samples.
 
     Example:
-        >>> from tracking.records.evaluations import Corrected, Interval
+        >>> from tracking.records.evaluation_records import Corrected, Interval
         >>> expected = Corrected(0.9744, Interval(0.9687, 0.9611, 0.9758), 20, 360, 1000)
         >>> " ".join(verdict_sentences("val_accuracy", 0.9744, expected, None))
         'Expect 0.969 (0.961 to 0.976). Reported 0.974.'
