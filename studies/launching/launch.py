@@ -55,7 +55,7 @@ from tracking.history.learning_curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
-from tracking.mlflow.process import Exporter
+from tracking.mlflow.exporter_process import Exporter
 from tracking.records import StudyDescription, TrainerName, TrialRecord
 from tracking.records.verification_texts import differs
 from tracking.store.atomic_writing import remove_pieces

@@ -31,7 +31,7 @@ from tracking.history.study_history import (
 )
 from tracking.history.trial_ranks import with_joined
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
-from tracking.mlflow.process import Exporter
+from tracking.mlflow.exporter_process import Exporter
 from tracking.mlflow.server import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.store.atomic_writing import one_before
