@@ -345,20 +345,9 @@ def write_state(path: Path, state: TrainingState) -> None:
         if array.dtype.kind not in "biuf":
             types_of_numbers[name] = array.dtype.name
             arrays[name] = array.view(f"u{array.dtype.itemsize}")
-    header = json.dumps(
-        {
-            "identity": state.identity,
-            "epochs": [dict(metrics) for metrics in state.epochs],
-            "best": None if state.best is None else dataclasses.asdict(state.best),
-            "weights_sha256": state.weights_sha256,
-            "stopped": state.stopped,
-            "trainer": state.trainer,
-            "best_is_last": best_is_last,
-            "callbacks": [dict(attributes) for attributes in state.callbacks],
-            "types": types_of_numbers,
-        },
-        default=in_file,
-    )
+    fields = dataclasses.asdict(dataclasses.replace(state, last=(), best_weights=()))
+    fields |= {"best_is_last": best_is_last, "types": types_of_numbers}
+    header = json.dumps(fields, default=in_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, keeping=True) as partial:
         metadata = {"header": header, "sha256": _digest(header, arrays)}
@@ -388,15 +377,13 @@ def read_state(path: Path) -> TrainingState:
             arrays[name] = arrays[name].view(np.dtype(type_of_numbers))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise StateError(f"{str(path)!r} can't be read ({error})") from None
-    best, trainer, last = fields.pop("best"), fields.pop("trainer"), _part(arrays, "last")
-    best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
-    return TrainingState(
-        **fields,
-        best=None if best is None else BestEpoch(**best),
-        last=last,
-        best_weights=best_weights,
-        trainer=tuple(trainer),
-    )
+    best, last = fields["best"], _part(arrays, "last")
+    best_is_last = fields.pop("best_is_last")
+    fields["best"] = None if best is None else BestEpoch(**best)
+    fields["trainer"] = tuple(fields["trainer"])
+    fields["last"] = last
+    fields["best_weights"] = last if best_is_last else _part(arrays, "best_weights")
+    return TrainingState(**fields)
 
 
 def _in_order(array: np.ndarray) -> np.ndarray:

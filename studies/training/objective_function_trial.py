@@ -360,7 +360,9 @@ def watched(following: Following) -> Iterator[None]:
         except TypeError:
             # Keras's error explains wrong arguments.
             return fit(model, *arguments, **keywords)
-        first, last = _watching(following)
+        last = _reporting(following)
+        # Note the logs before the user's callbacks, which may raise.
+        first = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: last.note(logs))
         callbacks = keras.tree.flatten(call.arguments.get("callbacks") or [])
         call.arguments["callbacks"] = [first, *callbacks, last]
         call.arguments["verbose"] = 0
@@ -379,20 +381,15 @@ def watched(following: Following) -> Iterator[None]:
         yield
 
 
-def _watching(following: Following) -> tuple[Any, Any]:
-    """Returns two callbacks, which are called before and after the user's callbacks."""
+def _reporting(following: Following) -> Any:
+    """Returns a callback that reports the logs after the user's callbacks, which may add entries."""
     import keras
 
-    class First(keras.callbacks.Callback):  # type: ignore[misc]
-        """Notes the logs before the user's callbacks, which may raise."""
-
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            last.logs = logs or {}
-
-    class Last(keras.callbacks.Callback):  # type: ignore[misc]
-        """Reports the logs after the user's callbacks, which may add entries."""
-
+    class Reporting(keras.callbacks.Callback):  # type: ignore[misc]
         logs: Mapping[str, Any] | None = None
+
+        def note(self, logs: Mapping[str, Any] | None) -> None:
+            self.logs = logs or {}
 
         def report(self) -> None:
             logs, self.logs = self.logs, None
@@ -402,8 +399,7 @@ def _watching(following: Following) -> tuple[Any, Any]:
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             self.report()
 
-    last = Last()
-    return First(), last
+    return Reporting()
 
 
 # Of a larger array, only rows at equal distances are read: in 0.1 s, not 1 s.
