@@ -382,7 +382,7 @@ def watched(following: Following) -> Iterator[None]:
 
 
 def _reporting(following: Following) -> Any:
-    """Returns a callback that reports the logs after the user's callbacks, which may add entries."""
+    """Returns a callback that reports the logs with the entries that the user's callbacks add."""
     import keras
 
     class Reporting(keras.callbacks.Callback):  # type: ignore[misc]
