@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the best epoch's weights, and states from which it can resume.
+"""Checkpoints of a training: the weights of the best epoch, and states to resume from.
 
 A state is a safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header.
 Reading the file runs no code. It contains:
@@ -119,7 +119,7 @@ class Checkpoints:
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
-        # The copy is never changed, so the state can share it.
+        # A copy is never changed, so both parts of the state can be the same copy.
         copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
         state = TrainingState(
             identity=self._identity,
@@ -147,7 +147,7 @@ class Checkpoints:
             try:
                 self._beyond = beyond_weights(self._model, self._trainer.walked)
             except Exception as error:
-                return f"what the model holds can't be read ({describe(error)})"
+                return f"the model's variables can't be read ({describe(error)})"
         if self._beyond:
             return self._beyond
         if not np.array_equal(global_random_states()[-1], self._generator):
@@ -212,20 +212,20 @@ def _restored(
 ) -> TrainingState:
     state = read_state(path)
     if state.identity != identity_of(task.spec) or len(state.epochs) > task.spec.epochs:
-        raise StateError("it is of another training")
+        raise StateError("the state is of another training")
     capture(callbacks)
     if len(callbacks) != len(state.callbacks):
         raise StateError("the trial has other callbacks")
     build_variables(model, splits)
     assign(model, state.best_weights)
     if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
-        raise StateError("its weights are not those that were recorded")
+        raise StateError("the weights differ from the recorded weights")
     assign(model, state.last)
     return state
 
 
 class BestWeights:
-    """A copy in memory of a model's weights and optimizer variables after its best epoch so far.
+    """A copy in memory of a model's weights and optimizer variables after the best epoch so far.
 
     The copy is written only at the end of the trial. Writing takes longer than an epoch of a small
     model, and a later epoch is often better.
@@ -279,7 +279,7 @@ class BestWeights:
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
-    """Returns the SHA-256 of the types, shapes and bytes of weights, in their order."""
+    """Returns the SHA-256 of the types, shapes and bytes of weights."""
     digest = hashlib.sha256()
     for weight in weights:
         digest.update(f"{weight.dtype.name}{weight.shape};".encode())
@@ -294,7 +294,7 @@ _WITHOUT_EFFECT = frozenset(
 
 
 class StateError(InternalError):
-    """A training can't resume from a file: it is damaged, or of another training."""
+    """A training can't resume from a file: the file is damaged, or of another training."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ class TrainingState:
     best_weights: Sequence[np.ndarray]  # The same after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()  # The attributes of each callback.
     stopped: bool = False  # Whether a callback ended the training with the last epoch.
-    trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
+    trainer: tuple[str, str] = ("", "")  # The trainer's name, and why no faster trainer was used.
 
 
 def identity_of(spec: TrialSpec) -> str:
@@ -487,7 +487,7 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> st
     """
     structure = structure or Structure(model)
     if structure.state:
-        return f"the model holds {structure.state}"
+        return f"the model has {structure.state}"
     if structure.of_libraries:
         return ""
     known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
@@ -497,4 +497,4 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> st
             if library_of(type(metric)) == library_of(type(inner)) == "keras":
                 known |= {id(variable) for variable in inner.variables}
     others = [variable.path for variable in structure.variables if id(variable) not in known]
-    return f"the model holds variables beyond its weights: {', '.join(others)}" if others else ""
+    return f"the model has variables beyond its weights: {', '.join(others)}" if others else ""

@@ -1,8 +1,8 @@
 """The environment that is recorded with a trial, because the trial's exact values depend on it.
 
-The environment consists of versions, the processor and its instructions, Keras's settings, and environment
-variables that TensorFlow's results depend on. Only listed variables are read, as others may hold
-passwords (e.g. Terraform's ``TF_VAR_…``). A trial's peak memory is measured here, too.
+The environment consists of versions, the processor and its instructions, Keras's settings, and
+environment variables that TensorFlow's results depend on. Only listed variables are read, as others
+may contain passwords (e.g. Terraform's ``TF_VAR_…``). A trial's peak memory is measured here, too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
-# These variables decide oneDNN's instructions and order of sums, the code that XLA compiles, and the
-# choice of kernels (mostly on GPUs).
+# These variables decide oneDNN's instructions and order of sums, the code that XLA compiles, and
+# the choice of kernels (mostly on GPUs).
 _VARIABLES = """
     TF_ENABLE_ONEDNN_OPTS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE
     XLA_FLAGS TF_XLA_FLAGS
