@@ -166,7 +166,7 @@ class _Run:
         result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
         if checkpoints.given_up:
-            stateless = "no state is kept, so it is trained from its first epoch"
+            stateless = "no state is written, so an interrupted training starts again"
             reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
@@ -274,9 +274,7 @@ class Reports:
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
         self._decisions: dict[int, Decision] = {}  # By epoch.
-        self.again = (
-            False  # Whether the trial has begun again, so that epochs are not reported twice.
-        )
+        self.again = False  # Whether the training has begun again, from its first epoch.
         self.error: Exception | None = None
 
     def __call__(self, epoch: EpochResult) -> Decision:
