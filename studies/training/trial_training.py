@@ -166,7 +166,9 @@ class _Run:
         result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
         if checkpoints.given_up:
-            stateless = "no state is written, so an interrupted training starts again"
+            stateless = (
+                "no state is written, so an interrupted training starts from its first epoch"
+            )
             reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
