@@ -55,7 +55,7 @@ def report_command(
     from studies.commands.arguments import histories_of
     from studies.exporting import explained, file_for
     from studies.progress import waiting
-    from tracking.report.page import write_comparison, write_report
+    from tracking.report.html_page import write_comparison, write_report
     from tracking.store.atomic_writing import write_atomically
     from tracking.store.store_folder import default_store_path
 
@@ -128,8 +128,8 @@ def ui_command(
     from search_spaces.errors import StoreError
     from studies.commands.arguments import history_of, store_of
     from studies.interruption import catching_interrupts
-    from tracking.mlflow.pages import VIEWS
     from tracking.mlflow.server import free_place, serving
+    from tracking.mlflow.views import VIEWS
 
     place, name = free_place(port), None
     if study is None:
@@ -139,7 +139,7 @@ def ui_command(
         history = history_of(study, engine, store)
         opened, name = history.store, history.description.name
         names = {history.folder: name}
-    experiments = _bring_up_to_date(opened, names, place.address)
+    experiments = _bring_up_to_date(opened, names)
     # The addresses of a named study by view, or of all studies by name. MLflow's own list of
     # experiments has no links to these pages.
     views, studies = dict[str, str](), dict[str, str]()
@@ -178,23 +178,20 @@ def ui_command(
     raise StoreError("MLflow's server ended by itself.")
 
 
-def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
+def _bring_up_to_date(store: Store, names: Mapping[Path, str]) -> dict[str, str]:
     """Brings MLflow up to date, and returns the ids of MLflow's experiments by study.
 
-    Args:
-        store: The store.
-        names: The names of the studies by folder.
-        address: The address of MLflow's server, for links in MLflow's notes on the studies.
+    `names` has the names of the studies by folder.
     """
-    from tracking.mlflow.exports import read_notes
-    from tracking.mlflow.process import bring_up_to_date
-    from tracking.mlflow.registry import write_address
+    from tracking.mlflow.exporter_notes import read_notes
+    from tracking.mlflow.exporter_process import bring_up_to_date
     from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
+    # This creates the database of a store that has no studies yet.
+    open_store_client(store)
     for folder in names:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
-    write_address(open_store_client(store), address)
     experiments = {
         name: read_notes(folder)[0] for folder, name in list(names.items())[:_MOST_ADDRESSES]
     }
@@ -223,7 +220,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     from studies.commands.arguments import history_of
     from studies.launching import server_for
     from studies.progress import waiting
-    from tracking.mlflow.exporter import StudyExporter
+    from tracking.mlflow.study_exporter import StudyExporter
 
     history = history_of(study, None, store)
     name = history.description.name
