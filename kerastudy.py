@@ -22,8 +22,8 @@ __version__ = "0.1.0"
 def _import_own_packages() -> None:
     """Imports `search_spaces`, `tracking` and `studies` from the folder of this file.
 
-    A user's repository may have a folder ``studies``, too. `studies.user_code.same_names` makes the
-    user's modules importable beside these.
+    A user may have a folder `studies`, too. `studies.user_code.package_name_clashes` makes its
+    modules importable beside kerastudy's.
     """
     here = Path(__file__).resolve().parent
     imported: dict[str, ModuleType] = {}
@@ -36,10 +36,10 @@ def _import_own_packages() -> None:
             for submodule in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[submodule] = sys.modules.pop(submodule)
         _import_from(here / name)
-    from studies.user_code.same_names import give_way, put_behind
+    from studies.user_code.package_name_clashes import keep_imported, share_package_names
 
-    give_way()
-    put_behind(imported)
+    share_package_names()
+    keep_imported(imported)
 
 
 def _import_from(folder: Path) -> None:

@@ -1,7 +1,7 @@
-"""Values of a table's columns, as numbers and as texts.
+"""Reads the values of a table's columns as numbers, texts and dates.
 
-Each registered model has a copy of this file, and MLflow runs it there. So it imports nothing of
-kerastudy.
+Each registered model has a copy of this file, which MLflow runs without kerastudy. So the file
+imports nothing of kerastudy.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def numbers_of(column: Any) -> np.ndarray:
 
 
 def _spelled_numbers(series: Any) -> np.ndarray:
-    known = series.notna().to_numpy()
-    spelled = series[known].astype(str).str.extract(SPELLED)
+    filled = series.notna().to_numpy()
+    spelled = series[filled].astype(str).str.extract(SPELLED)
     if spelled[1].isna().any() or len(spelled[[0, 2]].fillna("").drop_duplicates()) > 1:
         raise ValueError("holds something else than numbers, or numbers with several units")
     numbers = np.full(len(series), np.nan)
-    numbers[known] = spelled[1].str.replace(",", "").astype(np.float64)
+    numbers[filled] = spelled[1].str.replace(",", "").astype(np.float64)
     return numbers
 
 
 def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> Any:
     """Reads a column of dates as times in UTC.
 
-    With `alike`, raises ValueError unless all are spelled as the first one is.
+    With `alike`, raises ValueError unless all dates have the format of the first date.
     """
     import pandas as pd
 
@@ -60,7 +60,7 @@ def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> 
     if isinstance(series.dtype, pd.PeriodDtype):
         return series.dt.start_time
     with warnings.catch_warnings():
-        # pandas warns of a spelling that it does not know, and of one whose year comes first.
+        # pandas warns of formats that it does not know, and of dates that begin with the year.
         warnings.simplefilter("ignore")
         try:
             return pd.to_datetime(series, utc=True, dayfirst=day_first)
@@ -71,21 +71,20 @@ def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> 
 
 
 def names_of_parts(name: str, day_first: bool) -> list[str]:
-    """Returns the names of the columns that are made of a column of dates."""
+    """Returns "sold (days)", "sold (month)" and "sold (weekday)" for a column "sold" of dates."""
     how = ", day first" if day_first else ""
     return [f"{name} ({part}{how})" for part in ("days", "month", "weekday")]
 
 
 def date_of_part(name: str) -> str:
-    """Returns "sold" for "sold (month)", and an empty text for the name of any other column."""
+    """Returns "sold" for "sold (month)", and an empty text for names without such a suffix."""
     part = _PART.fullmatch(name)
     return part[1] if part else ""
 
 
 def with_parts_of_dates(table: Any, names: Any) -> dict[str, Any]:
-    """Returns the columns of a table by these names.
+    """Returns the columns with these names, such as "size", or "sold (month)" of a date "sold".
 
-    The columns "sold (days)", "sold (month)" and "sold (weekday)" are made of a column "sold".
     Raises KeyError with the names of missing columns.
     """
     import pandas as pd
@@ -113,7 +112,7 @@ def texts_of(column: Any) -> np.ndarray:
     import pandas as pd
 
     codes, kinds = pd.factorize(pd.Series(column).astype(object))
-    # Missing values have the code -1, the index of the last text.
+    # pandas codes missing values as -1, the index of the last text here.
     texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
 
@@ -122,7 +121,7 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
     """Returns a tensor for each input of a model: the table's column of the same name.
 
     The table is a DataFrame, or a dict of columns. Raises KeyError with the names of missing
-    columns, and ValueError for a column that should hold numbers.
+    columns, and ValueError if a column holds no numbers where the model needs numbers.
     """
     import tensorflow as tf
 
@@ -151,9 +150,7 @@ def takes_columns(model: Any) -> bool:
 
 
 def _text(value: object) -> str:
-    """Returns "3" for 3.0, because pandas reads whole numbers as floats if some are missing."""
-    return (
-        str(int(value))
-        if isinstance(value, float | np.floating) and value.is_integer()
-        else str(value)
-    )
+    # pandas reads whole numbers as floats if some are missing, so 3.0 becomes "3".
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return str(value)

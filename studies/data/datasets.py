@@ -1,4 +1,4 @@
-"""Functions that describe data sets. Workers read the data when they first need it.
+"""Functions that describe data sets. A worker reads the data when it first needs them.
 
 datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
@@ -27,13 +27,13 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents
-from studies.data.arrays.samples import Samples, check_samples
-from studies.data.description import Dataset, options_of
-from studies.data.files import TARGET, absolute_path, is_table, read_arrays
-from studies.data.folders import folder_kind, images, text
-from studies.data.streams import StreamedDataset, check_source
-from studies.data.tables import table, table_alone
+from studies.data.arrays.sample_checks import Samples, check_samples
+from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.dataset_base import Dataset, options_of
+from studies.data.image_and_text_folders import folder_kind, images, text
+from studies.data.npz_csv_parquet import TARGET, absolute_path, is_table, read_arrays
+from studies.data.table_dataset import table, table_alone
+from studies.data.tf_data_and_generators import StreamedDataset, check_source
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -64,7 +64,7 @@ _CLOTHES: Final = (
     *("T-shirt", "trouser", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
-# The arrays of a part in an npz file, e.g. x_train. The last one is optional.
+# The arrays of a part in an npz file, e.g. x_train. Weights are optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
 # Images are resized to this if no study gives a size.
 _IMAGE_SIZE: Final = (64, 64)
@@ -90,19 +90,19 @@ def arrays(
 ) -> Dataset:
     """Describes arrays that are in memory.
 
-    They are checked and copied when the data is loaded. Don't change them before. Dtypes stay as
-    they are (uint8 images stay uint8) unless `preprocess` changes them.
+    The arrays are checked and copied when the data is loaded. Don't change them before. Dtypes stay
+    (uint8 images stay uint8) unless `preprocess` changes them.
 
     Args:
         x: Samples of shape (n, ...), numbers or texts: a numpy array, a pandas DataFrame, nested
             lists, or anything else that `np.asarray` takes. For a model of several inputs: a dict
-            of these by the inputs' names, or a tuple in the inputs' order.
+            by the inputs' names, or a tuple in the inputs' order.
         y: Targets of shape (n, ...). For a model of several outputs: a dict or a tuple, as for `x`.
             One array is classes if it is booleans, integers from 0 up, floats that are all 0 or 1,
             one-hot rows, or texts. Texts are numbered in sorted order, as LabelEncoder does.
-            Anything else makes a regression. None: there are no targets, e.g. for an autoencoder
+            Other targets make a regression. None: there are no targets, e.g. for an autoencoder
             with its own training step. Ready-made parts are then (x, None).
-        sample_weight: How much each sample counts, of shape (n,), or each step of its targets, of
+        sample_weight: The weights of samples, of shape (n,), or of the steps of the targets, of
             shape (n, steps). Weights are finite, from 0 up, and not all 0. They weight the loss, in
             training and in validation, and the model's `weighted_metrics`, but not its `metrics`.
         validation: Share in (0, 1) of all samples, count of samples, or a ready-made part:
@@ -110,14 +110,14 @@ def arrays(
         test: As `validation`; None or 0: no test part.
         stratify: Whether each part gets the classes in equal proportions; None: yes, if y is one
             array of classes.
-        preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone is fitted
-            on the training part's x and applied to all parts. It gets samples of rank 3 and more
-            flattened. Its results become float32. For several inputs by name, pass a dict, such as
-            {"tabular": "standardize"}. Inputs that the dict lacks stay as they are. "standardize",
-            "minmax", StandardScaler and similar scalers become layers of the registered model, so
-            it takes samples as you pass them here.
+        preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone of the
+            transformer is fitted on the training part's x, with samples of rank 3 and more
+            flattened, and transforms x of all parts to float32. For several inputs by name, pass a
+            dict, such as {"tabular": "standardize"}; other inputs stay as they are. "standardize",
+            "minmax", StandardScaler and similar scalers become layers of the registered model,
+            which so takes samples as you pass them here.
         class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them.
-            They are kept with the registered model. Leave this out if targets are texts.
+            They are saved with the registered model. Leave this out if targets are texts.
         rule: For synthetic data, the function that computes the targets without noise, from x
             before preprocessing. If a sample is one number, the report draws the rule next to the
             champion's predictions.
@@ -156,7 +156,7 @@ def npz(
 ) -> Dataset:
     """Describes a file of numpy's `savez`, with arrays x_train and y_train.
 
-    It may also hold x_validation and y_validation, and x_test and y_test. A part that it lacks is
+    The file may also hold x_validation and y_validation, and x_test and y_test. A missing part is
     split from x_train and y_train. Sample weights are named sample_weight_train and so on. Files
     with pickled Python objects are refused.
 
@@ -178,14 +178,14 @@ def npz(
         >>> ks.datasets.npz("mnist.npz", validation=0.1).name
         'mnist'
     """
-    own = [part for part, size in (("validation", validation), ("test", test)) if size is None]
+    ready = [part for part, size in (("validation", validation), ("test", test)) if size is None]
     share = DEFAULT_SHARE if validation is None else validation
     options = options_of(locals(), validation=share)
     file = absolute_path(path)
     if test is None:
         # Set after the checks, because validation=0.9 is right for a file with a test part.
         options = replace(options, test=DEFAULT_SHARE)
-    read = partial(_read_npz, file, own)
+    read = partial(_read_npz, file, ready)
     return Dataset(name or file.stem, str(file), options, read)
 
 
@@ -194,17 +194,17 @@ def _read_npz(path: Path, parts: Collection[str]) -> Contents:
     arrays = read_arrays(path, required=("x_train", "y_train"), optional=names[2:])
     ready: dict[str, Samples] = {}
     for part in parts:
-        own = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
-        if own and not {f"x_{part}", f"y_{part}"} <= set(own):
-            raise DataError(f"{path} holds {' and '.join(own)}, and must hold x and y.")
-        if own:
+        names = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
+        if names and not {f"x_{part}", f"y_{part}"} <= set(names):
+            raise DataError(f"{path} holds {' and '.join(names)}, and must hold x and y.")
+        if names:
             ready[part] = _part_in(arrays, part)
     return Contents(_part_in(arrays, "train"), ready)
 
 
 def _part_in(arrays: Mapping[str, np.ndarray], part: str) -> Samples:
     x, y, weight = (arrays.get(f"{array}_{part}") for array in _ARRAYS)
-    return check_samples(x, y, weight, f"{{}}_{part}")
+    return check_samples(x, y, weight, names=f"{{}}_{part}")
 
 
 def batches(
@@ -220,24 +220,24 @@ def batches(
     """Describes data that comes in batches: tf.data, a `keras.utils.PyDataset`, a generator.
 
     `model.fit` trains on the batches in their order. A batch is (x, y), (x, y, sample_weight), or x
-    alone. The data decides the batch size, so the study has none.
+    alone. The data decides the batch size, so leave out the study's `batch_size`.
 
     Args:
         train: A function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
-            It is called for each epoch. If it has a parameter ``seed``, it gets
+            The function is called for each epoch. A parameter ``seed`` gets
             ``kerastudy.epoch_seed(seed of the trial, epoch)``. Trials can be resumed and reproduced
             to the bit if shuffling and all other randomness depend on this seed alone. Python's,
             numpy's and TensorFlow's global generators are always seeded with it. You may also pass
-            a `tf.data.Dataset` or `PyDataset` itself. It is read again for each epoch.
-        validation: As `train`, but the same at each reading. The function gets no seed.
+            a `tf.data.Dataset` or `PyDataset` itself, which is then read for each epoch.
+        validation: As `train`, but without a seed, and the same at each reading.
         test: As `validation`; None: no test part.
         steps_per_epoch: The number of batches in an epoch. Each epoch starts from the first batch.
             None: all batches. Endless data needs a number.
         validation_steps: The number of validation batches; None: all.
         targets: Whether batches have targets. False: a batch is samples alone, such as (anchor,
             positive, negative), for a model with its own training step. None: batches that are
-            tuples have targets. Three arrays of one shape and type are then refused, as they may
-            be samples alone or (x, y, sample_weight).
+            tuples have targets, and a tuple of three arrays of one shape and type is refused,
+            because it may be samples alone or (x, y, sample_weight).
         name: Name in records.
 
     Raises:
@@ -399,22 +399,22 @@ def _of_keras(name: str, arguments: Mapping[str, Any]) -> Dataset:
         return Dataset(name, f"keras.datasets.{name}", options, partial(_download, name))
     file = absolute_path(path)
     # A validation part in the file replaces the default share, but no other value.
-    own = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
-    return Dataset(name, str(file), options, partial(_read_npz, file, own))
+    ready = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
+    return Dataset(name, str(file), options, partial(_read_npz, file, ready))
 
 
 def _of_scikit_learn(name: str, arguments: Mapping[str, Any]) -> Dataset:
     source = f"scikit-learn {name.replace('_', ' ')}"
-    return Dataset(name, source, options_of(arguments), partial(_contained, name))
+    return Dataset(name, source, options_of(arguments), partial(_bundled, name))
 
 
-def _contained(name: str) -> Contents:
+def _bundled(name: str) -> Contents:
     # Imported late, because scikit-learn is slow to import.
     from sklearn import datasets
 
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     if name == "digits":
-        # Pixels are whole numbers up to 16. Division by a power of two is exact.
+        # Pixels are whole numbers from 0 to 16. Division by a power of two is exact.
         x = x.astype(np.float32) / 16
     return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y))
 
@@ -439,39 +439,39 @@ def _download(name: str) -> Contents:
     return Contents(check_samples(x, y, names="{}_train"), {"test": test})
 
 
-def replaced_data(spelled: str, own: object) -> Dataset:
-    """Describes a file or folder that replaces a study's own data, e.g. by ``--data``.
+def replaced_data(spelled: str, study_data: object) -> Dataset:
+    """Describes the file or folder of ``--data``, which replaces a study's data.
 
-    If `own`, the study's data, is of the same kind (table, images or texts), the new data is read
-    and split in the same way. `spelled` is a text in the format of `files.spelled`.
+    If `study_data` is of the same kind (table, images or texts), the new data is read and split in
+    the same way. `spelled` is a text such as "houses.csv?target=price".
     """
     path, _, target = spelled.partition(TARGET)
     place = absolute_path(path)
-    alike = own.at(place, target) if isinstance(own, Dataset) else None
-    if alike is not None:
-        return alike
+    replaced = study_data.at(place, target) if isinstance(study_data, Dataset) else None
+    if replaced is not None:
+        return replaced
     if place.is_dir():
         if folder_kind(place) == "texts":
             return text(path)
         raise DataError(
-            f"{path!r} is a folder, and the study's own data is no folder of images, so the size "
-            "of images is unknown",
+            f"{path!r} is a folder, and the study's data is no folder of images, so the size of "
+            "images is unknown",
             hint="Describe it in the study file, by ks.datasets.images(folder, image_size=(8, 8)).",
         )
     if not is_table(path):
         return npz(path)
     if not target:
         raise DataError(
-            f"{path!r} is a table, and the study's own data is none",
+            f"{path!r} is a table, and the study's data is no table",
             hint="Name the column to predict: --data houses.csv --target price.",
         )
     return table(path, target=target)
 
 
 def data_alone(spelled: str, options: Mapping[str, Any] = {}) -> Dataset:
-    """Describes a file or folder that belongs to no study. `options` are those of a table."""
-    text, _, target = spelled.partition(TARGET)
-    path = Path(text)
+    """Describes a file or folder that belongs to no study. `options` are arguments of `table`."""
+    name, _, target = spelled.partition(TARGET)
+    path = Path(name)
     if options and target:
         return table_alone(path, target, options)
     if path.is_dir() and folder_kind(path) == "images":

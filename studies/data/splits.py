@@ -1,4 +1,4 @@
-"""Cross-validation: how a study splits its data into folds, and the data of the folds.
+"""Ways to split data into folds, for a study's `cross_validation`.
 
 splits.stratified(5)
 splits.k_fold(5)
@@ -12,48 +12,22 @@ Splitters of scikit-learn draw the folds.
 from __future__ import annotations
 
 import ast
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces import argument_checks as checks
-from search_spaces.errors import DataError, InternalError
-from studies.data.arrays.mapped import file_of, shared
-from studies.data.arrays.partition import Contents, Divided, Options, divide
-from studies.data.arrays.parts import Part, Splits, joined
-from studies.data.arrays.samples import (
-    check_several_classes,
-    check_some_weight,
-    labels_of,
-)
-from studies.data.arrays.structures import combined_digest
-from tracking.records import ALL_FOLDS
+from search_spaces.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-    from studies.data.streams import Stream
 
 __all__ = ["forward", "grouped", "k_fold", "repeated", "stratified"]
 
 Indices = tuple[np.ndarray, np.ndarray]
 """The indices of a fold's training samples, then of its validation samples."""
-Make = Callable[[int], Splits]
-"""Makes the data of a fold, or of `ALL_FOLDS`."""
-
-# Why a test part can't be drawn at random with these folds.
-_TEST_NOT_DRAWN = {
-    "grouped": "some groups would be in both",
-    "forward": "some of its samples would be earlier than those trained on",
-}
-# A process keeps at most this many bytes of folds in memory. Arrays in files don't count.
-_KEPT_BYTES = 256 * 2**20
 
 
 def __dir__() -> list[str]:
@@ -88,8 +62,8 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
     """Makes folds that share no group, such as a patient or a machine.
 
     scikit-learn draws them: for classes by ``StratifiedGroupKFold(folds, shuffle=True,
-    random_state=seed)``, else by ``GroupKFold(folds)``. A test part must be ready-made: one drawn
-    at random would share groups with the rest.
+    random_state=seed)``, else by ``GroupKFold(folds)``. A test part must be ready-made: a part
+    drawn at random would share groups with the folds.
 
     Args:
         groups: The group of each sample of `x`, then of each sample of a ready-made validation
@@ -98,7 +72,12 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
         seed: The seed of the folds, if there are classes.
     """
     values = np.asarray(groups, object)
-    missing = [place for place, each in enumerate(values) if values.ndim == 1 and _is_missing(each)]
+    # None, NaN, and pandas's NA and NaT.
+    missing = [
+        place
+        for place, group in enumerate(values if values.ndim == 1 else ())
+        if not isinstance(group, str) and str(group) in ("None", "nan", "<NA>", "NaT")
+    ]
     if missing:
         raise DataError(
             f"groups lacks the group of {len(missing)} sample(s): that of sample {missing[0]}, "
@@ -108,13 +87,8 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
     return CrossValidation("grouped", folds, seed, groups=np.array(groups))
 
 
-def _is_missing(value: object) -> bool:
-    """Returns whether a value is None, NaN, or pandas's NA or NaT."""
-    return not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT")
-
-
 def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
-    """Makes folds several times, so that the mean of a trial is more certain.
+    """Splits all samples into folds several times, so that the mean of a trial is more certain.
 
     scikit-learn draws them: for classes by ``RepeatedStratifiedKFold(n_splits=folds,
     n_repeats=times, random_state=seed)``, else by ``RepeatedKFold``.
@@ -137,8 +111,8 @@ def forward(
 
     Args:
         folds: At least 2.
-        gap: Samples left out between the training and the validation part of a fold.
-        test_size: Validation samples of each fold; None: samples / (folds + 1).
+        gap: The number of samples left out between the training and the validation part.
+        test_size: The number of validation samples of a fold; None: samples / (folds + 1).
         max_train_size: The most training samples of a fold; None: all earlier samples.
     """
     order = {"gap": gap, "test_size": test_size, "max_train_size": max_train_size}
@@ -146,10 +120,9 @@ def forward(
 
 
 def check_cross_validation(value: object) -> CrossValidation | None:
-    """Checks a study's `cross_validation`. A number of folds becomes a `CrossValidation`.
+    """Returns a study's `cross_validation`, which may be a number of folds, as an object.
 
-    Raises:
-        DataError: The value is something else, or there are less than 2 folds.
+    Raises DataError for other values, and for less than 2 folds.
     """
     if value is None or isinstance(value, CrossValidation):
         return value
@@ -163,9 +136,9 @@ def check_cross_validation(value: object) -> CrossValidation | None:
 
 
 def read_spelled(text: str) -> CrossValidation | None:
-    """Returns the `CrossValidation` whose `repr` a text is.
+    """Returns the `CrossValidation` with this `repr`.
 
-    Returns None for an empty text, and for `grouped`, because the `repr` has no groups.
+    Returns None for an empty text, and for `grouped`, whose `repr` has no groups.
     """
     if not text or text.startswith("splits.grouped"):
         return None
@@ -176,16 +149,16 @@ def read_spelled(text: str) -> CrossValidation | None:
     functions: dict[str, Callable[..., CrossValidation]] = {
         function.__name__: function for function in (stratified, k_fold, repeated, forward)
     }
-    options = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
     return functions[call.func.attr](*map(ast.literal_eval, call.args), **options)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CrossValidation:
-    """How samples are split into folds. The functions above make it.
+    """A way to split samples into folds. The functions above make such objects.
 
     Attributes:
-        name: The name of the function that made it; empty if the user gave only a number of folds.
+        name: The name of the function; empty if the user passed only a number of folds.
         folds: The number of folds of a split, at least 2.
         seed: The seed of the folds, from 0 to 2**32 - 1.
         times: How often all samples are split, at least 1. Only `repeated` splits several times.
@@ -210,13 +183,13 @@ class CrossValidation:
         groups = self.groups
         if groups is None:
             return
-        mixed = groups.dtype == object and len({isinstance(each, str) for each in groups}) > 1
+        mixed = groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1
         if mixed or groups.ndim != 1 or groups.dtype.kind not in "biufUSO":
             expected = "a list with the group of each sample, all numbers or all texts"
             raise DataError.of_setting("groups", expected, groups.tolist())
 
     def __repr__(self) -> str:
-        """Returns the call that makes it, such as "splits.stratified(5)"."""
+        """Returns the call that makes such an object, e.g. "splits.stratified(5)"."""
         if not self.name:
             return str(self.folds)
         times = self.times if self.name == "repeated" else None
@@ -227,7 +200,7 @@ class CrossValidation:
 
     @property
     def trainings(self) -> int:
-        """How often each trial trains a model: once for each fold of each split."""
+        """The number of trainings of a trial: one for each fold of each split."""
         return self.folds * self.times
 
     def indices(
@@ -242,7 +215,7 @@ class CrossValidation:
             )
         rarest = samples if strata is None else np.unique(strata, return_counts=True)[1].min()
         if rarest < self.folds:
-            # scikit-learn only warns that some folds lack the class.
+            # scikit-learn would only warn that some folds lack the class.
             of = "The data" if strata is None else f"The rarest class of {y_name}"
             raise DataError(
                 f"{of} has {rarest} sample(s), fewer than {self.folds} folds", hint=hint
@@ -281,151 +254,3 @@ class CrossValidation:
         if len(groups) < self.folds:
             raise DataError(f"{len(groups)} group(s) can't be split into {self.folds} folds.")
         return places
-
-
-@dataclass(frozen=True, eq=False)
-class FoldedSplits:
-    """The data of a cross-validated study. `of` makes the data of a fold.
-
-    Attributes:
-        folds: The number of folds.
-        digests: The SHA-256 of all samples that are split ("train"), of all folds ("validation"),
-            and of the test part ("test").
-        sizes: How many samples are split ("train"), validated on ("validation"), and in the test
-            part ("test").
-        details: The result of `describe`.
-        make: Makes the data of a fold.
-    """
-
-    folds: int
-    digests: Mapping[str, str]
-    sizes: Mapping[str, int]
-    details: Mapping[str, Any]
-    make: Make
-    _kept: OrderedDict[int, Splits] = field(default_factory=OrderedDict, init=False)
-    batch_size: ClassVar[None] = None
-    streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
-
-    @property
-    def digest(self) -> str:
-        return combined_digest(self.digests)
-
-    def describe(self) -> dict[str, Any]:
-        return dict(self.details)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leaves the folds out of the pickle."""
-        return {name: each for name, each in vars(self).items() if name not in ("make", "_kept")}
-
-    def of(self, fold: int | None) -> Splits:
-        """Returns the training and the validation part of a fold, counted from 0.
-
-        For `ALL_FOLDS`, returns all samples as the training part, and the test part. The validation
-        part is then the first sample, because `Splits` needs one.
-        """
-        if fold is None or not ALL_FOLDS <= fold < self.folds:
-            raise InternalError(f"The data has folds 0 to {self.folds - 1}, and no {fold!r}.")
-        if fold not in self._kept:
-            self._kept[fold] = self.make(fold)
-        self._kept.move_to_end(fold)
-        while len(self._kept) > 1 and sum(map(_bytes_of, self._kept.values())) > _KEPT_BYTES:
-            self._kept.popitem(last=False)
-        return self._kept[fold]
-
-    @property
-    def whole(self) -> Splits:
-        return self.of(ALL_FOLDS)
-
-
-def _bytes_of(splits: Splits) -> int:
-    """Returns the bytes of the arrays in memory. Arrays in files don't count."""
-    arrays = [*splits.train.named.values(), *splits.validation.named.values()]
-    return sum(array.nbytes for array in arrays if file_of(array) is None)
-
-
-def make_folds(
-    read: Callable[[], Contents], options: Options, how: CrossValidation, folder: Path | None
-) -> FoldedSplits:
-    """Splits all samples but the test part into folds.
-
-    A share for validation is ignored. A ready-made validation part is appended to the other
-    samples. The test part is the same as without folds. Processes that share `folder` make each
-    fold once, and map it to memory. Raises DataError if no study can be run on the data.
-    """
-    if folder is None:
-        return _folded(*_folds_of(read(), options, how))
-    place: Path = folder
-
-    def written(make: Make) -> Make:
-        def shared_fold(fold: int) -> Splits:
-            own = place / ("all-folds" if fold == ALL_FOLDS else f"fold-{fold}")
-            own.mkdir(exist_ok=True)
-            return shared(lambda: make(fold), own)
-
-        return shared_fold
-
-    def load() -> FoldedSplits:
-        count, validated, make = _folds_of(read(), options, how)
-        return _folded(count, validated, written(make))
-
-    return replace(shared(load, place), make=written(_gone))
-
-
-def _gone(fold: int) -> Splits:
-    raise InternalError(f"Fold {fold} of the data is gone from the temporary folder.")
-
-
-def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
-    """Makes each fold once, for its digest. `validated` is the number of validation samples."""
-    folds = []
-    for fold in range(count):
-        splits = make(fold)
-        folds.append({**splits.sizes, "digest": splits.digest})
-    whole = make(ALL_FOLDS)
-    by_fold = {f"fold {number}": str(each["digest"]) for number, each in enumerate(folds, start=1)}
-    digests = {**whole.digests, "validation": combined_digest(by_fold)}
-    sizes = {**whole.sizes, "validation": validated}
-    details = {name: whole.describe()[name] for name in ("classes", "preprocessing")}
-    for name in ("shapes", "dtypes"):
-        parts = whole.describe()[name].items()
-        details[name] = {part: each for part, each in parts if part != "validation"}
-    return FoldedSplits(count, digests, sizes, {**details, "folds": folds}, make)
-
-
-def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
-    """Returns the numbers of folds and of validation samples, and a function that makes a fold."""
-    in_time = contents.pool.in_time
-    if in_time and not how.name:
-        how = forward(how.folds)
-    to_draw = "test" not in contents.ready and isinstance(options.test, int | float)
-    reason = _TEST_NOT_DRAWN.get(how.name)
-    if to_draw and reason and not (in_time and how.name == "forward"):
-        raise DataError(
-            f"The test part can't be drawn from samples that are split by {how!r}: {reason}",
-            hint="Pass a ready-made test part, such as test=(x_test, y_test), or test=None.",
-        )
-    divided = divide(contents, options, folds=True)
-    part, y_name = divided.parts["train"], divided.pool.y_name
-    if "validation" in divided.parts:
-        part = joined(part, divided.parts["validation"])
-    part = replace(part, groups=how.groups_of(len(part))).grouped
-    samples = replace(divided.pool, x=part.x, y=part.y, sample_weight=part.sample_weight)
-    labels, strata = labels_of(samples, options.stratify)
-    check_several_classes(labels, y_name)
-    folds = how.indices(len(part), strata, y_name)
-    for number, (train, _) in enumerate(folds, start=1):
-        if labels is not None:
-            check_several_classes(labels[train], f"The training part of fold {number}, {y_name}")
-    validated = np.unique(np.concatenate([validation for _, validation in folds]))
-    return len(folds), len(validated), partial(_made, divided, part, folds)
-
-
-def _made(divided: Divided, part: Part, folds: tuple[Indices, ...], fold: int) -> Splits:
-    if fold == ALL_FOLDS:
-        test = {name: each for name, each in divided.parts.items() if name == "test"}
-        return divided.sealed({"train": part, **test})
-    pairs = zip(("train", "validation"), folds[fold], strict=True)
-    parts = {name: part.rows(chosen) for name, chosen in pairs}
-    for name, own in parts.items():
-        check_some_weight(own.sample_weight, f"sample_weight of the {name} part of fold {fold + 1}")
-    return divided.sealed(parts)

@@ -92,9 +92,8 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
 
     All classes up to the largest known class get a weight, as `tf.data.Dataset` needs in Keras.
     """
-    profile = stream.profile
-    labels, y = _labels(profile.head), profile.head.y
-    if profile.head.sample_weight is not None:
+    labels, y = _labels(stream.at_hand), stream.at_hand.y
+    if stream.at_hand.sample_weight is not None:
         raise _both(class_weight)
     if isinstance(class_weight, str):
         raise StudyError(
@@ -102,7 +101,7 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
             "batches",
             hint="Give the weights by class: class_weight={0: 1.0, 1: 5.0}.",
         )
-    if profile.kind == GENERATOR:
+    if stream.kind == GENERATOR:
         raise StudyError(
             "class_weight can't be used with a Python generator, as in Keras",
             hint="Give batches "

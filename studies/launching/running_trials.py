@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from search_spaces import SearchSpace
 from search_spaces.errors import FailedAlikeError
 from studies.launching.definition_checks import most_epochs
-from tracking.history.trials import common_best, completed, mean_metrics, mean_so_far, pruner_step
+from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
+from tracking.history.trial_ranks import completed
 from tracking.records import (
     FINISHED_STATES,
     BestEpoch,
@@ -231,7 +232,7 @@ class FirstTrials:
         alike = " alike" if count > 1 else ""
         raise FailedAlikeError(
             f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}",
-            hint="Mend that and launch again; --retry-infeasible then trains these trials too.",
+            hint="Correct the error, and launch with --retry-infeasible to train them again.",
         )
 
 

@@ -1,4 +1,4 @@
-"""The user's code: finding it, loading it, recording it, and sending it to workers."""
+"""The user's code: study files, scripts, the modules that they import, and their errors."""
 
 import lazy_loader
 

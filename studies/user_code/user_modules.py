@@ -1,8 +1,8 @@
-"""A study's own modules: those that its file imports from its folder or repository.
+"""A study's own modules, which its file imports from its folder or repository, and their commit.
 
-The imports in each file are read, also those within functions and branches. So the same files give
-the same modules in every process. Imports by computed names are not found. Texts of the modules are
-recorded, and can be imported instead of the files. The git commit of the code is recorded too.
+The imports in each file are read, also imports within functions and branches. So the same files
+give the same modules in every process. Imports by computed names are not found. The record has the
+texts of the modules, which `import_texts` imports in place of the files.
 """
 
 from __future__ import annotations
@@ -17,23 +17,46 @@ import sys
 import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
+from itertools import accumulate, chain
 from pathlib import Path, PurePath
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from studies.user_code.causes import LIBRARIES, is_ours
-from studies.user_code.same_names import NAMES, places_of
+from studies.user_code.package_name_clashes import NAMES, OURS, places_of
 from tracking.records import CodeDescription
 
+_CATALOG: Final = Path(__file__).parents[1] / "catalog"
+_LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
 # The folders of Python's own modules. A repository, e.g. a home folder, may contain them.
 _PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 _BY_NAME = ("import_module", "__import__")
 
 
-class _Found(NamedTuple):
+@cache
+def is_users(file: str) -> bool:
+    """Returns whether a file is the user's or the catalog's, not a library's or kerastudy's."""
+    path = Path(file)
+    if file.startswith("<") or path.name.startswith("__autograph_generated_file"):
+        return False
+    if path.is_relative_to(_CATALOG):
+        return True
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return not (
+        _is_ours(path.resolve())
+        or any(path.is_relative_to(sysconfig.get_path(name)) for name in names)
+        or _LIBRARIES & set(path.parts)
+    )
+
+
+def _is_ours(file: Path) -> bool:
+    return file == OURS / "kerastudy.py" or any(file.is_relative_to(OURS / name) for name in NAMES)
+
+
+class _Module(NamedTuple):
     """A module's file, and the package from which its relative imports start."""
 
     file: Path
@@ -43,11 +66,16 @@ class _Found(NamedTuple):
 def own_modules(
     path: Path, source: str, package: str = "", texts: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Returns the texts of a study's own modules, by their paths from its folder.
+    """Returns the texts of a study's own modules, by their paths relative to the study's folder.
 
-    Own modules are in the file's folder or its repository, but in no virtual environment or
-    site-packages there. The file's imports must have run, or be on the path. For a notebook, `path`
-    is a file in its folder that need not exist. `texts`, by file, replace those in the files.
+    Own modules are in the folder or the repository of the file, but not in a virtual environment.
+    The modules must be loaded, or be in a folder of `sys.path`.
+
+    Args:
+        path: The study's file or, for a notebook, a file in its folder that need not exist.
+        source: The text of the study's file.
+        package: The package from which relative imports in the text start.
+        texts: Texts that are read in place of modules' files, by file.
     """
     roots = _roots(path)
     replacements = {os.path.realpath(file): text for file, text in (texts or {}).items()}
@@ -60,20 +88,20 @@ def own_modules(
                 continue
             modules = [(_own_place(m.file, roots, path), m) for m in _resolved(name, path.parent)]
             if modules and name not in NAMES and all(place is None for place, _ in modules):
-                # It is a library, so skip its modules.
+                # The modules of a library are skipped.
                 foreign.add(name)
             for place, module in modules:
-                text = None
-                if place not in own:
-                    text = replacements.get(os.path.realpath(module.file)) or _text(module.file)
-                if place is not None and text is not None:
+                if place is None or place in own:
+                    continue
+                text = replacements.get(os.path.realpath(module.file)) or _text(module.file)
+                if text is not None:
                     own[place] = text
                     waiting.append((text, module.package))
     return dict(sorted(own.items()))
 
 
-def imported_names(source: str, package: str = "", *, parents: bool = True) -> list[str]:
-    """Returns the names of modules that a text may import, parents first.
+def imported_names(source: str, package: str = "") -> list[str]:
+    """Returns the names of modules that a text may import, e.g. "a" and "a.b" for ``import a.b``.
 
     Relative imports start from `package`. A text that does not parse imports nothing.
     """
@@ -81,45 +109,35 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return []
-    names: dict[str, None] = {}
-
-    def add(name: str) -> None:
-        parts = name.split(".")
-        first = 0 if parents else len(parts) - 1
-        names.update(dict.fromkeys(".".join(parts[: i + 1]) for i in range(first, len(parts))))
-
+    names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                add(alias.name)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) + 1 - node.level]
-            base = ".".join(
-                [*(above if node.level else []), *([node.module] if node.module else [])]
-            )
-            add(base)
-            for alias in node.names:
-                # The name may be a module of that package.
-                add(f"{base}.{alias.name}".strip("."))
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            # An imported name may be a module of the package `base`.
+            names += [base, *(f"{base}.{alias.name}".strip(".") for alias in node.names)]
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
             argument = getattr(node.args[0], "value", None)
             if called in _BY_NAME and isinstance(argument, str) and argument and argument[0] != ".":
-                add(argument)
-    return [name for name in names if name]
+                names.append(argument)
+    parents_first = (accumulate(name.split("."), "{}.{}".format) for name in names)
+    return [name for name in dict.fromkeys(chain.from_iterable(parents_first)) if name]
 
 
 def imported_modules(folder: Path) -> dict[str, str]:
     """Returns the texts of a notebook's own modules that this process has imported.
 
-    Any cell may have imported them, and the text of other cells is unknown here.
+    Imports can't be read from the cells, because the text of most cells is unknown here.
     """
     notebook = folder / "notebook.ipynb"
     roots = _roots(notebook)
     texts: dict[str, str] = {}
     for module in tuple(sys.modules.values()):
         file = getattr(module, "__file__", None) or ""
-        if not file.endswith(".py") or any(library in file for library in LIBRARIES):
+        if not file.endswith(".py") or any(library in file for library in _LIBRARIES):
             continue
         place, text = _own_place(Path(file), roots, notebook), _text(Path(file))
         if place is not None and text is not None:
@@ -127,14 +145,14 @@ def imported_modules(folder: Path) -> dict[str, str]:
     return dict(sorted(texts.items()))
 
 
-def _resolved(name: str, folder: Path) -> Iterator[_Found]:
+def _resolved(name: str, folder: Path) -> Iterator[_Module]:
     """Yields the files that a module was imported from, or that an import would run."""
     parent, _, _ = name.rpartition(".")
-    # A user's module may have the name of one of ours.
+    # The user may have a module with the name of a module of kerastudy.
     for place in places_of(name):
-        theirs = place / "__init__.py" if place.is_dir() else place
-        if theirs.is_file():
-            yield _Found(theirs, name if place.is_dir() else parent)
+        user_file = place / "__init__.py" if place.is_dir() else place
+        if user_file.is_file():
+            yield _Module(user_file, name if place.is_dir() else parent)
     loaded, top = sys.modules.get(name), name.partition(".")[0]
     if loaded is not None:
         file = getattr(loaded, "__file__", None)
@@ -145,13 +163,13 @@ def _resolved(name: str, folder: Path) -> Iterator[_Found]:
         file, within = _search(name, folder)
         is_package = bool(within)
     if file is not None:
-        yield _Found(Path(file), name if is_package else parent)
+        yield _Module(Path(file), name if is_package else parent)
 
 
 def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
-    """Finds a module without importing it or its packages.
+    """Finds a module without importing anything.
 
-    Returns its file, if it has one, and the folders of its modules, if it is a package.
+    Returns the module's file, if there is one, and the folders of its modules, if it is a package.
     """
     parent = name.rpartition(".")[0]
     places: list[str] = [*sys.path, str(folder)]
@@ -172,7 +190,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
 
 
 class _Roots(NamedTuple):
-    """A study's folder, and the roots of its own modules: that folder and its repository."""
+    """A study's folder, and the folders of its own modules: this folder and its repository."""
 
     folder: Path
     roots: list[Path]
@@ -188,23 +206,23 @@ def _roots(path: Path) -> list[_Roots]:
 
 
 def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
-    """Returns a file's path from the study's folder, or None if it is not the study's own."""
+    """Returns a file's path relative to the study's folder; None if the study doesn't own it."""
     resolved = file.resolve()
-    if file.suffix != ".py" or is_ours(resolved) or resolved == path.resolve():
+    if file.suffix != ".py" or _is_ours(resolved) or resolved == path.resolve():
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # A link's own place comes first.
-    for each in (Path(os.path.abspath(file)), resolved):
+    # The place of a symbolic link comes before the place of the linked file.
+    for place in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
-            if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
-                return PurePath(os.path.relpath(each, folder)).as_posix()
+            if any(place.is_relative_to(r) and not _is_installed(place, r) for r in own):
+                return PurePath(os.path.relpath(place, folder)).as_posix()
     return None
 
 
 def _is_installed(file: Path, root: Path) -> bool:
     below = file.relative_to(root).parts[:-1]
-    if any(part in LIBRARIES for part in below):
+    if any(part in _LIBRARIES for part in below):
         return True
     folders = (root.joinpath(*below[: i + 1]) for i in range(len(below)))
     return any((f / "pyvenv.cfg").is_file() or (f / "conda-meta").is_dir() for f in folders)
@@ -219,25 +237,25 @@ def _text(file: Path) -> str | None:
 
 
 def place_of(path: Path, place: str) -> Path:
-    """Returns the file of a path that `own_modules` returned."""
+    """Returns the file of a relative path of `own_modules`. `path` is the study's file."""
     by_name = Path(os.path.normpath(path.parent / place))
     by_link = Path(os.path.normpath(path.resolve().parent / place))
     return by_link if by_link.is_file() and not by_name.is_file() else by_name
 
 
 def text_of(path: Path, place: str) -> str | None:
-    """Returns the present text of a file that `own_modules` found, or None."""
+    """Returns the present text of the file of a relative path of `own_modules`, or None."""
     return _text(place_of(path, place))
 
 
 def import_texts(texts: Mapping[str, str]) -> None:
-    """Makes imports run these texts instead of the files, which need not exist."""
+    """Makes imports run these texts, by file. The files need not exist."""
     if texts:
         sys.meta_path.insert(0, _Finder(texts))
 
 
 class _Finder(MetaPathFinder):
-    """Finds a module where Python does, and makes it run its recorded text."""
+    """Finds a module where Python does, and makes the import run the recorded text."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = {os.path.realpath(file): text for file, text in texts.items()}
@@ -248,7 +266,10 @@ class _Finder(MetaPathFinder):
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
-                return self._with_text(fullname, spec)
+                if spec.origin is None or os.path.realpath(spec.origin) not in self._texts:
+                    return None
+                is_package = spec.submodule_search_locations is not None
+                return self._spec(fullname, spec.origin, is_package)
         tail = fullname.rpartition(".")[2]
         for entry in sys.path if path is None else path:
             for file in (Path(entry, tail, "__init__.py"), Path(entry, f"{tail}.py")):
@@ -261,14 +282,9 @@ class _Finder(MetaPathFinder):
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
-        """Returns whether there are recorded texts for files in a folder, which need not exist."""
+        """Returns whether there are texts of files in a folder, which need not exist."""
         inside = os.path.join(os.path.realpath(folder), "")
         return any(file.startswith(inside) for file in self._texts)
-
-    def _with_text(self, fullname: str, spec: ModuleSpec) -> ModuleSpec | None:
-        if spec.origin is None or os.path.realpath(spec.origin) not in self._texts:
-            return None
-        return self._spec(fullname, spec.origin, spec.submodule_search_locations is not None)
 
     def _spec(self, fullname: str, file: str, is_package: bool) -> ModuleSpec | None:
         loader = _TextLoader(file, self._texts[os.path.realpath(file)])
@@ -279,7 +295,7 @@ class _Finder(MetaPathFinder):
 
 
 class _TextLoader(SourceLoader):
-    """Runs a text as if it were in its file. Compiled files are not used."""
+    """Runs a text as if it were in a file. Compiled files are not used."""
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
@@ -298,10 +314,10 @@ _SECONDS = 10.0
 
 
 def commit_of(code: CodeDescription) -> dict[str, str]:
-    """Returns the commit of a study's code, and whether the code is dirty, if known.
+    """Returns the "commit" of a study's code, and whether it is "dirty"; both empty if unknown.
 
-    The code is dirty if a tracked file has changed, or if one of the study's own files is not
-    tracked. Other untracked files, such as a store, don't count.
+    The code is dirty if a tracked file has changed, or if a file of the study is not tracked. Other
+    untracked files, such as a store, don't count.
     """
     unknown = {"commit": "", "dirty": ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
@@ -310,21 +326,21 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
         return unknown
     files = [str(path)] if code.path else []
     files += [str(place_of(path, place)) for place in code.modules or {}]
-    commit = _asked(git, path.parent, "rev-parse", "HEAD")
+    commit = _output_of(git, path.parent, "rev-parse", "HEAD")
     if not commit:
         return unknown
-    changed = _asked(git, path.parent, "status", "--porcelain", "--untracked-files=no")
+    changed = _output_of(git, path.parent, "status", "--porcelain", "--untracked-files=no")
     if not changed and files:
-        tracked = _asked(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
+        tracked = _output_of(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
         changed = "untracked" if tracked is None else ""
     return {"commit": commit.strip(), "dirty": "false" if changed == "" else "true"}
 
 
-def _asked(git: str, folder: Path, *arguments: str) -> str | None:
+def _output_of(git: str, folder: Path, *arguments: str) -> str | None:
     # A repository's `core.fsmonitor` may name a program, which git would run.
     command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -336,4 +352,4 @@ def _asked(git: str, folder: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout
+    return process.stdout

@@ -172,7 +172,7 @@ def without_defaults(folder: str, seed: int) -> None:
         ((X, Y), r"Received: an object of type tuple.*Arrays go to datasets.arrays"),
         (X, "Arrays go to datasets.arrays"),
         (None, "Received: None"),
-        (without_defaults, "missing a required argument: 'folder'. It gets nothing but"),
+        (without_defaults, "missing a required argument: 'folder'. It is called without"),
     ],
     ids=["generator", "iterator", "pair", "array", "nothing", "arguments"],
 )

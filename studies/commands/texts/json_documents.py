@@ -9,7 +9,7 @@ from typing import Any
 
 from search_spaces.errors import StudyError
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import reasons
+from tracking.history.trial_ranks import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.json_conversion import to_json
@@ -20,7 +20,7 @@ from tracking.summary import summary_of, validation_parts
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
     # This import loads numpy, which the other documents don't need.
-    from tracking.diagnosis.value_checks import answers
+    from tracking.diagnosis.isolation_check import answers
 
     description, best, verdict = history.description, history.best, study_verdict(history)
     commands = summary_of(history, default_store_path().absolute(), verdict).commands

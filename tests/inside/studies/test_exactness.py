@@ -29,7 +29,7 @@ from training_corpus import CORPUS, ONE_HOT, Case, stateful
 from two_sided import by_name, in_order, listed
 
 import kerastudy as ks
-from studies.data.arrays import mapped as large
+from studies.data.arrays import memory_mapping as large
 from studies.training import (
     Arrays,
     Batches,

@@ -287,11 +287,11 @@ REFUSED = {
         "SystemExit: 2. It is run without arguments",
     (FIT, "tuner.search(epochs=1"): "gets no data",
     (FIT, "tuner.search(iter([(x, y)])"): "a generator, which can be read once",
-    (FIT, "tuner.search(x, y, epochs=1"): "validates on nothing",
+    (FIT, "tuner.search(x, y, epochs=1"): "no validation data",
     (FIT, "import tensorflow as tf\ntuner.search(tf.data.Dataset.from_tensors((x, y)), "
      "validation_data=(x, y)"): "validates on a tuple. Give it both",
     ("tuner = kt.GridSearch(", "class Own(kt.GridSearch):\n    def run_trial(self, trial, *args):"
-     "\n        pass\ntuner = Own("): "a run_trial of its own",
+     "\n        pass\ntuner = Own("): "overrides run_trial",
     (None, EMPTY.format("directions=['minimize', 'maximize']")): "has 2 objectives",
     (None, EMPTY.format("sampler=optuna.samplers.NSGAIISampler()")): "sampler makes another search",
     (None, EMPTY.format("pruner=optuna.pruners.WilcoxonPruner()")): "pruner makes another search",

@@ -130,7 +130,7 @@ RECEIVER = """
 import sys
 from pathlib import Path
 import kerastudy
-from studies.user_code.shipping import ShippedStudy, unpack
+from studies.user_code.pickled_study import ShippedStudy, unpack
 from tracking.records import CodeDescription
 
 study = unpack(ShippedStudy(Path(sys.argv[1]), CodeDescription("", "", "", "")))

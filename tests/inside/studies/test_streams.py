@@ -109,9 +109,9 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
         first = np.argsort(streamed.Y, kind="stable")
         return tf.data.Dataset.from_tensor_slices((streamed.X[first], streamed.Y[first])).batch(8)
 
-    monkeypatch.setattr("studies.data.streams._MOST_BATCHES", 3)
+    monkeypatch.setattr("studies.data.tf_data_and_generators._MOST_BATCHES", 3)
     splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
-    assert splits.train.profile.digest_of == "the first 3 batches"
+    assert splits.train.describe()["digest_of"] == "the first 3 batches"
     assert dict(splits.sizes) == {"validation": 20}
     class_weight = resolve_class_weight({1: 7.0}, splits)
     assert class_weight == {0: 1.0, 1: 7.0}

@@ -1,0 +1,320 @@
+"""Turns declarations of Keras Tuner and Optuna into parameters.
+
+The functions take the arguments of methods such as `hp.Float` and `trial.suggest_int`. They raise
+SearchSpaceError for a declaration that can't be searched. They change some declarations:
+
+- `high` becomes the last value that the step reaches, in decimal arithmetic. So
+  `hp.Float("x", 0, 0.5, step=0.1)` has the value 0.5, which Keras Tuner misses (its issue 1001).
+- A range of one value becomes a `Fixed`.
+- A value that a choice lists twice counts once. Values keep their types: 1 and True differ.
+- Keras Tuner's range with a step on a reverse_log scale becomes a `Choice`.
+- A default between two values of the domain becomes the nearest value.
+- numpy's scalars become Python's.
+
+A builder may declare "learning_rate" with one range for Adam and another for SGD, under conditions.
+These declarations become two parameters, which the space and every record name:
+
+    learning_rate when optimizer is adam
+    learning_rate when optimizer is sgd
+
+The builder reads both as "learning_rate". If no condition separates the declarations, they become
+one parameter with the values of all declarations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from search_spaces.argument_checks import is_whole
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.base import Parameter
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.ranges import (
+    MOST_VALUES,
+    Float,
+    Grid,
+    Int,
+    Ranged,
+    decimal_of,
+    leads_to,
+    steps_between,
+    value_at,
+)
+from search_spaces.parameters.values import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Scalar,
+    canonical_json,
+    identity,
+    is_number,
+    without_numpy,
+)
+from search_spaces.space import SearchSpace
+
+Range = type[Float] | type[Int]
+
+
+def keras_tuner_range(
+    kind: Range,
+    name: str,
+    min_value: Any,
+    max_value: Any,
+    step: Any = None,
+    sampling: str | None = None,
+    default: Any = None,
+) -> Parameter:
+    """Returns the parameter of `hp.Int` or `hp.Float`. The usual default is `min_value`."""
+    plain = _whole if kind is Int else without_numpy
+    low, high = plain(min_value), plain(max_value)
+    # Keras Tuner accepts upper case, and None for "linear".
+    scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
+    declared = _range(kind, name, low, high, plain(step), scale)
+    return _with_default(declared, low, high, plain(default))
+
+
+def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
+    """Returns the parameter of `hp.Choice`.
+
+    As Keras Tuner documents, the usual default is None if None is a value, else the first value.
+    """
+    choice = categorical(name, values)
+    if default is None:
+        return choice.with_default(None) if choice.contains(None) else choice
+    equal = equal_value(choice, default)
+    return choice.with_default(without_numpy(default) if equal is NOT_GIVEN else equal)
+
+
+def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
+    """Returns the parameter of `hp.Boolean`."""
+    value = without_numpy(default)
+    return Boolean(name, default=bool(value) if value in (0, 1) else value)
+
+
+def optuna_range(
+    kind: Range, name: str, low: Any, high: Any, step: Any = None, log: bool = False
+) -> Parameter:
+    """Returns the parameter of `trial.suggest_float` or `trial.suggest_int`."""
+    if log and step not in (None, kind.usual_step):
+        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
+    plain = _whole if kind is Int else without_numpy
+    scale = "log" if log else "linear"
+    return _range(kind, name, plain(low), plain(high), plain(step), scale)
+
+
+def categorical(name: str, values: Any) -> Choice:
+    """Returns the parameter of `trial.suggest_categorical`. Its default is the first choice."""
+    return Choice(name, _distinct(values))
+
+
+def same_domain(one: Parameter, other: Parameter) -> bool:
+    """Returns whether two parameters have the same values on the same scale."""
+    return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
+
+
+def equal_value(parameter: Parameter, value: object) -> MaybeScalar:
+    """Returns the value of the domain that equals a value, e.g. `1` for `1.0` of an Int.
+
+    Returns NOT_GIVEN if the domain has no equal value.
+    """
+    value = without_numpy(value)
+    if parameter.contains(value):
+        spelled: MaybeScalar = parameter.canonical(value)
+        return spelled
+    if isinstance(parameter, Listed):
+        return next((each for each in parameter.values if each == value), NOT_GIVEN)
+    whole = _whole(value)
+    return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
+
+
+def _whole(value: Any) -> Any:
+    """Returns `32` for `32.0`, as both libraries do for an int. Other values stay as they are."""
+    number = without_numpy(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _distinct(values: Any) -> Any:
+    if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
+        return values  # `Choice` raises the error.
+    distinct: dict[tuple[str, object], Any] = {}
+    for value in map(without_numpy, values):
+        distinct.setdefault(identity(value), value)
+    return list(distinct.values())
+
+
+def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
+    """Returns an Int or a Float that ends at the last value that the step reaches."""
+    proper: Any = is_whole if kind is Int else is_number
+    if proper(low) and proper(high) and low == high:
+        return Fixed(name, low if kind is Int else float(low))
+    # This raises the errors of all arguments but the step.
+    whole = kind(name, low, high, scale=scale)
+    if step in (None, whole.usual_step):
+        return whole
+    ratio = scale != "linear"
+    if not proper(step) or not (1 if ratio else 0) < step < math.inf:
+        return kind(name, low, high, scale="log" if ratio else scale, step=step)
+    low, high, step = whole.low, whole.high, step if kind is Int else float(step)
+    exact = steps_between(low, high, step, ratio)
+    steps, top = round(exact), high
+    # `Float` raises the error for a step that makes too many values.
+    too_many = kind is Float and exact > MOST_VALUES
+    if not too_many and not leads_to(low, high, step, ratio):
+        steps = math.floor(exact)
+        top = value_at(low, step, steps, ratio) if steps else low
+    if scale == "reverse_log":
+        reached = Grid(low, top, step, ratio, steps + 1).values()
+        if kind is Int:
+            return Choice(name, sorted(low + high - value for value in reached))
+        ends = decimal_of(low) + decimal_of(high)
+        return Choice(name, sorted(float(ends - decimal_of(value)) for value in reached))
+    return Fixed(name, low) if top == low else kind(name, low, top, scale=scale, step=step)
+
+
+def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
+    """Returns the parameter with a default. None stands for `low`, as in Keras Tuner."""
+    wanted = low if default is None else default
+    if isinstance(declared, Fixed) and default in (None, declared.value):
+        return declared
+    if not is_number(wanted) or not low <= wanted <= high:
+        raise declared.wrong("default", f"a number from {low!r} to {high!r}", default)
+    if isinstance(declared, Int | Float):
+        return declared.with_default(declared.nearest(wanted))
+    if isinstance(declared, Fixed):
+        return declared
+    values: Any = declared.grid_values()
+    return declared.with_default(min(values, key=lambda value: abs(value - wanted)))
+
+
+_WHEN: Final = " when "
+_LONGEST_NAME: Final = 120
+"""MLflow allows 250 characters."""
+_MOST_LISTED: Final = 4
+"""The most values of a parent in a name."""
+
+
+def read_as(name: str) -> str:
+    """Returns the name by which a builder reads a parameter: the name without " when …"."""
+    return name.partition(_WHEN)[0]
+
+
+def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
+    """Returns a name such as "learning_rate when optimizer is sgd" that is not in `taken`."""
+    words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
+    base = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(base) > _LONGEST_NAME:
+        base = base[: _LONGEST_NAME - 1].rstrip() + "…"
+    unique, count = base, 1
+    while unique in taken:
+        count += 1
+        unique = f"{base} ({count})"
+    return unique
+
+
+def with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
+    """Returns one parameter with the values of all declarations. None if their kinds differ.
+
+    The parameter has the name, scale and default of the first declaration. It has the step if all
+    declarations have the same step and all their ends are on one grid.
+    """
+    first = declared[0]
+    if all(isinstance(each, Listed) for each in declared):
+        values = [each.opened(value) for each in declared for value in each.grid_values() or ()]
+        return Choice(first.name, _distinct(values), default=first.opened(first.default))
+    ranges: list[Any] = [each for each in declared if isinstance(each, Ranged)]
+    model = ranges[0]
+    kind, scalar = type(model), int if isinstance(model, Int) else float
+    # A declared range of one value became a Fixed.
+    if not all(type(p) in (kind, Fixed) and type(p.default) is scalar for p in declared):
+        return None
+    ends: list[Any] = [
+        end
+        for each in declared
+        for end in ((each.low, each.high) if isinstance(each, Ranged) else (each.default,))
+    ]
+    low, high = min(ends), max(ends)
+    options = {"default": first.default, "scale": model.scale if low > 0 else "linear"}
+    with contextlib.suppress(SearchSpaceError):
+        wide: Ranged = kind(model.name, low, high, step=model.step, **options)
+        if all(map(wide.contains, ends)) and {each.step for each in ranges} == {model.step}:
+            return wide
+    return kind(model.name, low, high, **options)  # type: ignore[no-any-return]
+
+
+def _in_words(values: Sequence[Scalar]) -> str:
+    if len(values) > _MOST_LISTED:
+        return f"{values[0]} or {len(values) - 1} others"
+    return " or ".join(str(value) for value in values)
+
+
+def is_keras_tuners(space: object) -> bool:
+    """Returns whether an object is a `keras_tuner.HyperParameters`, without importing it."""
+    return any(
+        kind.__name__ == "HyperParameters" and kind.__module__.startswith("keras_tuner.")
+        for kind in type(space).__mro__
+    )
+
+
+def space_of_keras_tuners(declared: Any) -> SearchSpace:
+    """Returns the space of a `keras_tuner.HyperParameters`.
+
+    A name that is declared under several conditions becomes several parameters.
+    """
+    counts = Counter(str(hyperparameter.name) for hyperparameter in declared.space)
+    parameters: list[Parameter] = []
+    for hyperparameter in declared.space:
+        parameter = _parameter(hyperparameter)
+        condition = _condition(hyperparameter.conditions, parameters)
+        if condition is None:
+            # The condition can't be met, so the parameter is left out.
+            continue
+        if counts[parameter.name] > 1:
+            taken = {*counts, *(other.name for other in parameters)}
+            parameter = parameter.renamed(variant_name(parameter.name, condition, taken))
+        parameters.append(parameter.conditioned(condition))
+    return SearchSpace(*parameters)
+
+
+def _parameter(declared: Any) -> Parameter:
+    name, kind = str(declared.name), type(declared).__name__
+    if kind in ("Int", "Float"):
+        make: Range = Int if kind == "Int" else Float
+        step, sampling = declared.step, declared.sampling
+        # On a logarithmic scale, Keras Tuner may set a step of 1 if none was declared.
+        if make is Int and step == 1 and sampling not in (None, "linear"):
+            step = None
+        low, high = declared.min_value, declared.max_value
+        return keras_tuner_range(make, name, low, high, step, sampling, declared.default)
+    if kind == "Choice":
+        return keras_tuner_choice(name, declared.values, declared.default)
+    if kind == "Boolean":
+        return keras_tuner_boolean(name, declared.default)
+    if kind == "Fixed":
+        return Fixed(name, without_numpy(declared.value))
+    raise SearchSpaceError(
+        f"{name!r} is a hyperparameter of type {kind}, which kerastudy does not know: declare it "
+        "with Float, Int, Choice, Boolean or Fixed."
+    )
+
+
+def _condition(
+    conditions: Sequence[Any], parameters: Sequence[Parameter]
+) -> Mapping[str, tuple[Scalar, ...]] | None:
+    """Returns Keras Tuner's conditions as a `when`. None if they can't be met."""
+    when: dict[str, tuple[Scalar, ...]] = {}
+    for condition in conditions:
+        # Of several parameters that are read by this name, one is active under `when`.
+        parents = [p for p in parameters if condition.name in (p.name, read_as(p.name))]
+        parent = next((p for p in parents if set(p.when) <= set(when)), None)
+        if parent is None:
+            return None
+        equal = [equal_value(parent, value) for value in condition.values]
+        values = [value for value in equal if value is not NOT_GIVEN]
+        outer = when.get(parent.name, values)
+        when[parent.name] = tuple(value for value in values if value in outer)
+        if not when[parent.name]:
+            return None
+    return when

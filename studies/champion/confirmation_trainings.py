@@ -1,0 +1,443 @@
+"""The trainings of `kerastudy confirm`: `make_plan` plans them, and `Trainings` runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from search_spaces import argument_checks as checks
+from search_spaces.errors import StudyError, WorkerError
+from search_spaces.texts import counted
+from studies.champion.recorded_code import AnyExecutor
+from studies.definition import fold_seed
+from studies.definition.seeds import confirmation_seed, race_seed
+from studies.executors import Job, Jobs, run_jobs, spec_of
+from studies.progress import Progress
+from tracking.history.learning_curves import common_best, fit_metrics
+from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import read_trainings
+from tracking.journal import Journal
+from tracking.records import (
+    ALL_FOLDS,
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Proposal,
+    TrainerName,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
+from tracking.records.json_conversion import to_json
+from tracking.records.verification_texts import differs
+from tracking.statistics.confirmation_race import Round, rounds
+from tracking.store.checkpoint_files import checkpoint_fault
+
+DEFAULTS = -1
+"""In place of a trial's number: the space's default values."""
+# With fewer seeds, it is not known whether intervals on the test part hold.
+_FEWEST_SEEDS = 5
+# A confirmation that began under another version is not resumed.
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmOptions:
+    """The options of `kerastudy confirm`.
+
+    Attributes:
+        top: How many of the best trials race.
+        seeds: The number of new seeds for the test part, and the most new seeds of a racer.
+        budget: The number of trainings in the race. All folds under one seed count as one.
+        test: Whether the test part is read.
+    """
+
+    top: int = 8
+    seeds: int = 5
+    budget: int = 16
+    test: bool = True
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        checks.whole_number("budget", self.budget, StudyError)
+        checks.whole_number("top", self.top, StudyError, least=2)
+        checks.whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
+
+    def rounds(self, trials: int) -> tuple[Round, ...]:
+        """Returns the rounds of the race; `trials` is how many trials can race."""
+        top = min(self.top, trials)
+        planned = rounds(top, self.seeds, self.budget)
+        if planned[0].racers < top:
+            needed = next(
+                n for n in itertools.count(1) if rounds(top, self.seeds, n)[0].racers == top
+            )
+            raise StudyError(
+                f"A budget of {self.budget} trainings is too small for a race of {top} trials, "
+                f"which needs {needed}. Give --budget {needed}, or race fewer trials: --top."
+            )
+        return planned
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of a confirmation.
+
+    Attributes:
+        trial: The number of the trial whose configuration is trained, or `DEFAULTS`.
+        place: The number of the seed among the confirmation's seeds, from 1.
+        spec: The spec, with the number 0: `Trainings` numbers a copy when the training begins.
+        identity: A digest of spec, code and time limit, by which the training is recorded.
+    """
+
+    trial: int
+    place: int
+    spec: TrialSpec
+    identity: str
+
+    @property
+    def name(self) -> str:
+        """The name in progress and MLflow, such as ``#3 · seed 2 · fold 1``."""
+        who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
+        fold = self.spec.fold
+        part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
+        return " · ".join(filter(None, (who, f"seed {self.place}", part)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A confirmation's plan, made by `make_plan`.
+
+    Attributes:
+        options: The options of `confirm`.
+        history: The study's record.
+        racers: The trials that race, best first.
+        rounds: The rounds of the race.
+        tests: Whether the test part is read.
+        notes: Sentences for the outcome, such as that trials of other code did not race.
+    """
+
+    options: ConfirmOptions
+    history: StudyHistory
+    racers: tuple[EndedTrial, ...]
+    rounds: tuple[Round, ...]
+    tests: bool
+    notes: tuple[str, ...]
+
+    @property
+    def reported(self) -> EndedTrial:
+        """The study's best trial."""
+        return self.racers[0]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The new seeds of the race."""
+        return self._new_seeds(race_seed, sum(planned.seeds for planned in self.rounds))
+
+    @cached_property
+    def test_seeds(self) -> tuple[int, ...]:
+        """The new seeds for the test part."""
+        return self._new_seeds(confirmation_seed, self.options.seeds if self.tests else 0)
+
+    @cached_property
+    def default(self) -> TrialSpec:
+        """The spec of a training with the space's default values."""
+        description = self.history.description
+        values = description.space.defaults()
+        spec = spec_of(Proposal(0, values), description, {})
+        spec = replace(spec, threads=self.reported.spec.threads)
+        for trial in self.history.trials:
+            if trial.spec.values == values:
+                # The builder may read the trial's number, so it sees that of the recorded trial.
+                return replace(spec, begun_as=trial.spec.built_as)
+        return spec
+
+    @property
+    def folds(self) -> int:
+        """The number of a trial's folds, or 0."""
+        return self.history.description.folds
+
+    @cached_property
+    def default_trial(self) -> EndedTrial | None:
+        """The best trial with the default values, or None."""
+        code = self.reported.code_digest
+        trials = (trial for trial in self.history.holding if trial.code_digest == code)
+        return next((t for t in trials if t.spec.values == self.default.values), None)
+
+    @property
+    def default_racer(self) -> EndedTrial | None:
+        """The racer with the default values, or None."""
+        return next((t for t in self.racers if t.spec.values == self.default.values), None)
+
+    def racer(self, number: int) -> EndedTrial:
+        """Returns the racer with this number."""
+        return next(racer for racer in self.racers if racer.number == number)
+
+    def trainings_at(self, trial: int, place: int) -> list[Training]:
+        """Returns a racer's trainings under one seed of the race: one, or one for each fold."""
+        spec, seed = self.racer(trial).spec, self.seeds[place]
+        specs = [replace(spec, seed=fold_seed(seed, fold), fold=fold) for fold in range(self.folds)]
+        specs = specs or [replace(spec, seed=seed)]
+        return [self._training(trial, place + 1, spec) for spec in specs]
+
+    def test_trainings(self, trial: int) -> list[Training]:
+        """Returns the trainings for the test part, of a trial or of the defaults.
+
+        In a cross-validated study they train on all folds together, up to the best epoch of the
+        recorded trial. If no trial has the default values, that epoch is unknown, and the defaults
+        have no trainings.
+        """
+        if self.folds:
+            recorded = self.default_trial if trial == DEFAULTS else self.racer(trial)
+            if recorded is None:
+                return []
+            spec = recorded.whole_spec
+        else:
+            spec = self.default if trial == DEFAULTS else self.racer(trial).spec
+        begin = len(self.seeds) + 1
+        return [
+            self._training(trial, begin + i, replace(spec, seed=seed))
+            for i, seed in enumerate(self.test_seeds)
+        ]
+
+    @property
+    def trainings(self) -> int:
+        """The number of all trainings of the plan."""
+        return self.race_size + self.test_size
+
+    @property
+    def race_size(self) -> int:
+        """The number of trainings in the race. Each fold counts as one."""
+        return sum(planned.trainings for planned in self.rounds) * max(self.folds, 1)
+
+    @property
+    def test_size(self) -> int:
+        """The number of trainings for the test part. If the defaults win, fewer are needed."""
+        return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
+
+    def to_json(self) -> str:
+        """Returns the plan as JSON. A confirmation that recorded the same JSON is resumed."""
+        fields = {
+            "version": _VERSION,
+            "options": dataclasses.asdict(self.options),
+            "trials": [racer.number for racer in self.racers],
+            "rounds": [[planned.racers, planned.seeds] for planned in self.rounds],
+            "seeds": self.seeds,
+            "test_seeds": self.test_seeds,
+            "default": dict(self.default.values),
+            "data": self.reported.data_digest,
+            "code": self.reported.code_digest,
+        }
+        if self.folds:
+            fields["folds"] = self.folds
+        return json.dumps(fields, ensure_ascii=False)
+
+    def _training(self, trial: int, place: int, spec: TrialSpec) -> Training:
+        spec = replace(
+            spec,
+            number=0,
+            attempt=1,
+            goes_on_from=None,
+            initial_epoch=0,
+            repeat=0,
+            begun_as=spec.built_as,
+        )
+        limit = self.history.description.trial_timeout
+        facts = [to_json(spec), self.reported.code_digest, repr(limit)]
+        identity = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return Training(trial, place, spec, identity)
+
+    def _new_seeds(self, seed_at: Callable[[int, int], int], count: int) -> tuple[int, ...]:
+        """Returns seeds under which no trial of the study was trained."""
+        used = {trial.spec.seed for trial in self.history.trials}
+        used |= {fit.seed for trial in self.history.ended for fit in trial.result.repeats}
+        study_seed = self.history.description.seed
+        drawn = (seed_at(study_seed, place) for place in itertools.count())
+        return tuple(itertools.islice((seed for seed in drawn if seed not in used), count))
+
+
+def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
+    """Plans the confirmation of a study; raises StudyError if too few trials have a value."""
+    description = history.description
+    trials = history.holding
+    if len(trials) < 2:
+        raise StudyError(_too_few(history, len(trials)))
+    best, notes = trials[0], []
+    same = [trial for trial in trials if trial.code_digest == best.code_digest]
+    if len(same) < len(trials):
+        notes.append(
+            f"{counted(len(trials) - len(same), 'trial')} of other code than the best did not "
+            "race: the study's code was changed while it ran."
+        )
+    digest = best.result.validation_digest
+    judged = [trial for trial in same if trial.result.validation_digest == digest]
+    if len(judged) < len(same):
+        notes.append(
+            f"{counted(len(same) - len(judged), 'trial')} validated on other samples than the best "
+            "did not race: the data differs between trials."
+        )
+    if len(judged) < 2:
+        raise StudyError(
+            f"Only the best trial of {description.name!r} can race: {' '.join(notes)} Launch "
+            "further trials as the best was launched."
+        )
+    racers = tuple(judged[: options.top])
+    if len(racers) < options.top:
+        notes.append(f"Only {len(racers)} trials had a value to race.")
+    return Plan(
+        options,
+        history,
+        racers,
+        options.rounds(len(racers)),
+        options.test and "test" in description.data.digests,
+        tuple(notes),
+    )
+
+
+def _too_few(history: StudyHistory, valued: int) -> str:
+    name, total = history.description.name, len(history.trials)
+    what = "Launch it with more trials."
+    if not total:
+        why = "it has no trials"
+    elif history.counts()["infeasible"] == total:
+        why = "its only trial is infeasible"
+        if total > 1:
+            why = f"all of its {total} trials are infeasible"
+        what = "`kerastudy show` says why; mend that, and launch it with --retry-infeasible."
+    elif valued:
+        why = "only one of its trials has a value"
+    else:
+        why = "none of its trials has a value"
+    return (
+        f"There is no choice to confirm in the study {name!r}: {why}, and at least 2 must have "
+        f"one. {what}"
+    )
+
+
+class Trainings(Jobs):
+    """Runs and records the trainings of a plan. Each training is a job of one fit."""
+
+    def __init__(
+        self, plan: Plan, executor: AnyExecutor, journal: Journal, progress: Progress
+    ) -> None:
+        super().__init__()
+        self.plan, self.journal, self.progress = plan, journal, progress
+        # `confirm` sets the confirmation's uuid before it runs trainings.
+        self.uuid = ""
+        self.executor, self._description = executor, plan.history.description
+        # The checkpoints stay here until their models have scored the test part.
+        self.folder = plan.history.files.folder / "confirming"
+        self._recorded = read_trainings(plan.history)
+        contradicted = any(differs(trial.verified) for trial in plan.history.trials)
+        # None stands for the study's trainer, which is in doubt if `model.fit` contradicts a trial.
+        self._trainer: TrainerName | None = "plain" if contradicted else None
+        # Each value is a running training and the uuid of its fit. The key is its job's number.
+        self._running: dict[int, tuple[Training, str]] = {}
+        self._planned = 0
+
+    @property
+    def count(self) -> int:
+        """The number of the plan's trainings that are recorded."""
+        plan = self.plan
+        racers, places = [racer.number for racer in plan.racers], range(len(plan.seeds))
+        raced = [t for n in racers for place in places for t in plan.trainings_at(n, place)]
+        tested = [t for n in (DEFAULTS, *racers) for t in plan.test_trainings(n)]
+        ended = {t.identity for t in raced if self.knows(t)}
+        ended |= {t.identity for t in tested if self._has_weights(t)}
+        return min(len(ended), plan.trainings)
+
+    def knows(self, training: Training) -> bool:
+        """Returns whether a training is recorded."""
+        return training.identity in self._recorded
+
+    def result(self, training: Training) -> TrialResult:
+        """Returns the result of a recorded training."""
+        return self._recorded[training.identity][0]
+
+    def value(self, training: Training) -> float | None:
+        """Returns the objective of a recorded training; None if it is infeasible."""
+        best = self.result(training).best
+        return None if best is None else best.value
+
+    def value_at(self, trial: int, place: int) -> float | None:
+        """Returns a racer's objective under one seed of the race; None if it is infeasible.
+
+        In a cross-validated study it is the mean over the folds, at the epoch with the best mean.
+        """
+        trainings = self.plan.trainings_at(trial, place)
+        if not self.plan.folds:
+            return self.value(trainings[0])
+        if any(self.value(training) is None for training in trainings):
+            return None
+        epochs = [self._complete_epochs(training) for training in trainings]
+        best = common_best(epochs, self._description.objective)
+        return None if best is None else best.value
+
+    def _complete_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
+        """Returns the metrics of the epochs in which all metrics are finite."""
+        _, fit = self._recorded[training.identity]
+        epochs = fit_metrics(self.plan.history.folder, fit)
+        # `fit_metrics` leaves out values that are not finite.
+        names = set().union(*epochs.values())
+        return {epoch: metrics for epoch, metrics in epochs.items() if set(metrics) == names}
+
+    def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
+        """Runs trainings that are not recorded, and those of `testing` whose weights are lost."""
+        trainings = [t for t in racing if not self.knows(t)]
+        trainings += [t for t in testing if not self._has_weights(t)]
+        for number, training in enumerate(trainings, self._planned):
+            self.queue.append(Job(number, partial(self._begin, number, training), training.name))
+        self._planned += len(trainings)
+        run_jobs(self.executor, self, self.progress)
+
+    def checkpoint(self, training: Training) -> Path:
+        """Returns the path for a training's best weights."""
+        return self.folder / f"{training.identity[:24]}.weights.h5"
+
+    def _has_weights(self, training: Training) -> bool:
+        """Returns whether a training is recorded as infeasible, or with weights that are sound."""
+        if not self.knows(training) or self.value(training) is None:
+            return self.knows(training)
+        digest = self.result(training).checkpoint_sha256
+        return not checkpoint_fault(self.checkpoint(training), digest)
+
+    def taking(self) -> AbstractContextManager[object]:
+        """Returns a context that writes logged epochs to the journal when it ends."""
+        return self.journal.flushing()
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Records an epoch; ends a training whose time is up."""
+        training, uuid = self._running[epoch.number]
+        self.journal.log_epoch(uuid, epoch)
+        limit = self._description.trial_timeout
+        over = limit is not None and epoch.seconds >= limit
+        # "prune" keeps the weights of the best epoch, and "stop" would not.
+        return "prune" if over and epoch.epoch < training.spec.epochs else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """Records a result."""
+        training, uuid = self._running.pop(result.number)
+        self.journal.end_training(uuid, result)
+        self._recorded[training.identity] = result, uuid
+        # A training on all folds together has no validation data, so it has no value to show.
+        valued = training.spec.fold != ALL_FOLDS
+        self.progress.trial_ended(result if valued else replace(result, best=None), None)
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Records a lost attempt. If it was the last one, `on_result` records it instead."""
+        if not why:
+            self.journal.end_training(self._running[spec.number][1], None)
+
+    def _begin(self, number: int, training: Training) -> list[TrialTask]:
+        spec = replace(training.spec, number=number)
+        uuid = self.journal.begin_training(self.uuid, spec, training.name, training.identity)
+        self._running[number] = training, uuid
+        self.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint, space = self.checkpoint(training), self._description.space
+        return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]

@@ -1,0 +1,171 @@
+"""`kerastudy evaluate`: evaluates a trial's checkpoint on the sealed test part."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces import SearchSpace
+from search_spaces.errors import NoTestPartError, StudyError
+from studies.champion.recorded_code import (
+    champion_or,
+    check_data,
+    in_worker,
+    opened,
+    recorded_executor,
+)
+from studies.champion.rerun_jobs import weights_of
+from studies.definition import StudyDefinition, no_data
+from studies.progress import NoProgress, Progress, showing
+from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
+from tracking.mlflow.exporter_process import export_later
+from tracking.records import TrialSpec
+from tracking.records.evaluation_records import Evaluation, Measured
+
+if TYPE_CHECKING:
+    from studies.executors import Session
+    from studies.training import Scores
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An evaluation on a test part, and what a reader must know before believing it."""
+
+    evaluation: Evaluation
+    earlier: Sequence[Evaluation]  # Those on the same test part by all studies of the store.
+    flaws: Sequence[str] = ()  # Sentences on grave faults of the study's data.
+
+    @property
+    def warning(self) -> str:
+        """A warning if the test part was read before, else an empty text."""
+        return warning_of(self.earlier)
+
+
+def warning_of(earlier: Sequence[Evaluation]) -> str:
+    """Returns a warning of earlier evaluations on a test part, or an empty text."""
+    if not earlier:
+        return ""
+    last = earlier[-1]
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.time / 1000))
+    times = "once" if len(earlier) == 1 else f"{len(earlier)} times"
+    return (
+        f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
+        f"{when}. A choice that was made by its values is not judged by them any more: they "
+        "are too good."
+    )
+
+
+def evaluate(
+    study: str | StudyDefinition,
+    trial: int | None = None,
+    *,
+    store: str | Path | None = None,
+    engine: str | None = None,
+    trust: bool = False,
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluates a study's champion, or another trial, on the sealed test part.
+
+    `model.evaluate` runs in a new process, with the recorded code. Each evaluation is recorded.
+    From the second evaluation on, a warning is shown: a test part judges a choice only once.
+
+    Args:
+        study: The study's name, or the study itself if it was made in a notebook.
+        trial: The number of a trial; None for the champion.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        engine: The engine that proposed the trial, if the study was launched with several.
+        trust: Whether to run the code in a store that this user did not make.
+        progress: Whether to show progress, and the warning, on standard error.
+
+    Returns:
+        Loss and metrics, with 95 % intervals.
+
+    Raises:
+        NoTestPartError: If the data has no test part.
+        TrackingError: If the store has no such study or trial.
+        StudyError: If the study can't be loaded, or its data has changed.
+    """
+    history, definition, named = opened(study, store, engine, trust)
+    with showing(progress) as shown:
+        reading = read_test_part(history, trial, engine=named, study=definition, progress=shown)
+        for warning in (*reading.flaws, *filter(None, [reading.warning])):
+            shown.say(f"warning: {warning}")
+        return reading.evaluation
+
+
+def read_test_part(
+    history: StudyHistory,
+    number: int | None = None,
+    *,
+    engine: str | None = None,
+    study: StudyDefinition | None = None,
+    data: str = "",
+    progress: Progress | None = None,
+) -> Reading:
+    """Evaluates a trial's checkpoint on the test part, and records the evaluation.
+
+    `study` is a study object to run instead of the recorded code. `data` is the path of the data,
+    if it has moved.
+    """
+    progress = progress or NoProgress()
+    if history.description.objective_function:
+        raise NoTestPartError(no_data(history.description.name))
+    history, trial = champion_or(history, number, engine)
+    description = history.description
+    if "test" not in description.data.digests:
+        raise NoTestPartError(
+            f"The data of the study {description.name!r} has no test part, so there is nothing to "
+            "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
+        )
+    with (
+        recorded_executor(history, trial, study=study, data=data, progress=progress) as worker,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        check_data(trial, worker)
+        weights, trial = weights_of(history, trial, worker, Path(folder), progress)
+        spec, best = trial.best_training
+        progress.wait(f"reading the test part with trial {trial.number}, epoch {best.epoch}")
+        scores = worker.ask(_evaluate_in_worker, spec, weights, description.space)
+    metrics = {}
+    for name, value in scores.scores.items():
+        low, high = scores.intervals.get(name, (None, None))
+        metrics[name] = Measured(value, low, high, best.metrics.get(f"val_{name}"))
+    earlier = evaluations_on(history.store, scores.digest)
+    evaluation = Evaluation(
+        study=description.name,
+        engine=description.engine,
+        trial=trial.number,
+        epoch=best.epoch,
+        samples=scores.samples,
+        digest=scores.digest,
+        metrics=metrics,
+        resamples=scores.resamples,
+        note=scores.note,
+        time=time.time_ns() // 1_000_000,
+    )
+    # The evaluation is recorded before anybody sees its values.
+    record_evaluation(history, evaluation)
+    export_later(history.folder)
+    looked = looked_at(history)
+    return Reading(evaluation, earlier, () if looked is None else looked.problems)
+
+
+def _evaluate_in_worker(
+    session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace
+) -> Scores:
+    from studies.training import evaluate_test_part, rebuilt
+
+    with in_worker(f"The model of trial {spec.number} can't be evaluated on the test part"):
+        splits = session.splits_of(spec.fold)
+        model = rebuilt(session.study, space, splits, spec, checkpoint)
+        if not model.compiled:
+            raise StudyError(
+                f"The model of trial {spec.number} is not compiled, so Keras has no metrics to "
+                "evaluate it by. Compile it in the builder."
+            )
+        return evaluate_test_part(model, splits, spec.batch_size)

@@ -1,0 +1,323 @@
+"""Jobs that train a recorded trial again: to compare, to restore weights, or on all folds."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from search_spaces.errors import StudyError, WorkerError
+from search_spaces.texts import counted
+from studies.executors import Executor, Job, Jobs, run_jobs
+from studies.progress import Progress
+from studies.results.model_loading import no_model_error
+from tracking.history.champions import record_verified
+from tracking.history.learning_curves import fit_metrics
+from tracking.history.study_history import StudyHistory
+from tracking.records import (
+    ALL_FOLDS,
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Repeat,
+    TrainerName,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
+from tracking.records.verification_texts import IDENTICAL, is_whole
+from tracking.store.atomic_writing import one_before, replacing
+from tracking.store.checkpoint_files import checkpoint_fault
+
+
+@dataclass(frozen=True)
+class RecordedTraining:
+    """A recorded training, to run again from its first epoch.
+
+    If the trial continued another trial, the result from the first epoch on is the same.
+    """
+
+    spec: TrialSpec
+    uuid: str
+    result: TrialResult | Repeat
+
+
+def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
+    """Returns a trial's trainings: one, or one for each repeat or fold.
+
+    The training on all folds is the last, if it is recorded.
+    """
+    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
+    trainings = [
+        RecordedTraining(replace(spec, seed=fit.seed, repeat=place, fold=fit.fold), fit.uuid, fit)
+        for place, fit in enumerate(trial.result.repeats)
+    ]
+    if trial.whole is not None:
+        trainings.append(RecordedTraining(trial.whole_spec, trial.whole.uuid, trial.whole))
+    return trainings or [RecordedTraining(spec, trial.uuid, trial.result)]
+
+
+class Rerun(Jobs):
+    """Runs a recorded training again, up to the epoch at which it ended.
+
+    Attributes:
+        training: The recorded training.
+        recorded: The recorded metrics by epoch.
+        epochs: The new metrics by epoch.
+        difference: The first difference between recorded and new metrics, or empty.
+        result: The new result, or None.
+    """
+
+    def __init__(
+        self,
+        history: StudyHistory,
+        trial: EndedTrial,
+        training: RecordedTraining,
+        progress: Progress,
+    ) -> None:
+        super().__init__()
+        self._history, self._trial = history, trial
+        self.training, self.recorded = training, fit_metrics(history.folder, training.uuid)
+        # An objective function also reports values by `trial.report`, whose steps are not epochs.
+        self._by_objective = trial.result.trainer == "objective"
+        self._progress = progress
+        self.result: TrialResult | None = None
+        self.begin_attempt()
+
+    def begin_attempt(self) -> None:
+        """Forgets the epochs and differences of an earlier attempt."""
+        self.difference = ""
+        self.epochs: dict[int, dict[str, float]] = {}
+
+    def run(
+        self, executor: Executor, checkpoint: Path, trainer: TrainerName | None = "plain"
+    ) -> TrialResult | None:
+        """Runs the training, and writes its best weights into the file `checkpoint`.
+
+        Returns the result, or None if the training was stopped. Raises WorkerError if its process
+        ended by itself in each attempt.
+        """
+        space = self._history.description.space
+        task = TrialTask(self.training.spec, space, checkpoint, trainer=trainer)
+
+        def begin() -> list[TrialTask]:
+            self.begin_attempt()
+            return [task]
+
+        self.queue.append(Job(task.spec.number, begin))
+        try:
+            run_jobs(executor, self, self._progress)
+        finally:
+            self._progress.trial_gone(task.spec.number)
+        return self.result
+
+    def restore(self, weights: Path) -> Path | None:
+        """Copies the new weights to the trial's checkpoint; returns None if they differ."""
+        fault = checkpoint_fault(weights, self.training.result.checkpoint_sha256)
+        if fault or not self.same_weights:
+            return None
+        spec = self.training.spec
+        path = self._history.files.checkpoint(spec.number, spec.repeat)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            shutil.copyfile(weights, partial)
+        return path
+
+    @property
+    def same_weights(self) -> bool:
+        """Whether the rerun has ended with the recorded weights."""
+        digest = self.training.result.weights_sha256
+        return self.result is not None and self.result.weights_sha256 == digest
+
+    @property
+    def other_data(self) -> bool:
+        """Whether the objective function used other data than in the recorded trial."""
+        now = self.result.data_digest if self.result is not None else ""
+        then = self._trial.result.data_digest
+        return bool(now and then) and now != then
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Compares an epoch; ends the rerun where the recorded training ended."""
+        self.epochs.setdefault(epoch.epoch, {}).update(epoch.metrics)
+        self.compared = self._difference_of(epoch)
+        self.difference = self.difference or self.compared
+        training = self.training
+        if self._by_objective:
+            pruned = self._trial.cut_short and self._was_pruned_after(epoch)
+            return "prune" if pruned else "continue"
+        if epoch.epoch < training.result.epochs or epoch.epoch >= training.spec.epochs:
+            return "continue"
+        # A trial that was pruned here is pruned again. A callback ends its trial again by itself.
+        return "prune" if self._trial.cut_short else "continue"
+
+    def _was_pruned_after(self, epoch: EpochResult) -> bool:
+        """Returns whether an objective function's trial was pruned after this report.
+
+        A pruner ends a trial after a value of the objective: the last recorded value. The time
+        limit ends a trial after any epoch: when all recorded metrics have been reported again.
+        """
+        metric = self.training.spec.objective.metric
+        if metric in epoch.metrics:
+            return epoch.epoch >= max(s for s, then in self.recorded.items() if metric in then)
+        return all(
+            metrics.keys() <= self.epochs.get(step, {}).keys()
+            for step, metrics in self.recorded.items()
+        )
+
+    def _difference_of(self, epoch: EpochResult) -> str:
+        now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
+        then = self.recorded.get(epoch.epoch, {})
+        if self._by_objective:
+            # An objective function reports its own values and its epochs' metrics separately.
+            then = {name: value for name, value in then.items() if name in now}
+        for name in sorted({**then, **now}):
+            if then.get(name) != now.get(name):
+                values = [then.get(name, "no number"), now.get(name, "no number")]
+                return f"{name} of epoch {epoch.epoch} was {values[0]}, and is {values[1]}"
+        return ""
+
+    def on_result(self, result: TrialResult) -> None:
+        """Keeps the result."""
+        self.result = result
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Raises WorkerError if the last attempt is lost."""
+        if why:
+            raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
+
+
+class AllFolds(Jobs):
+    """Trains a cross-validated trial on all folds together, and records this training."""
+
+    def __init__(self, history: StudyHistory, trial: EndedTrial, progress: Progress) -> None:
+        super().__init__()
+        self._trial, self._progress = trial, progress
+        self._history, self._journal = history, history.writing()
+        # This is the uuid of the present attempt's fit, or empty.
+        self._fit = ""
+        self._result: TrialResult | None = None
+        self._attempts = 0
+
+    def train(self, executor: Executor) -> EndedTrial | None:
+        """Trains the trial, or resumes an interrupted training.
+
+        Returns the trial with the new training, or None if the training was stopped.
+        """
+        number, epochs = self._trial.number, self._trial.whole_spec.epochs
+        self._progress.say(
+            f"training trial {number} on all folds together by model.fit, {epochs} epochs"
+        )
+        self.queue.append(Job(number, self._begin))
+        try:
+            run_jobs(executor, self, self._progress)
+            return None if self._result is None else self._recorded(self._result)
+        finally:
+            self._progress.trial_gone(number)
+            if self._result is None:
+                self._close()
+            self._journal.close()
+
+    def taking(self) -> AbstractContextManager[object]:
+        """Returns a context that writes logged epochs to the journal when it ends."""
+        return self._journal.flushing()
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Records an epoch; ends the training if `stop` was called."""
+        self._journal.log_epoch(self._fit, epoch)
+        ends = epoch.epoch >= self._trial.whole_spec.epochs
+        return "stop" if self.stopped and not ends else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """Keeps the result."""
+        self._result = result
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Records that an attempt was lost. The job begins again if `why` is empty."""
+        if not why:
+            self._close()
+
+    def _begin(self) -> list[TrialTask]:
+        files, space = self._history.files, self._history.description.space
+        self._attempts += 1
+        spec = replace(self._trial.whole_spec, attempt=self._attempts)
+        self._fit = self._journal.begin_fit(self._trial.uuid, spec)
+        checkpoint = files.checkpoint(spec.number, spec.repeat)
+        state = files.state(spec.number, spec.repeat)
+        return [TrialTask(spec, space, checkpoint, state, trainer="plain")]
+
+    def _close(self) -> None:
+        fit, self._fit = self._fit, ""
+        if fit:
+            self._journal.end_training(fit, None)
+
+    def _recorded(self, result: TrialResult) -> EndedTrial | None:
+        spec, best = self._trial.whole_spec, self._trial.best
+        assert best is not None, "it has a value"
+        # This training has no validation data. Its training loss must not be shown as its value.
+        self._journal.end_fit(self._fit, replace(result, best=None))
+        if result.state == "interrupted":
+            return None
+        why = result.reason or result.unsaved
+        if result.state != "complete" or why:
+            raise StudyError(
+                f"Trial {spec.number} can't be trained on all folds together: "
+                f"{why or f'it is {result.state}'}"
+            )
+        whole = Repeat(
+            spec.seed,
+            self._fit,
+            result.epochs,
+            replace(best, epoch=result.epochs),
+            result.weights_sha256,
+            result.seconds,
+            result.checkpoint_sha256,
+            fold=ALL_FOLDS,
+        )
+        self._journal.set_whole(self._trial.uuid, whole)
+        state = self._history.files.state(spec.number, spec.repeat)
+        for path in (state, one_before(state)):
+            path.unlink(missing_ok=True)
+        return replace(self._trial, whole=whole)
+
+
+def weights_of(
+    history: StudyHistory,
+    trial: EndedTrial,
+    executor: Executor,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Path, EndedTrial]:
+    """Returns the path of a trial's best weights, and the trial.
+
+    If the checkpoint is lost, `model.fit` trains the trial again. This also verifies the trial.
+    """
+    repeat = trial.checkpoint_of
+    if trial.result.unsaved:
+        advice = ""
+        if trial.result.of_no_epoch and history.description.objective_function:
+            name = shlex.quote(history.description.name)
+            advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
+        raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
+    if trial.result.folds and trial.whole is None:
+        raise no_model_error(history, trial)
+    if repeat not in history.checkpoint_faults(trial):
+        return history.files.checkpoint(trial.number, repeat), trial
+    training = trainings_of(trial)[repeat]
+    progress.say(
+        f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
+        f"{counted(training.result.epochs, 'epoch')}"
+    )
+    rerun = Rerun(history, trial, training, progress)
+    weights = folder / "again.weights.h5"
+    result = rerun.run(executor, weights)
+    if result is None or not rerun.same_weights:
+        raise StudyError(
+            f"Trial {trial.number} did not get the same weights again, so it can't be used. "
+            f"`kerastudy reproduce` shows what differs."
+        )
+    if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
+        trial = record_verified(history, trial, IDENTICAL)
+    return weights, trial

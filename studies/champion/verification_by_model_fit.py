@@ -1,0 +1,225 @@
+"""Trains the future champion again by plain `model.fit`, and compares the results.
+
+The compiled trainer would repeat its own faults. So before a trial is registered, plain Keras must
+get the same result: every metric of every epoch, and the weights of the best epoch.
+
+Trials that `model.fit`, a HyperModel's own `fit` or an objective function trained are not compared:
+the same code would run again. ``kerastudy reproduce`` compares them in a new process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from search_spaces.errors import InternalError, StudyError, WorkerError
+from studies.champion.rerun_jobs import AllFolds, RecordedTraining, Rerun, trainings_of
+from studies.data import temporary_folder
+from studies.definition import Verify
+from studies.executors import Executor
+from studies.progress import Progress
+from studies.training import environment_differences
+from tracking.history.study_history import StudyHistory
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
+from tracking.records.verification_texts import (
+    DIFFERS,
+    NOT_COMPARABLE,
+    NOT_RUN,
+    OFF,
+    TRAINED_BY_FIT,
+    TRAINED_BY_OBJECTIVE,
+    TRAINED_BY_OWN_FIT,
+    identical,
+    is_partial,
+    is_reproduction,
+    is_whole,
+)
+
+# With --verify some, a comparison takes at most this share of the launch's time.
+_SHARE_OF_LAUNCH = 0.1
+# Trials of these trainers are not compared. They get these `verified` texts.
+_NOT_COMPARED = {
+    "plain": TRAINED_BY_FIT,
+    "hypermodel": TRAINED_BY_OWN_FIT,
+    "objective": TRAINED_BY_OBJECTIVE,
+}
+
+
+class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
+    """A user stopped a verification, so the trial is not compared."""
+
+
+class Verifier:
+    """Compares trials with `model.fit`, one at a time.
+
+    `verify` is the study's setting: "full" compares all epochs, "off" none, and "some" as many as
+    fit into a tenth of the launch's time so far. `started` is when the launch began, by
+    `time.monotonic`. `workers` is the number of trials that run at once.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        progress: Progress,
+        verify: Verify = "some",
+        started: float = -math.inf,
+        workers: int = 1,
+    ) -> None:
+        self._executor, self._progress = executor, progress
+        self._verify, self._started, self._workers = verify, started, workers
+        self._jobs: _Compared | AllFolds | None = None
+        self.stopped = False
+
+    def stop(self) -> bool:
+        """Ends the comparison after its present epoch, and begins no other comparison.
+
+        Returns whether a comparison was running.
+        """
+        self.stopped = True
+        if self._jobs is None:
+            return False
+        self._jobs.stop()
+        return True
+
+    def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
+        """Compares a trial with `model.fit`; returns the new text for `TrialRecord.verified`.
+
+        With `restore`, all epochs are compared, and the trial's lost checkpoint is written again.
+        Raises VerificationStopped if `stop` was called.
+        """
+        own = _NOT_COMPARED.get(trial.result.trainer, "")
+        outcome = trial.verified if is_reproduction(trial.verified) else own or trial.verified
+        if not restore:
+            if own or is_whole(outcome) or (is_partial(outcome) and self._verify != "full"):
+                return outcome
+            if self._verify == "off":
+                return outcome or OFF
+        number = trial.checkpoint_of if restore else trial.result.best_repeat
+        training = trainings_of(trial)[number]
+        try:
+            compared = self._compare(history, trial, training, restore)
+        except (StudyError, WorkerError) as error:
+            self._progress.say(f"warning: {error}")
+            return f"{NOT_RUN}{error}"
+        if own:
+            # The same trainer trained the trial both times, so it is not the cause of a difference.
+            return outcome
+        if not compared.difference:
+            return identical(len(compared.epochs), training.result.epochs)
+        causes = environment_differences(trial.environment, self._executor.environment)
+        if not history.description.code.same_as(trial.code_digest):
+            causes.insert(0, "the study's code has changed since")
+        if causes:
+            return f"{NOT_COMPARABLE}{compared.difference}; but {'; '.join(causes)}"
+        return DIFFERS + compared.difference
+
+    def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
+        """Trains the future champion of a cross-validated study on all folds together."""
+        training = AllFolds(history, trial, self._progress)
+        with self._stoppable(training):
+            trained = training.train(self._executor)
+        if trained is None:
+            raise VerificationStopped
+        return trained
+
+    def _compare(
+        self, history: StudyHistory, trial: EndedTrial, training: RecordedTraining, restore: bool
+    ) -> _Compared:
+        seconds = math.inf
+        if self._verify == "some" and not restore:
+            seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
+        compared = _Compared(history, trial, training, self._progress, seconds)
+        number, epochs = training.spec.number, training.result.epochs
+        why = " to restore its checkpoint" if restore else ""
+        with self._stoppable(compared), temporary_folder() as folder:
+            self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
+            weights = Path(folder) / "again.weights.h5"
+            compared.compare_results(compared.run(self._executor, weights))
+            if restore and not compared.difference and not compared.restore(weights):
+                compared.difference = "its checkpoint differs"
+        if compared.cut or compared.result is None:
+            raise VerificationStopped
+        if compared.short and not compared.difference:
+            self._progress.say(
+                f"compared its first {len(compared.epochs)} of {epochs} epochs: all would take "
+                "longer than a tenth of this launch so far; --verify full compares all"
+            )
+        return compared
+
+    @contextlib.contextmanager
+    def _stoppable(self, jobs: _Compared | AllFolds) -> Iterator[None]:
+        """Lets `stop` end these jobs; raises VerificationStopped if `stop` was called before."""
+        self._jobs = jobs
+        try:
+            if self.stopped:
+                raise VerificationStopped
+            yield
+        finally:
+            self._jobs = None
+
+    def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
+        """Returns how long the launch has run.
+
+        After a resumed launch, the trial may be of an earlier launch. Then the training time of all
+        trials counts, if it is longer.
+        """
+        seconds = time.monotonic() - self._started
+        if trial.started >= 1000 * (time.time() - seconds):
+            return seconds
+        trained = math.fsum(ended.result.seconds for ended in history.ended)
+        return max(seconds, trained / self._workers)
+
+
+class _Compared(Rerun):
+    """A rerun that ends early if the next epoch would end after more than `seconds`."""
+
+    def __init__(
+        self,
+        history: StudyHistory,
+        trial: EndedTrial,
+        training: RecordedTraining,
+        progress: Progress,
+        seconds: float,
+    ) -> None:
+        super().__init__(history, trial, training, progress)
+        self._limit = seconds
+
+    def begin_attempt(self) -> None:
+        super().begin_attempt()
+        self._seconds = 0.0
+        # `cut` is set if `stop` ended the attempt, and `short` if its time was up.
+        self.cut = self.short = False
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        decision = super().on_epoch(epoch)
+        before, self._seconds = self._seconds, epoch.seconds
+        if self.difference:
+            return "stop"
+        if epoch.epoch >= self.training.result.epochs:
+            return decision
+        if self.stopped:
+            self.cut = True
+            return "stop"
+        # The next epoch is expected to take as long as this epoch. Only the first takes longer, as
+        # the model is traced.
+        following = epoch.seconds - before if epoch.epoch > 1 else 0.0
+        if epoch.seconds + following >= self._limit:
+            self.short = True
+            # "prune" keeps the weights of the best epoch, and "stop" would not.
+            return "prune"
+        return decision
+
+    def compare_results(self, result: TrialResult | None) -> None:
+        recorded = self.training.result
+        if result is None or self.difference or self.cut:
+            return
+        reached = not self.short or recorded.best is None or recorded.best.epoch <= result.epochs
+        if result.state == "infeasible":
+            self.difference = f"it ends as infeasible: {result.reason}"
+        elif not self.short and result.epochs != recorded.epochs:
+            self.difference = f"it had {recorded.epochs} epochs, and has {result.epochs}"
+        elif reached and not self.same_weights:
+            self.difference = "the weights after its best epoch differ"

@@ -1,0 +1,131 @@
+"""Digests of arrays, which identify data, and hashes of samples, which find copies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.arrays.memory_mapping import blocks
+from studies.data.arrays.nested_arrays import is_text
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+# At most this many samples are used to estimate how often values of a column are equal.
+_COUNTED = 1000
+
+
+def is_portable(dtype: np.dtype) -> bool:
+    """Returns whether a dtype is of numbers that have the same bits on every machine.
+
+    Long doubles have 64, 80 or 128 bits.
+    """
+    # dtype.char is compared, because the dtype of a long double of 64 bits equals float64.
+    return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
+
+
+def array_digest(array: np.ndarray) -> str:
+    """Returns the SHA-256 of an array's dtype, shape and values, the same on every machine.
+
+    Memory layout and byte order don't change the digest, nor does the dtype of texts. Raises
+    DataError for Python objects, records and long doubles.
+    """
+    array = np.asarray(array)
+    if is_text(array):
+        digest = hashlib.sha256(f"text {array.shape}\n".encode("ascii"))
+        for value in array.ravel().tolist():
+            text = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(text) + text)
+        return digest.hexdigest()
+    if not is_portable(array.dtype):
+        raise DataError(
+            f"An array of dtype {array.dtype} has no digest that is the same on every machine",
+            hint="Convert it to booleans, integers, or floats of at most 64 bits.",
+        )
+    little_endian = array.dtype.newbyteorder("<")
+    digest = hashlib.sha256(f"{little_endian.str} {tuple(array.shape)}\n".encode("ascii"))
+    rows = np.atleast_1d(array)
+    for start, end in blocks(rows):
+        ordered = np.ascontiguousarray(rows[start:end], dtype=little_endian)
+        # hashlib takes buffers of one dimension only.
+        digest.update(ordered.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def combined_digest(digests: Mapping[str, str]) -> str:
+    """Returns one SHA-256 over named digests, in this order."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in digests.items())
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+
+def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Returns a whole number for each sample, equal for copies, or None if there are no copies.
+
+    Samples of a few columns may be equal by chance: two patients of the same age and sex are no
+    copies. So None is returned if chance alone would make at least one pair of samples equal.
+    """
+    hashes, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
+    if len(hashes) == len(groups):
+        return None
+    # Further copies of a sample would say nothing of how often different samples are equal.
+    different = {name: array[np.sort(firsts)[:_COUNTED]] for name, array in arrays.items()}
+    if _repeats_by_chance(different, len(groups)):
+        return None
+    return groups.astype(np.min_scalar_type(len(hashes)))
+
+
+def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
+    """Returns whether chance would make two of the samples equal, if columns were independent."""
+    import pandas as pd
+
+    expected_pairs, columns = samples * (samples - 1) / 2, set[bytes]()
+    for array in different.values():
+        for column in array.reshape(len(array), -1).T:
+            codes = pd.factorize(column, use_na_sentinel=False)[0]
+            # Columns with the same codes, such as one-hot yes and no, count once.
+            if codes.tobytes() not in columns:
+                columns.add(codes.tobytes())
+                counts = np.bincount(codes)
+                pairs = len(codes) * (len(codes) - 1)
+                expected_pairs *= float((counts * (counts - 1)).sum()) / max(pairs, 1)
+            if expected_pairs < 1:
+                return False
+    return True
+
+
+def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns a 64-bit hash of each sample, equal for samples that are equal in all arrays."""
+    return _hashes_of_rows(np.stack([_hashes_of(array) for array in arrays.values()], axis=1))
+
+
+def _hashes_of(array: np.ndarray) -> np.ndarray:
+    if is_text(array):
+        rows = array.reshape(len(array), -1).tolist()
+        return _hashes_of_rows(np.array([list(map(_hash_of_text, row)) for row in rows], np.uint64))
+    hashes = np.empty(len(array), np.uint64)
+    for start, end in blocks(array):
+        flat = np.ascontiguousarray(array[start:end]).reshape(end - start, -1).view(np.uint8)
+        words = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
+        hashes[start:end] = _hashes_of_rows(words)
+    return hashes
+
+
+def _hash_of_text(text: object) -> int:
+    return int.from_bytes(blake2b(str(text).encode(), digest_size=8).digest())
+
+
+def _hashes_of_rows(words: np.ndarray) -> np.ndarray:
+    """Returns a hash of each row of 64-bit words, of shape (n, k), by SplitMix64.
+
+    https://doi.org/10.1145/2714064.2660195
+    """
+    mixed: np.ndarray = words + np.arange(1, words.shape[1] + 1, dtype=np.uint64) * _ODD
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    hashes: np.ndarray = mixed.sum(axis=1, dtype=np.uint64)
+    return hashes

@@ -1,0 +1,311 @@
+"""The loaded data of a study: a training, a validation and a sealed test part.
+
+Sealed means that only `unseal_test` returns the targets of the test part.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from search_spaces.errors import InternalError, NoTestPartError
+from studies.data.arrays.digests import array_digest, combined_digest, copies_in
+from studies.data.arrays.memory_mapping import copy_rows
+from studies.data.arrays.nested_arrays import Arrays, is_text, length_of, map_arrays, named_arrays
+from studies.data.preprocessing import Preparation
+
+if TYPE_CHECKING:
+    from studies.data.tf_data_and_generators import Stream
+
+PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
+"""The names of parts in messages."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LoadedData(ABC):
+    """The loaded data of a study: `Splits` for arrays, `StreamedSplits` for batches.
+
+    Attributes:
+        train: The samples to train on.
+        validation: The samples whose metrics decide which epoch and which trial is best.
+        classes: The number of classes; None for a regression, and for several targets.
+        preprocessing: The name of the preprocessing in records, such as "standardize", or None.
+        preparation: The preprocessing, for the registered model.
+    """
+
+    train: Part | Stream
+    validation: Part | Stream
+    _test: Part | Stream | None
+    _digests: Mapping[str, str]
+    classes: int | None = None
+    preprocessing: str | None = None
+    preparation: Preparation = field(default_factory=Preparation)
+    # Only `FoldedSplits` has folds.
+    folds: ClassVar[int] = 0
+
+    @property
+    @abstractmethod
+    def unfit(self) -> str:
+        """Why compiled programs can't train on this data, so that `model.fit` must; else empty."""
+
+    @property
+    def warnings(self) -> list[str]:
+        return self.preparation.warnings
+
+    @property
+    def batch_size(self) -> int | None:
+        """The number of samples in the first batch; None for arrays, whose trials decide it."""
+        return None
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The parts by name if the data comes in batches; empty for arrays."""
+        return MappingProxyType({})
+
+    @property
+    def arrays(self) -> Splits:
+        """This data, typed as `Splits`. Raises InternalError for data in batches."""
+        raise InternalError("The data comes in batches, and is read as arrays.")
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The SHA-256 of the dtypes, shapes and values of "train", "validation" and "test"."""
+        return MappingProxyType(dict(self._digests))
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 over `digests`, which identifies the data."""
+        return combined_digest(self.digests)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The number of samples of each part, if known."""
+        return {n: part.samples for n, part in self._parts().items() if part.samples is not None}
+
+    @property
+    def whole(self) -> Self:
+        """This data. In cross-validation, `FoldedSplits.whole` trains on all folds."""
+        return self
+
+    def of(self, fold: int | None) -> Self:
+        """Returns this data. In cross-validation, `FoldedSplits.of` returns a fold."""
+        return self
+
+    def unseal_test(self) -> Part | Stream:
+        """Returns the test part. Only `kerastudy.evaluate` calls this, and records each call.
+
+        Search, pruning and selection don't, because data that chose a model can't judge it.
+        """
+        if self._test is None:
+            raise NoTestPartError(
+                "This data has no test part. Give it one: a share (test=0.2), a number of samples, "
+                "or a ready-made part (test=(x, y)). Data in batches takes a function."
+            )
+        return self._test
+
+    def describe(self) -> dict[str, Any]:
+        """Returns sizes, shapes and digests for the record, ready for JSON, but no samples."""
+        parts = {name: part.at_hand.describe() for name, part in self._parts().items()}
+        return {
+            "sizes": dict(self.sizes),
+            "digests": dict(self.digests),
+            "digest": self.digest,
+            "shapes": {name: part["shapes"] for name, part in parts.items()},
+            "dtypes": {name: part["dtypes"] for name, part in parts.items()},
+            "classes": self.classes,
+            "preprocessing": self.preprocessing,
+        }
+
+    def __repr__(self) -> str:
+        sizes = "".join(f"{name}={size}, " for name, size in self.sizes.items())
+        classes = "" if self.classes is None else f"classes={self.classes}, "
+        return f"{type(self).__name__}({sizes}{classes}digest={self.digest[:12]}…)"
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"train": self.train, "validation": self.validation}
+        return parts if self._test is None else {**parts, "test": self._test}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Splits(LoadedData):
+    """The parts of data in arrays. `seal` makes this object."""
+
+    train: Part
+    validation: Part
+    _test: Part | None
+
+    if TYPE_CHECKING:
+
+        def unseal_test(self) -> Part: ...
+
+    @property
+    def arrays(self) -> Splits:
+        return self
+
+    @property
+    def unfit(self) -> str:
+        texts = any(is_text(array) for array in named_arrays(self.train.x, "x").values())
+        return "the samples are texts" if texts else ""
+
+    def unseal_test_inputs(self) -> Arrays | None:
+        """Returns the inputs of the test part, for `kerastudy.check_data`. Targets stay sealed.
+
+        See docs/decisions/0044-looking-at-data.md.
+        """
+        return None if self._test is None else self._test.x
+
+
+def seal(
+    train: Part,
+    validation: Part,
+    test: Part | None,
+    classes: int | None = None,
+    preprocessing: str | None = None,
+    preparation: Preparation | None = None,
+) -> Splits:
+    """Makes `Splits` of parts, with the digests of the parts, and the groups of copied samples.
+
+    Raises DataError for an array that has no digest.
+    """
+    parts = {"train": train, "validation": validation} | ({} if test is None else {"test": test})
+    return Splits(
+        train,
+        validation.grouped,
+        None if test is None else test.grouped,
+        {name: part.digest for name, part in parts.items()},
+        classes,
+        preprocessing,
+        preparation or Preparation(),
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """Samples and their targets, in read-only arrays. Dicts are sorted by name.
+
+    Attributes:
+        x: Samples: an array of shape (n, ...). For a model of several inputs, a dict of arrays by
+            name, or a tuple of arrays.
+        y: Targets, as `x`; an empty tuple if there are none.
+        sample_weight: Weights of samples, of shape (n,), or of the steps of sequences, of shape
+            (n, steps); None if all count alike.
+        alone: Whether the training step of a model without targets gets `x` instead of `(x,)`.
+        groups: Whole numbers of shape (n,), equal for samples that depend on each other, such as
+            copies, or samples of one patient; None if all samples are independent.
+    """
+
+    x: Arrays
+    y: Arrays
+    sample_weight: np.ndarray | None = None
+    alone: bool = False
+    groups: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self._arrays().items():
+            arrays = dict(sorted(value.items())) if isinstance(value, dict) else value
+            object.__setattr__(self, name, map_arrays(_closed, arrays))
+
+    def __len__(self) -> int:
+        return length_of(self.x)
+
+    def __repr__(self) -> str:
+        arrays = (f"{name}={a.dtype}{tuple(a.shape)}" for name, a in self.named.items())
+        return f"Part({', '.join(arrays)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Makes pickle call `__init__`, so that the arrays are read-only again."""
+        return Part, (self.x, self.y, self.sample_weight, self.alone, self.groups)
+
+    @property
+    def has_targets(self) -> bool:
+        return not isinstance(self.y, tuple) or bool(self.y)
+
+    @property
+    def at_hand(self) -> Part:
+        """This part. `Stream.at_hand` is the first batch."""
+        return self
+
+    @property
+    def samples(self) -> int:
+        return len(self)
+
+    @property
+    def grouped(self) -> Part:
+        """This part. If its `groups` are None, copies of the same sample become a group."""
+        if self.groups is not None:
+            return self
+        arrays = {name: a for name, a in self.named.items() if name != "sample_weight"}
+        return replace(self, groups=copies_in(arrays))
+
+    def first(self, count: int) -> Part:
+        """Returns the first `count` samples, or all if there are fewer."""
+        arrays = {n: map_arrays(lambda a: a[:count], value) for n, value in self._arrays().items()}
+        groups = None if self.groups is None else self.groups[:count]
+        return Part(**arrays, alone=self.alone, groups=groups)
+
+    def rows(self, chosen: np.ndarray | None) -> Part:
+        """Copies the chosen samples, or all, into a new part. Large copies are in files."""
+        arrays = {
+            name: map_arrays(lambda array: copy_rows(array, chosen), value)
+            for name, value in self._arrays().items()
+        }
+        groups = None if self.groups is None else copy_rows(self.groups, chosen)
+        return Part(**arrays, alone=self.alone, groups=groups)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names, dtypes, shapes and values of all arrays."""
+        return combined_digest({name: array_digest(a) for name, a in self.named.items()})
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Returns the "shapes" and "dtypes" of the arrays, ready for JSON."""
+        arrays = self._arrays().items()
+        return {
+            "shapes": {name: map_arrays(lambda a: list(a.shape), value) for name, value in arrays},
+            "dtypes": {name: map_arrays(lambda a: str(a.dtype), value) for name, value in arrays},
+        }
+
+    def _arrays(self) -> dict[str, Arrays]:
+        weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
+        return {"x": self.x, "y": self.y, **weights}
+
+    @property
+    def named(self) -> dict[str, np.ndarray]:
+        """All arrays by name, such as "x" or "y['price']"."""
+        parts = [named_arrays(arrays, name) for name, arrays in self._arrays().items()]
+        return {name: array for part in parts for name, array in part.items()}
+
+
+def _closed(array: np.ndarray) -> np.ndarray:
+    """Returns a read-only view: the caller's array stays writable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def joined(first: Part, second: Part) -> Part:
+    """Returns one part with the samples of two.
+
+    If only one part has weights, the samples of the other get the weight 1.
+    """
+    parts = (first, second)
+    weights = [part.sample_weight for part in parts if part.sample_weight is not None]
+    if len(weights) == 1:
+        shape, dtype = weights[0].shape[1:], weights[0].dtype
+        weights = [
+            np.ones((len(part), *shape), dtype) if part.sample_weight is None else weights[0]
+            for part in parts
+        ]
+    x, y = concatenated(first.x, second.x), concatenated(first.y, second.y)
+    return Part(x, y, np.concatenate(weights) if weights else None, first.alone)
+
+
+def concatenated(*pieces: Arrays) -> Arrays:
+    """Joins arrays, or dicts or tuples of arrays, along the axis of samples."""
+    arrays: Arrays = map_arrays(lambda *arrays: np.concatenate(arrays), *pieces)
+    return arrays

@@ -1,0 +1,293 @@
+"""Rules that find the kinds of a table's columns, and the columns that are of no use to a model.
+
+Real tables have identifiers, codes, free text, and words such as "?" for missing values. The rules
+find these by the names and the values of columns, never by the target.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from search_spaces.errors import DataError, suggestion
+from search_spaces.texts import listed, quoted
+from studies.data.column_values import (
+    MISSING,
+    SPELLED,
+    numbers_of,
+    read_dates,
+    texts_of,
+    with_parts_of_dates,
+)
+from studies.data.table_encoding import Column
+
+_MOST_LEVELS: Final = 10_000
+# A column with at most this many different texts is a category, however few rows there are.
+_FEW_LEVELS: Final = 30
+# Texts that are longer on average are free text, no categories.
+_LONG_TEXT: Final = 50
+_SHOWN_CHARACTERS: Final = 30
+SHOWN: Final = 5
+_LARGEST: Final = float(np.finfo(np.float32).max)
+# With a year of two digits, month and day must have two as well: 1.10.22 may be a version.
+_DATE: Final = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
+)
+# The kind of a column by the result of pandas's `infer_dtype`.
+_KINDS: Final[Mapping[str, Any]] = {
+    "boolean": "boolean",
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float"), "number"),
+    "categorical": "category",
+    **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
+}
+_ID: Final = re.compile(
+    r"(.*[^a-z])?(id|ids|uuid|guid|index|key|nr)|id[^a-z].*|.*[a-z]I[dD]|no|unnamed: \d+", re.I
+)
+_CODE: Final = re.compile(
+    r"(.*[^a-z])?(zip|plz|(zip|post|postal|area)?[ _-]?code)([^a-z].*)?", re.I
+)
+# Texts that stand for missing values. The words may be categories, so they count only in columns of
+# numbers or dates.
+_SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
+_WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
+FREE_TEXT: Final = "free text, of which ks.datasets.text makes inputs"
+# At most this many different words among many numbers stand for missing values.
+_FEW_WORDS: Final = 3
+_FIRST_TEXTS: Final = 1000
+
+
+def code_columns(rows: Any) -> list[str]:
+    """Returns the columns of codes, such as "zip", or numbers that begin with 0.
+
+    `rows` are the first rows of a table, as texts.
+    """
+    codes = []
+    for name in rows.columns:
+        texts = rows[name].dropna().astype(str)
+        whole = bool(len(texts)) and bool(texts.str.fullmatch(r"\d+(\.0)?").all())
+        if whole and (_CODE.fullmatch(name) or texts.str.match(r"0\d").any()):
+            codes.append(name)
+    return codes
+
+
+def missing_words(series: Any) -> list[str]:
+    """Returns the texts of a column that stand for missing values."""
+    import pandas as pd
+
+    if series.dtype.kind in "biufmM":
+        return []
+    texts = pd.Series(series.dropna().astype(str).unique(), dtype=object)
+    lower = texts.str.strip().str.lower()
+    signs, stand_for_missing = lower.isin(_SIGNS), lower.isin((*_SIGNS, *_WORDS))
+    missing, rest = texts[stand_for_missing], texts[~stand_for_missing]
+    # The first texts show whether a column holds dates, numbers or words.
+    first = rest[:_FIRST_TEXTS]
+    if len(rest) and first.map(_DATE.fullmatch).notna().all():
+        return list(missing)
+    words = rest if _not_numbers(first).mean() > 1 / 2 else rest[_not_numbers(rest)]
+    if len(rest) and words.empty:
+        return list(missing)
+    if len(words) <= _FEW_WORDS and len(rest) - len(words) >= _FEW_LEVELS:
+        return [*missing, *words]
+    return list(texts[signs])
+
+
+def _not_numbers(texts: Any) -> Any:
+    import pandas as pd
+
+    return pd.to_numeric(texts, errors="coerce").isna() & ~texts.str.match(SPELLED)
+
+
+def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yields the columns that teach a model nothing, with the reasons."""
+    for name in table.columns:
+        series = table[name]
+        try:
+            values, filled = series.nunique(), series.dropna()
+        except TypeError:
+            # Values such as lists can't be compared.
+            continue
+        if name in categories:
+            continue
+        if values == 1 and len(filled) == len(series):
+            only = series.iloc[0]
+            yield name, f"is always {only if isinstance(only, np.generic) else repr(only)}"
+        elif (
+            _ID.fullmatch(name)
+            and values > max(_FEW_LEVELS, len(series) / 20)
+            and (series.dtype.kind != "f" or (filled == filled.round()).all())
+        ):
+            several = "; it has several rows of some, which may be in two parts"
+            yield name, f"names what a row is about{several if values < len(filled) else ''}"
+
+
+def table_columns(
+    table: Any, categories: Collection[str] = (), *, spelled: bool = False
+) -> tuple[list[Column], dict[str, str]]:
+    """Returns the usable columns of a table without its target, and why other columns are not.
+
+    Columns in `categories` are categories, whatever they hold. With `spelled`, as for CSV files, a
+    column whose texts are all numbers is a number.
+    """
+    usable, refused = [], {}
+    for name in table.columns:
+        series = table[name]
+        try:
+            kind: Any = "category" if name in categories else _kind_of(series, spelled)
+            if kind == "category":
+                _check_category(texts_of(series), asked=name in categories)
+            elif kind != "dates":
+                float32_of(series)
+        except ValueError as error:
+            refused[name] = str(error)
+        else:
+            usable.append(Column(name, kind))
+    return usable, refused
+
+
+def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
+    """Returns categories as texts, and other columns as float32. Gaps are "" and NaN."""
+    try:
+        read = with_parts_of_dates(table, [column.name for column in columns])
+    except KeyError as error:
+        raise DataError(f"{source} lacks the columns {quoted(error.args, most=SHOWN)}.") from None
+    values = {}
+    for column in columns:
+        try:
+            of_kind = texts_of if column.kind == "category" else float32_of
+            values[column.name] = of_kind(read[column.name])
+        except ValueError as error:
+            raise refusal(source, {column.name: str(error)}) from None
+    return values
+
+
+def dates_of(series: Any) -> tuple[Any, bool]:
+    """Returns a column as dates, and whether the day comes first, as it may in 3/4/2024.
+
+    Prefers the order of day and month by which the rows are in the order of time. Raises ValueError
+    if a value is no date.
+    """
+    first = series.dropna().iloc[:1].tolist()
+    options = [(False, True), (True, True), (False, False)]
+    if first and re.match(r"\d{4}", str(first[0])):
+        del options[1]
+    readings = []
+    for day_first, alike in options:
+        try:
+            dates = read_dates(series, day_first, alike=alike)
+        except (ValueError, TypeError):
+            continue
+        if dates.dropna().is_monotonic_increasing:
+            return dates, day_first
+        readings.append((dates, day_first))
+    if not readings:
+        raise ValueError("holds dates, of which some can't be read")
+    return readings[0]
+
+
+def refusal(source: str, refused: Mapping[str, str]) -> DataError:
+    """Returns the error for columns that no model can use."""
+    reasons = listed((f"{name!r} {why}" for name, why in refused.items()), most=SHOWN)
+    return DataError(
+        f"{source} has columns that are neither numbers nor categories: {reasons}",
+        hint=f"Leave them out by drop={list(refused)[: 2 * SHOWN]}, or change them in pandas and "
+        "pass datasets.table(df, target=...).",
+    )
+
+
+def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
+    """Raises DataError if names of columns are not unique, or options name missing columns."""
+    names = list(table.columns)
+    for name in names:
+        if not isinstance(name, str) or not name or names.count(name) > 1:
+            raise DataError(
+                f"{source} has several columns named {name!r}, or one without a name",
+                hint="Give each its name: df.columns = ['age', ...].",
+            )
+    for option, columns in named.items():
+        for name in columns:
+            if name not in names:
+                raise DataError(
+                    f"{source} has no column {name!r} ({option})", hint=suggestion(name, names)
+                )
+
+
+def check_complete(series: Any, name: str, source: str) -> None:
+    """Raises DataError if a value of a column is missing."""
+    missing = (series.isna() | (series == MISSING)).to_numpy(dtype=bool)
+    if missing.any():
+        first = f"the first in row {missing.argmax() + 1} after the header"
+        raise DataError(
+            f"{source} lacks {name} in {missing.sum()} of {len(series)} rows, {first}",
+            hint=f"Remove these rows, such as by df.dropna(subset=[{series.name!r}]).",
+        )
+
+
+def float32_of(series: Any) -> np.ndarray:
+    """Returns a column as float32, with NaN for gaps. Raises ValueError if it holds no numbers."""
+    try:
+        values = numbers_of(series)
+    except (TypeError, ValueError):
+        raise ValueError("holds something else than numbers") from None
+    if bool(np.isinf(values).any()):
+        raise ValueError("holds infinite values")
+    if bool(np.nanmax(np.abs(values), initial=0) > _LARGEST):
+        raise ValueError("holds numbers that are too large for float32")
+    return values.astype(np.float32)
+
+
+def _kind_of(series: Any, spelled: bool) -> Any:
+    """Returns the `Column.kind` of a column. Raises ValueError if no model can use it."""
+    from pandas.api import types
+
+    if not series.notna().any():
+        raise ValueError("has no values")
+    held = types.infer_dtype(series, skipna=True)
+    types_of_values = set(series.dropna().map(type)) if held.startswith("mixed") else set()
+    if types_of_values and all(
+        issubclass(t, str | int | float | np.generic) for t in types_of_values
+    ):
+        held = "string" if any(issubclass(t, str) for t in types_of_values) else "floating"
+    if held == "string":
+        return _kind_of_texts(series, spelled)
+    kind = _KINDS.get(held)
+    if kind is None:
+        objects = ", ".join(sorted(t.__name__ for t in types_of_values)) or held
+        raise ValueError(f"holds values of the kind {objects}")
+    if kind == "number":
+        values = numbers_of(series)
+        return "boolean" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "number"
+    return kind
+
+
+def _kind_of_texts(series: Any, spelled: bool) -> str:
+    import pandas as pd
+
+    texts = pd.Series(series.dropna().astype(str).unique())
+    if len(texts) > 1 and texts.map(_DATE.fullmatch).notna().all():
+        dates_of(series)
+        return "dates"
+    # The user may have made texts of a few numbers, so that they are categories.
+    maybe = spelled or len(texts) >= _FEW_LEVELS
+    if maybe and not any(_not_numbers(part).any() for part in (texts[:_FIRST_TEXTS], texts)):
+        float32_of(texts)
+        return "number"
+    return "category"
+
+
+def _check_category(texts: np.ndarray, *, asked: bool) -> None:
+    levels = sorted(set(texts.tolist()) - {""})
+    count = len(levels)
+    free = count > len(texts) / 2 or sum(map(len, levels)) > _LONG_TEXT * count
+    if count > _MOST_LEVELS or (free and not asked and count > _FEW_LEVELS):
+        first = repr(
+            levels[0]
+            if len(levels[0]) <= _SHOWN_CHARACTERS
+            else f"{levels[0][:_SHOWN_CHARACTERS]}…"
+        )
+        many = f"{count:,} different texts in {len(texts):,} rows, such as {first}"
+        free_text = sum(" " in level for level in levels) > count / 2
+        raise ValueError(f"holds {many}{f': {FREE_TEXT}' if free_text else ''}")

@@ -1,0 +1,550 @@
+"""Checks of data for repeated, missing and constant values, rare classes, and shifted parts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from search_spaces.texts import counted, listed
+from studies.data.arrays.class_labels import class_labels
+from studies.data.arrays.cross_validation_folds import FoldedSplits
+from studies.data.arrays.digests import marks
+from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
+from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays
+from studies.data.column_values import MISSING
+from studies.data.preprocessing import Preparation
+from studies.data.tf_data_and_generators import first_samples
+from tracking.records.data_findings import (
+    DATA_SEVERITIES,
+    Classes,
+    ConstantGuess,
+    DataFinding,
+    DataFindings,
+    most_frequent,
+)
+
+ByName = Mapping[str, np.ndarray]
+# A launch looks for repeated samples only in smaller data.
+_QUICK_BYTES = 64 * 2**20
+# A larger share of repeated samples is a problem, not a hint.
+_OFTEN = 0.01
+# If a larger share of training samples is repeated, equal samples may be mere chance.
+_ALIKE_BY_CHANCE = 0.1
+_UNBALANCED = 10
+# Columns that lack a larger share of values should be left out.
+_MUCH = 0.5
+_LISTED = 3
+# The most and the fewest samples of a part that a classifier gets. With more samples it would find
+# differences that are too small to matter.
+_MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
+_MOST_FEATURES = 256
+# Parts differ if the p-value is at most the first number. This is a problem, not a hint, if the
+# p-value is below the second number, and the AUC of the classifier at least the third.
+_CLEAR, _CERTAIN, _EASY = 0.01, 0.001, 0.65
+_REMEDY = (
+    "Shuffle before splitting, or collect data like the data that the model will predict on. A "
+    "difference is expected only if the later part is of a later time."
+)
+# The picture of samples: sides and gaps in pixels, rows and columns in images.
+_LARGEST_SIDE = 48
+_ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
+
+
+def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
+    """Runs all checks of a study's data. They take seconds, and longer for gigabytes."""
+    return _findings_on(splits, name, thorough=True)
+
+
+def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | None:
+    """Runs the fast checks. Returns None for data in batches, which is slow to read."""
+    return None if splits.streams else _findings_on(splits, name, thorough=False)
+
+
+def guess_on(splits: LoadedData) -> ConstantGuess | None:
+    """Returns the most frequent class of the validation part. Returns None for data in batches."""
+    if splits.streams:
+        return None
+    return most_frequent(_class_counts(_data_of(splits)), "validation")
+
+
+def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool) -> DataFindings:
+    data = _data_of(splits)
+    classes = _class_counts(data)
+    findings = list(_class_findings(classes))
+    if thorough or data.bytes <= _QUICK_BYTES:
+        findings += _repeats(data)
+    notes = list(data.notes)
+    if thorough:
+        findings += [*_column_findings(data), *_changed_parts(data)]
+        if "test" in data.x:
+            notes.append("The targets of the test part stay sealed.")
+    picture, rows = _picture_of(data, classes)
+    return DataFindings(
+        data=name,
+        digest=splits.digest,
+        sizes=dict(data.sizes),
+        inputs=_inputs_of(data),
+        classes=classes,
+        findings=tuple(sorted(findings, key=lambda f: DATA_SEVERITIES.index(f.severity))),
+        notes=" ".join(notes),
+        thorough=thorough,
+        picture=picture,
+        picture_rows=rows,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _CheckedData:
+    """The samples that are checked.
+
+    Attributes:
+        x: For each part, the inputs by name.
+        y: For each part but the test part, the targets by name.
+        sizes: The number of samples of each part, if known.
+        preparation: The preprocessing of the samples.
+        partial: Whether only the first samples are checked.
+        folds: The number of folds that the training part is split into; 0: none.
+        notes: Sentences on samples that are not checked.
+    """
+
+    x: Mapping[str, ByName]
+    y: Mapping[str, ByName]
+    sizes: Mapping[str, int]
+    preparation: Preparation = field(default_factory=Preparation)
+    partial: bool = False
+    folds: int = 0
+    notes: tuple[str, ...] = ()
+
+    def count(self, part: str) -> int:
+        return len(next(iter(self.x[part].values())))
+
+    @property
+    def bytes(self) -> int:
+        return sum(array.nbytes for arrays in self.x.values() for array in arrays.values())
+
+    def kind(self, name: str) -> str:
+        """Returns the kind of an input: "images", "texts", "columns" or "arrays"."""
+        array = self.x["train"][name]
+        if is_text(array):
+            return "texts"
+        if self.preparation.table is not None:
+            return "columns"
+        first = self.original(name, array[:1])[0]
+        image = None if name in self.preparation.columns else image_of(first)
+        # Negative numbers are no pixels, but e.g. measurements over time.
+        if image is not None and image.min() >= 0:
+            return "images"
+        return "columns" if array.ndim <= 2 else "arrays"
+
+    def original(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Returns an input's samples before scaling, or unchanged if they were not scaled."""
+        prepared = self.preparation.prepared.get(name)
+        return rows if prepared is None else prepared.undone(rows)
+
+    def columns(self, name: str) -> list[str]:
+        """Returns the names of the columns of an input or a target, such as "age" or "column 3"."""
+        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.preparation.table
+        if table is not None and name == "x":
+            return table.names
+        count, columns = math.prod(array.shape[1:]), self.preparation.columns.get(name, ())
+        if len(columns) == count:
+            return [column for column, _ in columns]
+        key = _key_in(name)
+        prefix = "column" if key == "x" else f"{key} column"
+        return [key] if count == 1 else [f"{prefix} {place}" for place in range(count)]
+
+
+def _key_in(name: str) -> str:
+    """Returns "image" for "x['image']", and a name without a key as it is."""
+    return name[3:-2] if name[1:3] == "['" else name
+
+
+def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
+    """Returns the samples to check, without the targets of the test part."""
+    sizes, notes, preparation = dict(splits.sizes), [], Preparation()
+    parts: dict[str, Part] = {}
+    for name, stream in splits.streams.items():
+        parts[name], whole = first_samples(stream)
+        if not whole:
+            count = len(parts[name])
+            notes.append(f"The data comes in batches: the first {count:,} {name} samples.")
+    partial, test = bool(notes), None
+    if not splits.streams:
+        arrays = splits.whole.arrays
+        preparation, test = arrays.preparation, arrays.unseal_test_inputs()
+        parts = {"train": arrays.train, "validation": arrays.validation}
+    if splits.folds:
+        parts.pop("validation")
+        sizes.pop("validation")
+        notes.append(
+            f"The data is split into {splits.folds} folds. All their samples are checked together, "
+            "as the training part."
+        )
+    x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
+    y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
+    y.pop("test", None)
+    if test is not None:
+        x["test"] = named_arrays(test, "x")
+    return _CheckedData(x, y, sizes, preparation, partial, splits.folds, tuple(notes))
+
+
+def _class_counts(data: _CheckedData) -> Classes:
+    """Counts samples by target, part and class. Targets that are no classes are left out."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    class_names = data.preparation.class_names
+    for target in data.y.get("train", {}):
+        labels = {part: class_labels(arrays[target]) for part, arrays in data.y.items()}
+        if any(array is None for array in labels.values()):
+            continue
+        names = class_names
+        if not isinstance(names, tuple):
+            names = names.get(_key_in(target), ())
+        classes = np.unique(np.concatenate(list(labels.values())))
+        counts[target] = {
+            part: {_class_name(label, names): int((array == label).sum()) for label in classes}
+            for part, array in labels.items()
+        }
+    return counts
+
+
+def _class_name(label: np.generic, names: Sequence[str]) -> str:
+    place = int(label)
+    if place < len(names):
+        return names[place]
+    return f"{label:g}" if label.dtype.kind == "f" else str(label.item())
+
+
+def _inputs_of(data: _CheckedData) -> dict[str, str]:
+    """Describes each input in words, e.g. "images of 8 × 8, uint8"; for a table, its columns."""
+    table = data.preparation.table
+    if table is not None:
+        return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
+    inputs = {}
+    for name, array in data.x["train"].items():
+        kind, sample = data.kind(name), array.shape[1:]
+        if kind == "columns":
+            inputs[name] = f"{counted(math.prod(sample), 'column')}, {array.dtype}"
+        elif kind == "texts":
+            inputs[name] = "texts"
+        else:
+            side = math.isqrt(sample[0]) if len(sample) == 1 else 0
+            flat = f"{side} × {side}, as rows of " if side else ""
+            inputs[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
+    return inputs
+
+
+def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
+    """Returns a PNG of at most 10 by 10 training samples, and the classes of its rows.
+
+    Each row shows samples of one class. Without classes, there is one row. If no input is images,
+    the PNG is empty.
+    """
+    name = next((name for name in data.x["train"] if data.kind(name) == "images"), None)
+    if name is None:
+        return b"", ""
+    import tensorflow as tf
+
+    array, targets = data.x["train"][name], [*data.y.get("train", {}).values()]
+    labels = class_labels(targets[0]) if len(targets) == 1 else None
+    if labels is None:
+        rows, shown = [np.arange(min(len(array), _COLUMNS))], ""
+    else:
+        rows = [np.flatnonzero(labels == c)[:_COLUMNS] for c in np.unique(labels)[:_ROWS]]
+        shown = ", ".join(list(next(iter(classes.values()))["train"])[:_ROWS]) if classes else ""
+    first = image_of(data.original(name, array[:1])[0])
+    assert first is not None, "the first sample of images is an image"
+    step = -(-max(first.shape[:2]) // _LARGEST_SIDE)
+    tiles = [data.original(name, array[row]).reshape(-1, *first.shape) for row in rows]
+    tiles = [row[:, ::step, ::step, :3].astype(np.float64) for row in tiles]
+    low, high = min(row.min() for row in tiles), max(row.max() for row in tiles)
+    if low < 0 or high > _WHITE or (high <= 1 and first.dtype != np.uint8):
+        low = min(low, 0)
+        tiles = [(row - low) * (_WHITE / (max(high, 1) - low)) for row in tiles]
+    height, width = tiles[0].shape[1:3]
+    across = max(map(len, tiles))
+    grid = np.full((len(tiles), across, height + _GAP, width + _GAP, 3), _WHITE, np.uint8)
+    for place, row in enumerate(tiles):
+        grid[place, : len(row), :height, :width] = row.round()
+    down = len(tiles) * (height + _GAP)
+    pixels = grid.transpose(0, 2, 1, 3, 4).reshape(down, across * (width + _GAP), 3)
+    return tf.io.encode_png(pixels).numpy(), shown
+
+
+def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
+    hashes = {part: marks(arrays) for part, arrays in data.x.items()}
+    train, checked = len(hashes["train"]), " of those that were checked" if data.partial else ""
+    repeats = train - len(np.unique(hashes["train"]))
+    by_chance, leaks = repeats > _ALIKE_BY_CHANCE * train, False
+    for other, part in itertools.combinations(hashes, 2):
+        samples, of = int(np.isin(hashes[part], hashes[other]).sum()), len(hashes[part])
+        if not samples:
+            continue
+        leaks, name, first = True, PART_NAMES[part], PART_NAMES[other]
+        amount = _share(samples, of) if samples < of else f"All {of:,}"
+        effect = f": a model that only remembers gets them right, so {name} values are too good."
+        advice = "Drop repeated samples before splitting, or keep related samples in one part."
+        if by_chance:
+            effect = ". But many training samples are alike among themselves as well."
+            advice = "If a sample is no case by itself, split by the case that it belongs to."
+        yield DataFinding(
+            "leaks",
+            "problem" if samples > _OFTEN * of and not by_chance else "hint",
+            f"Samples of the {name} part are in the {first} part too",
+            f"{amount} {name} samples{checked} are {first} samples too{effect}",
+            advice,
+            {"part": part, "also_in": other, "samples": samples, "of": of},
+        )
+    if not leaks and len(hashes) > 1:
+        verdict = f"The parts share none{checked}."
+        yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
+    if repeats:
+        unless = "or keep them in one fold" if data.folds else "unless they should count twice"
+        in_folds = f", and a fold may validate on its training samples ({data.folds} folds)"
+        yield DataFinding(
+            "twins",
+            "problem" if data.folds and repeats > _OFTEN * train and not by_chance else "hint",
+            "Training samples occur twice",
+            f"{_share(repeats, train)} training samples repeat an earlier one: they count "
+            f"more{in_folds if data.folds else ''}.",
+            f"Drop them, {unless}.",
+            {"samples": repeats, "of": train},
+        )
+
+
+def _class_findings(classes: Classes) -> Iterator[DataFinding]:
+    for name, parts in classes.items():
+        of = f" of {_key_in(name)}" if len(classes) > 1 else ""
+        for part, counts in parts.items():
+            absent = [label for label, samples in counts.items() if not samples]
+            learns = part == "train"
+            effect = (
+                "no model can learn them" if learns else "nothing shows how well they are learnt"
+            )
+            if absent:
+                yield DataFinding(
+                    "classes",
+                    "problem",
+                    f"The {PART_NAMES[part]} part lacks classes{of}",
+                    f"The {PART_NAMES[part]} part has no sample of "
+                    f"{listed(absent, most=_LISTED)}{of}: {effect}.",
+                    "Split with stratify=True, or add such samples to the part.",
+                )
+        train = {label: samples for label, samples in parts["train"].items() if samples}
+        usual, rare = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
+        if train[usual] >= _UNBALANCED * train[rare]:
+            share = 100 * train[usual] / sum(train.values())
+            yield DataFinding(
+                "balance",
+                "hint",
+                f"The classes{of} are unbalanced",
+                f"Class {usual} has {train[usual]:,} training samples, class {rare} "
+                f"{train[rare]:,}: a model that always says {usual} is right in {share:.3g} %.",
+                'Judge by a metric such as AUC, and try class_weight="balanced".',
+            )
+
+
+def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
+    missing = _missing(data)
+    if missing:
+        worst = sorted(missing, key=missing.__getitem__, reverse=True)
+        shares = listed((f"{name} ({100 * missing[name]:.2g} %)" for name in worst), most=_LISTED)
+        mostly = [name for name in worst if missing[name] > _MUCH]
+        advice = "Unless they are missing by chance, make an input of whether a value is missing."
+        yield DataFinding(
+            "missing",
+            "problem" if missing[worst[0]] == 1 else "hint",
+            "Values are missing",
+            f"The share of training samples without a value: {shares}.",
+            f"Leave out {listed(mostly, most=_LISTED)}, or see why." if mostly else advice,
+            {"shares": missing},
+        )
+    if targets := list(_constant(data, "y")):
+        yield DataFinding(
+            "target",
+            "problem",
+            "A target is always the same",
+            f"In all training samples {listed(targets, most=_LISTED)} has one value: there is "
+            "nothing to learn.",
+            "See whether the right column is read.",
+        )
+    constant = [n for n in _constant(data, "x") if missing.get(n.removeprefix("missing "), 0) < 1]
+    if constant:
+        one = len(constant) == 1
+        yield DataFinding(
+            "constant",
+            "hint",
+            f"{counted(len(constant), 'column')} {'is' if one else 'are'} always the same",
+            f"In all training samples {listed(constant, most=_LISTED)} {'has' if one else 'have'} "
+            "one value: nothing can be learnt from it.",
+            "Leave it out, unless other data will differ there.",
+            {"columns": constant},
+        )
+
+
+def _missing(data: _CheckedData) -> dict[str, float]:
+    """Returns the share of missing values of each column of the training part with such values."""
+    shares: dict[str, float] = {}
+    table = data.preparation.table
+    for name, array in data.x["train"].items():
+        if is_text(array):
+            empty = [not any(map(str.strip, texts)) for texts in _texts(array)]
+            shares[_key_in(name)] = float(np.mean(empty))
+        elif table is not None:
+            for column, values in table.columns_in(array).items():
+                lacking = values == MISSING if values.dtype == object else np.isnan(values)
+                shares[column] = float(lacking.mean())
+    return {name: share for name, share in shares.items() if share}
+
+
+def _constant(data: _CheckedData, arrays: str) -> Iterator[str]:
+    """Yields the columns of "x" or "y" that hold a single value in the training part."""
+    for name, array in (data.x if arrays == "x" else data.y).get("train", {}).items():
+        if is_text(array):
+            if bool((array == array[:1]).all()):
+                yield _key_in(name)
+        elif arrays == "y" or data.kind(name) == "columns":
+            rows = array.reshape(len(array), -1)
+            # `rows == rows[0]` would be an array as large as the data.
+            same = rows.min(axis=0) == rows.max(axis=0)
+            yield from itertools.compress(data.columns(name), same.tolist())
+
+
+class _TwoSampleTest(NamedTuple):
+    share: float  # The AUC of the classifier; 0.5 is chance.
+    p: float
+
+
+def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _TwoSampleTest:
+    """Tests whether the rows of two arrays, of shape (n, features), have the same distribution.
+
+    A classifier learns from half of the rows which array a row is from. A Mann-Whitney test of its
+    scores of the other half gives the p-value. Lopez-Paz and Oquab, "Revisiting Classifier
+    Two-Sample Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
+    """
+    from scipy.stats import mannwhitneyu
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.model_selection import train_test_split
+
+    rows, labels = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
+    x_train, x_test, y_train, y_test = train_test_split(
+        rows, labels, test_size=0.5, stratify=labels, random_state=seed
+    )
+    # With max_features=None, each split of a tree considers all features. This finds relations
+    # between a few of many features.
+    forest = ExtraTreesClassifier(min_samples_leaf=5, max_features=None, random_state=seed)
+    scores = forest.fit(x_train, y_train).predict_proba(x_test)[:, 1]
+    test = mannwhitneyu(scores[y_test == 1], scores[y_test == 0], alternative="greater")
+    pairs = int((y_test == 1).sum() * (y_test == 0).sum())
+    return _TwoSampleTest(float(test.statistic) / pairs, float(test.pvalue))
+
+
+def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
+    for part in data.x:
+        samples = min(data.count("train"), data.count(part), _MOST_SAMPLES)
+        if part == "train" or samples < _FEWEST_SAMPLES:
+            continue
+        names, first, second = _drawn(data, data.x, part, samples)
+        share, p = told_apart(first, second)
+        figures = {"part": part, "samples": samples, "share": share, "p": p}
+        pair, chance = f"training and {PART_NAMES[part]}", f"p = {p:.3f}"
+        verdict = (
+            f"A classifier tells a training from a {PART_NAMES[part]} sample in "
+            f"{100 * share:.0f} % of pairs, where 50 % is chance "
+            f"({chance if p >= _CERTAIN else 'p < 0.001'})"
+        )
+        if p > _CLEAR:
+            title = f"The {pair} samples look alike"
+            yield DataFinding("same distribution", "ok", title, f"{verdict}.", figures=figures)
+        else:
+            differing = _differing(names, first, second)
+            most = f" They differ most in {', '.join(differing)}." if differing else ""
+            yield DataFinding(
+                "same distribution",
+                "problem" if share >= _EASY and p < _CERTAIN else "hint",
+                f"The {pair} samples are not from the same distribution",
+                f"{verdict}: metrics of one part say little about the other.{most}",
+                _REMEDY,
+                {**figures, "columns": differing},
+            )
+        targets = _differing(*_drawn(data, data.y, part, samples)) if part in data.y else []
+        if targets:
+            yield DataFinding(
+                "same distribution",
+                "hint",
+                f"The targets differ between {pair}",
+                f"{', '.join(targets)}: the distributions in the two parts differ.",
+                _REMEDY,
+                {"part": part, "targets": targets},
+            )
+
+
+def _drawn(
+    data: _CheckedData, arrays: Mapping[str, ByName], part: str, samples: int
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Draws samples of the training part and of `part`. Returns names of columns, and both."""
+    names: list[str] = []
+    columns: list[np.ndarray] = []
+    for name, first in arrays["train"].items():
+        rows = [
+            array[np.sort(np.random.default_rng(0).permutation(len(array))[:samples])]
+            for array in (first, arrays[part][name])
+        ]
+        column_names, values = _numbers(data, name, np.concatenate(rows))
+        names += column_names
+        columns.append(values)
+    table = np.concatenate(columns, axis=1)
+    return names, table[:samples], table[samples:]
+
+
+def _numbers(data: _CheckedData, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Turns samples into columns of numbers. Returns names, empty for pixels, and columns."""
+    key = _key_in(name)
+    if is_text(rows):
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        texts = [" ".join(row) for row in _texts(rows)]
+        words = HashingVectorizer(
+            n_features=_MOST_FEATURES, alternate_sign=False, token_pattern=r"\w+"
+        )
+        lengths = np.array([[len(text)] for text in texts])
+        values = np.concatenate([words.transform(texts).toarray(), lengths], axis=1)
+        return [*[f"words of {key}"] * _MOST_FEATURES, f"length of {key}"], values
+    values = rows.reshape(len(rows), -1).astype(np.float32)
+    one_by_one = name not in data.x["train"] or data.kind(name) == "columns"
+    names = data.columns(name) if one_by_one else [""] * values.shape[1]
+    # An image's mean and deviation show brightness and contrast, which no single pixel does.
+    whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
+    if values.shape[1] > _MOST_FEATURES:
+        chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
+        values, names = values[:, chosen], [names[place] for place in chosen]
+    names = [*names, *([] if one_by_one else [f"mean of {key}", f"deviation of {key}"])]
+    return names, np.stack([*values.T, *whole], axis=1)
+
+
+def _differing(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> list[str]:
+    """Returns the columns that differ most, by the Kolmogorov-Smirnov test."""
+    from scipy.stats import ks_2samp
+
+    test = ks_2samp(first, second, method="asymp")
+    clear = [
+        (statistic, name)
+        for statistic, p, name in zip(test.statistic, test.pvalue, names, strict=True)
+        if name and p <= _CLEAR / len(names)
+    ]
+    return list(dict.fromkeys(name for _, name in sorted(clear, reverse=True)))[:_LISTED]
+
+
+def _texts(array: np.ndarray) -> list[list[str]]:
+    return [
+        [text.decode(errors="replace") if isinstance(text, bytes) else str(text) for text in row]
+        for row in array.reshape(len(array), -1).tolist()
+    ]
+
+
+def _share(samples: int, of: int) -> str:
+    return f"{samples:,} of {of:,} ({100 * samples / of:.3g} %)"

@@ -1,0 +1,320 @@
+"""Exports a trial as a script of plain Keras that trains the same weights, in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import pprint
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import packages_distributions, version
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import StudyError
+from studies.champion import recorded_executor, trainings_of
+from studies.data import class_labels, is_text, named_arrays
+from studies.definition import seed_states
+from studies.exporting.tables_and_keras_models import (
+    check_folder,
+    explained,
+    path_for,
+    trial_to_export,
+)
+from studies.progress import NoProgress, Progress
+from studies.training import (
+    begin_trial,
+    build_model,
+    build_variables,
+    has_own_fit,
+    seed_generator_states,
+)
+from studies.user_code import imported_names
+from tracking.history.learning_curves import fit_metrics
+from tracking.history.study_history import StudyHistory
+from tracking.records import CodeDescription, EndedTrial, TrialSpec
+
+if TYPE_CHECKING:
+    from studies.executors import Session
+
+_FILES: Final = Path(__file__).with_name("script_files")
+_SCRIPT: Final = "retrain.py"
+_STAND_IN: Final = "kerastudy.py"
+_RECORD: Final = "record.json"
+
+
+@dataclass(frozen=True)
+class ScriptExport:
+    """An exported script.
+
+    Attributes:
+        study: The study's name.
+        engine: The engine that proposed the trial.
+        trial: The trial's number.
+        script: The script. Its folder has all files that the script needs.
+        differs: How the first epoch differs from the record, as the export tries the script; or
+            empty.
+        notes: Notes on what has changed since the trial.
+    """
+
+    study: str
+    engine: str
+    trial: int
+    script: Path
+    differs: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScriptParts:
+    """The hyperparameters and the data of a script, as a worker process collects them."""
+
+    hyperparameters: Mapping[str, Any]
+    class_weight: Mapping[int, float] | None
+    arrays: Mapping[str, np.ndarray]
+    data_digest: str
+
+
+def export_script(
+    history: StudyHistory,
+    number: int | None = None,
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+    data: str = "",
+    progress: Progress | None = None,
+) -> ScriptExport:
+    """Writes a trial as a folder with the study's files and a script of plain Keras.
+
+    The script, ``retrain.py``, trains the trial again without kerastudy, and says whether its
+    metrics and weights are the recorded ones. To try it, the export runs its first epoch.
+
+    Args:
+        history: The study.
+        number: The trial's number; None for the best trial.
+        output: The folder to write; None for ``STUDY-trial-N`` in the current folder.
+        force: Whether to replace a folder that was exported before.
+        data: The file with the data, if it has moved.
+        progress: The object that receives messages.
+
+    Raises:
+        StudyNotFoundError: If there is no such trial, or no trial with a value.
+        StudyError: If a script can't do what the trial did, such as cross-validation, or if the
+            folder exists.
+
+    Example:
+        ```python
+        ks.export_script(ks.read_study("digits"))
+        ```
+    """
+    progress = progress or NoProgress()
+    trial = trial_to_export(history, number)
+    name, engine = history.description.name, history.description.engine
+    folder = path_for(output, f"{name}-trial-{trial.number}")
+    ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
+    check_folder(folder, ours, force)
+    if trial.result.folds:
+        raise _refused(name, f"trial {trial.number} is cross-validated, and a script trains once")
+    if history.description.objective_function:
+        raise _refused(name, "its objective_function loads its data and trains by itself")
+    if history.description.code.said:
+        raise _refused(name, "it is made of a script's search, and its file holds no study")
+    if not trainings_of(trial)[trial.result.best_repeat].result.weights_sha256:
+        unsaved = trial.result.unsaved or "they were not saved"
+        raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
+    notes: list[str] = []
+    with recorded_executor(history, trial, data=data, progress=progress, notes=notes) as worker:
+        parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
+        code = worker.description.code
+    if parts.data_digest != trial.data_digest:
+        raise StudyError(
+            f"The data of the study {name!r} has changed since trial {trial.number}. Give the file "
+            "that it was trained on by --data."
+        )
+    with (
+        explained(folder),
+        tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent) as partial,
+    ):
+        target = Path(partial, folder.name)
+        write_script(history, trial, parts, code, target)
+        progress.wait("trying its first epoch")
+        differs = try_script(target, name, code.folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(target, folder)
+    return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(notes))
+
+
+def training_of(trial: EndedTrial) -> TrialSpec:
+    """Returns the spec of a trial's best training, for the script."""
+    spec = trainings_of(trial)[trial.result.best_repeat].spec
+    return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
+
+
+def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
+    """Collects the parts of a script, in a worker process.
+
+    Raises StudyError if a script can't do what the trial did.
+    """
+    study = session.study
+    hp = Hyperparameters(space, spec.values, number=spec.built_as)
+    loaded = session.splits_of(spec.fold)
+    if loaded.streams:
+        raise _refused(study.name, "its data comes in batches, which no record holds")
+    splits = loaded.arrays
+    if has_own_fit(study.build):
+        raise _refused(study.name, "its HyperModel overrides fit()")
+    if not splits.train.has_targets and not splits.train.alone:
+        raise _refused(study.name, "its training step gets samples without targets in a tuple")
+    begin_trial(spec.seed)
+    model = build_model(study, hp, splits)
+    build_variables(model, splits)
+    if len(seed_states(model)) > len(seed_generator_states(model)):
+        raise _refused(study.name, "its loss or a metric draws random numbers")
+    arrays: dict[str, np.ndarray] = {}
+    for name, part in (("train", splits.train), ("validation", splits.validation)):
+        arrays |= {**named_arrays(part.x, f"x_{name}"), **named_arrays(part.y, f"y_{name}")}
+        if part.sample_weight is not None:
+            arrays[f"sample_weight_{name}"] = part.sample_weight
+    # `np.savez` would pickle Python's strings.
+    arrays = {name: a.astype(str) if is_text(a) else a for name, a in arrays.items()}
+    weights = None
+    if spec.class_weight is not None:
+        assert isinstance(splits.train.y, np.ndarray), "it has classes"
+        labels = class_labels(splits.train.y)
+        assert labels is not None, "it has classes"
+        # For batches, Keras needs a weight for each class.
+        classes = range(int(labels.max()) + 1)
+        weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
+    return ScriptParts(hp.values, weights, arrays, splits.digest)
+
+
+def write_script(
+    history: StudyHistory,
+    trial: EndedTrial,
+    parts: ScriptParts,
+    code: CodeDescription,
+    folder: Path,
+) -> None:
+    """Writes a trial's script, and all that it needs, into a new folder."""
+    folder.mkdir()
+    files, place = _placed(code)
+    for file, text in files.items():
+        path = folder / "code" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    np.savez_compressed(folder / "data.npz", **parts.arrays)  # type: ignore[arg-type]
+    training = trainings_of(trial)[trial.result.best_repeat]
+    record = {
+        "weights_sha256": training.result.weights_sha256,
+        "best_epoch": trial.best_training[1].epoch,
+        "trained_epochs": training.result.epochs,
+        "epochs": fit_metrics(history.folder, training.uuid),
+    }
+    content = json.dumps(record, indent=1, ensure_ascii=False)
+    (folder / _RECORD).write_text(f"{content}\n", encoding="utf-8")
+    shutil.copyfile(_FILES / _STAND_IN, folder / _STAND_IN)
+    text = _requirements(trial, files) + script_text(history.description.name, trial, parts, place)
+    (folder / _SCRIPT).write_text(text, encoding="utf-8")
+
+
+def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mapping[str, Any]) -> str:
+    """Returns the text of ``script_files/retrain.py`` with a trial's values filled in."""
+    spec, environment = training_of(trial), trial.environment
+    keras: dict[str, Any] = _pairs(environment.get("keras settings", ""))
+    keras.pop("backend", None)
+    if "epsilon" in keras:
+        keras["epsilon"] = float(keras["epsilon"])
+    values = {
+        "STUDY": study,
+        "TRIAL": spec.built_as,
+        "HYPERPARAMETERS": dict(parts.hyperparameters),
+        "SEED": spec.seed,
+        "EPOCHS": spec.epochs,
+        "BATCH_SIZE": spec.batch_size,
+        "CLASS_WEIGHT": parts.class_weight,
+        "OBJECTIVE": spec.objective.metric,
+        "THREADS": spec.threads,
+        "ENVIRONMENT": {"KERAS_BACKEND": "tensorflow", **_pairs(environment.get("variables", ""))},
+        "KERAS": keras,
+        "CODE": dict(place),
+    }
+
+    lines = (_FILES / _SCRIPT).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        name = line.partition(" = ")[0]
+        if name in values:
+            lines[number] = f"{name} = {pprint.pformat(values[name], sort_dicts=False)}"
+    return "\n".join([*lines, ""])
+
+
+def try_script(folder: Path, study: str, cwd: str) -> str:
+    """Trains the first epoch by a script; returns how it differs from the record, or ""."""
+    command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
+    here = cwd if os.path.isdir(cwd) else folder
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
+    if "epochs that differ" not in done.stdout:
+        *_, last = ["it ends", *done.stderr.strip().splitlines()]
+        raise _refused(
+            study, f"in a folder of their own, without kerastudy, its files fail: {last}"
+        )
+    # The study's files may print other lines before this one.
+    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
+    return "" if done.returncode == 0 else (lines or ["its metrics"])[0]
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in text.split() if "=" in word)
+
+
+def _refused(study: str, what: str) -> StudyError:
+    return StudyError(
+        f"The study {study!r} can't be exported as a script: {what}. `kerastudy reproduce` trains "
+        "its trials again where kerastudy is."
+    )
+
+
+def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
+    """Returns the texts of the study's files by path below `code`, and the script's `CODE`."""
+    path = Path(code.path)
+    texts = {path.name: code.source, **code.texts}
+    # The study's file may be in a package, and may import modules of folders above its own folder.
+    above = max(PurePosixPath(file).parts.count("..") for file in texts)
+    inits = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
+    package = max((level + 1 for level, init in enumerate(inits) if init in texts), default=0)
+    depth = max(above, package)
+    folder = path.parent.parts[len(path.parent.parts) - depth :]
+    files = {posixpath.normpath(posixpath.join(*folder, file)): t for file, t in texts.items()}
+    # Imports start from folders that are not packages. The folder of the study's file comes first.
+    parents = {str(parent) for file in files for parent in PurePosixPath(file).parents}
+    roots = [root for root in parents if posixpath.join(root, "__init__.py") not in files]
+    place = {
+        "file": posixpath.join(*folder, path.name),
+        "folders": sorted(roots, key=lambda root: (root != str(PurePosixPath(*folder)), root)),
+        "package": ".".join(folder[depth - package :]),
+        "variable": code.variable,
+        "study": code.study_name,
+    }
+    return files, place
+
+
+def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
+    """Returns the script's dependencies as inline metadata (PEP 723)."""
+    names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
+    owners = packages_distributions()
+    packages = {owners[name][0] for name in names if name in owners} - {"kerastudy"}
+    lines = "".join(
+        f'#     "{package}=={trial.environment.get(package) or version(package)}",\n'
+        for package in sorted(packages | {"keras", "numpy", "tensorflow"})
+    )
+    python = trial.environment.get("python", "3.11")
+    return (
+        f'# /// script\n# requires-python = "=={python}"\n# dependencies = [\n{lines}# ]\n# ///\n'
+    )

@@ -1,0 +1,202 @@
+"""Exports trials as a CSV or LaTeX table, and a trial's model as a `.keras` file.
+
+The functions at the end serve all exports: they check the trial and the file that the user names.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.champion import check_data, recorded_executor, weights_of
+from studies.progress import NoProgress, Progress
+from studies.terminal_text import as_csv
+from tracking.history.study_history import StudyHistory
+from tracking.history.trial_ranks import trials_table
+from tracking.records import EndedTrial
+from tracking.store.atomic_writing import followed, is_device, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TableExport:
+    """An exported table."""
+
+    study: str
+    file: Path
+    rows: int
+
+
+def export_table(
+    histories: Sequence[StudyHistory],
+    format_: Literal["csv", "latex"],
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+) -> TableExport:
+    """Writes a table with a row for each trial into a file. A LaTeX table has the ten best trials.
+
+    The first column is the engine, and the others are the columns of `trials_table`. In CSV, a text
+    that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    name = histories[0].description.name
+    if format_ == "csv":
+        table, default = table_of(histories), f"{name}.csv"
+        text = as_csv(table)
+    else:
+        table, default, number = _best_trials(histories[0]), f"{name}.tex", "{:.4g}".format
+        text = table.to_latex(index=False, escape=True, float_format=number, na_rep="--")
+    with written(output, default, force) as (file, partial):
+        partial.write_text(text, encoding="utf-8")
+    return TableExport(name, file, len(table))
+
+
+def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
+    """Returns the trials of several engines as one table, a row for each trial."""
+    import pandas as pd
+
+    tables = []
+    for history in histories:
+        table = trials_table(history)
+        table.insert(0, "engine", history.description.engine)
+        tables.append(table)
+    # `pd.concat` would guess the types of a single table's empty columns.
+    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def _best_trials(history: StudyHistory) -> pd.DataFrame:
+    """Returns a table of the ten best trials: their values, epochs and hyperparameters."""
+    table, space = trials_table(history), history.description.space
+    names = {"number": "trial", "value": history.description.objective.metric, "epoch": "epoch"}
+    names |= {f"params_{name}": name for name in space.names}
+    best = table.set_index("number", drop=False).loc[[trial.number for trial in history.top(10)]]
+    return best[list(names)].rename(columns=names)
+
+
+_MODEL = Path("data", "model.keras")
+
+
+@dataclass(frozen=True)
+class KerasExport:
+    """An exported model."""
+
+    study: str
+    engine: str
+    trial: int
+    file: Path
+
+
+def export_keras(
+    history: StudyHistory,
+    number: int | None = None,
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+    data: str = "",
+    progress: Progress | None = None,
+) -> KerasExport:
+    """Writes a trial's model, with the weights of its best epoch, as a `.keras` file.
+
+    The model takes samples as they were passed to the study. The champion's file is a copy of the
+    registered model. The recorded code builds the model of any other trial again.
+    """
+    progress = progress or NoProgress()
+    trial = trial_to_export(history, number)
+    name = history.description.name
+    default = f"{name}-trial-{trial.number}.keras"
+    file = file_for(output, default, force)
+    with tempfile.TemporaryDirectory() as folder:
+        model = _registered(history) if history.is_champion(trial) else None
+        if model is None:
+            champion = Path(folder, "model")
+            with recorded_executor(history, trial, data=data, progress=progress) as worker:
+                check_data(trial, worker)
+                checkpoint, trial = weights_of(history, trial, worker, Path(folder), progress)
+                spec, _ = trial.best_training
+                worker.save_champion(spec, checkpoint, history.description.space, champion)
+            model = champion / _MODEL
+        with written(file, default, force) as (_, partial):
+            shutil.copyfile(model, partial)
+    return KerasExport(name, history.description.engine, trial.number, file)
+
+
+def _registered(history: StudyHistory) -> Path | None:
+    if history.registered is None:
+        return None
+    file = history.store.inside(history.registered.folder) / _MODEL
+    return file if file.is_file() else None
+
+
+def file_for(output: str | Path | None, default: str, force: bool) -> Path:
+    """Returns the file to write, if `check_free` allows it."""
+    path = path_for(output, default)
+    check_free(path, force)
+    return followed(path)
+
+
+def path_for(output: str | Path | None, default: str) -> Path:
+    """Returns the path that the user named, or else a path made from the default name."""
+    return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Checks that a file can be written. An existing file needs `force`."""
+    if path.is_dir():
+        raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
+    if path.exists() and not force and not is_device(path):
+        raise StudyError(
+            f"{str(path)!r} exists. Name another file with --output, or replace it with --force."
+        )
+    if not path.parent.is_dir():
+        raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+
+
+def check_folder(folder: Path, ours: bool, force: bool) -> None:
+    """Checks that a folder can be written. `force` replaces an earlier export (`ours`)."""
+    if not folder.parent.is_dir():
+        raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
+    if folder.exists() and not (ours and force):
+        what = ", or replace it with --force." if ours else ": this one holds other files."
+        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
+
+
+@contextmanager
+def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
+    """Yields a file's path, and a temporary file that gets this path when the context ends."""
+    file = file_for(output, default, force)
+    with explained(file), replacing(file) as partial:
+        yield file, partial
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns an OSError while writing into a StudyError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(
+            f"{str(path)!r} can't be written: {error.strerror or error}. Name another place with "
+            "--output."
+        ) from None
+
+
+def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
+    """Returns the trial `number`, or the best if that is None. The trial must have a value."""
+    trial = history.best if number is None else history.trial(number)
+    name = history.description.name
+    if trial is None:
+        raise StudyNotFoundError(f"The study {name!r} has no trial with a value to export.")
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no value to export."
+        )
+    return trial

@@ -1,0 +1,211 @@
+"""The record of a study that is launched: locks it, opens its journal, and exports it to MLflow.
+
+While this process has the lock, no other process changes the record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from search_spaces.texts import counted
+from studies.definition import LaunchOptions
+from studies.executors import Executor
+from studies.launching.definition_checks import (
+    check_definition,
+    check_unchanged,
+    differences,
+    warnings_of,
+)
+from studies.launching.values_to_start_with import starting_values
+from studies.progress import Progress
+from tracking.history.study_history import (
+    StudyHistory,
+    best_of_engines,
+    histories_in,
+    refreshed,
+)
+from tracking.history.trial_ranks import with_joined
+from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
+from tracking.mlflow.exporter_process import Exporter
+from tracking.mlflow.server import check_server, server_of_environment
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
+from tracking.store.atomic_writing import one_before
+from tracking.store.checkpoint_files import files_of
+from tracking.store.store_folder import (
+    Store,
+    check_writable,
+    create_store,
+    open_store,
+    real_folder,
+)
+
+
+@dataclass(frozen=True)
+class LockedStudy:
+    """A study that this process has locked, as it was recorded before this launch.
+
+    Attributes:
+        store: The store.
+        folder: The study's folder.
+        server: The MLflow server that also gets the study, or None.
+        before: The study under its present engine; None if it is new.
+        others: The study under its other engines, the last launched engine first.
+        initial: The values that the study starts with.
+    """
+
+    store: Store
+    folder: Path
+    server: str | None
+    before: StudyHistory | None
+    others: Sequence[StudyHistory]
+    initial: Sequence[Mapping[str, Any]]
+
+    @property
+    def recorded(self) -> StudyHistory | None:
+        """The study under its present engine, else under the engine with the best trial."""
+        return self.before or (best_of_engines(self.others) if self.others else None)
+
+    @property
+    def threads(self) -> int | None:
+        """TensorFlow's threads of recorded trials, which new trials keep. None without a record."""
+        return None if self.recorded is None else self.recorded.description.threads
+
+    def finished(self, retry_infeasible: bool) -> int:
+        """Returns the number of finished trials, without infeasible ones if they train again."""
+        trials = () if self.before is None else self.before.trials
+        again = "infeasible" if retry_infeasible else None
+        return sum(trial.state in FINISHED_STATES and trial.state != again for trial in trials)
+
+
+def check_store(place: Path) -> Store | None:
+    """Opens the store in a folder for writing; returns None if there is no store yet."""
+    check_writable(real_folder(place))
+    return open_store(place)
+
+
+@contextlib.contextmanager
+def lock_study(
+    existing: Store | None,
+    description: StudyDescription,
+    options: LaunchOptions,
+    progress: Progress,
+) -> Iterator[LockedStudy]:
+    """Locks a study within the context, after checking its definition, its store and its record."""
+    name = description.name
+    check_definition(description)
+    progress.say_all(description.code.said)
+    for warning in warnings_of(description):
+        progress.say(f"warning: {warning}")
+    initial = starting_values(description, existing, progress)
+    server = server_for(existing, name, options.tracking_uri)
+    store = create_store(options.place)
+    folder = store.folder_of(name) or store.new_folder(name)
+    with store.lock_study(folder, name):
+        histories: list[StudyHistory] = []
+        if (folder / FILE_NAME).exists():
+            check_sound(folder / FILE_NAME)
+            histories = histories_in(store, folder)
+        engine = description.engine
+        before = next((h for h in histories if h.description.engine == engine), None)
+        others = [history for history in histories if history is not before]
+        yield LockedStudy(store, folder, server, before, others, initial)
+
+
+def open_journal(
+    study: LockedStudy, executor: Executor, description: StudyDescription, progress: Progress
+) -> tuple[Journal, StudyHistory]:
+    """Makes or opens a study's journal.
+
+    Returns the journal, and the recorded study under its present engine.
+    """
+    store, before = study.store, study.before
+    description = replace(description, initial=study.initial)
+    check_unchanged(study.recorded, description)
+    if before is not None:
+        description = with_joined(description, before.trials)
+        if differences(before.description, description):
+            # No trial has finished under the old definition: `check_unchanged` would have raised.
+            before = None
+    if before is None:
+        journal = Journal.begin(study.folder, description, executor.environment)
+        return journal, histories_in(store, study.folder, description.engine)[0]
+    if before.trials:
+        # If `try_defaults` changed now, the values in `initial` would get other trial numbers.
+        description = replace(description, try_defaults=before.description.try_defaults)
+    journal = Journal(study.folder, before.search, description)
+    changed = description.code.changes_since(before.description.code)
+    if changed:
+        progress.say(
+            "warning: the study's code has changed since it was last launched "
+            f"({', '.join(changed)}); trials from before and after the change may not be "
+            "comparable. To start a new study, give another name with --name."
+        )
+        infeasible = sum(trial.state == "infeasible" for trial in before.trials)
+        if infeasible:
+            which = counted(infeasible, "infeasible trial")
+            progress.say(f"--retry-infeasible trains {which} again")
+    journal.write_definition()
+    journal.end_left_over()
+    return journal, refreshed(before)
+
+
+def infeasible_as_interrupted(
+    journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
+) -> tuple[TrialRecord, ...]:
+    """Returns the recorded trials, with infeasible trials as interrupted trials.
+
+    So the launch trains them again, with the same numbers and values. The journal has the former
+    attempts, which count until the new attempts begin.
+    """
+    infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
+    if infeasible:
+        progress.say(f"training {counted(len(infeasible), 'infeasible trial')} again")
+    files = files_of(journal.folder, journal.description.engine)
+    for number in infeasible:
+        for repeat in range(journal.description.trainings):
+            # The study's former code may have written this state.
+            path = files.state(number, repeat)
+            path.unlink(missing_ok=True)
+            one_before(path).unlink(missing_ok=True)
+    return tuple(_interrupted(t) if t.number in infeasible else t for t in recorded)
+
+
+def _interrupted(trial: TrialRecord) -> TrialRecord:
+    """Returns a trial as interrupted, without result and losses."""
+    fields = {field.name: getattr(trial, field.name) for field in dataclasses.fields(TrialRecord)}
+    return TrialRecord(**{**fields, "state": "interrupted", "result": None, "losses": 0})
+
+
+def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
+    """Returns the address of the MLflow server that also gets a study, or None.
+
+    `asked` is an address, or ``"off"`` for no server from now on. If it is None, the server is that
+    of the last launch, else that of ``MLFLOW_TRACKING_URI``.
+    """
+    if asked is not None:
+        address: str | None = check_server(asked)
+    else:
+        folder = None if store is None else store.folder_of(name)
+        address = "" if folder is None else JournalReader(folder).header().server
+        address = address or server_of_environment()
+    return None if address == OFF else address
+
+
+def exporter_of(
+    study: LockedStudy, journal: Journal, progress: Progress, *, report: bool
+) -> Exporter:
+    """Returns the process that exports the study to MLflow while it runs and at its end.
+
+    The next launch uses the same MLflow server, or none if this launch has none.
+    """
+    recorded, server = JournalReader(study.folder).header().server, study.server or OFF
+    if recorded != server and (recorded or study.server):
+        journal.set_server(server)
+    if study.server is not None:
+        progress.say(f"this study is also sent to the MLflow server {study.server}")
+    return Exporter(study.folder, progress.say, report=report)

@@ -1,0 +1,280 @@
+"""Loads the models of trials and champions, and prepares samples for them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces.errors import DataError, StudyError
+from search_spaces.texts import counted, quoted
+from studies.definition import StudyDefinition
+from studies.error_texts import describe
+from studies.user_code import Target, load_study
+from tracking.history.study_history import (
+    ALIAS,
+    StudyHistory,
+    existing_store,
+    read_source,
+    read_study,
+)
+from tracking.journal import Champion
+from tracking.records import EndedTrial, TrialRecord
+from tracking.store.store_json import check_trust
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData
+
+
+def load_model(
+    study: str, *, store: str | Path | None = None, trust: bool = False, alias: str = ALIAS
+) -> keras.Model:
+    """Loads the registered model of a study, with its best weights.
+
+    The model takes samples as they were passed to the study. The code of the user's own layers,
+    losses and metrics is saved with the model, so the study's file is not needed. A model that
+    Keras can't save safely, such as one with a lambda in a `Lambda` layer, is rebuilt from the
+    recorded text of the study's file. This reads the study's data.
+
+    Args:
+        study: The study's name.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        trust: Whether to run the code in a store that this user did not make.
+        alias: ``"champion"``, or ``"refit"`` for the model that was trained on validation data too.
+
+    Returns:
+        The model. It is compiled if Keras could save it compiled.
+
+    Raises:
+        TrackingError: If there is no such store or study.
+        StudyError: If the study has no registered model, if the model can't be loaded, or if the
+            store is somebody else's and not trusted.
+    """
+    history = read_study(existing_store(store), study)
+    return load_champion(history, trust=trust, alias=alias)
+
+
+def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
+    """Returns the folder of a study's registered model."""
+    return history.store.inside(_registered(history, alias).folder)
+
+
+def _registered(history: StudyHistory, alias: str) -> Champion:
+    registered = history.journal.champions(alias)
+    if registered:
+        return registered[-1]
+    study, best = history.description.name, history.best
+    promote = f"kerastudy promote {shlex.quote(study)}"
+    if alias != ALIAS:
+        what = f"The study {study!r} has no registered model {alias!r}"
+        raise StudyError(what, hint=f"Make one: {promote} --refit")
+    what = f"The study {study!r} has no registered model"
+    if best is not None and best.result.of_no_epoch:
+        raise StudyError(f"{what}: {best.result.unsaved}.")
+    if best is None and history.trials and history.status != "RUNNING":
+        raise StudyError(
+            f"{what}: none of its {counted(len(history.trials), 'trial')} has a value."
+        )
+    raise StudyError(
+        what,
+        hint="Launch it to its end: then the best trial's model is registered. Or register one: "
+        + promote,
+    )
+
+
+def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
+    """Loads the registered model of a study."""
+    # This import loads Keras.
+    from studies.training.saved_models import mlflow_loader
+
+    store, study = history.store, history.description.name
+    check_trust(store.root, trust)
+    registered = _registered(history, alias)
+    folder = store.inside(registered.folder)
+    try:
+        if not mlflow_loader.can_not_be_loaded(folder):
+            return mlflow_loader.load_keras_model(folder)
+        if alias != ALIAS:
+            raise StudyError(
+                f"The registered model {alias!r} of the study {study!r} has a part that Keras "
+                "can't save safely, such as a lambda, so it can't be loaded. Use a function of "
+                "the study's file instead."
+            )
+        history = read_study(store, study, registered.engine)
+        return _rebuilt(history, history.trial(registered.trial_number), None)
+    except StudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"The registered model of the study {study!r} can't be loaded: "
+            f"{describe(error).rstrip('.')}. It is in {str(folder)!r}. To register it again: "
+            f"kerastudy promote {shlex.quote(study)}{' --refit' if alias != ALIAS else ''}"
+        ) from error
+
+
+def load_trial_model(
+    history: StudyHistory,
+    trial: TrialRecord,
+    *,
+    definition: StudyDefinition | None = None,
+    trust: bool = False,
+) -> keras.Model:
+    """Loads the model of a trial, with the weights of its best epoch.
+
+    The champion's model is the registered model. Any other model is built by the study object
+    `definition`, or without it by the recorded text of the study's file.
+    """
+    if history.is_champion(trial):
+        return load_champion(history, trust=trust)
+    if definition is None:
+        check_trust(history.store.root, trust)
+    return _rebuilt(history, trial, definition)
+
+
+def _rebuilt(
+    history: StudyHistory, trial: TrialRecord, definition: StudyDefinition | None
+) -> keras.Model:
+    from studies.training import (
+        global_random_states,
+        keeping_settings,
+        rebuilt,
+        rebuilt_objective,
+        remember_settings,
+        served_model,
+        set_global_random_states,
+    )
+
+    checkpoint = history.checkpoint(trial)
+    if isinstance(trial, EndedTrial) and trial.result.folds and trial.whole is None:
+        raise no_model_error(history, trial)
+    if checkpoint is None or not isinstance(trial, EndedTrial):
+        raise StudyError(
+            f"The model of trial {trial.number} of {history.description.name!r} can't be loaded: "
+            "its checkpoint is not there. A launch keeps the checkpoints of the best trials, as "
+            "many as `Study(keep=…)` says. To train it again, to the same bits: kerastudy export "
+            f"{shlex.quote(history.description.name)} --as keras --trial {trial.number}"
+        )
+    spec, space = trial.best_training[0], history.description.space
+    states = global_random_states()
+    try:
+        with keeping_settings():
+            study = definition or _recorded_study(history, trial)
+            remember_settings()
+            if study.objective_function is not None:
+                return rebuilt_objective(study, space, spec, checkpoint)[0]
+            splits = _splits_for(study, trial)
+            model = rebuilt(study, space, splits, spec, checkpoint)
+            return served_model(model, splits.train.at_hand.x, splits.preparation)
+    finally:
+        set_global_random_states(states)
+
+
+def no_model_error(history: StudyHistory, trial: TrialRecord) -> StudyError:
+    """Returns the error for a cross-validated trial that is not the champion."""
+    name, number = history.description.name, trial.number
+    return StudyError(
+        f"Trial {number} of {name!r} was trained on folds alone, so it has no model. To train it "
+        "on all folds together, as the champion: "
+        f"kerastudy promote {shlex.quote(name)} --trial {number}"
+    )
+
+
+def _splits_for(study: StudyDefinition, trial: EndedTrial) -> LoadedData:
+    from studies.data import CrossValidation, DescribedData
+    from studies.training import begin_trial
+
+    how = study.cross_validation
+    assert isinstance(study.data, DescribedData), "the study checks it"
+    if trial.whole is not None and isinstance(how, CrossValidation):
+        return study.data.load_folds(how).whole
+    if study.data.in_batches:
+        # Random operations in a pipeline need a seed.
+        begin_trial(study.seed)
+    return study.data.load()
+
+
+def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition:
+    description = history.description
+    code = description.code
+    source = read_source(history, trial.code_digest) or code.source
+    if not code.path or not source:
+        raise StudyError(
+            f"The model of trial {trial.number} of {description.name!r} can't be loaded: it must "
+            "be built again, and there is no study file in the record. Load it in the notebook "
+            "or session that has the study: `study.history().trial(…).load_model()`."
+        )
+    study, _ = load_study(Target(code.path, code.variable, source, code.study_name))
+    if description.data.override:
+        study = study.with_overrides({"data": description.data.override})
+    return study
+
+
+def samples_for(model: keras.Model, x: Any, study: str) -> Any:
+    """Returns samples as the model takes them; raises DataError if they don't fit the model."""
+    from studies.data import takes_columns
+
+    if isinstance(x, str | Path):
+        raise DataError(
+            f"predict takes samples, not a file. For a file: kerastudy.predict({study!r}, {x!r})"
+        )
+    is_table = hasattr(x, "columns") or isinstance(x, Mapping)
+    if takes_columns(model) and isinstance(x, np.ndarray):
+        raise DataError(
+            "The model takes the columns of a table: pass a DataFrame, or a dict of columns."
+        )
+    if takes_columns(model) and is_table:
+        return columns_for(model, x, "The table")
+    inputs: Any = getattr(model, "inputs", None) or ()
+    if isinstance(x, list) and len(inputs) == 1:
+        x = np.asarray(x)
+    if isinstance(x, np.ndarray) and len(inputs) == 1:
+        _check_shape(x.shape, tuple(inputs[0].shape[1:]))
+        if x.dtype.kind == "U":
+            import tensorflow as tf
+
+            # Keras takes texts only as tensors.
+            return tf.constant(x)
+    return x
+
+
+def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
+    """Returns the columns of a table for which a model has inputs, by name.
+
+    `called` is the table's name in messages, e.g. "The table".
+    """
+    from studies.data import model_columns
+
+    if not all(np.ndim(table[name]) and len(table[name]) for name in table):
+        raise DataError(f"{called} has no rows.")
+    try:
+        return model_columns(model, table)
+    except KeyError as error:
+        raise DataError(
+            f"{called} lacks the columns {quoted(error.args, most=8)}. The model takes the "
+            "columns it was trained on, by their names."
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{called} can't be predicted: {error}.") from None
+
+
+def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
+    if shape[:1] == (0,):
+        raise DataError("There are no samples: the array is empty.")
+    # Keras adds a last axis of size 1 if it is missing.
+    sizes = (*shape, 1) if len(shape) == len(taken) and taken[-1:] == (1,) else shape
+    if len(sizes) == len(taken) + 1 and sizes_agree(sizes[1:], taken):
+        return
+    takes = f"({', '.join('any' if size is None else str(size) for size in ('n', *taken))})"
+    if len(shape) == len(taken) and sizes_agree(shape, taken):
+        raise DataError(f"The array of shape {shape} is one sample. Pass an array of them: x[None]")
+    raise DataError(f"The samples have shape {shape}, and the model takes {takes}.")
+
+
+def sizes_agree(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
+    """Returns whether a sample's shape is the one that a model takes. None allows any size."""
+    return all(size in (None, taken_size) for size, taken_size in zip(taken, shape, strict=True))

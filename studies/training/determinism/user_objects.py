@@ -1,0 +1,274 @@
+"""Restores objects of the user's code before each training, as trainings may change them.
+
+The result of a training may depend only on its spec. But a training may change objects of a study
+file or of a module that it imports: a `keras.Variable`, a random generator, a callback that trials
+share, a list, a counter in a class. So all objects that the study's functions reach through the
+user's code are noted once, and restored before each training. Only generators, variables and small
+arrays are copied. Larger arrays and collections are taken for data, and not noted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import pickle
+import random
+import sys
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from studies.training.model_structure import HEAP_TYPE, WRAPPERS, Parts
+from studies.user_code import is_users
+
+if TYPE_CHECKING:
+    from studies.definition import StudyDefinition
+
+_log = logging.getLogger(__name__)
+# The largest array to copy, in bytes, and the largest collection to note, in items.
+_LARGE = 2**20
+_MANY = 10_000
+_MOST_OBJECTS = 200_000
+_ATOMS = (type(None), bool, int, float, complex, str, bytes)
+# Objects of these types never change, but their parts may.
+_PARTS: Parts = (*WRAPPERS, (tuple | frozenset, iter))
+# Collections that may change, and how to copy them.
+_COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
+    OrderedDict: dict,
+    dict: dict,
+    set: frozenset,
+    list: list,
+    deque: list,
+}
+STATE: Final = "objects of your code that a training changed, restored before the next one: "
+"""The beginning of the log message about changed objects."""
+
+_active: Final[list[UsersState]] = []
+_logged: Final[set[str]] = set()
+
+
+class _Entry(NamedTuple):
+    """An object that may change: its name in messages, how to read and set it, and its value."""
+
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+    before: Any
+
+
+class UsersState:
+    """The state that can be reached from some objects, as it is when this object is made."""
+
+    def __init__(self, *roots: object) -> None:
+        self._entries: list[_Entry] = []
+        self._modules = set(sys.modules)
+        # The visited objects by id. This keeps them alive, so that no id is used again.
+        self._seen: dict[int, object] = {}
+        self._queue = deque(("", root) for root in roots)
+        while self._queue and len(self._seen) < _MOST_OBJECTS:
+            name, value = self._queue.popleft()
+            if not isinstance(value, _ATOMS) and id(value) not in self._seen:
+                self._seen[id(value)] = value
+                # An object that can't be read is not noted.
+                with contextlib.suppress(Exception):
+                    self._visit(name or type(value).__name__, value)
+
+    @classmethod
+    def of_study(cls, study: StudyDefinition) -> UsersState:
+        """Returns the state that can be reached from a study's functions."""
+        functions = (study.build, study.callbacks, study.data, study.class_weight)
+        return cls(*functions, *(study.compile or {}).values())
+
+    def changed(self) -> list[str]:
+        """Returns the names of all changed objects."""
+        return list(dict.fromkeys(name for entry in self._entries for name in _changes(entry)))
+
+    def set_back(self) -> list[str]:
+        """Restores all objects. Returns the names of those that had changed."""
+        names: list[str] = []
+        for entry in self._entries:
+            # An error of the user's object must not end the study.
+            with contextlib.suppress(Exception):
+                changes = _changes(entry)
+                if changes:
+                    entry.write(entry.before)
+                    names += changes
+        for name in set(sys.modules) - self._modules:
+            # A training has imported this module. The next training imports it anew.
+            with contextlib.suppress(Exception):
+                if _is_own(vars(sys.modules[name])):
+                    del sys.modules[name]
+                    package, _, module = name.rpartition(".")
+                    delattr(sys.modules[package], module)
+        return list(dict.fromkeys(names))
+
+    def _note(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> Any:
+        """Adds an entry. Returns the present value."""
+        before = read()
+        self._entries.append(_Entry(name, read, write, before))
+        return before
+
+    def _put(self, name: str, values: Iterable[object]) -> None:
+        """Queues objects for a visit."""
+        self._queue.extend((name, value) for value in values)
+
+    def _visit(self, name: str, value: Any) -> None:
+        """Notes an object if it may change, and queues its parts."""
+        if isinstance(value, types.ModuleType):
+            self._visit_globals(vars(value))
+        elif isinstance(value, types.FunctionType):
+            self._visit_function(value)
+        elif isinstance(value, types.CellType):
+            self._put(
+                name, self._note(name, lambda: _content(value), lambda c: _set_cell(value, c))
+            )
+        elif isinstance(value, type):
+            if _is_own_class(value):
+                read, write = functools.partial(_names, value), functools.partial(_set_names, value)
+                self._put(name, [*value.__bases__, *self._note(name, read, write).values()])
+        elif parts_of := next((parts for kinds, parts in _PARTS if isinstance(value, kinds)), None):
+            self._put(name, parts_of(value))
+        elif not self._visit_values(name, value):
+            # Copy by the base class's methods, as a subclass's may count their calls.
+            kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
+            if kind is not None and len(value) <= _MANY:
+                copied = functools.partial(_COLLECTIONS[kind], value)
+                before = self._note(name, copied, functools.partial(_fill, kind, value))
+                self._put(name, before.values() if isinstance(before, dict) else before)
+            library, own = type(value).__module__.partition(".")[0], _is_own_class(type(value))
+            if library in ("keras", "types") or own:
+                self._put(name, [type(value), getattr(value, "__dict__", None)])
+
+    def _visit_function(self, function: types.FunctionType) -> None:
+        if not _is_own(function.__globals__):
+            return
+        where = self._visit_globals(function.__globals__)
+        name = f"{function.__name__} ({where})"
+        self._put(name, [function.__defaults__, function.__kwdefaults__, vars(function)])
+        cells = function.__closure__ or ()
+        for free, cell in zip(function.__code__.co_freevars, cells, strict=True):
+            self._put(f"{free} ({where})", [cell])
+
+    def _visit_globals(self, space: dict[str, Any]) -> str:
+        """Notes the globals of a user's module. Returns the name of its file."""
+        where = Path(space.get("__file__") or "the notebook").name
+        if _is_own(space) and id(space) not in self._seen:
+            self._seen[id(space)] = space
+            read, write = functools.partial(_names, space), functools.partial(_set_names, space)
+            for name, value in self._note(f" ({where})", read, write).items():
+                self._put(f"{name} ({where})", [value])
+        return where
+
+    def _visit_values(self, name: str, value: Any) -> bool:
+        """Notes an array, a variable or a generator. Returns whether the value is one."""
+        import keras
+        import tensorflow as tf
+
+        if isinstance(value, np.ndarray):
+            if value.flags.writeable and value.nbytes <= _LARGE and not value.dtype.hasobject:
+                self._note(name, value.copy, functools.partial(np.copyto, value))
+        elif isinstance(value, (tf.Variable, keras.Variable)):
+            self._note(name, lambda: np.array(value.numpy()), value.assign)
+        elif isinstance(value, tf.random.Generator):
+            self._put(name, [value.state])
+        elif isinstance(value, np.random.Generator):
+            self._put(name, [value.bit_generator])
+        elif isinstance(value, (np.random.BitGenerator, np.random.RandomState, random.Random)):
+            put: Any = getattr(value, "__setstate__")  # noqa: B009 - unknown to their types
+            self._note(
+                name,
+                lambda: pickle.dumps(value.__getstate__()),
+                lambda state: put(pickle.loads(state)),
+            )
+        else:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def setting_back(state: UsersState) -> Iterator[None]:
+    """Makes `set_back` restore this state in this context."""
+    _active.append(state)
+    try:
+        yield
+    finally:
+        _active.remove(state)
+
+
+def set_back() -> None:
+    """Restores the state of each open `setting_back` context. Logs each name once."""
+    new = [name for state in _active for name in state.set_back() if name not in _logged]
+    if new:
+        _logged.update(new)
+        _log.warning("%s%s", STATE, ", ".join(new))
+
+
+def _is_own(space: Mapping[str, Any]) -> bool:
+    """Returns whether globals are those of a user's module."""
+    file, name = space.get("__file__"), space.get("__name__")
+    return is_users(str(file)) if file else name == "__main__" or name not in sys.modules
+
+
+def _is_own_class(kind: type) -> bool:
+    if not kind.__flags__ & HEAP_TYPE:
+        return False
+    module = sys.modules.get(kind.__module__)
+    # A class that was pickled by value names a module that this process lacks.
+    return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
+
+
+def _names(space: Any) -> dict[str, Any]:
+    """Returns a module's globals or a class's attributes, without names like `__file__`."""
+    names = space if isinstance(space, dict) else vars(space)
+    return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
+
+
+def _set_names(space: Any, before: Mapping[str, Any]) -> None:
+    is_globals, now = isinstance(space, dict), _names(space)
+    for name in {*before, *now}:
+        if name not in before:
+            space.pop(name) if is_globals else delattr(space, name)
+        elif name not in now or before[name] is not now[name]:
+            space.update({name: before[name]}) if is_globals else setattr(space, name, before[name])
+
+
+def _fill(kind: Any, collection: Any, before: Any) -> None:
+    kind.clear(collection)
+    (kind.update if hasattr(kind, "update") else kind.extend)(collection, before)
+
+
+def _content(cell: types.CellType) -> list[Any]:
+    """Returns a list with the content of a closure's cell, or an empty list."""
+    return [cell.cell_contents] if cell != types.CellType() else []
+
+
+def _set_cell(cell: types.CellType, content: list[Any]) -> None:
+    for value in content:
+        cell.cell_contents = value
+
+
+def _changes(entry: _Entry) -> list[str]:
+    """Returns the entry's name if its value changed. For a module, returns the changed globals."""
+    before, now = entry.before, entry.read()
+    if isinstance(before, np.ndarray):
+        same = before.tobytes() == now.tobytes()
+    elif isinstance(before, dict):
+        names = [k for k in {**before, **now} if not _same(before.get(k, now), now.get(k, before))]
+        if entry.name.startswith(" "):
+            return [f"{name}{entry.name}" for name in names]
+        same = not names and list(before) == list(now)
+    elif isinstance(before, bytes | frozenset):
+        same = before == now
+    else:
+        same = len(before) == len(now) and all(map(_same, before, now))
+    return [] if same else [entry.name]
+
+
+def _same(before: Any, now: Any) -> bool:
+    atoms = type(before) is type(now) and isinstance(before, _ATOMS)
+    return before is now or (atoms and bool(before == now))

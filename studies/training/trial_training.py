@@ -1,0 +1,449 @@
+"""Runs a trial: builds its model, trains the model, reports each epoch, and keeps the best one."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import Hyperparameters
+from search_spaces.errors import BuilderError, StudyError
+from studies.data import FoldedSplits
+from studies.definition.class_weights import with_class_weight
+from studies.error_texts import describe
+from studies.library_internals.tensorflow_internals import forgetting_gradients
+from studies.training.building.build import (
+    build_callbacks,
+    build_model,
+    class_weight_of,
+    without_watching,
+)
+from studies.training.building.study_checks import check_logged
+from studies.training.checkpoints import (
+    BestWeights,
+    Checkpoints,
+    TrainingState,
+    cannot_write,
+    last_state,
+    restore,
+)
+from studies.training.determinism.random_states import begin_trial
+from studies.training.determinism.tensorflow_settings import noting_environment
+from studies.training.keras_models import make_weights, parameters_of
+from studies.training.scoring.computing_scores import ScoreRecorder
+from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
+from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
+from tracking.records import (
+    ALL_FOLDS,
+    BestEpoch,
+    Decision,
+    EpochResult,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+    TrialTask,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData
+    from studies.definition import StudyDefinition
+
+
+_log = logging.getLogger(__name__)
+_logged: set[str] = set()  # The errors whose tracebacks were logged.
+
+
+def run_trial(
+    study: StudyDefinition,
+    data: LoadedData | FoldedSplits,
+    task: TrialTask,
+    on_epoch: OnEpochResult,
+    trainer: Trainer,
+) -> TrialResult:
+    """Runs a trial of a study with a builder.
+
+    The trial is infeasible if its data can't be made, if its builder raises, or if its training
+    fails or diverges before any epoch has a value. If the training fails later, the best epoch
+    counts.
+
+    The class weights are those of the spec. If a function of the study makes them, the result has
+    the class weights.
+
+    Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
+    can't be written. Errors of `on_epoch` are passed on.
+    """
+    return _Run(study, data, task, Reports(on_epoch), trainer, time.monotonic()).result()
+
+
+@dataclass
+class _Run:
+    study: StudyDefinition
+    data: LoadedData | FoldedSplits
+    task: TrialTask
+    reports: Reports
+    trainer: Trainer
+    started: float
+    unfit: str = ""  # Why only `model.fit` can train the model, or empty.
+
+    def result(self) -> TrialResult:
+        try:
+            try:
+                return self._run()
+            except NotTrainedError as error:
+                if self.reports.error is not None:
+                    raise
+                self.unfit = str(error)
+            # Model and callbacks are built anew, so that no callback sees an epoch twice.
+            self.reports.begin_again()
+            return self._run()
+        except StudyError:
+            raise
+        except Exception as error:
+            if self.reports.error is not None:
+                raise self.reports.error from None
+            # A failure of a trial must not end its process.
+            _log.warning("trial %d could not be run", self.task.spec.number, exc_info=True)
+            return self._not_begun(f"the trial could not be run: {describe(error)}")
+
+    def _run(self) -> TrialResult:
+        spec, data = self.task.spec, self.data
+        hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
+        splits = data.of(spec.fold)
+        if not callable(self.study.class_weight):
+            return self._run_on(splits, self.task, hp)
+        try:
+            class_weight = class_weight_of(self.study, splits, hp)
+        except Exception as error:
+            cause = explain(error, self.study.class_weight)
+            tell_once(spec.number, cause)
+            return self._not_begun(f"its class weights can't be made: {cause}", cause, hp)
+        task = replace(self.task, spec=replace(spec, class_weight=class_weight))
+        return replace(self._run_on(splits, task, hp), class_weight=class_weight)
+
+    def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
+        spec, build, state = task.spec, self.study.build, None
+        splits = with_class_weight(splits, spec.class_weight)
+        try:
+            model, callbacks = _build(self.study, hp, spec, splits)
+            if not self.trainer.concludes:
+                state = last_state(task, model, splits, callbacks)
+                if state is None and (task.origin is not None or spec.attempt > 1):
+                    # A failed attempt to restore a state may have changed the model.
+                    model, callbacks = _build(self.study, hp, spec, splits)
+        except Exception as error:
+            # The builder may fail for some values only. The default ones were checked before.
+            if is_fatal(error):
+                raise fatal(error) from None
+            if isinstance(error, BuilderError):
+                reason = str(error)
+            else:
+                reason = f"the builder raised {explain(error, build)}"
+                tell_once(spec.number, reason)
+            return self._not_begun(reason, mistake_of(error, build), hp)
+        weights = BestWeights(model)
+        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
+        scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
+        watch = Watch(
+            spec, weights, checkpoints, self.reports, scores.take, self.trainer, self.started
+        )
+        validates = spec.fold != ALL_FOLDS
+        training = Training(
+            model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
+        )
+        trained = self._train(training, watch, state)
+        if self.reports.error is not None:
+            # A user's training loop may have caught this error.
+            raise self.reports.error
+        result = watch.result(parameters_of(model))
+        finished = result.state in ("complete", "pruned")
+        if finished and weights.copy is not None and result.best and task.may_stay(result.best):
+            result = with_saved_weights(result, weights, task)
+        result = scores.record(result, splits, weights)
+        name, reason = state.trainer if state is not None and not trained else self.trainer.used
+        if checkpoints.given_up:
+            stateless = "no state is kept, so it is trained from its first epoch"
+            reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
+        return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
+
+    def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
+        """Trains a model from its first epoch or a state. Returns False if no epoch was left."""
+        import keras
+
+        build, callbacks = self.study.build, training.callbacks
+        if state is not None:
+            if not watch.resume_from(state):
+                return False
+            states = state.callbacks
+            restoring = keras.callbacks.LambdaCallback(
+                on_train_begin=lambda logs: restore(callbacks, states)
+            )
+            training = replace(
+                training, callbacks=[*callbacks, restoring], initial_epoch=len(state.epochs)
+            )
+        try:
+            with forgetting_gradients():
+                outcome = self.trainer.train(training, watch.on_epoch_end)
+            if outcome is not None:
+                watch.conclude(outcome)
+        except (StudyError, NotTrainedError):
+            raise
+        except Exception as error:
+            if self.reports.error is None:
+                if is_fatal(error):
+                    raise fatal(error) from None
+                reason = f"the training raised {explain(error, build)}"
+                if out_of_memory(error):
+                    reason = f"out of memory: {describe(error)}"
+                watch.fail(reason, mistake_of(error, build))
+                tell_once(training.spec.number, describe(error))
+        return True
+
+    def _not_begun(
+        self, reason: str, raised: str = "", hp: Hyperparameters | None = None
+    ) -> TrialResult:
+        return TrialResult(
+            self.task.spec.number,
+            "infeasible",
+            reason=reason,
+            seconds=time.monotonic() - self.started,
+            repeat=self.task.spec.repeat,
+            joined=() if hp is None else _joined(hp),
+            raised=raised,
+        )
+
+
+def with_saved_weights(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
+    """Writes the weights of a trial's best epoch. Returns the result with the file's digest."""
+    try:
+        return replace(result, checkpoint_sha256=weights.write(task.checkpoint))
+    except OSError as error:
+        raise cannot_write(task.checkpoint, error) from None
+    except Exception as error:
+        # The trial keeps its value.
+        tell_once(task.spec.number, describe(error))
+        return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
+
+
+def _build(
+    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: LoadedData
+) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
+    begin_trial(spec.seed)
+    with noting_environment():
+        model = build_model(study, hp, splits)
+        if not model.built and not has_own_fit(study.build):
+            try:
+                make_weights(model, splits)
+            except Exception:
+                # `fit` will show whether the model can be trained.
+                _log.debug("the model can't be called with a sample", exc_info=True)
+                begin_trial(spec.seed)
+                model = build_model(study, hp, splits)
+        callbacks = build_callbacks(study, hp)
+    return model, without_watching(callbacks)[0] if spec.fold == ALL_FOLDS else callbacks
+
+
+def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
+    return tuple(parameter.to_dict() for parameter in hp.joined)
+
+
+def tell_once(number: int, what: str) -> None:
+    """Logs the traceback of the error being handled, once for each text `what`."""
+    if what not in _logged:
+        _logged.add(what)
+        _log.warning("trial %d raised", number, exc_info=True)
+
+
+def mistake_of(error: Exception, build: Any) -> str:
+    """Returns an error's text, or an empty text if the study's code is not at fault."""
+    if isinstance(error, BuilderError):
+        return str(error)
+    return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)
+
+
+OnEpochResult = Callable[[EpochResult], Decision]
+
+
+class Reports:
+    """Reports epochs. `error` keeps an error of `on_epoch` apart from the training's errors."""
+
+    def __init__(self, on_epoch: OnEpochResult) -> None:
+        self._on_epoch = on_epoch
+        self._decisions: dict[int, Decision] = {}  # By epoch.
+        self._earlier: dict[int, Decision] = {}
+        self.error: Exception | None = None
+
+    def begin_again(self) -> None:
+        """Makes calls for reported epochs return the earlier decisions."""
+        self._earlier = dict(self._decisions)
+
+    def __call__(self, epoch: EpochResult) -> Decision:
+        """Reports an epoch. Returns the decision."""
+        if epoch.epoch in self._earlier:
+            return self._earlier[epoch.epoch]
+        try:
+            decision = self._decisions[epoch.epoch] = self._on_epoch(epoch)
+            return decision
+        except Exception as error:
+            self.error = error
+            raise
+
+
+@dataclass
+class Watch:
+    """Follows one training, and calls `then` after the decision on each epoch.
+
+    If the trainer `concludes`, the training may return an outcome at its end, and the metrics of
+    its epochs may lack the objective.
+    """
+
+    spec: TrialSpec
+    weights: BestWeights
+    checkpoints: Checkpoints
+    report: OnEpochResult
+    then: Callable[[int, Mapping[str, float]], None]
+    trainer: Trainer
+    started: float
+    state: TrialState = "complete"
+    best: BestEpoch | None = None
+    unsaved: str = ""  # Why the best epoch's weights can't be kept, or empty.
+    epochs: list[Mapping[str, float]] = field(default_factory=list)  # The metrics of each epoch.
+    reason: str = ""
+    raised: str = ""
+    diverged: bool = False  # Whether an epoch had a value that is not finite.
+
+    def resume_from(self, state: TrainingState) -> bool:
+        """Takes over the epochs of a state. Returns whether the training must continue."""
+        self.best = state.best
+        self.weights.take_copy(state.best_weights, state.weights_sha256)
+        last = len(state.epochs)
+        for epoch, metrics in enumerate(state.epochs, start=1):
+            self.epochs.append(metrics)
+            # The best weights may be of a later epoch, so the trial isn't pruned at an earlier one.
+            if not self._continues(epoch, metrics, prunes=epoch == last):
+                return False
+        return not state.stopped and last < self.spec.epochs
+
+    def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Takes the metrics of an epoch. Returns False to end the training."""
+        continues = self._take_epoch(epoch, metrics)
+        self.then(epoch, metrics)
+        return continues
+
+    def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        objective = self.spec.objective
+        if self.state != "complete" or self.diverged:
+            # A user's training loop may ignore that it should stop.
+            return False
+        # In a training on all folds there is no validation data, so the last epoch counts.
+        all_folds = self.spec.fold == ALL_FOLDS
+        if not self.trainer.concludes and not all_folds:
+            check_logged(objective.metric, set(metrics))
+        self.epochs.append(dict(metrics))
+        value = metrics.get("loss", 0.0) if all_folds else metrics.get(objective.metric)
+        if value is not None and not self._not_finite(metrics):
+            now, best = BestEpoch(epoch, value, dict(metrics)), self.best
+            if all_folds or best is None or now.rank(objective) < best.rank(objective):
+                self._take(now)
+        continues = self._continues(epoch, metrics)
+        # An interrupted training may resume here, and another trial may continue an ended one.
+        ends = not continues or epoch == self.spec.epochs
+        self.checkpoints.after_epoch(self.epochs, self.best, last=ends)
+        return continues
+
+    def _continues(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
+        """Reports an epoch and applies the decision. Returns False to end the training."""
+        # The trial that this one continues has reported these epochs.
+        reported = epoch <= self.spec.initial_epoch
+        decision = "continue" if reported else self.report(self._result_of(epoch, metrics))
+        diverged = self._not_finite(metrics)
+        if diverged:
+            self.diverged = True
+            self.fail(f"{diverged} is {metrics[diverged]} in epoch {epoch}")
+            return False
+        if decision == "prune" and not prunes:
+            return True
+        if decision == "prune":
+            self.state = "pruned"
+        elif decision == "stop":
+            again = "; it begins again" if self.trainer.concludes else ""
+            self.state, self.reason = "interrupted", f"stopped after epoch {epoch}{again}"
+        return decision == "continue"
+
+    def conclude(self, outcome: Mapping[str, float]) -> None:
+        """Takes the outcome that a training returned, which is then the trial's value."""
+        if self.state != "complete":
+            return
+        if self.diverged:
+            # The training went on although it should have stopped.
+            self._give_up(self.reason)
+            return
+        metric, best = self.spec.objective.metric, self.best
+        metrics = {**(self.epochs[-1] if self.epochs else {}), **outcome}
+        check_logged(metric, set(metrics))
+        value = metrics[metric]
+        self.epochs = [*self.epochs[:-1], metrics]
+        self.report(self._result_of(len(self.epochs), metrics))
+        if not math.isfinite(value):
+            self._give_up(f"{metric} is {value}")
+        elif best is not None and best.value == value and self.weights.copy is not None:
+            # The outcome is the best epoch's value, and the weights of that epoch are copied.
+            self.best = replace(best, metrics={**best.metrics, **outcome})
+        else:
+            self._take(BestEpoch(len(self.epochs), value, metrics))
+
+    def _take(self, best: BestEpoch) -> None:
+        """Notes the best epoch so far, and copies its weights if the model has them."""
+        self.best, self.unsaved = best, self.trainer.unsaved
+        self.weights.take_copy(None) if self.unsaved else self.weights.take()
+
+    def fail(self, reason: str, raised: str = "") -> None:
+        """Ends the training for a reason. Without a best epoch, the trial becomes infeasible.
+
+        If the trainer `concludes`, epochs don't count, unless the training diverged.
+        """
+        self.raised = raised
+        if self.best is None or (self.trainer.concludes and not self.diverged):
+            self._give_up(reason)
+        else:
+            self.reason = reason
+
+    def _give_up(self, reason: str) -> None:
+        self.state, self.reason = "infeasible", reason
+
+    def _not_finite(self, metrics: Mapping[str, float]) -> str:
+        """Returns the first of loss, validation loss and objective that is not finite, or ""."""
+        names = ("loss", "val_loss", self.spec.objective.metric)
+        return next((name for name in names if not math.isfinite(metrics.get(name, 0.0))), "")
+
+    def result(self, parameters: int) -> TrialResult:
+        """Returns the trial's result. `parameters` is the number of the model's parameters."""
+        if self.state == "complete" and self.best is None:
+            if self.epochs:
+                check_logged(self.spec.objective.metric, set(self.epochs[-1]))
+            self.fail("no epoch was trained")
+        valued = self.state != "infeasible"
+        return TrialResult(
+            self.spec.number,
+            self.state,
+            epochs=len(self.epochs),
+            best=self.best if valued else None,
+            weights_sha256=self.weights.sha256 if valued else "",
+            unsaved=self.unsaved if valued else "",
+            reason=self.reason,
+            raised=self.raised,
+            seconds=self._elapsed(),
+            model_parameters=int(parameters),
+            repeat=self.spec.repeat,
+        )
+
+    def _result_of(self, epoch: int, metrics: Mapping[str, float]) -> EpochResult:
+        spec = self.spec
+        return EpochResult(spec.number, epoch, dict(metrics), self._elapsed(), spec.repeat)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self.started

@@ -1,0 +1,369 @@
+"""Makes a study of a script for Keras Tuner or Optuna, without changes to the script.
+
+The script runs, as with ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
+This call does not run. Its arguments and its object make the study: the builder and the data, or
+the objective function, and the engine with its settings and its number of trials.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from search_spaces import Tailoring
+from search_spaces.errors import EngineError, StudyFileError
+from search_spaces.texts import counted
+from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
+from studies.definition import (
+    COMPILED,
+    StudyDefinition,
+    hyperband_trials,
+    name_of_object,
+    split_options,
+    with_options,
+)
+from studies.library_internals.intercepted_searches import KERAS_TUNER, OPTUNA, Search
+from studies.user_code.user_modules import imported_names, own_modules
+from tracking.records import Objective
+
+_MAIN: Final = "__main__"
+# The trials of a script without a number of trials, which ends by its timeout or Ctrl-C.
+_WITHOUT_END: Final = 10_000
+# Arguments of a search that a study takes over, or that only change what is printed.
+_TAKEN: Final = frozenset(
+    """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
+    batch_size callbacks class_weight verbose""".split()
+)
+# Callbacks that are left out, because every study does the same.
+_REPLACED: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
+# Engines of the same method, for samplers of Optuna whose state and settings can't be taken over.
+_BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
+
+
+class ScriptStudy(NamedTuple):
+    """A script's study, and notes such as "not taken: n_jobs=2"."""
+
+    study: StudyDefinition
+    said: tuple[str, ...]
+
+
+def libraries_searched(
+    path: Path, source: str, package: str, texts: Mapping[str, str]
+) -> frozenset[str]:
+    """Returns the libraries that a script searches with; none for a study file.
+
+    A study file imports kerastudy, or has a module that does. `texts` are read in place of modules'
+    files, by file.
+    """
+    names = set(imported_names(source, package))
+    if "kerastudy" not in names:
+        for text in own_modules(path, source, package, texts).values():
+            names.update(imported_names(text))
+    return frozenset(() if "kerastudy" in names else names & {KERAS_TUNER, OPTUNA})
+
+
+@contextlib.contextmanager
+def as_program(module: ModuleType, path: Path) -> Iterator[None]:
+    """Makes a module the main program within the context, as ``python script.py`` does.
+
+    Output is hidden, because every worker would print it, and plots open no windows. At the end,
+    the module, its classes and its functions get back the name by which they are pickled.
+    """
+    name, main, arguments = module.__name__, sys.modules[_MAIN], sys.argv
+    plots = os.environ.get("MPLBACKEND")
+    sys.modules[_MAIN], module.__name__, sys.argv = module, _MAIN, [str(path)]
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        sys.modules[_MAIN], module.__name__, sys.argv = main, name, arguments
+        if plots is None:
+            os.environ.pop("MPLBACKEND", None)
+        else:
+            os.environ["MPLBACKEND"] = plots
+        for value in vars(module).values():
+            if isinstance(value, type | FunctionType) and value.__module__ == _MAIN:
+                value.__module__ = name
+
+
+def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
+    """Returns the study of a script's search, named after the script."""
+    study_of = _of_optuna if search.library == OPTUNA else _of_keras_tuner
+    return study_of(_study_name(path, variable), search)
+
+
+def is_objective(value: object) -> bool:
+    """Returns whether a value may be an objective function of Optuna."""
+    return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
+
+
+def study_of_objective(
+    path: Path, variable: str, function: Any, searches: Sequence[Search]
+) -> StudyDefinition:
+    """Returns the study of an objective function that no search of the file uses.
+
+    If all searches have the same direction, the study has this direction too.
+    """
+    studies = [search.owner for search in searches if search.library == OPTUNA]
+    directions = {study.direction.name.lower() for study in studies if len(study.directions) == 1}
+    direction = directions.pop() if len(directions) == 1 else None
+    name = _study_name(path, variable)
+    return StudyDefinition(name, objective_function=function, direction=direction)
+
+
+def objectives_of(module: ModuleType) -> list[str]:
+    """Returns the names of a module's functions that may be objective functions."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if name.startswith("objective")
+        and is_objective(value)
+        and getattr(value, "__module__", module.__name__) == module.__name__
+    ]
+
+
+def _study_name(path: Path, variable: str) -> str:
+    return path.stem if variable in ("", "objective") else f"{path.stem}-{variable}"
+
+
+# Optuna
+
+
+def _of_optuna(name: str, search: Search) -> ScriptStudy:
+    optuna_study, arguments = search.owner, search.arguments
+    if len(optuna_study.directions) > 1:
+        raise StudyFileError(
+            f"The script's study has {len(optuna_study.directions)} objectives, and a study has "
+            "one. Return one number, and give create_study one direction."
+        )
+    engine, options, left_out = _sampler(optuna_study.sampler)
+    seed = options.pop("seed", 0)
+    try:
+        pruner = name_of_object("pruner", optuna_study.pruner, 1)
+    except EngineError as error:
+        raise StudyFileError(f"The script's pruner makes another search. {error}") from None
+    study = StudyDefinition(
+        name,
+        objective_function=search.function,
+        direction=optuna_study.direction.name.lower(),
+        engine=with_options(engine, options),
+        pruner=pruner,
+        seed=seed,
+        trials=_WITHOUT_END if arguments.get("n_trials") is None else arguments["n_trials"],
+        timeout=arguments.get("timeout"),
+        initial=search.queued,
+    )
+    taken = [
+        f"{_name_of(search.function)}, to {study.direction}, by {study.engine}",
+        f"pruner {study.pruner}",
+        "no end" if arguments.get("n_trials") is None else counted(study.trials, "trial"),
+        "" if study.timeout is None else f"at most {study.timeout:g} seconds",
+        f"{len(search.queued)} queued" if search.queued else "",
+    ]
+    if arguments.get("callbacks"):
+        names = ", ".join(map(_name_of, arguments["callbacks"]))
+        left_out.append(
+            f"callbacks of optimize ({names}), which need Optuna's study; --stop-at, --patience "
+            "and --timeout end a study early"
+        )
+    if arguments.get("n_jobs", 1) != 1:
+        left_out.append(f"n_jobs={arguments['n_jobs']}; --workers N runs N trials at once")
+    if search.made.get("storage") is not None:
+        left_out.append("its storage, because trials are recorded in the store")
+    elif optuna_study.trials:
+        left_out.append(f"the {counted(len(optuna_study.trials), 'trial')} that its study has")
+    return ScriptStudy(study, _notes(taken, seed, left_out))
+
+
+def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
+    """Returns the engine for an Optuna sampler, its settings, and notes on ignored settings."""
+    kind = type(sampler).__name__
+    if kind in _BY_NAME:
+        return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
+    try:
+        engine, options = split_options(name_of_object("engine", sampler, 1))
+    except EngineError as error:
+        raise StudyFileError(f"The script's sampler makes another search. {error}") from None
+    return engine, options, []
+
+
+# Keras Tuner
+
+
+def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
+    tuner, arguments, left_out = search.owner, search.arguments, list[str]()
+    oracle = tuner.oracle
+    _check_tuner(tuner)
+    epochs = _of_fit("epochs", search, 1)
+    longest: int = getattr(oracle, "max_epochs", epochs)
+    try:
+        engine = name_of_object("engine", oracle, longest)
+    except EngineError as error:
+        raise StudyFileError(f"The script's oracle makes another search. {error}") from None
+    declared = search.made.get("hyperparameters")
+    declared = declared if declared is not None and declared.space else None
+    callbacks = arguments.get("callbacks") or ()
+    replaced = [name for name in map(_name_of, callbacks) if name in _REPLACED]
+    copied = [callback for callback in callbacks if _name_of(callback) not in _REPLACED]
+    study = StudyDefinition(
+        name,
+        data=_data(arguments),
+        build=search.function,
+        space=declared,
+        objective=_objective(oracle.objective),
+        engine=engine,
+        trials=_trials(oracle, longest),
+        epochs=longest,
+        batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
+        repeats=tuner.executions_per_trial,
+        seed=search.made.get("seed") or 0,
+        # Keras Tuner copies callbacks for each trial too.
+        callbacks=(lambda hp: copy.deepcopy(copied)) if copied else None,
+        class_weight=arguments.get("class_weight"),
+        compile={name: getattr(tuner, name) for name in COMPILED},
+        tailoring=_tailoring(oracle, declared),
+    )
+    if replaced:
+        names = " and ".join(replaced)
+        left_out.append(f"{names}, because kerastudy keeps checkpoints and curves itself")
+    if tuner.max_model_size:
+        left_out.append(f"max_model_size={tuner.max_model_size}; raise ValueError in the builder")
+    if tuner.distribution_strategy is not None:
+        left_out.append("distribution_strategy; --workers N runs N trials at once")
+    for option in sorted(arguments.keys() - _TAKEN):
+        left_out.append(f"{option}={arguments[option]!r:.40} of the search")
+    assert isinstance(study.objective, Objective)
+    goal = f"{study.objective.metric} ({study.objective.direction})"
+    taken = [
+        f"{_name_of(search.function)}, for {goal}, by {study.engine}",
+        f"{counted(study.trials, 'trial')} of {counted(study.epochs, 'epoch')}",
+        f"{study.repeats} trainings each" if study.repeats > 1 else "",
+        f"callbacks {' and '.join(map(_name_of, copied))}" if copied else "",
+    ]
+    return ScriptStudy(study, _notes(taken, study.seed, left_out))
+
+
+def _check_tuner(tuner: Any) -> None:
+    kind = type(tuner)
+    if not hasattr(tuner, "executions_per_trial"):
+        raise StudyFileError(
+            f"The script's {kind.__name__} tunes no Keras models, and a study does. Write an "
+            "objective function for Optuna instead, which may return any number."
+        )
+    if not kind.run_trial.__module__.startswith(f"{KERAS_TUNER}."):
+        raise StudyFileError(
+            f"The script's tuner {kind.__name__} overrides run_trial, which a study can't call. "
+            "Train in the fit of a HyperModel, or in an objective function that returns a number."
+        )
+
+
+def _of_fit(name: str, search: Search, default: int) -> int:
+    """Returns an argument of the search, or the default in a HyperModel's `fit`, or `default`."""
+    fit = getattr(type(search.function), "fit", None)
+    parameter = inspect.signature(fit).parameters.get(name) if callable(fit) else None
+    if parameter is not None and isinstance(parameter.default, int):
+        default = parameter.default
+    argument = search.arguments.get(name)
+    return default if argument is None else argument
+
+
+def _trials(oracle: Any, epochs: int) -> int:
+    if hasattr(oracle, "hyperband_iterations"):
+        rounds: float = oracle.hyperband_iterations
+        once = hyperband_trials(epochs, oracle.factor)
+        return once if rounds == float("inf") else round(once * rounds)
+    return _WITHOUT_END if oracle.max_trials is None else oracle.max_trials
+
+
+def _objective(objective: Any) -> Objective:
+    if isinstance(objective, list) or hasattr(objective, "objectives"):
+        names = ", ".join(o.name for o in getattr(objective, "objectives", objective))
+        raise StudyFileError(
+            f"The script's tuner has several objectives, {names}, and a study has one: choose it."
+        )
+    return Objective(objective.name, objective.direction)
+
+
+def _tailoring(oracle: Any, declared: Any) -> Tailoring:
+    """Returns a tailoring to the declared hyperparameters if the tuner tunes only these."""
+    if oracle.tune_new_entries or declared is None:
+        return Tailoring()
+    return Tailoring(only=tuple(p.name for p in declared.space if type(p).__name__ != "Fixed"))
+
+
+def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDataset:
+    """Returns the data of a search, split as Keras splits it."""
+    x, validation = arguments.get("x"), arguments.get("validation_data")
+    share = arguments.get("validation_split") or 0.0
+    if x is None:
+        raise StudyFileError(
+            "The script's search gets no data. Give it x, y and validation_data; or let an "
+            "objective function of Optuna's load the data and train."
+        )
+    if hasattr(x, "__next__") or hasattr(validation, "__next__"):
+        raise StudyFileError(
+            "The script's search gets a generator, which can be read once only, and each trial "
+            "reads the data. Pass a tf.data.Dataset or a keras.utils.PyDataset."
+        )
+    if validation is None and not share:
+        raise StudyFileError(
+            "The script's search has no validation data, by which a study chooses. Give the search "
+            "validation_data=… or validation_split=0.2."
+        )
+    in_batches = batches_kind(x) != GENERATOR
+    if validation is not None and (batches_kind(validation) != GENERATOR) != in_batches:
+        raise StudyFileError(
+            f"The script's search trains on a {type(x).__name__} and validates on a "
+            f"{type(validation).__name__}. Give it both as arrays, or both as tf.data.Dataset."
+        )
+    if in_batches:
+        return datasets.batches(
+            x,
+            validation,
+            steps_per_epoch=arguments.get("steps_per_epoch"),
+            validation_steps=arguments.get("validation_steps"),
+        )
+    x, y, weight = (_as_in_keras(arguments.get(name)) for name in ("x", "y", "sample_weight"))
+    if validation is not None:
+        validation = tuple(_as_in_keras(array) for array in validation)
+    else:
+        first = int(length_of(x) * (1 - share))
+        last = _rows(slice(first, None), x, y, weight)
+        validation = tuple(last[:2] if weight is None else last)
+        x, y, weight = _rows(slice(first), x, y, weight)
+    return datasets.arrays(x, y, sample_weight=weight, validation=validation, test=None)
+
+
+def _rows(rows: slice, *arrays: Any) -> list[Any]:
+    return [None if a is None else map_arrays(lambda a: a[rows], a) for a in arrays]
+
+
+def _as_in_keras(value: Any) -> Any:
+    """Returns an array, or arrays in a dict or tuple. Keras reads a list of arrays as a tuple."""
+    if value is None or hasattr(value, "shape"):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _as_in_keras(array) for name, array in value.items()}
+    if isinstance(value, tuple) or any(hasattr(entry, "shape") for entry in value):
+        return tuple(_as_in_keras(entry) for entry in value)
+    return np.asarray(value)
+
+
+def _name_of(thing: Any) -> str:
+    return str(getattr(thing, "__name__", type(thing).__name__))
+
+
+def _notes(taken: list[str], seed: int, left_out: list[str]) -> tuple[str, ...]:
+    text = "; ".join(filter(None, [*taken, f"seed {seed}"]))
+    return (f"taken from the script: {text}", *(f"not taken: {note}" for note in left_out))

@@ -1,0 +1,171 @@
+"""Pickles a study that was made in this process, for its workers.
+
+cloudpickle pickles the builder by value, with all objects of the script or notebook that the
+builder uses. So a worker never runs the script, which may launch several studies, read arguments,
+or make its data for an hour. A worker imports modules. Arrays are in files that all workers map to
+memory.
+"""
+
+from __future__ import annotations
+
+import io
+import linecache
+import marshal
+import pickle
+import sys
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import CodeType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from search_spaces.errors import DataError, StudyError
+from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
+from studies.definition import StudyDefinition
+from studies.library_internals.tensorflow_internals import untraced_functions
+from studies.user_code.study_file_loading import import_from
+from studies.user_code.user_modules import import_texts, place_of
+from tracking.records import CodeDescription
+
+# A larger array goes into its own file.
+_LARGE_BYTES = 2**16
+_STUDY = "study"
+
+
+@dataclass(frozen=True)
+class ShippedStudy:
+    """A folder with a pickled study.
+
+    Attributes:
+        modules: Texts of the study's own modules, by file. The files need not exist. If this is
+            empty, the files are imported.
+    """
+
+    folder: Path
+    code: CodeDescription
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+    def with_modules(self) -> ShippedStudy:
+        """Returns the study with the texts of its modules, so that workers need no files."""
+        code = self.code
+        file = Path(code.path) if code.path else Path(code.folder) / "notebook.ipynb"
+        texts = {str(place_of(file, place)): text for place, text in code.texts.items()}
+        return replace(self, modules=texts)
+
+
+def ship(
+    study: StudyDefinition,
+    code: CodeDescription,
+    folder: Path,
+    otherwise: str = "Or launch with executor='in-process'.",
+) -> ShippedStudy:
+    """Pickles a study into an empty folder, for processes of this machine.
+
+    If the study can't be pickled, the error's message ends with `otherwise`.
+    """
+    try:
+        pickled, files = _pickle(study, folder)
+    except OSError:
+        raise
+    except DataError as error:
+        raise StudyError(
+            f"The study {study.name!r} can't be sent to worker processes. {error}. {otherwise}"
+        ) from None
+    except Exception as error:
+        raise StudyError(
+            f"The study {study.name!r} can't be sent to worker processes: "
+            f"{type(error).__name__}: {error}. Its builder, its callbacks and functions that give "
+            f"its data may use only what can be pickled; make such objects within them. {otherwise}"
+        ) from None
+    # An empty entry means the current folder.
+    path = [str(Path(entry or ".").absolute()) for entry in sys.path]
+    with (folder / _STUDY).open("wb") as stream:
+        pickle.dump((path, _sources(code, files)), stream)
+        stream.write(pickled)
+    return ShippedStudy(folder, code)
+
+
+def unpack(shipped: ShippedStudy) -> StudyDefinition:
+    """Unpickles a study that another process pickled.
+
+    Raises StudyError if that fails, e.g. because a module is missing.
+    """
+    with (shipped.folder / _STUDY).open("rb") as stream:
+        path, sources = pickle.load(stream)
+        for entry in path:
+            import_from(Path(entry))
+        import_texts(shipped.modules)
+        for name, lines in sources.items():
+            # AutoGraph reads the text of a function from this cache.
+            linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+        try:
+            study = MappingUnpickler(stream, shipped.folder, "c").load()
+        except Exception as error:
+            raise StudyError(
+                "The study can't be made in a worker process: "
+                f"{type(error).__name__}: {error}. Its modules must be importable there."
+            ) from None
+    assert isinstance(study, StudyDefinition)
+    return study
+
+
+def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
+    """Returns the lines of the study file, and of the notebook cells of its functions, by name."""
+    cells = {
+        name: entry[2]
+        for name, entry in linecache.cache.items()
+        # Entries of files have a modification time, or have not been read yet.
+        if name in files and len(entry) == 4 and entry[1] is None
+    }
+    return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
+
+
+def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
+    """Returns the pickled study, and the files of its functions."""
+    from cloudpickle import Pickler
+
+    files: set[str] = set()
+
+    def reduced_code(code: CodeType) -> tuple[Any, ...]:
+        """Pickles code by `marshal`, because cloudpickle leaves out the name of the file.
+
+        AutoGraph finds a function's text by this name. `marshal` needs the same version of Python.
+        """
+        files.add(code.co_filename)
+        return marshal.loads, (marshal.dumps(code),)
+
+    class Writer(Pickler):  # type: ignore[misc]
+        dispatch_table: ClassVar = ChainMap(
+            {CodeType: reduced_code, **untraced_functions()}, Pickler.dispatch_table
+        )
+        arrays: dict[int, tuple[str, np.ndarray]]
+
+        def persistent_id(self, thing: object) -> str | None:
+            """Returns the name of a large array's file, or None for objects to pickle."""
+            if batches_kind(thing) == TF_DATA:
+                raise DataError(
+                    "A tf.data.Dataset can't be sent to another process. Make it in a function, "
+                    "and use the function: datasets.batches(make_training, make_validation)"
+                )
+            if type(thing) not in (np.ndarray, np.memmap):
+                return None
+            assert isinstance(thing, np.ndarray)
+            if thing.dtype.hasobject or thing.nbytes < _LARGE_BYTES:
+                return None
+            if id(thing) not in self.arrays:
+                file = file_of(thing)
+                name = f"sent-{len(self.arrays)}.npy" if file is None else str(file.absolute())
+                if file is None:
+                    np.save(folder / name, np.asarray(thing), allow_pickle=False)
+                # The array stays alive here, so that no other array gets its id.
+                self.arrays[id(thing)] = name, thing
+            return self.arrays[id(thing)][0]
+
+    stream = io.BytesIO()
+    writer = Writer(stream)
+    writer.arrays = {}
+    writer.dump(study)
+    return stream.getvalue(), files

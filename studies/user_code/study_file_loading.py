@@ -1,0 +1,366 @@
+"""Runs a study file, or a script for Keras Tuner or Optuna, to get its study.
+
+The file runs as a module with a generated name, ``_kerastudy_study_…``, which is no other module's.
+
+Workers run the file too, and so does `reproduce`. They need the study, but must not launch it. So
+loading ends where the file launches the wanted study (``study.launch()`` at the top level), or
+where a script calls ``tuner.search(…)`` or ``study.optimize(…)``. Earlier launches of other studies
+are skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from search_spaces.errors import StudyFileError, suggestion
+from studies.definition import StudyDefinition
+from studies.library_internals.intercepted_searches import Search, searches_replaced
+from studies.user_code.optuna_and_keras_tuner_scripts import (
+    as_program,
+    is_objective,
+    libraries_searched,
+    objectives_of,
+    study_of_objective,
+    study_of_search,
+)
+from studies.user_code.package_name_clashes import add_packages_of
+from studies.user_code.study_targets import Target, defines_studies
+from studies.user_code.user_errors import builder_function
+from studies.user_code.user_modules import (
+    import_texts,
+    imported_modules,
+    own_modules,
+    place_of,
+)
+from tracking.records import CodeDescription
+
+if TYPE_CHECKING:
+    from tracking.history.study_history import StudyHistory
+
+
+def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
+    """Runs a study file, or a script up to its search. Returns the study and its code.
+
+    Raises:
+        StudyFileError: The file does not parse, raises, or has no study; or it has several studies,
+            and the target does not say which.
+    """
+    path, target = Path(target.path), with_source(target)
+    source = target.source
+    assert source is not None
+    file = _run(path, source, target)
+    notes: tuple[str, ...] = ()
+    if file.search is not None:
+        variable = target.variable
+        study, notes = study_of_search(path, variable, file.search)
+    else:
+        study, variable = _find(file, target)
+    modules = own_modules(path, source, file.module.__package__ or "", target.modules)
+    code = CodeDescription.of(
+        str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
+    )
+    return study, replace(code, said=notes)
+
+
+def with_source(target: Target) -> Target:
+    """Returns a target with the present text of its file, unless the target has a text."""
+    if target.source is not None:
+        return target
+    try:
+        return replace(target, source=Path(target.path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(f"The study file {target.path!r} cannot be read: {error}") from None
+
+
+def with_modules(target: Target) -> Target:
+    """Returns a target with the present texts of its file and own modules.
+
+    Such a target can be loaded where these files don't exist.
+    """
+    target, path = with_source(target), Path(target.path)
+    assert target.source is not None
+    modules = own_modules(path, target.source, _package_of(path), target.modules)
+    texts = {str(place_of(path, place)): text for place, text in modules.items()}
+    return replace(target, modules={**texts, **target.modules})
+
+
+def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
+    """Returns the code of a study that was made in this process.
+
+    The code is the text of the study's file or, in a notebook, of the cell that defines the
+    builder. `defined_name` is the study's name in this text, which a launch may change.
+    """
+    function = builder_function(study.build)
+    try:
+        path = Path(inspect.getsourcefile(function) or "")
+    except (TypeError, OSError):
+        path = Path()
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    # A script that launches a study defines it, even if it imports the builder.
+    if main and Path(main).suffix == ".py" and defines_studies(Path(main)):
+        path = Path(main)
+    if path.is_file():
+        source, place = path.read_text(encoding="utf-8"), str(path.absolute())
+        modules = own_modules(Path(place), source)
+    else:
+        source, place = _cell_of(function), ""
+        modules = imported_modules(Path.cwd())
+    return CodeDescription.of(
+        place, "", source, modules, study_name=defined_name, folder=os.getcwd()
+    )
+
+
+def _cell_of(function: Any) -> str:
+    """Returns the text of the notebook cell that defines a function, or an empty text."""
+    try:
+        return "".join(inspect.findsource(function)[0])
+    except (TypeError, OSError):
+        return ""
+
+
+def _run(path: Path, source: str, target: Target) -> Loading:
+    try:
+        code = compile(source, str(path), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise StudyFileError(
+            f"The study file {str(path)!r} does not parse{line}: {getattr(error, 'msg', error)}."
+        ) from None
+    name = f"_kerastudy_study_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # Relative imports start from here.
+    module.__package__ = _package_of(path)
+    # Pickle and `keras.saving` look modules up by name.
+    sys.modules[name] = module
+    if target.source is not None:
+        # AutoGraph reads a function's text from this cache, which must have the text that runs.
+        linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
+    file = Loading(module, target.variable, target.study_name)
+    try:
+        import_from(path.parent)
+        import_texts(target.modules)
+        # The file may be in a package with the name of a package of kerastudy.
+        add_packages_of(path.parent.parent)
+        searched = libraries_searched(path, source, module.__package__ or "", target.modules)
+        program = as_program(module, path) if searched else nullcontext()
+        with _loading(file), searches_replaced(searched, file.searched), program:
+            exec(code, module.__dict__)
+    except StudyLaunched:
+        pass
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # A script may fail after its search, because the search returned no results.
+        named = bool(file.passed_over) and target.variable in vars(module)
+        if file.search is None and not named:
+            raise StudyFileError(_where_raised(path, error)) from None
+    return file
+
+
+def _where_raised(path: Path, error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    line = f", line {lines[-1]}" if lines else ""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if any(Path(frame.filename).name == "argparse.py" for frame in frames):
+        what += ". It is run without arguments: give a default to the arguments that it needs."
+    return f"The study file {str(path)!r} raised{line}: {what}"
+
+
+def import_from(folder: Path) -> None:
+    """Lets a study file import modules from its folder.
+
+    The folder goes to the end of `sys.path`, so that no file in the folder replaces a module of
+    kerastudy or of a library.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _package_of(path: Path) -> str:
+    """Returns the package of a file, which becomes importable, or an empty text."""
+    root = path.parent
+    while (root / "__init__.py").is_file() and root.name.isidentifier():
+        root = root.parent
+    if root == path.parent:
+        return ""
+    import_from(root)
+    return ".".join(path.parent.relative_to(root).parts)
+
+
+def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
+    studies = {
+        name: value
+        for name, value in vars(file.module).items()
+        if isinstance(value, StudyDefinition) and not name.startswith("_")
+    }
+    path = target.path
+    if target.variable:
+        if target.variable in studies:
+            return studies[target.variable], target.variable
+        function = vars(file.module).get(target.variable)
+        if is_objective(function):
+            study = study_of_objective(Path(path), target.variable, function, file.passed_over)
+            return study, target.variable
+        hint = suggestion(target.variable, studies) if studies else "It has no study at all."
+        raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
+    if file.launched is not None:
+        names = [name for name, study in studies.items() if study is file.launched]
+        return file.launched, names[0] if names else ""
+    if target.study_name:
+        studies = {n: s for n, s in studies.items() if s.name == target.study_name}
+    if len({id(study) for study in studies.values()}) == 1:
+        return next((study, name) for name, study in studies.items())
+    if studies:
+        raise StudyFileError(
+            f"{path!r} has {len(studies)} studies: name one, as in {path}:{next(iter(studies))}. "
+            f"There is: {', '.join(studies)}."
+        )
+    if target.study_name:
+        raise StudyFileError(
+            f"{path!r} has no study named {target.study_name!r} at its top level, where it can be "
+            "loaded from: not within a function or a main guard."
+        )
+    if objectives := objectives_of(file.module):
+        name = objectives[0]
+        hint = f"If {name} is an objective of Optuna's, name it: {path}:{name}."
+    else:
+        hint = (
+            "Make one at the top level of the file: study = kerastudy.Study(...). Or launch a "
+            "script that calls Keras Tuner's tuner.search(...) or Optuna's study.optimize(...)."
+        )
+    raise StudyFileError(f"{path!r} has no study. {hint}")
+
+
+class StudyLaunched(BaseException):
+    """Ends the loading of a file at the wanted launch or search.
+
+    This is no `Exception`, so that ``except Exception`` in the file does not catch it.
+    """
+
+
+@dataclass
+class Loading:
+    """A file that is being loaded, and the variable or the name of the wanted study.
+
+    If both are empty, the first study that the file launches is wanted, or a script's first search.
+
+    Attributes:
+        launched: The study whose launch ended the loading.
+        search: The script's search that ended the loading.
+        passed_over: Searches that were skipped.
+    """
+
+    module: ModuleType
+    variable: str
+    study_name: str
+    launched: StudyDefinition | None = field(default=None)
+    search: Search | None = field(default=None)
+    passed_over: list[Search] = field(default_factory=list)
+
+    def met(self, study: StudyDefinition) -> bool:
+        """Returns whether loading ends at this launch of a study."""
+        if self.variable:
+            return self.variable in vars(self.module)
+        if self.study_name in ("", study.name):
+            self.launched = self.launched or study
+            return True
+        values = vars(self.module).values()
+        return self.study_name in [v.name for v in values if isinstance(v, StudyDefinition)]
+
+    def searched(self, search: Search) -> None:
+        """Raises StudyLaunched if this is the wanted search. Otherwise skips the search."""
+        wanted = vars(self.module).get(self.variable)
+        if self.variable and wanted is not search.owner and wanted is not search.function:
+            self.passed_over.append(search)
+            return
+        # A script that catches BaseException may search again. The first search counts.
+        self.search = self.search or search
+        raise StudyLaunched
+
+
+# The files that are being loaded. A file may load another file, so the last one counts.
+_files: Final[list[Loading]] = []
+
+
+@contextmanager
+def _loading(file: Loading) -> Iterator[None]:
+    _files.append(file)
+    try:
+        yield
+    finally:
+        _files.pop()
+
+
+def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
+    """Returns the result of `Study.launch` while a file is loaded; None if no file is loaded.
+
+    Raises StudyLaunched if this is the wanted study.
+    """
+    if not _files:
+        return None
+    if _files[-1].met(study):
+        raise StudyLaunched
+    goal = _files[-1].variable or _files[-1].study_name
+    return _NotLaunched(study.name, goal)  # type: ignore[return-value]
+
+
+class _NotLaunched:
+    """The result of `launch` for a study that the file launches before the wanted study.
+
+    This object, and its attributes, can be printed. Code that needs a value raises StudyFileError.
+    """
+
+    def __init__(self, study: str, wanted: str) -> None:
+        self._refusal = (
+            f"the result of the study {study!r} is missing while its file is loaded for "
+            f"{wanted!r}. Put code that needs the result after the launch of {wanted!r}, or into "
+            "another file"
+        )
+        self._study = study
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise StudyFileError(self._refusal)
+
+    def _same(self, *_: object, **__: object) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        # Python looks up such names to see which protocols an object supports.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<study {self._study!r}, not launched>"
+
+    def __format__(self, _format: str) -> str:
+        return repr(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    # Scripts print sums and ratios of results, so these return the same object.
+    __call__ = __getitem__ = _same
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
+    __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = _same
+    # Code that decides by a missing result could define another study.
+    __bool__ = __float__ = __int__ = __index__ = __array__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
+    __eq__ = _refuse
+    __hash__ = None  # type: ignore[assignment]

@@ -1,0 +1,99 @@
+"""The argument TARGET of commands, which names a study.
+
+A target is a catalog name (``digits``), a file (``my_study.py``), or a file and a variable in the
+file (``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from search_spaces.errors import StudyFileError
+from studies.catalog import COURSE
+
+_CATALOG = Path(__file__).parents[1] / "catalog"
+_NOTEBOOK = " Launch a notebook's study in the notebook: study.launch()."
+
+
+@dataclass(frozen=True)
+class Target:
+    """The file that defines a study, and the study's name in the file.
+
+    Attributes:
+        path: The file. With ``source``, the file need not exist.
+        variable: The variable of the study; empty if the file has one study.
+        source: A recorded text that runs in place of the file; None: the file runs.
+        study_name: The study's name, if ``variable`` is empty and the file has several studies.
+        modules: Recorded texts that run in place of modules' files, by file.
+    """
+
+    path: str
+    variable: str = ""
+    source: str | None = None
+    study_name: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+def catalog_names() -> list[str]:
+    """Returns the names of the catalog's studies, in the order of the course."""
+    return [name for names in COURSE.values() for name in names]
+
+
+def catalog_questions() -> dict[str, str]:
+    """Returns the question of each study of the catalog, which is the first line of its file."""
+    questions = {}
+    for name in catalog_names():
+        with Path(resolve_target(name).path).open(encoding="utf-8") as file:
+            questions[name] = file.readline().strip().removeprefix('"""')
+    return questions
+
+
+def resolve_target(text: str) -> Target:
+    """Returns the target for the argument of a command. Runs nothing."""
+    if text in catalog_names():
+        return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
+    path, colon, variable = text.rpartition(":")
+    # The colon in "C:\studies\mine.py" belongs to the path.
+    if not colon or not variable.isidentifier() or Path(text).exists():
+        path, variable = text, ""
+    file = Path(path).expanduser()
+    if file.suffix == ".py" and file.is_file():
+        return Target(str(file.absolute()), variable)
+    raise StudyFileError(_no_target(text, path, file))
+
+
+_A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a catalog name."
+
+
+def _no_target(text: str, path: str, file: Path) -> str:
+    hint = _NOTEBOOK if file.suffix.lower() == ".ipynb" else ""
+    if not text:
+        return f"The target is empty. {_A_TARGET}"
+    if file.is_dir():
+        return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
+    if file.is_file():
+        return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
+    # Names are compared without the suffix, because all files have the same.
+    targets = {} if file.suffix else {name: name for name in catalog_names()}
+    targets |= {python_file.stem: str(python_file) for python_file in file.parent.glob("*.py")}
+    near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
+    meant = f" Did you mean {targets[near[0]]!r}?" if near else ""
+    return f"There is no study file or catalog study {path!r}.{meant} {_A_TARGET}{hint}"
+
+
+def what_is_loaded(target: Target) -> str:
+    """Returns the progress message during the imports of TensorFlow and of the target."""
+    path = Path(target.path)
+    if path.parent == _CATALOG:
+        return f"loading TensorFlow and {path.stem.replace('_', '-')}"
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"loading TensorFlow and {shown}"
+
+
+def defines_studies(path: Path) -> bool:
+    """Returns whether a file seems to define a study. Runs nothing."""
+    return path.is_file() and "Study(" in path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,105 @@
+"""Errors of a user's code: their kinds, and their texts with the line of the user's file."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import BuilderError
+from studies.error_texts import describe
+from studies.user_code.user_modules import is_users
+
+# TensorFlow's messages name lines of code like this.
+_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+# Errors of Python and of TensorFlow, by name, because this module does not import TensorFlow.
+_OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
+
+
+def explain(error: BaseException, build: Any = None) -> str:
+    """Returns e.g. "ValueError: too wide (my_study.py, line 12)".
+
+    If the error has causes, the innermost cause follows. If the traceback has no line of the user's
+    code, the text names the line of the builder `build`.
+    """
+    errors = list(_chain(error))
+    text, innermost = describe(error), describe(errors[-1])
+    if innermost != text:
+        text = f"{text}, caused by {innermost}"
+    places = [*filter(None, map(_place_of, reversed(errors))), _place_of_builder(build)]
+    return f"{text} ({places[0]})" if places[0] else text
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error, or a cause of it, means that there was no memory left."""
+    kinds = {kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__}
+    return not _OUT_OF_MEMORY.isdisjoint(kinds)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Returns whether an error is Keras Tuner's ``FatalError``, which ends a search."""
+    return _is(error, "keras_tuner", "FatalError")
+
+
+def fatal(error: BaseException) -> BuilderError:
+    """Returns kerastudy's error for a ``FatalError`` of Keras Tuner."""
+    return BuilderError(f"The study's code ended the search: {explain(error)}.")
+
+
+def gives_up_trial(error: BaseException) -> bool:
+    """Returns whether an error is Keras Tuner's ``FailedTrialError``, which gives up a trial."""
+    return _is(error, "keras_tuner", "FailedTrialError")
+
+
+def prunes_trial(error: BaseException) -> bool:
+    """Returns whether an error is Optuna's ``TrialPruned``."""
+    return _is(error, "optuna", "TrialPruned")
+
+
+def _is(error: BaseException, library: str, name: str) -> bool:
+    return any(
+        kind.__name__ == name and kind.__module__.partition(".")[0] == library
+        for kind in type(error).__mro__
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error and its causes, as Python shows them."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        hidden = following.__suppress_context__
+        following = following.__cause__ or (None if hidden else following.__context__)
+
+
+def _place_of(error: BaseException) -> str:
+    """Returns the innermost line of the user's code in the traceback, or an empty text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, str(frame.lineno or 0)) for frame in frames]
+    # Only the message names the line if AutoGraph rewrote the function, or a graph was running.
+    places += _PLACE.findall(str(error))
+    texts = [f"{Path(file).name}, line {line}" for file, line in places if is_users(file)]
+    return texts[-1] if texts else ""
+
+
+def _place_of_builder(build: Any) -> str:
+    code = getattr(builder_function(build), "__code__", None)
+    if code is None or not is_users(code.co_filename):
+        return ""
+    return f"{code.co_name} in {Path(code.co_filename).name}, line {code.co_firstlineno}"
+
+
+def builder_function(build: Any) -> Any:
+    """Returns the function of a builder, which may be a `partial` or a `HyperModel`."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    if inspect.isroutine(build):
+        return inspect.unwrap(build)
+    # Keras Tuner sets its own `build` on each HyperModel. The class has the user's `build`.
+    return getattr(type(build), "build", None) or type(build).__call__

@@ -1,0 +1,260 @@
+"""Arrays in files that are mapped to memory: too large for it, or shared by processes; digests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+
+from search_spaces import DataError
+from studies.data import (
+    CrossValidation,
+    Splits,
+    array_digest,
+    combined_digest,
+    datasets,
+    file_of,
+    path_in,
+    read_spelled,
+    replaced_data,
+    shared,
+    spelled,
+    splits,
+    temporary_folder,
+)
+from studies.training import as_tensor
+
+# Digests
+
+KNOWN = np.array([[0.0, 0.5, -1.0], [2.0, 3.25, 1e10]], dtype=np.float32)
+
+
+def test_a_digest_is_of_a_header_and_the_little_endian_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = hashlib.sha256(b"<f4 (2, 3)\n" + KNOWN.astype("<f4").tobytes()).hexdigest()
+    strided = np.repeat(KNOWN, 2, axis=1)[:, ::2]
+    same = [KNOWN, KNOWN.astype(">f4"), np.asfortranarray(KNOWN), strided, KNOWN[::-1].copy()[::-1]]
+    assert {array_digest(array) for array in same} == {expected}
+    others = [KNOWN.astype(float), KNOWN.reshape(3, 2), KNOWN.ravel(), KNOWN.view("i4"), -KNOWN]
+    others += [np.array(3), np.zeros((0, 3)), np.array([True, False])]
+    assert len({expected, *map(array_digest, others)}) == len(others) + 1
+    array = np.arange(1000, dtype=np.int64).reshape(100, 10)
+    whole = array_digest(array)
+    monkeypatch.setattr("studies.data.arrays.memory_mapping._BLOCK_BYTES", 333)
+    assert array_digest(np.asfortranarray(array)) == whole
+
+
+@pytest.mark.parametrize("dtype", [object, "datetime64[s]", np.longdouble], ids=str)
+def test_values_that_differ_between_machines_have_no_digest(dtype: Any) -> None:
+    with pytest.raises(DataError, match=r"no digest that is the same on every machine.*Convert"):
+        array_digest(np.zeros(3).astype(dtype))
+
+
+def test_a_combined_digest_depends_on_names_and_order() -> None:
+    one = combined_digest({"x": "aa", "y": "bb"})
+    assert one == hashlib.sha256(b"x aa\ny bb\n").hexdigest()
+    assert one != combined_digest({"y": "bb", "x": "aa"})
+
+
+# Large arrays
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studies.data.arrays.memory_mapping._LARGE_BYTES", 1000)
+    monkeypatch.setattr("studies.data.arrays.memory_mapping._BLOCK_BYTES", 300)
+
+
+@pytest.fixture(params=["savez", "savez_compressed"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    random, arrays = np.random.default_rng(0), {}
+    for part, count in (("train", 100), ("test", 40)):
+        arrays[f"x_{part}"] = random.normal(size=(count, 5, 2)).astype("float32")
+        arrays[f"y_{part}"] = np.arange(count) % 3
+    getattr(np, request.param)(tmp_path / "data.npz", **arrays)
+    return tmp_path / "data.npz"
+
+
+def in_files(loaded: Splits) -> list[bool]:
+    parts = (loaded.train, loaded.validation, loaded.unseal_test())
+    return [isinstance(p.x, np.ndarray) and file_of(p.x) is not None for p in parts]
+
+
+def test_large_arrays_are_the_same_in_files(
+    file: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    small = datasets.npz(file).load()
+    request.getfixturevalue("limit")
+    large = datasets.npz(file).load()
+    # The validation part is small itself: 20 rows of 40 bytes.
+    assert (in_files(small), in_files(large)) == ([False] * 3, [True, False, True])
+    assert large.digests == small.digests and large.train.digest == small.digests["train"]
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    train: Any = shared(datasets.npz(file).load, folder).train.x
+    written = file_of(train)
+    assert written is not None and written.parent == folder
+    # Its bytes are there once.
+    sizes = [each.stat().st_size for each in folder.glob("*.npy")]
+    assert sizes.count(written.stat().st_size) == 1
+
+
+def test_a_users_memory_map_is_copied(limit: None, tmp_path: Path) -> None:
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype="uint8", shape=(300, 10))
+    x[:] = np.arange(3000, dtype="uint8").reshape(300, 10)
+    train = datasets.arrays(x, np.arange(300.0), test=None).load().train
+    digest = train.digest
+    x[:] = 0
+    assert isinstance(train.x, np.ndarray) and file_of(train.x) is not None
+    assert train.digest == digest
+
+
+def test_flaws_of_large_arrays_are_found(limit: None, file: Path) -> None:
+    x = np.zeros((200, 10), "float32")
+    x[170, 3] = np.nan
+    with pytest.raises(DataError, match=r"1 NaN .* of 2000, the first at index \(170, 3\)"):
+        datasets.arrays(x, np.arange(200.0)).load()
+    content = bytearray(file.read_bytes())
+    place = content.index(b"x_train") + 400
+    content[place : place + 200] = bytes(200)
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"x_train in .* can't be read"):
+        datasets.npz(file).load()
+
+
+def test_folders_of_killed_processes_are_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    script = (
+        "import os, sys\nfrom studies.data import temporary_folder\n"
+        "folder = temporary_folder()\nprint(folder.name, flush=True)\nsys.stdin.read()"
+    )
+    made = []
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        made.append((process, Path(process.stdout.readline().strip())))
+    (killed, abandoned), (living, held) = made
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert abandoned.exists()
+    with temporary_folder() as own:
+        assert sorted(tmp_path.iterdir()) == sorted([held, Path(own)])
+    living.communicate()
+    assert not list(tmp_path.iterdir())
+
+
+# Shared by processes
+
+
+def several() -> Splits:
+    random = np.random.default_rng(0)
+    image = random.integers(0, 255, (50, 4, 4)).astype("uint8")
+    words = np.array(["one", "two", "three"])[np.arange(50) % 3]
+    x = {"image": image, "words": words, "objects": words.astype(object)}
+    y = (random.normal(size=(50, 2)), random.integers(0, 3, 50))
+    return datasets.arrays(x, y, sample_weight=random.uniform(1, 2, 50)).load()
+
+
+def test_the_first_process_loads_and_all_map_the_same_data(tmp_path: Path) -> None:
+    def fails() -> Splits:
+        raise DataError("no such file")
+
+    # A process that fails leaves it to the next one.
+    with pytest.raises(DataError, match="no such file"):
+        shared(fails, tmp_path)
+    whole = several()
+    for load in (several, fails):
+        mapped = shared(load, tmp_path)
+        assert mapped.describe() == whole.describe()
+        parts = (mapped.train, mapped.validation, mapped.unseal_test())
+        assert [part.digest for part in parts] == list(whole.digests.values())
+        assert isinstance(mapped.train.x, dict) and file_of(mapped.train.x["words"]) is not None
+        with pytest.raises(ValueError, match="read-only"):
+            mapped.train.x["image"][0] = 0
+        for name in ("words", "objects"):
+            texts = [text.decode() for text in as_tensor(mapped.train.x[name]).numpy()]
+            assert texts == whole.train.x[name].tolist()  # type: ignore[call-overload,index]
+
+
+def test_a_data_set_holds_its_data_once(tmp_path: Path) -> None:
+    data = datasets.digits()
+    assert data.load() is not (mapped := data.load_shared(tmp_path)) is data.load()
+    assert mapped.digest == datasets.digits().load().digest
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="asks Linux what lies where in memory")
+def test_tensors_of_mapped_arrays_are_no_copies_and_hold_the_same_values(tmp_path: Path) -> None:
+    for dtype in ("uint8", "bool", "int32", "int64", "float16", "float32", "float64"):
+        array = np.arange(6000).reshape(1000, 6).astype(dtype)
+        np.save(tmp_path / f"{dtype}.npy", array)
+        mapped = np.load(tmp_path / f"{dtype}.npy", mmap_mode="r")
+        tensor = as_tensor(mapped)
+        assert tensor.dtype == tf.constant(array).dtype and np.array_equal(tensor.numpy(), array)
+    for piece in (mapped[1:], mapped[::-1], mapped[:, :3], mapped.T, mapped + 1):
+        assert np.array_equal(as_tensor(piece).numpy(), piece)
+    if "CPU" not in tensor.device:
+        pytest.skip("a GPU has memory of its own")
+    address = np.frombuffer(memoryview(tensor).cast("B"), "uint8").ctypes.data
+    places = [m for m in psutil.Process().memory_maps(grouped=False) if m.path.endswith("npy")]
+    bounds = [[int(end, 16) for end in m.addr.split("-")] for m in places]
+    assert any(low <= address < high for low, high in bounds)
+
+
+# Data and folds from the record's texts
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        CrossValidation("", 5),
+        splits.stratified(5),
+        splits.k_fold(3, seed=2),
+        splits.repeated(5, times=3, seed=2),
+        splits.forward(4, gap=7, max_train_size=30),
+    ],
+)
+def test_folds_are_read_from_their_repr(how: CrossValidation) -> None:
+    again = read_spelled(repr(how))
+    assert again is not None and vars(again) == vars(how)
+    assert repr(splits.forward(4, gap=7)) == "splits.forward(4, gap=7)"
+
+
+def test_another_file_is_read_and_split_as_the_studys_own(tmp_path: Path) -> None:
+    rows = "".join(f"{n},a film {n},{n % 2},{n / 7}\n" for n in range(60))
+    (tmp_path / "other.csv").write_text(f"id,review,liked,price\n{rows}", encoding="utf-8")
+    other, options = str(tmp_path / "other.csv"), {"drop": ["id", "review"], "seed": 5, "test": 20}
+    own = datasets.table("nowhere.csv", target="price", **options)
+    expected = datasets.table(other, target="price", **options).load()
+    assert replaced_data(other, own).load().digest == expected.digest
+    text = spelled(other, "liked")
+    expected = datasets.table(other, target="liked", **options).load()
+    assert replaced_data(text, own).load().digest == expected.digest
+    reviews = datasets.text("nowhere.csv", text="review", target="stars")
+    assert str(replaced_data(text, reviews).load().train.x[0]).startswith("a film")
+    # A file that has moved, of a study whose target is in the record.
+    assert spelled("/moved.csv", recorded=text) == "/moved.csv?target=liked"
+    assert (spelled("", recorded=text), path_in(text)) == (text, other)
+    with pytest.raises(DataError, match="Name the column to predict"):
+        replaced_data(other, datasets.digits())
+    folder = tmp_path / "photos"
+    (folder / "a").mkdir(parents=True)
+    with pytest.raises(DataError, match="is a folder, and the study's data is no folder of im"):
+        replaced_data(str(folder), datasets.digits())
+    (folder / "a" / "1.txt").write_text("a film")
+    assert replaced_data(str(folder), datasets.digits()).source == str(folder)

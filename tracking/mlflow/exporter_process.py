@@ -1,0 +1,284 @@
+"""The exporter's process, which keeps MLflow up to date during a launch.
+
+The exporter has a process of its own, as the import of MLflow takes 2 s of CPU. The process looks
+for changes once a second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui`
+or `kerastudy push` sends the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from filelock import Timeout
+
+from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
+from tracking.history.study_history import StudySize, histories_in
+from tracking.journal import FILE_NAME, JournalReader
+from tracking.mlflow.descriptions import REPORT
+from tracking.mlflow.exporter_notes import locked_notes, read_notes
+from tracking.store.store_folder import Store, default_store_path
+
+if TYPE_CHECKING:
+    from tracking.mlflow.study_exporter import StudyExporter
+
+VARIABLE: Final = "KERASTUDY_MLFLOW"
+"""If this environment variable is "off", nothing is sent to MLflow."""
+
+_SECONDS_BETWEEN: Final = 1.0
+_SECONDS_AWAY: Final = 5.0
+_SECONDS_TO_WAIT: Final = 10.0
+_SECONDS_AFTER_AN_ERROR: Final = 2.0
+# The launch writes this to the process's stdin when its study has ended and needs a report.
+_REPORT_WANTED: Final = "report\n"
+# The program imports the kerastudy of this file, even if sys.path has another kerastudy.
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
+    "from tracking.mlflow.exporter_process import main; main(sys.argv[1:])"
+)
+
+
+def is_on() -> bool:
+    """Returns whether MLflow is kept up to date."""
+    return os.environ.get(VARIABLE, "") != "off"
+
+
+class Exporter:
+    """Starts and ends the exporter's process of a launch. `say` gets the process's messages."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None], *, report: bool) -> None:
+        self._folder, self._say, self._report = folder, say, report
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def __enter__(self) -> Exporter:
+        """Starts the process, unless MLflow is off and no report is wanted."""
+        if is_on() or self._report:
+            self._process = _start(self._folder, ["--follow"], piped=True)
+            self._reader = threading.Thread(target=self._pass_on, daemon=True)
+            self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Tells the process to send the rest and to end. Waits at most 2 s for its messages."""
+        self._end("", _SECONDS_AFTER_AN_ERROR)
+
+    def finish(self, wait: Callable[[str], None]) -> None:
+        """Tells the process to send the rest and to draw the report. Waits at most 10 s.
+
+        `wait(text)` shows the user what the launch waits for.
+        """
+        if self._process is not None:
+            wait("bringing MLflow up to date")
+        if not self._end(_REPORT_WANTED if self._report else "", _SECONDS_TO_WAIT):
+            left = " and ".join(["MLflow"] * is_on() + ["the report"] * self._report)
+            self._say(f"still being written, in the background: {left}")
+
+    def _end(self, message: str, seconds: float) -> bool:
+        process, self._process = self._process, None
+        if process is None:
+            return True
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            process.stdin.write(message)
+            process.stdin.close()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        if self._reader is not None:
+            # The process has ended, so the pipe has all of its messages.
+            self._reader.join(seconds)
+        return True
+
+    def _pass_on(self) -> None:
+        process = self._process
+        if process is not None and process.stdout is not None:
+            for line in process.stdout:
+                self._say(line.rstrip("\n"))
+
+
+def export_later(folder: Path) -> None:
+    """Starts a process that updates MLflow and, if the study has a report, the report."""
+    report = (folder / REPORT).is_file()
+    if is_on() or report:
+        _start(folder, ["--report"] if report else [], piped=False)
+
+
+@contextlib.contextmanager
+def forgetting(store: Store, size: StudySize) -> Iterator[None]:
+    """Deletes a study from the store's MLflow. Within the context, no process sends it again."""
+    try:
+        with locked_notes(size.folder, _SECONDS_TO_WAIT):
+            _forget(store, size)
+            yield
+    except Timeout:
+        raise StoreError(
+            f"The study {size.name!r} is being sent to MLflow. Try again in a minute."
+        ) from None
+
+
+def _forget(store: Store, size: StudySize) -> None:
+    """Deletes a study's experiment and registered model in the store's MLflow.
+
+    A deleted experiment keeps its name in MLflow, so the experiment is renamed first.
+    """
+    experiment, _ = read_notes(size.folder)
+    if not experiment or not (store.root / "mlflow.db").is_file():
+        return
+    from mlflow.exceptions import MlflowException
+
+    from tracking.mlflow.model_registry import registered_models
+    from tracking.mlflow.server import open_store_client
+
+    client = open_store_client(store)
+    header = JournalReader(size.folder).header()
+    with contextlib.suppress(MlflowException):
+        for model in registered_models(client, header.uuid):
+            client.delete_registered_model(model.name)
+    with contextlib.suppress(MlflowException):
+        former = client.get_experiment(experiment)
+        if former.lifecycle_stage == "deleted":
+            # MLflow can't rename a deleted experiment.
+            client.restore_experiment(experiment)
+        client.rename_experiment(experiment, f"{former.name} (deleted {header.uuid[:8]})")
+    with contextlib.suppress(MlflowException):
+        client.delete_experiment(experiment)
+
+
+def bring_up_to_date(
+    store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
+) -> None:
+    """Sends a study to the store's MLflow and to its server, in this process."""
+    from tracking.mlflow.study_exporter import StudyExporter
+
+    for address in dict.fromkeys(["", JournalReader(folder).header().address]):
+        try:
+            StudyExporter(store, folder, address).update(whole=True)
+        except TrackingError as error:
+            say(f"warning: {error}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the exporter's process, for a study's folder and ``--follow`` or ``--report``."""
+    # Ctrl-C ends the launch, which then closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder, *options = arguments
+    with contextlib.suppress(BrokenPipeError):
+        _Follower(Path(folder), "--report" in options).run(follow="--follow" in options)
+
+
+class _Follower:
+    """Sends a study's changes to its destinations until the launch ends."""
+
+    def __init__(self, folder: Path, report: bool) -> None:
+        self._folder, self._store = folder, Store(folder.parent)
+        self._report = report
+        self._ended = threading.Event()
+        # The times at which to try again, by the addresses of servers that do not answer.
+        self._away: dict[str, float] = {}
+        self._refused: set[str] = set()
+        self._exporters: dict[str, StudyExporter] = {}
+
+    def run(self, *, follow: bool) -> None:
+        """Sends changes until the launch ends, and once more. Then draws a wanted report."""
+        if follow:
+            threading.Thread(target=self._wait_for_end, daemon=True).start()
+            while not self._ended.is_set():
+                self._round()
+                self._ended.wait(_SECONDS_BETWEEN)
+        self._round(whole=True)
+        if self._report and self._draw():
+            self._round()
+
+    def _wait_for_end(self) -> None:
+        # The launch closes the pipe when it ends. If it is killed, the system closes the pipe.
+        for line in sys.stdin:
+            self._report = self._report or line == _REPORT_WANTED
+        self._ended.set()
+
+    def _round(self, *, whole: bool = False) -> None:
+        # The journal is missing if the study was deleted.
+        if not is_on() or not (self._folder / FILE_NAME).is_file():
+            return
+        try:
+            server = JournalReader(self._folder).header().address
+        except KerastudyError as error:
+            _say(f"warning: {error}")
+            return
+        for address in dict.fromkeys(["", server]):
+            due = whole or time.monotonic() >= self._away.get(address, 0)
+            if due and address not in self._refused:
+                self._send(address, whole)
+
+    def _send(self, address: str, whole: bool) -> None:
+        from tracking.mlflow.study_exporter import StudyExporter
+
+        if address not in self._exporters:
+            self._exporters[address] = StudyExporter(self._store, self._folder, address)
+        exporter = self._exporters[address]
+        try:
+            exporter.update(whole=whole)
+            if address in self._away:
+                del self._away[address]
+                _say(f"the {exporter.destination.shown} answers")
+        except ServerAwayError as error:
+            # Nobody knows whether the last write has arrived, so a new exporter begins again.
+            self._exporters.pop(address, None)
+            if address not in self._away:
+                _say(f"warning: {error} The study continues; the rest is sent later.")
+            self._away[address] = time.monotonic() + _SECONDS_AWAY
+        except (KerastudyError, OSError) as error:
+            self._refused.add(address)
+            _say(f"warning: {error} Nothing more is sent there; the journal has everything.")
+        except Exception as error:
+            # The journal has everything, so a failure of MLflow is only a warning.
+            self._refused.add(address)
+            _say(f"warning: no more is sent to the {exporter.destination.shown}: {error!r}")
+
+    def _draw(self) -> bool:
+        """Draws the study's report. Returns whether that succeeded."""
+        from tracking.report.html_page import write_report
+
+        try:
+            histories = histories_in(self._store, self._folder)
+            write_report(histories[0], default_store_path().absolute())
+        except Exception as error:
+            _say(
+                f"warning: the report could not be written ({type(error).__name__}: {error}). "
+                "To make it: kerastudy report"
+            )
+            return False
+        return True
+
+
+def _say(line: str) -> None:
+    # If the launch has ended, the pipe is closed.
+    with contextlib.suppress(OSError):
+        print(" ".join(line.splitlines()), flush=True)
+
+
+def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.Popen[str]:
+    home = str(Path(__file__).resolve().parents[2])
+    try:
+        return subprocess.Popen(
+            # -P keeps the working folder out of sys.path.
+            [sys.executable, "-P", "-c", _PROGRAM, home, str(folder), *options],
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            # Neither Ctrl-C nor the closing of the terminal reaches the process.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StoreError(f"MLflow's exporter can't be started: {error}.") from error

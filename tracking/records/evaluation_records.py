@@ -1,0 +1,137 @@
+"""The records of evaluations on the test part, and of confirmations under new seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tracking.records.data_findings import ConstantGuess
+from tracking.records.study_description import Direction
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric on the test part."""
+
+    value: float
+    low: float | None = None  # The lower end of the 95 % interval, or None.
+    high: float | None = None
+    validation: float | None = None  # The same metric on the validation part, or None.
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """An evaluation of a trial's weights on the test part.
+
+    Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
+    on `resamples` random draws of the test samples, with replacement, and the ends of the interval
+    are the 2.5 % and 97.5 % quantiles. Intervals show the chance in the choice of test samples, not
+    in the training. (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
+    """
+
+    study: str
+    engine: str
+    trial: int
+    epoch: int  # The best epoch, whose weights were evaluated.
+    samples: int
+    digest: str  # SHA-256 of the test part.
+    metrics: Mapping[str, Measured]  # The metrics by Keras's names, with the loss.
+    resamples: int = 0  # The number of bootstrap draws, with seed 0. 0 without intervals.
+    note: str = ""  # Why metrics lack intervals, or empty.
+    time: int = 0  # Unix time in milliseconds.
+    # The uuid of the confirmation that trained the trial again and evaluated the new weights. Empty
+    # if the trial's checkpoint was evaluated.
+    confirmation: str = ""
+
+    def __repr__(self) -> str:
+        """Returns the evaluation in one line."""
+        metrics = ", ".join(
+            f"{name} {each.value:.4g}"
+            + ("" if each.low is None else f" [{each.low:.4g}, {each.high:.4g}]")
+            for name, each in self.metrics.items()
+        )
+        return f"<Evaluation of {self.study} trial {self.trial}, {self.samples} samples: {metrics}>"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its interval."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95  # The confidence level, e.g. 0.95 for a 95 % interval.
+
+
+@dataclass(frozen=True, repr=False)
+class Corrected:
+    """The best value of a study, corrected for the luck of being the best of many trials.
+
+    The method is the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis,
+    Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
+    Learning 107, 2018.
+    """
+
+    reported: float  # The best value before the correction.
+    estimate: Interval
+    trials: int  # The number of trials that the best was chosen from.
+    samples: int  # The number of validation samples.
+    resamples: int
+    note: str = ""  # A sentence, e.g. that trials without scores were left out. May be empty.
+    groups: int = 0  # The number of independent groups of samples. 0 without groups.
+
+    def __repr__(self) -> str:
+        """Returns one line with the value and its interval."""
+        value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
+        return f"<corrected: {value:.4g} [{low:.4g}, {high:.4g}] of {self.reported:.4g} reported>"
+
+
+@dataclass(frozen=True)
+class Racer:
+    """A trial in the race of a confirmation, which trains the best trials again with new seeds."""
+
+    trial: int  # The trial's number. -1 for the space's defaults.
+    # The objective on the validation data by seed. None if a training was infeasible.
+    values: tuple[float | None, ...]
+    model_parameters: int = 0  # The number of scalar weights.
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The outcome of `kerastudy confirm`."""
+
+    study: str
+    engine: str
+    uuid: str
+    metric: str
+    direction: Direction
+    reported_trial: int  # The trial with the best recorded value.
+    reported: float
+    corrected: Corrected | None
+    # The seeds of the race. A trial that left the race early has values for the first seeds only.
+    seeds: tuple[int, ...]
+    race: tuple[Racer, ...]  # The best trial first.
+    # The trainings with the space's defaults, under `test_seeds`. None if there were none.
+    default: Racer | None
+    winner: int
+    confirmed: Interval | None = None  # The winner's value on the test part, or None.
+    # By how much the winner is better than the defaults, or None. Above 0 means better, also for
+    # the direction "min".
+    gain: Interval | None = None
+    test_samples: int = 0
+    test_digest: str = ""  # The SHA-256 of the test part, or empty.
+    readings: int = 0  # The number of evaluations on this test part so far, with this one.
+    notes: tuple[str, ...] = ()  # Sentences with further facts for the user.
+    time: int = 0  # The end, as Unix time in milliseconds.
+    # The seeds of the trainings that were evaluated on the test part. The race has other seeds.
+    # Empty without a test part.
+    test_seeds: tuple[int, ...] = ()
+    winner_on_test: tuple[float, ...] = ()  # The winner's objective on the test part, by seed.
+    default_on_test: tuple[float, ...] = ()
+    # The most frequent class of the test part, or None.
+    guess: ConstantGuess | None = None
+
+    def racer(self, trial: int) -> Racer:
+        """Returns a trial of the race."""
+        return next(racer for racer in self.race if racer.trial == trial)

@@ -1,0 +1,422 @@
+"""The report of a study, and the page that compares studies or engines.
+
+Each is one HTML file that contains its data, charts and scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import jinja2
+from altair.utils.schemapi import debug_mode
+
+from search_spaces.texts import duration, number
+from tracking.history.champions import read_model_summary
+from tracking.history.comparison import Comparison, compare
+from tracking.history.study_history import StudyHistory
+from tracking.records import RecordedSettings, TrialRecord, settings_of
+from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.records.verification_texts import REPRODUCED
+from tracking.report import theme
+from tracking.report.chart_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.report.page_sections import TRIALS, Figure, sections, tables
+from tracking.report.result_charts import one_curve
+from tracking.shell_commands import reproduce_command
+from tracking.store.atomic_writing import cached, write_atomically
+from tracking.summary import Fact, cost_text, standing_facts
+
+_ASSETS = Path(__file__).parent / "assets"
+_DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
+# `page.css` gives these CSS variables other values in dark mode.
+_STYLED = {
+    theme.INK: "var(--ink)",
+    theme.MUTED: "var(--muted)",
+    theme.LINE: "var(--line)",
+    theme.PAPER: "var(--paper)",
+    theme.GREY: "var(--grey)",
+    theme.BLUE: "var(--accent)",
+    theme.ORANGE: "var(--best)",
+}
+_OPTIONS = {
+    # With "ast", Vega interprets expressions. The page's policy forbids `eval`.
+    "ast": True,
+    "mode": "vega-lite",
+    "renderer": "svg",
+    # The page has its own menu and its own colours of tooltips.
+    "actions": False,
+    "tooltip": {"theme": "custom"},
+}
+
+
+# Without debug mode, Altair skips its schema checks, which take a third of a page's time.
+@debug_mode(False)
+def study_page(history: StudyHistory, without: Path | None = None) -> str:
+    """Returns the report of a study as HTML.
+
+    If the study is in the store `without`, its commands don't need ``--store``.
+    """
+    data = StudyData(history, without)
+    description, shown = history.description, sections(data)
+    charts = [figure.chart for section in shown for figure in section.figures]
+    command = reproduce_command(description, "\0", data.root, several=len(history.engines) > 1)
+    before, _, after = command.partition("\0")
+    first = history.champion or history.best
+    picked = first.number if first else next((t.number for t in history.trials), None)
+    return _render(
+        "study.html",
+        [*charts, *([one_curve(data)] if data.has_curves else [])],
+        tables(data),
+        {
+            "picked": picked,
+            # The page's script puts the number of the picked trial between the two.
+            "command": (before, after),
+            "headings": data.headings,
+        },
+        title=f"{description.name}: study report",
+        data=data,
+        description=description,
+        picked=picked,
+        params=[]
+        if first is None
+        else [
+            (name, value_text(first.params[name]))
+            for name in description.space.names
+            if name in first.params
+        ],
+        sections=shown,
+        columns=table_columns(data),
+        rows=list(table_rows(data)),
+        table=TRIALS,
+        model=read_model_summary(history),
+        details=details(data),
+    )
+
+
+@debug_mode(False)
+def comparison_page(histories: Sequence[StudyHistory]) -> str:
+    """Returns the page that compares studies, as HTML."""
+    comparison = compare(histories)
+    studies = [StudyData(history) for history in histories]
+    names = {history.description.name for history in histories}
+    rows = _progress(comparison, studies)
+    figures: list[Figure] = []
+    if any(value is not None for value in rows.get("value", ())):
+        spent = {"count": "trials", "seconds": "seconds of training"}
+        figures = [Figure(_best_so_far(comparison, rows, by, title)) for by, title in spent.items()]
+    return _render(
+        "comparison.html",
+        [figure.chart for figure in figures],
+        {"progress": rows},
+        {"picked": None, "command": ["", ""], "headings": studies[0].headings},
+        title=f"{', '.join(standing.label for standing in comparison.standings)}: comparison",
+        labels=[standing.label for standing in comparison.standings],
+        kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
+        objective=comparison.objective,
+        answer=" ".join(comparison.answer.sentences),
+        figures=figures,
+        standings=_standings(comparison),
+        notes=comparison.notes,
+    )
+
+
+def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
+    """Returns a table with a row for each trial of each study.
+
+    ``count`` is the number of trials so far, and ``seconds`` the time of their trainings.
+    """
+    rows: list[dict[str, Any]] = []
+    for standing, data in zip(comparison.standings, studies, strict=True):
+        trials = data.trials
+        spent = itertools.accumulate(trials.get("seconds", ()))
+        for place, (trial, seconds) in enumerate(zip(trials.get("trial", ()), spent, strict=True)):
+            rows.append(
+                {
+                    "study": standing.label,
+                    "trial": trial,
+                    "count": place + 1,
+                    "seconds": round(seconds, 3),
+                    "value": trials["value"][place],
+                    "best_so_far": trials["best_so_far"][place],
+                    "state": trials["state"][place],
+                }
+            )
+    return columns_of(rows)
+
+
+def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
+    """Returns a chart of each study's best value so far, by the column `by` of `_progress`."""
+    objective = comparison.objective
+    scale = theme.objective_scale(rows["best_so_far"], objective)
+    y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
+    axis = theme.whole_axis() if by == "count" else alt.Axis()
+    x = alt.X(f"{by}:Q", title=title, axis=axis)
+    labels = [standing.label for standing in comparison.standings]
+    turns = range(len(labels))
+    colors = alt.Scale(domain=labels, range=[theme.SERIES[i % len(theme.SERIES)] for i in turns])
+    dashes = alt.Scale(domain=labels, range=[_DASHES[i % len(_DASHES)] for i in turns])
+    legend = alt.Legend(orient="top", title=None, labelLimit=240)
+    shown = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
+    lines = shown.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
+        x=x,
+        y=y,
+        color=alt.Color("study:N", scale=colors, legend=legend),
+        strokeDash=alt.StrokeDash("study:N", scale=dashes, legend=legend),
+    )
+    return theme.finished(
+        [lines],
+        f"best_by_{by}",
+        f"Best {objective.metric} so far, by {title}",
+        300,
+        f"The best {objective.metric} so far of {'; '.join(labels)}, by {title}.",
+    )
+
+
+def _standings(comparison: Comparison) -> list[list[str]]:
+    """Returns a row for each fact: the fact's name, then its text for each study."""
+    columns = [
+        [
+            *standing_facts(standing),
+            *(Fact(f"until {number(r.target)}", cost_text(r)) for r in standing.reached),
+        ]
+        for standing in comparison.standings
+    ]
+    return [[row[0].name, *(fact.text for fact in row)] for row in zip(*columns, strict=True)]
+
+
+def _render(
+    template: str,
+    charts: Sequence[alt.LayerChart],
+    tables: Mapping[str, Columns],
+    further: Mapping[str, Any],
+    **values: Any,
+) -> str:
+    """Returns the HTML of a page.
+
+    The template shows `values`. The script `page.js` draws each chart in the HTML element with the
+    chart's name. The script reads the `tables` of the charts, and the values in `further`.
+    """
+    library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
+    document = {
+        "options": {**_OPTIONS, "config": theme.config()},
+        "tables": tables,
+        "charts": {str(chart.name): _specification(chart) for chart in charts},
+        **further,
+    }
+    return (
+        templates()
+        .get_template(template)
+        .render(
+            css=(_ASSETS / "page.css").read_text(encoding="utf-8"),
+            version=metadata.version("kerastudy"),
+            library=library,
+            script=script,
+            document=_embedded(document),
+            policy=_policy(library, script),
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            **values,
+        )
+    )
+
+
+def templates() -> jinja2.Environment:
+    """Returns the environment of the pages' templates, which escapes all values."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
+    )
+
+
+@cache
+def vega_library() -> str:
+    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript.
+
+    vl-convert takes two seconds of CPU to bundle them, so the user's cache folder keeps the bundle.
+    """
+
+    def bundle() -> bytes:
+        import vl_convert
+
+        return str(vl_convert.javascript_bundle()).encode()  # type: ignore[call-arg]
+
+    version = metadata.version("vl-convert-python")
+    return cached(f"vega-of-vl-convert-{version}.js", bundle).decode()
+
+
+def _policy(*scripts: str) -> str:
+    """Returns a content security policy that allows only these scripts, and no network."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(document: Any) -> str:
+    """Returns a document as JSON for a script element, which ``</script>`` in a text would end."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for color, style in _STYLED.items():
+        text = text.replace(f'"{color}"', f'"{style}"')
+    return text.replace("<", "\\u003c")
+
+
+def _specification(chart: alt.LayerChart) -> dict[str, Any]:
+    """Returns a chart's Vega-Lite specification. The page's script adds width and data."""
+    specification: dict[str, Any] = drawable(chart.to_dict(validate=False))
+    for name in ("title", "config", "name", "description"):
+        specification.pop(name, None)
+    units = [specification, *specification.get("layer", ())]
+    names = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
+    names -= set(specification.get("datasets", ()))
+    brush = next((param for param in specification.get("params", ()) if "select" in param), None)
+    usermeta: dict[str, Any] = {"tables": sorted(names)}
+    if brush is not None:
+        unit = next(unit for unit in units if unit.get("name") in brush["views"])
+        usermeta["brush"] = {
+            "name": brush["name"],
+            "table": unit.get("data", specification.get("data"))["name"],
+            "channels": brush["select"]["encodings"],
+        }
+    autosize = {"type": "fit-x", "contains": "padding"}
+    return {**specification, "width": "container", "autosize": autosize, "usermeta": usermeta}
+
+
+def table_columns(data: StudyData) -> list[str]:
+    """Returns the names of the columns of the table of trials."""
+    return [name for name, _ in _cells(data)]
+
+
+def table_rows(data: StudyData) -> Iterator[list[str]]:
+    """Yields a row of texts for each trial, the best trial first."""
+    cells = _cells(data)
+    valued = {trial.number for trial in data.ranked}
+    others = (trial for trial in data.history.trials if trial.number not in valued)
+    for trial in (*data.ranked, *others):
+        yield [text(trial) for _, text in cells]
+
+
+def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
+    """Returns the columns of the table of trials: a name, and a function that writes a cell."""
+    description, trials = data.history.description, data.history.trials
+    gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
+
+    def state(trial: TrialRecord) -> str:
+        default = ", defaults" if trial.number == description.default_trial else ""
+        reproduced = ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
+        return f"{trial.state if trial.holds else 'contradicted by model.fit'}{default}{reproduced}"
+
+    def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
+        return lambda t: value_text(t.params[name]) if name in t.params else ""
+
+    cells: list[tuple[str, Callable[[TrialRecord], str]]] = [
+        ("trial", lambda t: str(t.number)),
+        ("state", state),
+        (description.objective.metric, lambda t: _cell(t.best.value if t.best else None, 5)),
+    ]
+    cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
+    if metric := data.training_metric:
+        cells.append((metric, lambda t: _cell(t.best.metrics.get(metric) if t.best else None, 5)))
+        cells.append(("gap", lambda t: _cell(gaps[t.number], 3)))
+    if any(trial.epoch is not None for trial in trials):
+        cells.append(("best epoch", lambda t: "" if t.epoch is None else str(t.epoch)))
+    if not all(t.result and t.result.of_no_epoch for t in trials):
+        cells.append(("epochs trained", lambda t: str(t.result.epochs) if t.result else ""))
+    cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
+    if any(t.result and t.result.reason for t in trials):
+        cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
+    return cells
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else number(value, digits)
+
+
+def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Returns the last sections of the report: a heading, a sentence, and names with texts."""
+    description, trials = data.history.description, data.history.trials
+    recorded, of_function = description.data, description.objective_function
+    best = data.ranked[0] if data.ranked else None
+    folds = recorded.details.get("folds", ())
+    samples = {
+        "Data set": f"{recorded.name} ({recorded.source})" if recorded.source else recorded.name,
+        **{f"{part} samples": f"{size:,}" for part, size in recorded.sizes.items()},
+        **{
+            f"Fold {place}": f"{fold['train']:,} to train, {fold['validation']:,} to validate"
+            for place, fold in enumerate(folds, start=1)
+        },
+        **{name: value for name, value in recorded.details.items() if name != "folds"},
+        "SHA-256 of the data": recorded.digest,
+        **{f"SHA-256 of {part}": digest for part, digest in recorded.digests.items()},
+    }
+    crossed = f"{description.folds} folds: {description.cross_validation}"
+    elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
+    elsewhere += ["epochs", "batch_size"] if of_function else []
+    settings = {
+        "Pruner": description.pruner,
+        "Cross-validation": crossed if description.folds else "",
+        "Objective function": of_function,
+        **{
+            name.replace("_", " ").capitalize(): getattr(description, name)
+            for name in settings_of(RecordedSettings)
+            if name not in elsewhere
+        },
+        "Threads per trial": description.threads,
+        "Hardware": DIFFERENT_HARDWARE
+        if description.hardware == ANY_HARDWARE
+        else description.hardware,
+    }
+    # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
+    space = [(parameter.name, repr(parameter)) for parameter in description.space]
+    digests = {
+        "Study file": description.code.path or "none",
+        "SHA-256 of the code": description.code.digest or "none",
+        "SHA-256 of the space": description.space.digest,
+    }
+    last = trials[-1].environment if trials else {}
+    environment = {name: text for name, text in last.items() if text}
+    if best is not None:
+        environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
+    summary = [(fact.name.capitalize(), fact.text) for fact in data.summary.definition]
+    parts = [
+        ("Definition", "", [*summary, *_texts(settings), *space, *_texts(digests)]),
+        ("The data's sizes and digests", "", _texts(samples)),
+        ("Versions", "Of the trial that began last.", _texts(environment)),
+    ]
+    return [part for part in parts if part[2]]
+
+
+def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Returns names and texts, without None and empty texts."""
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in values.items()
+        if value not in (None, "")
+    ]
+
+
+FILE_NAME = "report.html"
+
+
+def write_report(history: StudyHistory, without: Path | None = None) -> Path:
+    """Writes the report of a study, and returns its path. `study_page` explains `without`."""
+    file = history.folder / FILE_NAME
+    write_atomically(file, study_page(history, without))
+    return file
+
+
+def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
+    """Writes a page that compares studies, or one study's engines.
+
+    Raises:
+        ComparisonError: If they can't be compared.
+    """
+    write_atomically(page, comparison_page(histories))

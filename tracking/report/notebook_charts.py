@@ -1,0 +1,231 @@
+"""`history.plot`: a study's charts for notebooks and papers, as Altair charts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Never, cast
+
+import altair as alt
+
+from search_spaces.errors import StudyError, suggestion
+from tracking.history.study_history import StudyHistory
+from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
+from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
+from tracking.report.page_sections import tables
+
+_SHOWN_BY_ALTAIR = "default"
+# The widths of a column and of a page of a paper, in inches.
+_COLUMN, _PAGE = 3.3, 6.9
+# CSS has 96 pixels per inch. On paper, a text of 11 pixels then has 8 points.
+_PIXELS_PER_INCH = 96
+_POINTS_PER_PIXEL = 72 / _PIXELS_PER_INCH
+_PRINTED_PER_INCH = 300
+_SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
+# Journals ask for Arial or Helvetica. Liberation Sans has the same widths, and vl-convert has it.
+_PRINTED_FONT = "'Liberation Sans', Arial, Helvetica, 'Noto Sans CJK KR', sans-serif"
+
+
+class NotebookChart(alt.LayerChart):
+    """A chart that a notebook shows as SVG, and that `save` writes in the size of a paper's column.
+
+    SVG needs no network, while Altair's default renderer loads Vega from a server. If the user
+    enables another renderer, e.g. by ``altair.renderers.enable("html")``, Altair shows the chart.
+    """
+
+    @classmethod
+    def of(cls, chart: alt.LayerChart) -> NotebookChart:
+        """Returns a copy of a chart as a `NotebookChart`."""
+        copy: Any = chart.copy(deep=False)
+        # Altair would turn a plain assignment into a property of the chart.
+        object.__setattr__(copy, "__class__", cls)
+        return cast(NotebookChart, copy)
+
+    def save(
+        self,
+        fp: Any,
+        format: Any = None,
+        *args: Any,
+        width: float | None = None,
+        height: float | None = None,
+        **options: Any,
+    ) -> None:
+        """Writes the chart for a paper, as PDF, SVG or PNG: without a title, on white.
+
+        A PDF has embedded fonts. A PNG has 300 pixels per inch.
+
+        Args:
+            fp: The path of the file, or an open file.
+            format: ``"pdf"``, ``"svg"`` or ``"png"``; by default the suffix of the path. Altair's
+                own `save` writes other formats, such as ``"html"``.
+            *args: Further arguments of Altair's `save`, only for other formats.
+            width: The width in inches; by default 3.3, the width of a column, or 6.9, the width of
+                a page, for parallel coordinates.
+            height: The height in inches; by default a height that suits the chart.
+            **options: Further arguments of Altair's `save`, only for other formats.
+        """
+        import vl_convert
+
+        kind = format or Path(str(getattr(fp, "name", fp))).suffix[1:]
+        if kind not in ("pdf", "svg", "png"):
+            super().save(fp, format, *args, **options)
+            return
+        drawn = self._drawn(_PRINTED_FONT)
+        drawn.pop("title", None)
+        width = width or (_PAGE if drawn["name"] == "parallel" else _COLUMN)
+        least = min(0.6 * width, _COLUMN)
+        height = height or max(drawn["height"] * _POINTS_PER_PIXEL / _PIXELS_PER_INCH, least)
+        drawn["width"], drawn["height"] = width * _PIXELS_PER_INCH, height * _PIXELS_PER_INCH
+        # The axes and legends are within the width.
+        drawn["autosize"] = {"type": "fit", "contains": "padding"}
+        drawn["config"]["padding"] = 2
+        drawn["config"]["legend"]["gradientLength"] = width * _PIXELS_PER_INCH / 2
+        picture = vl_convert.vegalite_to_svg(drawn)
+        if kind == "png":
+            written = vl_convert.svg_to_png(picture, scale=_POINTS_PER_PIXEL, ppi=_PRINTED_PER_INCH)
+        elif kind == "pdf":
+            written = vl_convert.svg_to_pdf(_SIZE.sub(_in_points, picture, count=1))
+        else:
+            written = picture.encode()
+        if hasattr(fp, "write"):
+            fp.write(written)
+        else:
+            Path(fp).write_bytes(written)
+
+    def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
+        render = alt.renderers.get()
+        if render is not None and alt.renderers.active != _SHOWN_BY_ALTAIR:
+            return render(self.to_dict())
+        import vl_convert
+
+        picture = vl_convert.vegalite_to_svg(self._drawn(theme.FONT))
+        return {"image/svg+xml": picture, "text/plain": repr(self)}
+
+    def _drawn(self, font: str) -> dict[str, Any]:
+        """Returns the chart's specification, with the look of reports and the user's config."""
+        drawn: dict[str, Any] = drawable(self.to_dict())
+        config = drawn.get("config", {})
+        # Altair writes its defaults into "view".
+        config.pop("view", None)
+        drawn["config"] = {**theme.config(font), "background": "white", "padding": 12, **config}
+        return drawn
+
+
+class StudyPlots:
+    """The charts of a study as Vega-Altair charts.
+
+    A notebook shows a chart as a picture. After ``altair.renderers.enable("html")``, charts have
+    tooltips, and the notebook needs the network. ``save`` writes a chart for a paper, as wide as a
+    column.
+
+    Example:
+        ```python
+        history = ks.read_study("digits")
+        history.plot.parallel_coordinates()
+        history.plot.slice("learning_rate").save("learning_rate.pdf")
+        ```
+    """
+
+    def __init__(self, history: StudyHistory) -> None:
+        self._all_data = StudyData(history)
+
+    def __repr__(self) -> str:
+        """Returns the names of the charts."""
+        return f"<plots of {self._all_data.history.description.name!r}: {', '.join(_names())}>"
+
+    def __getattr__(self, name: str) -> Never:
+        """Raises AttributeError, whose text suggests the chart with the nearest name."""
+        raise AttributeError(f"There is no chart {name!r}. {suggestion(name, _names())}")
+
+    def belief(self) -> alt.LayerChart:
+        """Returns a chart of the best value: reported, corrected and confirmed."""
+        return self._shown(result_charts.belief(self._data))
+
+    def history(self) -> alt.LayerChart:
+        """Returns a chart of each trial's value, and of the best value so far."""
+        return self._shown(result_charts.optimization_history(self._data))
+
+    def learning_curves(self) -> alt.LayerChart:
+        """Returns a chart of all learning curves, with those of the best trials in front."""
+        return self._shown(result_charts.learning_curves(self._data))
+
+    def parallel_coordinates(self) -> alt.LayerChart:
+        """Returns a chart with a line for each trial through its hyperparameters and its value."""
+        return self._shown(hyperparameter_charts.parallel_coordinates(self._data))
+
+    def importance(self) -> alt.LayerChart:
+        """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
+
+        Raises:
+            StudyError: If fewer than 15 trials have a value, or all have the same value.
+        """
+        if not self._data.importances:
+            raise StudyError(
+                f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
+                f"a study that has {len(self._data.ranked)}."
+            )
+        return self._shown(hyperparameter_charts.importance(self._data))
+
+    def slice(self, name: str) -> alt.LayerChart:
+        """Returns a chart of the trials' values by one hyperparameter.
+
+        Raises:
+            StudyError: If no hyperparameter that varies has this name.
+        """
+        return self._shown(hyperparameter_charts.hyperparameter_slice(self._data, self._axis(name)))
+
+    def contour(self, first: str, second: str) -> alt.LayerChart:
+        """Returns a chart of the objective over two hyperparameters.
+
+        Raises:
+            StudyError: If no hyperparameter that varies has one of these names.
+        """
+        return self._shown(
+            hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))
+        )
+
+    def predictions(self) -> alt.LayerChart:
+        """Returns a chart of the champion's predictions for the validation data.
+
+        For a classifier, it is the confusion matrix.
+
+        Raises:
+            StudyError: If no predictions are recorded.
+        """
+        output = self._data.predictions
+        if output is None or not (output.confusion or output.truth):
+            name = self._data.history.description.name
+            raise StudyError(
+                f"The record of {name!r} has no predictions of a champion on validation data."
+            )
+        if output.confusion:
+            return self._shown(prediction_charts.confusion_matrix(output))
+        return self._shown(prediction_charts.targets(output))
+
+    def _axis(self, name: str) -> HyperparameterAxis:
+        axes = {axis.name: axis for axis in self._data.axes}
+        if name not in axes:
+            raise StudyError(f"No hyperparameter {name!r} varies. {suggestion(name, axes)}")
+        return axes[name]
+
+    @property
+    def _data(self) -> StudyData:
+        if not self._all_data.ranked:
+            name = self._all_data.history.description.name
+            raise StudyError(
+                f"The study {name!r} has no trial with a value yet: there is nothing to draw."
+            )
+        return self._all_data
+
+    def _shown(self, chart: alt.LayerChart) -> alt.LayerChart:
+        return NotebookChart.of(theme.with_rows(chart, tables(self._data)))
+
+
+def _in_points(size: re.Match[str]) -> str:
+    """Returns the size of an SVG for vl-convert, which takes a pixel for a point of the PDF."""
+    width, height = (float(pixels) * _POINTS_PER_PIXEL for pixels in size.groups())
+    return f'width="{width}" height="{height}"'
+
+
+def _names() -> list[str]:
+    return [name for name in vars(StudyPlots) if not name.startswith("_")]

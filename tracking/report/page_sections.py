@@ -1,0 +1,302 @@
+"""The sections of a study's report: their headings, texts, and figures (charts with texts)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from search_spaces.texts import counted
+from tracking.diagnosis.diagnosed_study import Finding
+from tracking.history.verdicts import looked_at
+from tracking.records.data_findings import DataFinding, DataFindings
+from tracking.records.prediction_records import ValidationPredictions
+from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
+from tracking.report.chart_data import (
+    FEWEST_TRIALS,
+    Columns,
+    StudyData,
+)
+from tracking.shell_commands import data_command
+
+# The small charts of hyperparameters have no legend, so `_marks` says which mark a state has.
+_MARKS = {
+    "complete": "circles",
+    "pruned": "triangles",
+    "infeasible": "crosses at the lower edge",
+    "interrupted": "squares",
+    "running": "diamonds",
+}
+# How to read the charts of findings.
+_LEGENDS = {
+    "curves": "Blue: validation; dashed: training.",
+    "intervals": "Lines are intervals around the values.",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart on a page.
+
+    Attributes:
+        text: The explanation below the chart.
+        small: Whether several charts are side by side.
+        half: Whether the chart takes half of the page's width.
+        mark: A word before the heading, such as "problem", or empty.
+        command: A shell command to copy, or empty.
+    """
+
+    chart: alt.LayerChart
+    text: str = ""
+    small: bool = False
+    half: bool = False
+    mark: str = ""
+    command: str = ""
+
+
+TRIALS = "Trials"
+"""The heading of the section with the table of trials."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        text: The text before the figures.
+        examples: The worst misclassified samples, from `worst_samples`, shown after the figures.
+        findings: Findings without a chart, shown before the figures.
+        picture: A PNG with samples in base64, or empty.
+        caption: The caption of the picture.
+    """
+
+    heading: str
+    figures: tuple[Figure, ...]
+    text: str = ""
+    examples: Sequence[Mapping[str, Any]] = ()
+    findings: tuple[DataFinding | Finding, ...] = ()
+    picture: str = ""
+    caption: str = ""
+
+
+def sections(data: StudyData) -> list[Section]:
+    """Returns the sections of a study's page, without empty ones."""
+    count = counted(len(data.history.trials), "trial")
+    diagnosed = _diagnosed(data)
+    parts = [
+        Section("How much of it to believe", tuple(_belief(data))),
+        Section("The best so far", tuple(_search(data))),
+        Section(
+            TRIALS,
+            (),
+            f"{count}, the best first. A click puts a trial in focus. Dragging over an area of a "
+            "chart chooses trials in all charts and in this table, and so does the list. Escape "
+            "shows all trials again.",
+        ),
+        Section("How the best trials trained", tuple(_training(data))),
+        Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
+        diagnosed,
+        *_of_champion(data),
+    ]
+    data_findings = looked_at(data.history)
+    if data_findings is not None:
+        parts.append(_of_data(data_findings, data_command(data.history.description, data.root)))
+    # The diagnosis has neither figures nor findings if all is well, but its text says so.
+    always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
+    return [
+        section
+        for section in parts
+        if section.figures or section.findings or section.heading in always
+    ]
+
+
+def _of_champion(data: StudyData) -> Iterator[Section]:
+    """Yields a section for each output of the champion's model."""
+    first = data.predictions
+    for place, output in enumerate(() if first is None else (first, *first.others)):
+        heading = "The champion on validation data"
+        yield Section(
+            f"{heading}: {output.output}" if output.output else heading,
+            tuple(_champion(output, place)),
+            f"The predictions of trial {output.trial}, at epoch {output.epoch}, for "
+            f"{output.samples:,} validation samples.",
+            prediction_charts.worst_samples(output),
+        )
+
+
+def _of_data(data: DataFindings, command: str) -> Section:
+    text = "What was found in the data, without any model."
+    if not data.thorough:
+        text = (
+            "These checks took a glance at the data when the study was launched. For all checks, "
+            f"and a new page: {command}"
+        )
+    rows = f" A row for each class: {data.picture_rows}." if data.picture_rows else ""
+    return Section(
+        "The data",
+        (),
+        text,
+        findings=data.findings,
+        picture=base64.b64encode(data.picture).decode("ascii"),
+        caption=f"Samples of the training part.{rows}",
+    )
+
+
+def tables(data: StudyData) -> dict[str, Columns]:
+    """Returns the tables with the data of charts. A chart refers to its table by name."""
+    return {
+        "trials": data.trials,
+        "curves": data.curves,
+        "parallel": hyperparameter_charts.parallel_rows(data),
+    }
+
+
+def _belief(data: StudyData) -> Iterator[Figure]:
+    verdict = data.verdict
+    if verdict.corrected is None and verdict.confirmation is None:
+        return
+    text = "Lines are intervals."
+    if verdict.confirmation is not None:
+        text += (
+            " Rings are trainings under new seeds. Values on the validation samples are still too "
+            "good, as the trial was chosen on these samples. The line on the test part counts the "
+            "chance in both seeds and samples."
+        )
+    yield Figure(result_charts.belief(data), " ".join((text, *verdict.grounds)))
+
+
+def _diagnosed(data: StudyData) -> Section:
+    text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
+    figures, undrawn, good = [], [], []
+    for place, finding in enumerate(data.summary.diagnosis.findings):
+        if finding.severity == "ok" and finding.check != "isolation":
+            good.append(finding.title)
+            continue
+        chart = _chart(data, finding)
+        if chart is None:
+            undrawn.append(finding)
+            continue
+        chart = chart.properties(
+            name=f"finding_{place}", title=finding.title, description=finding.verdict
+        )
+        sentences = (finding.verdict, finding.advice, _LEGENDS.get(finding.chart, ""))
+        explanation = " ".join(filter(None, sentences))
+        figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
+    missing = dict.fromkeys(unchecked.check for unchecked in data.summary.diagnosis.unchecked)
+    text += f" Nothing to do: {'. '.join(good)}." if good else ""
+    text += f" Too few trials for these checks: {', '.join(missing)}." if missing else ""
+    return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
+
+
+def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
+    metric = data.history.description.objective.metric
+    axis = next((axis for axis in data.axes if axis.name == finding.parameter), None)
+    if finding.chart == "intervals" and finding.rows:
+        return result_charts.intervals(finding.rows, metric, "", "", "")
+    if finding.chart == "curves" and data.has_curves:
+        return result_charts.learning_curves(data, finding.trials)
+    if finding.chart == "slice" and axis is not None:
+        return hyperparameter_charts.hyperparameter_slice(data, axis)
+    if finding.chart == "history" and data.ranked:
+        return result_charts.optimization_history(data)
+    return None
+
+
+def _search(data: StudyData) -> Iterator[Figure]:
+    if not data.ranked:
+        return
+    without = None in data.trials["value"]
+    yield Figure(
+        result_charts.optimization_history(data),
+        "Each mark is a trial; the line is the best value so far. If the line is flat at the end, "
+        "more trials of this kind are unlikely to help much."
+        + _far_off(data, data.trials["value"], "trial")
+        + (" Trials without a value are at the lower edge." if without else ""),
+    )
+
+
+def _hyperparameters(data: StudyData) -> Iterator[Figure]:
+    if len(data.ranked) < 2 or not data.axes:
+        return
+    total = len(data.ranked)
+    for axis in data.by_importance():
+        active = sum(axis.unit(trial.spec.values) is not None for trial in data.ranked)
+        few = "" if active == total else f"Active in {active} of {counted(total, 'trial')}."
+        yield Figure(hyperparameter_charts.hyperparameter_slice(data, axis), few, small=True)
+    if data.importances:
+        yield Figure(
+            hyperparameter_charts.importance(data),
+            f"How much of the difference between these {total} trials each hyperparameter makes by "
+            "itself (Optuna's fANOVA; a conditional hyperparameter makes none in trials in which "
+            "it is not active). Other ranges give other shares.",
+        )
+    yield Figure(
+        hyperparameter_charts.parallel_coordinates(data),
+        "Each line is a trial. Drag over a part of an axis to choose the trials that pass there.",
+    )
+    numbers = [axis for axis in data.by_importance() if axis.numeric and not axis.parameter.when]
+    if data.importances and len(numbers) > 1:
+        yield Figure(
+            hyperparameter_charts.contour(data, *numbers[:2]),
+            "The two most important hyperparameters that are numbers. The background is the mean "
+            "of the trials nearby; where it is empty, nothing was tried.",
+        )
+
+
+def _marks(data: StudyData) -> str:
+    """Returns which mark a state has, and from how many trials on the page shows importance."""
+    states = set(data.trials.get("state", ()))
+    marks = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in states]
+    if not marks or not data.axes:
+        return ""
+    few = len(data.ranked) < FEWEST_TRIALS
+    needed = f" Which hyperparameters matter most is shown from {FEWEST_TRIALS} trials on."
+    return f"In the small charts {', '.join(marks)} trials.{needed if few else ''}"
+
+
+def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
+    """Returns how many values lie outside a chart's scale, as a sentence, or an empty text."""
+    shown = theme.objective_scale(values, data.history.description.objective).to_dict()
+    if not shown.get("clamp"):
+        return ""
+    low, high = shown["domain"]
+    valued = [value for value in values if value is not None]
+    off = sum(not low <= value <= high for value in valued)
+    return f" {off} of {counted(len(valued), noun)} are far off, and drawn at the edge."
+
+
+def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
+    # Charts need different names. The charts of the first output have no suffix.
+    suffix = f"_{place + 1}" if place else ""
+    if output.confusion:
+        yield Figure(
+            prediction_charts.confusion_matrix(output, suffix),
+            "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
+            "the stronger the larger their share of the class.",
+            half=True,
+        )
+    if not output.truth:
+        return
+    text = "Dashed: where the prediction is right."
+    if output.feature:
+        text = "Points: targets. Blue: what the champion predicts."
+        text += " Dashed: the rule that made the targets, without noise." if output.rule else ""
+    yield Figure(
+        prediction_charts.targets(output, suffix),
+        f"{prediction_charts.equations(output)} {text}".lstrip(),
+    )
+
+
+def _training(data: StudyData) -> Iterator[Figure]:
+    # If an objective function only returns a value, its trials have no curves.
+    of_function = data.history.description.objective_function
+    if data.has_curves or (data.curves["trial"] and not of_function):
+        yield Figure(
+            result_charts.learning_curves(data),
+            "The ten best trials that were not pruned are blue, with a point at the best epoch; "
+            "all others are behind. Pruned trials end where they were stopped."
+            + _far_off(data, data.curves["value"], "epoch"),
+        )

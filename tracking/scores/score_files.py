@@ -1,0 +1,181 @@
+"""Files with the scores of validation samples: one for each training, next to the checkpoint.
+
+A file is in the safetensors format (https://huggingface.co/docs/safetensors): arrays and a JSON
+header, which can be read without running code. Zeros and ones take a bit each. Other numbers take
+16 bits if these are precise enough. A study keeps the files of its best trials, up to 64 MB.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from tracking.records import Rank
+from tracking.scores.sample_scores import SampleScores
+from tracking.store.atomic_writing import replacing
+
+# Numbers of 16 bits are precise enough if they change the objective by at most this share.
+_HALF = 1e-5
+# The most bytes that the files of a study under one engine may take.
+_MOST_BYTES: Final = 64 * 10**6
+# The header has no arrays. It has no `members`, as each training has its file.
+_LEFT_OUT = ("values", "weights", "members", "groups")
+
+
+class ScoresError(InternalError):
+    """Scores of samples are missing, damaged, or of other weights."""
+
+
+def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
+    """Writes a training's scores, after the best epoch or after each epoch, atomically.
+
+    `weights_sha256` is the digest of the best epoch's weights.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+    entries = []
+    for number, epoch in enumerate(scores):
+        fields = {
+            field.name: getattr(epoch, field.name)
+            for field in dataclasses.fields(epoch)
+            if field.name not in _LEFT_OUT
+        }
+        arrays[f"{number}.values"], fields["bits"] = _packed(epoch)
+        fields["shape"] = list(np.shape(epoch.values))
+        # Most weights and groups are the same in each epoch, so equal arrays are stored once.
+        if epoch.weights is not None:
+            weights = np.ascontiguousarray(epoch.weights, np.float32)
+            fields["weights"] = _place(arrays, weights, f"{number}.weights")
+        if epoch.groups is not None:
+            fields["groups"] = _place(arrays, epoch.groups, f"{number}.groups")
+        entries.append(fields)
+    header = json.dumps({"entries": entries, "weights_sha256": weights_sha256})
+    metadata = {"scores": header, "sha256": _digest(header, arrays)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        try:
+            save_file(arrays, partial, metadata=metadata)
+        except SafetensorError as error:
+            # E.g. the disk is full.
+            raise OSError(str(error)) from error
+
+
+def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
+    """Reads a training's scores.
+
+    Raises ScoresError if the file is missing or damaged, or if the scores belong to weights with
+    another digest than `weights_sha256`. An empty `weights_sha256` stands for any weights.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = metadata["scores"]
+        if metadata["sha256"] != _digest(header, arrays):
+            raise ScoresError("they do not have the content that was written")
+        fields = json.loads(header)
+        if weights_sha256 and fields["weights_sha256"] != weights_sha256:
+            raise ScoresError("they are of other weights")
+        return [_entry(arrays, number, entry) for number, entry in enumerate(fields["entries"])]
+    except FileNotFoundError:
+        raise ScoresError("they are gone") from None
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ScoresError(f"they can't be read: {error}") from None
+
+
+def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]) -> SampleScores:
+    values, shape = arrays[f"{number}.values"], fields.pop("shape")
+    if fields.pop("bits"):
+        values = np.unpackbits(values, count=int(np.prod(shape)))
+    same: dict[str, Any] = {
+        name: arrays[fields.pop(name)] for name in ("weights", "groups") if name in fields
+    }
+    return SampleScores(values=values.reshape(shape), **same, **fields)
+
+
+def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
+    """Returns the values for the file, and whether they take a bit each."""
+    values = np.asarray(scores.values)
+    if values.dtype.kind in "biuf" and bool(((values == 0) | (values == 1)).all()):
+        return np.packbits(values.reshape(-1).astype(bool)), True
+    if values.dtype.kind != "f":
+        return np.ascontiguousarray(values), False
+    with np.errstate(over="ignore"):
+        half = np.ascontiguousarray(values, np.float16)
+    exact, rounded = scores.value, dataclasses.replace(scores, values=half).value
+    is_precise = abs(rounded - exact) <= _HALF * abs(exact)
+    return half if is_precise else np.ascontiguousarray(values, np.float32), False
+
+
+def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
+    """Returns the name of an equal array in `arrays`; adds the array as `name` if there is none."""
+    kind = name.partition(".")[2]
+    for other, stored in arrays.items():
+        if other.endswith(kind) and np.array_equal(stored, array):
+            return other
+    arrays[name] = array
+    return name
+
+
+def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+class KeptScores:
+    """Decides which trials keep their files of scores: the best ones, up to `most` bytes."""
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._most = most
+        # Each entry has a trial's rank and the size of its file. The best trial comes first.
+        self._kept: list[tuple[Rank, int]] = []
+        self._bytes = 0
+        self._dropped: set[int] = set()
+        self._noticed = False
+
+    @property
+    def numbers(self) -> set[int]:
+        """The numbers of the trials that keep their scores."""
+        return {rank.number for rank, _ in self._kept}
+
+    def add(self, rank: Rank, size: int) -> None:
+        """Adds a trial with the size of its file in bytes, which is 0 if there is no file."""
+        if not size:
+            return
+        bisect.insort(self._kept, (rank, size))
+        self._bytes += size
+        while self._bytes > self._most:
+            last, freed = self._kept.pop()
+            self._bytes -= freed
+            self._dropped.add(last.number)
+
+    def dropped(self) -> set[int]:
+        """Returns the numbers of the trials whose files must be deleted, each number only once."""
+        dropped, self._dropped = self._dropped, set()
+        return dropped
+
+    def notice(self) -> str:
+        """Returns a line for the user when scores are first dropped, else an empty text."""
+        if self._noticed or not self._dropped:
+            return ""
+        self._noticed = True
+        return (
+            f"the scores of validation samples reached {self._most // 10**6} MB: only those of the "
+            f"best {len(self._kept)} trials are kept"
+        )

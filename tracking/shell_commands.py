@@ -1,0 +1,99 @@
+"""Shell commands, such as ``kerastudy reproduce digits --trial 7``, for people to copy."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tracking.history.study_history import StudyHistory
+from tracking.records import StudyDescription, TrialRecord
+
+_DEFAULT_ENGINE: Final = "optuna:tpe"
+# `kerastudy launch` takes the studies in this folder by name.
+_CATALOG: Final = Path(__file__).parents[2] / "studies" / "catalog"
+
+
+def shell_command(
+    verb: str,
+    description: StudyDescription,
+    options: str = "",
+    *,
+    store: Path | None = None,
+    several: bool = False,
+) -> str:
+    """Returns a command on a study, e.g. ``kerastudy confirm NAME``.
+
+    `options` must be quoted. `several` adds ``--engine``, and `store` adds ``--store``.
+    """
+    words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
+    words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
+    return _joined([*words, _store_option(store)])
+
+
+def launch_command(
+    description: StudyDescription,
+    name: str,
+    options: Sequence[str],
+    *,
+    store: Path | None = None,
+) -> str:
+    """Returns the command that launches a study under a name, perhaps with changed settings."""
+    words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
+    if name != (description.code.study_name or name):
+        words.append(f"--name {shlex.quote(name)}")
+    if description.engine != _DEFAULT_ENGINE:
+        words.append(f"--engine {shlex.quote(description.engine)}")
+    return _joined([*words, *options, *_data_options(description), _store_option(store)])
+
+
+def data_command(description: StudyDescription, store: Path | None = None) -> str:
+    """Returns the command that checks a study's data. In a notebook, it is a Python call."""
+    if not description.code.path:
+        return "print(kerastudy.check_data(study))"
+    words = [f"kerastudy data {shlex.quote(target_of(description))}"]
+    return _joined([*words, *_data_options(description), _store_option(store)])
+
+
+def _joined(words: Iterable[str]) -> str:
+    return " ".join(filter(None, words))
+
+
+def _store_option(store: Path | None) -> str:
+    return f"--store {shlex.quote(str(store))}" if store is not None else ""
+
+
+def _data_options(description: StudyDescription) -> list[str]:
+    """Returns the options ``--data`` and ``--target`` with which the study was launched."""
+    # `studies.data.datasets` writes FILE?target=COLUMN.
+    file, _, column = description.data.override.partition("?target=")
+    options = [f"--data {shlex.quote(file)}"] if file else []
+    return [*options, f"--target {shlex.quote(column)}"] if column else options
+
+
+def target_of(description: StudyDescription) -> str:
+    """Returns the argument that names a study in a command: its file, or its catalog name."""
+    code = description.code
+    path = Path(code.path)
+    if path.parent == _CATALOG:
+        return path.stem.replace("_", "-")
+    # A relative path is enough in the folder from which the study was launched.
+    if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
+        path = path.relative_to(code.folder)
+    return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
+
+
+def reproduce_command(
+    description: StudyDescription, number: int | str, store: Path | None, *, several: bool
+) -> str:
+    """Returns the command that reproduces a trial."""
+    options = f"--trial {number}"
+    return shell_command("reproduce", description, options, store=store, several=several)
+
+
+def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
+    """Returns `reproduce_command` for a trial, with ``--store`` unless the store is `without`."""
+    store = None if history.store.root == without else history.store.root
+    several = len(history.engines) > 1
+    return reproduce_command(history.description, trial.number, store, several=several)
