@@ -143,7 +143,7 @@ def endless() -> Iterator[Any]:
         (endless, {}, "The training .* first 128 batches.* pass steps_per_epoch"),
         (endless, {"steps_per_epoch": 3}, ""),
         (shuffled, {"test": endless}, r"The test .* If it has no end, end it, by take\(\)"),
-        (shuffled, {"test": random}, "The test .*Let nothing in it be random"),
+        (shuffled, {"test": random}, "The test .*Use no random operations"),
     ],
 )
 def test_data_without_an_end_or_repetition_gets_a_warning(
