@@ -178,8 +178,8 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
 
 def journal_cost(folder: Path, trials: int = 5000, epochs: int = 20) -> dict[str, float]:
     """Returns the CPU milliseconds of an epoch in a commit, and of reading a long study."""
+    from tracking.history.learning_curves import RecordedCurves
     from tracking.history.study_history import read_study
-    from tracking.history.trials import RecordedCurves
 
     store, journal, fits = _recorded(folder, trials, epochs)
     began = time.process_time()

@@ -3,8 +3,6 @@ from .command_line_changes import read_domain as read_domain
 from .command_line_changes import read_value as read_value
 from .command_line_changes import spell_domain as spell_domain
 from .command_line_changes import spell_values as spell_values
-from .declarations import is_keras_tuners as is_keras_tuners
-from .declarations import space_of_keras_tuners as space_of_keras_tuners
 from .discovery.builder_runs import LimitReachedError as LimitReachedError
 from .discovery.discovered_space import Discovery as Discovery
 from .discovery.discovered_space import discover as discover
@@ -50,6 +48,8 @@ from .keras_hyperparameters import learning_rate as learning_rate
 from .keras_hyperparameters import momentum as momentum
 from .keras_hyperparameters import optimizer as optimizer
 from .keras_hyperparameters import units as units
+from .optuna_and_keras_tuner_declarations import is_keras_tuners as is_keras_tuners
+from .optuna_and_keras_tuner_declarations import space_of_keras_tuners as space_of_keras_tuners
 from .optuna_and_keras_tuner_spaces import KerasTunerSpace as KerasTunerSpace
 from .optuna_and_keras_tuner_spaces import OptunaSpace as OptunaSpace
 from .parameters.base import Parameter as Parameter

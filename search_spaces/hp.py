@@ -14,9 +14,9 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from search_spaces import declarations
-from search_spaces.declarations import read_as, same_domain
+from search_spaces import optuna_and_keras_tuner_declarations as declarations
 from search_spaces.errors import HyperparameterError, suggestion
+from search_spaces.optuna_and_keras_tuner_declarations import read_as, same_domain
 from search_spaces.parameters import ranges as parameters
 from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed

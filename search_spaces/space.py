@@ -94,18 +94,17 @@ class SearchSpace:
                 "The search space is empty: give at least one parameter, such as learning_rate()."
             )
         check_parents(self._by_name)
-        self._parameters = tuple(self._by_name.values())
-        self._ordered = parents_first(self._parameters)
+        self._parents_first = parents_first(self._by_name.values())
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters, in declared order."""
-        return self._parameters
+        return tuple(self._by_name.values())
 
     @property
     def parents_first(self) -> tuple[Parameter, ...]:
         """The parameters in declared order, but parents before their children."""
-        return self._ordered
+        return self._parents_first
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,12 +114,12 @@ class SearchSpace:
     @property
     def dimensions(self) -> tuple[str, ...]:
         """The names of the parameters that are not Fixed, in declared order."""
-        return tuple(each.name for each in self._parameters if each.role != "fixed")
+        return tuple(each.name for each in self.parameters if each.role != "fixed")
 
     @property
     def conditional(self) -> bool:
         """Whether any parameter has a condition."""
-        return any(parameter.when for parameter in self._parameters)
+        return any(parameter.when for parameter in self.parameters)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -128,7 +127,7 @@ class SearchSpace:
 
         The digest is the same on every machine, and for every order of the parameters.
         """
-        ordered = sorted(self._parameters, key=lambda parameter: parameter.name)
+        ordered = sorted(self.parameters, key=lambda parameter: parameter.name)
         content = {"version": VERSION, "parameters": [each.to_dict() for each in ordered]}
         return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
 
@@ -147,11 +146,11 @@ class SearchSpace:
 
     def __len__(self) -> int:
         """Returns how many parameters there are."""
-        return len(self._parameters)
+        return len(self.parameters)
 
     def __iter__(self) -> Iterator[Parameter]:
         """Iterates over the parameters, in declared order."""
-        return iter(self._parameters)
+        return iter(self.parameters)
 
     def __eq__(self, other: object) -> bool:
         """Returns whether the other space declares the same parameters, in any order."""
@@ -161,11 +160,11 @@ class SearchSpace:
 
     def __hash__(self) -> int:
         """Returns a hash of all that is declared."""
-        return hash(frozenset(self._parameters))
+        return hash(frozenset(self.parameters))
 
     def __repr__(self) -> str:
         """Returns the space as Python code that makes it, with a line for each parameter."""
-        lines = "".join(f"    {parameter!r},\n" for parameter in self._parameters)
+        lines = "".join(f"    {parameter!r},\n" for parameter in self.parameters)
         return f"SearchSpace(\n{lines})"
 
     def active(self, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -180,7 +179,7 @@ class SearchSpace:
         """
         valid: dict[str, Any] = {}
         active = set()
-        for parameter in self._ordered:
+        for parameter in self._parents_first:
             if holds(parameter, self._by_name, valid):
                 name = parameter.name
                 active.add(name)
@@ -390,7 +389,7 @@ class SearchSpace:
         Raises:
             SearchSpaceError: If a parameter is continuous. The call of `grid` raises it.
         """
-        continuous = [each.name for each in self._parameters if each.count is None]
+        continuous = [each.name for each in self.parameters if each.count is None]
         if continuous:
             raise SearchSpaceError(
                 f"A grid needs finitely many values, and {', '.join(map(repr, continuous))} "
@@ -406,11 +405,11 @@ class SearchSpace:
             else:
                 yield from extended(values, rest[1:])
 
-        return extended({}, self._ordered)
+        return extended({}, self._parents_first)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the space in JSON's types, with the version of its schema."""
-        return {"version": VERSION, "parameters": [each.to_dict() for each in self._parameters]}
+        return {"version": VERSION, "parameters": [each.to_dict() for each in self.parameters]}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> SearchSpace:

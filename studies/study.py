@@ -159,9 +159,9 @@ class Study(StudyDefinition):
             raise AttributeError(text, name=name, obj=self)
 
     def _repr_html_(self) -> str:
-        from studies.results.markup import definition_markup
+        from studies.results.study_results import definition_html
 
-        return definition_markup(self)
+        return definition_html(self)
 
     def launch(
         self,
@@ -313,7 +313,7 @@ class Study(StudyDefinition):
             **options: Options of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and
                 others.
         """
-        from studies.champion.confirm import confirm
+        from studies.champion.confirmation import confirm
 
         return confirm(self, **options)
 

@@ -1,6 +1,6 @@
-"""The summary of a study: the same facts, commands and best trials in all places that show it.
+"""The summary of a study: its facts, its next commands and its best trials.
 
-These places are the terminal, JSON documents, reports, MLflow and notebooks.
+The terminal, JSON documents, reports, MLflow and notebooks all show this summary.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
-from tracking.history.commands import launch_command, shell_command
 from tracking.history.comparison import Reached, Standing
+from tracking.history.learning_curves import sparkline
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import Reason, reasons, sparkline_if_curve
+from tracking.history.trial_ranks import Reason, reasons
 from tracking.history.verdicts import (
     StudyVerdict,
     champion_sentences,
@@ -28,6 +29,7 @@ from tracking.history.verdicts import (
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import in_words
+from tracking.shell_commands import launch_command, shell_command
 from tracking.statistics.sentences import gain_sentences, interval_numbers
 from tracking.store.study_locks import holder_of
 
@@ -38,7 +40,7 @@ _DIGITS = 6
 _MOST_REASONS = 5
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
-# The terminal and the pages explain these words where they stand.
+# These states of trials are followed by an explanation.
 _STATES = {"pruned": " (given up early)", "infeasible": " (no usable value)"}
 _TRAINERS = {
     "compiled": "by compiled steps, which give the same numbers as model.fit",
@@ -63,20 +65,18 @@ class Command(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """The number with which terminals and pages begin, as texts.
+    """The value with which terminals and pages begin, as texts.
 
-    The number is the value to expect of the champion on new data. If this is unknown, it is the
-    best value of the search, and `interval` is empty. `caption` says which of the two it is.
-    `default` is the value of the search space's defaults, and `gain` a sentence on the gain over
-    them; both may be empty. `seen` is a sentence on the best value of the search.
+    It is the value to expect of the champion on new data. If this is unknown, it is the best value
+    of the search.
     """
 
     value: str
-    interval: str
-    caption: str
-    default: str
-    gain: str
-    seen: str
+    interval: str  # Empty for the best value of the search.
+    caption: str  # A clause that says which of the two values it is.
+    default: str  # The value of the default hyperparameters, or empty.
+    gain: str  # A sentence on the gain over the default hyperparameters, or empty.
+    seen: str  # A sentence on the best value of the search.
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Summary:
 
     Attributes:
         history: The study.
-        verdict: The verdict on its best value.
-        without: The store's folder for which commands need no ``--store``.
+        verdict: The verdict on the study's best value.
+        without: The store for which commands need no ``--store``.
     """
 
     history: StudyHistory
@@ -95,7 +95,7 @@ class Summary:
 
     @cached_property
     def outcome(self) -> str:
-        """The best trial and its value, in one clause."""
+        """A clause with the best trial and its value."""
         return outcome_of(self.history)
 
     @cached_property
@@ -147,17 +147,17 @@ class Summary:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """The diagnosis of the study."""
-        # This import loads numpy, which most studies do not need.
+        # This import loads numpy, which the summary of most studies does not need.
         from tracking.diagnosis.playbook import diagnose
 
         return diagnose(self.history, self.without)
 
     @cached_property
     def commands(self) -> list[Command]:
-        """The commands of the next step. Empty while a launch runs.
+        """The command of the next step, or none while a launch runs.
 
-        The step is to end the launch, to launch what the diagnosis asks for, or to confirm. Only
-        after these are there two steps, as the champion is ready for use.
+        The step is to finish the launch, to launch what the diagnosis asks for, or to confirm. For
+        a confirmed champion, there are two commands: to predict, and to export the model.
         """
         history, description = self.history, self.history.description
         if history.status == "RUNNING" and holder_of(history.folder):
@@ -168,7 +168,7 @@ class Summary:
                 purpose = "Launch it again, once the cause is mended: no trial has a value"
             text = launch_command(description, description.name, (), store=self._store)
             return [Command("launch", purpose, text if description.code.path else "study.launch()")]
-        if not self.verdict.is_confirmed:
+        if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
         champion = f" --trial {history.champion.number}" if history.champion else ""
         return [
@@ -196,7 +196,10 @@ class Summary:
     def command(
         self, verb: str, purpose: str, options: str = "", engine: bool | None = None
     ) -> Command:
-        """Returns a command on this study. `engine` is whether it names the study's engine."""
+        """Returns a command on this study, with ``--engine`` if `engine` is True.
+
+        By default it has ``--engine`` if the study has several engines.
+        """
         several = len(self.history.engines) > 1 if engine is None else engine
         description = self.history.description
         text = shell_command(verb, description, options, store=self._store, several=several)
@@ -208,7 +211,7 @@ class Summary:
         return None if root == self.without else root
 
     def best_trials(self, most: int) -> tuple[list[str], list[list[str]]]:
-        """Returns the heading and the rows of a table of the best trials."""
+        """Returns the heading and the rows of a table of the best trials, at most `most`."""
         return trial_rows(self.history, self.history.top(most))
 
     def _expected(self) -> Iterator[Fact]:
@@ -228,7 +231,7 @@ class Summary:
             yield Fact("cut short", best.result.reason)
         yield Fact("based on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
-            # This import loads numpy, which only studies with scientific hyperparameters need.
+            # This import loads numpy, which other studies do not need here.
             from tracking.diagnosis.value_checks import answers
 
             for sentence in answers(history).values():
@@ -247,14 +250,16 @@ class Summary:
             yield Fact("ended", history.stopped)
         yield Fact("progress", _progress(history))
         yield from reason_facts(reasons(history.trials))
-        contradicted = counted(sum(not trial.holds for trial in history.trials), "trial")
-        if not contradicted.startswith("0 "):
-            yield Fact("left out", f"{contradicted}: plain Keras (model.fit) gets another result")
+        if contradicted := sum(not trial.holds for trial in history.trials):
+            trials = counted(contradicted, "trial")
+            yield Fact("left out", f"{trials}: plain Keras (model.fit) gets another result")
         if history.superseded:
             yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
-        if validation_parts(history) > 1:
-            parts = f"on {validation_parts(history)} different sets of samples"
-            yield Fact("validated", f"{parts}: values of trials do not compare")
+        if (parts := validation_parts(history)) > 1:
+            yield Fact(
+                "validated",
+                f"on {parts} different sets of samples: values of trials do not compare",
+            )
         if description.unread:
             names = listed(description.unread)
             yield Fact("never read", f"{names}: the builder ignores it, so it changes nothing")
@@ -297,8 +302,8 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
         why = f" ({verdict.unknown})" if verdict.unknown else ""
         caption = f"{metric} as the search saw it, which promises too much"
         return Expectation(number(best.value), "", f"{caption}{why}{verdict.guess}", *beside)
-    confirmation, winner = verdict.confirmation, best.number
-    if verdict.is_confirmed and confirmation is not None and confirmation.confirmed is not None:
+    confirmation, winner = verdict.valid_confirmation, best.number
+    if confirmation is not None and confirmation.confirmed is not None:
         winner = confirmation.winner
     value, low, high = interval_numbers(expected, expected.value, expected.low, expected.high)
     interval = f"{low} to {high} at {100 * expected.level:.3g} %"
@@ -316,18 +321,17 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     def shown(value: float) -> str:
         return number(value) if expected is None else interval_numbers(expected, value)[0]
 
-    confirmation = verdict.confirmation if verdict.is_confirmed else None
-    gain = [] if confirmation is None else gain_sentences(confirmation)
+    confirmation = verdict.valid_confirmation
+    gain = "" if confirmation is None else " ".join(gain_sentences(confirmation))
     if confirmation is not None and confirmation.default_on_test:
-        value = f"{shown(fmean(confirmation.default_on_test))} on the same test samples"
-        return value, " ".join(gain)
+        return f"{shown(fmean(confirmation.default_on_test))} on the same test samples", gain
     if default is None:
-        return "", " ".join(gain)
+        return "", gain
     if default.value is None:
         return f"no value: {default.result.reason or default.state}", ""
     value = f"{shown(default.value)} with the default values (trial {default.number})"
     if gain:
-        return value, " ".join(gain)
+        return value, gain
     if default is history.best:
         return value, "They are the best: tuning has gained nothing so far."
     if default.state == "pruned":
@@ -379,19 +383,14 @@ def trial_rows(
 ) -> tuple[list[str], list[list[str]]]:
     """Returns a table's heading, and a row of texts for each trial. A missing value is "-"."""
     names = history.description.space.names
-
-    def cell(values: Any, name: str) -> str:
-        return readable(values[name], _DIGITS) if name in values else "-"
-
     rows = []
     for trial in trials:
-        result, best = trial.result, trial.best
-        planned = trial.spec.epochs
+        params, result, planned = trial.params, trial.result, trial.spec.epochs
         if result is not None and result.trainer == "objective":
             planned = result.epochs
-        value = "-" if best is None else f"{best.value:.{_DIGITS}g}"
+        value = "-" if trial.value is None else f"{trial.value:.{_DIGITS}g}"
         epoch = "-" if trial.epoch is None else f"{trial.epoch}/{planned}"
-        values = [cell(trial.spec.values, name) for name in names]
+        values = [readable(params[name], _DIGITS) if name in params else "-" for name in names]
         rows.append([str(trial.number), value, epoch, trial.state, *values])
     return ["trial", history.description.objective.metric, "epoch", "state", *names], rows
 
@@ -399,13 +398,12 @@ def trial_rows(
 def standing_facts(standing: Standing) -> list[Fact]:
     """Returns the facts of a study in a comparison."""
     history, best = standing.history, standing.best
-    value, epoch = "no value yet", None if best is None else best.epoch
-    if best is not None and best.best is not None:
-        value = readable(best.best.value, _DIGITS)
+    value = None if best is None else best.value
+    epoch = None if best is None else best.epoch
     return [
         Fact("study", standing.label),
         Fact("engine", history.description.engine),
-        Fact("best", value),
+        Fact("best", "no value yet" if value is None else readable(value, _DIGITS)),
         Fact("epoch", "-" if epoch is None else str(epoch)),
         Fact("trial", "-" if best is None else str(best.number)),
         Fact("trials", amounts(history.counts()) or "none yet"),
@@ -423,7 +421,7 @@ def cost_text(reached: Reached) -> str:
 
 
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
-    """Yields a fact for each reason why trials are infeasible or ended early."""
+    """Yields facts on why trials are infeasible or ended early, the most frequent reasons."""
     for reason in causes[:_MOST_REASONS]:
         yield Fact(reason.kind, f"{counted(len(reason.trials), 'trial')}: {reason.text}")
     if len(causes) > _MOST_REASONS:
@@ -432,7 +430,7 @@ def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
 
 
 def data_facts(description: StudyDescription) -> Iterator[Fact]:
-    """Yields facts about folds, data made by a function of `hp`, data in batches, and weights."""
+    """Yields facts about the folds, the parts that come in batches, and the class weights."""
     if description.folds:
         how = description.cross_validation
         drawn = "" if how.isdigit() else f", by {how}"
@@ -446,9 +444,9 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
 
 
 def validation_parts(history: StudyHistory) -> int:
-    """Returns on how many different sets of samples the trials were validated.
+    """Returns the number of sets of samples on which trials were validated.
 
-    Returns 0 if all trials have the study's data.
+    It is 0 if all trials have the study's data.
     """
     digests = {trial.result.validation_digest for trial in history.ended}
     return len(digests - {""})
@@ -459,7 +457,7 @@ def _test_samples(history: StudyHistory) -> int:
 
 
 def _on_test(history: StudyHistory) -> str:
-    """Returns a text on the last evaluation on the test part."""
+    """Returns a clause on the last evaluation on the test part; empty without a test part."""
     if "test" not in history.description.data.digests:
         return ""
     readings = read_evaluations(history)
@@ -478,16 +476,15 @@ def _on_test(history: StudyHistory) -> str:
 
 def _progress(history: StudyHistory) -> str:
     """Returns the best value so far after each trial, as a sparkline."""
-    objective, counted_trials = history.description.objective, set(map(id, history.holding))
-    values: list[float] = []
-    for trial in history.trials:
-        if trial.value is not None and id(trial) in counted_trials:
-            better = not values or objective.is_better(trial.value, values[-1])
-            values.append(trial.value if better else values[-1])
-    if len(values) < 2:
+    objective = history.description.objective
+    trials = sorted(history.holding, key=lambda trial: trial.number)
+    values = [trial.value for trial in trials if trial.value is not None]
+    best = list(accumulate(values, max if objective.direction == "max" else min))
+    if len(best) < 2:
         return ""
-    bars = sparkline_if_curve(values)
-    return f"{number(values[0])} {bars} {number(values[-1])}, the best so far, trial by trial"
+    return (
+        f"{number(best[0])} {sparkline(best)} {number(best[-1])}, the best so far, trial by trial"
+    )
 
 
 def _trainers(history: StudyHistory) -> str:

@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import KFold
 
 import kerastudy as ks
-from tracking.history.trials import RecordedCurves
+from tracking.history.learning_curves import RecordedCurves
 
 _NEAREST = 3
 

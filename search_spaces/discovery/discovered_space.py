@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from search_spaces.argument_checks import whole_number
-from search_spaces.declarations import variant_name
 from search_spaces.discovery.builder_runs import ClashError, LimitReachedError, Tracer
 from search_spaces.discovery.inferred_conditions import (
     Conditions,
@@ -23,6 +22,7 @@ from search_spaces.discovery.inferred_conditions import (
 )
 from search_spaces.discovery.values_to_try import Explorer
 from search_spaces.errors import SearchSpaceError
+from search_spaces.optuna_and_keras_tuner_declarations import variant_name
 from search_spaces.parameters.base import Condition, Parameter
 from search_spaces.parameters.values import identity
 from search_spaces.space import SearchSpace

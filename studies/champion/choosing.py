@@ -1,6 +1,6 @@
 """Registers champions: the best trial at the end of a launch, or the trial that a user promotes.
 
-`promote` can also train a model on training and validation data together, the refit.
+`promote` can also register a refit: a model trained on training and validation data together.
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
 from search_spaces.texts import counted, listed
-from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
-from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
-from studies.champion.verification import Verifier
+from studies.champion.recorded_code import (
+    champion_or,
+    check_data,
+    in_worker,
+    opened,
+    recorded_executor,
+)
+from studies.champion.rerun_jobs import AllFolds, weights_of
+from studies.champion.verification_by_model_fit import Verifier
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
 from studies.executors import Executor
@@ -30,13 +36,13 @@ from tracking.history.champions import (
     set_promotion,
     withdraw_champion,
 )
-from tracking.history.commands import again_command
 from tracking.history.study_history import PROMOTED, StudyHistory
-from tracking.history.trials import ranked
+from tracking.history.trial_ranks import ranked
 from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrialSpec
 from tracking.records.verification_texts import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
+from tracking.shell_commands import again_command
 from tracking.store.store_folder import default_store_path
 
 if TYPE_CHECKING:
@@ -45,7 +51,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 10
-# After so many trials that can't be trained on all folds, other trials would fail, too.
+# If this many trials can't be trained on all folds together, the others are not tried.
 _MOST_FAILED = 3
 
 
@@ -63,33 +69,27 @@ def choose_champion(
     Raises VerificationStopped if the user stopped a comparison. Then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
-    passed_over, first, failed = False, True, 0
-    for history, candidate in _candidates(engines, progress):
+    first, failed = True, 0
+    for place, (history, candidate) in enumerate(_candidates(engines, progress)):
         trial, checkpoint = candidate, None
         if trial.result.unsaved:
             unsaved.append(trial)
-            passed_over = True
             continue
         registered = history.is_champion(trial)
         fault = champion_fault(history) if registered else ""
-        if trial.holds:
-            if registered and not fault:
-                outcome = verifier.verify(history, trial)
-            else:
-                # Launches keep few checkpoints, so only the first trial's is restored by training.
-                checkpoint, outcome = _verified(
-                    history, trial, verifier, progress, fault, restore=first
-                )
-            trial, first = _with_outcome(history, trial, outcome, progress), False
+        if trial.holds and registered and not fault:
+            trial = _verified(history, trial, verifier, progress)
+            if trial.holds:
+                return
+            first = False
+        elif trial.holds:
+            # Launches keep few checkpoints, so only the first trial's is restored by training.
+            trial, checkpoint = _prepared(history, trial, verifier, progress, fault, restore=first)
+            first = False
         if registered and not trial.holds:
             withdraw_champion(history)
-        if registered and trial.holds and not fault:
-            return
-        if trial.holds and trial.result.folds and trial.whole is None:
-            trial, checkpoint = _on_all_folds(verifier, history, trial, progress)
-            failed += checkpoint is None
         if trial.holds and checkpoint is not None:
-            if passed_over:
+            if place:
                 progress.say(f"the champion is the next best, trial {trial.number}")
             # A champion that is registered again keeps the reason of its promotion.
             reason = history.promoted if registered else ""
@@ -99,39 +99,78 @@ def choose_champion(
                 # The launch does not fail if no champion can be saved: its trials are recorded.
                 progress.say(f"warning: {error}")
             break
-        passed_over = True
+        failed += trial.holds and trial.result.folds > 0 and trial.whole is None
         if failed == _MOST_FAILED:
             break
-    _report_unsaved(unsaved, progress)
+    if unsaved:
+        _report_unsaved(unsaved, progress)
 
 
-def _on_all_folds(
-    verifier: Verifier, history: StudyHistory, trial: EndedTrial, progress: Progress
+def _prepared(
+    history: StudyHistory,
+    trial: EndedTrial,
+    verifier: Verifier,
+    progress: Progress,
+    fault: str,
+    *,
+    restore: bool,
 ) -> tuple[EndedTrial, Path | None]:
-    try:
-        trial = verifier.train_on_all_folds(history, trial)
-    except StudyError as error:
-        progress.say(f"warning: {error}")
+    """Compares a trial with `model.fit`; returns the trial, and the path of its weights or None.
+
+    With `restore`, a lost checkpoint is made again by training. `fault` says what is wrong with the
+    registered champion, or is empty.
+    """
+    if fault:
+        progress.say(f"warning: the champion is registered again: {fault}")
+    if trial.result.folds and trial.whole is None:
+        trial = _verified(history, trial, verifier, progress)
+        if trial.holds:
+            try:
+                trial = verifier.train_on_all_folds(history, trial)
+            except StudyError as error:
+                progress.say(f"warning: {error}")
+                return trial, None
+        return trial, history.files.checkpoint(trial.number, trial.checkpoint_of)
+    repeat, faults = trial.checkpoint_of, history.checkpoint_faults(trial)
+    path = history.files.checkpoint(trial.number, repeat)
+    if repeat not in faults:
+        return _verified(history, trial, verifier, progress), path
+    if path.exists() or restore:
+        progress.say(
+            f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}"
+        )
+    if not restore:
         return trial, None
-    return trial, history.files.checkpoint(trial.number, trial.checkpoint_of)
+    progress.say(f"training trial {trial.number}, the best, again to restore its checkpoint")
+    trial = _verified(history, trial, verifier, progress, restore=True)
+    if repeat in history.checkpoint_faults(trial):
+        progress.say(f"warning: trial {trial.number} did not get the same weights again")
+        return trial, None
+    return trial, path
 
 
 def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
-    if unsaved:
-        best = unsaved[0]
-        if all(trial.result.of_no_epoch for trial in unsaved):
-            progress.say(f"note: no model is registered: {best.result.unsaved}")
-            return
-        more = f", as {len(unsaved) - 1} more have none" if len(unsaved) > 1 else ""
-        progress.say(
-            f"warning: trial {best.number} is the best, but has no checkpoint to register{more}: "
-            f"{best.result.unsaved}"
-        )
+    reason = unsaved[0].result.unsaved
+    if all(trial.result.of_no_epoch for trial in unsaved):
+        progress.say(f"note: no model is registered: {reason}")
+        return
+    more = f", as {len(unsaved) - 1} more have none" if len(unsaved) > 1 else ""
+    progress.say(
+        f"warning: trial {unsaved[0].number} is the best, but has no checkpoint to register{more}: "
+        f"{reason}"
+    )
 
 
-def _with_outcome(
-    history: StudyHistory, trial: EndedTrial, outcome: str, progress: Progress
+def _verified(
+    history: StudyHistory,
+    trial: EndedTrial,
+    verifier: Verifier,
+    progress: Progress,
+    *,
+    restore: bool = False,
 ) -> EndedTrial:
+    """Compares a trial with `model.fit`, records and shows the outcome, and returns the trial."""
+    outcome = verifier.verify(history, trial, restore=restore)
     if outcome == trial.verified:
         return trial
     trial = record_verified(history, trial, outcome)
@@ -154,9 +193,9 @@ def _with_outcome(
     ]
     if suspects:
         progress.say(
-            "warning: the compiled trainer trained other trials of it too, whose values may be "
-            f"wrong as well and are not verified: {listed(suspects, most=_SHOWN)}. "
-            "`kerastudy reproduce` checks each."
+            "warning: the compiled trainer trained other trials too, whose values may be wrong as "
+            f"well and are not verified: {listed(suspects, most=_SHOWN)}. `kerastudy reproduce` "
+            "checks a trial."
         )
     return trial
 
@@ -167,7 +206,7 @@ def _candidates(
     """Returns the trials to try as champion: a promoted one first, then the others, best first."""
     by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
     trials = [trial for history in engines for trial in history.trials]
-    # The sort is stable, so of equal trials, that of the launch's engine comes first.
+    # The sort is stable: of equal trials, the trial of the launch's engine comes first.
     best_first = ranked(trials, engines[0].description.objective)
     reason, champion = engines[0].promoted, engines[0].registered
     promoted = champion.trial if reason and champion is not None else ""
@@ -181,44 +220,6 @@ def _candidates(
     return [(by_uuid[trial.uuid], trial) for trial in candidates]
 
 
-def _verified(
-    history: StudyHistory,
-    trial: EndedTrial,
-    verifier: Verifier,
-    progress: Progress,
-    fault: str,
-    *,
-    restore: bool,
-) -> tuple[Path | None, str]:
-    """Returns two things: the path of a trial's sound weights, or None; and its `verified` text.
-
-    With `restore`, a lost checkpoint is made again by training. `fault` says what is wrong with the
-    registered champion, or is empty.
-    """
-    if fault:
-        progress.say(f"warning: the champion is registered again: {fault}")
-    if trial.result.folds and trial.whole is None:
-        # The trial has no weights yet: `choose_champion` trains it on all folds after this.
-        return None, verifier.verify(history, trial)
-    repeat = trial.checkpoint_of
-    faults = dict(unsound_checkpoints(history, trial))
-    path = history.files.checkpoint(trial.number, repeat)
-    if repeat not in faults:
-        return path, verifier.verify(history, trial)
-    if path.exists() or restore:
-        progress.say(
-            f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}"
-        )
-    if not restore:
-        return None, trial.verified
-    progress.say(f"training trial {trial.number}, the best, again to restore its checkpoint")
-    outcome = verifier.verify(history, trial, restore=True)
-    if repeat in dict(unsound_checkpoints(history, trial)):
-        progress.say(f"warning: trial {trial.number} did not get the same weights again")
-        return None, outcome
-    return path, outcome
-
-
 def register(
     executor: Executor,
     history: StudyHistory,
@@ -227,7 +228,7 @@ def register(
     reason: str,
     progress: Progress,
 ) -> str:
-    """Registers a trial's weights as the champion; returns the champion's address."""
+    """Registers a trial's weights as the champion; returns ``models:/NAME@champion``."""
     metric = history.description.objective.metric
     progress.wait(f"registering trial {trial.number} as the champion")
     with temporary_folder() as temporary:
@@ -378,10 +379,9 @@ def promote_trial(
             champion = history.model_uri(trial) or ""
         if refit or not champion:
             with (
-                recorded_executor(history, trial, study=study, data=data, progress=progress) as (
-                    worker,
-                    _,
-                ),
+                recorded_executor(
+                    history, trial, study=study, data=data, progress=progress
+                ) as worker,
                 tempfile.TemporaryDirectory() as temporary,
             ):
                 check_data(trial, worker)
@@ -414,7 +414,7 @@ def promote_trial(
 
 
 def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
-    """If a trial is the champion and its model is sound, records the reason and returns True."""
+    """Returns whether a trial is the champion with a sound model; if so, records the reason."""
     if not history.is_champion(trial) or champion_fault(history):
         return False
     set_promotion(history, reason)
@@ -429,9 +429,10 @@ def make_champion(
     progress: Progress,
     reason: str,
 ) -> tuple[str, EndedTrial]:
-    """Registers a trial as the champion; returns the champion's address, and the updated trial.
+    """Registers a trial as the champion; returns its MLflow address, and the updated trial.
 
-    The caller must hold the study's lock (`lock_study`). A lost checkpoint is trained again.
+    The caller must hold the study's lock (`lock_study`). A trial whose checkpoint is lost is
+    trained again.
     """
     if trial.result.folds and trial.whole is None:
         trained = AllFolds(history, trial, progress).train(executor)

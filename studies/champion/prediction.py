@@ -1,4 +1,4 @@
-"""Predicts the samples in a file by a registered model. No pickle is read: it could run code."""
+"""Predicts the samples of a file by a registered model. Reads no pickle, as it could run code."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from search_spaces.texts import listed, quoted
 from studies.data import ENDINGS, is_table, read_images, read_table
 from studies.error_texts import describe
 from studies.library_internals.quiet_imports import import_quietly
-from studies.results.models import (
+from studies.results.model_loading import (
     columns_for,
-    existing_store,
     load_champion,
     registered_folder,
     sizes_agree,
 )
 from studies.terminal_text import as_csv
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.store.atomic_writing import followed, replacing
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Predictions:
     """Predictions for the samples of a file.
 
     Attributes:
-        columns: The predictions, by column.
+        columns: The predictions by column name, such as "class" or "prediction".
         files: The names of image or text files, in the samples' order; empty for other samples.
         notes: Sentences for the user, such as a warning of samples with NaN.
     """
@@ -118,7 +117,7 @@ def predict_file(
     notes = []
     if "table" in metadata:
         model = load_champion(history, trust=trust, alias=alias)
-        samples: Any = columns_for(model, _columns_in(path, metadata), repr(str(path)))
+        samples: Any = columns_for(model, _read_columns(path, metadata), repr(str(path)))
     else:
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
@@ -136,7 +135,7 @@ def predict_file(
     return Predictions(columns, files, notes)
 
 
-def _columns_in(path: Path, metadata: Mapping[str, Any]) -> Any:
+def _read_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":
         raise DataError(
@@ -154,11 +153,9 @@ def _columns_in(path: Path, metadata: Mapping[str, Any]) -> Any:
 
 
 def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    odd: Any = False
-    for array in arrays.values():
-        if array.dtype.kind == "f":
-            odd = odd | ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    count, samples = int(np.sum(odd)), len(next(iter(arrays.values())))
+    floats = [array for array in arrays.values() if array.dtype.kind == "f"]
+    odd = [~np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in floats]
+    count, samples = int(np.any(odd, axis=0).sum()), len(next(iter(arrays.values())))
     if not count:
         return []
     return [f"{count} of {samples} samples have values that are NaN or infinite: don't trust these"]
@@ -190,8 +187,7 @@ def predictions_table(
 ) -> dict[str, np.ndarray]:
     """Returns predictions as columns named "class", "probability_NAME", or "prediction".
 
-    With several outputs, a column's name begins with that of the output. `class_names` may be
-    empty.
+    With several outputs, a column's name begins with the output's name. `class_names` may be empty.
     """
     from studies.training import loss_of
 
@@ -244,7 +240,7 @@ def _columns(
 
 
 def _name_of(loss: Any) -> str:
-    """Returns a loss's name in small letters. That of "bce" is "binary_crossentropy"."""
+    """Returns a loss's name in lower case, such as "binary_crossentropy" for "bce"."""
     import keras
 
     if isinstance(loss, str):
@@ -317,9 +313,9 @@ class Input:
     """An input of a model.
 
     Attributes:
-        name: Its name; empty if the model has one input.
-        dtype: Its type; `str` for texts.
-        shape: The shape of a sample, with None for any size.
+        name: The input's name; empty if the model has one input.
+        dtype: The type of the values; `str` for texts.
+        shape: The shape of a sample. None stands for any size.
     """
 
     name: str
@@ -339,9 +335,10 @@ class Inputs:
     """The inputs of a registered model.
 
     Attributes:
-        columns: The names of a table's columns, in their order; empty if the model takes arrays.
+        columns: The names of the table's columns, in order; empty if the model takes arrays.
         arrays: The inputs. A table is a single input.
-        files: How the study read its data files, such as the image size; empty if it read none.
+        files: How the study read its data files, such as the image size. It is empty if the study
+            read no files.
     """
 
     columns: tuple[str, ...]
@@ -377,8 +374,8 @@ class Inputs:
             return f"the columns {listed(self.columns, most=_SHOWN)}"
         return " and ".join(map(str, self.arrays))
 
-    def refused(self, path: Path, what: str) -> DataError:
-        """Returns the error for a file that does not suit the model."""
+    def error(self, path: Path, what: str) -> DataError:
+        """Returns the error for a file whose samples don't fit the model."""
         return DataError(f"{str(path)!r} {what}. The model takes {self}.")
 
 
@@ -397,13 +394,13 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
             arrays = _of_table(_read_samples(path, inputs), path, inputs)
         elif suffix == ".npy":
             if len(inputs.arrays) > 1:
-                raise inputs.refused(path, "has one array: give an npz file")
+                raise inputs.error(path, "has one array: give an npz file")
             with path.open("rb") as file:
                 arrays = {"": np.lib.format.read_array(file, allow_pickle=False)}
         elif suffix == ".npz":
             arrays = _of_archive(path, inputs)
         else:
-            raise inputs.refused(
+            raise inputs.error(
                 path, "is no npz, npy, csv or parquet file, and the study has read no such samples"
             )
     except DataError:
@@ -417,7 +414,7 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
     }
     lengths = {len(array) for array in samples.values()}
     if len(lengths) != 1 or 0 in lengths:
-        raise inputs.refused(path, f"has arrays of {sorted(lengths)} samples")
+        raise inputs.error(path, f"has arrays of {sorted(lengths)} samples")
     return samples, []
 
 
@@ -477,13 +474,12 @@ def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> 
         advice = ""
         if array.ndim == len(expected.shape) and sizes_agree(array.shape, expected.shape):
             advice = ": it is one sample, not a row of samples; save x[None]"
-        raise inputs.refused(path, f"has samples{of} of shape {shape}{advice}")
+        raise inputs.error(path, f"has samples{of} of shape {shape}{advice}")
     texts = expected.dtype.kind in "US"
     if texts != (array.dtype.kind in "UO") or (not texts and array.dtype.kind not in "biuf"):
-        raise inputs.refused(path, f"has values{of} of type {array.dtype}")
+        raise inputs.error(path, f"has values{of} of type {array.dtype}")
     if texts:
         return array.astype(str)
-    # Keras converts numbers to the model's type.
     return array
 
 
@@ -495,14 +491,14 @@ def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     if len(inputs.arrays) > 1:
         missing = [expected.name for expected in inputs.arrays if expected.name not in arrays]
         if missing:
-            raise inputs.refused(path, f"lacks {', '.join(map(repr, missing))}")
+            raise inputs.error(path, f"lacks {', '.join(map(repr, missing))}")
         return arrays
     if inputs.columns and set(inputs.columns) <= set(arrays):
         return {"": np.column_stack([arrays[name] for name in inputs.columns])}
     if len(arrays) == 1 or "x" in arrays:
         return {"": arrays["x"] if "x" in arrays else next(iter(arrays.values()))}
     named = listed(sorted(arrays), most=_SHOWN) or "none"
-    raise inputs.refused(path, f"has the arrays {named}: name the samples 'x'")
+    raise inputs.error(path, f"has the arrays {named}: name the samples 'x'")
 
 
 def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
@@ -511,50 +507,41 @@ def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
-    # A first line of numbers is a sample, unless a column has such a name. pandas's default names
-    # are 0, 1, 2 and so on.
-    named = not all(map(_is_number, first)) or set(inputs.columns) & set(first)
-    counted = len(first) > 2 and first == [str(place) for place in range(len(first))]
-    return pd.read_csv(path, header=0 if named or counted else None)
+    # A first line of numbers is a sample, unless the numbers are names: those of columns of the
+    # study, or pandas's default names 0, 1, 2 and so on.
+    named = pd.to_numeric(pd.Series(first, dtype=object), errors="coerce").isna().any()
+    named |= bool(set(inputs.columns) & set(first))
+    named |= len(first) > 2 and first == [str(place) for place in range(len(first))]
+    return pd.read_csv(path, header=0 if named else None)
 
 
 def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     if len(inputs.arrays) > 1:
-        raise inputs.refused(path, "is a table: give an npz file with an array for each input")
+        raise inputs.error(path, "is a table: give an npz file with an array for each input")
     (expected,) = inputs.arrays
     if inputs.columns:
         missing = [name for name in inputs.columns if name not in table.columns]
         if missing:
-            raise inputs.refused(path, f"lacks the columns {quoted(missing, most=_SHOWN)}")
+            raise inputs.error(path, f"lacks the columns {quoted(missing, most=_SHOWN)}")
         table = table[list(inputs.columns)]
     texts = expected.dtype.kind in "US"
-    others = [
-        str(n)
-        for n, d in zip(table.columns, table.dtypes, strict=True)
-        if getattr(d, "kind", "O") not in "biuf"
-    ]
-    if others and not texts:
-        raise inputs.refused(path, f"has texts in the columns {listed(others, most=_SHOWN)}")
-    if not texts and table.isna().to_numpy().any():
-        raise inputs.refused(path, "has empty cells")
-    array = table.to_numpy(dtype=str if texts else None)
+    if texts:
+        array = table.to_numpy(dtype=str)
+    else:
+        kinds = {str(name): getattr(dtype, "kind", "O") for name, dtype in table.dtypes.items()}
+        others = [name for name, kind in kinds.items() if kind not in "biuf"]
+        if others:
+            raise inputs.error(path, f"has texts in the columns {listed(others, most=_SHOWN)}")
+        if table.isna().to_numpy().any():
+            raise inputs.error(path, "has empty cells")
+        types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
+        array = table.to_numpy().astype(np.result_type(*types))
     if len(expected.shape) == 0 and array.shape[1] == 1:
         array = array[:, 0]
-    if not texts:
-        types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
-        array = array.astype(np.result_type(*types))
     return {"": array}
 
 
 def _dtype(kind: Any) -> np.dtype:
-    # The signature has the type object for texts that were Python objects.
+    # If the study's texts were Python objects, the signature has the type object.
     dtype = np.dtype(kind)
     return np.dtype(str) if dtype.kind == "O" else dtype
-
-
-def _is_number(text: object) -> bool:
-    try:
-        float(str(text))
-    except ValueError:
-        return False
-    return True

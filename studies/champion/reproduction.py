@@ -11,14 +11,13 @@ from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
-from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
-from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
+from studies.champion.recorded_code import AS_IT_IS, AnyExecutor, recorded_executor
+from studies.champion.rerun_jobs import Rerun, trainings_of
 from studies.definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
-from studies.results.models import existing_store
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.verification_texts import differing, is_known, not_reproduced, reproduced
@@ -26,7 +25,7 @@ from tracking.records.verification_texts import differing, is_known, not_reprodu
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The outcome of running a trial again.
+    """The outcome of training a trial again.
 
     Attributes:
         study: The study's name.
@@ -34,15 +33,16 @@ class Reproduction:
         identical: Whether every metric of every epoch and the weights' digest are the same.
         epochs: The number of epochs that were compared.
         max_difference: The largest absolute difference of a metric; None if nothing was compared.
-            It is infinite if one run has a metric or an epoch that the other lacks.
-        recorded_sha256: Digest of the recorded weights of the best epoch.
-        reproduced_sha256: Digest of the new weights after that epoch; empty if it was not reached.
-        environment_differences: What differs in versions and machine, in words.
+            It is infinite if a metric or an epoch is missing in one of the two trainings.
+        recorded_sha256: The digest of the recorded weights of the best epoch.
+        reproduced_sha256: The digest of the new weights after this epoch. It is empty if the new
+            training did not reach the epoch.
+        environment_differences: Sentences on differences in versions and machine.
         notes: Further messages, such as that the code has changed.
         engine: The engine that proposed the trial.
-        trainer: The trainer of the new run: "plain" (`model.fit`), "compiled", "hypermodel" (a
+        trainer: The trainer of the new training: "plain" (`model.fit`), "compiled", "hypermodel" (a
             HyperModel's own fit), or "objective" (an objective function). It is empty if nothing
-            was run.
+            was trained.
     """
 
     study: str
@@ -73,9 +73,9 @@ def reproduce(
     modules have changed, their recorded texts are run. Installed packages are used as they are now.
     A lost checkpoint is written again if the weights are the same.
 
-    `trainer` trains the trial; None is the study's trainer. The default is plain `model.fit`: then
-    "identical" means that Keras alone gives these bits. A HyperModel's own `fit` always trains its
-    trials.
+    `trainer` trains the trial; None stands for the study's trainer. By default, it is plain
+    `model.fit`. Then "identical" means that Keras alone gives these bits. A HyperModel's own `fit`
+    always trains its trials.
     """
     progress = progress or NoProgress()
     trial = history.best if number is None else history.trial(number)
@@ -91,12 +91,11 @@ def reproduce(
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    with recorded_executor(history, trial, study=study, data=data, progress=progress) as (
-        worker,
-        notes,
-    ):
-        # Only these notes say that the code may not be the trial's own.
-        changed = [note for note in notes if note.endswith(AS_IT_IS)]
+    notes: list[str] = []
+    with recorded_executor(
+        history, trial, study=study, data=data, progress=progress, notes=notes
+    ) as worker:
+        unsure = [note for note in notes if note.endswith(AS_IT_IS)]
         now = worker.description.data.digest
         if now != trial.spec.data_digest:
             notes.append(
@@ -105,7 +104,7 @@ def reproduce(
             )
             progress.say(notes[-1])
             return _compared(history, trial, [], worker, notes)
-        unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
+        faults = history.checkpoint_faults(trial) if trial in history.kept else {}
         reruns = [Rerun(history, trial, training, progress) for training in trainings_of(trial)]
         with tempfile.TemporaryDirectory() as folder:
             by_objective = trial.result.trainer == "objective"
@@ -116,17 +115,19 @@ def reproduce(
             )
             for rerun in reruns:
                 spec = rerun.training.spec
-                written = Path(folder) / f"again-{spec.repeat}.weights.h5"
-                rerun.run(worker, written, trainer)
-                if spec.repeat in unsound:
-                    notes.append(_put_back(rerun, written, unsound[spec.repeat]))
+                weights = Path(folder) / f"again-{spec.repeat}.weights.h5"
+                rerun.run(worker, weights, trainer)
+                if spec.repeat in faults:
+                    notes.append(_restored(rerun, weights, faults[spec.repeat]))
                     progress.say(notes[-1])
-        said = len(notes)
-        compared = _compared(history, trial, reruns, worker, notes)
-        for note in notes[said:]:
+        shown = len(notes)
+        outcome = _compared(history, trial, reruns, worker, notes)
+        for note in notes[shown:]:
             progress.say(note)
-        _record(history, trial, compared, reruns, changed, progress)
-        return compared
+        if outcome.trainer != "compiled":
+            # An outcome of the compiled trainer is no comparison with plain Keras.
+            _record(history, trial, outcome, reruns, unsure, progress)
+        return outcome
 
 
 def _record(
@@ -134,25 +135,25 @@ def _record(
     trial: EndedTrial,
     outcome: Reproduction,
     reruns: Sequence[Rerun],
-    changed: Sequence[str],
+    unsure: Sequence[str],
     progress: Progress,
 ) -> None:
-    """Records the outcome as the trial's `verified` text."""
+    """Records the outcome as the trial's `verified` text.
+
+    `unsure` has the notes that other code than the recorded code may have run.
+    """
     day = time.strftime("%Y-%m-%d")
-    others = [*changed, *outcome.environment_differences]
-    others += ["its data is another" for rerun in reruns if rerun.other_data]
+    causes = [*unsure, *outcome.environment_differences]
+    causes += ["its data is another" for rerun in reruns if rerun.other_data]
     differences = (rerun.difference for rerun in reruns if rerun.difference)
     why = next(differences, "the weights of its best epoch differ")
-    if outcome.trainer == "compiled":
-        # An outcome of the compiled trainer is no comparison with plain Keras.
-        return
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
-    elif others and is_known(trial.verified):
-        # This run had other code, data or versions, so an earlier comparison stays.
+    elif causes and is_known(trial.verified):
+        # Other code, data or versions may be the cause, so the earlier outcome stays.
         return
-    elif others or trial.result.trainer != "compiled":
-        text = not_reproduced("; but ".join([why, *others[:1]]), day)
+    elif causes or trial.result.trainer != "compiled":
+        text = not_reproduced("; but ".join([why, *causes[:1]]), day)
     else:
         text = differing(why)
         progress.say(
@@ -182,17 +183,19 @@ def reproduce_study(
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
-    """Returns whether a trial has epochs to compare. A pruned trial may have some, but no value."""
-    by_itself = trial.result.trainer == "objective"
-    pruned = trial.state == "pruned" and (bool(trial.result.repeats) or by_itself)
-    return trial.best is not None or pruned
+    """Returns whether a trial has epochs to compare.
+
+    A pruned trial without a value has epochs if it has repeats or an objective function.
+    """
+    several = bool(trial.result.repeats) or trial.result.trainer == "objective"
+    return trial.best is not None or (trial.state == "pruned" and several)
 
 
-def _put_back(rerun: Rerun, written: Path, fault: str) -> str:
+def _restored(rerun: Rerun, weights: Path, fault: str) -> str:
     """Restores a lost checkpoint if the weights are the same; returns a note on the outcome."""
     was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
     try:
-        path = rerun.put_back(written)
+        path = rerun.restore(weights)
     except OSError as error:
         return f"{was}, and cannot be written again: {error.strerror or error}"
     if path is None:
@@ -207,16 +210,14 @@ def _compared(
     worker: AnyExecutor,
     notes: list[str],
 ) -> Reproduction:
-    epochs, differences, same = 0, [], bool(reruns)
+    epochs = sum(len(rerun.recorded.keys() & rerun.epochs.keys()) for rerun in reruns)
+    differences = [max_difference(rerun.recorded, rerun.epochs) for rerun in reruns]
+    same = all(rerun.same_weights and not rerun.other_data for rerun in reruns)
     for rerun in reruns:
-        epochs += len(rerun.recorded.keys() & rerun.epochs.keys())
-        differences.append(max_difference(rerun.recorded, rerun.epochs))
         assert rerun.result is not None
-        same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
         if rerun.difference:
             notes.append(f"first difference: {rerun.difference}")
         if rerun.other_data:
-            same = False
             drawn = ", or is drawn without a seed" if trial.result.trainer == "objective" else ""
             notes.append(
                 f"the data of the trial has changed{drawn}: its digest was "
@@ -224,24 +225,24 @@ def _compared(
             )
         if rerun.result.reason not in trial.result.reason:
             notes.append(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
-    identical = same and max(differences) == 0.0
+    identical = same and max(differences, default=math.inf) == 0.0
     if reruns and not identical:
         streams = worker.description.data.details.get("streams") or {}
         changing = [part for part, stream in streams.items() if not stream["same_each_time"]]
         if changing:
             notes.append(f"not the same each time that it is read: {' and '.join(changing)} data")
     best = reruns[trial.result.best_repeat].result if reruns else None
+    recorded = trainings_of(trial)[trial.result.best_repeat].result
+    environment = environment_differences(trial.environment, worker.environment)
     return Reproduction(
         study=history.description.name,
         trial=trial.number,
         identical=identical,
         epochs=epochs,
-        max_difference=max(differences) if differences else None,
-        recorded_sha256=trainings_of(trial)[trial.result.best_repeat].weights_sha256,
+        max_difference=max(differences, default=None),
+        recorded_sha256=recorded.weights_sha256,
         reproduced_sha256=best.weights_sha256 if best is not None else "",
-        environment_differences=tuple(
-            environment_differences(trial.environment, worker.environment)
-        ),
+        environment_differences=tuple(environment),
         notes=tuple(notes),
         trainer=best.trainer if best is not None else "",
         engine=history.description.engine,
@@ -253,28 +254,23 @@ def max_difference(
 ) -> float:
     """Returns the largest absolute difference of a metric between two trainings.
 
-    It is infinite if one training lacks an epoch or a metric of the other. Metrics that are not
-    finite are not compared, as they are not recorded.
+    It is infinite if an epoch or a metric is missing in one of them. Values that are not finite are
+    not compared, as the record leaves them out.
     """
     largest = 0.0
     for epoch in first.keys() | second.keys():
-        one, other = _finite(first.get(epoch)), _finite(second.get(epoch))
-        if one is None and other is None:
-            continue
-        if one is None or other is None or one.keys() != other.keys():
+        one, other = (
+            {name: value for name, value in epochs.get(epoch, {}).items() if math.isfinite(value)}
+            for epochs in (first, second)
+        )
+        if one.keys() != other.keys():
             return math.inf
         largest = max([largest, *(abs(one[name] - other[name]) for name in one)])
     return largest
 
 
-def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
-    finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
-    # The record leaves out an epoch without finite metrics, so it counts as missing.
-    return finite or None
-
-
 def trainer_in_words(name: str) -> str:
-    """Returns the name of a trial's trainer, a `TrialResult.trainer`, for people to read."""
+    """Returns a `TrialResult.trainer` in words, such as ``model.fit`` for ``plain``."""
     return {
         "plain": "model.fit",
         "compiled": "the compiled trainer",

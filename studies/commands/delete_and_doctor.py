@@ -13,7 +13,7 @@ from studies.commands.command_line import EXIT_NO, answer, common_options
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
-    from tracking.doctor import Diagnosis, Finding
+    from tracking.store_doctor import StoreCheck, StoreFault
 
 
 @click.command("delete", short_help="Delete a study for ever.")
@@ -73,43 +73,43 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     kerastudy doctor --store ~/studies --json
     """
     from studies.progress import waiting
-    from tracking.doctor import diagnose
     from tracking.store.store_folder import default_store_path
+    from tracking.store_doctor import examine_store
 
     root = store if store is not None else default_store_path()
     with waiting(f"checking the store {str(root)!r}"):
-        diagnosis = diagnose(root, fix=fix)
+        check = examine_store(root, fix=fix)
     document = {
-        "store": str(diagnosis.root),
-        "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
-        "running": sorted(diagnosis.at_work),
-        "unread": diagnosis.unread,
+        "store": str(check.root),
+        "findings": [dataclasses.asdict(fault) for fault in check.faults],
+        "running": sorted(check.running),
+        "unread": check.unread,
     }
-    answer(as_json, lambda: document, lambda: _doctor_text(diagnosis))
-    sys.exit(EXIT_NO if diagnosis.left else 0)
+    answer(as_json, lambda: document, lambda: _check_text(check))
+    sys.exit(EXIT_NO if check.left else 0)
 
 
-def _doctor_text(diagnosis: Diagnosis) -> str:
-    lines = [line for finding in diagnosis.findings for line in _finding_lines(finding)]
+def _check_text(check: StoreCheck) -> str:
+    lines = [line for fault in check.faults for line in _fault_lines(fault)]
     lines += [
         f"running   {study} ({holder}): left alone"
-        for study, holder in sorted(diagnosis.at_work.items())
+        for study, holder in sorted(check.running.items())
     ]
-    if diagnosis.unread:
-        lines.append(f"not checked: {diagnosis.unread}")
-    faults, left = len(diagnosis.findings), len(diagnosis.left)
+    if check.unread:
+        lines.append(f"not checked: {check.unread}")
+    faults, left = len(check.faults), len(check.left)
     mended = f", {faults - left} mended" if faults > left else ""
-    lines.append(f"{faults or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
+    lines.append(f"{faults or 'nothing'} wrong in {str(check.root)!r}{mended}")
     if not sys.stdout.isatty():
         # The lines are not wrapped, so that programs can read them.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 
 
-def _finding_lines(finding: Finding) -> list[str]:
-    engine = f" ({finding.engine})" if finding.engine else ""
-    trial = "" if finding.trial is None else f", trial {finding.trial}"
-    about = f"{finding.study}{engine}{trial}: " if finding.study else ""
-    where = f" [{finding.path}]" if finding.path else ""
-    line = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
-    return [line] if finding.mended else [line, f"{'':10}{finding.how}"]
+def _fault_lines(fault: StoreFault) -> list[str]:
+    engine = f" ({fault.engine})" if fault.engine else ""
+    trial = "" if fault.trial is None else f", trial {fault.trial}"
+    about = f"{fault.study}{engine}{trial}: " if fault.study else ""
+    where = f" [{fault.path}]" if fault.path else ""
+    line = f"{'mended' if fault.mended else 'wrong':10}{about}{fault.what}{where}"
+    return [line] if fault.mended else [line, f"{'':10}{fault.how}"]

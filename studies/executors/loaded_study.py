@@ -54,7 +54,6 @@ from studies.training import (
     set_back,
     setting_back,
 )
-from tracking.history.commands import data_command
 from tracking.records import (
     ALL_FOLDS,
     CodeDescription,
@@ -67,6 +66,7 @@ from tracking.records import (
     TrialTask,
     settings_of,
 )
+from tracking.shell_commands import data_command
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Exports a study as a study of Optuna's."""
+"""Exports a study as an Optuna study."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import OptunaSpace
 from search_spaces.errors import StudyError
+from tracking.history.learning_curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import RecordedCurves
 from tracking.records import EndedTrial, TrialRecord
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = None) -> Study:
-    """Returns a study under one engine as a study of Optuna's.
+    """Returns a study under one engine as an Optuna study.
 
     Trials keep their order, parameters, objectives by epoch, and times. The user attribute "trial"
-    has the recorded number. Infeasible trials are FAIL, with the user attribute "reason". Running
-    trials are RUNNING. Interrupted trials are WAITING, as they will be resumed. kerastudy never
-    reads an export back.
+    is the recorded number. Infeasible trials are FAIL, with the user attribute "reason". Running
+    trials are RUNNING. Interrupted trials are WAITING, as a launch resumes them. kerastudy never
+    reads the Optuna study.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.
-        storage: Optuna's storage, such as ``sqlite:///optuna.db``. Default: in memory.
+        storage: Optuna's storage, such as ``sqlite:///optuna.db``. The default is in memory.
 
     Raises:
         StudyError: If the study has no trials, or if the storage has a study of this name.
@@ -79,14 +79,14 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
     for trial in history.trials:
         state = by_state[trial.state]
         params, distributions = space.encode(trial.spec.values)
-        has_value = trial.best is not None and trial.state in ("complete", "pruned")
+        value = trial.best.value if trial.best and trial.state in ("complete", "pruned") else None
         trials.append(
             optuna.trial.FrozenTrial(
                 number=trial.number,
                 trial_id=trial.number,
                 state=state,
                 value=None,
-                values=[trial.best.value] if has_value and trial.best is not None else None,
+                values=None if value is None else [value],
                 datetime_start=_time(trial.started),
                 datetime_complete=_time(trial.ended) if state.is_finished() else None,
                 params=params,

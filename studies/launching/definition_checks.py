@@ -19,7 +19,7 @@ from studies.definition import (
 )
 from studies.engines import check_engine_serves
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import joined, with_joined
+from tracking.history.trial_ranks import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription, settings_of
 from tracking.records.study_description import ANY_HARDWARE
 

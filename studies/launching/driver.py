@@ -24,7 +24,8 @@ from studies.launching.kept_files import Retention
 from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
 from studies.launching.trial_proposals import EngineOf, Proposals
 from studies.progress import Progress
-from tracking.history.trials import best_trial, epoch_metrics
+from tracking.history.learning_curves import epoch_metrics
+from tracking.history.trial_ranks import best_trial
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,

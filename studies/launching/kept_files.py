@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterable
 
 from studies.engines import Engine
-from tracking.history.trials import rank_of, ranked
+from tracking.history.trial_ranks import rank_of, ranked
 from tracking.records import Rank, StudyDescription, TrialRecord
 from tracking.scores.files import KeptScores
 from tracking.store.atomic_writing import one_before

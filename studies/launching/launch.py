@@ -50,8 +50,8 @@ from studies.user_code import (
     what_is_loaded,
     with_source,
 )
+from tracking.history.learning_curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
-from tracking.history.trials import FoldCurves, RecordedCurves
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.process import Exporter

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from search_spaces import SearchSpace
 from search_spaces.errors import FailedAlikeError
 from studies.launching.definition_checks import most_epochs
-from tracking.history.trials import common_best, completed, mean_metrics, mean_so_far, pruner_step
+from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
+from tracking.history.trial_ranks import completed
 from tracking.records import (
     FINISHED_STATES,
     BestEpoch,

@@ -29,7 +29,7 @@ from tracking.history.study_history import (
     histories_in,
     refreshed,
 )
-from tracking.history.trials import with_joined
+from tracking.history.trial_ranks import with_joined
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.process import Exporter
 from tracking.mlflow.server import check_server, server_of_environment

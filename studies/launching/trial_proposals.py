@@ -18,7 +18,7 @@ from studies.engines import Curve, Engine
 from studies.error_texts import describe
 from studies.launching.budget import Ending, reached
 from studies.launching.running_trials import Running, StudyTrials
-from tracking.history.trials import best_trial, joined
+from tracking.history.trial_ranks import best_trial, joined
 from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal
 from tracking.store.store_folder import as_store_errors

@@ -20,7 +20,7 @@ from studies.definition import OF_A_STUDY
 from studies.progress import Progress
 from studies.terminal_text import unescaped
 from tracking.history.study_history import find_engines, read_engines
-from tracking.history.trials import ranked
+from tracking.history.trial_ranks import ranked
 from tracking.records import StudyDescription
 from tracking.store.store_folder import Store
 

@@ -1,27 +1,30 @@
-"""A recorded study and its trials, as users read, plot, load, rename and delete them."""
+"""A recorded study and its trials, as users read, plot, show, load and delete them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError, StudyNotFoundError
+from search_spaces.texts import readable
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
-from studies.results.models import existing_store, load_champion, samples_for
+from studies.results.model_loading import load_champion, samples_for
 from tracking.history import study_history as record
-from tracking.history.study_history import StudyHistory, study_names
+from tracking.history.study_history import StudyHistory, existing_store, study_names
 from tracking.history.study_history import read_study as read_record
-from tracking.history.trials import trials_table
+from tracking.history.trial_ranks import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.mlflow.process import forgetting
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.evaluations import Confirmation, Corrected
 from tracking.store.store_folder import Store, default_store_path
+from tracking.summary import summary_of
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
     from tracking.diagnosis.playbook import Diagnosis
     from tracking.report.plots import StudyPlots
+
+# The number of trials that a notebook shows in a study's table.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +63,7 @@ class StudyResults(StudyHistory):
     @classmethod
     def of(cls, history: StudyHistory, definition: StudyDefinition | None = None) -> StudyResults:
         """Returns the results of a recorded study."""
-        values = {each.name: getattr(history, each.name) for each in fields(StudyHistory)}
+        values = {field.name: getattr(history, field.name) for field in fields(StudyHistory)}
         values["trials"] = tuple(trial_of(trial) for trial in history.trials)
         results = cls(**values, definition=definition)
         for trial in results.trials:
@@ -172,9 +178,11 @@ class StudyResults(StudyHistory):
         return self.load_model()
 
     def _repr_html_(self) -> str:
-        from studies.results.markup import study_markup
-
-        return study_markup(self)
+        summary = summary_of(self, verdict=self.verdict)
+        facts = {"study": self.name, **{fact.name: fact.text for fact in summary.facts}}
+        heading, rows = summary.best_trials(_SHOWN)
+        cells = [_row("th", heading), *(_row("td", row) for row in rows)]
+        return _table(facts) + (f"<table>{''.join(cells)}</table>" if rows else "")
 
 
 def read_study(
@@ -264,14 +272,14 @@ class Trial(TrialRecord):
         Raises:
             StudyError: If the trial's checkpoint is not kept, or the model can't be built again.
         """
-        from studies.results.models import load_trial_model
+        from studies.results.model_loading import load_trial_model
 
         return load_trial_model(self.results, self, definition=self.results.definition, trust=trust)
 
     def _repr_html_(self) -> str:
-        from studies.results.markup import trial_markup
-
-        return trial_markup(self)
+        heading = f"<p>{escape(repr(self).strip('<>'))}</p>"
+        reason = f"<p>{escape(self.reason)}</p>" if self.reason else ""
+        return heading + reason + _table(self.params)
 
 
 @dataclass(frozen=True, repr=False)
@@ -281,7 +289,7 @@ class TrialWithResult(Trial, EndedTrial):
 
 def trial_of(record: TrialRecord) -> Trial:
     """Returns a `Trial` with the fields of a record. `StudyResults.of` sets its `results`."""
-    values = {each.name: getattr(record, each.name) for each in fields(TrialRecord)}
+    values = {field.name: getattr(record, field.name) for field in fields(TrialRecord)}
     return TrialWithResult(**values) if isinstance(record, EndedTrial) else Trial(**values)
 
 
@@ -324,7 +332,7 @@ def diagnose(
 def delete_study(study: str, *, store: str | Path | Store | None = None) -> None:
     """Deletes a study for ever: its trials, checkpoints, artifacts and registered model.
 
-    It does not ask first. Exported files, and a copy on an MLflow server, stay.
+    Nobody is asked before. Exported files stay, and so does a copy on an MLflow server.
 
     Args:
         study: The study's name.
@@ -337,3 +345,24 @@ def delete_study(study: str, *, store: str | Path | Store | None = None) -> None
     opened = existing_store(store)
     size = record.study_size(opened, study)
     record.delete_study(opened, size, forgetting)
+
+
+def definition_html(study: StudyDefinition) -> str:
+    """Returns a study's settings and its search space, as HTML."""
+    heading = f"<p>{escape(repr(study).strip('<>'))}</p>"
+    if study.space is None:
+        return heading
+    return heading + _table({parameter.name: repr(parameter) for parameter in study.space})
+
+
+def _table(values: Mapping[str, object]) -> str:
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th>"
+        f"<td>{escape(readable(value, 6))}</td></tr>"
+        for name, value in values.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _row(element: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{element}>{escape(cell)}</{element}>' for cell in cells)}</tr>"

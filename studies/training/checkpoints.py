@@ -1,46 +1,53 @@
-"""Checkpoints of a training: its best epoch's weights, and states to resume from."""
+"""Checkpoints of a training: the best epoch's weights, and states from which it can resume.
+
+A state is a safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header.
+Reading the file runs no code. It contains:
+
+- the weights and the optimizer's variables after the last epoch and after the best epoch
+- the metrics of each epoch
+- the attributes of the callbacks
+
+It contains no random states, as these follow from the trial's seed and the epoch.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
+import json
 import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search_spaces.errors import StudyError
+from search_spaces.errors import InternalError, StudyError
 from studies.error_texts import describe
-from studies.training.models import (
+from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
+from studies.training.determinism.random_states import global_random_states, seed_generator_states
+from studies.training.determinism.user_objects import UsersState
+from studies.training.keras_models import (
     as_built,
     assign,
     build_variables,
     copy_of,
     may_change_model,
     other_optimizers,
+    saved_variables,
     stateful_layers,
 )
-from studies.training.process.determinism import global_random_states
-from studies.training.process.users_state import UsersState
+from studies.training.model_structure import Structure
+from studies.training.pure_code import library_of
 from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
-from studies.training.training_state import (
-    CallbackStateError,
-    StateError,
-    TrainingState,
-    beyond_weights,
-    capture,
-    identity_of,
-    read_state,
-    restore,
-    write_state,
-)
-from tracking.records import BestEpoch, TrialTask
+from tracking.records import BestEpoch, TrialSpec, TrialTask
 from tracking.store.atomic_writing import one_before, replacing
 from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest
 
@@ -51,8 +58,8 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that writing states may take. Short epochs get a state only
-# sometimes, and a killed training loses a fraction of a second.
+# The share of a training's time that writing states may take. With short epochs, only some get a
+# state, and a killed training loses a fraction of a second.
 _SHARE = 0.03
 
 
@@ -73,7 +80,7 @@ class Checkpoints:
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # A state lacks what stateful layers and further optimizers hold.
+        # A state has no values of stateful layers and further optimizers.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         schedules = [c for c in callbacks if type(c) is keras.callbacks.LearningRateScheduler]
         others = [callback for callback in callbacks if callback not in schedules]
@@ -82,11 +89,10 @@ class Checkpoints:
         self._identity = identity_of(task.spec)
         self._path = task.state if resumable else None
         self._began, self._spent = time.monotonic(), 0.0
-        # Why a state can't hold all of the model's variables. None if it is not known yet.
+        # Why a state can't have all of the model's variables, or empty. None if not known yet.
         self._beyond: str | None = None
-        self._around = (
-            UsersState(*(c.schedule for c in schedules)) if schedules and resumable else None
-        )
+        # The objects that the learning rate schedules can reach.
+        self._reached = UsersState(*(c.schedule for c in schedules if resumable))
         self._generator = global_random_states()[-1]
 
     def after_epoch(
@@ -101,14 +107,15 @@ class Checkpoints:
         began = time.monotonic()
         if not last and self._spent > (began - self._began) * _SHARE:
             return
-        reason = self._why_not()
-        if reason:
-            self._give_up(reason)
-            return
         try:
-            callbacks = capture(self._callbacks)
+            reason, callbacks = self._why_not(), capture(self._callbacks)
         except CallbackStateError as error:
-            self._give_up(str(error))
+            reason = str(error)
+        if reason:
+            # An interrupted training starts again, and gives the same bits.
+            self.given_up, self._path = reason, None
+            how = "is trained from its first epoch if it is interrupted"
+            _log.info("trial %d %s: %s", self._task.spec.number, how, reason)
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
@@ -132,7 +139,7 @@ class Checkpoints:
         self._spent += time.monotonic() - began
 
     def _why_not(self) -> str:
-        """Returns why a state can't hold the training, or an empty text."""
+        """Returns why the training can't resume from a state, or an empty text."""
         if self._beyond is None:
             drawing = random_operation(self._model)
             if drawing:
@@ -143,24 +150,10 @@ class Checkpoints:
                 return f"what the model holds can't be read ({describe(error)})"
         if self._beyond:
             return self._beyond
-        if not _same(global_random_states()[-1], self._generator):
+        if not np.array_equal(global_random_states()[-1], self._generator):
             return "something draws by keras.random without a seed generator"
-        changed = [] if self._around is None else self._around.changed()
-        if changed:
-            return f"a schedule keeps something: {', '.join(changed)}"
-        return ""
-
-    def _give_up(self, reason: str) -> None:
-        """Writes no more states. If interrupted, the training starts again, to the same bits."""
-        number = self._task.spec.number
-        _log.info(
-            "trial %d is trained from its first epoch if it is interrupted: %s", number, reason
-        )
-        self.given_up, self._path = reason, None
-
-
-def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is other or (one is not None and other is not None and bool((one == other).all()))
+        changed = self._reached.changed()
+        return f"a learning rate schedule changes {', '.join(changed)}" if changed else ""
 
 
 def cannot_write(path: Path, error: OSError) -> StudyError:
@@ -180,42 +173,34 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a new model from the last state of its trial, or of the trial that it continues.
+    """Restores a new model from the newest usable state. Returns None if there is none.
 
-    If that state can't be used, the one before is used. Returns None if there is no usable state.
-    The model may have changed then. The training starts from its first epoch, and gives the same
-    bits.
+    The states are the trial's last two and, if the trial continues another one, the last two of
+    the other trial. If None is returned, the model may have changed. A training from the first
+    epoch gives the same bits.
     """
-    unfit = ""
-    for path, own in _states(task):
+    state: TrainingState | None = None
+    unusable = ""
+    newest = [path for path in (task.state, task.origin) if path is not None]
+    paths = [path for last in newest for path in (last, one_before(last)) if path.exists()]
+    for path in paths:
         try:
             state = _restored(path, task, model, splits, callbacks)
+            break
         except Exception as error:
             # Training from the first epoch is always possible.
             why = str(error) if isinstance(error, StateError) else describe(error)
-            unfit = unfit or why
-            if own:
+            unusable = unusable or why
+            if task.state is not None and path in (task.state, one_before(task.state)):
                 # Otherwise this file would become `one_before`, and replace a good state.
                 path.unlink(missing_ok=True)
-            continue
-        if unfit:
-            _tell(task, unfit, f"resumes from an earlier one, after epoch {len(state.epochs)}")
-        return state
-    if unfit:
-        _tell(task, unfit, "is trained from its first epoch")
-    return None
-
-
-def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
-    """Yields the existing states, newest first, and whether each is this trial's."""
-    for newest, own in ((task.state, True), (task.origin, False)):
-        if newest is not None:
-            yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
-
-
-def _tell(task: TrialTask, unfit: str, how: str) -> None:
-    number = task.spec.number
-    _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
+    if unusable:
+        how = "is trained from its first epoch"
+        if state is not None:
+            how = f"resumes from an earlier one, after epoch {len(state.epochs)}"
+        number = task.spec.number
+        _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unusable, how)
+    return state
 
 
 def _restored(
@@ -239,65 +224,44 @@ def _restored(
     return state
 
 
-def restoring(
-    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
-) -> keras.callbacks.Callback:
-    """Returns a callback that restores other callbacks when the training begins."""
-    import keras
-
-    class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            restore(callbacks, states)
-
-    return Restoring()
-
-
 class BestWeights:
     """A copy in memory of a model's weights and optimizer variables after its best epoch so far.
 
-    It is written only at the end of the trial. Writing takes longer than an epoch of a small model,
-    and most best epochs are soon surpassed.
+    The copy is written only at the end of the trial. Writing takes longer than an epoch of a small
+    model, and a later epoch is often better.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         # Weights, then the optimizer's variables, or None.
         self.copy: Sequence[np.ndarray] | None = None
-        self._sha256, self._weights = "", 0
-        self._restored = False
+        self._sha256 = ""
 
     @property
     def sha256(self) -> str:
         """The digest of the weights, or empty without a copy."""
         if self.copy is not None and not self._sha256:
-            self._sha256 = weights_digest(self.copy[: self._weights])
+            self._sha256 = weights_digest(self.copy[: len(self._model.weights)])
         return self._sha256
-
-    def forget(self) -> None:
-        """Drops the copy."""
-        self.copy, self._sha256, self._restored = None, "", False
 
     def take(self) -> None:
         """Copies the model's present state."""
         self.take_copy(copy_of(self._model))
 
-    def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
-        """Keeps a result of `copy_of`, with its digest if known."""
-        self.copy, self._sha256, self._restored = copy, sha256, False
-        self._weights = len(self._model.weights)
+    def take_copy(self, copy: Sequence[np.ndarray] | None, sha256: str = "") -> None:
+        """Keeps a result of `copy_of`, with its digest if known, or None."""
+        self.copy, self._sha256 = copy, sha256
 
     def restore(self) -> None:
         """Sets the model to the copy, at the end of its training."""
         assert self.copy is not None, "there is a best epoch"
-        if not self._restored:
-            assign(self._model, self.copy)
-            self._restored = True
+        assign(self._model, self.copy)
 
     def write(self, path: Path) -> str:
         """Writes the copy atomically. Returns the digest of the file's content.
 
-        The model has the copy's values afterwards. Raises OSError. Keras's errors for a model that
-        can't be saved are passed on.
+        The model has the copy's values afterwards. Raises OSError if the file can't be written.
+        Keras's errors for a model that can't be saved are passed on.
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -311,7 +275,7 @@ class BestWeights:
             try:
                 return checkpoint_digest(partial)
             except CheckpointError as error:
-                raise OSError(f"what was written can't be read back: {error}") from None
+                raise OSError(f"the written file can't be read back: {error}") from None
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
@@ -321,3 +285,229 @@ def weights_digest(weights: Sequence[np.ndarray]) -> str:
         digest.update(f"{weight.dtype.name}{weight.shape};".encode())
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
+
+
+# These fields of a spec don't change the results of an epoch.
+_WITHOUT_EFFECT = frozenset(
+    {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
+)
+
+
+class StateError(InternalError):
+    """A training can't resume from a file: it is damaged, or of another training."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """The state of a training after its last epoch so far."""
+
+    identity: str
+    epochs: Sequence[Mapping[str, float]]  # The metrics of each epoch, from the first.
+    best: BestEpoch | None
+    weights_sha256: str  # The digest of the best epoch's weights.
+    last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
+    best_weights: Sequence[np.ndarray]  # The same after the best epoch.
+    callbacks: Sequence[Mapping[str, Any]] = ()  # The attributes of each callback.
+    stopped: bool = False  # Whether a callback ended the training with the last epoch.
+    trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
+
+
+def identity_of(spec: TrialSpec) -> str:
+    """Returns a key that is equal for two trainings if one can resume from the other's state.
+
+    The key is a digest of the spec's fields that change results, and of the trial number that the
+    builder sees.
+    """
+    fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
+    fields = {name: value for name, value in fields.items() if name not in _WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def write_state(path: Path, state: TrainingState) -> None:
+    """Writes a state atomically. The replaced file is kept as `one_before`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+
+    def in_file(array: np.ndarray) -> dict[str, str]:
+        name = f"callbacks/{len(arrays)}"
+        arrays[name] = _in_order(array)
+        return {_ARRAY: name}
+
+    # If the last epoch is the best one, both have the same arrays, which are written once.
+    best_is_last = state.best_weights is state.last
+    for part in ("last",) if best_is_last else ("last", "best_weights"):
+        arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
+    # safetensors can't write types that numpy lacks (e.g. bfloat16), so these become integers.
+    types_of_numbers: dict[str, str] = {}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            types_of_numbers[name] = array.dtype.name
+            arrays[name] = array.view(f"u{array.dtype.itemsize}")
+    header = json.dumps(
+        {
+            "identity": state.identity,
+            "epochs": [dict(metrics) for metrics in state.epochs],
+            "best": None if state.best is None else dataclasses.asdict(state.best),
+            "weights_sha256": state.weights_sha256,
+            "stopped": state.stopped,
+            "trainer": state.trainer,
+            "best_is_last": best_is_last,
+            "callbacks": [dict(attributes) for attributes in state.callbacks],
+            "types": types_of_numbers,
+        },
+        default=in_file,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, keeping=True) as partial:
+        metadata = {"header": header, "sha256": _digest(header, arrays)}
+        try:
+            save_file(arrays, partial, metadata=metadata)
+        except SafetensorError as error:
+            # safetensors raises this for a full disk.
+            raise OSError(str(error)) from error
+
+
+def read_state(path: Path) -> TrainingState:
+    """Reads a state. Raises StateError if the file is missing, damaged, or no state."""
+    from safetensors import SafetensorError, safe_open
+
+    def with_array(value: dict[str, Any]) -> Any:
+        return arrays[value[_ARRAY]] if value.keys() == {_ARRAY} else value
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = metadata["header"]
+        if metadata["sha256"] != _digest(header, arrays):
+            raise StateError(f"{str(path)!r} does not have the content that was written")
+        fields = json.loads(header, object_hook=with_array)
+        for name, type_of_numbers in fields.pop("types").items():
+            arrays[name] = arrays[name].view(np.dtype(type_of_numbers))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise StateError(f"{str(path)!r} can't be read ({error})") from None
+    best, trainer, last = fields.pop("best"), fields.pop("trainer"), _part(arrays, "last")
+    best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
+    return TrainingState(
+        **fields,
+        best=None if best is None else BestEpoch(**best),
+        last=last,
+        best_weights=best_weights,
+        trainer=tuple(trainer),
+    )
+
+
+def _in_order(array: np.ndarray) -> np.ndarray:
+    # np.ascontiguousarray gives a scalar a dimension.
+    return np.asarray(array, order="C")
+
+
+def _part(arrays: Mapping[str, np.ndarray], part: str) -> list[np.ndarray]:
+    count = sum(name.startswith(f"{part}/") for name in arrays)
+    return [arrays[f"{part}/{i}"] for i in range(count)]
+
+
+def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
+    names = sorted(arrays)
+    content = f"{header}{names}{weights_digest([arrays[name] for name in names])}"
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+# These callbacks of Keras keep files or functions, which can't be saved.
+_UNKNOWN = frozenset({"BackupAndRestore", "CSVLogger"})
+# A function of `keras.ops` is saved as {_OPERATION: its name}, an array as {_ARRAY: its name}.
+_OPERATION = "keras.ops"
+_ARRAY = "numpy.ndarray"
+
+
+class CallbackStateError(InternalError):
+    """A callback has an attribute that can't be saved. The error's text names it."""
+
+
+def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
+    """Returns the attributes of each callback, with copies of arrays.
+
+    Raises CallbackStateError for anything but numbers, texts, arrays, and lists and dicts of these.
+    Functions are left out, as Keras's own callbacks never change them.
+    """
+    for callback in callbacks:
+        if type(callback).__name__ in _UNKNOWN:
+            raise CallbackStateError(f"the state of {type(callback).__name__} can't be saved")
+    return [
+        {
+            name: _copied(value, callback, name)
+            for name, value in vars(callback).items()
+            if name not in GIVEN_TO_CALLBACKS and (_is_operation(value) or not callable(value))
+        }
+        for callback in callbacks
+    ]
+
+
+def restore(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> None:
+    """Sets the attributes that `capture` returned. Call this after `on_train_begin`."""
+    import keras
+
+    for callback, state in zip(callbacks, states, strict=True):
+        for name, value in state.items():
+            if isinstance(value, Mapping) and set(value) == {_OPERATION}:
+                setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
+            else:
+                # Copy the value, as the callback may change it and the state must not change.
+                setattr(callback, name, _copied(value, callback, name))
+
+
+def _is_operation(value: Any) -> bool:
+    """Returns whether a value is a function of `keras.ops`.
+
+    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch, so a state
+    needs this attribute.
+    """
+    import keras
+
+    return isinstance(value, types.FunctionType) and (
+        getattr(keras.ops, value.__name__, None) is value
+    )
+
+
+def _copied(value: Any, callback: object, name: str) -> Any:
+    if _is_operation(value):
+        return {_OPERATION: value.__name__}
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return value.copy()
+    if type(value) in (list, tuple):
+        return [_copied(item, callback, name) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _copied(item, callback, name) for key, item in value.items()}
+    kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
+    raise CallbackStateError(
+        f"the state of {type(callback).__name__} can't be saved: {name} is {kind}"
+    )
+
+
+def beyond_weights(model: keras.Model, structure: Structure | None = None) -> str:
+    """Returns why a state can't have all variables of a training, or an empty text.
+
+    A state needs no variables that are set at the beginning of each epoch: the model's own seed
+    generators, and Keras's metrics.
+    """
+    structure = structure or Structure(model)
+    if structure.state:
+        return f"the model holds {structure.state}"
+    if structure.of_libraries:
+        return ""
+    known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    for metric in getattr(model, "metrics", ()):
+        # Keras has the metrics of `compile` in one more metric.
+        for inner in getattr(metric, "metrics", None) or [metric]:
+            if library_of(type(metric)) == library_of(type(inner)) == "keras":
+                known |= {id(variable) for variable in inner.variables}
+    others = [variable.path for variable in structure.variables if id(variable) not in known]
+    return f"the model holds variables beyond its weights: {', '.join(others)}" if others else ""

@@ -1,4 +1,4 @@
-"""Trainers: the protocol, and two that train by `model.fit` and by a HyperModel's own `fit`."""
+"""Trainers: the protocol, and trainers that call `model.fit` or the `fit` of a HyperModel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,15 +18,15 @@ from search_spaces.errors import BuilderError, InternalError
 from studies.data import Part
 from studies.error_texts import describe
 from studies.training.batches import Batches, StreamedBatches
-from studies.training.models import (
+from studies.training.determinism.random_states import SeedStates, begin_epoch
+from studies.training.keras_models import (
     copy_of,
     make_variables,
     may_change_model,
     replaced_method,
     scalars,
 )
-from studies.training.process.determinism import SeedStates, begin_epoch
-from studies.training.structure import Structure
+from studies.training.model_structure import Structure
 from tracking.records import Objective, TrialSpec
 
 if TYPE_CHECKING:
@@ -49,16 +49,15 @@ class Training:
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]  # The user's, made for this trial.
     hp: Hyperparameters
-    initial_epoch: int = 0  # The number of epochs that were trained already.
+    initial_epoch: int = 0  # The number of epochs that were trained before.
     unfit: str = ""  # Why only `model.fit` can train the model, or empty.
-    validates: bool = True  # Whether there is validation data. If not, `model.fit` trains.
+    validates: bool = True  # Whether there is validation data.
 
 
 class NotTrainedError(InternalError):
-    """A training failed, but `model.fit` might succeed.
+    """A training failed, but `model.fit` might succeed. The error's text says why it failed.
 
-    The error's text says why it failed. The model and callbacks are then built again and trained by
-    `model.fit`.
+    The model and the callbacks are then built again, and `model.fit` trains the model.
     """
 
 
@@ -71,10 +70,10 @@ class Trainer(Protocol):
         model.fit(x[p], y[p], shuffle=False, initial_epoch=e - 1, epochs=e,
                   validation_data=(x_validation, y_validation), batch_size=…)
 
-    Here ``p = permutation(seed, e, len(x))``. Samples with weights add ``sample_weight=w[p]``, and
-    classes with weights ``class_weight=…``. Before the call, the model's i-th seed generator has
-    the state ``(epoch_seed(seed, e, i), 0)``, and Python's and numpy's generators have seeds of the
-    epoch (see docs/reproducing.md).
+    Here ``p = permutation(seed, e, len(x))``. If samples have weights, the call has
+    ``sample_weight=w[p]``. If classes have weights, the call has ``class_weight=…``. Before the
+    call, the model's i-th seed generator has the state ``(epoch_seed(seed, e, i), 0)``, and
+    Python's and numpy's generators have seeds of the epoch (see docs/reproducing.md).
 
     For data in batches, the call comes after ``keras.utils.set_random_seed(s)`` with ``s =
     epoch_seed(seed, e)``:
@@ -104,8 +103,8 @@ class Trainer(Protocol):
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Trains until the spec's epochs are done, or `on_epoch` or a callback ends the training.
 
-        If `concludes` is true, it may return metrics. They then count in place of the epochs'
-        metrics.
+        If `concludes` is true, this method may return metrics, which then replace the metrics of
+        the epochs.
 
         Raises NotTrainedError if the training must start again, with `training.unfit` set.
         """
@@ -124,19 +123,26 @@ class PlainTrainer:
     used = ("plain", "")
 
     def __init__(self) -> None:
-        # Few are kept, as each holds a copy of the data. A key is floatx, as a builder may change
-        # it.
+        # Few pipelines are kept, as they have copies of the data. A builder may change floatx, so
+        # that is a part of the key.
         self._batches = lru_cache(_PIPELINES_KEPT)(
             lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """Trains with one call of `model.fit`."""
-        model, spec = training.model, training.spec
-        batches = self._batches_of(training)
+        import keras
+
+        model, spec, splits = training.model, training.spec, training.splits
+        batches: Batches | StreamedBatches
+        if splits.streams:
+            batches = StreamedBatches(splits, spec.class_weight)
+        else:
+            ends = model.steps_per_execution != 1
+            batches = self._batches(splits.arrays, spec.batch_size, ends, keras.config.floatx())
         with contextlib.closing(batches), warnings.catch_warnings():
-            # Keras warns that it can't shuffle a tf.data.Dataset. Ours is in a shuffled order
-            # already.
+            # Keras warns that it can't shuffle a tf.data.Dataset. Our dataset is in a shuffled
+            # order already.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # Our data does not run out, so this warning would mislead.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
@@ -154,27 +160,19 @@ class PlainTrainer:
                 callbacks=[
                     _begin_epochs(batches, training),
                     *training.callbacks,
-                    # This callback comes last, so that it sees what the user's callbacks add to the
-                    # logs.
+                    # This callback comes last, to see the entries that the user's callbacks add to
+                    # the logs.
                     end_epochs(on_epoch),
                 ],
             )
-
-    def _batches_of(self, training: Training) -> Batches | StreamedBatches:
-        import keras
-
-        splits, batch_size = training.splits, training.spec.batch_size
-        if splits.streams:
-            return StreamedBatches(splits, training.spec.class_weight)
-        ends = training.model.steps_per_execution != 1
-        return self._batches(splits.arrays, batch_size, ends, keras.config.floatx())
 
 
 def _make_variables(training: Training) -> None:
     """Makes the variables of loss, metrics and optimizer before `fit`, which saves time.
 
-    Does nothing if code of the user's would run: it may count its calls, and callbacks may see the
-    variables. A failure does not mean that `fit` fails: a loss may need several samples.
+    Does nothing if the user's code would run, as the code may count its calls. Does nothing if a
+    callback of the user's may see the variables. If the step with one sample fails, `fit` may still
+    succeed, e.g. if a loss needs several samples.
     """
     if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
         return
@@ -222,15 +220,14 @@ def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
     return EndEpochs()
 
 
-_SAMPLES = 8  # The number of samples in a rehearsal.
+_REHEARSED_SAMPLES = 8
 _UNKNOWN_WEIGHTS = (
-    "the HyperModel's fit trained other models than the given one, or returned a value that was "
-    "not measured with the final weights of the model, so no weights are known to have it. Train "
-    "the given model with the given callbacks, and return the history, to get a checkpoint"
+    "the HyperModel's fit trained other models than the given model, or returned a value that was "
+    "not measured with the final weights of the model, so the weights for this value are unknown. "
+    "To get a checkpoint, train the given model with the given callbacks, and return the history"
 )
 # Another batch size changes the last digits of a metric.
 _TOLERANCE = 1e-4
-_OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
 
 
@@ -269,35 +266,31 @@ class HyperModelTrainer:
 
         Raises BuilderError if samples have weights, and the method takes none.
         """
-        spec, splits = training.spec, training.splits.arrays
+        import keras
+
         self.unsaved, self._last = "", {}
-        model = training.model
-        watching = _watching(self._reporting(model, on_epoch), spec.seed)
-        validation = splits.validation
-        weights = () if validation.sample_weight is None else (validation.sample_weight,)
-        keywords = {
-            "validation_data": (validation.x, _targets(validation), *weights),
-            "epochs": spec.epochs,
-            "batch_size": spec.batch_size,
-            "callbacks": [*training.callbacks, watching],
-            "verbose": 0,
-        }
-        if splits.train.sample_weight is not None:
-            keywords["sample_weight"] = splits.train.sample_weight
-        objective = spec.objective.metric
+        model, fit = training.model, keras.Model.fit
+        watching = self._watching(training, on_epoch)
         before = [array.tobytes() for array in copy_of(model)]
-        with _fitted_models() as fitted:
-            returned = self._call(training, keywords)
+        fitted: list[keras.Model] = []
+
+        @functools.wraps(fit)
+        def noting(fitted_model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+            fitted.append(fitted_model)
+            return fit(fitted_model, *arguments, **keywords)
+
+        with replaced_method("fit", noting):
+            returned = self._call(training, watching)
         if not watching.ended and hasattr(returned, "history"):
             # The method did not use our callbacks, so the history's last epoch counts.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:
-            outcome = _outcome_of(returned, objective)
+            outcome = _outcome_of(returned, training.spec.objective.metric)
         if outcome is not None:
             changed = [array.tobytes() for array in copy_of(model)] != before
-            known = changed and self._has_value(training, fitted, outcome)
-            self.unsaved = "" if known else _UNKNOWN_WEIGHTS
+            certain = changed and self._has_value(training, fitted, outcome)
+            self.unsaved = "" if certain else _UNKNOWN_WEIGHTS
         return outcome
 
     def _has_value(
@@ -309,42 +302,77 @@ class HyperModelTrainer:
         value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
         if value is not None and measured is not None:
             return math.isclose(measured, value, rel_tol=_TOLERANCE)
-        # The objective can't be measured again. The final weights have its value if it is the last
-        # epoch's, or if no other model was trained.
-        return value == last or not fitted or (len(fitted) == 1 and fitted[0] is model)
+        # The objective can't be measured again. The final weights have the value if it is that of
+        # the last epoch, or if no other model was trained.
+        return value == last or fitted in ([], [model])
 
-    def _reporting(self, built: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
-        """Returns the `on_epoch` for all models that the method trains."""
+    def _watching(self, training: Training, on_epoch: OnEpoch) -> Any:
+        """Returns a callback that sets random states and calls `on_epoch`, for any model."""
+        import keras
 
-        def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
-            self.unsaved = "" if model is None or model is built else _UNKNOWN_WEIGHTS
-            if not self.unsaved:
-                self._last = metrics
-            return on_epoch(epoch, metrics)
+        trainer = self
 
-        return report
+        class Watching(keras.callbacks.Callback):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                # The method may call `model.fit` several times, each from epoch 0.
+                self.ended = 0
 
-    def _call(self, training: Training, keywords: dict[str, Any]) -> Any:
+            def __deepcopy__(self, memo: object) -> Watching:
+                # Keras Tuner copies callbacks before `fit`. A copy would count epochs separately.
+                return self
+
+            def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+                if self.model is not None:
+                    others = SeedStates(self.model, changes=True).others()
+                    begin_epoch(self.model, training.spec.seed, self.ended + 1, others)
+
+            def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+                self.ended += 1
+                metrics, is_built = scalars(logs or {}), self.model in (None, training.model)
+                trainer.unsaved = "" if is_built else _UNKNOWN_WEIGHTS
+                if is_built:
+                    trainer._last = metrics
+                if not on_epoch(self.ended, metrics) and self.model is not None:
+                    self.model.stop_training = True
+
+        return Watching()
+
+    def _call(self, training: Training, watching: keras.callbacks.Callback) -> Any:
         """Calls the HyperModel's `fit`, with the keywords that it has parameters for."""
         import keras
 
-        hp, model, part = training.hp, training.model, training.splits.arrays.train
-        weighted, keywords = "sample_weight" in keywords, _taken(self._fit, keywords)
-        if weighted and "sample_weight" not in keywords:
+        hp, model, spec = training.hp, training.model, training.spec
+        train, validation = training.splits.arrays.train, training.splits.arrays.validation
+        weights = () if validation.sample_weight is None else (validation.sample_weight,)
+        keywords = {
+            "validation_data": (validation.x, _targets(validation), *weights),
+            "epochs": spec.epochs,
+            "batch_size": spec.batch_size,
+            "callbacks": [*training.callbacks, watching],
+            "verbose": 0,
+            "sample_weight": train.sample_weight,
+        }
+        parameters = inspect.signature(self._fit).parameters
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            keywords = {name: value for name, value in keywords.items() if name in parameters}
+        if train.sample_weight is None:
+            keywords.pop("sample_weight", None)
+        elif "sample_weight" not in keywords:
             raise BuilderError(
                 "The training samples have weights (sample_weight or class_weight), and the fit of "
                 f"the HyperModel {type(self._hypermodel).__name__} takes none. Give it a parameter "
                 "sample_weight, or **kwargs, and pass that on to model.fit."
             )
         while True:
-            keras.utils.set_random_seed(training.spec.seed)
+            keras.utils.set_random_seed(spec.seed)
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
-                    return self._fit(hp, model, part.x, _targets(part), **keywords)
+                    return self._fit(hp, model, train.x, _targets(train), **keywords)
             except TypeError as error:
                 # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` sets a keyword twice, so leave
-                # it out. Python raises this error before anything is trained.
+                # our keyword out. Python raises this error before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -363,12 +391,12 @@ def rehearse(
         names.update(metrics)
         return False
 
-    objective = study.objective
+    objective, count = study.objective, _REHEARSED_SAMPLES
     if not isinstance(objective, Objective):
         # The direction is not known yet, and does not matter here.
         objective = Objective(objective, "min")
-    spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
-    train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
+    spec = TrialSpec(0, 1, {}, study.seed, 1, count, 1, "", objective)
+    train, validation = splits.train.first(count), splits.validation.first(count)
     few = replace(splits.arrays, train=train, validation=validation)
     trainer, training = HyperModelTrainer(study.build), Training(model, few, spec, [], hp)
     eager = tf.config.functions_run_eagerly()
@@ -399,23 +427,6 @@ def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
         ) from None
 
 
-@contextlib.contextmanager
-def _fitted_models() -> Iterator[list[keras.Model]]:
-    """Collects the model of each call of `keras.Model.fit` within the context."""
-    import keras
-
-    fitted: list[keras.Model] = []
-    fit = keras.Model.fit
-
-    @functools.wraps(fit)
-    def noting(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-        fitted.append(model)
-        return fit(model, *arguments, **keywords)
-
-    with replaced_method("fit", noting):
-        yield fitted
-
-
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:
     validation = training.splits.arrays.validation
     try:
@@ -433,39 +444,5 @@ def _measured(model: keras.Model, training: Training) -> dict[str, float]:
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
-def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        return dict(keywords)
-    names = {p.name for p in parameters}
-    return {name: value for name, value in keywords.items() if name in names}
-
-
 def _targets(part: Part) -> Any:
     return part.y if part.has_targets else None
-
-
-def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:
-    import keras
-
-    class Watching(keras.callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            # The method may call `model.fit` several times, each from epoch 0.
-            self.ended = 0
-
-        def __deepcopy__(self, memo: object) -> Watching:
-            # Keras Tuner copies callbacks before `fit`. A copy would count epochs separately.
-            return self
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            if self.model is not None:
-                others = SeedStates(self.model, changes=True).others()
-                begin_epoch(self.model, seed, self.ended + 1, others)
-
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            self.ended += 1
-            if not on_epoch(self.model, self.ended, scalars(logs or {})) and self.model is not None:
-                self.model.stop_training = True
-
-    return Watching()

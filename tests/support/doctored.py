@@ -9,10 +9,10 @@ from typing import Any
 from scripted import ScriptedExecutor, describe, run_study
 
 from studies.progress import NoProgress
-from tracking.doctor import Diagnosis
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription
 from tracking.store import Store
+from tracking.store_doctor import StoreCheck
 
 TEXT = "the study's file, as far as a scripted study has one\n"
 CODE = CodeDescription("/gone/study.py", "", TEXT, hashlib.sha256(TEXT.encode()).hexdigest())
@@ -23,6 +23,7 @@ class Said(NoProgress):
     """Keeps what is said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:
@@ -45,5 +46,5 @@ def history_of(store: Store) -> StudyHistory:
     return read_study(store, "scripted", ENGINE)
 
 
-def kinds(diagnosis: Diagnosis) -> list[str]:
-    return sorted({finding.kind for finding in diagnosis.findings})
+def kinds(check: StoreCheck) -> list[str]:
+    return sorted({fault.kind for fault in check.faults})

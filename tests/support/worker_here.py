@@ -68,7 +68,7 @@ class _OneHere(LocalWorkers):
 @contextlib.contextmanager
 def recorded_workers_here() -> Iterator[None]:
     """Loads recorded studies in this process: to reproduce, evaluate, export, promote, …."""
-    with patch("studies.champion.recorded.LocalWorkers", _OneHere):
+    with patch("studies.champion.recorded_code.LocalWorkers", _OneHere):
         yield
 
 

@@ -14,8 +14,8 @@ from tracking.diagnosis.curve_checks import CURVE_CHECKS
 from tracking.diagnosis.evidence import SEVERITIES, Chart, DiagnosedStudy, Finding, TooThinError
 from tracking.diagnosis.space_checks import boundary, infeasible_share
 from tracking.diagnosis.value_checks import isolation, sufficiency, trial_variance
-from tracking.history.commands import launch_command, shell_command
 from tracking.history.study_history import StudyHistory
+from tracking.shell_commands import launch_command, shell_command
 
 
 class Check(NamedTuple):

@@ -13,7 +13,7 @@ from search_spaces import Float, Int, Listed, Parameter, read_domain, spell_doma
 from search_spaces.errors import SearchSpaceError
 from search_spaces.texts import counted, readable
 from tracking.diagnosis.evidence import Array, Changes, DiagnosedStudy, Finding, of_best
-from tracking.history.trials import reasons
+from tracking.history.trial_ranks import reasons
 from tracking.records import EndedTrial
 
 _LEAST_TRIALS: Final = 10

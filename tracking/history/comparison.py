@@ -1,38 +1,52 @@
-"""Compares studies, or one study's engines, by best values and costs.
+"""Compares studies, or one study's engines, by best values and costs, and says which is better.
 
 The cost of a study is its epochs and its seconds of training, summed over all trials:
 
 - Pruned and infeasible trials count, too. Repeated trials count with all of their trainings.
 - If a trial continues another trial, only its own epochs count.
 - The sum does not depend on the number of workers.
+
+There are two ways to say which study is better at equal budget. Both give an interval of the
+difference:
+
+- Each search was launched under several seeds. A search is a study without its name and its seed.
+  The difference is that of the searches' mean best values.
+- Each study has one seed, and was confirmed on the same test part. The difference is that of the
+  winners' confirmed values.
+
+Otherwise the answer is that it can't be said: under another seed, the other study may be ahead.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.argument_checks import finite_number
 from search_spaces.errors import ComparisonError
-from search_spaces.texts import listed
-from tracking.history.answers import Answer, answer, epochs_of
+from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial, Objective, TrialRecord
+from tracking.history.verdicts import read_confirmations
+from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
+from tracking.records.evaluations import Interval
+from tracking.statistics.differences import of_intervals, of_means
+from tracking.statistics.sentences import interval_text
 
 
 @dataclass(frozen=True)
 class Reached:
-    """The cost of reaching a target: all trials, by number, up to the first that reaches it.
+    """The cost of reaching a target: that of all trials up to the first that reaches it.
 
-    The costs are None if no trial reaches the target.
+    The three costs are None if no trial reaches the target.
 
     Attributes:
-        target: The value to reach.
-        trials: The number of trials.
-        epochs: Their epochs.
-        seconds: Their seconds of training.
+        target: The value of the objective to reach.
+        trials: The number of these trials.
+        epochs: The sum of the trials' epochs.
+        seconds: The sum of the trials' seconds of training.
     """
 
     target: float
@@ -48,7 +62,7 @@ class Standing:
     Attributes:
         label: The study's name in this comparison.
         history: The study.
-        best: Its best trial, or None if no trial has a value.
+        best: The best trial, or None if no trial has a value.
         epochs: The epochs of all trials.
         seconds: The seconds of training of all trials.
         reached: The cost of reaching each target.
@@ -71,7 +85,7 @@ class Comparison:
         standings: The studies, in the order in which they were given.
         targets: The values to reach, the easiest first.
         notes: Sentences that warn of differences between the studies.
-        answer: Which one is better at equal budget.
+        answer: Which study is better at equal budget.
     """
 
     objective: Objective
@@ -86,54 +100,56 @@ def compare(histories: Sequence[StudyHistory], reach: Sequence[float] = ()) -> C
 
     Args:
         histories: Two or more studies, or a study under two or more engines.
-        reach: Values of the objective to reach. There are three by default: the worst of the
-            studies' best values, which all of them reach; the median of all trials' values; and the
+        reach: Values of the objective to reach. By default there are three: the worst of the
+            studies' best values, which all studies reach; the median of all trials' values; and the
             middle between these two.
 
     Raises:
-        ComparisonError: If there are fewer than two histories, or one twice; if their objectives or
-            directions differ; or if a value to reach is not finite.
+        ComparisonError: If there are fewer than two histories; if one is given twice; if the
+            objectives or directions differ; or if a value to reach is not finite.
     """
     _check(histories, reach)
     objective = histories[0].description.objective
-    bests = [history.holding for history in histories]
-    targets = tuple(sorted(set(reach) or _targets(bests, objective), key=objective.sort_key))[::-1]
+    targets = set(reach) or _targets([history.holding for history in histories], objective)
+    targets = sorted(targets, key=objective.sort_key, reverse=True)
     standings = tuple(
         Standing(
             label=label,
             history=history,
-            best=best[0] if best else None,
+            best=history.best,
             epochs=sum(map(epochs_of, history.ended)),
             seconds=math.fsum(trial.result.seconds for trial in history.ended),
             reached=_reached(history, targets),
         )
-        for label, history, best in zip(_labels(histories), histories, bests, strict=True)
+        for label, history in zip(_labels(histories), histories, strict=True)
     )
     return Comparison(
         objective=objective,
         standings=standings,
-        targets=targets,
+        targets=tuple(targets),
         notes=tuple(_notes(standings)),
         answer=answer(histories, _labels(histories)),
     )
 
 
 def _check(histories: Sequence[StudyHistory], reach: Sequence[float]) -> None:
-    keys = [(each.description.name, each.description.engine) for each in histories]
-    called = [f"{name!r} by {engine}" for name, engine in keys]
-    if len(set(keys)) < len(keys):
+    descriptions = [history.description for history in histories]
+    called = [f"{description.name!r} by {description.engine}" for description in descriptions]
+    if len(set(called)) < len(called):
         twice = next(name for name in called if called.count(name) > 1)
         hint = "Name another study, or another engine."
         raise ComparisonError(f"The study {twice} is given twice", hint=hint)
-    if len(keys) < 2:
+    if len(called) < 2:
         raise ComparisonError(
             "Comparing takes two studies, or one that was launched with two engines. Received: "
             f"{listed(called) or 'none'}."
         )
-    objectives = [each.description.objective for each in histories]
+    objectives = [description.objective for description in descriptions]
     if len(set(objectives)) > 1:
-        targets = (f"{objective.direction} {objective.metric}" for objective in objectives)
-        pairs = "; ".join(map(": ".join, zip(called, targets, strict=True)))
+        pairs = "; ".join(
+            f"{name}: {objective.direction} {objective.metric}"
+            for name, objective in zip(called, objectives, strict=True)
+        )
         raise ComparisonError(
             "Studies with different objectives can't be compared by value. Received: "
             f"{pairs}. Compare studies that optimize the same metric in the same direction."
@@ -152,17 +168,17 @@ def _labels(histories: Sequence[StudyHistory]) -> list[str]:
     return [f"{name} by {engine}" for name, engine in zip(names, engines, strict=True)]
 
 
-def _targets(bests: Sequence[Sequence[TrialRecord]], objective: Objective) -> list[float]:
-    values = [[trial.best.value for trial in best if trial.best] for best in bests]
-    finite = [[value for value in each if math.isfinite(value)] for each in values]
-    tops = [each[0] for each in finite if each]
-    if not tops:
+def _targets(best_first: Sequence[Sequence[TrialRecord]], objective: Objective) -> list[float]:
+    finite = [
+        [trial.best.value for trial in trials if trial.best and math.isfinite(trial.best.value)]
+        for trials in best_first
+    ]
+    best = [values[0] for values in finite if values]
+    if not best:
         return []
-    hard = max(tops, key=objective.sort_key)
-    median = statistics.median_low([value for each in finite for value in each])
-    if not objective.is_better(hard, median):
-        return [hard]
-    return [median, (median + hard) / 2, hard]
+    worst = max(best, key=objective.sort_key)
+    median = statistics.median_low([value for values in finite for value in values])
+    return [median, (median + worst) / 2, worst] if objective.is_better(worst, median) else [worst]
 
 
 def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
@@ -211,3 +227,222 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
     if len(devices) > 1:
         notes.append(f"Trials ran on {' and '.join(devices)}: their seconds don't compare.")
     return notes
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one search or study is than another.
+
+    Attributes:
+        better: The label of the search or study with the better value.
+        other: The label of the other one.
+        gain: The difference of the two values, at least 0, with an interval. If the interval
+            contains 0, the two can't be told apart.
+    """
+
+    better: str
+    other: str
+    gain: Interval
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval is above 0."""
+        return self.gain.low > 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Which of several studies or engines is better.
+
+    Attributes:
+        budget: The smallest budget that one of the studies has spent.
+        unit: The budget's unit: ``"epochs"``, or ``"trials"`` if trials have no epochs.
+        values: The best value of each study at this budget; None if it has none.
+        over: The ground of the differences: ``"seeds"``, ``"test part"``, or empty if there are no
+            differences.
+        differences: The best search or study compared with each of the others.
+        sentences: The answer in sentences.
+    """
+
+    budget: int
+    unit: str
+    values: tuple[float | None, ...]
+    over: str
+    differences: tuple[Difference, ...]
+    sentences: tuple[str, ...]
+
+
+def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
+    """Returns which of several studies or engines is better at equal budget."""
+    objective = histories[0].description.objective
+    ended = [history.ended for history in histories if history.holding]
+    # An objective function that only returns a value has no epochs.
+    unit = "epochs" if all(any(map(epochs_of, trials)) for trials in ended) else "trials"
+    costs = [sum(_cost(trial, unit) for trial in trials) for trials in ended]
+    budget = min(costs, default=0)
+    values = tuple(_best_within(history, budget, unit) for history in histories)
+    at = f"At {counted(budget, unit.removesuffix('s'))} each, "
+    groups = _groups([history.description for history in histories], labels)
+    by_search = {
+        label: [value for place in places if (value := values[place]) is not None]
+        for label, places in groups.items()
+    }
+    known = {label: by_seed for label, by_seed in by_search.items() if by_seed}
+    missing = [label for label in groups if label not in known]
+    differences: tuple[Difference, ...] = ()
+    over = ""
+    sentences = [f"There is no value by {listed(missing)}."] if missing else []
+    if len(groups) == 1 and known:
+        (by_seed,) = known.values()
+        sentences.append(
+            f"They are one search under {counted(len(by_seed), 'seed')}: a{at[1:]}the best "
+            f"{objective.metric} is {number(min(by_seed))} to {number(max(by_seed))}. Compare it "
+            "with another search."
+        )
+    elif len(known) < 2:
+        sentences.append("So there is nothing to compare yet.")
+    elif min(map(len, known.values())) > 1:
+        over, differences = "seeds", _over_seeds(known, objective)
+        sentences += _seed_sentences(known, differences, objective, at)
+    else:
+        differences = _on_test(histories, groups, objective)
+        over = "test part" if differences else ""
+        sentences += _test_sentences(differences, objective) or _unknown(known, objective, at)
+    return Answer(budget, unit, values, over, differences, tuple(sentences))
+
+
+def epochs_of(trial: EndedTrial) -> int:
+    """Returns the epochs of a trial, without those of the trial that it continues."""
+    trainings = len(trial.result.repeats) or 1
+    return max(trial.result.epochs_in_all - trainings * trial.spec.initial_epoch, 0)
+
+
+def _cost(trial: EndedTrial, unit: str) -> int:
+    return epochs_of(trial) if unit == "epochs" else 1
+
+
+def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
+    """Returns the best value among the first trials, by number, that fit into a budget."""
+    spent = itertools.accumulate(_cost(trial, unit) for trial in history.ended)
+    within = {t.number for t, cost in zip(history.ended, spent, strict=True) if cost <= budget}
+    values = (trial.value for trial in history.holding if trial.number in within)
+    return next((value for value in values if value is not None and math.isfinite(value)), None)
+
+
+def _groups(
+    descriptions: Sequence[StudyDescription], labels: Sequence[str]
+) -> dict[str, list[int]]:
+    """Returns the indexes of each search's studies, by the search's label."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, description in enumerate(descriptions):
+        groups.setdefault(_search(description), []).append(place)
+    engines = [descriptions[places[0]].engine for places in groups.values()]
+    # If only engines differ, their names are the clearest labels.
+    by_engine = len(set(engines)) == len(engines) > 1 and len({key[1:] for key in groups}) == 1
+    of_studies = [listed(labels[place] for place in places) for places in groups.values()]
+    return dict(zip(engines if by_engine else of_studies, groups.values(), strict=True))
+
+
+def _search(description: StudyDescription) -> tuple[object, ...]:
+    """Returns all settings that define a search, the engine first: not the name and the seed."""
+    code = description.code
+    # In a notebook the code is not recorded, so only the name identifies the builder.
+    builder = (code.digest, code.variable, code.study_name) if code.digest else description.name
+    weights = sorted((description.class_weight or {}).items())
+    how = (description.epochs, description.batch_size, description.repeats, description.folds)
+    data = (description.data.digest, description.cross_validation, tuple(weights))
+    first = (description.initial_from, description.try_defaults)
+    space = description.space.digest
+    return (description.engine, description.pruner, builder, space, how, data, first)
+
+
+def _over_seeds(
+    known: Mapping[str, Sequence[float]], objective: Objective
+) -> tuple[Difference, ...]:
+    keys = {label: [*map(objective.sort_key, values)] for label, values in known.items()}
+    best = min(keys, key=lambda label: statistics.fmean(keys[label]))
+    pairs = math.comb(len(keys), 2)
+    # Lower sort keys are better, so the gain is the other search's mean minus the best search's.
+    gains = {label: of_means(keys[label], keys[best], pairs) for label in keys if label != best}
+    return tuple(Difference(best, label, gain) for label, gain in gains.items() if gain is not None)
+
+
+def _seed_sentences(
+    known: Mapping[str, Sequence[float]],
+    differences: Sequence[Difference],
+    objective: Objective,
+    at: str,
+) -> list[str]:
+    over = f"over {listed(dict.fromkeys(map(len, known.values())))} seeds"
+    sentences = [
+        f"{at}{each.better} finds a better {objective.metric} than {each.other}, by "
+        f"{interval_text(each.gain, nonzero=True)} {over}."
+        if each.is_clear
+        else f"{at}{each.better} and {each.other} can't be told apart {over}: the difference of "
+        f"{objective.metric} is {interval_text(each.gain, nonzero=True)}."
+        for each in sorted(differences, key=lambda difference: not difference.is_clear)
+    ]
+    if len(differences) < len(known) - 1:
+        sentences.append(f"{at}searches that find the same value under each seed can't be told.")
+    return [
+        *sentences,
+        "That is about the search, on these validation samples. What a champion is worth on new "
+        "data, confirm says.",
+    ]
+
+
+def _on_test(
+    histories: Sequence[StudyHistory], groups: Mapping[str, Sequence[int]], objective: Objective
+) -> tuple[Difference, ...]:
+    """Returns the differences of confirmed values, if all studies were confirmed on one test part.
+
+    Returns none if a search was launched under several seeds.
+    """
+    confirmed = {label: _confirmed(histories[places[0]]) for label, places in groups.items()}
+    digests = {history.description.data.digests.get("test", "") for history in histories}
+    intervals = {label: interval for label, interval in confirmed.items() if interval is not None}
+    if len(intervals) < len(histories) or len(digests) > 1:
+        return ()
+    best = min(intervals, key=lambda label: objective.sort_key(intervals[label].value))
+    pairs = math.comb(len(intervals), 2)
+    differences = []
+    for label, other in intervals.items():
+        if label != best:
+            high, low = intervals[best], other
+            if objective.direction == "min":
+                high, low = low, high
+            differences.append(Difference(best, label, of_intervals(high, low, pairs)))
+    return tuple(differences)
+
+
+def _confirmed(history: StudyHistory) -> Interval | None:
+    """Returns the last confirmed value on the test part, if the best trial is still the same."""
+    confirmations = read_confirmations(history)
+    if not confirmations or history.best is None:
+        return None
+    last = confirmations[-1]
+    return last.confirmed if last.reported == history.best.value else None
+
+
+def _test_sentences(differences: Sequence[Difference], objective: Objective) -> list[str]:
+    metric = objective.metric.removeprefix("val_")
+    sentences = [
+        f"On the test part, the winner of {each.better} is better than that of {each.other}: by "
+        f"{interval_text(each.gain, nonzero=True)} of {metric}."
+        if each.is_clear
+        else f"The winners of {each.better} and {each.other} can't be told apart on the test part: "
+        f"the difference of {metric} is {interval_text(each.gain, nonzero=True)}."
+        for each in differences
+    ]
+    return [*sentences, "To tell the searches apart takes more seeds."] if sentences else []
+
+
+def _unknown(known: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
+    few = [label for label, values in known.items() if len(values) < 2]
+    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in known.items()]
+    return [
+        f"{at}the best {objective.metric} is {listed(means)}. That does not say which is better: "
+        "another seed may turn it.",
+        f"To tell, launch {listed(few)} under another --seed and --name, twice or more, and "
+        "compare all of them; or confirm each, to compare the winners on the test part.",
+    ]

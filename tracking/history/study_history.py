@@ -1,4 +1,4 @@
-"""Reads, renames and deletes studies."""
+"""Reads studies from their journals, and deletes studies."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from functools import cached_property
 from pathlib import Path
 
 from search_spaces.errors import StoreError, StudyNotFoundError
-from tracking.history.trials import (
-    best_trial,
-    completed,
-    epoch_metrics,
-    latest_attempts,
-    ranked,
-    with_joined,
-)
+from tracking.history.learning_curves import epoch_metrics
+from tracking.history.trial_ranks import best_trial, completed, latest_attempts, ranked, with_joined
 from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
-from tracking.store.checkpoint_files import StudyFiles, files_of
-from tracking.store.store_folder import Store, known_names
+from tracking.store.checkpoint_files import (
+    StudyFiles,
+    checkpoint_fault,
+    files_of,
+    recorded_checkpoints,
+)
+from tracking.store.store_folder import Store, default_store_path, known_names, open_store
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""
@@ -36,31 +35,31 @@ REFIT = "refit"
 CONFIRMED = "it won under new seeds"
 """The reason of a champion that won `kerastudy confirm`."""
 PROMOTED = "promoted"
-"""The reason of a champion that a person promoted. The person's words may follow."""
+"""The reason of a champion that a user promoted. The user's own words may follow."""
 
 
 @dataclass(frozen=True, repr=False)
 class StudyHistory:
-    """A study under one engine, as recorded.
+    """A recorded study under one engine.
 
     Attributes:
-        store: The store that the study is in.
+        store: The store with the study.
         folder: The study's folder.
         description: The study's definition.
         engines: The study's engines, in the order of their last launches.
         search: The journal's id of the study under this engine.
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. A killed process leaves RUNNING.
-        trials: The last attempt at each trial, in the order of their numbers.
-        registered: The saved model of the study's champion, which another engine may have found.
+        trials: The last attempt at each trial, by number.
+        registered: The saved model of the champion, which another engine may have proposed.
         ended_by: Why the last launch ended: ``"trials"`` (all done), ``"space"`` (everything was
             tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or ``"error"``.
             Empty if it has not ended, or was killed.
         stopped: A sentence on why the last launch ended.
-        keeps: The number of best trials whose checkpoints are kept, the smallest of all launches.
-            None if all are kept.
+        keeps: The number of best trials whose checkpoints are kept: the smallest number that a
+            launch had. None if all checkpoints are kept.
         server: The MLflow server that gets a copy of the study, or empty.
         superseded: The number of infeasible attempts that a later attempt replaced.
-        recorded_correction: The correction of the best value, as JSON, or empty.
+        recorded_correction: The correction of the best value as JSON, or empty.
     """
 
     store: Store
@@ -87,7 +86,7 @@ class StudyHistory:
     @property
     def kept(self) -> list[EndedTrial]:
         """The trials whose checkpoints are kept, the best first."""
-        return self._ranked[: self.keeps]
+        return ranked(self.trials, self.description.objective)[: self.keeps]
 
     @property
     def ended(self) -> list[EndedTrial]:
@@ -97,7 +96,7 @@ class StudyHistory:
     @property
     def best(self) -> EndedTrial | None:
         """The best trial in `holding`, or None."""
-        return next(iter(self.top(1)), None)
+        return next(iter(self.holding), None)
 
     @property
     def champion(self) -> EndedTrial | None:
@@ -110,43 +109,39 @@ class StudyHistory:
 
     @property
     def promoted(self) -> str:
-        """Why the champion was chosen; empty if it is the best trial."""
+        """Why the champion was chosen; empty for the best trial."""
         return "" if self.registered is None else self.registered.reason
 
     @property
     def champion_engine(self) -> str:
-        """The engine that proposed the champion, or empty without a champion."""
+        """The engine that proposed the champion; empty without a champion."""
         return "" if self.registered is None else self.registered.engine
 
     @property
     def champion_address(self) -> str:
-        """The champion's address in MLflow's registry, or empty without a champion."""
+        """The champion's address in MLflow's registry; empty without a champion."""
         return f"models:/{self.description.name}@{ALIAS}" if self.registered is not None else ""
 
     @property
     def default(self) -> EndedTrial | None:
-        """The trial with the space's defaults, if it has ended."""
+        """The trial with the default values of the space, if it has ended."""
         number = self.description.default_trial
         return next((trial for trial in self.ended if trial.number == number), None)
 
     def top(self, count: int) -> list[EndedTrial]:
-        """Returns at most `count` trials of `holding`."""
+        """Returns the best trials of `holding`, at most `count`."""
         return self.holding[:count]
 
     @cached_property
     def holding(self) -> list[EndedTrial]:
         """The trials with a value that `model.fit` doesn't contradict, the best first."""
-        return [trial for trial in self._ranked if trial.holds]
-
-    @cached_property
-    def _ranked(self) -> list[EndedTrial]:
-        return ranked(self.trials, self.description.objective)
+        trials = ranked(self.trials, self.description.objective)
+        return [trial for trial in trials if trial.holds]
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials by state."""
-        states: Counter[str] = Counter(trial.state for trial in self.trials)
-        names = ("complete", "pruned", "infeasible", "running", "interrupted")
-        return {name: states[name] for name in names}
+        counts = dict.fromkeys(("complete", "pruned", "infeasible", "running", "interrupted"), 0)
+        return counts | Counter(trial.state for trial in self.trials)
 
     def trial(self, number: int) -> TrialRecord:
         """Returns a trial by number.
@@ -167,6 +162,14 @@ class StudyHistory:
         """The paths of the trials' checkpoints, states and scores."""
         return files_of(self.folder, self.description.engine)
 
+    def checkpoint_faults(self, trial: EndedTrial) -> dict[int, str]:
+        """Returns the faults of a trial's lost or damaged checkpoints, by training."""
+        faults = {
+            repeat: checkpoint_fault(self.files.checkpoint(trial.number, repeat), digest)
+            for repeat, digest in recorded_checkpoints(trial)
+        }
+        return {repeat: fault for repeat, fault in faults.items() if fault}
+
     @property
     def journal(self) -> JournalReader:
         """A reader of the study's journal."""
@@ -177,7 +180,7 @@ class StudyHistory:
         return Journal(self.folder, self.search, self.description)
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
-        """Returns the path of a trial's checkpoint, or None if there is none."""
+        """Returns the path of a trial's checkpoint, or None if the file does not exist."""
         repeat = trial.checkpoint_of if isinstance(trial, EndedTrial) else 0
         path = self.files.checkpoint(trial.number, repeat)
         return path if path.exists() else None
@@ -189,6 +192,21 @@ class StudyHistory:
     def curve(self, trial: TrialRecord) -> dict[int, dict[str, float]]:
         """Returns a trial's metrics by epoch."""
         return epoch_metrics(self.folder, trial)
+
+
+def existing_store(store: str | Path | Store | None) -> Store:
+    """Opens a store, by default that of ``KERASTUDY_STORE``.
+
+    Raises:
+        StudyNotFoundError: If there is none.
+    """
+    if isinstance(store, Store):
+        return store
+    path = Path(store) if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+    return opened
 
 
 def study_names(store: Store) -> list[str]:
@@ -221,21 +239,25 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
     """
     histories = find_engines(store, name, engine)
     if not histories:
-        raise StudyNotFoundError(
-            f"The store {str(store.root)!r} has no study {name!r}. "
-            f"{known_names(name, study_names(store))}"
-        )
+        raise _no_study(store, name)
     return histories
 
 
+def _no_study(store: Store, name: str) -> StudyNotFoundError:
+    return StudyNotFoundError(
+        f"The store {str(store.root)!r} has no study {name!r}. "
+        f"{known_names(name, study_names(store))}"
+    )
+
+
 def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Does the same as `read_engines`, but returns an empty list if there is no such study."""
+    """Does the same as `read_engines`, but returns an empty list if the study does not exist."""
     folder = store.folder_of(name)
     return [] if folder is None else histories_in(store, folder, engine)
 
 
 def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[StudyHistory]:
-    """Does the same as `read_engines`, for a study's folder."""
+    """Does the same as `read_engines`, for the study in a folder."""
     with JournalReader(folder).held_open() as journal:
         header = journal.header()
         searches = journal.searches(engine)
@@ -259,17 +281,17 @@ def read_source(history: StudyHistory, digest: str) -> str:
 
 
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
-    """Returns the code of trials by their `code_digest`.
+    """Returns the recorded code of the trials with a `code_digest`.
 
-    `texts` lacks modules whose text is missing or damaged. If the study file's text is missing or
-    damaged, `source` is empty.
+    If the study file's text is missing or damaged, `source` is empty. Modules whose texts are
+    missing or damaged are not in `texts`.
     """
     code = replace(history.description.code, source="", texts={}, modules=None)
     if not digest:
         return replace(code, digest="", source_digest="")
     own, modules = digest, dict[str, str]()
     manifest = _sound(history.journal.code([digest])).get(digest, "")
-    # The digest of a file that imports modules is that of its `manifest`.
+    # If a study file imports modules, `digest` is that of a manifest with the digests of all texts.
     try:
         fields = json.loads(manifest)
         own, modules = str(fields["source"]), dict(fields["modules"])
@@ -328,19 +350,15 @@ class StudySize:
     name: str
     folder: Path
     trials: int
-    bytes: int  # The size of all files in its folder.
+    bytes: int  # The size of all files in the folder.
     server: str  # The MLflow server with a copy of the study, or empty.
 
 
 def study_size(store: Store, name: str) -> StudySize:
     """Returns the size of a study."""
-    name = unicodedata.normalize("NFC", name)
-    folder = store.folder_of(name)
+    folder = store.folder_of(unicodedata.normalize("NFC", name))
     if folder is None:
-        raise StudyNotFoundError(
-            f"The store {str(store.root)!r} has no study {name!r}. "
-            f"{known_names(name, study_names(store))}"
-        )
+        raise _no_study(store, name)
     journal = JournalReader(folder)
     header = journal.header()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -354,18 +372,18 @@ def delete_study(
 ) -> None:
     """Deletes a study's folder. Raises StoreLockedError if a process runs the study.
 
-    The folder is renamed first, so that a killed process leaves no half study. The renaming happens
-    within the context `forgetting`, which deletes the study from MLflow.
+    The folder is renamed first, so that no process finds a study whose deletion was interrupted.
+    This happens within the context `forgetting`, which deletes the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
-        doomed = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
+        deleted = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
         try:
             with forgetting(store, size):
                 os.rename(size.folder / FILE_NAME, size.folder / DELETED)
-                os.rename(size.folder, doomed)
-            shutil.rmtree(doomed)
+                os.rename(size.folder, deleted)
+            shutil.rmtree(deleted)
         except OSError as error:
-            left = doomed if doomed.exists() else size.folder
+            left = deleted if deleted.exists() else size.folder
             raise StoreError(
                 f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
                 f"folder {str(left)!r} when they can."

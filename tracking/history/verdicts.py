@@ -1,18 +1,17 @@
-"""The verdict on a study's best value: sentences on how far to believe it."""
+"""The verdict on a study's best value: sentences on how far to believe the value."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from search_spaces.errors import StatisticsError
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import rank_of
+from tracking.history.trial_ranks import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
 from tracking.records.data_findings import DataFindings
@@ -30,7 +29,7 @@ from tracking.store.store_folder import Store
 
 # Raise this number whenever the correction is computed differently.
 _VERSION = 2
-# With fewer trials, computing the correction takes less time than recording it.
+# With fewer trials, it takes less time to compute the correction than to record it.
 _FEWEST_RECORDED = 2
 
 
@@ -45,8 +44,8 @@ class StudyVerdict:
         unknown: Why there is no correction, and what to do; or empty.
         confirmations: The outcomes of `kerastudy confirm`, the latest last.
         ties: A sentence on trials that share the best value, or empty.
-        looked: The findings about the study's data; None if the data was not checked. The verdict
-            begins with problems in the data.
+        looked: The findings about the study's data, or None if the data was not checked. The
+            verdict's first sentences are on problems in the data.
     """
 
     metric: str
@@ -67,26 +66,25 @@ class StudyVerdict:
         return self.confirmations[-1] if self.confirmations else None
 
     @property
-    def is_confirmed(self) -> bool:
-        """Whether the last confirmation was on the present best value."""
-        return self.confirmation is not None and self.confirmation.reported == self.reported
-
-    @property
-    def _valid(self) -> Confirmation | None:
-        return self.confirmation if self.is_confirmed else None
+    def valid_confirmation(self) -> Confirmation | None:
+        """The last confirmation, if the best value is still the same."""
+        last = self.confirmation
+        return last if last is not None and last.reported == self.reported else None
 
     @property
     def expected(self) -> Interval | None:
         """The value to expect on new data, or None if it is unknown."""
-        return expected_value(self.corrected, self._valid)
+        return expected_value(self.corrected, self.valid_confirmation)
 
     @property
     def guess(self) -> str:
-        """A clause if always answering one class does as well, or an empty text."""
+        """A clause if a constant guess of one class is as good as the best value, or empty."""
         guess = None if self.looked is None else self.looked.guess
         if self.reported is None:
             return ""
-        return guess_clause(self.metric, self.reported, self.corrected, self._valid, guess)
+        return guess_clause(
+            self.metric, self.reported, self.corrected, self.valid_confirmation, guess
+        )
 
     @property
     def flaws(self) -> tuple[str, ...]:
@@ -96,18 +94,24 @@ class StudyVerdict:
     @cached_property
     def sentences(self) -> tuple[str, ...]:
         """The sentences of the verdict."""
-        looked, facts = self.looked, (self.metric, self.reported, self.corrected)
-        guess = None if looked is None else looked.guess
         verdict = verdict_sentences(
-            *facts, self.confirmation, unknown=self.unknown, guess=guess, ties=self.ties
+            self.metric,
+            self.reported,
+            self.corrected,
+            self.confirmation,
+            unknown=self.unknown,
+            guess=None if self.looked is None else self.looked.guess,
+            ties=self.ties,
         )
         return (*self.flaws, *verdict)
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
         """Sentences with the reasons for the verdict."""
-        sentences = grounds(self.corrected, self._valid, confirmations=len(self.confirmations))
-        if self.confirmation is not None and not self.is_confirmed:
+        sentences = grounds(
+            self.corrected, self.valid_confirmation, confirmations=len(self.confirmations)
+        )
+        if self.confirmation is not None and self.valid_confirmation is None:
             return (*sentences, outdated_sentence(self.confirmation))
         return sentences
 
@@ -122,8 +126,7 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
     metric, best = history.description.objective.metric, history.best
     if best is None:
         return StudyVerdict(metric, None, None)
-    trials = history.top(len(history.trials))
-    corrected, unknown = _recorded(history, trials) or _computed(history, trials)
+    corrected, unknown = _recorded(history) or _computed(history)
     confirmations = tuple(read_confirmations(history))
     facts = (metric, best.value, corrected, unknown, confirmations)
     return StudyVerdict(*facts, _ties(history), looked_at(history))
@@ -137,7 +140,7 @@ def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdic
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
-    """Returns the recorded findings about a study's present data, or None."""
+    """Returns the recorded findings about a study's data; None if the data has changed since."""
     findings = history.journal.findings(history.search)
     same = findings is not None and findings.digest == history.description.data.digest
     return findings if same else None
@@ -145,7 +148,7 @@ def looked_at(history: StudyHistory) -> DataFindings | None:
 
 def _ties(history: StudyHistory) -> str:
     """Returns a sentence on trials that share the best value, or an empty text."""
-    trials, objective = history.top(len(history.trials)), history.description.objective
+    trials, objective = history.holding, history.description.objective
     tied = [rank_of(t, objective) for t in trials if t.value == trials[0].value]
     if len(tied) < 2:
         return ""
@@ -154,12 +157,11 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns sentences on a trial's worth, or an empty text if the verdict is about this trial.
+    """Returns sentences on how good a trial is, or an empty text if the verdict says this.
 
-    A verdict is about the winner of a confirmation. Without a confirmation, it is about the best
-    trial.
+    A verdict is about the winner of the last confirmation, or else about the best trial.
     """
-    best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
+    best, confirmation = history.best, verdict.valid_confirmation
     if not trial.holds:
         return f"Trial {trial.number} does not count: {trial.verified}."
     if best is None or trial.best is None:
@@ -171,9 +173,9 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
 
 
 def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:
-    """Returns sentences on the champion: its trial, why it was chosen, and its `worth`.
+    """Returns sentences on the champion: which trial, why it was chosen, and its `worth`.
 
-    Without a champion, the result is empty.
+    Without a champion there are none.
     """
     if history.registered is None:
         return ()
@@ -187,59 +189,56 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 def record_corrected(history: StudyHistory) -> None:
     """Records a study's corrected value, which takes seconds to compute for thousands of trials.
 
-    It is recorded with a digest of the trials, by which readers notice that it is outdated.
+    A digest of the trials, recorded with the value, shows readers whether the value is outdated.
     """
-    trials = history.top(len(history.trials))
-    if len(trials) < _FEWEST_RECORDED or _recorded(history, trials) is not None:
+    if len(history.holding) < _FEWEST_RECORDED or _recorded(history) is not None:
         return
-    correction = _Correction(_key(history, trials), *_computed(history, trials))
+    correction = _Correction(_key(history), *_computed(history))
     with history.writing() as journal:
         journal.set_corrected(to_json(correction))
 
 
 @dataclass(frozen=True)
 class _Correction:
-    """A recorded correction, or why there is none. `key` is the digest of its trials."""
+    """A recorded correction, or why there is none. `key` is the digest of the trials."""
 
     key: str
     corrected: Corrected | None
     unknown: str
 
 
-def _recorded(
-    history: StudyHistory, trials: Sequence[EndedTrial]
-) -> tuple[Corrected | None, str] | None:
+def _recorded(history: StudyHistory) -> tuple[Corrected | None, str] | None:
     """Returns the recorded correction, or None if it is missing, damaged or outdated."""
     try:
         recorded = from_json(_Correction, history.recorded_correction)
     except RecordError:
         return None
-    same = recorded.key == _key(history, trials)
-    return (recorded.corrected, recorded.unknown) if same else None
+    return (recorded.corrected, recorded.unknown) if recorded.key == _key(history) else None
 
 
-def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
-    """Returns a digest of the trials, and files of scores, that a correction depends on."""
-    folder, sizes = history.files.folder, []
-    if folder.is_dir():
-        with os.scandir(folder) as entries:
-            sizes = [(e.name, e.stat().st_size) for e in entries if ".scores." in e.name]
-    facts = [(t.number, t.value, t.epoch, t.result.weights_sha256) for t in trials]
-    text = json.dumps([_VERSION, facts, sorted(sizes)])
-    return hashlib.sha256(text.encode()).hexdigest()
+def _key(history: StudyHistory) -> str:
+    """Returns a digest of the trials and of the files of scores that a correction depends on."""
+    files = history.files.folder.glob("*.scores.*")
+    sizes = sorted((file.name, file.stat().st_size) for file in files)
+    facts = [(t.number, t.value, t.epoch, t.result.weights_sha256) for t in history.holding]
+    return hashlib.sha256(json.dumps([_VERSION, facts, sizes]).encode()).hexdigest()
 
 
-def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
-    # Most callers have a recorded correction and don't need these imports.
-    from tracking.history.champions import trial_scores
+def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
+    # Where a correction is recorded, these imports would cost time.
+    from tracking.history.scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
-    best, direction = trials[0], history.description.objective.direction
+    trials, direction = history.holding, history.description.objective.direction
+    best = trials[0]
     if len({t.result.validation_digest for t in trials}) > 1:
         return None, "the trials were validated on different samples, so none can be compared"
     scores = trial_scores(history)
     if best.number not in scores:
-        return None, _without_scores(best, len(scores))
+        whose = f"trial {best.number}, the best, has" if scores else "the record has"
+        why = "their file can't be used. `kerastudy confirm` needs none"
+        why = best.result.unscored or (why if best.result.scores_bytes else "")
+        return None, f"{whose} no scores of validation samples{': ' if why else ''}{why}"
     try:
         estimate = corrected(scores, direction, reported=best.value)
     except StatisticsError as error:
@@ -255,53 +254,33 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
     return estimate, ""
 
 
-def _without_scores(best: EndedTrial, scored: int) -> str:
-    whose = f"trial {best.number}, the best, has" if scored else "the record has"
-    lacks = f"{whose} no scores of validation samples"
-    if best.result.unscored:
-        return f"{lacks}: {best.result.unscored}"
-    if best.result.scores_bytes:
-        return f"{lacks}: their file can't be used. `kerastudy confirm` needs none"
-    return lacks
-
-
-@dataclass(frozen=True)
-class ConfirmationTraining:
-    """An ended training of a confirmation. `identity` is a digest of all that it depends on."""
-
-    identity: str
-    result: TrialResult
-    uuid: str
-
-
 def read_confirmations(history: StudyHistory) -> list[Confirmation]:
-    """Returns the ended confirmations of a study, the oldest first."""
-    outcomes = [each.outcome for each in history.journal.confirmations(history.search)]
-    # The study may have been renamed since the confirmation.
-    name = history.description.name
-    ended = [dataclasses.replace(each, study=name) for each in outcomes if each is not None]
-    return sorted(ended, key=lambda each: each.time)
+    """Returns the outcomes of a study's confirmations, the oldest first."""
+    records = history.journal.confirmations(history.search)
+    outcomes = [record.outcome for record in records if record.outcome is not None]
+    return sorted(outcomes, key=lambda outcome: outcome.time)
 
 
 def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
-    """Returns the uuid and the outcome of the latest confirmation with a plan.
+    """Returns the uuid and the outcome of the latest confirmation with a plan (`Plan.to_json`).
 
-    The uuid is empty if there is none. The outcome is None if the confirmation has not ended.
+    The uuid is empty if no confirmation had the plan. The outcome is None if it has not ended.
     """
-    for each in reversed(history.journal.confirmations(history.search)):
-        if each.plan == plan:
-            return each.uuid, each.outcome
+    for record in reversed(history.journal.confirmations(history.search)):
+        if record.plan == plan:
+            return record.uuid, record.outcome
     return "", None
 
 
-def read_trainings(history: StudyHistory) -> dict[str, ConfirmationTraining]:
-    """Returns the ended trainings of a study's confirmations, by identity."""
-    journal, trainings = history.journal, {}
-    for confirmation in journal.confirmations(history.search):
-        for fit in journal.fits(confirmation=confirmation.uuid):
-            if fit.result is not None:
-                trainings[fit.identity] = ConfirmationTraining(fit.identity, fit.result, fit.uuid)
-    return trainings
+def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
+    """Returns the results and the uuids of all trainings by `confirm`, by `Training.identity`."""
+    journal = history.journal
+    return {
+        fit.identity: (fit.result, fit.uuid)
+        for confirmation in journal.confirmations(history.search)
+        for fit in journal.fits(confirmation=confirmation.uuid)
+        if fit.result is not None
+    }
 
 
 def read_evaluations(history: StudyHistory) -> list[Evaluation]:
@@ -311,12 +290,8 @@ def read_evaluations(history: StudyHistory) -> list[Evaluation]:
 
 def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
     """Returns all evaluations on a test part by the studies of a store, the earliest first."""
-    readings = [
-        evaluation
-        for folder in store.folders()
-        for evaluation in JournalReader(folder).evaluations(digest=digest)
-    ]
-    return sorted(readings, key=lambda each: each.time)
+    readings = (JournalReader(folder).evaluations(digest=digest) for folder in store.folders())
+    return sorted(itertools.chain(*readings), key=lambda evaluation: evaluation.time)
 
 
 def record_evaluation(history: StudyHistory, evaluation: Evaluation) -> None:

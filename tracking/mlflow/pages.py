@@ -12,9 +12,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from search_spaces.texts import counted, duration, listed, readable
-from tracking.history.commands import reproduce_command
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import rank_of
+from tracking.history.trial_ranks import rank_of
 from tracking.history.verdicts import (
     study_verdict,
 )
@@ -28,6 +27,7 @@ from tracking.records import (
     TrialSpec,
     training_name,
 )
+from tracking.shell_commands import reproduce_command
 from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
 # A run's description shows at most this many hyperparameters. All are among the run's params.

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tracking.history.commands import reproduce_command
-from tracking.history.trials import best_trial, mean_epochs
+from tracking.history.learning_curves import mean_epochs
+from tracking.history.trial_ranks import best_trial
 from tracking.journal import Fit, JournalReader, Point, Search
 from tracking.mlflow import tags
 from tracking.mlflow.pages import run_name, trial_note
@@ -26,6 +26,7 @@ from tracking.mlflow.runs import (
     settings,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, finished_trials
+from tracking.shell_commands import reproduce_command
 from tracking.store.store_folder import Store
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from .evaluations import Evaluation as Evaluation
 from .evaluations import Interval as Interval
 from .evaluations import Measured as Measured
 from .evaluations import Racer as Racer
-from .evaluations import ValidationPredictions as ValidationPredictions
 from .json_conversion import from_json as from_json
 from .json_conversion import to_json as to_json
 from .setting_declarations import ADVANCED as ADVANCED
@@ -43,3 +42,4 @@ from .trial_records import TrialState as TrialState
 from .trial_records import TrialTask as TrialTask
 from .trial_records import finished_trials as finished_trials
 from .trial_records import training_name as training_name
+from .validation_predictions import ValidationPredictions as ValidationPredictions

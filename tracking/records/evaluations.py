@@ -1,12 +1,9 @@
-"""The records of evaluations, confirmations, and predictions of the champion."""
+"""The records of evaluations on the test part, and of confirmations under new seeds."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Literal
+from dataclasses import dataclass
 
 from tracking.records.data_findings import ConstantGuess
 from tracking.records.study_description import Direction
@@ -138,84 +135,3 @@ class Confirmation:
     def racer(self, trial: int) -> Racer:
         """Returns a trial of the race."""
         return next(racer for racer in self.race if racer.trial == trial)
-
-
-PredictionKind = Literal["classes", "binary", "regression"]
-
-MOST_SAMPLES: Final = 24
-"""The most samples in `ValidationPredictions.worst`."""
-MOST_POINTS: Final = 2_000
-"""The most pairs in `ValidationPredictions.truth` and `predicted`."""
-MOST_CLASSES: Final = 100
-"""The most classes of a confusion matrix."""
-
-
-MODEL_SUMMARY: Final = "model_summary.txt"
-"""The file with the text of `model.summary()` in a saved model's folder."""
-
-
-def predictions_beside(folder: Path) -> Path:
-    """Returns the file with a saved model's predictions, next to the model's folder."""
-    return folder.with_name(f"{folder.name}-validation.json")
-
-
-@dataclass(frozen=True)
-class ClassCounts:
-    """The counts of a class among the validation samples."""
-
-    name: str
-    samples: int
-    predicted: int  # The samples that are predicted as this class.
-    correct: int  # The samples of this class that are predicted as this class.
-
-
-@dataclass(frozen=True)
-class WorstSample:
-    """A validation sample whose true class gets a low probability."""
-
-    index: int  # The sample's index in the validation data.
-    true: int  # The true class.
-    predicted: int  # The class of the highest probability, which may be the true class.
-    probability: float  # The true class's probability, 0 to 1.
-    confidence: float  # The predicted class's probability.
-    png: bytes = b""  # The sample as a PNG file. Empty if it is no image.
-    # The sample's values by column, before preprocessing. Long texts are cut. Empty if the sample
-    # is an image, or too large.
-    row: Mapping[str, float | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ValidationPredictions:
-    """The champion's predictions for the validation data. Sample weights play no part."""
-
-    uuid: str  # The trial's uuid.
-    trial: int
-    epoch: int  # The best epoch, whose weights predict.
-    kind: PredictionKind  # ``"binary"``: the output is one probability.
-    samples: int
-    class_names: tuple[str, ...] = ()  # The names of classes 0, 1, …; empty for a regression.
-    classes: tuple[ClassCounts, ...] = ()  # The counts in the order of `class_names`.
-    # The number of samples by true class (rows) and predicted class (columns). Empty for a
-    # regression, and with more than `MOST_CLASSES` classes.
-    confusion: tuple[tuple[int, ...], ...] = ()
-    # The samples whose true class got the lowest probability, the lowest first.
-    worst: tuple[WorstSample, ...] = ()
-    # The targets of a regression. With more than `MOST_POINTS` samples, of every k-th sample.
-    truth: tuple[float, ...] = ()
-    predicted: tuple[float, ...] = ()  # The predictions for the samples of `truth`.
-    # The inputs of the samples of `truth` before preprocessing, if an input is one number.
-    feature: tuple[float, ...] = ()
-    feature_name: str = "x"
-    rule: tuple[float, ...] = ()  # The targets without noise, if a known rule made the data.
-    output: str = ""  # The output's name; empty if the model has one output.
-    others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.
-
-    def of(self, uuid: str, epoch: int) -> ValidationPredictions:
-        """Returns a copy with a trial's uuid and epoch."""
-        others = tuple(each.of(uuid, epoch) for each in self.others)
-        return dataclasses.replace(self, uuid=uuid, epoch=epoch, others=others)
-
-    @property
-    def correct(self) -> int:
-        """The number of samples whose true class is predicted; 0 for a regression."""
-        return sum(each.correct for each in self.classes)

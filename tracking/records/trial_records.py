@@ -296,8 +296,7 @@ class TrialRecord:
 
     def with_result(self, result: TrialResult) -> EndedTrial:
         """Returns the trial with its result."""
-        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return EndedTrial(**{**fields, "state": result.state, "result": result})
+        return EndedTrial(**{**vars(self), "state": result.state, "result": result})
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,8 @@ import altair as alt
 
 from search_spaces.texts import counted, number
 from tracking.history.verdicts import StudyVerdict
-from tracking.records.evaluations import Interval, ValidationPredictions
+from tracking.records.evaluations import Interval
+from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report import theme
 from tracking.report.trial_data import StudyData, significant, value_text
 

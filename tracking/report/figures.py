@@ -12,7 +12,7 @@ import altair as alt
 from search_spaces.texts import counted
 from tracking.diagnosis.evidence import Finding
 from tracking.records.data_findings import DataFinding, DataFindings
-from tracking.records.evaluations import ValidationPredictions
+from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report import charts, hyperparameter_charts, theme
 from tracking.report.trial_data import (
     FEWEST_TRIALS,

@@ -22,7 +22,6 @@ from altair.utils.schemapi import debug_mode
 
 from search_spaces.texts import duration, number
 from tracking.history.champions import read_model_summary
-from tracking.history.commands import reproduce_command
 from tracking.history.comparison import Comparison, compare
 from tracking.history.study_history import StudyHistory
 from tracking.records import RecordedSettings, TrialRecord, settings_of
@@ -32,6 +31,7 @@ from tracking.report import theme
 from tracking.report.charts import one_curve
 from tracking.report.figures import TRIALS, Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.shell_commands import reproduce_command
 from tracking.store.atomic_writing import cached, write_atomically
 from tracking.summary import Fact, cost_text, standing_facts
 

@@ -19,13 +19,13 @@ from search_spaces.texts import number, readable
 from tracking.diagnosis.evidence import training_metric
 from tracking.diagnosis.playbook import Diagnosis
 from tracking.history.champions import read_validation_predictions
-from tracking.history.commands import data_command
+from tracking.history.learning_curves import RecordedCurves, metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import RecordedCurves, metric_by_epoch
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.data_findings import DataFindings
-from tracking.records.evaluations import ValidationPredictions
+from tracking.records.validation_predictions import ValidationPredictions
+from tracking.shell_commands import data_command
 from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]

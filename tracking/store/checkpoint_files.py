@@ -66,11 +66,13 @@ def _digest_in(file: h5py.File) -> str:
     return digest.hexdigest()
 
 
-def check_checkpoint(path: Path, digest: str) -> None:
-    """Raises CheckpointError if a checkpoint can't be read, or has another digest."""
-    present = checkpoint_digest(path)
-    if digest and present != digest:
-        raise CheckpointError("it does not have the content that was written")
+def checkpoint_fault(path: Path, digest: str) -> str:
+    """Returns why a checkpoint can't be used, or an empty text. It may have another digest."""
+    try:
+        present = checkpoint_digest(path)
+    except CheckpointError as error:
+        return str(error)
+    return "it does not have the content that was written" if digest not in ("", present) else ""
 
 
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:

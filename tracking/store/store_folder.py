@@ -26,12 +26,10 @@ from tracking.store.atomic_writing import remove_pieces
 from tracking.store.store_json import is_store, read_facts, write_facts
 from tracking.store.study_locks import holder_of, locked_store, locked_study
 
-DEFAULT_STORE = "kerastudy-store"
-
 
 def default_store_path() -> Path:
     """Returns ``KERASTUDY_STORE`` if it is set, else ``./kerastudy-store``."""
-    return Path(os.environ.get("KERASTUDY_STORE") or DEFAULT_STORE)
+    return Path(os.environ.get("KERASTUDY_STORE") or "kerastudy-store")
 
 
 class Store:

@@ -9,7 +9,7 @@ from typing import Any
 
 from search_spaces.errors import StudyError
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import reasons
+from tracking.history.trial_ranks import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.json_conversion import to_json

@@ -15,8 +15,8 @@ from studies.terminal_text import (
     width,
     wrapped,
 )
+from tracking.history.learning_curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import RecordedCurves, sparkline_if_curve
 from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.store.store_folder import default_store_path

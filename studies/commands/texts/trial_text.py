@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from search_spaces.texts import counted
 from studies.terminal_text import all_wrapped, in_blocks, printable, printable_value
-from tracking.history.commands import again_command
+from tracking.history.learning_curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import sparkline_if_curve
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.records.verification_texts import in_words
+from tracking.shell_commands import again_command
 from tracking.store.store_folder import default_store_path
 
 _CURVE = 60

@@ -1,7 +1,7 @@
-"""Stands in for kerastudy, so that the study's files run without it.
+"""Replaces kerastudy, so that the study's files run where kerastudy is not installed.
 
-It has everything that a builder may use to make a model. Declarations that no builder uses, such as
-search spaces, are ignored.
+This module has everything of kerastudy that a builder may use to make a model. It ignores what no
+builder uses, such as declarations of search spaces.
 """
 
 import ast
@@ -21,8 +21,8 @@ loaded = SimpleNamespace(files=False)
 
 
 def load_study(file, folders, package, variable, study):
-    """Runs the study's file, and returns the study by its variable, or else by its name."""
-    # The folders come last, so that no module of the study hides one of Python's modules.
+    """Runs the study's file, and returns the study in `variable`, or else the one named `study`."""
+    # The folders come last, so that no module of the study replaces one of Python's modules.
     sys.path.extend(str(HERE / "code" / folder) for folder in folders)
     place = importlib.util.spec_from_file_location(
         f"{package}.study_file".lstrip("."), HERE / "code" / file
@@ -38,17 +38,17 @@ def load_study(file, folders, package, variable, study):
 
 def load_data(name):
     """Returns a part of the trial's data as `fit` takes it: x, (x, y) or (x, y, sample_weight)."""
-    found = part(name)
-    if found.y is None:
-        return found.x
-    if found.sample_weight is None:
-        return found.x, found.y
+    data = part(name)
+    if data.y is None:
+        return data.x
+    if data.sample_weight is None:
+        return data.x, data.y
     # Each output gets the same weights.
-    return found.x, found.y, keras.tree.map_structure(lambda _: found.sample_weight, found.y)
+    return data.x, data.y, keras.tree.map_structure(lambda _: data.sample_weight, data.y)
 
 
 def part(name):
-    """Returns a part's samples, targets and weights: each is an array, several arrays, or None."""
+    """Returns the `x`, `y` and `sample_weight` of a part: an array, several arrays, or None."""
     x, y, sample_weight = (arrays(f"{kind}_{name}") for kind in ("x", "y", "sample_weight"))
     return SimpleNamespace(x=x, y=y, sample_weight=sample_weight)
 
@@ -59,8 +59,8 @@ def arrays(name):
         if name in file:
             return file[name]
         keys = [key for key in file if key.startswith(f"{name}[")]
-        found = {ast.literal_eval(key[len(name) + 1 : -1]): file[key] for key in keys}
-    return tuple(found.values()) if 0 in found else found or None
+        several = {ast.literal_eval(key[len(name) + 1 : -1]): file[key] for key in keys}
+    return tuple(several.values()) if 0 in several else several or None
 
 
 class Study:
@@ -153,7 +153,7 @@ class Hyperparameters(dict):
 
 
 class Ignored:
-    """Anything that no builder needs. Any call, index or attribute of it returns it again."""
+    """Any object that no builder needs. Its calls, items and attributes are itself."""
 
     def __init__(self, name):
         self.named = name
@@ -175,7 +175,7 @@ class Ignored:
 
 
 class Data(Ignored):
-    """Stands in for any description of data, and loads the parts of the trial's data."""
+    """Replaces any description of data. It loads the parts of the trial's data."""
 
     def again(self, *arguments, **options):
         return self
@@ -187,7 +187,7 @@ class Data(Ignored):
 
 
 def output(units, activation, loss, metrics):
-    """Returns the output for targets: the last layer, the loss and the metrics."""
+    """Returns the last layer, the loss and the metrics for a kind of targets."""
     layer = functools.partial(keras.layers.Dense, units, activation=activation)
     return SimpleNamespace(
         units=units, activation=activation, loss=loss, metrics=list(metrics), layer=layer

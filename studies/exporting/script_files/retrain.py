@@ -6,14 +6,15 @@
 
 The values of the trial come first, then the training. The study's own files are in `code/`, its
 data without the test part in `data.npz`, and the recorded results in `record.json`. kerastudy
-itself need not be installed: `kerastudy.py` stands in for it. Relative paths in the study's code
-start from the folder in which you run this script.
+itself need not be installed: `kerastudy.py` replaces it. Relative paths in the study's code start
+from the folder in which you run this script.
 """
 
 import argparse
 import contextlib
 import hashlib
 import json
+import operator
 import os
 import random
 import sys
@@ -39,7 +40,7 @@ CODE = {}
 parser = argparse.ArgumentParser()
 parser.add_argument("model", nargs="?", help="a .keras file to save the best epoch's model to")
 parser.add_argument("--epochs", type=int, help="train only the first epochs")
-asked = parser.parse_args()
+options = parser.parse_args()
 
 # TensorFlow reads these variables when it is imported.
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(THREADS), **ENVIRONMENT})
@@ -49,7 +50,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-# Operations must not vary between runs. The number of threads must be the study's: it changes bits.
+# The number of threads must be the study's, as it changes the last bits of results.
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -59,7 +60,7 @@ context.context()._config.graph_options.rewrite_options.memory_optimization = 1 
 for name, value in KERAS.items():
     getattr(keras.config, f"set_{name}")(value)
 
-# This imports the stand-in, even if kerastudy is installed, too.
+# This imports `kerastudy.py` of this folder, even if kerastudy is installed.
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import kerastudy
@@ -81,21 +82,17 @@ def batches_of(arrays, order):
     """Returns a data set with batches of arrays; `order` gives the order of each pass over it."""
     samples = len(keras.tree.flatten(arrays)[0])
 
-    def batch(rows):
-        return keras.tree.map_structure(lambda a: a[rows], arrays)
-
     def batches():
-        rows = order(samples)
-        for start in range(0, samples, BATCH_SIZE):
-            yield batch(rows[start : start + BATCH_SIZE])
+        for rows in np.split(order(samples), range(BATCH_SIZE, samples, BATCH_SIZE)):
+            yield keras.tree.map_structure(operator.itemgetter(rows), arrays)
 
-    # If all batches have one size, TensorFlow knows it, and rounds some operations differently.
+    # If TensorFlow knows the size of all batches, it rounds some operations differently.
     size = BATCH_SIZE if samples % BATCH_SIZE == 0 else None
     kinds = keras.tree.map_structure(
         lambda a: tf.TensorSpec((size, *a.shape[1:]), tf.as_dtype(a.dtype)), arrays
     )
-    made = tf.data.Dataset.from_generator(batches, output_signature=kinds)
-    return made.apply(tf.data.experimental.assert_cardinality(-(-samples // BATCH_SIZE)))
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=kinds)
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-samples // BATCH_SIZE)))
 
 
 def sha256_of(arrays):
@@ -108,14 +105,14 @@ def sha256_of(arrays):
 
 
 class Begin(keras.callbacks.Callback):
-    """Makes the random draws of each epoch depend on the seed and the epoch alone."""
+    """Seeds the random generators for each epoch, by the seed and the epoch alone."""
 
     epoch = 1
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch + 1
         variables = self.model.non_trainable_variables
-        states = [each for each in variables if each.name == "seed_generator_state"]
+        states = [variable for variable in variables if variable.name == "seed_generator_state"]
         for position, state in enumerate(states):  # such as those of dropout layers
             state.assign([epoch_seed(self.epoch, position), 0])
         random.seed(int(epoch_seed(self.epoch, 2**32 - 1)))
@@ -129,20 +126,20 @@ class Compare(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch = epoch + 1
-        found = {}
+        metrics = {}
         for name, value in logs.items():
             values = np.ravel(value).tolist()  # a metric may have a value for each class
-            several = {f"{name}_{place}": each for place, each in enumerate(values)}
-            found |= {name: values[0]} if len(values) == 1 else several
+            by_class = {f"{name}_{place}": each for place, each in enumerate(values)}
+            metrics |= {name: values[0]} if len(values) == 1 else by_class
         recorded = RECORD["epochs"].get(str(self.epoch), {})
-        same = recorded.items() <= found.items()
+        same = recorded.items() <= metrics.items()
         self.differing += not same
-        told = "as recorded" if same else f"DIFFERS from {recorded.get(OBJECTIVE)}"
-        print(f"epoch {self.epoch}: {OBJECTIVE} {found.get(OBJECTIVE)}, {told}", flush=True)
+        outcome = "as recorded" if same else f"DIFFERS from {recorded.get(OBJECTIVE)}"
+        print(f"epoch {self.epoch}: {OBJECTIVE} {metrics.get(OBJECTIVE)}, {outcome}", flush=True)
         if self.epoch == RECORD["best_epoch"]:
             self.best = self.model.get_weights()
         # The trial may have ended early.
-        if self.epoch in (RECORD["trained_epochs"], asked.epochs):
+        if self.epoch in (RECORD["trained_epochs"], options.epochs):
             self.model.stop_training = True
 
 
@@ -154,7 +151,7 @@ hp = kerastudy.Hyperparameters(HYPERPARAMETERS, TRIAL)
 model = study.make_model(hp)
 callbacks = study.make_callbacks(hp)
 
-# Floats get the type in which `fit` reads them.
+# `fit` reads floats in this type.
 train, validation = keras.tree.map_structure(
     lambda a: a.astype(keras.config.floatx()) if a.dtype.kind == "f" else a,
     (kerastudy.load_data("train"), kerastudy.load_data("validation")),
@@ -179,13 +176,13 @@ model.fit(
 )
 
 print(f"epochs that differ: {compare.differing} of {compare.epoch}")
-if asked.epochs:
+if options.epochs:
     sys.exit(1 if compare.differing else 0)
 if compare.best is None:
     sys.exit("weights: DIFFERENT, as the training ended before the best epoch of the record")
 same_weights = sha256_of(compare.best) == RECORD["weights_sha256"]
 print("weights: the same, bit for bit" if same_weights else "weights: DIFFERENT")
 model.set_weights(compare.best)
-if asked.model:
-    model.save(asked.model)
+if options.model:
+    model.save(options.model)
 sys.exit(0 if same_weights and not compare.differing else 1)

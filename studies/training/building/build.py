@@ -18,7 +18,7 @@ from studies.definition.class_weights import (
     with_class_weight,
 )
 from studies.library_internals.keras_internals import compile_arguments
-from studies.training.process.determinism import noting_environment
+from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.trainers import has_own_fit
 
 if TYPE_CHECKING:

@@ -24,8 +24,9 @@ from studies.training.building.build import (
     class_weight_of,
     splits_for,
 )
-from studies.training.objective_functions import TracedObjective
-from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.determinism.random_states import begin_trial
+from studies.training.determinism.tensorflow_settings import noting_environment
+from studies.training.objective_function_tracing import TracedObjective
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import fatal, is_fatal
 

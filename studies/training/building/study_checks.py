@@ -13,8 +13,8 @@ from studies.training.batches import as_tensor, packed
 from studies.training.building.build import build_callbacks, build_model, splits_for
 from studies.training.building.custom_objects import loading_warnings
 from studies.training.building.target_checks import check_targets, snake_case
-from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
-from studies.training.process.determinism import begin_trial
+from studies.training.determinism.random_states import begin_trial
+from studies.training.keras_models import fixed_batch_size, has_own_steps, parameters_of, scalars
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Direction, Objective

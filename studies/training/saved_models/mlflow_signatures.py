@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from studies.data import date_of_part, named_arrays
-from studies.training.models import named_outputs, single_output
+from studies.training.keras_models import named_outputs, single_output
 
 if TYPE_CHECKING:
     import keras

@@ -12,7 +12,7 @@ from search_spaces.errors import StudyError
 from studies.data import Splits, joined
 from studies.definition.class_weights import with_class_weight
 from studies.training.building.build import build_callbacks, build_model, without_watching
-from studies.training.process.determinism import begin_trial
+from studies.training.determinism.random_states import begin_trial
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import TrialSpec
 

@@ -19,9 +19,9 @@ from studies.training.building.build import (
     build_model,
 )
 from studies.training.building.custom_objects import own_code
-from studies.training.models import as_built, build_variables, scalars
-from studies.training.objective_functions import FirstFit, model_of
-from studies.training.process.determinism import begin_trial
+from studies.training.determinism.random_states import begin_trial
+from studies.training.keras_models import as_built, build_variables, scalars
+from studies.training.objective_function_tracing import FirstFit, model_of
 from studies.training.saved_models import mlflow_loader
 from studies.training.saved_models.mlflow_signatures import (
     columns_signature,
@@ -34,8 +34,8 @@ from studies.training.saved_models.preprocessing_layers import served_model
 from studies.training.scoring.evaluation import evaluated
 from studies.training.scoring.validation_predictions import validation_predictions
 from tracking.records import ALL_FOLDS, TrialSpec
-from tracking.records.evaluations import MODEL_SUMMARY, predictions_beside
 from tracking.records.json_conversion import to_json
+from tracking.records.validation_predictions import MODEL_SUMMARY, predictions_beside
 
 if TYPE_CHECKING:
     import keras

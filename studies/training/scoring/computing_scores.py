@@ -15,7 +15,7 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within
 from studies.training.batches import as_tensor, packed, validation_batches
 from studies.training.checkpoints import BestWeights, cannot_write
-from studies.training.models import (
+from studies.training.keras_models import (
     fixed_batch_size,
     set_values,
     stateful_layers,

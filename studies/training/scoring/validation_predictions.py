@@ -22,8 +22,8 @@ from studies.data import (
     named_arrays,
 )
 from studies.training.batches import as_keras_reads, validation_batches
-from studies.training.models import by_name, loss_of, named_outputs
-from tracking.records.evaluations import (
+from studies.training.keras_models import by_name, loss_of, named_outputs
+from tracking.records.validation_predictions import (
     MOST_CLASSES,
     MOST_POINTS,
     MOST_SAMPLES,

@@ -22,7 +22,14 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.library_internals.private_names import MissingPartError
 from studies.training.batches import in_batches, known_size
-from studies.training.models import (
+from studies.training.determinism.random_states import (
+    begin_epoch,
+    global_random_states,
+    other_states,
+    set_global_random_states,
+)
+from studies.training.determinism.tensorflow_settings import present_settings
+from studies.training.keras_models import (
     class_overrides,
     has_own_steps,
     make_variables,
@@ -30,14 +37,7 @@ from studies.training.models import (
     overrides,
     terminating,
 )
-from studies.training.process.determinism import (
-    begin_epoch,
-    global_random_states,
-    other_states,
-    present_settings,
-    set_global_random_states,
-)
-from studies.training.structure import Structure
+from studies.training.model_structure import Structure
 from studies.training.traced_programs.fit_loop import Chosen, VariableSwap, fit
 from studies.training.traced_programs.program_cache import (
     NotCompilableError,

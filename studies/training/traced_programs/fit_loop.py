@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from studies.definition.seeds import permutation
-from studies.training.models import overrides, terminating
-from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
-from studies.training.structure import Structure
+from studies.training.determinism.random_states import SeedStates, begin_epoch
+from studies.training.determinism.tensorflow_settings import present_settings
+from studies.training.keras_models import overrides, terminating
+from studies.training.model_structure import Structure
 from studies.training.traced_programs.program_cache import NotCompilableError, Program
 from studies.training.traced_programs.traced_steps import Arrays, in_order
 from studies.training.trainers import OnEpoch, Training, end_epochs

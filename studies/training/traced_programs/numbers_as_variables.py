@@ -23,7 +23,7 @@ from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 from studies.library_internals.tensorflow_internals import variable_of_a_program
-from studies.training.structure import LiftedNumber
+from studies.training.model_structure import LiftedNumber
 
 if TYPE_CHECKING:
     import tensorflow as tf

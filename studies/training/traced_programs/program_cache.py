@@ -25,7 +25,7 @@ from studies.library_internals.tensorflow_internals import (
     forgetting_gradients,
     take_identity,
 )
-from studies.training.structure import Structure
+from studies.training.model_structure import Structure
 from studies.training.traced_programs.graph_checks import (
     hidden_state,
     place_of_captured,

@@ -103,6 +103,7 @@ class Interrupting(NoProgress):
     """Presses Ctrl-C when some trainings have ended, or when a line says something."""
 
     def __init__(self, trainings: int = 0, at: str = " ") -> None:
+        super().__init__()
         self.said: list[str] = []
         self._left, self._at = trainings, at
 

@@ -22,9 +22,9 @@ from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
 
 from studies.commands import telling_errors
-from tracking.doctor import diagnose
 from tracking.records import TrialSpec
 from tracking.store import create_store
+from tracking.store_doctor import examine_store
 
 SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
 
@@ -108,7 +108,7 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
     # It can be read, as a backup's snapshot can.
     assert len(history_at(disk / "store", "faults").trials) == SETTINGS["trials"]
     # (The scripted champion is no model of Keras.)
-    assert {finding.kind for finding in diagnose(disk / "store").findings} <= {"champion"}
+    assert {finding.kind for finding in examine_store(disk / "store").faults} <= {"champion"}
     remount("rw")
     launch(disk / "store")
     assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]

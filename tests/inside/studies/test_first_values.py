@@ -29,6 +29,7 @@ class Answer(NoProgress):
     """Keeps what a user is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:

@@ -102,7 +102,7 @@ NOT_MEASURED = "was not measured with the final weights"
         (by_folds, "val_loss", NOT_MEASURED),
         pytest.param(worst_fold, "val_loss", NOT_MEASURED, marks=pytest.mark.exhaustive),
         pytest.param(restored, "val_loss", NOT_MEASURED, marks=pytest.mark.exhaustive),
-        (by_fresh_models, "val_loss", "other models than the given one"),
+        (by_fresh_models, "val_loss", "other models than the given model"),
         (measured, "val_loss", ""),
         pytest.param(score, "score", "", marks=pytest.mark.exhaustive),
         (best_epoch, "val_loss", ""),

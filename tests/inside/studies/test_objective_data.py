@@ -57,7 +57,7 @@ def test_what_is_no_array_has_no_digest(given: Any) -> None:
 
 
 def test_large_arrays_are_sampled_at_equal_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studies.training.objective_functions._MOST_BYTES", X.nbytes // 2)
+    monkeypatch.setattr("studies.training.objective_function_trial._MOST_BYTES", X.nbytes // 2)
     counted, between = X.copy(), X.copy()
     counted[2] += 1
     between[3] += 1

@@ -127,6 +127,7 @@ def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
 
 class Said(NoProgress):
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:

@@ -189,7 +189,7 @@ def test_variables_of_a_distribution_strategy_are_read_as_they_are() -> None:
         "cpu = tf.config.list_physical_devices('CPU')[0]\n"
         "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
         "tf.config.set_logical_device_configuration(cpu, two)\n"
-        "from studies.training.models import copy_of\n"
+        "from studies.training import copy_of\n"
         "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
         "with strategy.scope():\n"
         "    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])\n"

@@ -31,6 +31,7 @@ class Compiled(WithModel):
 
 class Saying(NoProgress):
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[str] = []
 
     def say(self, text: str) -> None:

@@ -22,8 +22,8 @@ from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from stores import store_at
 
 from search_spaces import StoreError
-from tracking.doctor import diagnose
 from tracking.store import Store
+from tracking.store_doctor import examine_store
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +94,13 @@ def test_what_is_damaged_is_said_and_mended(
     sound = contents(store.root)
     kind = damage(store)
     damaged = contents(store.root)
-    told = diagnose(store.root)
+    told = examine_store(store.root)
     assert kinds(told) == [kind]
-    assert len(told.left) == len(told.findings)
+    assert len(told.left) == len(told.faults)
     assert contents(store.root) == damaged, "looking changes nothing"
-    mended = diagnose(store.root, fix=True)
+    mended = examine_store(store.root, fix=True)
     assert kinds(mended) == [kind] and mended.left == []
-    assert diagnose(store.root, fix=True).findings == ()
+    assert examine_store(store.root, fix=True).faults == ()
     # In the journal it is noted that the study has ended.
     changed = {"store.json", *(["scripted/journal.db"] if damage is left_running else [])}
     kept = contents(store.root)
@@ -108,7 +108,7 @@ def test_what_is_damaged_is_said_and_mended(
     said = Said()
     assert outcome(launch(store.root, said, trials=9)) == undisturbed
     assert not [line for line in said.lines if "damaged" in line]
-    assert diagnose(store.root).findings == ()
+    assert examine_store(store.root).faults == ()
 
 
 KILLED = """
@@ -121,8 +121,8 @@ def unlink_and_die(path, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
 pathlib.Path.unlink = unlink_and_die
-from tracking.doctor import diagnose
-diagnose(sys.argv[1], fix=True)
+from tracking.store_doctor import examine_store
+examine_store(sys.argv[1], fix=True)
 """
 
 
@@ -130,8 +130,8 @@ def test_killed_while_it_mends_it_is_done_again(store: Store, undisturbed: list[
     pieces(store)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(store.root)])
     assert killed.returncode == -signal.SIGKILL
-    assert len(diagnose(store.root, fix=True).findings) == 1
-    assert diagnose(store.root).findings == ()
+    assert len(examine_store(store.root, fix=True).faults) == 1
+    assert examine_store(store.root).faults == ()
     assert outcome(launch(store.root, trials=9)) == undisturbed
 
 
@@ -149,14 +149,14 @@ def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     )
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     for fix in (False, True):
-        told = diagnose(store.root, fix=fix)
-        assert list(told.at_work) == ["scripted"] and told.findings == ()
-        assert f"process {process.pid}" in told.at_work["scripted"]
+        told = examine_store(store.root, fix=fix)
+        assert list(told.running) == ["scripted"] and told.faults == ()
+        assert f"process {process.pid}" in told.running["scripted"]
     assert contents(store.root / "scripted" / "checkpoints") == before
     assert history_of(store).status == "RUNNING"
     process.kill()
     process.communicate()
-    assert kinds(diagnose(store.root, fix=True)) == ["running"]
+    assert kinds(examine_store(store.root, fix=True)) == ["running"]
 
 
 def damage_best(store: Store, damage: Callable[[Path], object]) -> tuple[Path, int]:
@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_is_said_and_trained_again_for_the_champion(
 ) -> None:
     whole = contents(store.root)
     path, number = damage_best(store, damage)
-    (finding,) = diagnose(store.root).left
+    (finding,) = examine_store(store.root).left
     assert (finding.kind, finding.trial, finding.path) == ("checkpoint", number, str(path))
     assert f"kerastudy reproduce scripted --trial {number}" in finding.how
     executor = Saving(describe(trials=6, code=CODE))
@@ -199,7 +199,7 @@ def test_a_damaged_checkpoint_is_said_and_trained_again_for_the_champion(
     assert [line for line in lines if f"trial {number}" in line and "can't be used" in line]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert digest == whole[str(path.relative_to(store.root))]
-    assert diagnose(store.root).findings == ()
+    assert examine_store(store.root).faults == ()
 
 
 def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(
@@ -225,7 +225,7 @@ def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(
 def test_no_more_checkpoints_are_missed_than_were_ever_kept(store: Store) -> None:
     """A launch that keeps more than the ones before can't bring back what they dropped."""
     launch(store.root, trials=6, keep=5)
-    assert diagnose(store.root).findings == ()
+    assert examine_store(store.root).faults == ()
 
 
 @pytest.mark.parametrize("damage", [shutil.rmtree, lambda folder: flip_byte(
@@ -234,15 +234,15 @@ def test_a_damaged_champion_is_said_and_registered_anew_by_a_launch(
     store: Store, damage: Callable[[Path], object]
 ) -> None:
     launch_saving(store, Saving(describe(trials=6, code=CODE)))
-    assert diagnose(store.root).findings == ()
+    assert examine_store(store.root).faults == ()
     (champion,) = (store.root / "scripted" / "champion").iterdir()
     damage(champion)
-    told = diagnose(store.root, fix=True)
+    told = examine_store(store.root, fix=True)
     assert kinds(told) == ["champion"] and "launch" in told.left[0].how
     history, lines = launch_saving(store, Saving(describe(trials=6, code=CODE)))
     assert [line for line in lines if "registered again" in line]
     assert history.best is not None and history.model_uri(history.best)
-    assert diagnose(store.root).findings == ()
+    assert examine_store(store.root).faults == ()
 
 
 def newer(path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_journal_that_cannot_be_used_is_left_as_it_is(
     files = store.root / "other" / "checkpoints" / "optuna-tpe"
     (files / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     before = contents(store.root / "scripted")
-    diagnosis = diagnose(store.root, fix=True)
+    diagnosis = examine_store(store.root, fix=True)
     assert kinds(diagnosis) == ["journal", "leftover"]
     (finding,) = diagnosis.left
     assert finding.kind == "journal" and told in finding.what
@@ -274,5 +274,5 @@ def test_a_journal_that_cannot_be_used_is_left_as_it_is(
 
 def test_two_studies_of_one_name_are_said(store: Store) -> None:
     shutil.copytree(store.root / "scripted", store.root / "a copy")
-    (finding,) = diagnose(store.root, fix=True).left
+    (finding,) = examine_store(store.root, fix=True).left
     assert finding.kind == "name" and str(store.root / "a copy") in finding.what

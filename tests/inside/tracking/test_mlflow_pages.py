@@ -20,7 +20,7 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history import StudyHistory, again_command, read_study, record_evaluation
+from tracking.history import StudyHistory, read_study, record_evaluation
 from tracking.journal import Journal
 from tracking.mlflow import (
     Pages,
@@ -31,6 +31,7 @@ from tracking.mlflow import (
     view_tags,
 )
 from tracking.records import Evaluation, Measured, Objective
+from tracking.shell_commands import again_command
 from tracking.store import Store
 from tracking.summary import summary_of
 

@@ -1,10 +1,10 @@
-"""The state of the user's own code, which is set back before each fit.
+"""Restores objects of the user's code before each training, as trainings may change them.
 
-The result of a fit may depend only on its spec. But a fit may change objects of a study file or of
-a module that it imports: a `keras.Variable`, a random generator, a callback that trials share, a
-list, a counter in a class. So all objects that the study's functions reach through the user's code
-are noted once, and changes are undone before each fit. Only generators, variables and small arrays
-are copied. Larger arrays and collections are taken for data, and not noted.
+The result of a training may depend only on its spec. But a training may change objects of a study
+file or of a module that it imports: a `keras.Variable`, a random generator, a callback that trials
+share, a list, a counter in a class. So all objects that the study's functions reach through the
+user's code are noted once, and restored before each training. Only generators, variables and small
+arrays are copied. Larger arrays and collections are taken for data, and not noted.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import random
 import sys
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from studies.training.model_structure import HEAP_TYPE, WRAPPERS, Parts
 from studies.user_code import is_users
 
 if TYPE_CHECKING:
@@ -35,15 +36,7 @@ _MANY = 10_000
 _MOST_OBJECTS = 200_000
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
 # Objects of these types never change, but their parts may.
-_PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
-    types.MethodType: lambda method: (method.__func__, method.__self__),
-    functools.partial: lambda partial: (partial.func, partial.args, partial.keywords),
-    staticmethod: lambda wrapper: (wrapper.__func__,),
-    classmethod: lambda wrapper: (wrapper.__func__,),
-    property: lambda property: (property.fget, property.fset, property.fdel),
-    tuple: iter,
-    frozenset: iter,
-}
+_PARTS: Parts = (*WRAPPERS, (tuple | frozenset, iter))
 # Collections that may change, and how to copy them.
 _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     OrderedDict: dict,
@@ -52,16 +45,15 @@ _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     list: list,
     deque: list,
 }
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
-STATE: Final = "state that fits change, set back before each fit: "
-"""The beginning of the log message about changed state."""
+STATE: Final = "objects of your code that a training changed, restored before the next one: "
+"""The beginning of the log message about changed objects."""
 
 _active: Final[list[UsersState]] = []
-_told: Final[set[str]] = set()
+_logged: Final[set[str]] = set()
 
 
-class _Noted(NamedTuple):
-    """Something that may change: its name in messages, its value, and how to read and set it."""
+class _Entry(NamedTuple):
+    """An object that may change: its name in messages, how to read and set it, and its value."""
 
     name: str
     read: Callable[[], Any]
@@ -73,13 +65,13 @@ class UsersState:
     """The state that can be reached from some objects, as it is when this object is made."""
 
     def __init__(self, *roots: object) -> None:
-        self._noted: list[_Noted] = []
+        self._entries: list[_Entry] = []
         self._modules = set(sys.modules)
         # The visited objects by id. This keeps them alive, so that no id is used again.
         self._seen: dict[int, object] = {}
-        self._waiting = deque(("", root) for root in roots)
-        while self._waiting and len(self._seen) < _MOST_OBJECTS:
-            name, value = self._waiting.popleft()
+        self._queue = deque(("", root) for root in roots)
+        while self._queue and len(self._seen) < _MOST_OBJECTS:
+            name, value = self._queue.popleft()
             if not isinstance(value, _ATOMS) and id(value) not in self._seen:
                 self._seen[id(value)] = value
                 # An object that can't be read is not noted.
@@ -93,21 +85,21 @@ class UsersState:
         return cls(*functions, *(study.compile or {}).values())
 
     def changed(self) -> list[str]:
-        """Returns the names of all changed state."""
-        return list(dict.fromkeys(name for each in self._noted for name in _changes(each)))
+        """Returns the names of all changed objects."""
+        return list(dict.fromkeys(name for entry in self._entries for name in _changes(entry)))
 
     def set_back(self) -> list[str]:
-        """Sets everything back. Returns the names of the state that had changed."""
+        """Restores all objects. Returns the names of those that had changed."""
         names: list[str] = []
-        for each in self._noted:
+        for entry in self._entries:
             # An error of the user's object must not end the study.
             with contextlib.suppress(Exception):
-                changes = _changes(each)
+                changes = _changes(entry)
                 if changes:
-                    each.write(each.before)
+                    entry.write(entry.before)
                     names += changes
         for name in set(sys.modules) - self._modules:
-            # A fit has imported this module. The next fit imports it anew.
+            # A training has imported this module. The next training imports it anew.
             with contextlib.suppress(Exception):
                 if _is_own(vars(sys.modules[name])):
                     del sys.modules[name]
@@ -116,26 +108,31 @@ class UsersState:
         return list(dict.fromkeys(names))
 
     def _note(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> Any:
+        """Adds an entry. Returns the present value."""
         before = read()
-        self._noted.append(_Noted(name, read, write, before))
+        self._entries.append(_Entry(name, read, write, before))
         return before
 
     def _put(self, name: str, values: Iterable[object]) -> None:
-        self._waiting.extend((name, value) for value in values)
+        """Queues objects for a visit."""
+        self._queue.extend((name, value) for value in values)
 
     def _visit(self, name: str, value: Any) -> None:
+        """Notes an object if it may change, and queues its parts."""
         if isinstance(value, types.ModuleType):
             self._visit_globals(vars(value))
         elif isinstance(value, types.FunctionType):
             self._visit_function(value)
+        elif isinstance(value, types.CellType):
+            self._put(
+                name, self._note(name, lambda: _content(value), lambda c: _set_cell(value, c))
+            )
         elif isinstance(value, type):
             if _is_own_class(value):
-                read, write = functools.partial(_named, value), functools.partial(_name, value)
+                read, write = functools.partial(_names, value), functools.partial(_set_names, value)
                 self._put(name, [*value.__bases__, *self._note(name, read, write).values()])
-        elif isinstance(value, tuple(_PARTS)):
-            self._put(
-                name, next(parts(value) for k, parts in _PARTS.items() if isinstance(value, k))
-            )
+        elif parts_of := next((parts for kinds, parts in _PARTS if isinstance(value, kinds)), None):
+            self._put(name, parts_of(value))
         elif not self._visit_values(name, value):
             # Copy by the base class's methods, as a subclass's may count their calls.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
@@ -153,21 +150,18 @@ class UsersState:
         where = self._visit_globals(function.__globals__)
         name = f"{function.__name__} ({where})"
         self._put(name, [function.__defaults__, function.__kwdefaults__, vars(function)])
-        for free, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        ):
-            name = f"{free} ({where})"
-            read, write = functools.partial(_in_cell, cell), functools.partial(_into_cell, cell)
-            self._put(name, self._note(name, read, write))
+        cells = function.__closure__ or ()
+        for free, cell in zip(function.__code__.co_freevars, cells, strict=True):
+            self._put(f"{free} ({where})", [cell])
 
     def _visit_globals(self, space: dict[str, Any]) -> str:
         """Notes the globals of a user's module. Returns the name of its file."""
         where = Path(space.get("__file__") or "the notebook").name
         if _is_own(space) and id(space) not in self._seen:
             self._seen[id(space)] = space
-            read, write = functools.partial(_named, space), functools.partial(_name, space)
+            read, write = functools.partial(_names, space), functools.partial(_set_names, space)
             for name, value in self._note(f" ({where})", read, write).items():
-                self._waiting.append((f"{name} ({where})", value))
+                self._put(f"{name} ({where})", [value])
         return where
 
     def _visit_values(self, name: str, value: Any) -> bool:
@@ -186,8 +180,11 @@ class UsersState:
             self._put(name, [value.bit_generator])
         elif isinstance(value, (np.random.BitGenerator, np.random.RandomState, random.Random)):
             put: Any = getattr(value, "__setstate__")  # noqa: B009 - unknown to their types
-            read = functools.partial(_pickled, value)
-            self._note(name, read, lambda state: put(pickle.loads(state)))
+            self._note(
+                name,
+                lambda: pickle.dumps(value.__getstate__()),
+                lambda state: put(pickle.loads(state)),
+            )
         else:
             return False
         return True
@@ -195,7 +192,7 @@ class UsersState:
 
 @contextlib.contextmanager
 def setting_back(state: UsersState) -> Iterator[None]:
-    """Makes `set_back` set this state back within the context."""
+    """Makes `set_back` restore this state in this context."""
     _active.append(state)
     try:
         yield
@@ -204,34 +201,35 @@ def setting_back(state: UsersState) -> Iterator[None]:
 
 
 def set_back() -> None:
-    """Sets back the state of each open `setting_back` context. Logs each name once."""
-    new = [name for state in _active for name in state.set_back() if name not in _told]
+    """Restores the state of each open `setting_back` context. Logs each name once."""
+    new = [name for state in _active for name in state.set_back() if name not in _logged]
     if new:
-        _told.update(new)
+        _logged.update(new)
         _log.warning("%s%s", STATE, ", ".join(new))
 
 
 def _is_own(space: Mapping[str, Any]) -> bool:
+    """Returns whether globals are those of a user's module."""
     file, name = space.get("__file__"), space.get("__name__")
     return is_users(str(file)) if file else name == "__main__" or name not in sys.modules
 
 
 def _is_own_class(kind: type) -> bool:
-    if not kind.__flags__ & _HEAP_TYPE:
+    if not kind.__flags__ & HEAP_TYPE:
         return False
     module = sys.modules.get(kind.__module__)
     # A class that was pickled by value names a module that this process lacks.
     return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
 
 
-def _named(space: Any) -> dict[str, Any]:
+def _names(space: Any) -> dict[str, Any]:
     """Returns a module's globals or a class's attributes, without names like `__file__`."""
     names = space if isinstance(space, dict) else vars(space)
     return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
 
 
-def _name(space: Any, before: Mapping[str, Any]) -> None:
-    is_globals, now = isinstance(space, dict), _named(space)
+def _set_names(space: Any, before: Mapping[str, Any]) -> None:
+    is_globals, now = isinstance(space, dict), _names(space)
     for name in {*before, *now}:
         if name not in before:
             space.pop(name) if is_globals else delattr(space, name)
@@ -244,33 +242,31 @@ def _fill(kind: Any, collection: Any, before: Any) -> None:
     (kind.update if hasattr(kind, "update") else kind.extend)(collection, before)
 
 
-def _pickled(generator: Any) -> bytes:
-    return pickle.dumps(generator.__getstate__())
-
-
-def _in_cell(cell: types.CellType) -> list[Any]:
+def _content(cell: types.CellType) -> list[Any]:
     """Returns a list with the content of a closure's cell, or an empty list."""
     return [cell.cell_contents] if cell != types.CellType() else []
 
 
-def _into_cell(cell: types.CellType, before: Sequence[Any]) -> None:
-    for value in before:
+def _set_cell(cell: types.CellType, content: list[Any]) -> None:
+    for value in content:
         cell.cell_contents = value
 
 
-def _changes(noted: _Noted) -> list[str]:
-    """Returns the names of what changed: of a module, the names of its changed globals."""
-    before, now = noted.before, noted.read()
+def _changes(entry: _Entry) -> list[str]:
+    """Returns the entry's name if its value changed. For a module, returns the changed globals."""
+    before, now = entry.before, entry.read()
     if isinstance(before, np.ndarray):
-        return [] if before.tobytes() == now.tobytes() else [noted.name]
-    if isinstance(before, dict):
+        same = before.tobytes() == now.tobytes()
+    elif isinstance(before, dict):
         names = [k for k in {**before, **now} if not _same(before.get(k, now), now.get(k, before))]
-        if noted.name.startswith(" "):
-            return [f"{name}{noted.name}" for name in names]
-        return [noted.name] if names or list(before) != list(now) else []
-    if isinstance(before, bytes | frozenset):
-        return [] if before == now else [noted.name]
-    return [] if len(before) == len(now) and all(map(_same, before, now)) else [noted.name]
+        if entry.name.startswith(" "):
+            return [f"{name}{entry.name}" for name in names]
+        same = not names and list(before) == list(now)
+    elif isinstance(before, bytes | frozenset):
+        same = before == now
+    else:
+        same = len(before) == len(now) and all(map(_same, before, now))
+    return [] if same else [entry.name]
 
 
 def _same(before: Any, now: Any) -> bool:

@@ -1,4 +1,4 @@
-"""`kerastudy evaluate`: evaluates a checkpoint on the sealed test part, and records that."""
+"""`kerastudy evaluate`: evaluates a trial's checkpoint on the sealed test part."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 
 from search_spaces import SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
-from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
-from studies.champion.reruns import weights_of
+from studies.champion.recorded_code import (
+    champion_or,
+    check_data,
+    in_worker,
+    opened,
+    recorded_executor,
+)
+from studies.champion.rerun_jobs import weights_of
 from studies.definition import StudyDefinition, no_data
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.study_history import StudyHistory
@@ -28,26 +34,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """An evaluation on a test part, and all earlier ones on it by any study of the store."""
+    """An evaluation on a test part, and what a reader must know before believing it."""
 
     evaluation: Evaluation
-    earlier: Sequence[Evaluation]
-    # Each is a sentence on a grave fault of the study's data.
-    flaws: Sequence[str] = ()
+    earlier: Sequence[Evaluation]  # Those on the same test part by all studies of the store.
+    flaws: Sequence[str] = ()  # Sentences on grave faults of the study's data.
 
     @property
     def warning(self) -> str:
         """A warning if the test part was read before, else an empty text."""
-        if not self.earlier:
-            return ""
-        last = self.earlier[-1]
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.time / 1000))
-        times = "once" if len(self.earlier) == 1 else f"{len(self.earlier)} times"
-        return (
-            f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
-            f"{when}. A choice that was made by its values is not judged by them any more: they "
-            "are too good."
-        )
+        return warning_of(self.earlier)
+
+
+def warning_of(earlier: Sequence[Evaluation]) -> str:
+    """Returns a warning of earlier evaluations on a test part, or an empty text."""
+    if not earlier:
+        return ""
+    last = earlier[-1]
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.time / 1000))
+    times = "once" if len(earlier) == 1 else f"{len(earlier)} times"
+    return (
+        f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
+        f"{when}. A choice that was made by its values is not judged by them any more: they "
+        "are too good."
+    )
 
 
 def evaluate(
@@ -62,7 +72,7 @@ def evaluate(
     """Evaluates a study's champion, or another trial, on the sealed test part.
 
     `model.evaluate` runs in a new process, with the recorded code. Each evaluation is recorded.
-    From the second one on, a warning is shown: a test part judges a choice only once.
+    From the second evaluation on, a warning is shown: a test part judges a choice only once.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
@@ -97,7 +107,7 @@ def read_test_part(
     data: str = "",
     progress: Progress | None = None,
 ) -> Reading:
-    """Evaluates a checkpoint on the test part, and records the reading.
+    """Evaluates a trial's checkpoint on the test part, and records the evaluation.
 
     `study` is a study object to run instead of the recorded code. `data` is the path of the data,
     if it has moved.
@@ -113,7 +123,7 @@ def read_test_part(
             "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
         )
     with (
-        recorded_executor(history, trial, study=study, data=data, progress=progress) as (worker, _),
+        recorded_executor(history, trial, study=study, data=data, progress=progress) as worker,
         tempfile.TemporaryDirectory() as folder,
     ):
         check_data(trial, worker)
@@ -138,7 +148,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # The record comes first, so that nobody sees values without a record.
+    # The evaluation is recorded before anybody sees its values.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)

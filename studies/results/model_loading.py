@@ -1,4 +1,4 @@
-"""Loads models of trials, and prepares samples for models."""
+"""Loads the models of trials and champions, and prepares samples for them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search_spaces import Hyperparameters
-from search_spaces.errors import DataError, StudyError, StudyNotFoundError
+from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import counted, quoted
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code import Target, load_study
-from tracking.history.study_history import ALIAS, StudyHistory, read_source, read_study
+from tracking.history.study_history import (
+    ALIAS,
+    StudyHistory,
+    existing_store,
+    read_source,
+    read_study,
+)
 from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.store_folder import Store, default_store_path, open_store
 from tracking.store.store_json import check_trust
 
 if TYPE_CHECKING:
@@ -55,17 +59,6 @@ def load_model(
     return load_champion(history, trust=trust, alias=alias)
 
 
-def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store, or raises StudyNotFoundError if there is none."""
-    if isinstance(store, Store):
-        return store
-    path = Path(store) if store is not None else default_store_path()
-    opened = open_store(path)
-    if opened is None:
-        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
-    return opened
-
-
 def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
     """Returns the folder of a study's registered model."""
     return history.store.inside(_registered(history, alias).folder)
@@ -96,7 +89,7 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
-    # This import is not at the top, as it loads Keras.
+    # This import loads Keras.
     from studies.training.saved_models import mlflow_loader
 
     store, study = history.store, history.description.name
@@ -133,8 +126,8 @@ def load_trial_model(
 ) -> keras.Model:
     """Loads the model of a trial, with the weights of its best epoch.
 
-    The champion's model is the registered model. `definition` builds the model of any other trial.
-    Without it, the recorded text of the study's file does.
+    The champion's model is the registered model. Any other model is built by the study object
+    `definition`, or without it by the recorded text of the study's file.
     """
     if history.is_champion(trial):
         return load_champion(history, trust=trust)
@@ -147,11 +140,9 @@ def _rebuilt(
     history: StudyHistory, trial: TrialRecord, definition: StudyDefinition | None
 ) -> keras.Model:
     from studies.training import (
-        begin_trial,
-        build_model,
-        build_variables,
         global_random_states,
         keeping_settings,
+        rebuilt,
         rebuilt_objective,
         remember_settings,
         served_model,
@@ -160,35 +151,37 @@ def _rebuilt(
 
     checkpoint = history.checkpoint(trial)
     if isinstance(trial, EndedTrial) and trial.result.folds and trial.whole is None:
-        raise StudyError(
-            f"Trial {trial.number} of {history.description.name!r} was trained on folds alone, so "
-            "it has no model. The champion has; kerastudy promote --trial makes this one it."
-        )
+        raise no_model_error(history, trial)
     if checkpoint is None or not isinstance(trial, EndedTrial):
         raise StudyError(
             f"The model of trial {trial.number} of {history.description.name!r} can't be loaded: "
-            f"its checkpoint is not there. A launch keeps those of the best trials: "
-            f"`Study(keep=…)` says how many. To train it again, to the same bits: kerastudy export "
+            "its checkpoint is not there. A launch keeps the checkpoints of the best trials, as "
+            "many as `Study(keep=…)` says. To train it again, to the same bits: kerastudy export "
             f"{shlex.quote(history.description.name)} --as keras --trial {trial.number}"
         )
-    spec = trial.best_training[0]
+    spec, space = trial.best_training[0], history.description.space
     states = global_random_states()
     try:
         with keeping_settings():
             study = definition or _recorded_study(history, trial)
             remember_settings()
             if study.objective_function is not None:
-                space = history.description.space
                 return rebuilt_objective(study, space, spec, checkpoint)[0]
-            hp = Hyperparameters(history.description.space, spec.values, number=spec.built_as)
             splits = _splits_for(study, trial)
-            begin_trial(spec.seed)
-            model = build_model(study, hp, splits)
-            build_variables(model, splits)
-            model.load_weights(checkpoint)
+            model = rebuilt(study, space, splits, spec, checkpoint)
             return served_model(model, splits.train.at_hand.x, splits.preparation)
     finally:
         set_global_random_states(states)
+
+
+def no_model_error(history: StudyHistory, trial: TrialRecord) -> StudyError:
+    """Returns the error for a cross-validated trial that is not the champion."""
+    name, number = history.description.name, trial.number
+    return StudyError(
+        f"Trial {number} of {name!r} was trained on folds alone, so it has no model. To train it "
+        "on all folds together, as the champion: "
+        f"kerastudy promote {shlex.quote(name)} --trial {number}"
+    )
 
 
 def _splits_for(study: StudyDefinition, trial: EndedTrial) -> LoadedData:
@@ -222,7 +215,7 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
 
 
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
-    """Returns samples in the form that the model takes."""
+    """Returns samples as the model takes them; raises DataError if they don't fit the model."""
     from studies.data import takes_columns
 
     if isinstance(x, str | Path):
@@ -250,9 +243,9 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns a table's columns for a model that has an input for each column.
+    """Returns the columns of a table for which a model has inputs, by name.
 
-    `called` names the table in messages.
+    `called` is the table's name in messages, e.g. "The table".
     """
     from studies.data import model_columns
 
@@ -283,8 +276,5 @@ def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
 
 
 def sizes_agree(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
-    """Returns whether a shape fits the shape that a model takes, where None allows any size.
-
-    Both must have the same length.
-    """
+    """Returns whether a sample's shape is the one that a model takes. None allows any size."""
     return all(size in (None, taken_size) for size, taken_size in zip(taken, shape, strict=True))

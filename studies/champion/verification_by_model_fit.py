@@ -1,7 +1,7 @@
-"""Trains the future champion once more by plain `model.fit`, and compares the results.
+"""Trains the future champion again by plain `model.fit`, and compares the results.
 
-The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
-is registered: every metric of every epoch, and the weights of the best epoch.
+The compiled trainer would repeat its own faults. So before a trial is registered, plain Keras must
+get the same result: every metric of every epoch, and the weights of the best epoch.
 
 Trials that `model.fit`, a HyperModel's own `fit` or an objective function trained are not compared:
 the same code would run again. ``kerastudy reproduce`` compares them in a new process.
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
-from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, trainings_of
+from studies.champion.rerun_jobs import AllFolds, RecordedTraining, Rerun, trainings_of
 from studies.data import temporary_folder
 from studies.definition import Verify
 from studies.executors import Executor
@@ -38,7 +38,14 @@ from tracking.records.verification_texts import (
     not_run,
 )
 
+# With --verify some, a comparison takes at most this share of the launch's time.
 _SHARE_OF_LAUNCH = 0.1
+# Trials of these trainers are not compared. They get these `verified` texts.
+_NOT_COMPARED = {
+    "plain": TRAINED_BY_FIT,
+    "hypermodel": TRAINED_BY_OWN_FIT,
+    "objective": TRAINED_BY_OBJECTIVE,
+}
 
 
 class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
@@ -48,9 +55,9 @@ class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has
 class Verifier:
     """Compares trials with `model.fit`, one at a time.
 
-    `verify` says how many epochs are compared: "full" all, "off" none. With "some", a comparison
-    takes at most a tenth of the launch's time so far. `started` is when the launch began, by
-    `time.monotonic`. `workers` is the number of trials that it runs at once.
+    `verify` is the study's setting: "full" compares all epochs, "off" none, and "some" as many as
+    fit into a tenth of the launch's time so far. `started` is when the launch began, by
+    `time.monotonic`. `workers` is the number of trials that run at once.
     """
 
     def __init__(
@@ -67,7 +74,7 @@ class Verifier:
         self.stopped = False
 
     def stop(self) -> bool:
-        """Ends the comparison after its present epoch, and begins no other.
+        """Ends the comparison after its present epoch, and begins no other comparison.
 
         Returns whether a comparison was running.
         """
@@ -78,39 +85,39 @@ class Verifier:
         return True
 
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
-        """Compares a trial, and returns its new `verified` text.
+        """Compares a trial with `model.fit`; returns the new text for `TrialRecord.verified`.
 
         With `restore`, all epochs are compared, and the trial's lost checkpoint is written again.
         Raises VerificationStopped if `stop` was called.
         """
-        by_itself = {
-            "plain": TRAINED_BY_FIT,
-            "hypermodel": TRAINED_BY_OWN_FIT,
-            "objective": TRAINED_BY_OBJECTIVE,
-        }
-        itself = by_itself.get(trial.result.trainer, "")
-        outcome = trial.verified if is_reproduction(trial.verified) else itself or trial.verified
+        own = _NOT_COMPARED.get(trial.result.trainer, "")
+        outcome = trial.verified if is_reproduction(trial.verified) else own or trial.verified
         if not restore:
-            if itself or is_whole(outcome) or (is_partial(outcome) and self._verify != "full"):
+            if own or is_whole(outcome) or (is_partial(outcome) and self._verify != "full"):
                 return outcome
             if self._verify == "off":
                 return outcome or OFF
-        which = trial.checkpoint_of if restore else trial.result.best_repeat
-        training = trainings_of(trial)[which]
+        number = trial.checkpoint_of if restore else trial.result.best_repeat
+        training = trainings_of(trial)[number]
         try:
             compared = self._compare(history, trial, training, restore)
         except (StudyError, WorkerError) as error:
             self._progress.say(f"warning: {error}")
             return not_run(str(error))
-        if itself:
+        if own:
             # The same trainer trained the trial both times, so it is not the cause of a difference.
             return outcome
-        if compared.difference:
-            return self._judged(history, trial, compared)
-        return identical(len(compared.epochs), training.epochs)
+        if not compared.difference:
+            return identical(len(compared.epochs), training.result.epochs)
+        causes = environment_differences(trial.environment, self._executor.environment)
+        if not history.description.code.same_as(trial.code_digest):
+            causes.insert(0, "the study's code has changed since")
+        if causes:
+            return not_comparable(f"{compared.difference}; but {'; '.join(causes)}")
+        return differing(compared.difference)
 
     def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
-        """Trains the future champion of a cross-validated study on all folds; returns it."""
+        """Trains the future champion of a cross-validated study on all folds together."""
         training = AllFolds(history, trial, self._progress)
         with self._stoppable(training):
             trained = training.train(self._executor)
@@ -125,13 +132,13 @@ class Verifier:
         if self._verify == "some" and not restore:
             seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
         compared = _Compared(history, trial, training, self._progress, seconds)
-        number, epochs = training.spec.number, training.epochs
+        number, epochs = training.spec.number, training.result.epochs
         why = " to restore its checkpoint" if restore else ""
         with self._stoppable(compared), temporary_folder() as folder:
             self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
-            written = Path(folder) / "again.weights.h5"
-            compared.conclude(compared.run(self._executor, written))
-            if restore and not compared.difference and not compared.put_back(written):
+            weights = Path(folder) / "again.weights.h5"
+            compared.compare_results(compared.run(self._executor, weights))
+            if restore and not compared.difference and not compared.restore(weights):
                 compared.difference = "its checkpoint differs"
         if compared.cut or compared.result is None:
             raise VerificationStopped
@@ -156,27 +163,18 @@ class Verifier:
     def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
         """Returns how long the launch has run.
 
-        If the trial is of an earlier launch, this launch may have just begun. Then the time of all
-        the study's trials counts if it is longer.
+        After a resumed launch, the trial may be of an earlier launch. Then the training time of all
+        trials counts, if it is longer.
         """
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
             return seconds
-        spent = math.fsum(ended.result.seconds for ended in history.ended)
-        return max(seconds, spent / self._workers)
-
-    def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:
-        """Returns the text for a difference, which other code, data or versions may explain."""
-        others = environment_differences(trial.environment, self._executor.environment)
-        if not history.description.code.same_as(trial.code_digest):
-            others.insert(0, "the study's code has changed since")
-        if others:
-            return not_comparable(f"{compared.difference}; but {'; '.join(others)}")
-        return differing(compared.difference)
+        trained = math.fsum(ended.result.seconds for ended in history.ended)
+        return max(seconds, trained / self._workers)
 
 
 class _Compared(Rerun):
-    """A rerun that compares epochs, and ends if the next epoch would end later than `seconds`."""
+    """A rerun that ends early if the next epoch would end after more than `seconds`."""
 
     def __init__(
         self,
@@ -191,35 +189,37 @@ class _Compared(Rerun):
 
     def begin_attempt(self) -> None:
         super().begin_attempt()
-        self._last = 0.0
-        # An attempt is `cut` if `stop` ended it, and `short` if its time was up.
+        self._seconds = 0.0
+        # `cut` is set if `stop` ended the attempt, and `short` if its time was up.
         self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         decision = super().on_epoch(epoch)
-        last, self._last = self._last, epoch.seconds
+        before, self._seconds = self._seconds, epoch.seconds
         if self.difference:
             return "stop"
-        if epoch.epoch >= self.training.epochs:
+        if epoch.epoch >= self.training.result.epochs:
             return decision
         if self.stopped:
             self.cut = True
             return "stop"
-        # The first epoch takes longer than others, as it traces the model.
-        next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
-        if epoch.seconds + next_one >= self._limit:
+        # The next epoch is expected to take as long as this epoch. Only the first takes longer, as
+        # the model is traced.
+        following = epoch.seconds - before if epoch.epoch > 1 else 0.0
+        if epoch.seconds + following >= self._limit:
             self.short = True
             # "prune" keeps the weights of the best epoch, and "stop" would not.
             return "prune"
         return decision
 
-    def conclude(self, result: TrialResult | None) -> None:
-        training = self.training
+    def compare_results(self, result: TrialResult | None) -> None:
+        recorded = self.training.result
         if result is None or self.difference or self.cut:
             return
+        reached = not self.short or recorded.best is None or recorded.best.epoch <= result.epochs
         if result.state == "infeasible":
             self.difference = f"it ends as infeasible: {result.reason}"
-        elif not self.short and result.epochs != training.epochs:
-            self.difference = f"it had {training.epochs} epochs, and has {result.epochs}"
-        elif (not self.short or training.best_epoch <= result.epochs) and not self.same_weights:
+        elif not self.short and result.epochs != recorded.epochs:
+            self.difference = f"it had {recorded.epochs} epochs, and has {result.epochs}"
+        elif reached and not self.same_weights:
             self.difference = "the weights after its best epoch differ"

@@ -1,16 +1,16 @@
-"""The shell commands that pages and terminals show to be copied."""
+"""Shell commands, such as ``kerastudy reproduce digits --trial 7``, for people to copy."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription, TrialRecord
 
-_USUAL: Final = "optuna:tpe"
+_DEFAULT_ENGINE: Final = "optuna:tpe"
 # `kerastudy launch` takes the studies in this folder by name.
 _CATALOG: Final = Path(__file__).parents[2] / "studies" / "catalog"
 
@@ -25,12 +25,11 @@ def shell_command(
 ) -> str:
     """Returns a command on a study, e.g. ``kerastudy confirm NAME``.
 
-    `options` must be quoted already. `several` adds ``--engine``, `store` adds ``--store``.
+    `options` must be quoted. `several` adds ``--engine``, and `store` adds ``--store``.
     """
     words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
     words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
-    words.append(f"--store {shlex.quote(str(store))}" if store is not None else "")
-    return " ".join(word for word in words if word)
+    return _joined([*words, _store_option(store)])
 
 
 def launch_command(
@@ -41,15 +40,12 @@ def launch_command(
     store: Path | None = None,
 ) -> str:
     """Returns the command that launches a study under a name, perhaps with changed settings."""
-    code = description.code
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
-    words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
-    words.append(
-        "" if description.engine == _USUAL else f"--engine {shlex.quote(description.engine)}"
-    )
-    words += [*options, *_data_options(description)]
-    words.append(f"--store {shlex.quote(str(store))}" if store is not None else "")
-    return " ".join(word for word in words if word)
+    if name != (description.code.study_name or name):
+        words.append(f"--name {shlex.quote(name)}")
+    if description.engine != _DEFAULT_ENGINE:
+        words.append(f"--engine {shlex.quote(description.engine)}")
+    return _joined([*words, *options, *_data_options(description), _store_option(store)])
 
 
 def data_command(description: StudyDescription, store: Path | None = None) -> str:
@@ -57,13 +53,19 @@ def data_command(description: StudyDescription, store: Path | None = None) -> st
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
-    words += _data_options(description)
-    words += [f"--store {shlex.quote(str(store))}"] if store is not None else []
-    return " ".join(words)
+    return _joined([*words, *_data_options(description), _store_option(store)])
+
+
+def _joined(words: Iterable[str]) -> str:
+    return " ".join(filter(None, words))
+
+
+def _store_option(store: Path | None) -> str:
+    return f"--store {shlex.quote(str(store))}" if store is not None else ""
 
 
 def _data_options(description: StudyDescription) -> list[str]:
-    """Returns ``--data`` and ``--target``, if the study was launched with them."""
+    """Returns the options ``--data`` and ``--target`` with which the study was launched."""
     # `studies.data.datasets` writes FILE?target=COLUMN.
     file, _, column = description.data.override.partition("?target=")
     options = [f"--data {shlex.quote(file)}"] if file else []
@@ -76,7 +78,7 @@ def target_of(description: StudyDescription) -> str:
     path = Path(code.path)
     if path.parent == _CATALOG:
         return path.stem.replace("_", "-")
-    # In the launch's folder, a relative path is enough.
+    # A relative path is enough in the folder from which the study was launched.
     if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
         path = path.relative_to(code.folder)
     return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
@@ -91,7 +93,7 @@ def reproduce_command(
 
 
 def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
-    """Returns the command that reproduces a trial. It has ``--store`` unless this is `without`."""
+    """Returns `reproduce_command` for a trial, with ``--store`` unless the store is `without`."""
     store = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
     return reproduce_command(history.description, trial.number, store, several=several)

@@ -6,51 +6,39 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from search_spaces import SearchSpace
 from search_spaces import argument_checks as checks
-from search_spaces.errors import KerastudyError, StudyError, WorkerError
+from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.champion.recorded import AnyExecutor
+from studies.champion.recorded_code import AnyExecutor
 from studies.definition import fold_seed
 from studies.definition.seeds import confirmation_seed, race_seed
-from studies.error_texts import describe
 from studies.executors import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
+from tracking.history.learning_curves import common_best, fit_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import common_best, fit_metrics
-from tracking.history.verdicts import ConfirmationTraining, read_trainings
+from tracking.history.verdicts import read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,
-    BestEpoch,
     Decision,
     EndedTrial,
     EpochResult,
     Proposal,
     TrainerName,
-    TrialRecord,
     TrialResult,
     TrialSpec,
     TrialTask,
 )
-from tracking.records.data_findings import ConstantGuess
 from tracking.records.json_conversion import to_json
 from tracking.records.verification_texts import differs
-from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.race import Round, rounds
-from tracking.store.checkpoint_files import CheckpointError, check_checkpoint
-
-if TYPE_CHECKING:
-    from studies.executors import Session
-
+from tracking.store.checkpoint_files import checkpoint_fault
 
 DEFAULTS = -1
 """In place of a trial's number: the space's default values."""
@@ -66,7 +54,7 @@ class ConfirmOptions:
 
     Attributes:
         top: How many of the best trials race.
-        seeds: The number of new seeds for the test part. A trial races under at most as many.
+        seeds: The number of new seeds for the test part, and the most new seeds of a racer.
         budget: The number of trainings in the race. All folds under one seed count as one.
         test: Whether the test part is read.
     """
@@ -103,9 +91,9 @@ class Training:
 
     Attributes:
         trial: The number of the trial whose configuration is trained, or `DEFAULTS`.
-        place: The place of its seed among the confirmation's seeds, from 1.
-        spec: Its spec. Its number is 0: `Trainings` numbers a copy when the training begins.
-        identity: A digest of its spec, code and time limit. Its record has this digest.
+        place: The number of the seed among the confirmation's seeds, from 1.
+        spec: The spec, with the number 0: `Trainings` numbers a copy when the training begins.
+        identity: A digest of spec, code and time limit, by which the training is recorded.
     """
 
     trial: int
@@ -115,7 +103,7 @@ class Training:
 
     @property
     def name(self) -> str:
-        """Its name for people, such as ``#3 · seed 2 · fold 1``."""
+        """The name in progress and MLflow, such as ``#3 · seed 2 · fold 1``."""
         who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
         fold = self.spec.fold
         part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
@@ -178,33 +166,25 @@ class Plan:
     @cached_property
     def default_trial(self) -> EndedTrial | None:
         """The best trial with the default values, or None."""
-        trials = self.history.top(len(self.history.trials))
-        values, code = self.default.values, self.reported.code_digest
-        same = (t for t in trials if t.spec.values == values and t.code_digest == code)
-        return next(same, None)
+        code = self.reported.code_digest
+        trials = (trial for trial in self.history.holding if trial.code_digest == code)
+        return next((t for t in trials if t.spec.values == self.default.values), None)
 
     @property
     def default_racer(self) -> EndedTrial | None:
         """The racer with the default values, or None."""
-        values = self.default.values
-        return next((racer for racer in self.racers if racer.spec.values == values), None)
+        return next((t for t in self.racers if t.spec.values == self.default.values), None)
 
     def racer(self, number: int) -> EndedTrial:
         """Returns the racer with this number."""
         return next(racer for racer in self.racers if racer.number == number)
 
-    def race_trainings(self, trial: int, first: int, count: int) -> list[Training]:
-        """Returns a racer's trainings under `count` seeds of the race, from the place `first`."""
-        places = range(first, first + count)
-        return [t for place in places for t in self.trainings_at(trial, place)]
-
     def trainings_at(self, trial: int, place: int) -> list[Training]:
         """Returns a racer's trainings under one seed of the race: one, or one for each fold."""
         spec, seed = self.racer(trial).spec, self.seeds[place]
-        if not self.folds:
-            return [self._training(trial, place + 1, replace(spec, seed=seed))]
         specs = [replace(spec, seed=fold_seed(seed, fold), fold=fold) for fold in range(self.folds)]
-        return [self._training(trial, place + 1, fold_spec) for fold_spec in specs]
+        specs = specs or [replace(spec, seed=seed)]
+        return [self._training(trial, place + 1, spec) for spec in specs]
 
     def test_trainings(self, trial: int) -> list[Training]:
         """Returns the trainings for the test part, of a trial or of the defaults.
@@ -238,7 +218,7 @@ class Plan:
 
     @property
     def test_size(self) -> int:
-        """The most trainings for the test part. If the defaults win the race, fewer are needed."""
+        """The number of trainings for the test part. If the defaults win, fewer are needed."""
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
@@ -275,7 +255,8 @@ class Plan:
 
     def _new_seeds(self, seed_at: Callable[[int, int], int], count: int) -> tuple[int, ...]:
         """Returns seeds under which no trial of the study was trained."""
-        used = set(_used_seeds(self.history.trials))
+        used = {trial.spec.seed for trial in self.history.trials}
+        used |= {fit.seed for trial in self.history.ended for fit in trial.result.repeats}
         study_seed = self.history.description.seed
         drawn = (seed_at(study_seed, place) for place in itertools.count())
         return tuple(itertools.islice((seed for seed in drawn if seed not in used), count))
@@ -284,7 +265,7 @@ class Plan:
 def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     """Plans the confirmation of a study; raises StudyError if too few trials have a value."""
     description = history.description
-    trials = history.top(len(history.trials))
+    trials = history.holding
     if len(trials) < 2:
         raise StudyError(_too_few(history, len(trials)))
     best, notes = trials[0], []
@@ -339,13 +320,6 @@ def _too_few(history: StudyHistory, valued: int) -> str:
     )
 
 
-def _used_seeds(trials: Sequence[TrialRecord]) -> Iterator[int]:
-    for trial in trials:
-        yield trial.spec.seed
-        if isinstance(trial, EndedTrial):
-            yield from (repeat.seed for repeat in trial.result.repeats)
-
-
 class Trainings(Jobs):
     """Runs and records the trainings of a plan. Each training is a job of one fit."""
 
@@ -354,26 +328,25 @@ class Trainings(Jobs):
     ) -> None:
         super().__init__()
         self.plan, self.journal, self.progress = plan, journal, progress
-        # `confirm` sets this, the confirmation's uuid, before it runs trainings.
+        # `confirm` sets the confirmation's uuid before it runs trainings.
         self.uuid = ""
-        self._executor, self._description = executor, plan.history.description
-        # Checkpoints stay here until the test part is scored by them.
+        self.executor, self._description = executor, plan.history.description
+        # The checkpoints stay here until their models have scored the test part.
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # None is the study's trainer. If `model.fit` contradicts a trial, that trainer is in doubt.
+        # None stands for the study's trainer, which is in doubt if `model.fit` contradicts a trial.
         self._trainer: TrainerName | None = "plain" if contradicted else None
         # Each value is a running training and the uuid of its fit. The key is its job's number.
         self._running: dict[int, tuple[Training, str]] = {}
         self._planned = 0
-        self._epochs: dict[str, Mapping[int, Mapping[str, float]]] = {}
 
     @property
     def count(self) -> int:
-        """How many trainings of the plan are recorded."""
+        """The number of the plan's trainings that are recorded."""
         plan = self.plan
-        racers = [racer.number for racer in plan.racers]
-        raced = [t for n in racers for t in plan.race_trainings(n, 0, len(plan.seeds))]
+        racers, places = [racer.number for racer in plan.racers], range(len(plan.seeds))
+        raced = [t for n in racers for place in places for t in plan.trainings_at(n, place)]
         tested = [t for n in (DEFAULTS, *racers) for t in plan.test_trainings(n)]
         ended = {t.identity for t in raced if self.knows(t)}
         ended |= {t.identity for t in tested if self._has_weights(t)}
@@ -385,7 +358,7 @@ class Trainings(Jobs):
 
     def result(self, training: Training) -> TrialResult:
         """Returns the result of a recorded training."""
-        return self._recorded[training.identity].result
+        return self._recorded[training.identity][0]
 
     def value(self, training: Training) -> float | None:
         """Returns the objective of a recorded training; None if it is infeasible."""
@@ -395,7 +368,7 @@ class Trainings(Jobs):
     def value_at(self, trial: int, place: int) -> float | None:
         """Returns a racer's objective under one seed of the race; None if it is infeasible.
 
-        In a cross-validated study it is the mean over the folds, at the epoch where that is best.
+        In a cross-validated study it is the mean over the folds, at the epoch with the best mean.
         """
         trainings = self.plan.trainings_at(trial, place)
         if not self.plan.folds:
@@ -408,53 +381,31 @@ class Trainings(Jobs):
 
     def _complete_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
         """Returns the metrics of the epochs in which all metrics are finite."""
-        if training.identity not in self._epochs:
-            fit = self._recorded[training.identity].uuid
-            metrics = fit_metrics(self.plan.history.folder, fit)
-            # The record leaves out metrics that are not finite.
-            names = set().union(*metrics.values())
-            self._epochs[training.identity] = {
-                epoch: values for epoch, values in metrics.items() if set(values) == names
-            }
-        return self._epochs[training.identity]
+        _, fit = self._recorded[training.identity]
+        epochs = fit_metrics(self.plan.history.folder, fit)
+        # `fit_metrics` leaves out values that are not finite.
+        names = set().union(*epochs.values())
+        return {epoch: metrics for epoch, metrics in epochs.items() if set(metrics) == names}
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs the trainings without a record. Those of `testing` also run if they lack weights."""
+        """Runs trainings that are not recorded, and those of `testing` whose weights are lost."""
         trainings = [t for t in racing if not self.knows(t)]
         trainings += [t for t in testing if not self._has_weights(t)]
         for number, training in enumerate(trainings, self._planned):
             self.queue.append(Job(number, partial(self._begin, number, training), training.name))
         self._planned += len(trainings)
-        run_jobs(self._executor, self, self.progress)
-
-    def scored(self, training: Training, *, compared: bool) -> TestScores | str:
-        """Returns the scores of the test samples by a training's weights, or why there are none."""
-        best = self.result(training).best
-        assert best is not None, "it has a value"
-        path, space = self.checkpoint(training), self._description.space
-        scores: TestScores | str = self._executor.ask(
-            scores_in_worker, training.spec, path, space, best, compared
-        )
-        return scores
+        run_jobs(self.executor, self, self.progress)
 
     def checkpoint(self, training: Training) -> Path:
         """Returns the path for a training's best weights."""
         return self.folder / f"{training.identity[:24]}.weights.h5"
 
-    def clear(self) -> None:
-        """Removes the checkpoints."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _has_weights(self, training: Training) -> bool:
-        """Returns whether a training is recorded, with sound weights unless it is infeasible."""
-        recorded = self._recorded.get(training.identity)
-        if recorded is None or recorded.result.best is None:
-            return recorded is not None
-        try:
-            check_checkpoint(self.checkpoint(training), recorded.result.checkpoint_sha256)
-        except CheckpointError:
-            return False
-        return True
+        """Returns whether a training is recorded as infeasible, or with weights that are sound."""
+        if not self.knows(training) or self.value(training) is None:
+            return self.knows(training)
+        digest = self.result(training).checkpoint_sha256
+        return not checkpoint_fault(self.checkpoint(training), digest)
 
     def taking(self) -> AbstractContextManager[object]:
         """Returns a context that writes logged epochs to the journal when it ends."""
@@ -473,7 +424,7 @@ class Trainings(Jobs):
         """Records a result."""
         training, uuid = self._running.pop(result.number)
         self.journal.end_training(uuid, result)
-        self._recorded[training.identity] = ConfirmationTraining(training.identity, result, uuid)
+        self._recorded[training.identity] = result, uuid
         # A training on all folds together has no validation data, so it has no value to show.
         valued = training.spec.fold != ALL_FOLDS
         self.progress.trial_ended(result if valued else replace(result, best=None), None)
@@ -490,65 +441,3 @@ class Trainings(Jobs):
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint, space = self.checkpoint(training), self._description.space
         return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
-
-
-@dataclass(frozen=True)
-class TestScores:
-    """The scores of the test samples by one training.
-
-    Attributes:
-        scores: The scores.
-        guess: The part's most frequent class; None if its targets are no classes.
-    """
-
-    # Without this, pytest would take the class for tests, by its name.
-    __test__ = False
-
-    scores: SampleScores
-    guess: ConstantGuess | None = None
-
-
-def scores_in_worker(
-    session: Session,
-    spec: TrialSpec,
-    checkpoint: Path,
-    space: SearchSpace,
-    best: BestEpoch,
-    compared: bool,
-) -> TestScores | str:
-    """Scores the test samples by a training's best weights; runs in the worker.
-
-    If that is impossible, returns the reason instead. With `compared`, Keras computes the objective
-    too, and the scores must agree with it. Keras traces the model for that.
-    """
-    from studies.data import guess_on
-    from studies.training import (
-        NotScoredError,
-        evaluated,
-        rebuilt,
-        restore_settings,
-        sample_scores,
-        scalars,
-    )
-
-    try:
-        splits: Any = session.splits_of(spec.fold)
-        model = rebuilt(session.study, space, splits, spec, checkpoint)
-        # The test part replaces the validation part, so that Keras reads it in the same way.
-        splits = replace(splits, validation=splits.unseal_test())
-        metric, recorded = spec.objective.metric, None
-        if compared:
-            measured = scalars(evaluated(model, splits, spec.batch_size))
-            recorded = measured[metric.removeprefix("val_")]
-        scores = sample_scores(
-            model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
-        )
-        return TestScores(scores, guess_on(splits))
-    except NotScoredError as error:
-        return str(error)
-    except KerastudyError:
-        raise
-    except Exception as error:
-        return describe(error)
-    finally:
-        restore_settings()

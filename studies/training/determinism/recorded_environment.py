@@ -1,8 +1,8 @@
-"""The environment: what a trial's exact values depend on, beside its spec and code.
+"""The environment that is recorded with a trial, as its exact values depend on it.
 
 It consists of versions, the processor and its instructions, Keras's settings, and environment
 variables that TensorFlow's results depend on. Only listed variables are read, as others may hold
-passwords (e.g. Terraform's ``TF_VAR_…``).
+passwords (e.g. Terraform's ``TF_VAR_…``). A trial's peak memory is measured here, too.
 """
 
 from __future__ import annotations
@@ -17,36 +17,21 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
-_VARIABLES = (
-    # oneDNN chooses instructions and the order of sums in convolutions and matrix products.
-    "TF_ENABLE_ONEDNN_OPTS",
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-    "ONEDNN_DEFAULT_FPMATH_MODE",
-    # XLA's switches. They may also turn XLA on.
-    "XLA_FLAGS",
-    "TF_XLA_FLAGS",
-    # The choice of kernels, mostly on GPUs.
-    "TF_DETERMINISTIC_OPS",
-    "TF_CUDNN_DETERMINISTIC",
-    "TF_CUDNN_USE_AUTOTUNE",
-    "TF_CONV2D_USE_FP16_ACCUMULATE",
-    "TF_DISABLE_RZ_CHECK",
-    "TF_DISABLE_SCATTER_OP_DETERMINISM",
-    "TF_DISABLE_SEGMENT_REDUCTION_OP_DETERMINISM_EXCEPTIONS",
-    "TF_ENABLE_LAYOUT_OPT",
-    "TF_ENABLE_MAXPOOL_NANPROP",
-    "TF_USE_CUBLASLT",
-    "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT",
-    "TF_USE_DEEP_CONV2D",
-    "TF_USE_DETERMINISTIC_SEGMENT_REDUCTIONS",
-    "TF_USE_LEGACY_KERAS",
-    "NVIDIA_TF32_OVERRIDE",
-    "CUBLAS_WORKSPACE_CONFIG",
-)
+# They decide oneDNN's instructions and order of sums, what XLA compiles, and the choice of kernels,
+# mostly on GPUs.
+_VARIABLES = """
+    TF_ENABLE_ONEDNN_OPTS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE
+    XLA_FLAGS TF_XLA_FLAGS
+    TF_DETERMINISTIC_OPS TF_CUDNN_DETERMINISTIC TF_CUDNN_USE_AUTOTUNE TF_CONV2D_USE_FP16_ACCUMULATE
+    TF_DISABLE_RZ_CHECK TF_DISABLE_SCATTER_OP_DETERMINISM
+    TF_DISABLE_SEGMENT_REDUCTION_OP_DETERMINISM_EXCEPTIONS TF_ENABLE_LAYOUT_OPT
+    TF_ENABLE_MAXPOOL_NANPROP TF_USE_CUBLASLT TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT
+    TF_USE_DEEP_CONV2D TF_USE_DETERMINISTIC_SEGMENT_REDUCTIONS TF_USE_LEGACY_KERAS
+    NVIDIA_TF32_OVERRIDE CUBLAS_WORKSPACE_CONFIG
+""".split()
 # The prefixes of CPU instructions that decide the choice of kernels (Intel, AMD, ARM).
 _INSTRUCTIONS = ("avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm", "fphp")
-
+# The prefixes of vector instructions, the widest first.
 _WIDEST = ("amx", "avx512", "avx2", "avx", "sve", "asimd")
 
 
@@ -84,9 +69,9 @@ def hardware_class() -> str:
     if tf.config.list_physical_devices("GPU"):
         return _device()
     processor = _processor_family()
-    names = processor["instructions"].split()
-    widest = next((w for w in _WIDEST if any(name.startswith(w) for name in names)), "")
-    return " ".join(filter(None, (processor["processor"], widest)))
+    instructions = processor["instructions"].split()
+    widest = next((w for w in _WIDEST if any(i.startswith(w) for i in instructions)), "")
+    return f"{processor['processor']} {widest}".strip()
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -145,26 +130,20 @@ def _of_processor() -> dict[str, str]:
     return facts
 
 
-_STATUS = Path("/proc/self/status")
-_RESET = Path("/proc/self/clear_refs")
-# Writing this resets the peak (https://docs.kernel.org/filesystems/proc.html).
-_PEAK = "5"
-
-
 class PeakMemory:
     """Measures the peak memory of this process since the object was made."""
 
     def __init__(self) -> None:
-        # If this fails, `size` is the peak since the process began. Without /proc, it is the
-        # present memory.
+        # "5" resets the peak (https://docs.kernel.org/filesystems/proc.html). If this fails, `size`
+        # is the peak since the process began.
         with contextlib.suppress(OSError):
-            _RESET.write_text(_PEAK)
+            Path("/proc/self/clear_refs").write_text("5")
 
     @property
     def size(self) -> int:
-        """The peak in bytes, or 0 if unknown."""
+        """The peak in bytes, or the present memory on systems without /proc, or 0 if unknown."""
         try:
-            for line in _STATUS.read_text().splitlines():
+            for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
             return int(psutil.Process().memory_info().rss)

@@ -1,4 +1,4 @@
-"""Loads a recorded study with the code of a trial, to train the trial again or to use its model."""
+"""Loads a study's recorded code, to train a recorded trial again or to use its model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.executors import InProcessExecutor, LoadStudy, LocalWorkers, Session, WorkerPool
 from studies.progress import Progress
-from studies.results.models import existing_store
 from studies.training import begin_trial, prepare_environment
 from studies.user_code import (
     ShippedStudy,
@@ -27,13 +26,13 @@ from studies.user_code import (
     text_of,
     what_is_loaded,
 )
-from tracking.history.commands import again_command
-from tracking.history.study_history import StudyHistory, read_code, read_study
+from tracking.history.study_history import StudyHistory, existing_store, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.study_description import sha256
+from tracking.shell_commands import again_command
 from tracking.store.store_json import check_trust
 
-# Notes end with these words if the code that runs may not be the recorded code.
+# A note ends with these words if the code that runs may not be the recorded code.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
@@ -44,7 +43,7 @@ def opened(
     """Reads the record of a study that a user gives by name, or as an object.
 
     Returns the record, the object or None, and the engine's full name or None. Raises StudyError if
-    another user made the store, unless `trust` is set.
+    the user does not trust the store.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     named = None if engine is None else check_engine(engine)
@@ -56,9 +55,9 @@ def opened(
 def champion_or(
     history: StudyHistory, number: int | None, engine: str | None = None
 ) -> tuple[StudyHistory, EndedTrial]:
-    """Returns the record of an engine, and its trial `number`; None stands for the champion.
+    """Returns the history of a trial's engine, and the trial: the champion if `number` is None.
 
-    The trial has a value. `engine` is the engine that the user named, if any.
+    Raises StudyNotFoundError if the trial has no value. `engine` is the engine that the user named.
     """
     name = history.description.name
     if number is None:
@@ -66,15 +65,14 @@ def champion_or(
             history = read_study(history.store, name, history.champion_engine)
         champions = [trial for trial in history.trials if history.is_champion(trial)]
         if not champions:
-            raise StudyNotFoundError(
-                f"The study {name!r} has no champion"
-                + (f" of the engine {engine}" if engine else "")
-                + (
-                    ". Launch it to its end, name a trial, or kerastudy promote one."
-                    if history.best or not history.trials
-                    else f": none of its {counted(len(history.trials), 'trial')} has a value."
+            what = f"The study {name!r} has no champion"
+            what += f" of the engine {engine}" if engine else ""
+            if history.best or not history.trials:
+                raise StudyNotFoundError(
+                    f"{what}. Launch it to its end, name a trial, or kerastudy promote one."
                 )
-            )
+            total = counted(len(history.trials), "trial")
+            raise StudyNotFoundError(f"{what}: none of its {total} has a value.")
         trial = champions[0]
     else:
         trial = history.trial(number)
@@ -111,11 +109,12 @@ def recorded_executor(
     in_process: bool = False,
     workers: int | None = 1,
     trainings: int = 1,
-) -> Iterator[tuple[AnyExecutor, list[str]]]:
+    notes: list[str] | None = None,
+) -> Iterator[AnyExecutor]:
     """Yields an executor that trains a trial again, or other trials of the same code.
 
     If the study file or the user's modules have changed, their recorded texts are run. Installed
-    packages are used as they are now.
+    packages are used as they are now. The executor ends with the context.
 
     Args:
         history: The study.
@@ -126,14 +125,12 @@ def recorded_executor(
         in_process: Whether to load the study in this process, instead of in worker processes.
         workers: The number of processes; None for as many as suit machine, study and `trainings`.
         trainings: The most trainings that will run.
-
-    Yields:
-        The executor, which ends with the context, and notes on what has changed.
+        notes: A list that gets the notes on what has changed.
     """
     data = spelled(data, recorded=history.description.data.override)
     threads, folds = trial.spec.threads, _recorded_folds(history)
     with temporary_folder() as shared:
-        code, notes = _code(history, trial, study, progress)
+        code = _code(history, trial, study, progress, [] if notes is None else notes)
         if in_process:
             prepare_environment(threads)
             if isinstance(code, Target):
@@ -142,7 +139,7 @@ def recorded_executor(
                 study = study.with_overrides({"data": data}) if data else study
             assert study is not None, "its code is described"
             session = Session.open(study.with_overrides(folds), code, threads, data)
-            yield InProcessExecutor(session), notes
+            yield InProcessExecutor(session)
             return
         otherwise = "Or confirm it with executor='in-process'."
         if workers == 1:
@@ -168,7 +165,7 @@ def recorded_executor(
             if workers != 1:
                 finished = local.pool.description.trials - trainings
                 local.suit(threads=threads, finished=finished)
-            yield local.pool, notes
+            yield local.pool
         finally:
             local.close()
 
@@ -184,9 +181,9 @@ def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
 
 
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
-    """Returns the recorded cross-validation, to replace that of the study's file.
+    """Returns the recorded cross-validation as a setting, to override the study file's setting.
 
-    The result is empty for a cross-validation with groups, as groups are not recorded.
+    Groups are not recorded, so a cross-validation with groups is not overridden.
     """
     text = history.description.cross_validation
     how = read_spelled(text)
@@ -194,62 +191,56 @@ def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
 
 
 def _code(
-    history: StudyHistory, trial: TrialRecord, study: StudyDefinition | None, progress: Progress
-) -> tuple[Target | CodeDescription, list[str]]:
-    """Returns the code to load, from the record or from `study`, and notes on its changes."""
+    history: StudyHistory,
+    trial: TrialRecord,
+    study: StudyDefinition | None,
+    progress: Progress,
+    notes: list[str],
+) -> Target | CodeDescription:
+    """Returns the code to load, from the record or from `study`. Adds notes on its changes."""
     code: Target | CodeDescription
     if study is None:
-        code, notes = _recorded_target(history, trial)
+        code = _recorded_target(history, trial, notes)
+        loading = what_is_loaded(code)
     else:
-        code, notes = describe_code(study, study.name), []
+        code = describe_code(study, study.name)
         changed = code.changes_since(read_code(history, trial.code_digest))
         if changed:
             notes.append(f"the study's code has changed since ({', '.join(changed)}); {AS_IT_IS}")
+        loading = f"loading TensorFlow and the study {history.description.name}"
     for note in notes:
         progress.say(note)
-    progress.wait(
-        what_is_loaded(code)
-        if isinstance(code, Target)
-        else f"loading TensorFlow and the study {history.description.name}"
-    )
-    return code, notes
+    progress.wait(loading)
+    return code
 
 
-def _recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+def _recorded_target(history: StudyHistory, trial: TrialRecord, notes: list[str]) -> Target:
     code = history.description.code
     recorded = read_code(history, trial.code_digest)
-    source = recorded.source
-    path = Path(code.path) if code.path else None
-    if path is None:
+    source, path = recorded.source, Path(code.path)
+    if not code.path:
         raise StudyError(
             f"The study {history.description.name!r} was not defined in a file (but in a notebook "
             "or an interactive session), so its record alone does not reproduce its trials. Call "
             f"study.reproduce({trial.number}) there, or put the study into a file and launch it "
             "from that."
         )
-    notes: list[str] = []
     if not path.is_file():
         notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
     elif not source:
         notes.append(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    modules, changed = _changed_modules(path, recorded)
-    target = Target(str(path), code.variable, source or None, code.study_name, modules)
-    return target, [*notes, *changed]
-
-
-def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
-    """Returns the recorded texts of changed modules by their files, and notes on the changes."""
-    texts, notes = {}, []
-    for place, digest in (code.modules or {}).items():
-        text = text_of(path, place)
+    # `texts` has the recorded texts of changed modules, by the modules' files.
+    texts = {}
+    for module, digest in (recorded.modules or {}).items():
+        text = text_of(path, module)
         if text is not None and sha256(text) == digest:
             continue
-        changed = f"the imported {place!r} " + ("is gone" if text is None else "has changed since")
-        if place in code.texts:
-            texts[str(place_of(path, place))] = code.texts[place]
+        changed = f"the imported {module!r} " + ("is gone" if text is None else "has changed since")
+        if module in recorded.texts:
+            texts[str(place_of(path, module))] = recorded.texts[module]
             notes.append(f"{changed}; its recorded text is run")
         else:
             notes.append(f"{changed}, and the record lacks its text; {AS_IT_IS}")
-    return texts, notes
+    return Target(str(path), code.variable, source or None, code.study_name, texts)

@@ -1,4 +1,4 @@
-"""Runs a trial: builds the model, trains it, reports each epoch, and keeps the best one."""
+"""Runs a trial: builds its model, trains the model, reports each epoch, and keeps the best one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
@@ -25,20 +25,16 @@ from studies.training.building.study_checks import check_logged
 from studies.training.checkpoints import (
     BestWeights,
     Checkpoints,
+    TrainingState,
     cannot_write,
     last_state,
-    restoring,
+    restore,
 )
-from studies.training.models import make_weights, parameters_of
-from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.determinism.random_states import begin_trial
+from studies.training.determinism.tensorflow_settings import noting_environment
+from studies.training.keras_models import make_weights, parameters_of
 from studies.training.scoring.computing_scores import ScoreRecorder
-from studies.training.trainers import (
-    NotTrainedError,
-    Trainer,
-    Training,
-    has_own_fit,
-)
-from studies.training.training_state import TrainingState
+from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
 from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import (
     ALL_FOLDS,
@@ -59,7 +55,7 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-_told: set[str] = set()
+_logged: set[str] = set()  # The errors whose tracebacks were logged.
 
 
 def run_trial(
@@ -69,13 +65,14 @@ def run_trial(
     on_epoch: OnEpochResult,
     trainer: Trainer,
 ) -> TrialResult:
-    """Runs a trial.
+    """Runs a trial of a study with a builder.
 
     The trial is infeasible if its data can't be made, if its builder raises, or if its training
     fails or diverges before any epoch has a value. If the training fails later, the best epoch
     counts.
 
-    Class weights are those of the spec. If a function makes them, the result has them.
+    The class weights are those of the spec. If a function of the study makes them, the result has
+    the class weights.
 
     Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
     can't be written. Errors of `on_epoch` are passed on.
@@ -94,24 +91,23 @@ class _Run:
     unfit: str = ""  # Why only `model.fit` can train the model, or empty.
 
     def result(self) -> TrialResult:
-        number = self.task.spec.number
         try:
-            while True:
-                try:
-                    return self._run()
-                except NotTrainedError as error:
-                    if self.unfit or self.reports.error is not None:
-                        raise
-                    self.unfit = str(error)
-                # Model and callbacks are built anew, so that no callback sees an epoch twice.
-                self.reports.begin_again()
+            try:
+                return self._run()
+            except NotTrainedError as error:
+                if self.reports.error is not None:
+                    raise
+                self.unfit = str(error)
+            # Model and callbacks are built anew, so that no callback sees an epoch twice.
+            self.reports.begin_again()
+            return self._run()
         except StudyError:
             raise
         except Exception as error:
             if self.reports.error is not None:
                 raise self.reports.error from None
             # A failure of a trial must not end its process.
-            _log.warning("trial %d could not be run", number, exc_info=True)
+            _log.warning("trial %d could not be run", self.task.spec.number, exc_info=True)
             return self._not_begun(f"the trial could not be run: {describe(error)}")
 
     def _run(self) -> TrialResult:
@@ -153,13 +149,7 @@ class _Run:
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
-            spec,
-            weights,
-            checkpoints,
-            self.reports,
-            then=scores.take,
-            trainer=self.trainer,
-            started=self.started,
+            spec, weights, checkpoints, self.reports, scores.take, self.trainer, self.started
         )
         validates = spec.fold != ALL_FOLDS
         training = Training(
@@ -170,8 +160,8 @@ class _Run:
             # A user's training loop may have caught this error.
             raise self.reports.error
         result = watch.result(parameters_of(model))
-        kept = result.best is not None and task.may_stay(result.best)
-        if kept and result.state in ("complete", "pruned") and weights.copy is not None:
+        finished = result.state in ("complete", "pruned")
+        if finished and weights.copy is not None and result.best and task.may_stay(result.best):
             result = with_saved_weights(result, weights, task)
         result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
@@ -182,15 +172,18 @@ class _Run:
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
         """Trains a model from its first epoch or a state. Returns False if no epoch was left."""
-        build = self.study.build
+        import keras
+
+        build, callbacks = self.study.build, training.callbacks
         if state is not None:
             if not watch.resume_from(state):
                 return False
-            restored = restoring(training.callbacks, state.callbacks)
+            states = state.callbacks
+            restoring = keras.callbacks.LambdaCallback(
+                on_train_begin=lambda logs: restore(callbacks, states)
+            )
             training = replace(
-                training,
-                callbacks=[*training.callbacks, restored],
-                initial_epoch=len(state.epochs),
+                training, callbacks=[*callbacks, restoring], initial_epoch=len(state.epochs)
             )
         try:
             with forgetting_gradients():
@@ -259,14 +252,14 @@ def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
 
 
 def tell_once(number: int, what: str) -> None:
-    """Logs the traceback of an error, once for each `what`."""
-    if what not in _told:
-        _told.add(what)
+    """Logs the traceback of the error being handled, once for each text `what`."""
+    if what not in _logged:
+        _logged.add(what)
         _log.warning("trial %d raised", number, exc_info=True)
 
 
 def mistake_of(error: Exception, build: Any) -> str:
-    """Returns the text of an error if the study's code may be wrong, or an empty text."""
+    """Returns an error's text, or an empty text if the study's code is not at fault."""
     if isinstance(error, BuilderError):
         return str(error)
     return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)
@@ -280,186 +273,169 @@ class Reports:
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
-        self._decided: dict[int, Decision] = {}
-        self._known: dict[int, Decision] = {}
+        self._decisions: dict[int, Decision] = {}  # By epoch.
+        self._earlier: dict[int, Decision] = {}
         self.error: Exception | None = None
 
     def begin_again(self) -> None:
         """Makes calls for reported epochs return the earlier decisions."""
-        self._known = dict(self._decided)
+        self._earlier = dict(self._decisions)
 
     def __call__(self, epoch: EpochResult) -> Decision:
         """Reports an epoch. Returns the decision."""
-        if epoch.epoch in self._known:
-            return self._known[epoch.epoch]
+        if epoch.epoch in self._earlier:
+            return self._earlier[epoch.epoch]
         try:
-            decision = self._decided[epoch.epoch] = self._on_epoch(epoch)
+            decision = self._decisions[epoch.epoch] = self._on_epoch(epoch)
             return decision
         except Exception as error:
             self.error = error
             raise
 
 
+@dataclass
 class Watch:
     """Follows one training, and calls `then` after the decision on each epoch.
 
-    If the trainer `concludes`, the training may return an outcome at its end, and its epochs may
-    lack the objective.
+    If the trainer `concludes`, the training may return an outcome at its end, and the metrics of
+    its epochs may lack the objective.
     """
 
-    def __init__(
-        self,
-        spec: TrialSpec,
-        weights: BestWeights,
-        checkpoints: Checkpoints,
-        tell: OnEpochResult,
-        *,
-        then: Callable[[int, Mapping[str, float]], None],
-        trainer: Trainer,
-        started: float,
-    ) -> None:
-        self.spec = spec
-        self.weights = weights
-        self.state: TrialState = "complete"
-        self.best: BestEpoch | None = None
-        # Why the best epoch's weights can't be kept, or empty.
-        self.unsaved = ""
-        self._checkpoints = checkpoints
-        self._tell, self._then = tell, then
-        self._trainer, self._concludes = trainer, trainer.concludes
-        self._started = started
-        self._epochs: list[Mapping[str, float]] = []
-        self._reason = self._raised = ""
-        # Whether an epoch had a value that is not finite.
-        self._diverged = False
+    spec: TrialSpec
+    weights: BestWeights
+    checkpoints: Checkpoints
+    report: OnEpochResult
+    then: Callable[[int, Mapping[str, float]], None]
+    trainer: Trainer
+    started: float
+    state: TrialState = "complete"
+    best: BestEpoch | None = None
+    unsaved: str = ""  # Why the best epoch's weights can't be kept, or empty.
+    epochs: list[Mapping[str, float]] = field(default_factory=list)  # The metrics of each epoch.
+    reason: str = ""
+    raised: str = ""
+    diverged: bool = False  # Whether an epoch had a value that is not finite.
 
     def resume_from(self, state: TrainingState) -> bool:
-        """Takes over the epochs of a state. Returns whether the training continues."""
+        """Takes over the epochs of a state. Returns whether the training must continue."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
-            self._epochs.append(metrics)
-            # The state has the best weights of all its epochs, so an earlier epoch can't end it.
-            if not self._decided(epoch, metrics, prunes=epoch == last):
+            self.epochs.append(metrics)
+            # The best weights may be of a later epoch, so the trial isn't pruned at an earlier one.
+            if not self._continues(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes the metrics of an epoch. Returns False to end the training."""
-        goes_on = self._take_epoch(epoch, metrics)
-        self._then(epoch, metrics)
-        return goes_on
+        continues = self._take_epoch(epoch, metrics)
+        self.then(epoch, metrics)
+        return continues
 
     def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         objective = self.spec.objective
-        if self.state != "complete" or self._diverged:
+        if self.state != "complete" or self.diverged:
             # A user's training loop may ignore that it should stop.
             return False
         # In a training on all folds there is no validation data, so the last epoch counts.
-        whole = self.spec.fold == ALL_FOLDS
-        if not self._concludes and not whole:
+        all_folds = self.spec.fold == ALL_FOLDS
+        if not self.trainer.concludes and not all_folds:
             check_logged(objective.metric, set(metrics))
-        self._epochs.append(dict(metrics))
-        value = metrics.get("loss", 0.0) if whole else metrics.get(objective.metric)
+        self.epochs.append(dict(metrics))
+        value = metrics.get("loss", 0.0) if all_folds else metrics.get(objective.metric)
         if value is not None and not self._not_finite(metrics):
             now, best = BestEpoch(epoch, value, dict(metrics)), self.best
-            if whole or best is None or now.rank(objective) < best.rank(objective):
+            if all_folds or best is None or now.rank(objective) < best.rank(objective):
                 self._take(now)
-        goes_on = self._decided(epoch, metrics)
+        continues = self._continues(epoch, metrics)
         # An interrupted training may resume here, and another trial may continue an ended one.
-        ends = not goes_on or epoch == self.spec.epochs
-        self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
-        return goes_on
+        ends = not continues or epoch == self.spec.epochs
+        self.checkpoints.after_epoch(self.epochs, self.best, last=ends)
+        return continues
 
-    def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
+    def _continues(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch and applies the decision. Returns False to end the training."""
         # The trial that this one continues has reported these epochs.
         reported = epoch <= self.spec.initial_epoch
-        decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
-        wrong = self._not_finite(metrics)
-        if wrong:
-            self._diverged = True
-            self.fail(f"{wrong} is {metrics[wrong]} in epoch {epoch}")
+        decision = "continue" if reported else self.report(self._result_of(epoch, metrics))
+        diverged = self._not_finite(metrics)
+        if diverged:
+            self.diverged = True
+            self.fail(f"{diverged} is {metrics[diverged]} in epoch {epoch}")
             return False
         if decision == "prune" and not prunes:
             return True
         if decision == "prune":
             self.state = "pruned"
         elif decision == "stop":
-            again = "; it begins again" if self._concludes else ""
-            self.state, self._reason = "interrupted", f"stopped after epoch {epoch}{again}"
+            again = "; it begins again" if self.trainer.concludes else ""
+            self.state, self.reason = "interrupted", f"stopped after epoch {epoch}{again}"
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
         """Takes the outcome that a training returned, which is then the trial's value."""
         if self.state != "complete":
             return
-        if self._diverged:
+        if self.diverged:
             # The training went on although it should have stopped.
-            self._give_up(self._reason)
+            self._give_up(self.reason)
             return
-        metric = self.spec.objective.metric
-        metrics = {**(self._epochs[-1] if self._epochs else {}), **outcome}
+        metric, best = self.spec.objective.metric, self.best
+        metrics = {**(self.epochs[-1] if self.epochs else {}), **outcome}
         check_logged(metric, set(metrics))
-        self._epochs = [*self._epochs[:-1], metrics]
-        self._tell(self._result_of(len(self._epochs), metrics))
-        if not math.isfinite(metrics[metric]):
-            self._give_up(f"{metric} is {metrics[metric]}")
-            return
-        if (
-            self.best is not None
-            and self.best.value == metrics[metric]
-            and self.weights.copy is not None
-        ):
+        value = metrics[metric]
+        self.epochs = [*self.epochs[:-1], metrics]
+        self.report(self._result_of(len(self.epochs), metrics))
+        if not math.isfinite(value):
+            self._give_up(f"{metric} is {value}")
+        elif best is not None and best.value == value and self.weights.copy is not None:
             # The outcome is the best epoch's value, and the weights of that epoch are copied.
-            self.best = replace(self.best, metrics={**self.best.metrics, **outcome})
-            return
-        self._take(BestEpoch(len(self._epochs), metrics[metric], metrics))
+            self.best = replace(best, metrics={**best.metrics, **outcome})
+        else:
+            self._take(BestEpoch(len(self.epochs), value, metrics))
 
     def _take(self, best: BestEpoch) -> None:
         """Notes the best epoch so far, and copies its weights if the model has them."""
-        self.best, self.unsaved = best, self._trainer.unsaved
-        if self.unsaved:
-            self.weights.forget()
-        else:
-            self.weights.take()
+        self.best, self.unsaved = best, self.trainer.unsaved
+        self.weights.take_copy(None) if self.unsaved else self.weights.take()
 
     def fail(self, reason: str, raised: str = "") -> None:
         """Ends the training for a reason. Without a best epoch, the trial becomes infeasible.
 
         If the trainer `concludes`, epochs don't count, unless the training diverged.
         """
-        self._raised = raised
-        if self.best is None or (self._concludes and not self._diverged):
+        self.raised = raised
+        if self.best is None or (self.trainer.concludes and not self.diverged):
             self._give_up(reason)
         else:
-            self._reason = reason
+            self.reason = reason
 
     def _give_up(self, reason: str) -> None:
-        self.state, self._reason = "infeasible", reason
+        self.state, self.reason = "infeasible", reason
 
     def _not_finite(self, metrics: Mapping[str, float]) -> str:
         """Returns the first of loss, validation loss and objective that is not finite, or ""."""
-        watched = ("loss", "val_loss", self.spec.objective.metric)
-        return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), "")
+        names = ("loss", "val_loss", self.spec.objective.metric)
+        return next((name for name in names if not math.isfinite(metrics.get(name, 0.0))), "")
 
     def result(self, parameters: int) -> TrialResult:
-        """Returns the result of a model with a number of parameters."""
+        """Returns the trial's result. `parameters` is the number of the model's parameters."""
         if self.state == "complete" and self.best is None:
-            if self._epochs:
-                check_logged(self.spec.objective.metric, set(self._epochs[-1]))
+            if self.epochs:
+                check_logged(self.spec.objective.metric, set(self.epochs[-1]))
             self.fail("no epoch was trained")
         valued = self.state != "infeasible"
         return TrialResult(
             self.spec.number,
             self.state,
-            epochs=len(self._epochs),
+            epochs=len(self.epochs),
             best=self.best if valued else None,
             weights_sha256=self.weights.sha256 if valued else "",
             unsaved=self.unsaved if valued else "",
-            reason=self._reason,
-            raised=self._raised,
+            reason=self.reason,
+            raised=self.raised,
             seconds=self._elapsed(),
             model_parameters=int(parameters),
             repeat=self.spec.repeat,
@@ -470,4 +446,4 @@ class Watch:
         return EpochResult(spec.number, epoch, dict(metrics), self._elapsed(), spec.repeat)
 
     def _elapsed(self) -> float:
-        return time.monotonic() - self._started
+        return time.monotonic() - self.started

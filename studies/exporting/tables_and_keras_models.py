@@ -1,6 +1,6 @@
-"""Exports files: the trials as CSV, Parquet or LaTeX, a trial's model as `.keras`.
+"""Exports trials as a CSV or LaTeX table, and a trial's model as a `.keras` file.
 
-The functions at the end serve all exports: they find the trial and the file that the user names.
+The functions at the end serve all exports: they check the trial and the file that the user names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from studies.champion import check_data, recorded_executor, weights_of
 from studies.progress import NoProgress, Progress
 from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import trials_table
+from tracking.history.trial_ranks import trials_table
 from tracking.records import EndedTrial
 from tracking.store.atomic_writing import followed, is_device, replacing
 
@@ -43,25 +43,21 @@ def export_table(
     *,
     force: bool = False,
 ) -> TableExport:
-    """Writes a study's trials into a file, a row for each. LaTeX has the ten best.
+    """Writes a table with a row for each trial into a file. A LaTeX table has the ten best trials.
 
-    The first column is the engine. The others are those of `ks.read_study(…).to_dataframe()`. A
-    text that a spreadsheet would take for a formula gets an apostrophe in front.
+    The first column is the engine, and the others are the columns of `trials_table`. In CSV, a text
+    that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    whole = table_of(histories) if format_ != "latex" else _best_trials(histories[0])
     name = histories[0].description.name
-    with written(output, f"{name}.{'csv' if format_ == 'csv' else 'tex'}", force) as (
-        file,
-        partial,
-    ):
-        if format_ == "csv":
-            text = as_csv(whole)
-        else:
-            text = whole.to_latex(
-                index=False, escape=True, float_format="{:.4g}".format, na_rep="--"
-            )
+    if format_ == "csv":
+        table, default = table_of(histories), f"{name}.csv"
+        text = as_csv(table)
+    else:
+        table, default, number = _best_trials(histories[0]), f"{name}.tex", "{:.4g}".format
+        text = table.to_latex(index=False, escape=True, float_format=number, na_rep="--")
+    with written(output, default, force) as (file, partial):
         partial.write_text(text, encoding="utf-8")
-    return TableExport(name, file, len(whole))
+    return TableExport(name, file, len(table))
 
 
 def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
@@ -73,12 +69,12 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         table = trials_table(history)
         table.insert(0, "engine", history.description.engine)
         tables.append(table)
-    # `pd.concat` would guess the types of empty columns, so a single table goes without it.
+    # `pd.concat` would guess the types of a single table's empty columns.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
 def _best_trials(history: StudyHistory) -> pd.DataFrame:
-    """Returns the ten best trials by number, with their values, epochs and hyperparameters."""
+    """Returns a table of the ten best trials: their values, epochs and hyperparameters."""
     table, space = trials_table(history), history.description.space
     names = {"number": "trial", "value": history.description.objective.metric, "epoch": "epoch"}
     names |= {f"params_{name}": name for name in space.names}
@@ -122,10 +118,7 @@ def export_keras(
         model = _registered(history) if history.is_champion(trial) else None
         if model is None:
             champion = Path(folder, "model")
-            with recorded_executor(history, trial, data=data, progress=progress) as (
-                worker,
-                _,
-            ):
+            with recorded_executor(history, trial, data=data, progress=progress) as worker:
                 check_data(trial, worker)
                 checkpoint, trial = weights_of(history, trial, worker, Path(folder), progress)
                 spec, _ = trial.best_training
@@ -151,12 +144,12 @@ def file_for(output: str | Path | None, default: str, force: bool) -> Path:
 
 
 def path_for(output: str | Path | None, default: str) -> Path:
-    """Returns the path that the user named, or one made from the default name."""
+    """Returns the path that the user named, or else a path made from the default name."""
     return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Checks that a file may be written."""
+    """Checks that a file can be written. An existing file needs `force`."""
     if path.is_dir():
         raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
     if path.exists() and not force and not is_device(path):
@@ -168,10 +161,7 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def check_folder(folder: Path, ours: bool, force: bool) -> None:
-    """Checks that a folder may be written.
-
-    `ours` is whether the folder has an earlier export, which `force` replaces.
-    """
+    """Checks that a folder can be written. `force` replaces an earlier export (`ours`)."""
     if not folder.parent.is_dir():
         raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
     if folder.exists() and not (ours and force):
@@ -181,7 +171,7 @@ def check_folder(folder: Path, ours: bool, force: bool) -> None:
 
 @contextmanager
 def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
-    """Yields a file, and a temporary path that becomes the file when the context ends."""
+    """Yields a file's path, and a temporary file that gets this path when the context ends."""
     file = file_for(output, default, force)
     with explained(file), replacing(file) as partial:
         yield file, partial

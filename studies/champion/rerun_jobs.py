@@ -1,11 +1,10 @@
-"""Trains recorded trials again: to compare them, to restore weights, or on all folds together."""
+"""Jobs that train a recorded trial again: to compare, to restore weights, or on all folds."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +13,10 @@ from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
+from studies.results.model_loading import no_model_error
 from tracking.history.champions import record_verified
+from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import fit_metrics
 from tracking.records import (
     ALL_FOLDS,
     Decision,
@@ -30,49 +30,34 @@ from tracking.records import (
 )
 from tracking.records.verification_texts import IDENTICAL, is_whole
 from tracking.store.atomic_writing import one_before, replacing
-from tracking.store.checkpoint_files import CheckpointError, check_checkpoint, recorded_checkpoints
+from tracking.store.checkpoint_files import checkpoint_fault
 
 
 @dataclass(frozen=True)
 class RecordedTraining:
-    """A recorded training that can be run again.
+    """A recorded training, to run again from its first epoch.
 
-    It is run from its first epoch, even if its trial continued another one: the result is the same.
+    If the trial continued another trial, the result from the first epoch on is the same.
     """
 
     spec: TrialSpec
     uuid: str
-    epochs: int
-    weights_sha256: str
-    checkpoint_sha256: str
-    best_epoch: int
+    result: TrialResult | Repeat
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
-    """Returns a trial's trainings: its only one, or one for each repeat.
+    """Returns a trial's trainings: one, or one for each repeat or fold.
 
-    A cross-validated trial has one for each fold, and then that on all folds if it is recorded.
+    The training on all folds is the last, if it is recorded.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
-    trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
-        (replace(spec, seed=result.seed, repeat=repeat, fold=result.fold), result.uuid, result)
-        for repeat, result in enumerate(trial.result.repeats)
+    trainings = [
+        RecordedTraining(replace(spec, seed=fit.seed, repeat=place, fold=fit.fold), fit.uuid, fit)
+        for place, fit in enumerate(trial.result.repeats)
     ]
-    if not trainings:
-        trainings = [(spec, trial.uuid, trial.result)]
-    elif trial.whole is not None:
-        trainings.append((trial.whole_spec, trial.whole.uuid, trial.whole))
-    return [
-        RecordedTraining(
-            spec,
-            uuid,
-            result.epochs,
-            result.weights_sha256,
-            result.checkpoint_sha256,
-            0 if result.best is None else result.best.epoch,
-        )
-        for spec, uuid, result in trainings
-    ]
+    if trial.whole is not None:
+        trainings.append(RecordedTraining(trial.whole_spec, trial.whole.uuid, trial.whole))
+    return trainings or [RecordedTraining(spec, trial.uuid, trial.result)]
 
 
 class Rerun(Jobs):
@@ -80,10 +65,10 @@ class Rerun(Jobs):
 
     Attributes:
         training: The recorded training.
-        recorded: Its metrics by epoch.
-        epochs: The metrics of the present attempt by epoch.
-        difference: The first difference between the two, or empty.
-        result: The result, or None.
+        recorded: The recorded metrics by epoch.
+        epochs: The new metrics by epoch.
+        difference: The first difference between recorded and new metrics, or empty.
+        result: The new result, or None.
     """
 
     def __init__(
@@ -105,7 +90,7 @@ class Rerun(Jobs):
     def begin_attempt(self) -> None:
         """Forgets the epochs and differences of an earlier attempt."""
         self.difference = ""
-        self.epochs: dict[int, Mapping[str, float]] = {}
+        self.epochs: dict[int, dict[str, float]] = {}
 
     def run(
         self, executor: Executor, checkpoint: Path, trainer: TrainerName | None = "plain"
@@ -129,67 +114,62 @@ class Rerun(Jobs):
             self._progress.trial_gone(task.spec.number)
         return self.result
 
-    def put_back(self, written: Path) -> Path | None:
-        """Copies the new weights to the trial's checkpoint and returns it; None if they differ."""
-        try:
-            check_checkpoint(written, self.training.checkpoint_sha256)
-        except CheckpointError:
-            return None
-        if not self.same_weights:
+    def restore(self, weights: Path) -> Path | None:
+        """Copies the new weights to the trial's checkpoint; returns None if they differ."""
+        fault = checkpoint_fault(weights, self.training.result.checkpoint_sha256)
+        if fault or not self.same_weights:
             return None
         spec = self.training.spec
         path = self._history.files.checkpoint(spec.number, spec.repeat)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            shutil.copyfile(written, partial)
+            shutil.copyfile(weights, partial)
         return path
 
     @property
     def same_weights(self) -> bool:
         """Whether the rerun has ended with the recorded weights."""
-        digest = self.training.weights_sha256
+        digest = self.training.result.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
     @property
     def other_data(self) -> bool:
-        """Whether an objective function had other data than for the recorded trial."""
+        """Whether the objective function used other data than in the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
         then = self._trial.result.data_digest
         return bool(now and then) and now != then
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Compares an epoch; ends the rerun where the recorded training ended."""
-        self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
+        self.epochs.setdefault(epoch.epoch, {}).update(epoch.metrics)
         self.compared = self._difference_of(epoch)
         self.difference = self.difference or self.compared
         training = self.training
         if self._by_objective:
             pruned = self._trial.cut_short and self._was_pruned_after(epoch)
             return "prune" if pruned else "continue"
-        if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
+        if epoch.epoch < training.result.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # A trial that was pruned here is pruned again. A callback that ended it does so again.
+        # A trial that was pruned here is pruned again. A callback ends its trial again by itself.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
         """Returns whether an objective function's trial was pruned after this report.
 
-        The pruner ends a trial after a value of the objective, so that is the last recorded one.
-        The time limit ends a trial after any epoch, so all recorded metrics have come again.
+        A pruner ends a trial after a value of the objective: the last recorded value. The time
+        limit ends a trial after any epoch: when all recorded metrics have been reported again.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
             return epoch.epoch >= max(s for s, then in self.recorded.items() if metric in then)
         return all(
-            not math.isfinite(value) or name in self.epochs.get(step, {})
+            metrics.keys() <= self.epochs.get(step, {}).keys()
             for step, metrics in self.recorded.items()
-            for name, value in metrics.items()
         )
 
     def _difference_of(self, epoch: EpochResult) -> str:
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
-        recorded = self.recorded.get(epoch.epoch, {})
-        then = {name: value for name, value in recorded.items() if math.isfinite(value)}
+        then = self.recorded.get(epoch.epoch, {})
         if self._by_objective:
             # An objective function reports its own values and its epochs' metrics separately.
             then = {name: value for name, value in then.items() if name in now}
@@ -207,16 +187,6 @@ class Rerun(Jobs):
         """Raises WorkerError if the last attempt is lost."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
-
-
-def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields each training with a lost or damaged checkpoint, by its number, and the fault."""
-    for repeat, digest in recorded_checkpoints(trial):
-        path = history.files.checkpoint(trial.number, repeat)
-        try:
-            check_checkpoint(path, digest)
-        except CheckpointError as error:
-            yield repeat, str(error)
 
 
 class AllFolds(Jobs):
@@ -265,7 +235,7 @@ class AllFolds(Jobs):
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records that an attempt was lost, if the job begins again."""
+        """Records that an attempt was lost. The job begins again if `why` is empty."""
         if not why:
             self._close()
 
@@ -292,7 +262,10 @@ class AllFolds(Jobs):
             return None
         why = result.reason or result.unsaved
         if result.state != "complete" or why:
-            raise self._failed(why or f"it is {result.state}")
+            raise StudyError(
+                f"Trial {spec.number} can't be trained on all folds together: "
+                f"{why or f'it is {result.state}'}"
+            )
         whole = Repeat(
             spec.seed,
             self._fit,
@@ -309,11 +282,6 @@ class AllFolds(Jobs):
             path.unlink(missing_ok=True)
         return replace(self._trial, whole=whole)
 
-    def _failed(self, why: str) -> StudyError:
-        return StudyError(
-            f"Trial {self._trial.number} can't be trained on all folds together: {why}"
-        )
-
 
 def weights_of(
     history: StudyHistory,
@@ -322,9 +290,9 @@ def weights_of(
     folder: Path,
     progress: Progress,
 ) -> tuple[Path, EndedTrial]:
-    """Returns the path of a trial's best weights, and the trial with its present `verified` text.
+    """Returns the path of a trial's best weights, and the trial.
 
-    If the checkpoint is lost, `model.fit` trains the trial again, which also verifies it.
+    If the checkpoint is lost, `model.fit` trains the trial again. This also verifies the trial.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:
@@ -334,21 +302,17 @@ def weights_of(
             advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
     if trial.result.folds and trial.whole is None:
-        raise StudyError(
-            f"Trial {trial.number} was trained on folds alone, so it has no model. This trains it "
-            "on all of them, as the champion: kerastudy promote "
-            f"{shlex.quote(history.description.name)} --trial {trial.number}"
-        )
-    if repeat not in dict(unsound_checkpoints(history, trial)):
+        raise no_model_error(history, trial)
+    if repeat not in history.checkpoint_faults(trial):
         return history.files.checkpoint(trial.number, repeat), trial
     training = trainings_of(trial)[repeat]
     progress.say(
         f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
-        f"{counted(training.epochs, 'epoch')}"
+        f"{counted(training.result.epochs, 'epoch')}"
     )
     rerun = Rerun(history, trial, training, progress)
-    written = folder / "again.weights.h5"
-    result = rerun.run(executor, written)
+    weights = folder / "again.weights.h5"
+    result = rerun.run(executor, weights)
     if result is None or not rerun.same_weights:
         raise StudyError(
             f"Trial {trial.number} did not get the same weights again, so it can't be used. "
@@ -356,4 +320,4 @@ def weights_of(
         )
     if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
         trial = record_verified(history, trial, IDENTICAL)
-    return written, trial
+    return weights, trial

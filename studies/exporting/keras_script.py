@@ -1,9 +1,8 @@
-"""Exports a trial as a folder with a script in plain Keras, which trains the same weights."""
+"""Exports a trial as a script of plain Keras that trains the same weights, in a folder."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import posixpath
 import pprint
@@ -24,7 +23,12 @@ from search_spaces.errors import StudyError
 from studies.champion import recorded_executor, trainings_of
 from studies.data import class_labels, is_text, named_arrays
 from studies.definition import seed_states
-from studies.exporting.files import check_folder, explained, path_for, trial_to_export
+from studies.exporting.tables_and_keras_models import (
+    check_folder,
+    explained,
+    path_for,
+    trial_to_export,
+)
 from studies.progress import NoProgress, Progress
 from studies.training import (
     begin_trial,
@@ -34,8 +38,8 @@ from studies.training import (
     seed_generator_states,
 )
 from studies.user_code import imported_names
+from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 if TYPE_CHECKING:
@@ -55,8 +59,9 @@ class ScriptExport:
         study: The study's name.
         engine: The engine that proposed the trial.
         trial: The trial's number.
-        script: The script. Its folder has all that it needs.
-        differs: What differed from the record in the first epoch, which the export tries; or empty.
+        script: The script. Its folder has all files that the script needs.
+        differs: How the first epoch differs from the record, as the export tries the script; or
+            empty.
         notes: Notes on what has changed since the trial.
     """
 
@@ -70,7 +75,7 @@ class ScriptExport:
 
 @dataclass(frozen=True)
 class ScriptParts:
-    """The hyperparameters and the data that a script needs; a worker process collects them."""
+    """The hyperparameters and the data of a script, as a worker process collects them."""
 
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
@@ -122,10 +127,11 @@ def export_script(
         raise _refused(name, "its objective_function loads its data and trains by itself")
     if history.description.code.said:
         raise _refused(name, "it is made of a script's search, and its file holds no study")
-    if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
+    if not trainings_of(trial)[trial.result.best_repeat].result.weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
-    with recorded_executor(history, trial, data=data, progress=progress) as (worker, notes):
+    notes: list[str] = []
+    with recorded_executor(history, trial, data=data, progress=progress, notes=notes) as worker:
         parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
         code = worker.description.code
     if parts.data_digest != trial.data_digest:
@@ -147,13 +153,13 @@ def export_script(
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:
-    """Returns the spec of a trial's best training, which the script repeats."""
+    """Returns the spec of a trial's best training, for the script."""
     spec = trainings_of(trial)[trial.result.best_repeat].spec
     return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
 
 
 def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
-    """Returns the parts of a study that a script needs; runs in the worker.
+    """Collects the parts of a script, in a worker process.
 
     Raises StudyError if a script can't do what the trial did.
     """
@@ -177,14 +183,14 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         arrays |= {**named_arrays(part.x, f"x_{name}"), **named_arrays(part.y, f"y_{name}")}
         if part.sample_weight is not None:
             arrays[f"sample_weight_{name}"] = part.sample_weight
-    # `np.savez` would pickle texts that are Python objects, so they become numpy's strings.
+    # `np.savez` would pickle Python's strings.
     arrays = {name: a.astype(str) if is_text(a) else a for name, a in arrays.items()}
     weights = None
     if spec.class_weight is not None:
         assert isinstance(splits.train.y, np.ndarray), "it has classes"
         labels = class_labels(splits.train.y)
-        assert labels is not None, "likewise"
-        # For batches, Keras needs a weight for every class.
+        assert labels is not None, "it has classes"
+        # For batches, Keras needs a weight for each class.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
     return ScriptParts(hp.values, weights, arrays, splits.digest)
@@ -206,15 +212,11 @@ def write_script(
         path.write_text(text, encoding="utf-8")
     np.savez_compressed(folder / "data.npz", **parts.arrays)  # type: ignore[arg-type]
     training = trainings_of(trial)[trial.result.best_repeat]
-    curves = fit_metrics(history.folder, training.uuid)
     record = {
-        "weights_sha256": training.weights_sha256,
+        "weights_sha256": training.result.weights_sha256,
         "best_epoch": trial.best_training[1].epoch,
-        "trained_epochs": training.epochs,
-        "epochs": {
-            epoch: {name: value for name, value in metrics.items() if math.isfinite(value)}
-            for epoch, metrics in curves.items()
-        },
+        "trained_epochs": training.result.epochs,
+        "epochs": fit_metrics(history.folder, training.uuid),
     }
     content = json.dumps(record, indent=1, ensure_ascii=False)
     (folder / _RECORD).write_text(f"{content}\n", encoding="utf-8")
@@ -224,7 +226,7 @@ def write_script(
 
 
 def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mapping[str, Any]) -> str:
-    """Returns the script's text: the file in `script_files`, with a trial's values filled in."""
+    """Returns the text of ``script_files/retrain.py`` with a trial's values filled in."""
     spec, environment = training_of(trial), trial.environment
     keras: dict[str, Any] = _pairs(environment.get("keras settings", ""))
     keras.pop("backend", None)
@@ -245,18 +247,16 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
         "CODE": dict(place),
     }
 
-    def filled_in(line: str) -> str:
-        name = line.partition(" = ")[0]
-        if name not in values:
-            return line
-        return f"{name} = {pprint.pformat(values[name], sort_dicts=False)}"
-
     lines = (_FILES / _SCRIPT).read_text(encoding="utf-8").splitlines()
-    return "\n".join([*map(filled_in, lines), ""])
+    for number, line in enumerate(lines):
+        name = line.partition(" = ")[0]
+        if name in values:
+            lines[number] = f"{name} = {pprint.pformat(values[name], sort_dicts=False)}"
+    return "\n".join([*lines, ""])
 
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
-    """Trains the first epoch by a script; returns what differed from the record, or "" if equal."""
+    """Trains the first epoch by a script; returns how it differs from the record, or ""."""
     command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
     here = cwd if os.path.isdir(cwd) else folder
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
@@ -271,7 +271,7 @@ def try_script(folder: Path, study: str, cwd: str) -> str:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    return dict(each.split("=", 1) for each in text.split() if "=" in each)
+    return dict(word.split("=", 1) for word in text.split() if "=" in word)
 
 
 def _refused(study: str, what: str) -> StudyError:
@@ -282,23 +282,23 @@ def _refused(study: str, what: str) -> StudyError:
 
 
 def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
-    """Returns the study's texts by their paths below `code`, and the script's setting `CODE`."""
+    """Returns the texts of the study's files by path below `code`, and the script's `CODE`."""
     path = Path(code.path)
     texts = {path.name: code.source, **code.texts}
-    # The study's file may be in a package, and may import modules of folders above its own.
-    above = max(PurePosixPath(place).parts.count("..") for place in texts)
-    marks = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
-    package = max((level + 1 for level, mark in enumerate(marks) if mark in texts), default=0)
+    # The study's file may be in a package, and may import modules of folders above its own folder.
+    above = max(PurePosixPath(file).parts.count("..") for file in texts)
+    inits = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
+    package = max((level + 1 for level, init in enumerate(inits) if init in texts), default=0)
     depth = max(above, package)
-    own = path.parent.parts[len(path.parent.parts) - depth :]
-    files = {posixpath.normpath(posixpath.join(*own, place)): t for place, t in texts.items()}
-    # Imports start from folders that are not packages. The study's own folder comes first.
-    folders = {str(each) for file in files for each in PurePosixPath(file).parents}
-    roots = [each for each in folders if posixpath.join(each, "__init__.py") not in files]
+    folder = path.parent.parts[len(path.parent.parts) - depth :]
+    files = {posixpath.normpath(posixpath.join(*folder, file)): t for file, t in texts.items()}
+    # Imports start from folders that are not packages. The folder of the study's file comes first.
+    parents = {str(parent) for file in files for parent in PurePosixPath(file).parents}
+    roots = [root for root in parents if posixpath.join(root, "__init__.py") not in files]
     place = {
-        "file": posixpath.join(*own, path.name),
-        "folders": sorted(roots, key=lambda each: (each != str(PurePosixPath(*own)), each)),
-        "package": ".".join(own[depth - package :]),
+        "file": posixpath.join(*folder, path.name),
+        "folders": sorted(roots, key=lambda root: (root != str(PurePosixPath(*folder)), root)),
+        "package": ".".join(folder[depth - package :]),
         "variable": code.variable,
         "study": code.study_name,
     }
@@ -309,15 +309,11 @@ def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
     """Returns the script's dependencies as inline metadata (PEP 723)."""
     names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
     owners = packages_distributions()
-    needed = {
-        "keras",
-        "numpy",
-        "tensorflow",
-        *(owners[name][0] for name in names if name in owners),
-    }
-    versions = {each: trial.environment.get(each) or version(each) for each in needed}
-    versions.pop("kerastudy", None)
-    lines = "".join(f'#     "{package}=={each}",\n' for package, each in sorted(versions.items()))
+    packages = {owners[name][0] for name in names if name in owners} - {"kerastudy"}
+    lines = "".join(
+        f'#     "{package}=={trial.environment.get(package) or version(package)}",\n'
+        for package in sorted(packages | {"keras", "numpy", "tensorflow"})
+    )
     python = trial.environment.get("python", "3.11")
     return (
         f'# /// script\n# requires-python = "=={python}"\n# dependencies = [\n{lines}# ]\n# ///\n'

@@ -1,4 +1,4 @@
-"""Facts about Keras models and callbacks, and functions that make, read and set variables."""
+"""Facts about Keras models and callbacks, and functions that make, read and set their variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from studies.library_internals.keras_internals import (
 )
 from studies.library_internals.tensorflow_internals import is_plain_variable
 from studies.training.batches import as_keras_reads, as_tensor, packed
-from studies.training.structure import Structure
+from studies.training.model_structure import Structure
 
 if TYPE_CHECKING:
     import keras
@@ -77,7 +77,7 @@ def named_outputs(model: keras.Model) -> dict[str, Any]:
 def loss_of(model: keras.Model, output: str = "") -> Any:
     """Returns the loss that was given to `compile` for an output, or None.
 
-    Without a name, the output is the only one of the model.
+    The name is empty for a model with one output.
     """
     loss = getattr(model, "loss", None)
     if not isinstance(loss, Mapping | list | tuple):
@@ -88,12 +88,15 @@ def loss_of(model: keras.Model, output: str = "") -> Any:
     return next(iter(loss.values() if isinstance(loss, Mapping) else loss), None)
 
 
-def by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
-    """Returns something that is given for each output by the output's name, if that is certain."""
-    if isinstance(each, Mapping):
-        return each
-    if isinstance(each, list | tuple) and len(each) == len(names):
-        return dict(zip(names, each, strict=True))
+def by_name(names: Sequence[str], values: Any) -> Mapping[str, Any]:
+    """Returns the targets, predictions or losses of a model's outputs by the outputs' names.
+
+    Returns an empty dict if it is not certain which value belongs to which output.
+    """
+    if isinstance(values, Mapping):
+        return values
+    if isinstance(values, list | tuple) and len(values) == len(names):
+        return dict(zip(names, values, strict=True))
     return {}
 
 
@@ -112,18 +115,13 @@ def _is_comparable(output: Any) -> bool:
 
 
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns logs as numbers. A metric with a value per class becomes name_0, name_1 and so on.
-
-    A metric with one value keeps its name.
-    """
-    numbers: dict[str, float] = {}
-    for name, value in logs.items():
-        values = np.asarray(value)
-        if values.size == 1:
-            numbers[str(name)] = float(values.item())
-        else:
-            numbers.update({f"{name}_{i}": float(v) for i, v in enumerate(values.ravel())})
-    return numbers
+    """Returns logs as numbers. A metric with a value per class becomes name_0, name_1 and so on."""
+    arrays = {str(name): np.ravel(value) for name, value in logs.items()}
+    return {
+        name if array.size == 1 else f"{name}_{position}": float(value)
+        for name, array in arrays.items()
+        for position, value in enumerate(array)
+    }
 
 
 def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
@@ -157,9 +155,9 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
 def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     """Makes the variables that `fit` makes in its first step, and changes no values.
 
-    If a model, its loss or metrics make variables while TensorFlow traces the training step, it
-    traces twice (0.25 s for a small model). Here a validation step makes them before. A model with
-    its own steps is left alone, as its step may do anything.
+    If a model, its loss or metrics make variables while TensorFlow traces the training step,
+    TensorFlow traces the step twice (0.25 s for a small model). So a validation step makes them
+    first. A model with its own steps is left alone, as its steps may do anything.
 
     Returns the structure from before the user's code was called, or None if none was called.
     """
@@ -177,8 +175,8 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # Keras's `_symbolic_build` makes variables like this, without any values. It takes three
-        # times as long.
+        # This makes variables without any values, as Keras's `_symbolic_build` does, and takes
+        # three times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -192,31 +190,34 @@ def make_weights(model: keras.Model, splits: LoadedData) -> None:
     before anything else (docs/reproducing.md).
     """
     if not has_own_steps(model):
-        _build_sequential(model, splits)
-        if not model.built:
-            # Call the model, as `model.build` makes no variables of a subclass's layers.
-            model(as_keras_reads(splits.train.first(1).x))
+        _build(model, splits)
 
 
 def build_variables(model: keras.Model, splits: LoadedData) -> None:
     """Makes the missing variables of a model and its optimizer."""
-    _build_sequential(model, splits)
-    make_weights(model, splits)
-    if not model.built:
-        try:
-            model(as_keras_reads(splits.train.first(1).x))
-        except Exception:
-            # A model without `call` may have a training step that calls its layers: one step
-            # creates their variables.
-            if not model.weights:
-                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
+    try:
+        _build(model, splits)
+    except Exception:
+        if not has_own_steps(model):
+            raise
+        # A model without `call` may have a training step that calls its layers: one step creates
+        # their variables.
+        if not model.weights:
+            model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
     # A second `build` of a LossScaleOptimizer would add variables.
     if model.compiled and model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
+def _build(model: keras.Model, splits: LoadedData) -> None:
+    _build_sequential(model, splits)
+    if not model.built:
+        # Call the model, as `model.build` makes no variables of a subclass's layers.
+        model(as_keras_reads(splits.train.first(1).x))
+
+
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
-    """Builds a Sequential model. A call would fix its batch size."""
+    """Builds a Sequential model. Calling it instead would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -255,8 +256,8 @@ def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
 def as_built(model: keras.Model) -> Iterator[None]:
     """Lets Keras save and load the weights of a model that is never called.
 
-    Its training step calls its parts, as in a variational autoencoder. So the parts have weights,
-    but the model is not `built`.
+    The training step of such a model calls parts of the model, as in a variational autoencoder. So
+    the parts have weights, but the model is not `built`.
     """
     before = model.built
     model.built = before or bool(model.weights)
@@ -274,7 +275,7 @@ def parameters_of(model: keras.Model) -> int:
 def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the recurrent layers with ``stateful=True``.
 
-    They keep states between batches, which are not among the model's variables.
+    The states that these layers keep between batches are not among the model's variables.
     """
     return [
         layer
@@ -287,11 +288,9 @@ def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     """Returns a model's optimizers besides the one given to `compile`, e.g. of a GAN."""
     import keras
 
-    own = getattr(model, "optimizer", None)
-    held = vars(model).values()
-    return [
-        each for each in held if isinstance(each, keras.optimizers.Optimizer) and each is not own
-    ]
+    attributes, compiled = vars(model).values(), getattr(model, "optimizer", None)
+    optimizers = [value for value in attributes if isinstance(value, keras.optimizers.Optimizer)]
+    return [optimizer for optimizer in optimizers if optimizer is not compiled]
 
 
 def saved_variables(model: keras.Model) -> list[keras.Variable]:
@@ -327,11 +326,11 @@ def set_values(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]
 def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
-    held = variable.value
+    tf_variable = variable.value
     # Variables of a distribution strategy have several values.
-    if not is_plain_variable(held):
+    if not is_plain_variable(tf_variable):
         return np.array(variable.numpy())
     # This takes a third of the time of `variable.numpy()`.
-    value = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
+    value = tf.raw_ops.ReadVariableOp(resource=tf_variable.handle, dtype=tf_variable.dtype)
     # The value is a copy already. `asarray` makes an array of a scalar.
     return np.asarray(value.numpy())

@@ -1,0 +1,178 @@
+"""Settings of TensorFlow and Keras, and environment variables.
+
+TensorFlow is made deterministic, with a fixed number of threads. Settings that a trial's code
+changes, such as `keras.config.set_floatx`, are restored before the next trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from search_spaces.errors import StudyError
+from studies.library_internals import tensorflow_internals
+
+# The settings that each trial begins with, by name.
+_remembered: Final[dict[str, Any]] = {}
+# The former values of environment variables that builders changed. None means not set.
+_changed: Final[dict[str, str | None]] = {}
+
+
+def prepare_environment(threads: int) -> None:
+    """Sets environment variables that TensorFlow reads when it is imported."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Without this, one worker would take the whole GPU. Not tested, as no GPU was available.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+def configure_tensorflow(threads: int | None) -> int:
+    """Makes TensorFlow deterministic and sets its number of threads. Returns the number.
+
+    `threads` None means the number that TensorFlow already uses, or 1 if it has not run yet. Raises
+    StudyError if TensorFlow has run with another number.
+    """
+    import keras
+    import tensorflow as tf
+
+    # TensorFlow warns that each trial traces its model again. That is intended.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if keras.backend.backend() != "tensorflow":
+        raise StudyError(
+            "kerastudy trains with Keras on TensorFlow, and Keras runs on "
+            f"{keras.backend.backend()!r} here. Set KERAS_BACKEND=tensorflow before Keras is "
+            "imported."
+        )
+    tf.config.experimental.enable_op_determinism()
+    tensorflow_internals.keep_order_of_large_sums()
+    threading = tf.config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(threads or 1)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        # TensorFlow has run already. 0 means a thread for each core.
+        running = threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+        if threads is not None and running != threads:
+            raise StudyError(
+                f"This study runs with {threads} thread(s) per trial, and TensorFlow was used in "
+                f"this process before with {running}; threads change results. Launch before the "
+                "first use of TensorFlow, or with executor='worker'."
+            ) from None
+        return running
+    return threads or 1
+
+
+def change_threads(before: int, threads: int) -> None:
+    """Changes the number of threads of TensorFlow and of other libraries."""
+    if threads == before:
+        return
+    configure_tensorflow(threads)
+    # If the user has set another value, it stays.
+    if os.environ.get("OMP_NUM_THREADS") == str(before):
+        from threadpoolctl import threadpool_limits
+
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        # Some libraries have read the variable already, and need this call.
+        threadpool_limits(threads)
+
+
+def remember_settings() -> None:
+    """Remembers the present settings, so that each later trial begins with them."""
+    _changed.clear()
+    _remembered.clear()
+    _remembered.update({name: get() for name, (get, _) in _settings().items()})
+
+
+def restore_settings() -> None:
+    """Restores changed environment variables, and the remembered settings if there are any."""
+    for name, value in _changed.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _changed.clear()
+    for name, (get, put) in _settings().items() if _remembered else ():
+        if _comparable(get()) != _comparable(_remembered[name]):
+            put(_remembered[name])
+
+
+@contextlib.contextmanager
+def keeping_settings() -> Iterator[None]:
+    """Restores all settings and environment variables at the end of the context."""
+    before, environment = dict(_remembered), dict(os.environ)
+    remember_settings()
+    settings = dict(_remembered)
+    try:
+        yield
+    finally:
+        _remembered.update(settings)
+        _changed.update(_changes_since(environment))
+        restore_settings()
+        _remembered.clear()
+        _remembered.update(before)
+
+
+def present_settings() -> tuple[tuple[str, object], ...]:
+    """Returns the present settings, so that they can be compared."""
+    return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
+
+
+@contextlib.contextmanager
+def noting_environment() -> Iterator[None]:
+    """Notes which environment variables change in this context. `restore_settings` undoes that."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        # The value from before the first change is the one to restore.
+        _changed.update({**_changes_since(before), **_changed})
+
+
+def _changes_since(before: Mapping[str, str]) -> dict[str, str | None]:
+    """Returns the former values of the environment variables that have changed."""
+    names = {*before, *os.environ}
+    return {n: before.get(n) for n in names if before.get(n) != os.environ.get(n)}
+
+
+def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
+    """Returns the functions that read and set each setting."""
+    import keras
+    import tensorflow as tf
+
+    config = keras.config
+
+    def set_flash_attention(enabled: bool | None) -> None:
+        if enabled is False:
+            config.disable_flash_attention()
+        else:
+            config.enable_flash_attention()
+
+    return {
+        "floatx": (config.floatx, config.set_floatx),
+        "epsilon": (config.epsilon, config.set_epsilon),
+        "image_data_format": (config.image_data_format, config.set_image_data_format),
+        # `set_floatx` may change the policy, so this comes after it.
+        "dtype_policy": (config.dtype_policy, config.set_dtype_policy),
+        "flash_attention": (config.is_flash_attention_enabled, set_flash_attention),
+        "max_epochs": (config.max_epochs, config.set_max_epochs),
+        "max_steps_per_epoch": (config.max_steps_per_epoch, config.set_max_steps_per_epoch),
+        "functions_run_eagerly": (tf.config.functions_run_eagerly, tf.config.run_functions_eagerly),
+        "jit": (tf.config.optimizer.get_jit, tf.config.optimizer.set_jit),
+        "tensor_float_32": (
+            tf.config.experimental.tensor_float_32_execution_enabled,
+            tf.config.experimental.enable_tensor_float_32_execution,
+        ),
+        "soft_device_placement": (
+            tf.config.get_soft_device_placement,
+            tf.config.set_soft_device_placement,
+        ),
+    }
+
+
+def _comparable(value: Any) -> object:
+    """Returns the name of a dtype policy, as policies can't be compared, or the value itself."""
+    return getattr(value, "name", value)

@@ -1,1 +1,0 @@
-"""The process that trains: random states, settings, the user's own state, its environment."""

@@ -1,0 +1,150 @@
+"""Ranks a study's recorded trials, completes their values, and puts them into a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+from search_spaces import SearchSpace, complete, parameter_from_dict
+from tracking.records import (
+    EndedTrial,
+    Objective,
+    Rank,
+    StudyDescription,
+    TrialRecord,
+    finished_trials,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracking.history.study_history import StudyHistory
+
+
+_Trial = TypeVar("_Trial", bound=TrialRecord)
+Kind = Literal["infeasible", "cut short"]
+
+_EPOCH = re.compile(r" (?:in|after) epoch \d+")
+_COLUMNS = ("number", "state", "value", "epoch", "epochs", "started", "seconds", "seed", "reason")
+
+
+def latest_attempts(attempts: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
+    """Returns the last attempt at each trial, and the number of earlier infeasible attempts."""
+    latest: dict[int, TrialRecord] = {}
+    superseded = 0
+    for trial in attempts:
+        before = latest.get(trial.number)
+        superseded += before is not None and before.state == "infeasible"
+        latest[trial.number] = trial
+    return [latest[number] for number in sorted(latest)], superseded
+
+
+def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
+    """Returns the trials that have a value, the best first. Pruned trials count, too."""
+    valued = [t for t in finished_trials(trials) if t.best is not None and t.state != "infeasible"]
+    return sorted(valued, key=lambda trial: rank_of(trial, objective))
+
+
+def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
+    """Returns the rank of a trial that has a value."""
+    assert trial.best is not None, "it has a value"
+    # If the value belongs to no epoch, the recorded metrics are those of one of several models.
+    best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
+    return best.rank(objective, trial.number)
+
+
+def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
+    """Returns the best trial, or None. Ignores trials that `model.fit` contradicts, and None."""
+    recorded = [trial for trial in trials if trial is not None]
+    return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
+
+
+def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
+    """Returns a study's definition with the hyperparameters that its trials added to the space.
+
+    Tracing a builder may miss a branch with further hyperparameters. They join the space when a
+    trial's builder declares them. In this and all earlier trials they had their default values.
+    """
+    if not description.discovered:
+        return description
+    space = description.space
+    for trial in trials:
+        if isinstance(trial, EndedTrial):
+            space = joined(space, trial.result.joined)
+    return replace(description, space=space)
+
+
+def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
+    """Returns a space with further parameters, which are in the form of `Parameter.to_dict`."""
+    further = [parameter_from_dict(parameter) for parameter in parameters]
+    return space.with_parameters(*further) if further else space
+
+
+def completed(trial: _Trial, space: SearchSpace) -> _Trial:
+    """Returns a trial with the default values of hyperparameters that joined the space later."""
+    if space.contains(trial.spec.values):
+        return trial
+    return replace(trial, spec=replace(trial.spec, values=complete(space, trial.spec.values)))
+
+
+class Reason(NamedTuple):
+    """A reason why trials are infeasible or ended early."""
+
+    kind: Kind
+    text: str  # Without the number of the epoch, which may differ between the trials.
+    trials: tuple[int, ...]  # The trials' numbers.
+
+
+def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
+    """Returns why trials are infeasible, then why they ended early, by falling frequency."""
+    numbers: dict[tuple[Kind, str], list[int]] = {}
+    for trial in finished_trials(trials):
+        if not trial.result.reason:
+            continue
+        kind: Kind = "infeasible" if trial.state == "infeasible" else "cut short"
+        text = _EPOCH.sub("", trial.result.reason)
+        numbers.setdefault((kind, text), []).append(trial.number)
+    unsorted = [Reason(kind, text, tuple(trials)) for (kind, text), trials in numbers.items()]
+    return sorted(unsorted, key=lambda reason: (reason.kind != "infeasible", -len(reason.trials)))
+
+
+def trials_table(history: StudyHistory) -> pd.DataFrame:
+    """Returns a table with a row for each trial of a study, by number.
+
+    Columns are named as in Optuna's `Study.trials_dataframe`:
+
+    - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (the best epoch,
+      from 1), ``epochs`` (how many were trained), ``started`` (UTC), ``seconds``, ``seed``,
+      ``reason`` (why the trial is infeasible or ended early),
+    - ``params_NAME`` for each hyperparameter; missing where it was not active,
+    - ``metrics_NAME`` for each metric at the best epoch.
+    """
+    import pandas as pd
+
+    names = history.description.space.names
+    rows = [_row(trial, names) for trial in history.trials]
+    metrics = {name for row in rows for name in row if name.startswith("metrics_")}
+    columns = [*_COLUMNS, *(f"params_{name}" for name in names), *sorted(metrics)]
+    table = pd.DataFrame(rows, columns=columns)
+    table["started"] = pd.to_datetime(table["started"], unit="ms", utc=True)
+    # "Int64" allows missing values.
+    return table.astype({"epoch": "Int64", "value": "float64", "seconds": "float64"})
+
+
+def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
+    result, metrics = trial.result, trial.best.metrics if trial.best is not None else {}
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": trial.value,
+        "epoch": trial.epoch,
+        "epochs": 0 if result is None else result.epochs,
+        "started": trial.started,
+        "seconds": None if result is None else result.seconds,
+        "seed": trial.spec.seed,
+        "reason": "" if result is None else result.reason,
+        **{f"params_{name}": trial.params.get(name) for name in names},
+        **{f"metrics_{name}": value for name, value in metrics.items()},
+    }

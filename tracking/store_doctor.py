@@ -1,0 +1,264 @@
+"""`kerastudy doctor`: checks the files of a store, and mends what can be mended."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundError, TrackingError
+from tracking.history.champions import champion_fault
+from tracking.history.study_history import StudyHistory, histories_in
+from tracking.journal import DELETED, FILE_NAME, fault_of
+from tracking.shell_commands import again_command
+from tracking.store.atomic_writing import is_piece
+from tracking.store.store_folder import Store, check_writable, real_folder
+from tracking.store.store_json import facts_fault, is_store, write_facts
+from tracking.store.study_locks import holder_of, locked_store
+
+Kind = Literal[
+    "store",  # store.json
+    "journal",  # a study's journal
+    "running",  # a study that is RUNNING without a process
+    "name",  # two studies have one name
+    "checkpoint",  # the weights of a trial
+    "champion",  # the saved model
+    "leftover",  # a partial file, or a half deleted study
+]
+
+
+@dataclass(frozen=True)
+class StoreFault:
+    """A fault in a store."""
+
+    kind: Kind
+    what: str  # A sentence on the fault.
+    how: str  # The command that mends the fault, or what ``--fix`` does.
+    study: str = ""
+    engine: str = ""
+    trial: int | None = None
+    path: str = ""
+    mended: bool = False
+
+
+Check = Iterable[tuple[StoreFault, Callable[[], object] | None]]
+"""Faults, each with the function that mends it. It is None if only a person can mend the fault."""
+
+
+def _results(check: Check, *, fix: bool) -> Iterator[StoreFault]:
+    """Yields the faults that a check finds. With `fix`, mends them if they can be mended."""
+    for fault, mend in list(check):
+        if not fix or mend is None:
+            yield fault
+            continue
+        try:
+            mend()
+        except (OSError, TrackingError) as error:
+            why = getattr(error, "strerror", None) or error
+            yield replace(fault, how=f"{fault.how} (that failed: {why})")
+        else:
+            yield replace(fault, mended=True)
+
+
+def _check_facts(root: Path) -> Check:
+    """Checks ``store.json``."""
+    if fault := facts_fault(root):
+        what, path = f"store.json is {fault}: no command finds the store", root / "store.json"
+        how = "--fix writes it again"
+        yield StoreFault("store", what, how, path=str(path)), partial(write_facts, root)
+
+
+def _check_pieces(folder: Path, study: str = "") -> Check:
+    """Checks a folder for the partial files of killed processes.
+
+    The folder is the store's, or that of a `study`, whose subfolders are checked too. No process
+    may be writing in the folder.
+    """
+    pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
+    for path in sorted(path for path in pieces if is_piece(path)):
+        what = f"{path.name} is a piece of a file: its process was killed while it wrote it"
+        how = "--fix deletes it; the file itself is made again when it is needed"
+        fault = StoreFault("leftover", what, how, study=study, path=str(path))
+        yield fault, partial(path.unlink, missing_ok=True)
+
+
+def _check_folders(store: Store) -> Check:
+    """Checks for interrupted deletions, and for studies with the same name."""
+    # `delete_study` renames the journal and the folder before it deletes the files.
+    left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
+    for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
+        what = f"the deletion of a study in {folder.name!r} was interrupted"
+        fault = StoreFault("leftover", what, "--fix finishes it", path=str(folder))
+        yield fault, partial(shutil.rmtree, folder)
+    folders: dict[str, list[str]] = {}
+    for folder, header in store.studies():
+        folders.setdefault(header.name, []).append(str(folder))
+    for name, paths in sorted(folders.items()):
+        if len(paths) > 1:
+            listed = ", ".join(paths)
+            what = (
+                f"{len(paths)} folders have a study {name!r}: {listed}. Commands read one of them"
+            )
+            yield StoreFault("name", what, "move the others to another store", study=name), None
+
+
+def _check_journal(folder: Path) -> Check:
+    """Checks a study's journal. A damaged journal can't be mended."""
+    path = folder / FILE_NAME
+    try:
+        fault = fault_of(path, thorough=True)
+    except StoreError as error:
+        # The journal may be of a newer kerastudy.
+        yield StoreFault("journal", str(error), "nothing is changed", path=str(path)), None
+        return
+    if fault:
+        finding = StoreFault(
+            "journal",
+            f"the journal is damaged, and it is the record: {fault}. It is not changed",
+            f"put {FILE_NAME} back from a backup (without {FILE_NAME}-wal and {FILE_NAME}-shm); or "
+            f"copy what can still be read into a new file: sqlite3 {FILE_NAME} .recover | sqlite3 "
+            "recovered.db. Checkpoints are in files of their own",
+            study=folder.name,
+            path=str(path),
+        )
+        yield finding, None
+
+
+def _fault_of(history: StudyHistory, kind: Kind, what: str, how: str, **more: Any) -> StoreFault:
+    description = history.description
+    return StoreFault(kind, what, how, description.name, description.engine, **more)
+
+
+def _check_running(history: StudyHistory) -> Check:
+    """Checks for a study or trials that a killed process left RUNNING.
+
+    No process may be running the study.
+    """
+    running = [trial for trial in history.trials if trial.state == "running"]
+    if history.status == "RUNNING" or running:
+        trials = f", with {len(running)} trials" if running else ""
+        what = f"it is RUNNING{trials}, but no process runs the study"
+        how = "--fix ends it; so does launching the study again, which resumes it"
+        yield _fault_of(history, "running", what, how), partial(_end, history)
+
+
+def _end(history: StudyHistory) -> None:
+    journal = history.writing()
+    journal.end_left_over()
+    journal.end("KILLED", "", "its process ended before it did")
+
+
+def _check_champion(history: StudyHistory) -> Check:
+    """Checks the files of the study's champion."""
+    fault = champion_fault(history)
+    if fault and history.champion_engine == history.description.engine:
+        how = "launch the study again, unchanged: that saves its best checkpoint again"
+        yield _fault_of(history, "champion", f"the champion can't be used: {fault}", how), None
+
+
+def _check_checkpoints(history: StudyHistory) -> Check:
+    """Checks the checkpoints that are kept."""
+    for trial in history.kept:
+        for repeat, fault in history.checkpoint_faults(trial).items():
+            which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
+            if trial.whole is not None:
+                which = "the checkpoint of its training on all folds"
+            if history.description.code.path:
+                how = f"train it again, bit for bit, with: {again_command(history, trial)}"
+            else:
+                how = (
+                    "where the study is defined, in a notebook, call study.reproduce"
+                    f"({trial.number}), which trains it again, bit for bit, and writes it"
+                )
+            path = str(history.files.checkpoint(trial.number, repeat))
+            what = f"{which} can't be used: {fault}"
+            yield (
+                _fault_of(history, "checkpoint", what, how, trial=trial.number, path=path),
+                None,
+            )
+
+
+@dataclass(frozen=True)
+class StoreCheck:
+    """The outcome of checking a store.
+
+    Attributes:
+        root: The store's folder.
+        faults: All faults, also those that are mended.
+        running: The studies that run now, each with its process. They were not checked.
+        unread: What could not be checked, or empty.
+    """
+
+    root: Path
+    faults: tuple[StoreFault, ...]
+    running: dict[str, str] = field(default_factory=dict)
+    unread: str = ""
+
+    @property
+    def left(self) -> list[StoreFault]:
+        """The faults that are not mended."""
+        return [fault for fault in self.faults if not fault.mended]
+
+
+def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
+    """Checks a store, and with `fix` mends what can be mended.
+
+    It can be killed at any moment, and called again.
+    """
+    root = real_folder(path)
+    if not is_store(root):
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            "kerastudy launch digits"
+        )
+    if fix:
+        check_writable(root)
+    with locked_store(root) if fix else contextlib.nullcontext():
+        faults = list(_results(_check_facts(root), fix=fix))
+        if any(not fault.mended for fault in faults):
+            return StoreCheck(root, tuple(faults), unread="all else, until store.json is mended")
+        faults += _results(_check_pieces(root), fix=fix)
+    store, running = Store(root), dict[str, str]()
+    faults += _results(_check_folders(store), fix=fix)
+    for folder in store.folders():
+        damaged = list(_results(_check_journal(folder), fix=fix))
+        faults += damaged or _check_study(store, folder, running, fix=fix)
+    return StoreCheck(root, tuple(faults), running)
+
+
+def _check_study(
+    store: Store, folder: Path, running: dict[str, str], *, fix: bool
+) -> list[StoreFault]:
+    """Checks a study. If a process runs the study, adds it to `running`.
+
+    `fix` locks the study, so that no process can run it meanwhile.
+    """
+    holder, faults = holder_of(folder), list[StoreFault]()
+    if not holder:
+        try:
+            with store.lock_study(folder, folder.name) if fix else contextlib.nullcontext():
+                faults += _check_histories(store, folder, fix=fix)
+        except StoreLockedError:
+            holder = holder_of(folder) or "process unknown"
+        else:
+            # A process may have begun meanwhile. Its unfinished writes look like damage.
+            holder = "" if fix else holder_of(folder)
+    if not holder:
+        return faults
+    name = next((header.name for path, header in store.studies() if path == folder), folder.name)
+    running[name] = holder
+    return []
+
+
+def _check_histories(store: Store, folder: Path, *, fix: bool) -> Iterator[StoreFault]:
+    histories = histories_in(store, folder)
+    if histories:
+        yield from _results(_check_pieces(folder, histories[0].description.name), fix=fix)
+    # Each check reads what the checks before it have mended.
+    for check in (_check_running, _check_champion, _check_checkpoints):
+        for history in histories:
+            yield from _results(check(history), fix=fix)
