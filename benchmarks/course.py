@@ -508,7 +508,7 @@ CHAPTERS: Final[dict[str, Chapter]] = {
         ("anew", "frozen", "then unfrozen"),
         lambda seed, value: _some_digits(seed, 5, (500, 346)),
         _transfer,
-        (1e-2,),
+        (5e-3, 2e-2),
         epochs=30,
         batch=16,
         reuse=False,

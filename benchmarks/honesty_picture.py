@@ -119,7 +119,7 @@ def picture(studies: list[Simulated]) -> alt.LayerChart:
     points = [{"way": trials, "value": float(value)} for value in shown.values]
     told = f"holds the truth\nin {len(studies):,} studies"
     truth = alt.Chart(alt.InlineData(values=[{"value": shown.truth}])).encode(x=x)
-    drawn = theme.layers(
+    layers = [
         truth.mark_rule(strokeDash=[5, 4], color=theme.INK),
         truth.mark_text(
             text="the truth: new data, new seeds", y=-8, align="center", color=theme.INK
@@ -137,8 +137,8 @@ def picture(studies: list[Simulated]) -> alt.LayerChart:
         alt.Chart(alt.InlineData(values=[{"way": trials}]))
         .mark_text(align="right", lineBreak="\n", text=told)
         .encode(x=alt.value(_WIDTH + 120), y=y),
-    )
-    made: alt.LayerChart = drawn.properties(
+    ]
+    made: alt.LayerChart = alt.LayerChart(layer=layers).properties(
         width=_WIDTH,
         height=230,
         title=alt.Title(

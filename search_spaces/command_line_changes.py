@@ -251,7 +251,7 @@ def _read_listed(parameter: Listed, text: str) -> Any:
     for reading in readings:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
             return parameter.canonical(reading)
-    # The value is new. The first reading counts that has the type of one of the parameter's values.
+    # The value is new: take the first reading that has the type of one of the parameter's values.
     types = types_of(parameter)
     return next((reading for reading in readings if type(reading) in types), text)
 

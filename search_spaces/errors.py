@@ -1,21 +1,21 @@
 """The errors of kerastudy, as one tree. Catch the root, or the branch that you expect.
 
     KerastudyError
-    ├── SearchSpaceError            a search space, a parameter, or a value of one
+    ├── SearchSpaceError            a search space, a parameter, or a value
     │   ├── HyperparameterError     a builder reads a name without a value, or declares it twice
-    │   └── UnchangeableError       a parameter is a value and can't be changed
+    │   └── UnchangeableError       a parameter can't be changed
     ├── DataError                   data, or a description of data
     │   └── NoTestPartError         the data has no test part to evaluate on
     ├── StudyError                  a study, or what it was asked to do
     │   ├── StudyFileError          the study file: missing, doesn't parse, raises, has no study
     │   ├── BuilderError            the model builder: no model, not compiled, an undeclared name
-    │   ├── ObjectiveError          the objective: unknown, or its direction is
+    │   ├── ObjectiveError          the objective or its direction is unknown
     │   ├── EngineError             the engine or pruner: unknown, or can't serve the space
     │   ├── WorkerError             a worker process ended by itself
     │   └── FailedAlikeError        the first trials of a launch all fail alike
     ├── TrackingError               the record of studies
     │   ├── StoreError              the store: its folder, its databases
-    │   │   └── StoreLockedError    another process is using it
+    │   │   └── StoreLockedError    another process is using the store
     │   ├── StudyNotFoundError      no such study or trial in the store
     │   ├── StudyChangedError       another definition is recorded under this name
     │   ├── StudyNameError          a study can't have this name

@@ -414,7 +414,7 @@ def optimizer(
 
     Choi et al. 2019 (arXiv:1910.05446) show that a comparison of optimizers is fair only if each
     optimizer is tuned in its own range. So `learning_rate=True` adds a learning rate for each
-    optimizer, which is active only with that optimizer. `momentum=True` does so for momentums.
+    optimizer, which is active only with that optimizer. `momentum=True` adds momentums likewise.
 
     Args:
         values: Names, such as "adam"; see `OPTIMIZERS`.

@@ -70,7 +70,7 @@ def keras_tuner_range(
     """Returns the parameter of `hp.Int` or `hp.Float`. The usual default is `min_value`."""
     plain = _whole if kind is Int else without_numpy
     low, high = plain(min_value), plain(max_value)
-    # Keras Tuner also takes None for "linear", and upper case.
+    # Keras Tuner accepts upper case, and None for "linear".
     scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
     declared = _range(kind, name, low, high, plain(step), scale)
     return _with_default(declared, low, high, plain(default))

@@ -316,7 +316,7 @@ class KerasTunerEncoding(_Encoding):
         super().__init__(parameter, listed, how)
 
     def hyperparameter(self, conditions: list[Any]) -> HyperParameter:
-        """Returns the hyperparameter of Keras Tuner, under these conditions."""
+        """Returns the parameter as a hyperparameter of Keras Tuner with these conditions."""
         from keras_tuner.engine import hyperparameters as kinds
 
         domain = self.parameter
@@ -386,7 +386,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         return declared
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values that a trial of an oracle has, by Keras Tuner's names."""
+        """Returns Keras Tuner's values for a trial with these values, by Keras Tuner's names."""
         return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from studies.progress import Progress, showing
 from studies.training import begin_trial, configure_tensorflow, prepare_environment
 from studies.user_code import Target, load_study, what_is_loaded
 from tracking.history.study_history import find_engines
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records.data_findings import DataFindings
 from tracking.store.store_folder import as_store_errors, default_store_path, open_store
 

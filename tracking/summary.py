@@ -30,11 +30,11 @@ from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialRes
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import launch_command, shell_command
-from tracking.statistics.sentences import gain_sentences, interval_numbers
+from tracking.statistics.verdict_texts import gain_sentences, interval_numbers
 from tracking.store.study_locks import holder_of
 
 if TYPE_CHECKING:
-    from tracking.diagnosis.playbook import Diagnosis
+    from tracking.diagnosis.check_runner import Diagnosis
 
 _DIGITS = 6
 _MOST_REASONS = 5
@@ -148,7 +148,7 @@ class Summary:
     def diagnosis(self) -> Diagnosis:
         """The diagnosis of the study."""
         # This import loads numpy, which the summary of most studies does not need.
-        from tracking.diagnosis.playbook import diagnose
+        from tracking.diagnosis.check_runner import diagnose
 
         return diagnose(self.history, self.without)
 
@@ -232,7 +232,7 @@ class Summary:
         yield Fact("based on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
             # This import loads numpy, which other studies do not need here.
-            from tracking.diagnosis.value_checks import answers
+            from tracking.diagnosis.isolation_check import answers
 
             for sentence in answers(history).values():
                 yield Fact("answer", sentence)

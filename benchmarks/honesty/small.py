@@ -20,7 +20,7 @@ import scipy.stats
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 from tracking.scores import SampleScores
 from tracking.statistics.corrections import confirmed_value, corrected
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks.honesty.settings import Chooser
 from benchmarks.honesty.world import DIMENSIONS, Training, World
-from tracking.records.evaluations import Interval
+from tracking.records.evaluation_records import Interval
 from tracking.scores import SampleScores
+from tracking.statistics.confirmation_race import rounds, survivors
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain
-from tracking.statistics.race import rounds, survivors
 
 TOP, SEEDS, BUDGET = 8, 5, 16
 # With so few validation samples a trial's second best epoch has scores too.

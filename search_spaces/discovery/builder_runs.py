@@ -102,7 +102,7 @@ class Tracer:
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build with these values, and defaults for the rest. Repeats no build."""
+        """Returns the build with these values, and defaults for the rest. Runs a build once."""
         trace = self.known(assignment)
         if trace is not None:
             return trace

@@ -199,7 +199,7 @@ class Parameter(abc.ABC):
     default: Any = attrs.field(default=NOT_GIVEN, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Checks the default, or sets the usual one, once the domain is known."""
+        """Sets the default, which must be in the domain."""
         default = self._usual_default() if self.default is NOT_GIVEN else self.default
         reason = self.reason_outside(default)
         if reason is not None:

@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters with listed values. Also: any parameter from JSON."""
+"""Choice, Boolean and Fixed: parameters with listed values. Also reads all kinds from JSON."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ The weights are in `transfer_base.npz`, next to this file. `python transfer.py` 
 those of `keras.applications`, write `keras.applications.MobileNetV2(include_top=False)` as the
 base.
 
-What was found: 0.958 of 500 validation images begun anew, 0.958 with the base unfrozen in the end,
-0.908 with the frozen one, at their best of two learning rates. What tells 0 to 4 apart is not all
-that 5 to 9 need, and layers this small are learnt from 50 images, too. A base pays where it has
-learnt far more than there is here to learn from.
+By plain Keras over five seeds, at a rate of 0.02: 0.960 ± 0.006 of 500 validation images are right
+if a network begins anew. A frozen base is behind by 0.041 ± 0.009, one that is then unfrozen by
+0.019 ± 0.009. What tells 0 to 4 apart is not all that 5 to 9 need, and 50 images suffice for layers
+this small. A base pays where it has learnt far more than there is here to learn from.
 """
 
 from pathlib import Path

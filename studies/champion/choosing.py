@@ -39,7 +39,7 @@ from tracking.history.champions import (
 from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.trial_ranks import ranked
 from tracking.history.verdicts import study_verdict, worth
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrialSpec
 from tracking.records.verification_texts import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.shell_commands import again_command

@@ -33,9 +33,9 @@ from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified
 from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
 from tracking.history.verdicts import confirmation_of, study_verdict
-from tracking.mlflow.process import export_later
-from tracking.records.evaluations import Confirmation, Racer
-from tracking.statistics.race import survivors
+from tracking.mlflow.exporter_process import export_later
+from tracking.records.evaluation_records import Confirmation, Racer
+from tracking.statistics.confirmation_race import survivors
 from tracking.store.atomic_writing import remove_pieces
 
 

@@ -18,7 +18,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import evaluations_on, read_evaluations, record_evaluation
 from tracking.records import BestEpoch, TrialSpec
 from tracking.records.data_findings import ConstantGuess
-from tracking.records.evaluations import Evaluation, Interval, Measured
+from tracking.records.evaluation_records import Evaluation, Interval, Measured
 from tracking.records.study_description import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrections import confirmed_value

@@ -37,7 +37,7 @@ from tracking.records import (
 )
 from tracking.records.json_conversion import to_json
 from tracking.records.verification_texts import differs
-from tracking.statistics.race import Round, rounds
+from tracking.statistics.confirmation_race import Round, rounds
 from tracking.store.checkpoint_files import checkpoint_fault
 
 DEFAULTS = -1

@@ -23,9 +23,9 @@ from studies.definition import StudyDefinition, no_data
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records import TrialSpec
-from tracking.records.evaluations import Evaluation, Measured
+from tracking.records.evaluation_records import Evaluation, Measured
 
 if TYPE_CHECKING:
     from studies.executors import Session

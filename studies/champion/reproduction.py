@@ -18,9 +18,9 @@ from studies.progress import NoProgress, Progress, showing
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, existing_store, read_study
-from tracking.mlflow.process import export_later
+from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrainerName
-from tracking.records.verification_texts import differing, is_known, not_reproduced, reproduced
+from tracking.records.verification_texts import DIFFERS, is_known, not_reproduced, reproduced
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _record(
     elif causes or trial.result.trainer != "compiled":
         text = not_reproduced("; but ".join([why, *causes[:1]]), day)
     else:
-        text = differing(why)
+        text = DIFFERS + why
         progress.say(
             f"warning: trial {trial.number} no longer counts, as model.fit contradicts it; launch "
             "the study again to choose its champion"

@@ -25,17 +25,17 @@ from studies.training import environment_differences
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
 from tracking.records.verification_texts import (
+    DIFFERS,
+    NOT_COMPARABLE,
+    NOT_RUN,
     OFF,
     TRAINED_BY_FIT,
     TRAINED_BY_OBJECTIVE,
     TRAINED_BY_OWN_FIT,
-    differing,
     identical,
     is_partial,
     is_reproduction,
     is_whole,
-    not_comparable,
-    not_run,
 )
 
 # With --verify some, a comparison takes at most this share of the launch's time.
@@ -103,7 +103,7 @@ class Verifier:
             compared = self._compare(history, trial, training, restore)
         except (StudyError, WorkerError) as error:
             self._progress.say(f"warning: {error}")
-            return not_run(str(error))
+            return f"{NOT_RUN}{error}"
         if own:
             # The same trainer trained the trial both times, so it is not the cause of a difference.
             return outcome
@@ -113,8 +113,8 @@ class Verifier:
         if not history.description.code.same_as(trial.code_digest):
             causes.insert(0, "the study's code has changed since")
         if causes:
-            return not_comparable(f"{compared.difference}; but {'; '.join(causes)}")
-        return differing(compared.difference)
+            return f"{NOT_COMPARABLE}{compared.difference}; but {'; '.join(causes)}"
+        return DIFFERS + compared.difference
 
     def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
         """Trains the future champion of a cross-validated study on all folds together."""

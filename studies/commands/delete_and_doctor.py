@@ -35,7 +35,7 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     from studies.commands.arguments import store_of
     from studies.progress import waiting
     from tracking.history.study_history import delete_study, study_size
-    from tracking.mlflow.process import forgetting
+    from tracking.mlflow.exporter_process import forgetting
 
     opened = store_of(store)
     size = study_size(opened, study)

@@ -24,8 +24,8 @@ from studies.commands.command_line import (
 from studies.terminal_text import cut, printable, table, wrapped
 
 if TYPE_CHECKING:
-    from tracking.diagnosis.evidence import Finding
-    from tracking.diagnosis.playbook import Diagnosis
+    from tracking.diagnosis.check_runner import Diagnosis
+    from tracking.diagnosis.diagnosed_study import Finding
     from tracking.records.data_findings import DataFinding, DataFindings
 
 _INDENT: Final = 9
@@ -51,7 +51,7 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     kerastudy diagnose digits --json
     """
     from studies.commands.arguments import history_of
-    from tracking.diagnosis.playbook import diagnose, document
+    from tracking.diagnosis.check_runner import diagnose, document
     from tracking.store.store_folder import default_store_path
 
     diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())

@@ -55,7 +55,7 @@ def report_command(
     from studies.commands.arguments import histories_of
     from studies.exporting import explained, file_for
     from studies.progress import waiting
-    from tracking.report.page import write_comparison, write_report
+    from tracking.report.html_page import write_comparison, write_report
     from tracking.store.atomic_writing import write_atomically
     from tracking.store.store_folder import default_store_path
 
@@ -128,8 +128,8 @@ def ui_command(
     from search_spaces.errors import StoreError
     from studies.commands.arguments import history_of, store_of
     from studies.interruption import catching_interrupts
-    from tracking.mlflow.pages import VIEWS
     from tracking.mlflow.server import free_place, serving
+    from tracking.mlflow.views import VIEWS
 
     place, name = free_place(port), None
     if study is None:
@@ -186,15 +186,12 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
         names: The names of the studies by folder.
         address: The address of MLflow's server, for links in MLflow's notes on the studies.
     """
-    from tracking.mlflow.exports import read_notes
-    from tracking.mlflow.process import bring_up_to_date
-    from tracking.mlflow.registry import write_address
-    from tracking.mlflow.server import open_store_client
+    from tracking.mlflow.exporter_notes import read_notes
+    from tracking.mlflow.exporter_process import bring_up_to_date
 
     click.echo("bringing MLflow up to date …", err=True)
     for folder in names:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
-    write_address(open_store_client(store), address)
     experiments = {
         name: read_notes(folder)[0] for folder, name in list(names.items())[:_MOST_ADDRESSES]
     }
@@ -223,7 +220,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     from studies.commands.arguments import history_of
     from studies.launching import server_for
     from studies.progress import waiting
-    from tracking.mlflow.exporter import StudyExporter
+    from tracking.mlflow.study_exporter import StudyExporter
 
     history = history_of(study, None, store)
     name = history.description.name

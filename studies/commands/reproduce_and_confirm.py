@@ -20,7 +20,7 @@ from studies.terminal_text import in_blocks, wrapped
 if TYPE_CHECKING:
     from studies.champion import Reproduction
     from tracking.history.verdicts import StudyVerdict
-    from tracking.records.evaluations import Confirmation, Racer
+    from tracking.records.evaluation_records import Confirmation, Racer
 
 
 @click.command(

@@ -156,14 +156,14 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
         raise EngineError(
             "Keras Tuner's Hyperband decides itself how many epochs a trial trains, and 'epochs' "
             "is in the search space",
-            hint="Take it out and set the study's epochs to the most that a "
+            hint="Remove 'epochs' from the space and set the study's epochs to the most that a "
             "trial may train, or use another engine, such as keras-tuner:bayesian.",
         )
     if epochs < 2:
         raise EngineError(
             "Keras Tuner's Hyperband stops most trials early, and needs at least 2 epochs",
             received=epochs,
-            hint="Give more, or use keras-tuner:random.",
+            hint="Set epochs to 2 or more, or use keras-tuner:random.",
         )
     if not space.dimensions:
         raise EngineError(
@@ -175,7 +175,7 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
         raise EngineError(
             "Keras Tuner's Hyperband stops trials itself, so it takes no pruner",
             received=pruner,
-            hint="Leave it out, or use another engine, such as keras-tuner:random.",
+            hint="Leave the pruner out, or use another engine, such as keras-tuner:random.",
         )
 
 

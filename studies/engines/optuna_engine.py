@@ -309,7 +309,7 @@ def check_finite(space: SearchSpace, otherwise: str) -> None:
         if parameter.count is None:
             raise EngineError(
                 f"The grid engine needs finitely many values, and {parameter.name!r} is continuous",
-                hint=f"Give it a step, or use {otherwise}.",
+                hint=f"Give this parameter a step, or use {otherwise}.",
             )
 
 

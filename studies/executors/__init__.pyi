@@ -27,4 +27,4 @@ from .worker_pool import LocalWorkers as LocalWorkers
 from .worker_pool import WorkerPool as WorkerPool
 from .worker_process import OnOutput as OnOutput
 from .worker_process import ProcessLike as ProcessLike
-from .worker_process import WorkerExecutor as WorkerExecutor
+from .worker_process import Worker as Worker

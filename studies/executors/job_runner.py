@@ -234,7 +234,7 @@ class _Run:
         job.alone = job.alone or error.out_of_memory
         result = self._jobs.on_lost(spec, error, why)
         if result is None:
-            how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
+            how = "; the trial runs once more, alone" if error.out_of_memory and not why else ""
             self._progress.say(f"{job.name or f'trial {job.number}'}: {error}{how}")
         if result is not None or why:
             self.on_result(result or result_of_lost(spec, why))

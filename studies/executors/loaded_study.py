@@ -215,7 +215,7 @@ def _loaded(
     except OSError as error:
         raise StudyError(
             f"The data of the study {study.name!r} cannot be put into a temporary file: {error}",
-            hint="Make room there, or set TMPDIR to a folder that has some.",
+            hint="Free disk space there, or set TMPDIR to a folder on another disk.",
         ) from None
 
 
@@ -226,9 +226,9 @@ def _check_own_fit(study: StudyDefinition, data: DescribedData) -> None:
     if data.in_batches:
         raise StudyError(
             f"The HyperModel of the study {study.name!r} has its own fit, which is "
-            "given arrays, and the data comes in batches",
-            hint="Take data from datasets.arrays; "
-            "or leave the fit out: then model.fit trains the model.",
+            "given arrays, but the study's data comes in batches",
+            hint="Take the data from datasets.arrays. Or remove the HyperModel's fit, so that "
+            "model.fit trains the model.",
         )
 
 

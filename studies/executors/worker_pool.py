@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -24,32 +24,34 @@ from studies.executors.worker_count import (
     too_many,
     variables_of,
 )
-from studies.executors.worker_messages import LoadStudy
+from studies.executors.worker_messages import Loaded, LoadStudy
 from studies.executors.worker_process import (
-    LoadedByWorkers,
     OnOutput,
     ProcessLike,
-    WorkerExecutor,
+    Worker,
     WorkerProcess,
     check_same,
 )
-from tracking.records import TrialSpec, TrialTask
+from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 # Starting a worker takes 5 s of CPU. More workers start if one worker would need _SECONDS_WORTH for
 # the trials left, as estimated from the trials that ended in the first _SECONDS_TO_JUDGE.
 _SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
 
 
-class WorkerPool(LoadedByWorkers):
+class WorkerPool:
     """An `Executor` that runs as many trials at once as it has workers.
 
     Trials begin as soon as one worker has loaded the study. The other workers join once they have
     loaded it too.
+
+    Attributes:
+        loaded: The answer of the first worker that has loaded the study.
     """
 
-    def __init__(
-        self, workers: Sequence[WorkerExecutor], on_output: OnOutput = lambda line: None
-    ) -> None:
+    loaded: Loaded
+
+    def __init__(self, workers: Sequence[Worker], on_output: OnOutput = lambda line: None) -> None:
         self._workers = list(workers)
         self._on_output = on_output
         # A function that starts more workers, and the number of jobs left; None if no more start.
@@ -66,18 +68,18 @@ class WorkerPool(LoadedByWorkers):
                     self._do_without(worker, error)
         # The first worker must be one that has loaded the study.
         self._workers.sort(key=lambda worker: worker.loading)
-        self._loaded = self._workers[0].loaded
+        self.loaded = cast(Loaded, self._workers[0].loaded)
         for worker in list(self._workers):
             self._check_alike(worker)
 
-    def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
+    def resize(self, count: int, start: Callable[[int], Worker]) -> None:
         """Ends workers, or starts more by ``start(number)``, until there are `count`."""
         for worker in self._workers[count:]:
             self._end(worker)
         for number in range(len(self._workers), count):
             self._workers.append(start(number))
 
-    def grow(self, count: int, start: Callable[[int], WorkerExecutor], jobs: int) -> None:
+    def grow(self, count: int, start: Callable[[int], Worker], jobs: int) -> None:
         """Like `resize`, but starts workers later, while jobs run, if the `jobs` left take long."""
         if count > len(self._workers):
             self._later = partial(self.resize, count, start), jobs
@@ -85,6 +87,14 @@ class WorkerPool(LoadedByWorkers):
     def __len__(self) -> int:
         """Returns the number of workers."""
         return len(self._workers)
+
+    @property
+    def description(self) -> StudyDescription:
+        return self.loaded.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.loaded.environment
 
     @property
     def load_study(self) -> LoadStudy:
@@ -123,17 +133,15 @@ class WorkerPool(LoadedByWorkers):
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See `WorkerExecutor.ask`. No trial may run meanwhile."""
+        """See `Worker.ask`. No trial may run meanwhile."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
         """Ends all workers at the same time."""
         with ThreadPoolExecutor() as closing:
-            list(closing.map(WorkerExecutor.close, self._workers))
+            list(closing.map(Worker.close, self._workers))
 
-    def _ready(
-        self, workers: Sequence[WorkerExecutor], seconds: float | None = None
-    ) -> Sequence[WorkerExecutor]:
+    def _ready(self, workers: Sequence[Worker], seconds: float | None = None) -> Sequence[Worker]:
         """Waits at most `seconds` for messages; returns the workers that have sent one or died."""
         connections = {cast(WorkerProcess, w.process).connection: w for w in workers}
         ready = wait(connections, seconds)
@@ -148,7 +156,7 @@ class WorkerPool(LoadedByWorkers):
             start()
             self._later = None
 
-    def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
+    def _join(self, worker: Worker, handler: Handler) -> None:
         """Takes a loading worker's message; drops the worker if it can't load the study."""
         try:
             worker.wait(handler)
@@ -159,19 +167,19 @@ class WorkerPool(LoadedByWorkers):
                 handler.on_lost(worker.waiting.fits[0].spec, error)
         self._check_alike(worker)
 
-    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+    def _do_without(self, worker: Worker, error: WorkerError) -> None:
         """Drops a worker that can't load the study, usually for lack of memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)
         self._on_output(f"continuing with {len(self._workers)} of the workers: {error}")
 
-    def _check_alike(self, worker: WorkerExecutor) -> None:
+    def _check_alike(self, worker: Worker) -> None:
         """Raises StudyError if a worker has loaded another study than the first worker."""
-        if not worker.loading and worker in self._workers:
-            check_same(self.loaded.description, worker.description)
+        if worker.loaded is not None and worker in self._workers:
+            check_same(self.description, worker.loaded.description)
 
-    def _end(self, worker: WorkerExecutor) -> None:
+    def _end(self, worker: Worker) -> None:
         self._workers.remove(worker)
         worker.close()
 
@@ -238,8 +246,8 @@ class LaunchWorkers(abc.ABC):
     def _start_pool(self, count: int) -> WorkerPool:
         return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
 
-    def _start_worker(self, number: int) -> WorkerExecutor:
-        return WorkerExecutor(self._load, self._on_output, partial(self._start_process, number))
+    def _start_worker(self, number: int) -> Worker:
+        return Worker(self._load, self._on_output, partial(self._start_process, number))
 
     @abc.abstractmethod
     def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:

@@ -1,4 +1,4 @@
-"""A worker from the driver's side: the executor of one worker, and its process."""
+"""A worker from the driver's side: what it runs, and its process, which is replaced if it dies."""
 
 from __future__ import annotations
 
@@ -43,26 +43,6 @@ OnOutput = Callable[[str], None]
 """Takes a line that a worker process has printed."""
 
 
-class LoadedByWorkers:
-    """The common part of `WorkerExecutor` and `WorkerPool`."""
-
-    _loaded: Loaded | None = None
-
-    @property
-    def loaded(self) -> Loaded:
-        """The answer of a worker that has loaded the study."""
-        assert self._loaded is not None, "call load() first"
-        return self._loaded
-
-    @property
-    def description(self) -> StudyDescription:
-        return self.loaded.description
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return self.loaded.environment
-
-
 def check_same(before: StudyDescription, now: StudyDescription) -> None:
     """Raises StudyError if two processes have loaded different code, data or spaces."""
     changed = now.code.changes_since(before.code)
@@ -80,13 +60,14 @@ def check_same(before: StudyDescription, now: StudyDescription) -> None:
         )
 
 
-class WorkerExecutor(LoadedByWorkers):
-    """An `Executor` with one process, which is replaced when it dies.
+class Worker:
+    """A worker of a `WorkerPool`. It has one process, which is replaced when it dies.
 
     `start` starts the process, by default on this machine.
 
     Attributes:
         process: The present process.
+        loaded: The answer of the process that has loaded the study; None before.
         loading: Whether the process has not loaded the study yet.
         waiting: The submitted job, if the process has not got it, because the one before died.
         load_study: The message that makes a new process load the same study. Once a process has
@@ -100,6 +81,7 @@ class WorkerExecutor(LoadedByWorkers):
         start: Callable[[LoadStudy, OnOutput], ProcessLike] | None = None,
     ) -> None:
         self.load_study, self._on_output = load_study, on_output
+        self.loaded: Loaded | None = None
         self.waiting: RunFits | None = None
         # These fits of the present job have not ended.
         self._fits: deque[TrialSpec] = deque()
@@ -121,15 +103,10 @@ class WorkerExecutor(LoadedByWorkers):
         """Returns whether the process has trained a trial with the same `kind_of`."""
         return kind_of(spec) in self._trained
 
-    def load(self) -> None:
-        """Waits until the worker has loaded the study. Raises StudyError if it can't."""
-        while not self.take_loaded():
-            pass
+    def take_loaded(self) -> None:
+        """Waits until the process has loaded the study. Restarts it if it was killed.
 
-    def take_loaded(self) -> bool:
-        """Waits until the worker has loaded the study; returns False if it was restarted instead.
-
-        Raises StudyError if the worker can't load the study.
+        Raises StudyError if the study can't be loaded.
         """
         try:
             answer = self.process.receive()
@@ -139,7 +116,7 @@ class WorkerExecutor(LoadedByWorkers):
             if self._lost_while_loading >= _ATTEMPTS or not error.killed:
                 raise
             self._restart()
-            return False
+            return
         self._lost_while_loading = 0
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
@@ -147,12 +124,12 @@ class WorkerExecutor(LoadedByWorkers):
             # The study's file has used TensorFlow, so the threads of this process can't change.
             self.load_study = replace(self.load_study, threads=answer.threads)
             self._restart()
-            return False
+            return
         assert isinstance(answer, Loaded)
         self.loading = False
-        if self._loaded is not None:
-            check_same(self._loaded.description, answer.description)
-        self._loaded = answer
+        if self.loaded is not None:
+            check_same(self.loaded.description, answer.description)
+        self.loaded = answer
         # A process that replaces this one must run the same source, even if a file changes.
         target = self.load_study.target
         if isinstance(target, Target):
@@ -160,7 +137,6 @@ class WorkerExecutor(LoadedByWorkers):
             modules = {str(place_of(Path(code.path), p)): t for p, t in code.texts.items()}
             target = replace(target, source=code.source, modules=modules)
             self.load_study = replace(self.load_study, target=target)
-        return True
 
     @property
     def free(self) -> int:
@@ -230,8 +206,8 @@ class WorkerExecutor(LoadedByWorkers):
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                if self.loading:
-                    self.load()
+                while self.loading:
+                    self.take_loaded()
                 self.process.send(request)
                 answer = self.process.receive()
                 break

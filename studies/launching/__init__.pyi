@@ -5,6 +5,6 @@ from .launch import describe_target as describe_target
 from .launch import launch_study as launch_study
 from .launch import launch_target as launch_target
 from .launch import run_study as run_study
+from .locked_study import server_for as server_for
 from .running_trials import ValidationParts as ValidationParts
-from .study_record import server_for as server_for
 from .values_to_start_with import read_rows as read_rows

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from studies.engines import Engine
 from tracking.history.trial_ranks import rank_of, ranked
 from tracking.records import Rank, StudyDescription, TrialRecord
-from tracking.scores.files import KeptScores
+from tracking.scores.score_files import KeptScores
 from tracking.store.atomic_writing import one_before
 from tracking.store.checkpoint_files import StudyFiles
 
@@ -45,7 +45,7 @@ class Retention:
 
     def told(self) -> str:
         """Returns a line for the user when scores are removed for the first time, else ""."""
-        return self._scores.told()
+        return self._scores.notice()
 
     def last_kept(self) -> Rank | None:
         """Returns the worst rank whose checkpoint is kept; None if there is room for more."""

@@ -23,14 +23,15 @@ from studies.executors import (
     LocalWorkers,
     OnOutput,
     Session,
-    WorkerExecutor,
+    Worker,
+    WorkerPool,
     check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.launching.budget import INTERRUPTED, Ending
 from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
 from studies.launching.driver import Driver
-from studies.launching.study_record import (
+from studies.launching.locked_study import (
     LockedStudy,
     check_store,
     exporter_of,
@@ -54,7 +55,7 @@ from tracking.history.learning_curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
-from tracking.mlflow.process import Exporter
+from tracking.mlflow.exporter_process import Exporter
 from tracking.records import StudyDescription, TrainerName, TrialRecord
 from tracking.records.verification_texts import differs
 from tracking.store.atomic_writing import remove_pieces
@@ -192,15 +193,16 @@ def describe_target(
     with showing() as progress:
         progress.wait(what_is_loaded(target))
         with temporary_folder() as folder:
-            worker = WorkerExecutor(LoadStudy(target, Path(folder), overrides or {}, data))
+            load = LoadStudy(target, Path(folder), overrides or {}, data)
+            pool = WorkerPool([Worker(load)])
             try:
-                worker.load()
-                description = worker.description
+                pool.load()
+                description = pool.description
                 check_definition(description)
                 initial = starting_values(description, open_store(place), progress)
                 return replace(description, initial=initial)
             finally:
-                worker.close()
+                pool.close()
 
 
 def run_study(
@@ -323,8 +325,8 @@ def _trainer(
     if not differing:
         return None
     progress.say(
-        "model.fit trains the study's trials, since the compiled trainer differed from it in "
-        f"{', '.join(f'trial {number}' for number in differing)}"
+        "model.fit trains the study's trials, since it gave other results than the compiled "
+        f"trainer in {', '.join(f'trial {number}' for number in differing)}"
     )
     return "plain"
 

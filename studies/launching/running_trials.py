@@ -232,7 +232,7 @@ class FirstTrials:
         alike = " alike" if count > 1 else ""
         raise FailedAlikeError(
             f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}",
-            hint="Mend that and launch again; --retry-infeasible then trains these trials too.",
+            hint="Correct the error, and launch with --retry-infeasible to train them again.",
         )
 
 

@@ -20,9 +20,9 @@ from tracking.history.study_history import StudyHistory, existing_store, study_n
 from tracking.history.study_history import read_study as read_record
 from tracking.history.trial_ranks import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
-from tracking.mlflow.process import forgetting
+from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
-from tracking.records.evaluations import Confirmation, Corrected
+from tracking.records.evaluation_records import Confirmation, Corrected
 from tracking.store.store_folder import Store, default_store_path
 from tracking.summary import summary_of
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from tracking.diagnosis.playbook import Diagnosis
-    from tracking.report.plots import StudyPlots
+    from tracking.diagnosis.check_runner import Diagnosis
+    from tracking.report.notebook_charts import StudyPlots
 
 # The number of trials that a notebook shows in a study's table.
 _SHOWN = 5
@@ -135,7 +135,7 @@ class StudyResults(StudyHistory):
 
     def report(self) -> Path:
         """Writes the study's report, as ``kerastudy report`` does; returns the path of the file."""
-        from tracking.report.page import write_report
+        from tracking.report.html_page import write_report
 
         return write_report(self, default_store_path().absolute())
 
@@ -146,7 +146,7 @@ class StudyResults(StudyHistory):
     @cached_property
     def plot(self) -> StudyPlots:
         """The study's charts, by Vega-Altair: ``history.plot.history()`` and others."""
-        from tracking.report.plots import StudyPlots
+        from tracking.report.notebook_charts import StudyPlots
 
         return StudyPlots(self)
 
@@ -320,7 +320,7 @@ def diagnose(
         print(diagnosis.command)
         ```
     """
-    from tracking.diagnosis.playbook import diagnose as diagnose_record
+    from tracking.diagnosis.check_runner import diagnose as diagnose_record
 
     if isinstance(study, str):
         study = read_record(

@@ -71,7 +71,7 @@ def test_text_fits_80_columns_the_most_severe_first(made: Path) -> None:
     assert words[0] == "problem" and words == sorted(words, key=["problem", "hint", "ok"].index)
     assert "learning_rate: the best trials crowd at its upper end" in told.stdout
     assert "\x1b" not in told.stdout
-    reason = "too short: 3 complete trials of 4 epochs or more are needed, and there are none."
+    reason = "too short: 3 complete trials of 4 epochs or more are needed; the study has none."
     assert reason in " ".join(told.stdout.split())
 
 

@@ -115,7 +115,7 @@ def test_axes_have_room_for_the_trials_that_compete(
     assert values[0] - min(ticks) <= 6 * (values[0] - values[len(values) // 2])
     assert min(values) < min(ticks) - 0.1
     texts = " ".join(text for text, _ in browser.execute_script(TEXTS))
-    assert re.search(r"\d of 20 trials are far off, and stand at the edge", texts)
+    assert re.search(r"\d of 20 trials are far off, and drawn at the edge", texts)
 
 
 def test_show_says_the_same_and_shows_the_champions_layers(digits: tuple[Path, Any]) -> None:

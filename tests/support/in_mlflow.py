@@ -30,7 +30,7 @@ def wait_for_exporters() -> None:
     for process in psutil.Process().children(recursive=True):
         # Some may have ended by now.
         with contextlib.suppress(psutil.NoSuchProcess):
-            if any("tracking.mlflow.process" in word for word in process.cmdline()):
+            if any("tracking.mlflow.exporter_process" in word for word in process.cmdline()):
                 exporters.append(process)
     assert not psutil.wait_procs(exporters, timeout=120)[1]
 

@@ -1,7 +1,7 @@
 """The checks of learning curves: trainings that are too short or too long, overfit, or underfit.
 
-Each check is a row of `CURVE_CHECKS`. It looks at the curves in `DiagnosedStudy.top_curves`: those
-of the best tenth of the trials that were not cut short (`EndedTrial.cut_short`).
+Each check is a row of `CURVE_CHECKS`. The checks look at `DiagnosedStudy.top_curves`: the curves of
+the best tenth of the trials that were not cut short (`EndedTrial.cut_short`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final
 
 from search_spaces import Float, Int
 from search_spaces.texts import listed, readable
-from tracking.diagnosis.evidence import (
+from tracking.diagnosis.boundary_check import part, wider
+from tracking.diagnosis.diagnosed_study import (
     Array,
     Changes,
     Curve,
@@ -25,7 +26,6 @@ from tracking.diagnosis.evidence import (
     difference,
     of_best,
 )
-from tracking.diagnosis.space_checks import part, wider
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75
@@ -42,15 +42,15 @@ class CurveCheck:
     """A check of the curves of the best trials.
 
     Attributes:
-        epochs: A curve needs this many epochs to count. Three curves must count.
+        epochs: Only curves of at least this many epochs count. At least three curves must count.
         measure: Returns how strongly a trial shows the fault, or None if the trial is sound.
         always: Whether all of the best trials must show the fault, instead of more than half.
-        sentence: The finding's verdict, with placeholders: `{those}` says how many of the best
-            trials show the fault. `{typical}` is the median measure, `{largest}` the largest,
-            `{first}` that of the best trial. `{turn}` is the median best epoch, and `{epochs}` the
-            length of the longest training.
-        follows: Returns the advice and the changes to the next launch. Its arguments are the study,
-            the length of the longest training and the largest measure.
+        sentence: The finding's verdict, with placeholders: `{trials}` says how many of the best
+            trials show the fault. `{typical}`, `{largest}` and `{first}` are the median measure,
+            the largest measure, and the measure of the best trial. `{turn}` is the median best
+            epoch, and `{epochs}` the length of the longest training.
+        follows: Returns the advice and the changes to the next launch, from the study, the length
+            of the longest training and the largest measure.
         fitted: Whether the check needs the objective on training data.
     """
 
@@ -72,11 +72,10 @@ class CurveCheck:
             if len(curve.epochs) >= self.epochs and (curve.training is not None or not self.fitted)
         ]
         if len(curves) < _LEAST_CURVES:
-            what = f" with {study.objective.metric} on training data too" if self.fitted else ""
-            amount = len(curves)
+            fitted = f" with {study.objective.metric} on training data too" if self.fitted else ""
             raise TooThinError(
-                f"{_LEAST_CURVES} complete trials of {self.epochs} epochs or more{what} are "
-                f"needed, and there {'is' if amount == 1 else 'are'} {amount or 'none'}."
+                f"{_LEAST_CURVES} complete trials of {self.epochs} epochs or more{fitted} are "
+                f"needed; the study has {len(curves) or 'none'}."
             )
         measures = [(curve, self.measure(study, curve)) for curve in curves]
         shows = [(curve, by) for curve, by in measures if by is not None]
@@ -89,7 +88,7 @@ class CurveCheck:
         if not advice:
             return None
         sentence = self.sentence.format(
-            those=of_best(len(shows), len(curves)),
+            trials=of_best(len(shows), len(curves)),
             metric=study.objective.metric,
             training=study.training_metric,
             typical=difference(typical),
@@ -119,8 +118,8 @@ class CurveCheck:
 def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns how much the last quarter of the epochs improved the best value, or None.
 
-    The gain must exceed the noise from epoch to epoch, and 2 % of the training's whole improvement
-    (a rule of thumb). Smaller gains occur in converged trainings by chance.
+    It is None for gains that converged trainings have by chance: at most the noise from epoch to
+    epoch, or 2 % of the training's whole improvement (a rule of thumb).
     """
     start = math.ceil(len(curve.losses) * _LAST_QUARTER)
     if curve.best < start or curve.ended_itself:
@@ -132,22 +131,22 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the first epoch that is as good as the best, if it is in the first quarter.
 
-    An epoch is as good if the difference is at most 2 % of the training's whole improvement, or at
-    most the noise from epoch to epoch. (The playbook takes the first tenth of the training. In a
-    short training, that is less than an epoch.) Trials that overfit don't count.
+    An epoch is as good as the best if the difference is at most the noise from epoch to epoch, or
+    2 % of the training's whole improvement. (The playbook takes the first tenth of the training,
+    but a tenth of a short training is less than an epoch.) Trials that overfit don't count.
     """
     near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
-    early = place < _EARLY * len(curve.epochs) and turned(study, curve) is None
+    early = place < _EARLY * len(curve.epochs) and overfits(study, curve) is None
     return int(curve.epochs[place]) if early else None
 
 
-def turned(study: DiagnosedStudy, curve: Curve) -> float | None:
+def overfits(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns how much worse the last epochs are than the best epoch, if the trial overfits.
 
-    A trial overfits if two things are true. The mean of the last epochs is worse by more than three
-    times the noise from epoch to epoch, and by more than 5 % of the whole improvement (rules of
-    thumb). The objective on training data does not get worse.
+    A trial overfits if two conditions hold. The mean of the last epochs is worse than the best
+    epoch by more than three times the noise from epoch to epoch, and by more than 5 % of the whole
+    improvement (rules of thumb). And the objective on training data does not get worse.
     """
     after = len(curve.losses) - 1 - curve.best
     rise = _end(curve.losses) - float(curve.losses[curve.best])
@@ -168,7 +167,7 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
     accuracy = "accuracy" in study.objective.metric.split("_")
     if curve.training is None or (not accuracy and study.objective.direction == "max"):
         return None
-    # The best epoch on training data counts, even if it is later than the trial's best epoch.
+    # The best epoch on training data may be later than the trial's best epoch.
     fit, first = float(curve.training.min()), float(curve.training[0])
     no_gap = fit >= float(curve.losses[curve.best]) - curve.noise
     poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first
@@ -181,7 +180,7 @@ def _end(losses: Array) -> float:
 
 
 def _epochs(study: DiagnosedStudy) -> Float | Int | None:
-    return next((each for each in study.ranges if each.name == "epochs"), None)
+    return next((parameter for parameter in study.ranges if parameter.name == "epochs"), None)
 
 
 def _longer(study: DiagnosedStudy, epochs: int, _: float) -> tuple[str, Changes]:
@@ -234,7 +233,7 @@ CURVE_CHECKS: Final = (
         4,
         _late_gain,
         always=False,
-        sentence="in the last quarter of {epochs} epochs, {those} trials were at their best, and "
+        sentence="in the last quarter of {epochs} epochs, {trials} trials were at their best, and "
         "improved by {typical} (median).",
         follows=_longer,
     ),
@@ -245,10 +244,10 @@ CURVE_CHECKS: Final = (
         "problem",
         "The best trials overfit",
         4,
-        turned,
+        overfits,
         always=False,
-        sentence="in {those} trials, {metric} gets worse after epoch {turn} (median), by {typical} "
-        "at the end.",
+        sentence="in {trials} trials, {metric} gets worse after epoch {turn} (median), by "
+        "{typical} at the end.",
         follows=_regularize,
     ),
     # Goodfellow, Bengio and Courville 2016, Deep Learning, 5.2: a model underfits if it does not
@@ -274,7 +273,7 @@ CURVE_CHECKS: Final = (
         8,
         _saturated,
         always=True,
-        sentence="{those} trials were as good as at their best by epoch {largest} of {epochs}.",
+        sentence="{trials} trials were as good as at their best by epoch {largest} of {epochs}.",
         follows=_shorter,
     ),
 )

@@ -15,7 +15,7 @@ from tracking.history.study_history import ALIAS, REFIT, StudyHistory
 from tracking.journal import Champion
 from tracking.records import EndedTrial
 from tracking.records.json_conversion import from_json, to_json
-from tracking.records.validation_predictions import (
+from tracking.records.prediction_records import (
     MODEL_SUMMARY,
     ValidationPredictions,
     predictions_beside,

@@ -31,9 +31,9 @@ from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
-from tracking.records.evaluations import Interval
-from tracking.statistics.differences import of_intervals, of_means
-from tracking.statistics.sentences import interval_text
+from tracking.records.evaluation_records import Interval
+from tracking.statistics.intervals import difference_of_intervals, difference_of_means
+from tracking.statistics.verdict_texts import interval_text
 
 
 @dataclass(frozen=True)
@@ -363,7 +363,11 @@ def _over_seeds(
     best = min(keys, key=lambda label: statistics.fmean(keys[label]))
     pairs = math.comb(len(keys), 2)
     # Lower sort keys are better, so the gain is the other search's mean minus the best search's.
-    gains = {label: of_means(keys[label], keys[best], pairs) for label in keys if label != best}
+    gains = {
+        label: difference_of_means(keys[label], keys[best], pairs)
+        for label in keys
+        if label != best
+    }
     return tuple(Difference(best, label, gain) for label, gain in gains.items() if gain is not None)
 
 
@@ -411,7 +415,7 @@ def _on_test(
             high, low = intervals[best], other
             if objective.direction == "min":
                 high, low = low, high
-            differences.append(Difference(best, label, of_intervals(high, low, pairs)))
+            differences.append(Difference(best, label, difference_of_intervals(high, low, pairs)))
     return tuple(differences)
 
 

@@ -6,8 +6,8 @@ import contextlib
 
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.scores.files import ScoresError, read_scores
 from tracking.scores.sample_scores import SampleScores, average, pooled
+from tracking.scores.score_files import ScoresError, read_scores
 
 
 def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:

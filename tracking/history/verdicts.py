@@ -15,9 +15,9 @@ from tracking.history.trial_ranks import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
 from tracking.records.data_findings import DataFindings
-from tracking.records.evaluations import Confirmation, Corrected, Evaluation, Interval
+from tracking.records.evaluation_records import Confirmation, Corrected, Evaluation, Interval
 from tracking.records.json_conversion import RecordError, from_json, to_json
-from tracking.statistics.sentences import (
+from tracking.statistics.verdict_texts import (
     expected_value,
     grounds,
     guess_clause,

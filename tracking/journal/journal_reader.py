@@ -23,7 +23,7 @@ from tracking.records import (
     TrialSpec,
 )
 from tracking.records.data_findings import DataFindings
-from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.evaluation_records import Confirmation, Evaluation
 from tracking.records.json_conversion import RecordError, from_json
 
 Record = TypeVar("Record")
@@ -39,7 +39,7 @@ class Header:
     name: str
     launched: int  # The time of the last launch, as Unix time in milliseconds.
     server: str  # An MLflow server's address; empty, or "off", if there is none.
-    engines: tuple[str, ...]  # The engine that was launched last is the last one.
+    engines: tuple[str, ...]  # Sorted by the last launch.
 
     @property
     def address(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
 from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
 from tracking.records.data_findings import DataFindings
-from tracking.records.evaluations import Confirmation, Evaluation
+from tracking.records.evaluation_records import Confirmation, Evaluation
 from tracking.records.json_conversion import to_json
 from tracking.records.study_description import sha256
 

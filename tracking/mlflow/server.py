@@ -1,4 +1,4 @@
-"""MLflow's clients, a store's own MLflow database, and the server of `kerastudy ui`."""
+"""Connections to MLflow servers and databases, and the server of `kerastudy ui`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from filelock import FileLock
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError, TrackingError
 from tracking.journal import OFF
-from tracking.mlflow.pages import view_page
 from tracking.mlflow.tags import UUID
+from tracking.mlflow.views import view_page
 from tracking.store.atomic_writing import cached, replacing
 from tracking.store.store_folder import Store
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SCHEMES: Final = ("http", "https")
-# Below these levels, MLflow logs tracebacks, the creation of tables, and each model.
-_TOO_LOUD: Final = {
+# At lower levels, MLflow logs tracebacks, the creation of tables, and each model.
+_LOG_LEVELS: Final = {
     "alembic": logging.WARNING,
     "mlflow.store.db.utils": logging.CRITICAL,
     "mlflow.tracking": logging.WARNING,
@@ -49,7 +49,6 @@ _TOO_LOUD: Final = {
     # MLflow warns if pip is missing, as in environments made by uv.
     "mlflow.utils.environment": logging.ERROR,
 }
-_FORMER: Final = "former-"
 
 
 def check_server(address: str) -> str:
@@ -85,12 +84,12 @@ def server_of_environment() -> str | None:
 
 def open_client(address: str) -> MlflowClient:
     """Returns MLflow's client for an address, without a request. The import takes 2 s of CPU."""
-    # If MLflow repeated a request, it might make a run twice.
+    # If MLflow repeated a request, it might create a run twice.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Otherwise MLflow prints the address of each run and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    for name, level in _TOO_LOUD.items():
+    for name, level in _LOG_LEVELS.items():
         logging.getLogger(name).setLevel(level)
     from mlflow import MlflowClient
 
@@ -98,17 +97,17 @@ def open_client(address: str) -> MlflowClient:
 
 
 def open_store_client(store: Store) -> MlflowClient:
-    """Returns MLflow's client for a store's own database, and makes a missing database."""
+    """Returns MLflow's client for a store's own database, and creates a missing database."""
     path = store.root / "mlflow.db"
     with FileLock(store.root / "mlflow.lock"):
         if path.exists():
             return open_client(_address(path))
         try:
-            # Other processes see the database only once it is complete.
+            # Other processes must not see an incomplete database.
             with replacing(path) as partial:
                 partial.write_bytes(cached(f"mlflow-{version('mlflow')}.db", _empty_database))
                 client = open_client(f"sqlite:///{partial.as_posix()}")
-                # No study uses MLflow's "Default" experiment, but it tells databases apart.
+                # No study uses MLflow's "Default" experiment. Its tag identifies the database.
                 client.set_experiment_tag("0", UUID, uuid.uuid4().hex)
                 client.delete_experiment("0")
                 with contextlib.closing(sqlite3.connect(partial)) as database:
@@ -121,7 +120,7 @@ def open_store_client(store: Store) -> MlflowClient:
 
 
 def _empty_database() -> bytes:
-    """Returns a new MLflow database. MLflow takes 1.4 s to make it, by a hundred migrations."""
+    """Returns the bytes of a new MLflow database. MLflow takes 1.4 s to create one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         open_client(f"sqlite:///{path.as_posix()}").get_experiment("0")
@@ -135,7 +134,8 @@ _opened: Final[dict[Path, list[int]]] = {}
 def _address(path: Path) -> str:
     """Returns the address of a database file. Another file at the same path gets another address.
 
-    MLflow keeps its connections by address, even after their file was moved or deleted.
+    For an address that MLflow knows, it keeps using the file that it has opened, even if this file
+    was moved or deleted since.
     """
     files, file = _opened.setdefault(path, []), path.stat().st_ino
     if file not in files:
@@ -144,14 +144,14 @@ def _address(path: Path) -> str:
 
 
 def set_aside(store: Store) -> None:
-    """Renames the MLflow database of a store that was moved or copied.
+    """Renames the MLflow database of a store that was moved or copied, e.g. to former-mlflow.db.
 
-    The database has absolute addresses of artifacts, which MLflow can't change. The exporter then
-    fills a new database from the journals.
+    The database contains absolute addresses of artifacts, which MLflow can't change. The exporter
+    then fills a new database from the journals.
     """
     with FileLock(store.root / "mlflow.lock"):
         for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts"):
-            former = store.root / f"{_FORMER}{name}"
+            former = store.root / f"former-{name}"
             if (store.root / name).exists():
                 if former.is_dir():
                     shutil.rmtree(former)
@@ -161,8 +161,9 @@ def set_aside(store: Store) -> None:
 def identity_of(client: MlflowClient) -> str:
     """Returns the identity of an MLflow database, from its "Default" experiment.
 
-    It is that experiment's tag in a store's own database, else its creation time. It is empty if
-    the experiment was deleted for good, e.g. by `mlflow gc`.
+    In a store's own database, the experiment has a tag for it; elsewhere, the identity is the
+    experiment's creation time. The text is empty if the experiment was deleted for good, e.g. by
+    `mlflow gc`.
     """
     from mlflow.exceptions import MlflowException
 
@@ -194,17 +195,16 @@ def as_server_errors(place: str) -> Iterator[None]:
             raise ServerAwayError(
                 f"The {place} does not answer as it should: {_in_a_line(error)}."
             ) from error
-        advice = ""
-        if status in (401, 403):
-            advice = (
-                " Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-                "MLFLOW_TRACKING_TOKEN."
-            )
+        advice = (
+            " Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN."
+        )
         raise ServerRefusedError(
-            f"The {place} refuses what it is sent: {_in_a_line(error)}.{advice}"
+            f"The {place} refuses a request: {_in_a_line(error)}."
+            f"{advice if status in (401, 403) else ''}"
         ) from error
     except Exception as error:
-        # If the artifacts are elsewhere, e.g. in S3, a library or a password may be missing.
+        # If artifacts are stored elsewhere, e.g. in S3, a library or a password may be missing.
         raise ServerRefusedError(
             f"The study can't be sent to the {place}: {type(error).__name__}: {_in_a_line(error)}."
         ) from error
@@ -228,7 +228,7 @@ def _in_a_line(error: BaseException) -> str:
         error = below
     if isinstance(error, RequestException) and error.args:
         reason = getattr(error.args[0], "reason", error)
-        # urllib3's text begins with the connection object.
+        # urllib3's text begins with the connection object, e.g. "HTTPConnection(…): ".
         text = str(reason).partition("): ")[2] or str(reason)
     else:
         text = str(error)
@@ -243,7 +243,7 @@ _SECONDS_TO_STOP = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server of this machine listens."""
+    """The port on which a server of this machine listens."""
 
     port: int
 
@@ -254,7 +254,7 @@ class Place:
 
     @property
     def studies_page(self) -> str:
-        """The address of MLflow's list of experiments, of which each is a study."""
+        """The address of MLflow's list of experiments, which are the studies."""
         return f"{self.address}/#/experiments?workflowType=machine_learning"
 
     def study_page(self, experiment_id: str, view: str) -> str:
@@ -263,17 +263,17 @@ class Place:
 
 
 def free_place(port: int | None = None) -> Place:
-    """Returns a place that is free now: at the given port, or the first free one from 5000 on."""
-    for each in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
+    """Returns a place whose port is free: `port`, or by default the first free one from 5000."""
+    for number in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
         with contextlib.closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((LOOPBACK, each))
+                probe.bind((LOOPBACK, number))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
                 raise StoreError(
-                    f"A server can't listen on port {each}: {error.strerror or error}. Choose "
+                    f"A server can't listen on port {number}: {error.strerror or error}. Choose "
                     "another with --port."
                 ) from None
             return Place(int(probe.getsockname()[1]))
@@ -286,8 +286,8 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs MLflow's server on a store's database within the context.
 
-    Setting `stopped` ends the wait for the server's start. (An exception from a signal handler
-    might leave the new process running.)
+    Set `stopped` to end the wait for the server's start. (An exception from a signal handler might
+    leave the new process running.)
     """
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
         log = Path(folder, "log")
@@ -305,12 +305,12 @@ def serving(
                     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                 },
-                # The folder is empty, as the server imports modules from its working folder.
+                # This folder is empty: the server imports modules from its working folder.
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C does not reach a new session, and `_stop` ends all of its processes.
+                # Ctrl-C does not reach the new session. `_stop` ends all processes in it.
                 start_new_session=True,
             )
         try:
@@ -323,7 +323,7 @@ def serving(
 def _wait_until_healthy(
     process: subprocess.Popen[bytes], place: Place, log: Path, stopped: threading.Event
 ) -> None:
-    # The request must not go through a proxy, whose loopback is another machine.
+    # The request must not go through a proxy: its 127.0.0.1 is another machine.
     direct = build_opener(ProxyHandler({}))
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:

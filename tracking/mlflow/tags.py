@@ -1,8 +1,9 @@
 """The tags that kerastudy writes in MLflow, and the spelling of names there.
 
 MLflow allows 250 characters in a name: letters, digits and ``_ - . space : /``. A name must also be
-a normal path, e.g. not ``a//b``. Keras and a search space allow more. `to_mlflow` replaces another
-character by its code, e.g. ``@`` by ``:x40:``, and cuts a longer name.
+a normal path, e.g. not ``a//b``. Names in Keras and in search spaces may be longer and contain
+other characters. `to_mlflow` replaces such a character by its code, e.g. ``@`` by ``:x40:``, and
+cuts longer names.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from search_spaces import Float, Int, Parameter
 UUID: Final = "kerastudy.uuid"
 """The journal's uuid of an experiment, a run or a registered model."""
 KIND: Final = "kerastudy.kind"
-"""A run's kind: ``"study"``, below it ``"trial"``, below that ``"repeat"`` or ``"fold"``."""
+"""The kind of a run: ``"study"``, ``"trial"``, ``"repeat"`` or ``"fold"``."""
 REPEAT: Final = "kerastudy.repeat"
 ENGINE: Final = "kerastudy.engine"
 HYPERPARAMETERS: Final = "kerastudy.hyperparameters"
@@ -27,7 +28,7 @@ NUMBER: Final = "kerastudy.trial"
 STATE: Final = "kerastudy.state"
 REASON: Final = "kerastudy.reason"
 DEFAULTS: Final = "kerastudy.defaults"
-"""``"yes"`` on the trial with the defaults of the space."""
+"""``"yes"`` for the trial with the defaults of the space."""
 STOPPED: Final = "kerastudy.stopped"
 """A sentence that says why the last launch ended."""
 BEST_EPOCH: Final = "kerastudy.best_epoch"
@@ -35,7 +36,7 @@ TRAINER: Final = "kerastudy.trainer"
 VERIFIED: Final = "kerastudy.verified"
 CHAMPION_RUN: Final = "kerastudy.champion_run"
 PROMOTED: Final = "kerastudy.promoted"
-"""Why the champion is not the best trial, e.g. "promoted"."""
+"""Why the champion is another trial than the best one, e.g. "promoted"."""
 REFIT_OF: Final = "kerastudy.refit_of"
 """On a model that was trained again on more data: the run id of its trial."""
 VERDICT: Final = "kerastudy.verdict"
@@ -67,7 +68,7 @@ _NO_NAME: Final = ":x:"
 def to_mlflow(name: str) -> str:
     """Returns the name of a metric, param or tag in MLflow's spelling.
 
-    Different names have different spellings: a name that is cut ends with a digest.
+    Different names have different spellings: a digest is added to a name that is cut.
     """
     spelled = _REFUSED.sub(_spell, name) or _NO_NAME
     outside = spelled == "." or spelled.startswith(("/", ".."))
@@ -80,7 +81,7 @@ def to_mlflow(name: str) -> str:
 
 
 def portable(text: str) -> str:
-    """Replaces NUL characters in a text, as PostgreSQL refuses them."""
+    """Replaces NUL characters in a text, which PostgreSQL refuses."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 

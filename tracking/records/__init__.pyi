@@ -1,14 +1,15 @@
 from .data_findings import ConstantGuess as ConstantGuess
 from .data_findings import DataDescription as DataDescription
 from .data_findings import DataFindings as DataFindings
-from .evaluations import Confirmation as Confirmation
-from .evaluations import Corrected as Corrected
-from .evaluations import Evaluation as Evaluation
-from .evaluations import Interval as Interval
-from .evaluations import Measured as Measured
-from .evaluations import Racer as Racer
+from .evaluation_records import Confirmation as Confirmation
+from .evaluation_records import Corrected as Corrected
+from .evaluation_records import Evaluation as Evaluation
+from .evaluation_records import Interval as Interval
+from .evaluation_records import Measured as Measured
+from .evaluation_records import Racer as Racer
 from .json_conversion import from_json as from_json
 from .json_conversion import to_json as to_json
+from .prediction_records import ValidationPredictions as ValidationPredictions
 from .setting_declarations import ADVANCED as ADVANCED
 from .setting_declarations import BUDGET as BUDGET
 from .setting_declarations import OUTPUT as OUTPUT
@@ -42,4 +43,3 @@ from .trial_records import TrialState as TrialState
 from .trial_records import TrialTask as TrialTask
 from .trial_records import finished_trials as finished_trials
 from .trial_records import training_name as training_name
-from .validation_predictions import ValidationPredictions as ValidationPredictions

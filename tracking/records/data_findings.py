@@ -75,7 +75,7 @@ class DataFindings:
 
     @property
     def guess(self) -> ConstantGuess | None:
-        """The most frequent class of the validation samples, or with folds of all samples in folds.
+        """The most frequent class of the validation samples. With folds, of the samples in folds.
 
         None unless the classes of all these samples are known.
         """

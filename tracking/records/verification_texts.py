@@ -33,8 +33,8 @@ TRAINED_BY_ITSELF = (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, TRAINED_BY_OBJECTIVE)
 DIFFERS = "model.fit, differs: "
 REPRODUCED = "reproduced bit for bit"
 _NOT_REPRODUCED = "not reproduced on "
-_NOT_COMPARABLE = "model.fit, not comparable: "
-_NOT_RUN = "model.fit, not run: "
+NOT_COMPARABLE = "model.fit, not comparable: "
+NOT_RUN = "model.fit, not run: "
 
 
 def identical(compared: int, epochs: int) -> str:
@@ -43,21 +43,6 @@ def identical(compared: int, epochs: int) -> str:
         return IDENTICAL
     named = "epoch 1" if compared == 1 else f"epochs 1 to {compared}"
     return f"{IDENTICAL} in {named} of {epochs}"
-
-
-def differing(where: str) -> str:
-    """Returns the text for a trial whose result `model.fit` did not reproduce."""
-    return DIFFERS + where
-
-
-def not_comparable(why: str) -> str:
-    """Returns the text for a trial whose result differs with other code, data or versions."""
-    return _NOT_COMPARABLE + why
-
-
-def not_run(why: str) -> str:
-    """Returns the text for a trial that could not be trained again."""
-    return _NOT_RUN + why
 
 
 def reproduced(by: str, epochs: int, day: str) -> str:

@@ -9,7 +9,7 @@ import altair as alt
 from search_spaces import Float, Int
 from search_spaces.texts import counted, number
 from tracking.report import theme
-from tracking.report.trial_data import (
+from tracking.report.chart_data import (
     Columns,
     HyperparameterAxis,
     StudyData,
@@ -20,14 +20,16 @@ from tracking.report.trial_data import (
 
 _MOST_AXES = 12
 _MOST_LINES = 400
-# The axes' names are horizontal if their number times the longest name's length is below this.
+# The names of the axes are horizontal if they all fit: if the number of axes times the length of
+# the longest name is below this number.
 _LEVEL_LETTERS = 115
-# A trial's line crosses the axis of a hyperparameter that is not active at this height.
+# The height of "not active" on the axes, on which other values are from 0 to 1.
 _OFF = -0.12
+# The background of `contour` has 40 x 40 cells in 9 colours, if there are 12 trials or more.
 _CELLS = 40
 _BANDS = 9
 _LEAST_POINTS = 12
-# The standard deviation of the Gaussian weights, and the least weight of a cell that is drawn.
+# The standard deviation of the Gaussian weights. A cell is drawn if its weights sum up to _NEAR.
 _KERNEL = 0.07
 _NEAR = 0.2
 
@@ -38,11 +40,11 @@ def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
 
 
 def parallel_rows(data: StudyData) -> Columns:
-    """Returns a table with a row for each trial and axis.
+    """Returns a table with a row for each trial and axis of the parallel coordinates.
 
-    ``at`` is the value as a text. ``unit`` is the value scaled to 0 … 1, or negative if the
-    hyperparameter is not active. If there are more than 400 trials, the table has the best 100 and
-    every n-th of the others.
+    ``at`` is the value as a text. ``unit`` is the height at which the trial's line crosses the
+    axis. If there are more than 400 trials, the table has the best 100 and every n-th of the
+    others.
     """
     objective = data.history.description.objective
     chosen = data.ranked
@@ -74,15 +76,10 @@ def parallel_rows(data: StudyData) -> Columns:
     return columns_of(rows[::-1])
 
 
-def _keys(data: StudyData) -> list[float]:
-    """Returns the sort keys of the trials with a value, the best first."""
-    key = data.history.description.objective.sort_key
-    return [key(trial.value) for trial in data.ranked if trial.value is not None]
-
-
 def _ends(data: StudyData) -> tuple[float, float]:
     """Returns the sort keys at the ends of the objective's axis."""
-    keys = _keys(data)
+    key = data.history.description.objective.sort_key
+    keys = [key(trial.value) for trial in data.ranked if trial.value is not None]
     best, end = theme.visible_ends(keys) if keys else (0.0, 0.0)
     return (best, end) if end > best else (best, best + 1.0)
 
@@ -102,18 +99,16 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         {
             "axis": objective.metric,
             "unit": 1 - part,
-            # `sort_key` negates a maximized value. A second call gives the value back.
+            # `sort_key` negates a maximized value. Called again, it returns the value.
             "text": number(objective.sort_key(low + part * (high - low)), 3),
         }
         for part in (0.0, 0.5, 1.0)
     ]
-    off = any(axis.parameter.when for axis in axes)
-    if off:
-        ticks += [
-            {"axis": axis.name, "unit": _OFF, "text": "not active"}
-            for axis in axes
-            if axis.parameter.when
-        ]
+    off = [
+        {"axis": axis.name, "unit": _OFF, "text": "not active"}
+        for axis in axes
+        if axis.parameter.when
+    ]
     x = alt.X(
         "axis:N",
         sort=None,
@@ -152,11 +147,11 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
             color=tiers,
             strokeWidth=alt.condition("datum.tier === 'other'", alt.value(1), alt.value(2)),
             opacity=theme.faint(0.6, 0.04),
-            tooltip=[alt.Tooltip("trial:Q", title="trial")],
+            tooltip=["trial:Q"],
         )
         .add_params(theme.brush("parallel"))
     )
-    labels = alt.Chart(alt.InlineData(values=ticks)).encode(x=x, y=y, text="text:N")
+    labels = alt.Chart(alt.InlineData(values=ticks + off)).encode(x=x, y=y, text="text:N")
     look: dict[str, Any] = {
         "align": "left",
         "dx": 5,
@@ -171,13 +166,13 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .encode(x=x, y=y)
     )
     return theme.finished(
-        theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
+        [lines, picked, behind, labels.mark_text(color=theme.INK, **look)],
         "parallel",
         "Parallel coordinates",
         280,
-        f"A line for each of {counted(len(data.ranked), 'trial')} with a value through its "
-        f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
-        "best at the top.",
+        f"A line for each of {counted(len(data.ranked), 'trial')} with a value. An axis for each "
+        f"hyperparameter, in its sampling scale; at the right {objective.metric}, with the best "
+        "value at the top.",
     )
 
 
@@ -193,19 +188,17 @@ def importance(data: StudyData) -> alt.LayerChart:
             "share:Q",
             title="share of importance",
             axis=alt.Axis(format=".0%", grid=True, tickCount=6),
-            # The scale leaves room for the text of the longest bar.
+            # This leaves room for the text beside the longest bar.
             scale=alt.Scale(domain=[0, 1.15 * max(shares.values(), default=1.0)], nice=False),
         ),
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
     )
     bars = shown.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
-        tooltip=[alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")]
+        tooltip=["name:N", alt.Tooltip("share:Q", format=".1%")]
     )
     first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
     return theme.finished(
-        theme.layers(
-            bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")
-        ),
+        [bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")],
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
@@ -220,7 +213,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     further: dict[str, Any] = {}
     if not axis.numeric:
-        # Points with the same choice stand side by side, and don't hide each other.
+        # Points with the same choice are side by side, so that they don't hide each other.
         further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
     active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
     active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
@@ -228,7 +221,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
     further |= {"x": axis.x(), "y": y, "tooltip": tooltip}
     points = theme.scatter(data, active, axis.field, size=40, legend=False, **further)
     return theme.finished(
-        theme.layers(*points),
+        points,
         f"slice_{axis.field}",
         f"{objective.metric} by {axis.name}",
         150,
@@ -241,8 +234,8 @@ def contour(
 ) -> alt.LayerChart:
     """Returns a chart of the objective over two hyperparameters.
 
-    If both are numbers, the background shows the mean of the trials nearby, with Gaussian weights
-    (Nadaraya-Watson).
+    If both are ranges of numbers, the background shows the mean of the trials nearby, with Gaussian
+    weights (Nadaraya-Watson).
     """
     objective = data.history.description.objective
     colors = _contour_colors(data)
@@ -273,7 +266,7 @@ def contour(
             ),
         )
     return theme.finished(
-        theme.layers(*layers),
+        layers,
         "contour",
         f"{objective.metric} over {first.name} and {second.name}",
         280,
@@ -283,7 +276,7 @@ def contour(
 
 
 def _contour_colors(data: StudyData) -> alt.Color:
-    """Returns a colour scale for the objective. The best values are yellow."""
+    """Returns the colour scale of the objective. The best values are yellow."""
     objective = data.history.description.objective
     ends = sorted(map(objective.sort_key, _ends(data)))
     return alt.Color(
@@ -302,7 +295,10 @@ def _contour_colors(data: StudyData) -> alt.Color:
 def _cells(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> list[dict[str, Any]]:
-    """Returns the background's cells, with the mean of the trials nearby. Others are left out."""
+    """Returns the background's cells, with the mean of the trials nearby.
+
+    Cells without trials nearby are left out.
+    """
     if not (isinstance(first.parameter, Float | Int) and isinstance(second.parameter, Float | Int)):
         return []
     import numpy as np
@@ -313,7 +309,7 @@ def _cells(
         x, y = first.unit(trial.params), second.unit(trial.params)
         if x is not None and y is not None and trial.value is not None:
             places.append((x, y))
-            # One value that is far off would hide how those around it differ.
+            # A value that is far off would hide differences between other trials nearby.
             values.append(min(max(trial.value, low), high))
     if len(places) < _LEAST_POINTS:
         return []

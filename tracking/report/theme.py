@@ -1,7 +1,8 @@
 """The look that all charts share: colours, fonts, scales of the objective, linked selections.
 
 The colours of marks are from the Okabe-Ito palette, which colour-blind people can tell apart. Each
-state of a trial also has a shape. Pages replace some colours by CSS variables, for dark mode.
+state of a trial also has a shape. `html_page` replaces some colours by CSS variables, for dark
+mode.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import altair as alt
 
 from tracking.records import Objective
-from tracking.report.trial_data import Columns, StudyData, rows_of
+from tracking.report.chart_data import Columns, StudyData, rows_of
 
 INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
 BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (
@@ -34,16 +35,12 @@ _STATES = (
     ("running", GREEN, "diamond"),
     ("contradicted", INK, "stroke"),
 )
+# These Vega expressions use the parameters that `finished` explains.
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
-# Values that are further from the best are not worth the space that they would take.
+# See `visible_ends`.
 _FAR = 4
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
-
-
-def layers(*drawn: alt.Chart) -> alt.LayerChart:
-    """Returns a layered chart. The last chart is on top."""
-    return alt.LayerChart(layer=list(drawn))
 
 
 def chart(name: str = "trials") -> alt.Chart:
@@ -52,23 +49,24 @@ def chart(name: str = "trials") -> alt.Chart:
 
 
 def finished(
-    drawn: alt.LayerChart, name: str, title: str, height: int, description: str
+    layers: Sequence[alt.Chart], name: str, title: str, height: int, description: str
 ) -> alt.LayerChart:
-    """Returns a chart with its title, size, description and parameters.
+    """Returns a chart of layers (the last is on top) with title, size, description and parameters.
 
     Screen readers read the description. The parameters link all charts of a page: ``chosen`` maps
     the numbers of chosen trials to 1, and is null if all are chosen; ``picked`` is the number of
     the trial in focus.
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
-    linked: alt.LayerChart = drawn.add_params(*parameters).properties(
+    layered = alt.LayerChart(layer=list(layers)).add_params(*parameters)
+    drawn: alt.LayerChart = layered.properties(
         name=name, title=title, width=640, height=height, description=description
     )
-    return linked
+    return drawn
 
 
 def brush(name: str) -> alt.Parameter:
-    """Returns a selection that the user makes by dragging over an area of the chart."""
+    """Returns a selection of trials by dragging over an area of the chart."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
     return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
 
@@ -90,10 +88,10 @@ def scatter(
 ) -> list[alt.Chart]:
     """Returns layers with a mark for each trial, by state, and a ring around the trial in focus.
 
-    The marks of trials without a value are at the lower edge. Their tooltips say why.
+    Trials without a value are at the lower edge, and their tooltips say why they have none.
     """
     present = set(data.trials.get("state", ()))
-    names, colors, shapes = zip(*(each for each in _STATES if each[0] in present), strict=True)
+    names, colors, shapes = zip(*(state for state in _STATES if state[0] in present), strict=True)
     shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
     color = alt.Scale(domain=list(names), range=list(colors))
     shape = alt.Scale(domain=list(names), range=list(shapes))
@@ -104,56 +102,55 @@ def scatter(
     }
     valued = base.transform_filter("isValid(datum.value)")
     points = valued.mark_point(filled=False, size=size, cursor="pointer")
-    places = {channel: encoding[channel] for channel in encoding if channel != "tooltip"}
+    places = {channel: value for channel, value in encoding.items() if channel != "tooltip"}
     drawn = [
         points.encode(**encoding, **look).add_params(brush(name)),
         picked_ring(base).encode(**places),
     ]
     if len(data.ranked) < len(data.history.trials):
         without = base.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=size)
-        why = [
-            alt.Tooltip("trial:Q", title="trial"),
-            alt.Tooltip("state:N", title="state"),
-            alt.Tooltip("reason:N", title="reason"),
-        ]
-        places = {**places, "y": alt.value("height"), "tooltip": why}
+        tooltip = ["trial:Q", "state:N", "reason:N"]
+        places = {**places, "y": alt.value("height"), "tooltip": tooltip}
         drawn.append(without.encode(**places, **look))
     return drawn
 
 
-def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
-    """Returns the lines of a trial's tooltip, with the most important hyperparameters."""
-    metric = data.history.description.objective.metric
+def value_tooltip(column: str, name: str) -> alt.Tooltip:
+    """Returns the line of a metric's value in a tooltip."""
+    return alt.Tooltip(f"{column}:Q", title=name, format=".5~g")
+
+
+def tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
+    """Returns the lines of a trial's tooltip. `axes` is the number of hyperparameters in it."""
     return [
-        alt.Tooltip("trial:Q", title="trial"),
-        alt.Tooltip("state:N", title="state"),
-        alt.Tooltip("value:Q", title=metric, format=".5~g"),
+        *("trial:Q", "state:N"),
+        value_tooltip("value", data.history.description.objective.metric),
         alt.Tooltip("best_epoch:Q", title="best epoch"),
         *(axis.tooltip() for axis in data.by_importance()[:axes]),
     ]
 
 
 def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
-    """Returns the ends of an axis for ascending sort keys.
+    """Returns the ends of an axis for ascending sort keys of trials.
 
-    The axis has room for the better half of the trials, and for all that are at most _FAR times as
-    far from the best as the median. Charts draw the others at the edge.
+    The axis has room for the better half of the trials, and for trials that are at most _FAR times
+    as far from the best as the median. Charts draw all other trials at the edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
     edge = best + _FAR * (usual - best)
     if not best < edge < worst:
         return best, worst
     end = max(key for key in keys if key <= edge)
-    # The margin keeps those at the edge apart from the last one that has its own place.
+    # A margin separates the trials at the edge from the last trial inside.
     return best, end + 0.08 * (end - best)
 
 
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
-    """Returns the scale of objective values. Over a wide range it is logarithmic."""
+    """Returns the scale of objective values, which is logarithmic over a wide range."""
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])
-    # `sort_key` negates a maximized value. A second call gives the value back.
+    # `sort_key` negates a maximized value. Called again, it returns the value.
     low, high = sorted(map(objective.sort_key, (keys[0], keys[-1])))
     if low == high:
         pad = abs(low) * 0.05 or 0.5
@@ -175,7 +172,7 @@ def whole_numbers(name: str, title: str, values: Sequence[int | None], first: in
 
 def whole_axis(**further: Any) -> alt.Axis:
     """Returns an axis that labels only whole numbers."""
-    # If there is room, Vega adds ticks at halves. These get no label.
+    # If there is room, Vega adds ticks at halves, which get no label.
     label = "datum.value % 1 ? '' : datum.label"
     return alt.Axis(tickMinStep=1, format="d", labelExpr=label, **further)
 
@@ -183,10 +180,10 @@ def whole_axis(**further: Any) -> alt.Axis:
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
     """Returns a chart with the rows of its tables, so that it can be drawn outside a page."""
     filled: alt.LayerChart = drawn.copy(deep=False)
-    filled.layer = [each.copy(deep=False) for each in drawn.layer]
-    for each in (filled, *filled.layer):
-        if isinstance(each.data, alt.NamedData):
-            each.data = alt.InlineData(values=rows_of(tables[str(each.data.name)]))
+    filled.layer = [layer.copy(deep=False) for layer in drawn.layer]
+    for part in (filled, *filled.layer):
+        if isinstance(part.data, alt.NamedData):
+            part.data = alt.InlineData(values=rows_of(tables[str(part.data.name)]))
     return filled
 
 

@@ -20,7 +20,7 @@ from tracking.summary import summary_of, validation_parts
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
     # This import loads numpy, which the other documents don't need.
-    from tracking.diagnosis.value_checks import answers
+    from tracking.diagnosis.isolation_check import answers
 
     description, best, verdict = history.description, history.best, study_verdict(history)
     commands = summary_of(history, default_store_path().absolute(), verdict).commands

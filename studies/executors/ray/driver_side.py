@@ -19,7 +19,7 @@ from studies.executors.ray.node_side import Begun, arrival_of, packed, put
 from studies.executors.worker_count import MOST_WORKERS
 from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.worker_pool import LaunchWorkers, WorkerPool
-from studies.executors.worker_process import OnOutput, WorkerExecutor
+from studies.executors.worker_process import OnOutput, Worker
 from studies.training import environment_differences
 from studies.user_code import ShippedStudy, Target, with_modules
 
@@ -38,7 +38,7 @@ def _actor_class() -> type[Any]:
     path, and may contain a package named `studies`, too.
     """
 
-    class Worker:
+    class Actor:
         def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
             """Yields what `Host.run` yields, or a text if the node can't import kerastudy."""
             import importlib
@@ -63,7 +63,7 @@ def _actor_class() -> type[Any]:
         def end(self) -> None:
             self._host.end()
 
-    return Worker
+    return Actor
 
 
 class RemoteProcess:
@@ -141,9 +141,7 @@ class RemoteProcess:
 class RayPool(WorkerPool):
     """A `WorkerPool` on a cluster. Workers that differ from the first worker are dropped."""
 
-    def __init__(
-        self, workers: Sequence[WorkerExecutor], on_output: OnOutput, launch: RayWorkers
-    ) -> None:
+    def __init__(self, workers: Sequence[Worker], on_output: OnOutput, launch: RayWorkers) -> None:
         super().__init__(workers, on_output)
         self._launch = launch
 
@@ -151,9 +149,7 @@ class RayPool(WorkerPool):
     def processes(self) -> list[RemoteProcess]:
         return [_process(worker) for worker in self._workers]
 
-    def _ready(
-        self, workers: Sequence[WorkerExecutor], seconds: float | None = None
-    ) -> Sequence[WorkerExecutor]:
+    def _ready(self, workers: Sequence[Worker], seconds: float | None = None) -> Sequence[Worker]:
         import ray
 
         ends = None if seconds is None else time.monotonic() + seconds
@@ -169,25 +165,26 @@ class RayPool(WorkerPool):
                 if _process(worker).stream in readable:
                     _process(worker).take()
 
-    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+    def _do_without(self, worker: Worker, error: WorkerError) -> None:
         """Drops a worker. Its node gets no other worker, unless the process was killed."""
         node = _process(worker).node_id
         if node and not error.killed:
             self._launch.excluded.append(node)
         super()._do_without(worker, error)
 
-    def _check_alike(self, worker: WorkerExecutor) -> None:
+    def _check_alike(self, worker: Worker) -> None:
         """Drops a worker if its study, environment or hardware differs from the first worker's."""
-        if worker.loading or worker not in self._workers or worker is self._workers[0]:
+        loaded = worker.loaded
+        if loaded is None or worker not in self._workers or worker is self._workers[0]:
             return
         try:
             super()._check_alike(worker)
             differences = [
                 difference
-                for difference in environment_differences(self.environment, worker.environment)
+                for difference in environment_differences(self.environment, loaded.environment)
                 if not difference.startswith(_MAY_DIFFER)
             ]
-            first, other = self.description.hardware, worker.description.hardware
+            first, other = self.description.hardware, loaded.description.hardware
             if first != other and not self._launch.any_hardware:
                 differences.append(
                     f"its hardware is {other}, and the first worker's is {first}; add "
@@ -199,7 +196,7 @@ class RayPool(WorkerPool):
             self._do_without(worker, WorkerError(f"on {_process(worker).node}: {error}"))
 
 
-def _process(worker: WorkerExecutor) -> RemoteProcess:
+def _process(worker: Worker) -> RemoteProcess:
     return cast(RemoteProcess, worker.process)
 
 

@@ -326,5 +326,5 @@ def put(files: Mapping[str, bytes], request: object) -> None:
         except OSError as error:
             raise StudyError(
                 f"{str(path)!r} cannot be written: {error}",
-                hint="Make room, then launch again to resume.",
+                hint="Free disk space, then launch again to resume.",
             ) from None

@@ -28,8 +28,8 @@ from studies.training.scoring.metrics_per_sample import (
     metric_per_sample,
 )
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
-from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
+from tracking.scores.score_files import write_scores
 
 if TYPE_CHECKING:
     import keras

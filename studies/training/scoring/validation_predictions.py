@@ -23,7 +23,7 @@ from studies.data import (
 )
 from studies.training.batches import as_keras_reads, validation_batches
 from studies.training.keras_models import by_name, loss_of, named_outputs
-from tracking.records.validation_predictions import (
+from tracking.records.prediction_records import (
     MOST_CLASSES,
     MOST_POINTS,
     MOST_SAMPLES,

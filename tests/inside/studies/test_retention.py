@@ -87,7 +87,7 @@ def test_the_best_trials_keep_their_scores_within_the_limit() -> None:
         for trial in order:
             if trial.best is not None:
                 kept.add(Rank(*rank(trial)), trial.result.scores_bytes)
-                lines.append(kept.told())
+                lines.append(kept.notice())
         assert kept.numbers == {7, 1, 3, 6}
         assert kept.dropped() == {0, 4} and kept.dropped() == set()
         assert len([line for line in lines if line]) == 1

@@ -16,7 +16,7 @@ from stores import history_at
 
 import kerastudy as ks
 from studies.engines import OptunaEngine
-from studies.executors import Handler, LoadStudy, WorkerExecutor, job_runner
+from studies.executors import Handler, LoadStudy, Worker, WorkerPool, job_runner
 from studies.progress import NoProgress
 from studies.user_code import Target
 from tracking.records import TrialResult, TrialTask
@@ -156,18 +156,19 @@ def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> Non
     )
     file.write_text(forks + STUDY_FILE, encoding="utf-8")
     load = LoadStudy(Target(str(file)), tmp_path)
-    executor, handler = WorkerExecutor(load), Collecting()
+    worker, handler = Worker(load), Collecting()
+    executor = WorkerPool([worker])
     try:
         executor.load()
         spec = make_spec(executor, epochs=100_000)
         executor.submit(TrialTask(spec, executor.description.space, tmp_path / "0.weights.h5"))
-        connection = executor.process.connection
-        executor.process._process.kill()
+        connection = worker.process.connection
+        worker.process._process.kill()
         while not handler.lost:
             assert connection.closed or connection.poll(30), "nobody knows that it has ended"
             executor.wait(handler)
         # There is another, which has not died.
-        while executor.loading:
+        while worker.loading:
             executor.wait(handler)
     finally:
         executor.close()

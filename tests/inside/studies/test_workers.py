@@ -27,7 +27,7 @@ from studies.executors import (
     LocalWorkers,
     Machine,
     Session,
-    WorkerExecutor,
+    Worker,
     WorkerPool,
     asked_workers,
     described_workers,
@@ -53,7 +53,7 @@ def in_process(file: Path) -> Iterator[Executor]:
 def in_pool(file: Path, workers: int = 2) -> Iterator[WorkerPool]:
     with tempfile.TemporaryDirectory() as shared:
         load = LoadStudy(Target(str(file)), Path(shared))
-        pool = WorkerPool([WorkerExecutor(load) for _ in range(workers)])
+        pool = WorkerPool([Worker(load) for _ in range(workers)])
         try:
             pool.load()
             yield pool
@@ -73,11 +73,11 @@ def all_free(pool: WorkerPool, handler: Collecting | None = None) -> None:
         pool.wait(handler or Collecting())
 
 
-def pid_of(worker: WorkerExecutor) -> int:
+def pid_of(worker: Worker) -> int:
     return int(worker.process._process.pid)  # type: ignore[attr-defined]
 
 
-def number_of_trial(worker: WorkerExecutor) -> int | None:
+def number_of_trial(worker: Worker) -> int | None:
     return worker._fits[0].number if worker._fits else None
 
 
@@ -141,7 +141,7 @@ class TestPool(ExecutorConformance):
     ) -> None:
         """Where one is free."""
 
-        def trained_by(number: int, units: int) -> WorkerExecutor:
+        def trained_by(number: int, units: int) -> Worker:
             spec = make_spec(executor, number, 1, units=units)
             path = tmp_path / f"{number}.weights.h5"
             executor.submit(TrialTask(spec, executor.description.space, path))
@@ -216,7 +216,7 @@ def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
     """Though no other has loaded the study yet. They are threads here."""
     said: list[str] = []
     load = LoadStudy(Target(str(file)), file.parent)
-    started = [WorkerExecutor(load, start=start) for start in (Dies, ThreadInPlaceOfProcess)]
+    started = [Worker(load, start=start) for start in (Dies, ThreadInPlaceOfProcess)]
     pool = WorkerPool(started, said.append)
     try:
         pool.load()
@@ -234,9 +234,9 @@ def test_another_worker_starts_if_the_jobs_left_are_worth_it(
     monkeypatch.setattr("studies.executors.worker_pool._SECONDS_TO_JUDGE", 0.0)
     monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", worth)
 
-    def start(number: int) -> WorkerExecutor:
+    def start(number: int) -> Worker:
         load = LoadStudy(Target(str(file)), tmp_path)
-        return WorkerExecutor(load, start=ThreadInPlaceOfProcess)
+        return Worker(load, start=ThreadInPlaceOfProcess)
 
     pool = WorkerPool([start(0)])
     try:
@@ -286,14 +286,14 @@ def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
     """It is read once; a module that the study imports may still differ."""
     target = with_source(Target(str(file)))
     load = LoadStudy(target, file.parent)
-    pool = WorkerPool([WorkerExecutor(load, start=ThreadInPlaceOfProcess)])
+    pool = WorkerPool([Worker(load, start=ThreadInPlaceOfProcess)])
     try:
         pool.load()
         file.write_text("half of what is be", encoding="utf-8")
         assert load_study(target)[1].source == STUDY_FILE
         file.write_text(STUDY_FILE.replace("units(4, 16)", "units(4, 18)"), encoding="utf-8")
         other = replace(load, target=with_source(Target(str(file))))
-        pool.resize(2, lambda number: WorkerExecutor(other, start=ThreadInPlaceOfProcess))
+        pool.resize(2, lambda number: Worker(other, start=ThreadInPlaceOfProcess))
         with pytest.raises(StudyError, match="changed while it was loaded"):
             while True:
                 pool.wait(Collecting())

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import beta, binomtest, ttest_ind
 
 from tracking.records import Interval
-from tracking.statistics import of_intervals, of_means
+from tracking.statistics import difference_of_intervals, difference_of_means
 
 SEARCHES, TRIALS = 600, 20
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -56,7 +56,9 @@ def test_an_interval_over_seeds_holds_the_true_difference(
     first, second = (
         draw(generator, (SEARCHES, count)) for draw, count in zip((one, other), seeds, strict=True)
     )
-    intervals = [of_means(a, b) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
+    intervals = [
+        difference_of_means(a, b) for a, b in zip(first.tolist(), second.tolist(), strict=True)
+    ]
     held = [each.low <= truth <= each.high for each in intervals if each is not None]
     assert len(held) > 0.95 * SEARCHES
     assert np.mean(held) > 0.92
@@ -72,14 +74,14 @@ def test_of_equal_searches_few_pass_for_better_however_many_there_are() -> None:
     groups = losses(0.5)(generator, (SEARCHES, 4, 5)).tolist()
     wrong = 0
     for four in groups:
-        pairs = [of_means(a, b, pairs=6) for i, a in enumerate(four) for b in four[:i]]
+        pairs = [difference_of_means(a, b, pairs=6) for i, a in enumerate(four) for b in four[:i]]
         wrong += any(each is not None and not each.low <= 0 <= each.high for each in pairs)
     assert wrong < 0.06 * SEARCHES
 
 
 def test_without_any_spread_over_seeds_there_is_no_interval() -> None:
-    assert of_means([0.9, 0.9], [0.8, 0.8, 0.8]) is None
-    interval = of_means([0.9, 0.9], [0.8, 0.81, 0.8])
+    assert difference_of_means([0.9, 0.9], [0.8, 0.8, 0.8]) is None
+    interval = difference_of_means([0.9, 0.9], [0.8, 0.81, 0.8])
     assert interval is not None and interval.low < interval.value < interval.high
 
 
@@ -101,10 +103,10 @@ def test_a_difference_of_confirmed_values_holds_the_truth(
     draws[:, 1][shared] = draws[:, 0][shared]
     hits = (draws < np.array(accuracy)[:, None]).sum(axis=2).tolist()
     known = {count: exact(count, samples) for pair in hits for count in pair}
-    intervals = [of_intervals(known[a], known[b]) for a, b in hits]
+    intervals = [difference_of_intervals(known[a], known[b]) for a, b in hits]
     truth = accuracy[0] - accuracy[1]
     assert np.mean([each.low <= truth <= each.high for each in intervals]) > 0.94
-    wider = of_intervals(known[hits[0][0]], known[hits[0][1]], pairs=3)
+    wider = difference_of_intervals(known[hits[0][0]], known[hits[0][1]], pairs=3)
     assert wider.low < intervals[0].low and intervals[0].high < wider.high
     # Clopper's and Pearson's interval, from the beta distribution.
     one = known[hits[0][0]]

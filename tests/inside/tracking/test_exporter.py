@@ -39,7 +39,7 @@ from tracking.history import (
     withdraw_champion,
 )
 from tracking.journal import Journal
-from tracking.mlflow import StudyExporter, open_store_client, process
+from tracking.mlflow import StudyExporter, exporter_process, open_store_client
 from tracking.records import EpochResult, Proposal, Racer
 from tracking.store import Store, create_store
 
@@ -367,7 +367,7 @@ def test_a_deleted_study_is_deleted_there(store: Store) -> None:
     # One whose experiment is in the trash already frees its name, too.
     client.delete_experiment(experiment_of(client, folder).experiment_id)
     late = StudyExporter(store, folder)
-    delete_study(store, study_size(store, NAME), process.forgetting)
+    delete_study(store, study_size(store, NAME), exporter_process.forgetting)
     with pytest.raises(StoreError, match="no study"):
         late.update()
     assert not folder.exists()

@@ -16,7 +16,7 @@ from in_mlflow import client_of, wait_for_exporters
 from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces import ServerAwayError
-from tracking.mlflow import StudyExporter, process
+from tracking.mlflow import StudyExporter, exporter_process
 from tracking.records import TrialSpec
 from tracking.store import Store
 
@@ -85,7 +85,7 @@ def test_a_launch_ends_though_its_server_does_not_answer(
     new_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says what is left, and the exporter goes on when it has ended."""
-    monkeypatch.setattr(process, "_SECONDS_TO_WAIT", 0.5)
+    monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 0.5)
     said, asked, may_answer = Said(), threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -123,7 +123,7 @@ def test_a_study_goes_on_without_its_server_and_says_so_once(
     new_store: Store, monkeypatch: pytest.MonkeyPatch, code: int, told: str
 ) -> None:
     """The store's own MLflow has it all the same; a push says the same."""
-    monkeypatch.setattr(process, "_SECONDS_TO_WAIT", SECONDS_AT_MOST)
+    monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", SECONDS_AT_MOST)
     said, executor = Said(), ScriptedExecutor(describe(name="alone", trials=3))
     with server(code) as address:
         history = run_study(

@@ -188,8 +188,8 @@ def of_few_samples() -> Interval:
         (lambda: loss_interval(np.ones((1, 50))), "at least 2 seeds"),
         (lambda: loss_interval(np.ones(50)), "at least 2 seeds"),
         (lambda: loss_interval(np.array([[1, np.nan], [1, 1]])), "NaN"),
-        (lambda: loss_interval(np.zeros((5, 100))), "the same loss, so its interval has no width"),
-        (of_few_samples, "a few samples hold nearly all of the loss"),
+        (lambda: loss_interval(np.zeros((5, 100))), "the same loss, so the interval has no width"),
+        (of_few_samples, "a few samples have nearly all of the loss"),
         (lambda: gain(np.ones((5, 20)), np.ones((5, 20)), "max"), "the same on all samples"),
     ],
 )

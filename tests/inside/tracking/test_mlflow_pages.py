@@ -258,10 +258,13 @@ def test_while_it_runs_a_note_has_nothing_that_the_next_trial_makes_wrong(
 ) -> None:
     note = study_note(study(shared_store, "runs", notes="Why."), PAGES)
     links, _, first, _, before, *rest = note.splitlines()
-    assert first.startswith("**It is running: its best trial so far is the first of the [trials](")
+    assert first.startswith("**Running: the best trial so far is the first of the [trials](")
     assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
     assert before == "Before this launch: trial 2: val_loss 0.48 at epoch 2 of 3."
-    assert rest[1] == "This text is written again when it stops." and rest[-1] == "- notes: Why."
+    assert (
+        rest[1] == "When the launch ends, this text is written again."
+        and rest[-1] == "- notes: Why."
+    )
     assert "ended" not in note and "verdict" not in note and table(note) == []
     none = study(shared_store, "begins", trials=0)
     assert "No trial has" not in study_note(none, PAGES)
@@ -312,8 +315,8 @@ def line(*histories: StudyHistory, running: bool = False) -> str:
 def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Store) -> None:
     history = study(shared_store, "손글씨 *1*")
     summary = "[Summary](#/experiments/1/runs/parent?workflowType=machine_learning): "
-    assert line(history, running=True).startswith(f"{summary}It is running: its best trial so far")
-    assert line(history).startswith(f"{summary}It was killed; launch it again to resume it")
+    assert line(history, running=True).startswith(f"{summary}Running: the best trial so far")
+    assert line(history).startswith(f"{summary}Its launch was killed; launch it again to resume it")
     text = line(replace(history, status="FINISHED"))
     assert text.startswith(f"{summary}Reported val_loss 0.48. What to expect is unknown")
     page = "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=kerastudy-"

@@ -32,9 +32,9 @@ from tracking.history import StudyHistory, read_study
 from tracking.mlflow import (
     StudyExporter,
     check_server,
+    exporter_process,
     free_place,
     open_client,
-    process,
     server_of_environment,
     serving,
 )
@@ -147,7 +147,7 @@ def test_a_trained_study_is_there_with_its_champion(
 
     # Of another study, or a person's.
     server.client.create_registered_model("trained")
-    monkeypatch.setattr(process, "_SECONDS_TO_WAIT", 120)
+    monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 120)
     file = write_study(tmp_path, name='"trained"')
     told = kerastudy_here(
         tmp_path,

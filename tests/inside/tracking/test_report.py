@@ -157,8 +157,8 @@ def test_importance_with_few_trials(store: Store) -> None:
     assert importances_of(14) == {} != importances_of(15)
     few = record(store, "few", 16, infeasible=lambda number: number > 13)
     text = write_report(few).read_text(encoding="utf-8")
-    assert "Nothing to do: " in text and "The record is too thin to check: " in text
-    assert "matter most is shown from 15 trials with a value on" in text
+    assert "Nothing to do: " in text and "Too few trials for these checks: " in text
+    assert "matter most is shown from 15 trials on" in text
     names = {
         str(figure.chart.name) for section in sections(StudyData(few)) for figure in section.figures
     }
@@ -172,7 +172,7 @@ def test_a_finding_is_shown_by_its_chart_and_kinds_of_charts_are_few(store: Stor
     data = StudyData(history)
     (section,) = [each for each in sections(data) if each.heading == "What the record asks for"]
     shown = {str(each.chart.title): each for each in section.figures}
-    for finding in data.diagnosis.findings:
+    for finding in data.summary.diagnosis.findings:
         assert (finding.title in shown) != (finding.title in section.text)
         if finding.severity != "ok":
             assert shown[finding.title].mark == finding.severity

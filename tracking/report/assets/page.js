@@ -1,6 +1,6 @@
 "use strict";
-// Draws the charts and links them: dragging over an area of one chooses trials in all of them and
-// in the tables; a click on a trial, in a chart or in the table, puts it in focus.
+// Draws the charts and links them. Dragging over an area of a chart chooses trials in all charts and
+// tables. A click on a trial, in a chart or in a table, puts the trial in focus.
 (async () => {
   const report = JSON.parse(document.getElementById("report").textContent);
   const table = document.querySelector("#trials table");
@@ -13,7 +13,7 @@
   const behind = [];
   const mostRows = 1000;
   let picked = report.picked;
-  // The view whose area, or the list that, chooses trials.
+  // The chosen trials come from this: the view of a chart, or the list.
   let active = null;
   let chosen = null;
 
@@ -52,7 +52,7 @@
     fillOpen();
   }
 
-  // Of the table's buttons Tab reaches one; the arrow keys lead to the others.
+  // The key Tab reaches one of the table's buttons, the arrow keys reach the other buttons.
   const button = (line) => line.cells[0].firstElementChild;
   let reached = null;
   function reach(line) {
@@ -71,7 +71,7 @@
     button(reached).focus();
   }
 
-  // A tuple of Vega's selection names fields, and for each an interval or a list of values.
+  // A tuple of Vega's selection has names of fields, and an interval or a list of values for each.
   const inside = (row, { fields, values }) =>
     fields.every(({ field, type }, i) =>
       type === "E"
@@ -108,7 +108,7 @@
     show(null);
   }
 
-  // What dragging does, without a pointer that drags.
+  // The list chooses trials without dragging, e.g. by keyboard.
   function fillList() {
     const trials = rows(report.tables.trials);
     const valued = trials.filter((row) => row.rank !== null);
@@ -132,7 +132,7 @@
     list.parentElement.hidden = false;
   }
 
-  // Under a chart: the table of what it shows, and the chart as a file.
+  // Adds a table of the chart's data, and buttons that save the chart.
   function offer(place, spec, view) {
     const title = place.closest("figure")?.querySelector("h3 > b").textContent ?? "trial in focus";
     // MLflow's frame for artifacts allows no downloads.
@@ -154,13 +154,14 @@
 
   const read = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : (value ?? ""));
 
-  // What a chart draws: the page's own tables, else what comes with it, unless it only guides the eye.
+  // Returns the names of the tables with the chart's data: tables of the page, or else tables of the
+  // chart. A table of one column only has guide lines.
   function tablesOf({ usermeta: { tables }, datasets }) {
     const own = Object.keys(datasets).filter((name) => Object.keys(datasets[name][0] ?? {}).length > 1);
     return tables.length ? tables : own;
   }
 
-  // Places on an axis are not to be read.
+  // These columns have positions on an axis, which people don't read.
   const unread = /^(unit|tier)$|_unit$/;
 
   function lookUp(drawn, ofPicked) {
@@ -184,7 +185,7 @@
 
   async function download(view, kind, name) {
     const style = getComputedStyle(document.documentElement);
-    // Outside of this page nobody knows its colours.
+    // Files can't use the page's CSS variables.
     const drawn = (await view.toSVG())
       .replace(/var\((--\w+)\)/g, (_, variable) => style.getPropertyValue(variable).trim())
       .replace("<svg ", `<svg style="background:${style.getPropertyValue("--paper").trim()}" `);
@@ -219,9 +220,9 @@
     button(line).setAttribute("aria-label", `Trial ${trial}`);
     button(line).tabIndex = -1;
   }
-  // On paper nothing can be opened.
+  // The details are printed, too.
   addEventListener("beforeprint", () => document.querySelectorAll(".details details").forEach((each) => (each.open = true)));
-  // On a small screen it would hide the charts.
+  // On a small screen, the open panel would hide the charts.
   if (focus) focus.open = matchMedia("(min-width: 64rem)").matches;
   if (list) fillList();
   if (lines.has(picked)) pick(picked);
@@ -232,7 +233,7 @@
     for (const name of tables) spec.datasets[name] = rows(report.tables[name]);
     const state = { picked, chosen };
     for (const each of spec.params ?? []) if (each.name in state) each.value = state[each.name];
-    // The place says in words what it shows.
+    // Screen readers read the label of the place, not the chart in it.
     const drawn = place.appendChild(element("div", "", ["aria-hidden", "true"]));
     const { view } = await vegaEmbed(drawn, spec, report.options);
     views.push(view);
@@ -246,7 +247,7 @@
         view.runAsync();
       };
       view.addDataListener(`${brush.name}_store`, (_, tuples) =>
-        // Later: the view is still running.
+        // The timeout lets the view finish first.
         setTimeout(() => choose(view, all, tuples)),
       );
     }

@@ -1,10 +1,12 @@
-"""The data that the checks read from a study's record, and the findings that they return."""
+"""`DiagnosedStudy`, the data that the checks read, and `Finding`, the result of a check."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import statistics
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,15 +23,15 @@ from tracking.history.scores_of_trials import best_scores, scores_of
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective
-from tracking.scores.files import ScoresError
+from tracking.scores.score_files import ScoresError
 
 Array = NDArray[np.float64]
 Severity = Literal["problem", "hint", "ok"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
 
 Chart = Literal["history", "curves", "slice", "intervals"]
-"""The chart of a finding: all trials in order, learning curves, trials by one hyperparameter, or
-values with intervals."""
+"""The chart of a finding: all trials in order, the learning curves, the trials by the values of one
+hyperparameter, or values with intervals."""
 
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4
@@ -44,7 +46,7 @@ class Changes:
     Attributes:
         ranges: New domains by hyperparameter, in the form of ``--set``, e.g. ``"1e-4..1e-1:log"``.
         settings: Settings by name, e.g. ``epochs``.
-        resumes: Whether the launch resumes the same study instead of a new one.
+        resumes: Whether the launch resumes the same study instead of beginning a new one.
     """
 
     ranges: Mapping[str, str] = field(default_factory=dict)
@@ -58,19 +60,19 @@ class Finding:
 
     Attributes:
         check: The check's name, e.g. ``"boundary"``.
-        severity: With a ``"problem"``, the study does not answer its question. After a ``"hint"``,
-            the next study can be better.
+        severity: ``"problem"`` if the study does not answer its question, ``"hint"`` if the next
+            study can be better, ``"ok"`` if all is well.
         title: A few words.
         verdict: A sentence with the figures.
         advice: A sentence on what to do; may be empty.
         command: A command that follows the advice; empty if the user must edit the study's code. A
-            check sets at most a verb, e.g. ``confirm``. `diagnose` completes the command.
+            check sets only the verb, e.g. ``confirm``, or nothing. `diagnose` writes the command.
         evidence: The figures, by name.
         parameter: The hyperparameter of the finding, or empty.
         changes: The changes that the finding suggests for the next launch.
         chart: The chart that shows the finding.
-        trials: The trials that this chart shows in front.
-        rows: The rows of a chart of intervals, in the form of `charts.intervals`.
+        trials: The numbers of the trials that this chart shows in front.
+        rows: The rows of a chart of intervals, in the form of `result_charts.intervals`.
     """
 
     check: str
@@ -88,11 +90,11 @@ class Finding:
 
 
 class TooThinError(InternalError):
-    """A check needs more trials. The message says what the record lacks."""
+    """A check needs more trials. The message says how many."""
 
 
 class Noise(NamedTuple):
-    """The size of random differences between trials' values, and their source in words."""
+    """The size of random differences between trials' values, and the source in words."""
 
     value: float
     source: str
@@ -100,7 +102,7 @@ class Noise(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial's objective by epoch, on validation data (`losses`) and perhaps on training data.
+    """A trial's objective by epoch on validation data (`losses`), and if recorded on training data.
 
     A maximized objective is negated, so lower values are better.
     """
@@ -129,9 +131,9 @@ class Curve:
     def noise(self) -> float:
         """The standard deviation of the noise in the later half of the curve.
 
-        It is estimated from the differences between neighbouring epochs: their median absolute
-        deviation, times 1.4826. A difference has the noise of two epochs, so the result is divided
-        by the square root of 2.
+        The estimate is 1.4826 times the median absolute deviation of the differences between
+        neighbouring epochs, divided by the square root of 2, as a difference has the noise of two
+        epochs.
         """
         late = np.diff(self.losses[-max(4, len(self.losses) // 2) :])
         deviation = float(np.median(np.abs(late - np.median(late))))
@@ -165,7 +167,7 @@ class DiagnosedStudy:
 
     def value(self, loss: float) -> float:
         """Returns the value of the objective for a result of `loss`."""
-        # `sort_key` negates a maximized value. A second call gives the value back.
+        # `sort_key` negates a maximized value. Called again, it returns the value.
         return self.objective.sort_key(loss)
 
     @cached_property
@@ -176,17 +178,17 @@ class DiagnosedStudy:
     @cached_property
     def varying(self) -> list[Parameter]:
         """The hyperparameters that vary."""
-        return [each for each in self.history.description.space if each.count != 1]
+        return [parameter for parameter in self.history.description.space if parameter.count != 1]
 
     @property
     def scientific(self) -> list[Parameter]:
         """The varying hyperparameters with the role "scientific"."""
-        return [each for each in self.varying if each.role == "scientific"]
+        return [parameter for parameter in self.varying if parameter.role == "scientific"]
 
     @cached_property
     def ranges(self) -> list[Float | Int]:
         """The varying hyperparameters that are numbers from a range."""
-        return [each for each in self.varying if isinstance(each, Float | Int)]
+        return [parameter for parameter in self.varying if isinstance(parameter, Float | Int)]
 
     def top(self, trials: list[EndedTrial]) -> list[EndedTrial]:
         """Returns the best tenth of sorted trials, at least 3 and at most 10."""
@@ -211,29 +213,32 @@ class DiagnosedStudy:
         If a trial continues another trial, its curve includes the other trial's epochs.
         """
         before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
-        numbers = {number for trial in trials for number in _lineage(trial.number, before)}
+        lineages = {trial.number: list(_lineage(trial.number, before)) for trial in trials}
+        numbers = set(itertools.chain.from_iterable(lineages.values()))
         read = [trial for trial in self.history.ended if trial.number in numbers]
-        objective = metric_by_epoch(self.history.folder, read, self.objective.metric)
-        training: Mapping[int, Mapping[int, float]] = {}
-        if self.training_metric:
-            training = metric_by_epoch(self.history.folder, read, self.training_metric)
+        objective, training = (
+            metric_by_epoch(self.history.folder, read, metric) if metric else {}
+            for metric in (self.objective.metric, self.training_metric)
+        )
         sign = -1.0 if self.objective.direction == "max" else 1.0
         curves = []
         for trial in trials:
-            values = _whole(trial.number, objective, before)
-            epochs = sorted(epoch for epoch, value in values.items() if math.isfinite(value))
-            # An objective function with several models reports values that belong to no epoch.
+            values, fit = (
+                ChainMap(*(by_trial.get(number, {}) for number in lineages[trial.number]))
+                for by_trial in (objective, training)
+            )
+            epochs = sorted(values)
+            # The values of an objective function with several models belong to no epoch.
             if len(epochs) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
-            fit = _whole(trial.number, training, before)
-            # The checks compare epoch by epoch, so values on training data must be complete.
-            whole = bool(fit) and all(math.isfinite(fit.get(e, math.nan)) for e in epochs)
+            # The checks compare epoch by epoch, so there must be a value of each epoch.
+            is_complete = values.keys() <= fit.keys()
             curves.append(
                 Curve(
                     trial,
                     np.array(epochs, dtype=np.float64),
-                    sign * np.array([values[e] for e in epochs]),
-                    sign * np.array([fit[e] for e in epochs]) if whole else None,
+                    sign * np.array([values[epoch] for epoch in epochs]),
+                    sign * np.array([fit[epoch] for epoch in epochs]) if is_complete else None,
                 )
             )
         return curves
@@ -244,7 +249,7 @@ class DiagnosedStudy:
         whole = [trial for trial in self.ranked if not trial.cut_short]
         longest = max((trial.spec.epochs for trial in whole), default=0)
         if "epochs" not in self.history.description.space:
-            # Trials of Hyperband's lower rungs train fewer epochs.
+            # Hyperband trains many trials for fewer epochs.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
         return self.curves(self.top(whole))
 
@@ -252,11 +257,11 @@ class DiagnosedStudy:
     def noise(self) -> Noise | None:
         """The noise in the value of a trial, or None if it is unknown.
 
-        - If trials have repeats or folds, it is their pooled standard deviation, divided by the
-          square root of their number, as a value is their mean.
-        - Otherwise, if there are confirmations, it is the pooled standard deviation under the seeds
-          of a race.
-        - Otherwise it is `standard_error`.
+        - If trials have repeats or folds, the value of a trial is their mean. The noise is the
+          pooled standard deviation of repeats or folds, divided by the square root of their number.
+        - Otherwise, if there are confirmations, the noise is the pooled standard deviation of the
+          trainings under new seeds.
+        - Otherwise, the noise is `standard_error`.
         """
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
         repeats = max(self.history.description.trainings, 1)
@@ -274,12 +279,12 @@ class DiagnosedStudy:
 
     @cached_property
     def standard_error(self) -> float | None:
-        """The standard error of the best value, from the choice of validation samples; or None.
+        """The standard error of the best value, by the choice of validation samples; or None.
 
-        If the scores of samples are recorded, it comes from a bootstrap (Efron and Tibshirani 1993,
-        An Introduction to the Bootstrap, 6). Otherwise an accuracy p on n samples has the standard
-        error sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3). For other metrics it is
-        unknown.
+        If the scores of samples are recorded, the standard error comes from a bootstrap (Efron and
+        Tibshirani 1993, An Introduction to the Bootstrap, 6). Otherwise an accuracy p on n samples
+        has the standard error sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3). For other
+        metrics, it is unknown.
         """
         if not self.ranked:
             return None
@@ -302,8 +307,8 @@ class DiagnosedStudy:
     def worth(self) -> Noise:
         """The smallest gain that is worth having: the noise.
 
-        If the noise is unknown, it is a twentieth of the difference between the median and the best
-        value (a rule of thumb).
+        If the noise is unknown, the smallest gain is a twentieth of the difference between the
+        median and the best value (a rule of thumb).
         """
         if self.noise is not None and self.noise.value > 0:
             return self.noise
@@ -322,8 +327,8 @@ def weights_of_best(total: int, draws: int) -> Array:
     """Returns, for each of `total` sorted values, the chance to be the best of `draws` values.
 
     The values are drawn without replacement. With these chances as weights, the sum of the values
-    is the mean of the best of `draws` values. It is an unbiased estimate of the best value that a
-    search of `draws` trials finds (Dodge et al. 2019, "Show Your Work", arXiv:1909.03004; without
+    is the mean of the best of `draws` values: an unbiased estimate of the best value that a search
+    of `draws` trials finds (Dodge et al. 2019, "Show Your Work", arXiv:1909.03004; without
     replacement: Tang et al. 2020, arXiv:2004.13705).
     """
     weights = np.zeros(total)
@@ -336,7 +341,7 @@ def weights_of_best(total: int, draws: int) -> Array:
 
 
 def expected_best(losses: Array, draws: int) -> float:
-    """Returns the mean of the lowest of `draws` losses, which are drawn without replacement."""
+    """Returns the mean of the lowest of `draws` losses that are drawn without replacement."""
     return float(np.sort(losses) @ weights_of_best(len(losses), draws))
 
 
@@ -356,15 +361,3 @@ def _lineage(number: int, before: Mapping[int, int | None]) -> Iterator[int]:
     while trial is not None:
         yield trial
         trial = before.get(trial)
-
-
-def _whole(
-    number: int,
-    curves: Mapping[int, Mapping[int, float]],
-    before: Mapping[int, int | None],
-) -> dict[int, float]:
-    """Returns a trial's values by epoch, with the epochs of the trials in its `_lineage`."""
-    epochs: dict[int, float] = {}
-    for trial in _lineage(number, before):
-        epochs = {**curves.get(trial, {}), **epochs}
-    return epochs

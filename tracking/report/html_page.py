@@ -1,6 +1,6 @@
-"""The HTML page of a study, and the page that compares studies or engines.
+"""The report of a study, and the page that compares studies or engines.
 
-A page is one file with all of its data, charts and scripts.
+Each is one HTML file that contains its data, charts and scripts.
 """
 
 from __future__ import annotations
@@ -28,19 +28,15 @@ from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import REPRODUCED
 from tracking.report import theme
-from tracking.report.charts import one_curve
-from tracking.report.figures import TRIALS, Figure, sections, tables
-from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.report.chart_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.report.page_sections import TRIALS, Figure, sections, tables
+from tracking.report.result_charts import one_curve
 from tracking.shell_commands import reproduce_command
 from tracking.store.atomic_writing import cached, write_atomically
 from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
-# On paper, the table of trials has this many rows. `page.css` repeats the number.
-_PRINTED = 50
-# A table with at most _MOST_WHOLE columns does not wrap texts of at most _WHOLE letters.
-_WHOLE, _MOST_WHOLE = 14, 20
 # `page.css` gives these CSS variables other values in dark mode.
 _STYLED = {
     theme.INK: "var(--ink)",
@@ -65,35 +61,41 @@ _OPTIONS = {
 # Without debug mode, Altair skips its schema checks, which take a third of a page's time.
 @debug_mode(False)
 def study_page(history: StudyHistory, without: Path | None = None) -> str:
-    """Returns a study's page as HTML. For the store `without`, its commands lack ``--store``."""
+    """Returns the report of a study as HTML.
+
+    If the study is in the store `without`, its commands don't need ``--store``.
+    """
     data = StudyData(history, without)
     description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
+    command = reproduce_command(description, "\0", data.root, several=len(history.engines) > 1)
+    before, _, after = command.partition("\0")
     first = history.champion or history.best
     picked = first.number if first else next((t.number for t in history.trials), None)
-    columns = table_columns(data)
     return _render(
         "study.html",
         [*charts, *([one_curve(data)] if data.has_curves else [])],
         tables(data),
         {
             "picked": picked,
-            "command": _around_number(data),
+            # The page's script puts the number of the picked trial between the two.
+            "command": (before, after),
             "headings": data.headings,
         },
         title=f"{description.name}: study report",
-        name=description.name,
+        data=data,
+        description=description,
         picked=picked,
-        one_curve=data.has_curves,
-        notes=description.notes,
-        summary=data.summary,
-        params=[] if first is None else trial_params(data, first),
+        params=[]
+        if first is None
+        else [
+            (name, value_text(first.params[name]))
+            for name in description.space.names
+            if name in first.params
+        ],
         sections=shown,
-        columns=columns,
+        columns=table_columns(data),
         rows=list(table_rows(data)),
-        printed=_PRINTED,
-        whole=_WHOLE if len(columns) <= _MOST_WHOLE else 0,
-        of_function=bool(description.objective_function),
         table=TRIALS,
         model=read_model_summary(history),
         details=details(data),
@@ -102,7 +104,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
 
 @debug_mode(False)
 def comparison_page(histories: Sequence[StudyHistory]) -> str:
-    """Returns a page that compares studies, as HTML."""
+    """Returns the page that compares studies, as HTML."""
     comparison = compare(histories)
     studies = [StudyData(history) for history in histories]
     names = {history.description.name for history in histories}
@@ -110,7 +112,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
     figures: list[Figure] = []
     if any(value is not None for value in rows.get("value", ())):
         spent = {"count": "trials", "seconds": "seconds of training"}
-        figures = [Figure(_best_so_far(comparison, rows, *each)) for each in spent.items()]
+        figures = [Figure(_best_so_far(comparison, rows, by, title)) for by, title in spent.items()]
     return _render(
         "comparison.html",
         [figure.chart for figure in figures],
@@ -120,7 +122,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         labels=[standing.label for standing in comparison.standings],
         kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
-        found=" ".join(comparison.answer.sentences),
+        answer=" ".join(comparison.answer.sentences),
         figures=figures,
         standings=_standings(comparison),
         notes=comparison.notes,
@@ -130,7 +132,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
 def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
     """Returns a table with a row for each trial of each study.
 
-    ``count`` is the number of trials up to this one, ``seconds`` their seconds of training.
+    ``count`` is the number of trials so far, and ``seconds`` the time of their trainings.
     """
     rows: list[dict[str, Any]] = []
     for standing, data in zip(comparison.standings, studies, strict=True):
@@ -152,12 +154,12 @@ def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
 
 
 def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
-    """Returns a chart of each study's best value so far. `by` is the horizontal axis's column."""
+    """Returns a chart of each study's best value so far, by the column `by` of `_progress`."""
     objective = comparison.objective
     scale = theme.objective_scale(rows["best_so_far"], objective)
     y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
-    whole = theme.whole_axis() if by == "count" else alt.Axis()
-    x = alt.X(f"{by}:Q", title=title, axis=whole)
+    axis = theme.whole_axis() if by == "count" else alt.Axis()
+    x = alt.X(f"{by}:Q", title=title, axis=axis)
     labels = [standing.label for standing in comparison.standings]
     turns = range(len(labels))
     colors = alt.Scale(domain=labels, range=[theme.SERIES[i % len(theme.SERIES)] for i in turns])
@@ -171,7 +173,7 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
         strokeDash=alt.StrokeDash("study:N", scale=dashes, legend=legend),
     )
     return theme.finished(
-        theme.layers(lines),
+        [lines],
         f"best_by_{by}",
         f"Best {objective.metric} so far, by {title}",
         300,
@@ -183,10 +185,10 @@ def _standings(comparison: Comparison) -> list[list[str]]:
     """Returns a row for each fact: the fact's name, then its text for each study."""
     columns = [
         [
-            *standing_facts(each),
-            *(Fact(f"until {number(r.target)}", cost_text(r)) for r in each.reached),
+            *standing_facts(standing),
+            *(Fact(f"until {number(r.target)}", cost_text(r)) for r in standing.reached),
         ]
-        for each in comparison.standings
+        for standing in comparison.standings
     ]
     return [[row[0].name, *(fact.text for fact in row)] for row in zip(*columns, strict=True)]
 
@@ -194,19 +196,19 @@ def _standings(comparison: Comparison) -> list[list[str]]:
 def _render(
     template: str,
     charts: Sequence[alt.LayerChart],
-    named: Mapping[str, Columns],
+    tables: Mapping[str, Columns],
     further: Mapping[str, Any],
     **values: Any,
 ) -> str:
-    """Returns a page from a template, which shows `values`.
+    """Returns the HTML of a page.
 
-    The page's script draws each chart in the HTML element with the chart's name. It reads the
-    tables in `named`, and the values in `further`.
+    The template shows `values`. The script `page.js` draws each chart in the HTML element with the
+    chart's name. The script reads the `tables` of the charts, and the values in `further`.
     """
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     document = {
         "options": {**_OPTIONS, "config": theme.config()},
-        "tables": named,
+        "tables": tables,
         "charts": {str(chart.name): _specification(chart) for chart in charts},
         **further,
     }
@@ -220,7 +222,7 @@ def _render(
             script=script,
             document=_embedded(document),
             policy=_policy(library, script),
-            made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             **values,
         )
     )
@@ -235,9 +237,9 @@ def templates() -> jinja2.Environment:
 
 @cache
 def vega_library() -> str:
-    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript, from the user's cache folder.
+    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript.
 
-    vl-convert takes two seconds of CPU to make the bundle.
+    vl-convert takes two seconds of CPU to bundle them, so the user's cache folder keeps the bundle.
     """
 
     def bundle() -> bytes:
@@ -260,7 +262,7 @@ def _policy(*scripts: str) -> str:
 
 
 def _embedded(document: Any) -> str:
-    """Returns a document as JSON without ``<``, as ``</script>`` would end the script element."""
+    """Returns a document as JSON for a script element, which ``</script>`` in a text would end."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for color, style in _STYLED.items():
         text = text.replace(f'"{color}"', f'"{style}"')
@@ -273,12 +275,12 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     for name in ("title", "config", "name", "description"):
         specification.pop(name, None)
     units = [specification, *specification.get("layer", ())]
-    tables = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
-    tables -= set(specification.get("datasets", ()))
-    brush = next((each for each in specification.get("params", ()) if "select" in each), None)
-    usermeta: dict[str, Any] = {"tables": sorted(tables)}
+    names = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
+    names -= set(specification.get("datasets", ()))
+    brush = next((param for param in specification.get("params", ()) if "select" in param), None)
+    usermeta: dict[str, Any] = {"tables": sorted(names)}
     if brush is not None:
-        unit = next(each for each in units if each.get("name") in brush["views"])
+        unit = next(unit for unit in units if unit.get("name") in brush["views"])
         usermeta["brush"] = {
             "name": brush["name"],
             "table": unit.get("data", specification.get("data"))["name"],
@@ -288,27 +290,13 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     return {**specification, "width": "container", "autosize": autosize, "usermeta": usermeta}
 
 
-def trial_params(data: StudyData, trial: TrialRecord) -> list[tuple[str, str]]:
-    """Returns a trial's hyperparameters, as texts by name."""
-    names = data.history.description.space.names
-    return [(name, value_text(trial.params[name])) for name in names if name in trial.params]
-
-
-def _around_number(data: StudyData) -> tuple[str, str]:
-    """Returns the command `reproduce` in two parts, before and after the trial's number."""
-    description, several = data.history.description, data.several
-    command = reproduce_command(description, "\0", data.root, several=several)
-    before, _, after = command.partition("\0")
-    return before, after
-
-
 def table_columns(data: StudyData) -> list[str]:
-    """Returns the names of the table's columns."""
+    """Returns the names of the columns of the table of trials."""
     return [name for name, _ in _cells(data)]
 
 
 def table_rows(data: StudyData) -> Iterator[list[str]]:
-    """Yields a row of texts for each trial, the best first. A missing value is an empty text."""
+    """Yields a row of texts for each trial, the best trial first."""
     cells = _cells(data)
     valued = {trial.number for trial in data.ranked}
     others = (trial for trial in data.history.trials if trial.number not in valued)
@@ -317,7 +305,7 @@ def table_rows(data: StudyData) -> Iterator[list[str]]:
 
 
 def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
-    """Returns the table's columns: a name, and the function that returns a trial's text."""
+    """Returns the columns of the table of trials: a name, and a function that writes a cell."""
     description, trials = data.history.description, data.history.trials
     gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
 
@@ -325,9 +313,6 @@ def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
         default = ", defaults" if trial.number == description.default_trial else ""
         reproduced = ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
         return f"{trial.state if trial.holds else 'contradicted by model.fit'}{default}{reproduced}"
-
-    def value(metric: str) -> Callable[[TrialRecord], str]:
-        return lambda t: _cell(t.best.metrics.get(metric) if t.best else None, 5)
 
     def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
         return lambda t: value_text(t.params[name]) if name in t.params else ""
@@ -338,8 +323,8 @@ def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
         (description.objective.metric, lambda t: _cell(t.best.value if t.best else None, 5)),
     ]
     cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
-    if data.training_metric:
-        cells.append((data.training_metric, value(data.training_metric)))
+    if metric := data.training_metric:
+        cells.append((metric, lambda t: _cell(t.best.metrics.get(metric) if t.best else None, 5)))
         cells.append(("gap", lambda t: _cell(gaps[t.number], 3)))
     if any(trial.epoch is not None for trial in trials):
         cells.append(("best epoch", lambda t: "" if t.epoch is None else str(t.epoch)))
@@ -356,7 +341,7 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Returns the page's last sections: a heading, a sentence, and texts with their names."""
+    """Returns the last sections of the report: a heading, a sentence, and names with texts."""
     description, trials = data.history.description, data.history.trials
     recorded, of_function = description.data, description.objective_function
     best = data.ranked[0] if data.ranked else None
@@ -389,7 +374,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         if description.hardware == ANY_HARDWARE
         else description.hardware,
     }
-    # These are not in `settings`, as a hyperparameter may have a setting's name.
+    # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
     space = [(parameter.name, repr(parameter)) for parameter in description.space]
     digests = {
         "Study file": description.code.path or "none",
@@ -422,7 +407,7 @@ FILE_NAME = "report.html"
 
 
 def write_report(history: StudyHistory, without: Path | None = None) -> Path:
-    """Writes a study's page and returns its path. `study_page` explains `without`."""
+    """Writes the report of a study, and returns its path. `study_page` explains `without`."""
     file = history.folder / FILE_NAME
     write_atomically(file, study_page(history, without))
     return file

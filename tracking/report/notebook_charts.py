@@ -1,22 +1,23 @@
-"""A study's charts for notebooks and papers: `StudyPlots` makes them, as Altair charts."""
+"""`history.plot`: a study's charts for notebooks and papers, as Altair charts."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Never, cast
 
 import altair as alt
 
 from search_spaces.errors import StudyError, suggestion
 from tracking.history.study_history import StudyHistory
-from tracking.report import charts, hyperparameter_charts, theme
-from tracking.report.figures import tables
-from tracking.report.trial_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
+from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
+from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
+from tracking.report.page_sections import tables
 
 _SHOWN_BY_ALTAIR = "default"
+# The widths of a column and of a page of a paper, in inches.
 _COLUMN, _PAGE = 3.3, 6.9
-# On paper, a text of 11 pixels then has 8 points.
+# CSS has 96 pixels per inch. On paper, a text of 11 pixels then has 8 points.
 _PIXELS_PER_INCH = 96
 _POINTS_PER_PIXEL = 72 / _PIXELS_PER_INCH
 _PRINTED_PER_INCH = 300
@@ -26,10 +27,10 @@ _PRINTED_FONT = "'Liberation Sans', Arial, Helvetica, 'Noto Sans CJK KR', sans-s
 
 
 class NotebookChart(alt.LayerChart):
-    """A chart that a notebook shows as SVG, which needs no network, and that fits a paper.
+    """A chart that a notebook shows as SVG, and that `save` writes in the size of a paper's column.
 
-    Altair's default renderer would load Vega from a server. If the user chooses a renderer, e.g.
-    ``altair.renderers.enable("html")``, that one shows the chart.
+    SVG needs no network, while Altair's default renderer loads Vega from a server. If the user
+    enables another renderer, e.g. by ``altair.renderers.enable("html")``, Altair shows the chart.
     """
 
     @classmethod
@@ -38,8 +39,7 @@ class NotebookChart(alt.LayerChart):
         copy: Any = chart.copy(deep=False)
         # Altair would turn a plain assignment into a property of the chart.
         object.__setattr__(copy, "__class__", cls)
-        assert isinstance(copy, cls), "it is one now"
-        return copy
+        return cast(NotebookChart, copy)
 
     def save(
         self,
@@ -52,17 +52,17 @@ class NotebookChart(alt.LayerChart):
     ) -> None:
         """Writes the chart for a paper, as PDF, SVG or PNG: without a title, on white.
 
-        A PDF has its fonts embedded. A PNG has 300 pixels per inch.
+        A PDF has embedded fonts. A PNG has 300 pixels per inch.
 
         Args:
-            fp: The file, whose suffix names the format, or an open file.
-            format: The format, if the suffix does not name it. Altair writes others, such as
-                ``"html"``, as it would without this method.
-            *args: Further arguments of Altair's `save`, for its other formats.
-            width: The width in inches. None: 3.3, as a column has, or for parallel coordinates 6.9,
-                as a page has.
-            height: The height in inches; None for one that suits the chart.
-            **options: Further arguments of Altair's `save`, for its other formats.
+            fp: The path of the file, or an open file.
+            format: ``"pdf"``, ``"svg"`` or ``"png"``; by default the suffix of the path. Altair's
+                own `save` writes other formats, such as ``"html"``.
+            *args: Further arguments of Altair's `save`, only for other formats.
+            width: The width in inches; by default 3.3, the width of a column, or 6.9, the width of
+                a page, for parallel coordinates.
+            height: The height in inches; by default a height that suits the chart.
+            **options: Further arguments of Altair's `save`, only for other formats.
         """
         import vl_convert
 
@@ -104,18 +104,19 @@ class NotebookChart(alt.LayerChart):
     def _drawn(self, font: str) -> dict[str, Any]:
         """Returns the chart's specification, with the look of reports and the user's config."""
         drawn: dict[str, Any] = drawable(self.to_dict())
-        # "view" has only Altair's defaults.
-        own = {name: each for name, each in drawn.get("config", {}).items() if name != "view"}
-        drawn["config"] = {**theme.config(font), "background": "white", "padding": 12, **own}
+        config = drawn.get("config", {})
+        # Altair writes its defaults into "view".
+        config.pop("view", None)
+        drawn["config"] = {**theme.config(font), "background": "white", "padding": 12, **config}
         return drawn
 
 
 class StudyPlots:
     """The charts of a study as Vega-Altair charts.
 
-    A notebook shows a chart as a picture. After ``altair.renderers.enable("html")``, it shows
-    charts with tooltips, whose scripts come from a server. ``save`` writes a chart for a paper, as
-    wide as a column.
+    A notebook shows a chart as a picture. After ``altair.renderers.enable("html")``, charts have
+    tooltips, and the notebook needs the network. ``save`` writes a chart for a paper, as wide as a
+    column.
 
     Example:
         ```python
@@ -126,27 +127,27 @@ class StudyPlots:
     """
 
     def __init__(self, history: StudyHistory) -> None:
-        self._read = StudyData(history)
+        self._all_data = StudyData(history)
 
     def __repr__(self) -> str:
         """Returns the names of the charts."""
-        return f"<plots of {self._read.history.description.name!r}: {', '.join(_names())}>"
+        return f"<plots of {self._all_data.history.description.name!r}: {', '.join(_names())}>"
 
     def __getattr__(self, name: str) -> Never:
-        """Raises AttributeError. The text suggests the nearest chart."""
+        """Raises AttributeError, whose text suggests the chart with the nearest name."""
         raise AttributeError(f"There is no chart {name!r}. {suggestion(name, _names())}")
 
     def belief(self) -> alt.LayerChart:
         """Returns a chart of the best value: reported, corrected and confirmed."""
-        return self._shown(charts.belief(self._data))
+        return self._shown(result_charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:
         """Returns a chart of each trial's value, and of the best value so far."""
-        return self._shown(charts.optimization_history(self._data))
+        return self._shown(result_charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
         """Returns a chart of all learning curves, with those of the best trials in front."""
-        return self._shown(charts.learning_curves(self._data))
+        return self._shown(result_charts.learning_curves(self._data))
 
     def parallel_coordinates(self) -> alt.LayerChart:
         """Returns a chart with a line for each trial through its hyperparameters and its value."""
@@ -156,7 +157,7 @@ class StudyPlots:
         """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
 
         Raises:
-            StudyError: If too few trials have a value, or all have the same value.
+            StudyError: If fewer than 15 trials have a value, or all have the same value.
         """
         if not self._data.importances:
             raise StudyError(
@@ -198,24 +199,23 @@ class StudyPlots:
                 f"The record of {name!r} has no predictions of a champion on validation data."
             )
         if output.confusion:
-            return self._shown(charts.confusion_matrix(output))
-        return self._shown(charts.targets(output))
+            return self._shown(prediction_charts.confusion_matrix(output))
+        return self._shown(prediction_charts.targets(output))
 
     def _axis(self, name: str) -> HyperparameterAxis:
-        for axis in self._data.axes:
-            if axis.name == name:
-                return axis
-        names = [axis.name for axis in self._data.axes]
-        raise StudyError(f"No hyperparameter {name!r} varies. {suggestion(name, names)}")
+        axes = {axis.name: axis for axis in self._data.axes}
+        if name not in axes:
+            raise StudyError(f"No hyperparameter {name!r} varies. {suggestion(name, axes)}")
+        return axes[name]
 
     @property
     def _data(self) -> StudyData:
-        if not self._read.ranked:
+        if not self._all_data.ranked:
+            name = self._all_data.history.description.name
             raise StudyError(
-                f"The study {self._read.history.description.name!r} has no trial with a value yet: "
-                "there is nothing to draw."
+                f"The study {name!r} has no trial with a value yet: there is nothing to draw."
             )
-        return self._read
+        return self._all_data
 
     def _shown(self, chart: alt.LayerChart) -> alt.LayerChart:
         return NotebookChart.of(theme.with_rows(chart, tables(self._data)))

@@ -1,4 +1,4 @@
-"""The data of charts: a study's trials and curves as tables, and its hyperparameters' axes."""
+"""The data of charts: tables of trials and curves, and the axes of hyperparameters."""
 
 from __future__ import annotations
 
@@ -16,22 +16,19 @@ import numpy as np
 
 from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
-from tracking.diagnosis.evidence import training_metric
-from tracking.diagnosis.playbook import Diagnosis
+from tracking.diagnosis.diagnosed_study import training_metric
 from tracking.history.champions import read_validation_predictions
-from tracking.history.learning_curves import RecordedCurves, metric_by_epoch
+from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
+from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
-from tracking.records.data_findings import DataFindings
-from tracking.records.validation_predictions import ValidationPredictions
-from tracking.shell_commands import data_command
+from tracking.records.prediction_records import ValidationPredictions
 from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
-"""A table: lists of the same length, by column."""
+"""A table: for each column, a list with the values of all rows."""
 
-# Curves take more than half of a large page, so they have at most this many points in all.
+# All curves together have at most this many points, as they are most of a large page.
 _MOST_POINTS = 24_000
 
 
@@ -39,16 +36,11 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    If `without` is the store's folder, commands lack ``--store``.
+    If the study is in the store `without`, its commands don't need ``--store``.
     """
 
     history: StudyHistory
     without: Path | None = None
-
-    @cached_property
-    def diagnosis(self) -> Diagnosis:
-        """The diagnosis of the study."""
-        return self.summary.diagnosis
 
     @cached_property
     def summary(self) -> Summary:
@@ -81,26 +73,11 @@ class StudyData:
         of_champion = read_validation_predictions(self.history)
         return None if self.history.champion is None else of_champion
 
-    @cached_property
-    def looked(self) -> DataFindings | None:
-        """The recorded findings about the study's data, or None."""
-        return looked_at(self.history)
-
     @property
     def root(self) -> Path | None:
         """The store's folder for ``--store``, or None."""
         root = self.history.store.root
         return None if root == self.without else root
-
-    @property
-    def several(self) -> bool:
-        """Whether the study has several engines, so that commands need ``--engine``."""
-        return len(self.history.engines) > 1
-
-    @property
-    def data_command(self) -> str:
-        """The command that checks the data."""
-        return data_command(self.history.description, self.root)
 
     @cached_property
     def training_metric(self) -> str:
@@ -109,7 +86,7 @@ class StudyData:
 
     @cached_property
     def headings(self) -> dict[str, str]:
-        """The names that a page shows instead of the columns' own names."""
+        """The names that a page shows for columns of the tables."""
         metric = self.history.description.objective.metric
         axes = {axis.field: axis.name for axis in self.axes}
         return {"value": metric, "training": self.training_metric, **axes}
@@ -124,7 +101,7 @@ class StudyData:
         """A table with a row for each trial, by number.
 
         ``rank`` counts from 1. ``training`` is the objective on training data at the best epoch.
-        ``gap`` is its difference from ``value``, positive if training data gives the better value.
+        ``gap`` is the difference of ``training`` and ``value``, positive if ``training`` is better.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
@@ -139,7 +116,7 @@ class StudyData:
                 best = value
             gap = None
             if value is not None and training is not None:
-                gap = training - value if objective.direction == "max" else value - training
+                gap = objective.sort_key(value) - objective.sort_key(training)
             rows.append(
                 {
                     "trial": trial.number,
@@ -172,24 +149,23 @@ class StudyData:
         """A table with a row for each trial and epoch.
 
         ``value`` is the objective on validation data, ``training`` the objective on training data.
-        ``best`` is 1 at the best epoch. Long curves lack some epochs, but never the best or the
-        last.
+        ``best`` is 1 at the best epoch, else 0. Of long curves, only every n-th epoch is in the
+        table, and the best and the last one.
         """
         history = self.history
         ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
-        read = RecordedCurves(history.folder, history.trials)
-        training = {}
-        if self.training_metric:
-            training = metric_by_epoch(history.folder, ended, self.training_metric)
+        values, training = (
+            metric_by_epoch(history.folder, ended, metric) if metric else {}
+            for metric in (history.description.objective.metric, self.training_metric)
+        )
         most = max(8, _MOST_POINTS // max(len(ended), 1))
         rows: list[dict[str, Any]] = []
         for trial in ended:
-            curve = read(trial)
+            curve = values.get(trial.number, {})
             repeated = trial.result.repeats and not trial.result.folds
             best = None if repeated else trial.epoch
             step = -(-len(curve) // most)
             epochs = sorted(curve)
-            kept = {*epochs[::step], *epochs[-1:], *([best] if best in curve else [])}
             of_training = training.get(trial.number, {})
             rows += [
                 {
@@ -199,7 +175,8 @@ class StudyData:
                     "training": significant(of_training.get(epoch), 5),
                     "best": int(epoch == best),
                 }
-                for epoch in sorted(kept)
+                for place, epoch in enumerate(epochs)
+                if place % step == 0 or epoch in (best, epochs[-1])
             ]
         names = ("trial", "epoch", "value", "training", "best")
         return columns_of(rows) or {name: [] for name in names}
@@ -211,7 +188,7 @@ def columns_of(rows: list[dict[str, Any]]) -> Columns:
 
 
 def rows_of(columns: Columns) -> list[dict[str, Any]]:
-    """Returns a table's rows."""
+    """Returns the rows of a table."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -220,8 +197,8 @@ _TITLE_LETTERS = 36
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 FEWEST_TRIALS = 15
-"""With fewer trials, importances often name the wrong hyperparameter as the first."""
-# Deeper trees are not more accurate. These take a second for 2,000 trials.
+"""With fewer trials, the first hyperparameter of `importances` is often the wrong one."""
+# Deeper trees are not more accurate. With these numbers, 2,000 trials take a second.
 _TREES, _DEPTH = 32, 6
 
 # SVG is XML, which can't contain these characters: https://www.w3.org/TR/xml/#charsets
@@ -233,7 +210,7 @@ class HyperparameterAxis:
     """The axis of a hyperparameter that varies.
 
     Attributes:
-        field: The column of its values. The column's name has no characters that are special to
+        field: The name of the column with the values. It has no characters that are special to
             Vega.
         labels: The texts of a choice's values, in declared order; empty for a range.
     """
@@ -249,7 +226,7 @@ class HyperparameterAxis:
 
     @property
     def drawn(self) -> str:
-        """The column that charts draw. For a range, it has the results of `unit`."""
+        """The name of the column that charts draw. For a range, it has the results of `unit`."""
         return f"{self.field}_unit" if self.numeric else self.field
 
     @property
@@ -258,7 +235,7 @@ class HyperparameterAxis:
         return not self.labels
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns a trial's values by column. They are None if the hyperparameter is not active."""
+        """Returns a trial's values by column: None if the hyperparameter is not active."""
         unit = self.unit(values)
         value = None if unit is None else values[self.name]
         if isinstance(self.parameter, Listed):
@@ -266,10 +243,10 @@ class HyperparameterAxis:
         return {self.field: significant(value), self.drawn: unit}
 
     def unit(self, values: Mapping[str, Any]) -> float | None:
-        """Returns `Parameter.to_unit` of a trial's value, or None if it is not active."""
-        value = values.get(self.name)
-        held = self.name in values and self.parameter.contains(value)
-        return round(self.parameter.to_unit(value), 4) if held else None
+        """Returns a trial's value scaled to 0 … 1, or None if the hyperparameter is not active."""
+        if self.name not in values or not self.parameter.contains(values[self.name]):
+            return None
+        return round(self.parameter.to_unit(values[self.name]), 4)
 
     def x(self) -> alt.X:
         """Returns the horizontal axis."""
@@ -285,7 +262,7 @@ class HyperparameterAxis:
         return alt.Tooltip(field=self.field, type=kind, title=self.name)
 
     def _channel(self, *, horizontal: bool) -> dict[str, Any]:
-        # A longer title leaves the chart no room. The chart's heading has the whole name.
+        # A longer title would leave no room for the chart, whose heading has the whole name.
         short = self.name
         if len(short) > _TITLE_LETTERS:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
@@ -316,7 +293,7 @@ class HyperparameterAxis:
         }
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Returns the ticks: places from 0 to 1, and the texts of the values there."""
+        """Returns the ticks of the axis: places from 0 to 1, and texts of the values there."""
         if self.labels:
             ticks = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
             return ticks if len(ticks) <= _MOST_TICKS else [ticks[0], ticks[-1]]
@@ -356,10 +333,10 @@ def importances(
     """Returns the share of each hyperparameter in the variance of the trials' values.
 
     The method is fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing
-    hyperparameter importance, ICML 2014). It fits a random forest to the trials, and splits the
+    hyperparameter importance, ICML 2014). fANOVA fits a random forest to the trials, and splits the
     variance of the predictions into the effects of single hyperparameters. The forest gets values
-    scaled to 0 … 1. If a hyperparameter is not active in a trial, it gets a random value, as it
-    makes no difference.
+    scaled to 0 … 1. A hyperparameter that is not active in a trial gets a random value, as no value
+    makes a difference.
 
     The shares add up to 1, the largest first. The result is empty if fewer than `FEWEST_TRIALS`
     trials have a value, or if all have the same value.
@@ -380,7 +357,7 @@ def importances(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study()
-        for trial in sorted(trials, key=lambda each: each.number):
+        for trial in sorted(trials, key=lambda trial: trial.number):
             placed = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
             value = values[trial.number]
             study.add_trial(create_trial(params=placed, distributions=ranges, value=value))
@@ -397,19 +374,17 @@ def importances(
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
 ) -> float | int:
-    """Returns a trial's value scaled to 0 … 1, or the index of its choice.
-
-    The result is random if the hyperparameter is not active.
-    """
+    """Returns a trial's value as `unit` does, or the index of a choice; random if not active."""
     parameter, unit = axis.parameter, axis.unit(values)
-    if isinstance(parameter, Listed):
-        held = unit is not None
-        return parameter.index(values[axis.name]) if held else int(rng.integers(len(axis.labels)))
-    return float(rng.random()) if unit is None else unit
+    if not isinstance(parameter, Listed):
+        return float(rng.random()) if unit is None else unit
+    if unit is None:
+        return int(rng.integers(len(axis.labels)))
+    return parameter.index(values[axis.name])
 
 
 def significant(value: float | None, digits: int = 6) -> float | None:
-    """Returns a number rounded to significant digits. Returns None for NaN and infinities."""
+    """Returns a number rounded to significant digits, or None for NaN and infinities."""
     if value is None or not math.isfinite(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.{digits}g}")
@@ -421,10 +396,10 @@ def value_text(value: object) -> str:
 
 
 def drawable(value: Any, key: str = "") -> Any:
-    r"""Escapes users' texts in a part of a chart's specification. `key` is the part's name.
+    r"""Escapes users' texts in a chart's specification. `key` is the name of the part `value`.
 
     Characters that SVG can't contain, such as ``\x1b``, make vl-convert end the whole process.
-    Vega-Lite writes titles of tooltips into expressions, where a backslash has a meaning.
+    Vega-Lite copies titles of tooltips into expressions, where a backslash must be escaped.
     """
     if isinstance(value, str):
         return _UNDRAWABLE.sub(lambda match: ascii(match[0])[1:-1], value)

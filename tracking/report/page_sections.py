@@ -1,4 +1,4 @@
-"""The sections and figures of a study's page."""
+"""The sections of a study's report: their headings, texts, and figures (charts with texts)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import Any
 import altair as alt
 
 from search_spaces.texts import counted
-from tracking.diagnosis.evidence import Finding
+from tracking.diagnosis.diagnosed_study import Finding
+from tracking.history.verdicts import looked_at
 from tracking.records.data_findings import DataFinding, DataFindings
-from tracking.records.validation_predictions import ValidationPredictions
-from tracking.report import charts, hyperparameter_charts, theme
-from tracking.report.trial_data import (
+from tracking.records.prediction_records import ValidationPredictions
+from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
+from tracking.report.chart_data import (
     FEWEST_TRIALS,
     Columns,
     StudyData,
 )
+from tracking.shell_commands import data_command
 
-# The small charts of hyperparameters have no legend, so a text names the marks of states.
+# The small charts of hyperparameters have no legend, so `_marks` says which mark a state has.
 _MARKS = {
     "complete": "circles",
     "pruned": "triangles",
@@ -28,10 +30,10 @@ _MARKS = {
     "interrupted": "squares",
     "running": "diamonds",
 }
-# A sentence that explains a finding's chart.
-_READ = {
+# How to read the charts of findings.
+_LEGENDS = {
     "curves": "Blue: validation; dashed: training.",
-    "intervals": "A line is an interval around each value.",
+    "intervals": "Lines are intervals around the values.",
 }
 
 
@@ -40,11 +42,11 @@ class Figure:
     """A chart on a page.
 
     Attributes:
-        text: The explanation.
-        small: Whether the chart is one of many in a row.
-        half: Whether the chart takes half of a row.
+        text: The explanation below the chart.
+        small: Whether several charts are side by side.
+        half: Whether the chart takes half of the page's width.
         mark: A word before the heading, such as "problem", or empty.
-        command: A shell command, or empty.
+        command: A shell command to copy, or empty.
     """
 
     chart: alt.LayerChart
@@ -65,9 +67,9 @@ class Section:
 
     Attributes:
         text: The text before the figures.
-        examples: The samples that the champion classifies worst, after the figures.
-        findings: Findings without a chart, before the figures.
-        picture: A PNG of samples in base64, or empty.
+        examples: The worst misclassified samples, from `worst_samples`, shown after the figures.
+        findings: Findings without a chart, shown before the figures.
+        picture: A PNG with samples in base64, or empty.
         caption: The caption of the picture.
     """
 
@@ -83,28 +85,31 @@ class Section:
 def sections(data: StudyData) -> list[Section]:
     """Returns the sections of a study's page, without empty ones."""
     count = counted(len(data.history.trials), "trial")
-    diagnosed, found = _diagnosed(data), data.diagnosis.findings
+    diagnosed = _diagnosed(data)
     parts = [
         Section("How much of it to believe", tuple(_belief(data))),
         Section("The best so far", tuple(_search(data))),
         Section(
             TRIALS,
             (),
-            f"{count}, the best first. A click puts one in focus; dragging over an area of a chart "
-            "chooses trials in all charts and here, and so does the list. Escape shows all again.",
+            f"{count}, the best first. A click puts a trial in focus. Dragging over an area of a "
+            "chart chooses trials in all charts and in this table, and so does the list. Escape "
+            "shows all trials again.",
         ),
         Section("How the best trials trained", tuple(_training(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
         diagnosed,
         *_of_champion(data),
     ]
-    if data.looked is not None:
-        parts.append(_of_data(data.looked, data.data_command))
+    data_findings = looked_at(data.history)
+    if data_findings is not None:
+        parts.append(_of_data(data_findings, data_command(data.history.description, data.root)))
+    # The diagnosis has neither figures nor findings if all is well, but its text says so.
+    always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
     return [
-        each
-        for each in parts
-        # The section of the diagnosis has only a text if all findings are good.
-        if each.figures or each.findings or each.heading == TRIALS or (each is diagnosed and found)
+        section
+        for section in parts
+        if section.figures or section.findings or section.heading in always
     ]
 
 
@@ -113,35 +118,35 @@ def _of_champion(data: StudyData) -> Iterator[Section]:
     first = data.predictions
     for place, output in enumerate(() if first is None else (first, *first.others)):
         heading = "The champion on validation data"
-        heading += f": {output.output}" if output.output else ""
-        text = (
+        yield Section(
+            f"{heading}: {output.output}" if output.output else heading,
+            tuple(_champion(output, place)),
             f"The predictions of trial {output.trial}, at epoch {output.epoch}, for "
-            f"{output.samples:,} validation samples."
+            f"{output.samples:,} validation samples.",
+            prediction_charts.worst_samples(output),
         )
-        figures = tuple(_champion(output, place))
-        yield Section(heading, figures, text, charts.worst_samples(output))
 
 
-def _of_data(looked: DataFindings, command: str) -> Section:
+def _of_data(data: DataFindings, command: str) -> Section:
     text = "What was found in the data, without any model."
-    if not looked.thorough:
+    if not data.thorough:
         text = (
-            "At a glance, when the study was launched. This looks closer, and renews this page: "
-            f"{command}"
+            "These checks took a glance at the data when the study was launched. For all checks, "
+            f"and a new page: {command}"
         )
-    rows = f" A row for each class: {looked.picture_rows}." if looked.picture_rows else ""
+    rows = f" A row for each class: {data.picture_rows}." if data.picture_rows else ""
     return Section(
         "The data",
         (),
         text,
-        findings=looked.findings,
-        picture=base64.b64encode(looked.picture).decode("ascii"),
+        findings=data.findings,
+        picture=base64.b64encode(data.picture).decode("ascii"),
         caption=f"Samples of the training part.{rows}",
     )
 
 
 def tables(data: StudyData) -> dict[str, Columns]:
-    """Returns the tables to which charts refer by name."""
+    """Returns the tables with the data of charts. A chart refers to its table by name."""
     return {
         "trials": data.trials,
         "curves": data.curves,
@@ -156,17 +161,17 @@ def _belief(data: StudyData) -> Iterator[Figure]:
     text = "Lines are intervals."
     if verdict.confirmation is not None:
         text += (
-            " Rings are trainings under new seeds. Those on the validation samples still promise "
-            "too much: the trial was chosen on these. The line on the test part counts both seeds "
-            "and samples."
+            " Rings are trainings under new seeds. Values on the validation samples are still too "
+            "good, as the trial was chosen on these samples. The line on the test part counts the "
+            "chance in both seeds and samples."
         )
-    yield Figure(charts.belief(data), " ".join((text, *verdict.grounds)))
+    yield Figure(result_charts.belief(data), " ".join((text, *verdict.grounds)))
 
 
 def _diagnosed(data: StudyData) -> Section:
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
     figures, undrawn, good = [], [], []
-    for place, finding in enumerate(data.diagnosis.findings):
+    for place, finding in enumerate(data.summary.diagnosis.findings):
         if finding.severity == "ok" and finding.check != "isolation":
             good.append(finding.title)
             continue
@@ -177,26 +182,26 @@ def _diagnosed(data: StudyData) -> Section:
         chart = chart.properties(
             name=f"finding_{place}", title=finding.title, description=finding.verdict
         )
-        sentences = (finding.verdict, finding.advice, _READ.get(finding.chart, ""))
+        sentences = (finding.verdict, finding.advice, _LEGENDS.get(finding.chart, ""))
         explanation = " ".join(filter(None, sentences))
         figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
-    missing = dict.fromkeys(each.check for each in data.diagnosis.unchecked)
+    missing = dict.fromkeys(unchecked.check for unchecked in data.summary.diagnosis.unchecked)
     text += f" Nothing to do: {'. '.join(good)}." if good else ""
-    text += f" The record is too thin to check: {', '.join(missing)}." if missing else ""
+    text += f" Too few trials for these checks: {', '.join(missing)}." if missing else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
 
 
 def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
     metric = data.history.description.objective.metric
-    axis = next((each for each in data.axes if each.name == finding.parameter), None)
+    axis = next((axis for axis in data.axes if axis.name == finding.parameter), None)
     if finding.chart == "intervals" and finding.rows:
-        return charts.intervals(finding.rows, metric, "", "", "")
+        return result_charts.intervals(finding.rows, metric, "", "", "")
     if finding.chart == "curves" and data.has_curves:
-        return charts.learning_curves(data, finding.trials)
+        return result_charts.learning_curves(data, finding.trials)
     if finding.chart == "slice" and axis is not None:
         return hyperparameter_charts.hyperparameter_slice(data, axis)
     if finding.chart == "history" and data.ranked:
-        return charts.optimization_history(data)
+        return result_charts.optimization_history(data)
     return None
 
 
@@ -205,11 +210,11 @@ def _search(data: StudyData) -> Iterator[Figure]:
         return
     without = None in data.trials["value"]
     yield Figure(
-        charts.optimization_history(data),
-        "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
+        result_charts.optimization_history(data),
+        "Each mark is a trial; the line is the best value so far. If the line is flat at the end, "
         "more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"], "trial")
-        + (" Trials without a value stand at the lower edge." if without else ""),
+        + (" Trials without a value are at the lower edge." if without else ""),
     )
 
 
@@ -225,8 +230,8 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
         yield Figure(
             hyperparameter_charts.importance(data),
             f"How much of the difference between these {total} trials each hyperparameter makes by "
-            "itself (Optuna's fANOVA; a conditional one makes none where it is not active). Other "
-            "ranges give other shares.",
+            "itself (Optuna's fANOVA; a conditional hyperparameter makes none in trials in which "
+            "it is not active). Other ranges give other shares.",
         )
     yield Figure(
         hyperparameter_charts.parallel_coordinates(data),
@@ -236,39 +241,39 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     if data.importances and len(numbers) > 1:
         yield Figure(
             hyperparameter_charts.contour(data, *numbers[:2]),
-            "The two most important hyperparameters that are numbers. The ground is the mean of "
-            "the trials nearby; where it is empty, nothing was tried.",
+            "The two most important hyperparameters that are numbers. The background is the mean "
+            "of the trials nearby; where it is empty, nothing was tried.",
         )
 
 
 def _marks(data: StudyData) -> str:
-    """Returns a sentence on the marks of states, and on importance if there are too few trials."""
+    """Returns which mark a state has, and from how many trials on the page shows importance."""
     states = set(data.trials.get("state", ()))
     marks = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in states]
     if not marks or not data.axes:
         return ""
     few = len(data.ranked) < FEWEST_TRIALS
-    needed = f" Which ones matter most is shown from {FEWEST_TRIALS} trials with a value on."
+    needed = f" Which hyperparameters matter most is shown from {FEWEST_TRIALS} trials on."
     return f"In the small charts {', '.join(marks)} trials.{needed if few else ''}"
 
 
 def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
-    """Returns a sentence on the values at the edge of a chart, or an empty text."""
+    """Returns how many values lie outside a chart's scale, as a sentence, or an empty text."""
     shown = theme.objective_scale(values, data.history.description.objective).to_dict()
     if not shown.get("clamp"):
         return ""
     low, high = shown["domain"]
     valued = [value for value in values if value is not None]
     off = sum(not low <= value <= high for value in valued)
-    return f" {off} of {counted(len(valued), noun)} are far off, and stand at the edge."
+    return f" {off} of {counted(len(valued), noun)} are far off, and drawn at the edge."
 
 
 def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
-    # Charts need different names. Those of the first output have no suffix.
+    # Charts need different names. The charts of the first output have no suffix.
     suffix = f"_{place + 1}" if place else ""
     if output.confusion:
         yield Figure(
-            charts.confusion_matrix(output, suffix),
+            prediction_charts.confusion_matrix(output, suffix),
             "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
             "the stronger the larger their share of the class.",
             half=True,
@@ -279,7 +284,10 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     if output.feature:
         text = "Points: targets. Blue: what the champion predicts."
         text += " Dashed: the rule that made the targets, without noise." if output.rule else ""
-    yield Figure(charts.targets(output, suffix), f"{charts.equations(output)} {text}".lstrip())
+    yield Figure(
+        prediction_charts.targets(output, suffix),
+        f"{prediction_charts.equations(output)} {text}".lstrip(),
+    )
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
@@ -287,8 +295,8 @@ def _training(data: StudyData) -> Iterator[Figure]:
     of_function = data.history.description.objective_function
     if data.has_curves or (data.curves["trial"] and not of_function):
         yield Figure(
-            charts.learning_curves(data),
-            "The ten best trials in blue, without pruned ones, each with its best epoch; all "
-            "others behind. Pruned ones end where they were stopped."
+            result_charts.learning_curves(data),
+            "The ten best trials that were not pruned are blue, with a point at the best epoch; "
+            "all others are behind. Pruned trials end where they were stopped."
             + _far_off(data, data.curves["value"], "epoch"),
         )

@@ -1,4 +1,4 @@
-"""The race of the best trials under new seeds: its rounds, and the trials that stay in it."""
+"""The race of `kerastudy confirm`, in which the best trials train under new seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tracking.records.study_description import Direction
 
 @dataclass(frozen=True)
 class Round:
-    """A round of a race, in which the best `racers` trials train under `seeds` more seeds each."""
+    """A round of a race: each of the best `racers` trials trains under `seeds` more seeds."""
 
     racers: int
     seeds: int
@@ -28,18 +28,18 @@ def rounds(top: int, seeds: int, budget: int) -> tuple[Round, ...]:
     For example, with 8 trials and a budget of 16 trainings, 8 trials train under one new seed, the
     best 4 under another, and the best 2 under two more. This is successive halving over seeds: K.
     Jamieson and A. Talwalkar, Non-stochastic best arm identification and hyperparameter
-    optimization, AISTATS 2016. All racers have the same seeds, and none of them is a seed of the
-    study's trials: X. Bouthillier et al., MLSys 2021.
+    optimization, AISTATS 2016. All racers train under the same seeds, which differ from the seeds
+    of the study's trials: X. Bouthillier et al., MLSys 2021.
 
-    If `budget` is too small for `top` trials, fewer of them start. No trial is trained under more
+    If `budget` is too small for `top` trials, fewer trials start. No trial is trained under more
     than `seeds` new seeds.
     """
-    while top > 1 and sum(each.trainings for each in _halving(top, seeds)) > budget:
+    while top > 1 and sum(r.trainings for r in _halving(top, seeds)) > budget:
         top -= 1
     plan = _halving(top, seeds)
     finalists, last = plan[-1].racers, plan[-1].seeds
-    spent = sum(each.trainings for each in plan)
-    more = min((budget - spent) // finalists, seeds - sum(each.seeds for each in plan))
+    spent = sum(r.trainings for r in plan)
+    more = min((budget - spent) // finalists, seeds - sum(r.seeds for r in plan))
     return (*plan[:-1], Round(finalists, last + more))
 
 
@@ -48,9 +48,9 @@ def survivors(
 ) -> tuple[int, ...]:
     """Returns the trials that stay in a race, best first.
 
-    The mean over new seeds decides. The study's own value does not count, as the trial was chosen
-    for it. Of trials that tie, the one with the lower number is better. Trials with infeasible
-    trainings come last.
+    The mean over new seeds decides. The value in the study does not count, as the trial was chosen
+    because of it. Of trials that tie, the one with the lower number is better. Trials with
+    infeasible trainings come last.
 
     `values` has, by trial number, the objective under each new seed so far, or None for an
     infeasible training.

@@ -31,7 +31,7 @@ from tracking.history.study_history import (
 )
 from tracking.history.trial_ranks import with_joined
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
-from tracking.mlflow.process import Exporter
+from tracking.mlflow.exporter_process import Exporter
 from tracking.mlflow.server import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.store.atomic_writing import one_before
@@ -142,8 +142,8 @@ def open_journal(
     if changed:
         progress.say(
             "warning: the study's code has changed since it was last launched "
-            f"({', '.join(changed)}); trials before and after may not compare. To start a new "
-            "study, give another name with --name."
+            f"({', '.join(changed)}); trials from before and after the change may not be "
+            "comparable. To start a new study, give another name with --name."
         )
         infeasible = sum(trial.state == "infeasible" for trial in before.trials)
         if infeasible:
@@ -207,5 +207,5 @@ def exporter_of(
     if recorded != server and (recorded or study.server):
         journal.set_server(server)
     if study.server is not None:
-        progress.say(f"the MLflow server {study.server} gets this study too")
+        progress.say(f"this study is also sent to the MLflow server {study.server}")
     return Exporter(study.folder, progress.say, report=report)

@@ -1,4 +1,4 @@
-"""Writes the verdict on a study's choice in sentences, for all places that show it."""
+"""The verdict on a study's best value, in sentences: what to expect, and whether tuning paid."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import statistics
 
 from search_spaces.texts import counted
 from tracking.records.data_findings import ConstantGuess
-from tracking.records.evaluations import Confirmation, Corrected, Interval
+from tracking.records.evaluation_records import Confirmation, Corrected, Interval
 from tracking.records.study_description import Direction
 
 _LEVEL = 0.95
-# Numbers between these two have no exponent.
+# Numbers from 0.0001 to 1,000,000 are written without an exponent.
 _SMALLEST, _LARGEST = 1e-4, 1e6
-# A bound of a gain gets up to this many more decimals if it would read 0.
+# A bound of a gain that would be written as 0 gets up to this many more decimals.
 _MORE = 3
-# These two decide whether a gain is worth having; see `worth_having`.
+# See `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
-# With a class of this share, the value of always answering it is told, whatever the model's is.
+# If the most frequent class has this share, the verdict says what always answering it achieves.
 _MOSTLY = 0.8
-# A model that always answers one class has that class's share as its value of these metrics.
+# If a model always answers one class, these metrics have the share of the class as their value.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
 
@@ -36,15 +36,15 @@ def verdict_sentences(
 ) -> tuple[str, ...]:
     """Returns the verdict: what to expect, whether tuning paid, and what was reported.
 
-    If a model that always answers the most frequent class reaches the interval, the verdict says
-    so. Numbers are rounded to two significant digits of their interval's width.
+    If always answering the most frequent class is as good, the verdict says so. Numbers are rounded
+    to two significant digits of the interval's width.
 
     `unknown` is why there is no correction, without a period. `ties` is a sentence on which of
     several trials with the best value counts. `guess` is the most frequent class of the validation
     samples.
 
     Example:
-        >>> from tracking.records.evaluations import Corrected, Interval
+        >>> from tracking.records.evaluation_records import Corrected, Interval
         >>> expected = Corrected(0.9744, Interval(0.9687, 0.9611, 0.9758), 20, 360, 1000)
         >>> " ".join(verdict_sentences("val_accuracy", 0.9744, expected, None))
         'Expect 0.969 (0.961 to 0.976). Reported 0.974.'
@@ -63,7 +63,7 @@ def verdict_sentences(
         sentences = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
         sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
         return (*filter(None, sentences), *gain)
-    # Without a test part, the expected value is still that of the trial with the best value.
+    # Without a test part, a confirmation may choose a trial, but has no expected value of it.
     whose = ""
     if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
         whose = f" of trial {confirmation.reported_trial}"
@@ -91,10 +91,10 @@ def guess_clause(
 ) -> str:
     """Returns a clause on always answering one class, if that is right often, or an empty text.
 
-    `guess` is the most frequent class of the validation samples. A confirmation on the test part
-    has its own.
+    `guess` is the most frequent class of the validation samples.
     """
     if confirmation is not None and confirmation.confirmed:
+        # The expected value is on the test part, so the most frequent class is, too.
         guess = confirmation.guess
     expected = expected_value(corrected, confirmation) or Interval(reported, reported, reported)
     if guess is None or (guess.share < expected.low and guess.share < _MOSTLY):
@@ -116,10 +116,11 @@ def worth_sentences(
     if confirmation is None:
         return (f"{text}, not confirmed; the best is trial {best}.",)
     raced = [v for r in confirmation.race if r.trial == trial for v in r.values if v is not None]
-    under = (
-        f"{sum(raced) / len(raced):.4g} under {counted(len(raced), 'new seed')}" if raced else ""
-    )
-    text += f", and {under}." if raced else ", not confirmed."
+    if raced:
+        mean = sum(raced) / len(raced)
+        text += f", and {mean:.4g} under {counted(len(raced), 'new seed')}."
+    else:
+        text += ", not confirmed."
     won = f"{_called(confirmation.winner)} won under new seeds"
     confirmed = confirmation.confirmed
     expected = "" if confirmed is None else f": expect {interval_text(confirmed)} from it"
@@ -131,7 +132,7 @@ def grounds(
 ) -> tuple[str, ...]:
     """Returns sentences on what the verdict is based on, such as the number of trials and samples.
 
-    `confirmation` is the last one, and `confirmations` is the number of all.
+    `confirmation` is the last confirmation, and `confirmations` the number of confirmations.
     """
     sentences = []
     if corrected is not None and (confirmation is None or confirmation.confirmed is None):
@@ -143,7 +144,7 @@ def grounds(
         groups = f" in {counted(corrected.groups, 'group')}" if corrected.groups else ""
         samples = f"{counted(corrected.samples, 'validation sample')}{groups}"
         sentences.append(f"An estimate from {samples}, {choice}.")
-        sentences += [corrected.note] if corrected.note else []
+        sentences += filter(None, [corrected.note])
     if confirmation is None:
         return tuple(sentences)
     raced = (
@@ -171,7 +172,7 @@ def grounds(
 def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
     """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
 
-    With `nonzero`, a small bound gets more decimals, so that it does not read 0.
+    With `nonzero`, a small bound gets more decimals, so that the text is not 0.
     """
     shown = (interval.value, interval.low, interval.high)
     value, low, high = interval_numbers(interval, *shown, nonzero=nonzero)
@@ -194,13 +195,13 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
 
 
 def _reported(expected: Interval, reported: float) -> str:
-    """Returns the reported value, with enough digits not to read 0."""
+    """Returns the reported value as a text, with so many digits that the text is not 0."""
     shown = interval_numbers(expected, reported)[0]
     return f"{reported:.2g}" if reported and not float(shown.replace(",", "")) else shown
 
 
 def _number(value: float, decimals: int, largest: float) -> str:
-    """Returns a number rounded to `decimals`; negative ones round to tens, hundreds and so on."""
+    """Returns a number with `decimals` decimals. If negative, it is rounded to tens and so on."""
     if not math.isfinite(value):
         return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     rounded = round(value, decimals) + 0.0
@@ -210,12 +211,12 @@ def _number(value: float, decimals: int, largest: float) -> str:
 
 
 def _magnitude(value: float) -> int:
-    """Returns the power of ten of a number's first digit: 0 for 1 to 9.99, -1 for 0.1."""
+    """Returns the power of ten of a number's first digit: 0 for 9.99, -1 for 0.1."""
     return math.floor(math.log10(abs(value))) if value else 0
 
 
 def outdated_sentence(confirmation: Confirmation) -> str:
-    """Returns a sentence on a confirmation after which a better trial came."""
+    """Returns a sentence on a confirmation that is older than the best trial."""
     confirmed = confirmation.confirmed
     value = (
         "" if confirmed is None else f", {interval_text(confirmed)} by trial {confirmation.winner},"
@@ -241,23 +242,20 @@ def gain_sentences(confirmation: Confirmation) -> list[str]:
         return [f"Better than the default by {interval_text(gain, nonzero=True)}."]
     if gain.high < 0:
         loss = Interval(-gain.value, -gain.high, -gain.low, gain.level)
-        return [
-            f"Tuning did not pay: worse than the default by {interval_text(loss, nonzero=True)}."
-        ]
-    on_test = confirmation.default_on_test
+        text = interval_text(loss, nonzero=True)
+        return [f"Tuning did not pay: worse than the default by {text}."]
+    on_test, text = confirmation.default_on_test, interval_text(gain, nonzero=True)
     if on_test and gain.high < worth_having(statistics.fmean(on_test), confirmation.direction):
-        return [
-            f"Tuning did not pay: the gain over the default is {interval_text(gain, nonzero=True)}."
-        ]
-    return [f"No gain over the default shown: {interval_text(gain, nonzero=True)}."]
+        return [f"Tuning did not pay: the gain over the default is {text}."]
+    return [f"No gain over the default shown: {text}."]
 
 
 def worth_having(default: float, direction: Direction) -> float:
     """Returns the least gain over the default's value that is worth having.
 
     For an accuracy, or another metric whose best value is 1, it is 0.01, or a tenth of the
-    default's distance from 1 if that is less. For a loss it is one percent of the default's value.
-    A. Benavoli et al. also take accuracies for equal that differ by less than 0.01: Time for a
+    default's distance from 1 if that is less. For a loss, it is one percent of the default's value.
+    A. Benavoli et al. also treat accuracies as equal if they differ by less than 0.01: Time for a
     change: a tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18, 2017.
 
     Example:

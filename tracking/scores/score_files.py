@@ -1,9 +1,8 @@
-"""Files of sample scores: one for each training, next to its checkpoint.
+"""Files with the scores of validation samples: one for each training, next to the checkpoint.
 
-Sample scores are the objective of each validation sample. A file is in the safetensors format
-(https://huggingface.co/docs/safetensors): it has arrays and a JSON header, and reading it runs no
-code. Zeros and ones take a bit each. Other numbers take 16 bits if that is precise enough. A study
-keeps the files of its best trials, up to a limit.
+A file is in the safetensors format (https://huggingface.co/docs/safetensors): arrays and a JSON
+header, which can be read without running code. Zeros and ones take a bit each. Other numbers take
+16 bits if these are precise enough. A study keeps the files of its best trials, up to 64 MB.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from tracking.records import Rank
 from tracking.scores.sample_scores import SampleScores
 from tracking.store.atomic_writing import replacing
 
-# Half precision may change the objective by at most this share of it.
+# Numbers of 16 bits are precise enough if they change the objective by at most this share.
 _HALF = 1e-5
 # The most bytes that the files of a study under one engine may take.
 _MOST_BYTES: Final = 64 * 10**6
-# The header has no arrays, and no `members`: readers compute averages and pooled scores.
+# The header has no arrays. It has no `members`, as each training has its file.
 _LEFT_OUT = ("values", "weights", "members", "groups")
 
 
@@ -36,7 +35,7 @@ class ScoresError(InternalError):
 
 
 def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
-    """Writes a training's scores atomically: those after its best epoch, or after each epoch.
+    """Writes a training's scores, after the best epoch or after each epoch, atomically.
 
     `weights_sha256` is the digest of the best epoch's weights.
     """
@@ -45,20 +44,20 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
 
     arrays: dict[str, np.ndarray] = {}
     entries = []
-    for number, each in enumerate(scores):
+    for number, epoch in enumerate(scores):
         fields = {
-            field.name: getattr(each, field.name)
-            for field in dataclasses.fields(each)
+            field.name: getattr(epoch, field.name)
+            for field in dataclasses.fields(epoch)
             if field.name not in _LEFT_OUT
         }
-        arrays[f"{number}.values"], fields["bits"] = _packed(each)
-        fields["shape"] = list(np.shape(each.values))
-        # Weights and groups are mostly the same in each epoch, so equal arrays are stored once.
-        if each.weights is not None:
-            weights = np.ascontiguousarray(each.weights, np.float32)
+        arrays[f"{number}.values"], fields["bits"] = _packed(epoch)
+        fields["shape"] = list(np.shape(epoch.values))
+        # Most weights and groups are the same in each epoch, so equal arrays are stored once.
+        if epoch.weights is not None:
+            weights = np.ascontiguousarray(epoch.weights, np.float32)
             fields["weights"] = _place(arrays, weights, f"{number}.weights")
-        if each.groups is not None:
-            fields["groups"] = _place(arrays, each.groups, f"{number}.groups")
+        if epoch.groups is not None:
+            fields["groups"] = _place(arrays, epoch.groups, f"{number}.groups")
         entries.append(fields)
     header = json.dumps({"entries": entries, "weights_sha256": weights_sha256})
     metadata = {"scores": header, "sha256": _digest(header, arrays)}
@@ -67,15 +66,15 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
         try:
             save_file(arrays, partial, metadata=metadata)
         except SafetensorError as error:
-            # safetensors raises its own error if the disk is full.
+            # E.g. the disk is full.
             raise OSError(str(error)) from error
 
 
 def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
-    """Reads a training's scores: those after its best epoch, or after each epoch.
+    """Reads a training's scores.
 
-    Raises ScoresError if the file is missing or damaged, or if its scores belong to other weights
-    than `weights_sha256`. If that is empty, the weights are not compared.
+    Raises ScoresError if the file is missing or damaged, or if the scores belong to weights with
+    another digest than `weights_sha256`. An empty `weights_sha256` stands for any weights.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -89,7 +88,7 @@ def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
         fields = json.loads(header)
         if weights_sha256 and fields["weights_sha256"] != weights_sha256:
             raise ScoresError("they are of other weights")
-        return [_entry(arrays, number, each) for number, each in enumerate(fields["entries"])]
+        return [_entry(arrays, number, entry) for number, entry in enumerate(fields["entries"])]
     except FileNotFoundError:
         raise ScoresError("they are gone") from None
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -107,7 +106,7 @@ def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]
 
 
 def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
-    """Returns the values for the file, and whether each takes a single bit."""
+    """Returns the values for the file, and whether they take a bit each."""
     values = np.asarray(scores.values)
     if values.dtype.kind in "biuf" and bool(((values == 0) | (values == 1)).all()):
         return np.packbits(values.reshape(-1).astype(bool)), True
@@ -115,15 +114,13 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
         return np.ascontiguousarray(values), False
     with np.errstate(over="ignore"):
         half = np.ascontiguousarray(values, np.float16)
-    exact = scores.value
-    rounded = dataclasses.replace(scores, values=half).value
-    if abs(rounded - exact) <= _HALF * abs(exact):
-        return half, False
-    return np.ascontiguousarray(values, np.float32), False
+    exact, rounded = scores.value, dataclasses.replace(scores, values=half).value
+    is_precise = abs(rounded - exact) <= _HALF * abs(exact)
+    return half if is_precise else np.ascontiguousarray(values, np.float32), False
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
-    """Returns the name of an equal stored array; stores this one by `name` if there is none."""
+    """Returns the name of an equal array in `arrays`; adds the array as `name` if there is none."""
     kind = name.partition(".")[2]
     for other, stored in arrays.items():
         if other.endswith(kind) and np.array_equal(stored, array):
@@ -142,10 +139,7 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 class KeptScores:
-    """Decides which trials keep their files of scores: the study's best, up to `most` bytes.
-
-    A trial that was dropped does not come back.
-    """
+    """Decides which trials keep their files of scores: the best ones, up to `most` bytes."""
 
     def __init__(self, most: int = _MOST_BYTES) -> None:
         self._most = most
@@ -153,7 +147,7 @@ class KeptScores:
         self._kept: list[tuple[Rank, int]] = []
         self._bytes = 0
         self._dropped: set[int] = set()
-        self._told = False
+        self._noticed = False
 
     @property
     def numbers(self) -> set[int]:
@@ -161,7 +155,7 @@ class KeptScores:
         return {rank.number for rank, _ in self._kept}
 
     def add(self, rank: Rank, size: int) -> None:
-        """Adds a trial with the size of its file in bytes; without scores the size is 0."""
+        """Adds a trial with the size of its file in bytes, which is 0 if there is no file."""
         if not size:
             return
         bisect.insort(self._kept, (rank, size))
@@ -172,15 +166,15 @@ class KeptScores:
             self._dropped.add(last.number)
 
     def dropped(self) -> set[int]:
-        """Returns the trials whose files must be deleted. Each trial is returned only once."""
+        """Returns the numbers of the trials whose files must be deleted, each number only once."""
         dropped, self._dropped = self._dropped, set()
         return dropped
 
-    def told(self) -> str:
+    def notice(self) -> str:
         """Returns a line for the user when scores are first dropped, else an empty text."""
-        if self._told or not self._dropped:
+        if self._noticed or not self._dropped:
             return ""
-        self._told = True
+        self._noticed = True
         return (
             f"the scores of validation samples reached {self._most // 10**6} MB: only those of the "
             f"best {len(self._kept)} trials are kept"

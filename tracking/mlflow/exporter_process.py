@@ -1,8 +1,8 @@
 """The exporter's process, which keeps MLflow up to date during a launch.
 
-It is a separate process, as the import of MLflow takes 2 s of CPU. It looks for changes once a
-second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui` or `kerastudy push`
-sends the rest.
+The exporter has a process of its own, as the import of MLflow takes 2 s of CPU. The process looks
+for changes once a second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui`
+or `kerastudy push` sends the rest.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from filelock import Timeout
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
 from tracking.history.study_history import StudySize, histories_in
 from tracking.journal import FILE_NAME, JournalReader
-from tracking.mlflow.exports import locked_exports, read_notes
-from tracking.mlflow.pages import REPORT
+from tracking.mlflow.descriptions import REPORT
+from tracking.mlflow.exporter_notes import locked_notes, read_notes
 from tracking.store.store_folder import Store, default_store_path
 
 if TYPE_CHECKING:
-    from tracking.mlflow.exporter import StudyExporter
+    from tracking.mlflow.study_exporter import StudyExporter
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
 """If this environment variable is "off", nothing is sent to MLflow."""
@@ -39,6 +39,11 @@ _SECONDS_TO_WAIT: Final = 10.0
 _SECONDS_AFTER_AN_ERROR: Final = 2.0
 # The launch writes this to the process's stdin when its study has ended and needs a report.
 _REPORT_WANTED: Final = "report\n"
+# The program imports the kerastudy of this file, even if sys.path has another kerastudy.
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
+    "from tracking.mlflow.exporter_process import main; main(sys.argv[1:])"
+)
 
 
 def is_on() -> bool:
@@ -47,7 +52,7 @@ def is_on() -> bool:
 
 
 class Exporter:
-    """A launch's exporter process, as a context manager. `say` gets the process's messages."""
+    """Starts and ends the exporter's process of a launch. `say` gets the process's messages."""
 
     def __init__(self, folder: Path, say: Callable[[str], None], *, report: bool) -> None:
         self._folder, self._say, self._report = folder, say, report
@@ -63,11 +68,11 @@ class Exporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets the process send the rest. Waits at most 2 s for its messages."""
+        """Tells the process to send the rest and to end. Waits at most 2 s for its messages."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
 
     def finish(self, wait: Callable[[str], None]) -> None:
-        """Lets the process send the rest and draw the report. Waits at most 10 s.
+        """Tells the process to send the rest and to draw the report. Waits at most 10 s.
 
         `wait(text)` shows the user what the launch waits for.
         """
@@ -110,39 +115,39 @@ def export_later(folder: Path) -> None:
 
 @contextlib.contextmanager
 def forgetting(store: Store, size: StudySize) -> Iterator[None]:
-    """Deletes a study from the store's MLflow. No process sends it again within the context."""
+    """Deletes a study from the store's MLflow. Within the context, no process sends it again."""
     try:
-        with locked_exports(size.folder, _SECONDS_TO_WAIT):
+        with locked_notes(size.folder, _SECONDS_TO_WAIT):
             _forget(store, size)
             yield
     except Timeout:
         raise StoreError(
-            f"MLflow is still being brought up to date with the study {size.name!r}. Try again in "
-            "a minute."
+            f"The study {size.name!r} is being sent to MLflow. Try again in a minute."
         ) from None
 
 
 def _forget(store: Store, size: StudySize) -> None:
-    """Deletes a study's experiment and model.
+    """Deletes a study's experiment and registered model in the store's MLflow.
 
-    A deleted experiment keeps its name in MLflow, so it gets another name first.
+    A deleted experiment keeps its name in MLflow, so the experiment is renamed first.
     """
     experiment, _ = read_notes(size.folder)
     if not experiment or not (store.root / "mlflow.db").is_file():
         return
     from mlflow.exceptions import MlflowException
 
-    from tracking.mlflow.registry import Registry
+    from tracking.mlflow.model_registry import registered_models
     from tracking.mlflow.server import open_store_client
 
     client = open_store_client(store)
     header = JournalReader(size.folder).header()
     with contextlib.suppress(MlflowException):
-        Registry(client, header).delete()
+        for model in registered_models(client, header.uuid):
+            client.delete_registered_model(model.name)
     with contextlib.suppress(MlflowException):
         former = client.get_experiment(experiment)
         if former.lifecycle_stage == "deleted":
-            # MLflow does not rename a deleted experiment.
+            # MLflow can't rename a deleted experiment.
             client.restore_experiment(experiment)
         client.rename_experiment(experiment, f"{former.name} (deleted {header.uuid[:8]})")
     with contextlib.suppress(MlflowException):
@@ -153,7 +158,7 @@ def bring_up_to_date(
     store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> None:
     """Sends a study to the store's MLflow and to its server, in this process."""
-    from tracking.mlflow.exporter import StudyExporter
+    from tracking.mlflow.study_exporter import StudyExporter
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
         try:
@@ -184,7 +189,7 @@ class _Follower:
         self._exporters: dict[str, StudyExporter] = {}
 
     def run(self, *, follow: bool) -> None:
-        """Sends until the launch ends, and once more. Then draws the report, if it is wanted."""
+        """Sends changes until the launch ends, and once more. Then draws a wanted report."""
         if follow:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
             while not self._ended.is_set():
@@ -201,6 +206,7 @@ class _Follower:
         self._ended.set()
 
     def _round(self, *, whole: bool = False) -> None:
+        # The journal is missing if the study was deleted.
         if not is_on() or not (self._folder / FILE_NAME).is_file():
             return
         try:
@@ -214,7 +220,7 @@ class _Follower:
                 self._send(address, whole)
 
     def _send(self, address: str, whole: bool) -> None:
-        from tracking.mlflow.exporter import StudyExporter
+        from tracking.mlflow.study_exporter import StudyExporter
 
         if address not in self._exporters:
             self._exporters[address] = StudyExporter(self._store, self._folder, address)
@@ -223,9 +229,9 @@ class _Follower:
             exporter.update(whole=whole)
             if address in self._away:
                 del self._away[address]
-                _say(f"the {exporter.shown} answers")
+                _say(f"the {exporter.destination.shown} answers")
         except ServerAwayError as error:
-            # The last write may or may not have arrived, so a new exporter begins again.
+            # Nobody knows whether the last write has arrived, so a new exporter begins again.
             self._exporters.pop(address, None)
             if address not in self._away:
                 _say(f"warning: {error} The study continues; the rest is sent later.")
@@ -236,11 +242,11 @@ class _Follower:
         except Exception as error:
             # The journal has everything, so a failure of MLflow is only a warning.
             self._refused.add(address)
-            _say(f"warning: no more is sent to the {exporter.shown}: {error!r}")
+            _say(f"warning: no more is sent to the {exporter.destination.shown}: {error!r}")
 
     def _draw(self) -> bool:
         """Draws the study's report. Returns whether that succeeded."""
-        from tracking.report.page import write_report
+        from tracking.report.html_page import write_report
 
         try:
             histories = histories_in(self._store, self._folder)
@@ -255,15 +261,17 @@ class _Follower:
 
 
 def _say(line: str) -> None:
-    # If the launch has ended, nobody reads the line.
+    # If the launch has ended, the pipe is closed.
     with contextlib.suppress(OSError):
         print(" ".join(line.splitlines()), flush=True)
 
 
 def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.Popen[str]:
+    home = str(Path(__file__).resolve().parents[2])
     try:
         return subprocess.Popen(
-            [*command_for(folder), *options],
+            # -P keeps the working folder out of sys.path.
+            [sys.executable, "-P", "-c", _PROGRAM, home, str(folder), *options],
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -274,17 +282,3 @@ def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.P
         )
     except OSError as error:
         raise StoreError(f"MLflow's exporter can't be started: {error}.") from error
-
-
-# The program imports the kerastudy of this file, even if sys.path has another one.
-_PROGRAM: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
-    "from tracking.mlflow.process import main; main(sys.argv[1:])"
-)
-
-
-def command_for(folder: Path) -> list[str]:
-    """Returns the command that starts the exporter's process."""
-    home = Path(__file__).resolve().parents[2]
-    # -P keeps the working folder out of sys.path.
-    return [sys.executable, "-P", "-c", _PROGRAM, str(home), str(folder)]

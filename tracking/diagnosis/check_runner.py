@@ -1,0 +1,168 @@
+"""`diagnose`: runs the checks on a study's record, and adds the launch that they suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from search_spaces import Parameter
+from tracking.diagnosis.boundary_check import boundary
+from tracking.diagnosis.curve_checks import CURVE_CHECKS
+from tracking.diagnosis.diagnosed_study import (
+    SEVERITIES,
+    Chart,
+    DiagnosedStudy,
+    Finding,
+    TooThinError,
+)
+from tracking.diagnosis.infeasible_check import infeasible_share
+from tracking.diagnosis.isolation_check import isolation
+from tracking.diagnosis.noise_checks import sufficiency, trial_variance
+from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
+from tracking.history.study_history import StudyHistory
+from tracking.shell_commands import shell_command
+
+
+class Check(NamedTuple):
+    """A check of a study's record, and the chart that shows its finding.
+
+    `run` is called once for the study. If the check has `parameters`, `run` is called once for each
+    hyperparameter that this function returns.
+    """
+
+    name: str
+    chart: Chart
+    run: Callable[..., Finding | None]
+    parameters: Callable[[DiagnosedStudy], Sequence[Parameter]] | None = None
+
+
+CHECKS: Final = (
+    Check("boundary", "slice", boundary, lambda study: study.ranges),
+    Check("infeasible", "slice", infeasible_share),
+    Check("trial variance", "intervals", trial_variance),
+    *(Check(check.name, "curves", check) for check in CURVE_CHECKS),
+    Check("sufficiency", "history", sufficiency),
+    Check("isolation", "intervals", isolation, lambda study: study.scientific),
+)
+_NONE_SCIENTIFIC: Final = (
+    "no hyperparameter is scientific; declare one, such as ks.batchnorm(role='scientific')."
+)
+
+
+class Unchecked(NamedTuple):
+    """A check that did not run, as the record has too few trials (see `reason`)."""
+
+    check: str
+    reason: str
+    parameter: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The diagnosis of a study.
+
+    Attributes:
+        history: The study.
+        findings: The findings, the most severe first.
+        unchecked: The checks that did not run.
+        next: The launch that the findings suggest.
+        command: The command of this launch; empty if the findings suggest none.
+    """
+
+    history: StudyHistory
+    findings: tuple[Finding, ...]
+    unchecked: tuple[Unchecked, ...]
+    next: NextLaunch
+    command: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of findings by severity."""
+        severities = [finding.severity for finding in self.findings]
+        return {severity: severities.count(severity) for severity in SEVERITIES}
+
+    def __repr__(self) -> str:
+        """Returns one line with the study and the number of findings by severity."""
+        counts = ", ".join(f"{amount} {name}" for name, amount in self.counts.items() if amount)
+        return f"<diagnosis of {self.history.description.name!r}: {counts or 'nothing found'}>"
+
+
+def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
+    """Runs all checks on a study's record, without training.
+
+    If the study is in the store `without`, the commands don't need ``--store``.
+    """
+    study = DiagnosedStudy(history)
+    findings: list[Finding] = []
+    unchecked: list[Unchecked] = []
+    for check in CHECKS:
+        calls: list[tuple[Parameter, ...]] = [()]
+        if check.parameters is not None:
+            calls = [(parameter,) for parameter in check.parameters(study)]
+        for arguments in calls:
+            try:
+                finding = check.run(study, *arguments)
+            except TooThinError as error:
+                names = [parameter.name for parameter in arguments]
+                unchecked.append(Unchecked(check.name, str(error), *names))
+                continue
+            if finding is not None:
+                findings.append(replace(finding, chart=check.chart))
+    if not study.scientific:
+        unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    following = next_launch(history, findings)
+    root = None if history.store.root == without else history.store.root
+    return Diagnosis(
+        history,
+        tuple(replace(finding, command=_command(history, finding, root)) for finding in findings),
+        tuple(unchecked),
+        following,
+        following.command(history, root) if following.reasons else "",
+    )
+
+
+def _command(history: StudyHistory, finding: Finding, root: Path | None) -> str:
+    """Returns a finding's command; empty if the user must edit the study's code."""
+    if finding.command:
+        several = len(history.engines) > 1
+        return shell_command(finding.command, history.description, store=root, several=several)
+    alone = next_launch(history, [finding])
+    return alone.command(history, root) if alone.reasons else ""
+
+
+def document(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Returns a diagnosis as a JSON document."""
+    following = diagnosis.next
+    return {
+        "study": diagnosis.history.description.name,
+        "engine": diagnosis.history.description.engine,
+        "findings": [
+            {
+                "check": finding.check,
+                "severity": finding.severity,
+                "title": finding.title,
+                "verdict": finding.verdict,
+                "advice": finding.advice or None,
+                "command": finding.command or None,
+                "parameter": finding.parameter or None,
+                "evidence": dict(finding.evidence),
+            }
+            for finding in diagnosis.findings
+        ],
+        "unchecked": [
+            {"check": check, "parameter": parameter or None, "reason": reason}
+            for check, reason, parameter in diagnosis.unchecked
+        ],
+        "next": {
+            "study": following.name,
+            "settings": dict(following.settings),
+            "space": following.space.to_dict(),
+            "reasons": [{"changes": name, "because": why} for name, why in following.reasons],
+            "command": diagnosis.command or None,
+        }
+        if following.reasons
+        else None,
+    }

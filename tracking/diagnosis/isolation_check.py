@@ -1,0 +1,253 @@
+"""The check `isolation`: which value of a scientific hyperparameter is best?"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from search_spaces import Listed, Parameter, spell_values
+from search_spaces.texts import counted, listed, readable
+from tracking.diagnosis.curve_checks import overfits
+from tracking.diagnosis.diagnosed_study import (
+    Array,
+    Changes,
+    DiagnosedStudy,
+    Finding,
+    TooThinError,
+    difference,
+    expected_best,
+    weights_of_best,
+)
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial
+
+_LEAST_OF_VALUE: Final = 6
+_LEVEL: Final = 0.95
+_MOST_VALUES: Final = 8
+_BUCKETS: Final = 4
+_MOST_LISTED: Final = 7
+
+
+class _Isolated(NamedTuple):
+    """The trials with one value, or one bucket of values, of a hyperparameter."""
+
+    label: str
+    losses: Array  # The best first.
+    expected: float  # The `expected_best` of the losses.
+    error: float  # The standard error of `expected`.
+    freedom: float  # The degrees of freedom of `error`.
+
+
+def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
+    """Compares the values of a scientific hyperparameter by their best trials.
+
+    Deep Learning Tuning Playbook, "Detecting whether a change is useful with isolation plots": for
+    each value, take "the best trial across some (or all) of the nuisance hyperparameters", and
+    compare these trials. A continuous hyperparameter is divided into buckets.
+
+    The best of many trials tends to be better than the best of few. So for each value, the
+    `expected_best` of the same number of draws is compared: a third of the trials of the rarest
+    value. This estimate is a U-statistic. Its standard error comes from the jackknife, and is not
+    too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"). The bootstrap
+    gives too small standard errors for a minimum of so many draws.
+
+    A difference from the best value is clear if the interval of the difference does not contain 0.
+    The interval is Student's, with Satterthwaite's degrees of freedom. All intervals together have
+    a level of 95 % (Bonferroni). In simulated studies of a hyperparameter that does not matter, 2
+    to 6 % find a difference. The interval shows the chance in the search of the nuisance
+    hyperparameters, not the chance in seeds. So values that are close need a confirmation.
+    """
+    groups = _groups(study, parameter)
+    if len(groups) < 2:
+        raise TooThinError(f"two of its values need {counted(_LEAST_OF_VALUE, 'trial')} or more.")
+    draws = max(2, min(map(len, groups.values())) // 3)
+    isolated = [
+        _isolated(label, np.array([study.loss(trial) for trial in trials]), draws)
+        for label, trials in groups.items()
+    ]
+    best, *others = sorted(isolated, key=lambda value: value.expected)
+    level = 1 - (1 - _LEVEL) / len(others)
+    # The differences from the best value, and half the widths of their intervals.
+    gaps = {
+        other.label: (other.expected - best.expected, _half_width(level, best, other))
+        for other in others
+    }
+    worse = [label for label, (gap, half) in gaps.items() if gap > half]
+    title = f"{parameter.name}: no clear difference"
+    advice = "Keep the simplest value, or the cheapest; more trials would narrow the intervals."
+    changes = Changes()
+    if worse:
+        names = listed(_quoted(parameter, label) for label in worse)
+        title = f"{parameter.name}: {names} {'is' if len(worse) == 1 else 'are'} clearly worse"
+        advice = ""
+        if isinstance(parameter, Listed):
+            values = [v for v in parameter.values if readable(parameter.opened(v)) not in worse]
+            domain = spell_values(parameter, values)
+            advice = f"Leave out what is clearly worse: search {domain}."
+            changes = Changes({parameter.name: domain})
+    return Finding(
+        "isolation",
+        "hint" if worse else "ok",
+        title,
+        _comparison(study, parameter, best.label, gaps)
+        + _fits(study, parameter, {label: groups[label] for label in (best.label, *gaps)}, worse),
+        advice,
+        evidence={
+            "best of so many trials": draws,
+            "values": {
+                value.label: {
+                    "trials": len(value.losses),
+                    "best": study.value(float(value.losses[0])),
+                    "expected": study.value(value.expected),
+                    "standard error": value.error,
+                }
+                for value in (best, *others)
+            },
+            "differences": {
+                label: {"by": gap, "plus or minus": half} for label, (gap, half) in gaps.items()
+            },
+        },
+        parameter=parameter.name,
+        changes=changes,
+        rows=[_row(study, value) for value in (best, *others)],
+    )
+
+
+def answers(history: StudyHistory) -> Mapping[str, str]:
+    """Returns the verdicts of `isolation`, by hyperparameter, if there are enough trials."""
+    study, sentences = DiagnosedStudy(history), {}
+    for parameter in study.scientific:
+        with contextlib.suppress(TooThinError):
+            sentences[parameter.name] = isolation(study, parameter).verdict
+    return sentences
+
+
+def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, list[EndedTrial]]:
+    """Returns trials, the best first, by value, or by quarter of a range; without rare values."""
+    name, count = parameter.name, parameter.count
+    buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)
+    groups: dict[str, list[EndedTrial]] = {}
+    for trial in study.ranked:
+        if name not in trial.params or not parameter.contains(trial.params[name]):
+            continue
+        value = parameter.canonical(trial.params[name])
+        label = readable(parameter.opened(value))
+        if buckets:
+            place = min(int(parameter.to_unit(value) * _BUCKETS), _BUCKETS - 1)
+            low, high = (parameter.from_unit((place + by) / _BUCKETS) for by in (0, 1))
+            label = f"{readable(low)} to {readable(high)}"
+        groups.setdefault(label, []).append(trial)
+    return {label: trials for label, trials in groups.items() if len(trials) >= _LEAST_OF_VALUE}
+
+
+def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
+    """Returns the trials with these losses, and their expected best with its standard error."""
+    ordered = np.sort(losses)
+    total = len(ordered)
+    weights = weights_of_best(total - 1, draws)
+    # `without` has, for each loss, the expected best of all other losses. If a loss is left out,
+    # the losses before it keep their ranks, and the losses after it move up by one.
+    before = np.concatenate([[0.0], np.cumsum(ordered[:-1] * weights)])
+    after = np.concatenate([np.cumsum((ordered[1:] * weights)[::-1])[::-1], [0.0]])
+    without = before + after
+    error = math.sqrt((total - 1) / total * float(((without - without.mean()) ** 2).sum()))
+    freedom = 2 * (total / draws - 1)
+    return _Isolated(label, ordered, expected_best(ordered, draws), error, freedom)
+
+
+def _half_width(level: float, *isolated: _Isolated) -> float:
+    """Returns half the width of the interval of one value, or of the difference of two values."""
+    from scipy import special
+
+    variance = sum(value.error**2 for value in isolated)
+    squares = sum(value.error**4 / value.freedom for value in isolated)
+    if not squares:
+        return 0.0
+    freedom = max(variance**2 / squares, 1.0)
+    return float(special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance)
+
+
+def _quoted(parameter: Parameter, label: str) -> str:
+    """Returns a value for a sentence: a text gets quotes."""
+    return repr(label) if isinstance(parameter, Listed) and label in parameter.values else label
+
+
+def _comparison(
+    study: DiagnosedStudy,
+    parameter: Parameter,
+    best: str,
+    gaps: Mapping[str, tuple[float, float]],
+) -> str:
+    """Returns sentences on the differences from the best value, the clear differences first."""
+    worse, close = (
+        listed(
+            (
+                f"{_quoted(parameter, label)} (by {difference(gap)} ± {difference(half)})"
+                for label, (gap, half) in gaps.items()
+                if (gap > half) is clear
+            ),
+            most=_MOST_LISTED,
+        )
+        for clear in (True, False)
+    )
+    leader, metric = _quoted(parameter, best), study.objective.metric
+    if not worse:
+        return f"{parameter.name}: no clear difference in {metric}. {leader} leads {close}."
+    also = f" No clear difference from {close}." if close else ""
+    return f"{parameter.name}: {leader} has a better {metric} than {worse}.{also}"
+
+
+def _fits(
+    study: DiagnosedStudy,
+    parameter: Parameter,
+    groups: Mapping[str, Sequence[EndedTrial]],
+    worse: Sequence[str],
+) -> str:
+    """Returns a sentence on the values whose best trials overfit or underfit, or nothing.
+
+    A value underfits if it is clearly worse, also on training data: in the value's best trial, the
+    metrics on training and on validation data are closer to each other than to the best value.
+    """
+    best = {
+        trial.number: label
+        for label, trials in groups.items()
+        for trial in [trial for trial in trials if not trial.cut_short][:1]
+    }
+    trials = [trial for group in groups.values() for trial in group if trial.number in best]
+    curves = study.curves(trials)
+    least = min((curve.losses.min() for curve in curves), default=0.0)
+    over, under = list[str](), list[str]()
+    for curve in curves:
+        label = best[curve.trial.number]
+        rise = None if curve.ended_itself else overfits(study, curve)
+        if rise is not None:
+            after = f"by {difference(rise)} after epoch {curve.epochs[curve.best]:g}"
+            over.append(f"{_quoted(parameter, label)} ({after})")
+        # A trial with another loss may be worse in the metric without underfitting.
+        elif label in worse and curve.training is not None and parameter.name != "loss":
+            reached, trained = curve.losses.min(), curve.training.min()
+            if least < trained and abs(trained - reached) < reached - least:
+                under.append(_quoted(parameter, label))
+    clauses = [
+        f"{listed(labels, most=_MOST_LISTED)} {verb}{'s' if len(labels) == 1 else ''}"
+        for labels, verb in ((over, "overfit"), (under, "underfit"))
+        if labels
+    ]
+    if not clauses:
+        return ""
+    name = "" if clauses[0].startswith("'") else f"{parameter.name} "
+    return f" {name}{'; '.join(clauses)}."
+
+
+def _row(study: DiagnosedStudy, isolated: _Isolated) -> Mapping[str, Any]:
+    half = _half_width(_LEVEL, isolated)
+    ends = (isolated.expected - half, isolated.expected + half)
+    low, high = sorted(map(study.value, ends))
+    trials = counted(len(isolated.losses), "trial")
+    interval = f"{readable(low)} to {readable(high)} (95 %), {trials}"
+    value = study.value(isolated.expected)
+    return {"place": isolated.label, "value": value, "low": low, "high": high, "interval": interval}

@@ -1,0 +1,310 @@
+"""The names of runs, and the descriptions of studies, trials and models, in MLflow's UI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from search_spaces.texts import counted, duration, listed, readable
+from tracking.history.study_history import StudyHistory
+from tracking.history.trial_ranks import rank_of
+from tracking.history.verdicts import study_verdict
+from tracking.mlflow import tags
+from tracking.mlflow.views import (
+    VIEWS,
+    artifact_page,
+    logged_model_page,
+    model_page,
+    run_page,
+    view_id,
+    view_page,
+)
+from tracking.records import (
+    EndedTrial,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    training_name,
+)
+from tracking.shell_commands import reproduce_command
+from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
+
+# A trial's description shows at most this many hyperparameters. The run's params have all.
+_SHOWN: Final = 30
+
+
+def run_name(
+    description: StudyDescription,
+    spec: TrialSpec,
+    outcome: str,
+    *,
+    of_fit: bool,
+    engine: str = "",
+) -> str:
+    """Returns the name of a run, such as ``#15 · 0.9743``.
+
+    `of_fit` is whether it is the run of one of a trial's repeats or folds. `engine` is empty if the
+    study has only one engine.
+    """
+    number = f"#{spec.number}" + " defaults" * (spec.number == description.default_trial)
+    number += f" {training_name(spec.repeat, description.folds)}" if of_fit else ""
+    return " · ".join(filter(None, (number, outcome, engine)))
+
+
+def trial_outcome(result: TrialResult, folds: int) -> str:
+    """Returns the outcome of a trial of `folds` folds in a word or a number, for `run_name`."""
+    if result.state == "pruned" and result.folds:
+        return f"pruned in {training_name(result.folds - 1, folds)}"
+    if result.state not in ("complete", "pruned") or result.best is None:
+        return result.state
+    spread = "" if result.spread is None else f" ± {result.spread:.2g}"
+    pruned = ", pruned" if result.state == "pruned" else ""
+    return f"{result.best.value:.4g}{spread}{pruned}"
+
+
+def trial_note(
+    spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
+) -> str:
+    """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
+    value = "" if result.best is None else f": {plain(value_text(spec, result))}"
+    lines = [f"**{result.state.capitalize()}{value}**"]
+    if result.reason:
+        lines.append(plain(result.reason))
+    shown = [f"{plain(name)} = {plain(readable(value))}" for name, value in values.items()]
+    lines += ["", listed(shown, most=_SHOWN)]
+    facts = [f"seed {spec.seed}", counted(result.epochs, "epoch"), duration(result.seconds)]
+    if result.trainer:
+        facts.append(f"trainer {result.trainer}")
+    if result.model_parameters:
+        facts.append(counted(result.model_parameters, "weight"))
+    lines += ["", ", ".join(facts)]
+    if result.best is not None:
+        lines += code_block([reproduce])
+    return "\n".join(lines)[: tags.LONGEST]
+
+
+def model_description(name: str, experiment_id: str, tracking_uri: str) -> str:
+    """Returns the description of a study's registered model: what it is, and how to load it."""
+    study = link(name, view_page(experiment_id, "trials"))
+    lines = [
+        f"Models of the study {study}. The alias `champion` is on the present choice: the best "
+        "trial, the winner of a confirmation, or a trial that a person promoted.",
+        "",
+        "The input of a model is samples as the study's data has them: preprocessing is a part of "
+        "the model. The page of a version shows the signature and the trial. To load the champion:",
+    ]
+    address = f"models:/{name}@champion"
+    code = [
+        "import mlflow",
+        "",
+        f"mlflow.set_tracking_uri({tracking_uri!r})",
+        f"model = mlflow.keras.load_model({address!r})",
+        f"predict = mlflow.pyfunc.load_model({address!r}).predict",
+    ]
+    return "\n".join([*lines, *code_block(code)]).rstrip()
+
+
+def version_description(
+    description: StudyDescription,
+    trial: EndedTrial,
+    experiment_id: str,
+    run_id: str,
+    model_id: str,
+) -> str:
+    """Returns the description of a model version: its trial, epoch, value and files."""
+    _, best = trial.best_training
+    command = reproduce_command(description, trial.number, None, several=True)
+    files = logged_model_page(experiment_id, model_id)
+    folds = trial.result.folds
+    of_folds = f" (the mean of {folds} folds; it is trained on all of them)" if folds else ""
+    lines = [
+        f"{plain(description.objective.metric)} {best.value:.6g} at epoch {best.epoch} of "
+        f"{link(f'trial {trial.number}', run_page(experiment_id, run_id))}{of_folds}. Its "
+        f"{link('files', files)} have the signature and an input example. To train the model "
+        "again by plain model.fit, and compare:",
+    ]
+    return "\n".join([*lines, *code_block([command])]).rstrip()
+
+
+def with_verdict(text: str, former: str, verdict: str) -> str:
+    """Puts the verdict in front of a model version's description.
+
+    It replaces the former verdict, if the description still begins with that.
+    """
+    for beginning in filter(None, (former, verdict)):
+        text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
+    return f"**{plain(verdict)}**\n\n{text}" if verdict else text
+
+
+# In these characters, the UI would see Markdown, HTML, or a link (@name).
+_MARKS = re.compile(r"[\\`*\[\]<>&|!#~@{}]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def plain(text: str) -> str:
+    """Returns a user's text on one line, with all markup escaped."""
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", " ".join(text.split()))
+
+
+def link(text: str, address: str) -> str:
+    """Returns a Markdown link. The text is escaped, the address is not."""
+    return f"[{plain(text)}]({address})"
+
+
+def code_block(lines: Iterable[str]) -> list[str]:
+    """Returns a Markdown code block."""
+    # The block is indented, as three backticks in a line would end a fenced block.
+    return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns a Markdown table."""
+    # The UI puts no space between columns, and drops their alignment.
+    padded = [[f"{cell}&emsp;" for cell in row] for row in (header, *rows)]
+    padded.insert(1, ["---"] * len(header))
+    return [f"| {' | '.join(row)} |" for row in padded]
+
+
+REPORT: Final = "report.html"
+"""The report's file name in the study's folder, and among the artifacts of its parent run."""
+# The table of the best trials has a row for each of 10 trials. If a study has more than 7
+# hyperparameters, the table has a column for each of 5 trials instead. At most 30 hyperparameters
+# are shown, as MLflow cuts longer descriptions.
+_TOP, _MOST_COLUMNS, _SIDE_BY_SIDE, _MOST_ROWS = 10, 7, 5, 30
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The ids and names in the addresses of a study's pages."""
+
+    experiment: str
+    parent: str  # The id of the study's parent run.
+    runs: Mapping[str, str] = field(default_factory=dict)  # The ids of runs, by uuid.
+    report: bool = False  # Whether the parent run has a report.
+    model: str = ""  # The registered model's name; empty if there is none.
+
+    def trial(self, trial: TrialRecord, text: str) -> str:
+        """Returns a link to a trial's run; only the text if MLflow has no run of the trial."""
+        run = self.runs.get(trial.uuid, "")
+        return link(text, run_page(self.experiment, run)) if run else plain(text)
+
+
+def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
+    """Returns a study's summary in Markdown.
+
+    Links and verdict are first, as the UI shows only 100 pixels of a long text. `stopped` says why
+    the last launch ended, e.g. "all 40 trials are done". During a launch, it is empty.
+    """
+    if not stopped:
+        return "\n".join(_while_it_runs(history, pages)).rstrip()
+    summary = summary_of(history)
+    # These facts are already in the verdict, or in `stopped`.
+    stated = ("warning", "expect", "seen", "ended")
+    facts = [fact for fact in summary.facts if fact.name not in stated]
+    lines = [
+        " · ".join(_links(pages)),
+        "",
+        f"**{plain(summary.verdict.text)}**",
+        "",
+        f"Best: {_outcome(history, pages)}",
+        "",
+        *_listed([*facts, Fact("ended", stopped), *summary.definition]),
+    ]
+    for command in summary.commands:
+        lines += [f"Next: {plain(command.purpose)}:", *code_block([command.text])]
+    if history.best is not None:
+        lines += _table(history, pages)
+    return "\n".join(lines).rstrip()
+
+
+def _while_it_runs(history: StudyHistory, pages: Pages) -> list[str]:
+    trials = link("trials", view_page(pages.experiment, "trials"))
+    lines = [" · ".join(_links(pages)), ""]
+    lines += [f"**Running: the best trial so far is the first of the {trials}.**", ""]
+    summary = summary_of(history)
+    if history.best is not None:
+        lines += [f"Before this launch: {_outcome(history, pages)}.", ""]
+    return [
+        *lines,
+        "When the launch ends, this text is written again.",
+        "",
+        *_listed(fact for fact in summary.definition if fact.name not in ("trained", "cost")),
+    ]
+
+
+def _listed(facts: Iterable[Fact]) -> list[str]:
+    return [*(f"- {fact.name}: {plain(fact.text)}" for fact in facts), ""]
+
+
+def _outcome(history: StudyHistory, pages: Pages) -> str:
+    text, best = outcome_of(history), history.best
+    if best is None:
+        return plain(text)
+    name = f"trial {best.number}"
+    return f"{pages.trial(best, name)}{plain(text.removeprefix(name))}"
+
+
+def _links(pages: Pages) -> Iterator[str]:
+    if pages.report:
+        yield link("report", artifact_page(pages.experiment, pages.parent, REPORT))
+    if pages.model:
+        yield link("registered model", model_page(pages.model))
+    for view in VIEWS:
+        yield link(view, view_page(pages.experiment, view))
+
+
+def _table(history: StudyHistory, pages: Pages) -> list[str]:
+    wide = len(history.description.space) > _MOST_COLUMNS
+    trials = history.top(_SIDE_BY_SIDE if wide else _TOP)
+    heading, rows = trial_rows(history, trials)
+    cells = [[plain(cell) for cell in row[: 4 + _MOST_ROWS]] for row in (heading, *rows)]
+    for row, trial in zip(cells[1:], trials, strict=True):
+        row[0] = pages.trial(trial, f"#{trial.number}")
+    first, *others = zip(*cells, strict=True) if wide else cells
+    return table(first, others)
+
+
+def study_description(
+    histories: Sequence[StudyHistory], pages: Mapping[str, Pages], *, running: bool
+) -> str:
+    """Returns the experiment's description: a line with verdict and links for each engine.
+
+    `pages` has an entry for each engine. `running` is whether a launch of the study is running.
+    (The journal says RUNNING even after the launch was killed.)
+    """
+    lines = [
+        _line(history, pages[history.description.engine], running, several=len(histories) > 1)
+        for history in sorted(histories, key=_rank)
+    ]
+    return "\n\n".join(lines)[: tags.LONGEST]
+
+
+def is_replaceable(text: str) -> bool:
+    """Returns whether an experiment's description is empty or from `study_description`."""
+    return not text or view_id("trials") in text
+
+
+def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
+    """Returns an engine's line. The link to the summary is first, as the UI shows one line."""
+    text = f"{plain(outcome_of(history))}."
+    if history.status == "RUNNING":
+        state = "Running" if running else "Its launch was killed; launch it again to resume it"
+        text = f"{state}: the best trial so far is the first of the trials."
+    elif history.best is not None:
+        sentences = study_verdict(history).sentences
+        # Without the sentences after "Expect …", the links are in view.
+        ends = [i for i, sentence in enumerate(sentences, 1) if sentence.startswith("Expect ")]
+        verdict = " ".join(sentences[: ends[0]] if ends else sentences)
+        metric = history.description.objective.metric
+        text = plain(re.sub(r"\b(Expect|Reported) ", rf"\1 {metric} ", verdict, count=1))
+    links = " · ".join(link(view, view_page(pages.experiment, view)) for view in VIEWS)
+    engine = f" of {history.description.engine}" if several else ""
+    summary = link(f"Summary{engine}", run_page(pages.experiment, pages.parent))
+    return f"{summary}: {text} {links}"
+
+
+def _rank(history: StudyHistory) -> tuple[bool, float]:
+    best = history.best
+    return (best is None, 0.0 if best is None else rank_of(best, history.description.objective).key)

@@ -1,0 +1,234 @@
+"""The exporter's notes in ``exports.db``: what it has sent to which MLflow database.
+
+The file is beside a study's journal. If the file is lost, the exporter finds its runs in MLflow by
+the tag ``kerastudy.uuid``. The exporter notes the uuid of a run before it creates the run, and
+MLflow's run id afterwards. So even a killed exporter creates no run twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+from search_spaces.errors import StoreError
+from tracking.journal import FILE_NAME as JOURNAL
+
+FILE_NAME: Final = "exports.db"
+STORE: Final = "store"
+"""The `place` of the store's own MLflow database. The place of a server is its address."""
+_FORMAT: Final = 3
+# The states of a run: perhaps without params and data set; with both; deleted by a person.
+_CREATED, _WRITTEN, _DELETED = range(3)
+_TABLES: Final = f"""
+BEGIN;
+CREATE TABLE destinations (
+    place TEXT PRIMARY KEY, database TEXT NOT NULL, experiment TEXT NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0, epochs INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE files (
+    place TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (place, name)
+);
+CREATE TABLE runs (
+    place TEXT NOT NULL, uuid TEXT NOT NULL, run TEXT NOT NULL DEFAULT '',
+    state INTEGER NOT NULL DEFAULT {_CREATED}, PRIMARY KEY (place, uuid)
+) WITHOUT ROWID;
+PRAGMA user_version={_FORMAT};
+COMMIT;
+"""
+
+
+@dataclass(frozen=True)
+class StudyNote:
+    """What has been sent of a study to one destination."""
+
+    database: str  # From `server.identity_of`.
+    experiment: str  # MLflow's id of the study's experiment.
+    revision: int  # The last revision of the journal that was sent.
+    epochs: int  # The last row of the journal's table `epochs` that was sent.
+
+
+@contextlib.contextmanager
+def locked_notes(folder: Path, seconds: float = -1) -> Iterator[None]:
+    """Locks a study's ``exports.db`` for this process.
+
+    Waits at most `seconds`, or forever if `seconds` is negative. Raises Timeout if another process
+    keeps the lock, StoreError if the study was deleted.
+    """
+    journal, path = folder / JOURNAL, folder / "exports.lock"
+    deleted = StoreError(f"There is no study in {str(folder)!r} any more.")
+    if not journal.is_file():
+        raise deleted
+    with FileLock(path, timeout=seconds):
+        if not journal.is_file():
+            # The study was deleted meanwhile, and FileLock created its folder again.
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise deleted
+        yield
+
+
+@contextlib.contextmanager
+def opened_notes(folder: Path, place: str) -> Iterator[ExporterNotes]:
+    """Locks a study's notes, and reads the notes on one destination.
+
+    Raises StoreError if the study was deleted.
+    """
+    with locked_notes(folder), contextlib.closing(_opened(folder / FILE_NAME)) as database:
+        yield ExporterNotes(database, place)
+
+
+class ExporterNotes:
+    """The notes on a study and one destination."""
+
+    def __init__(self, database: sqlite3.Connection, place: str) -> None:
+        self._database, self._place = database, place
+        rows = self._execute("SELECT uuid, run, state FROM runs WHERE place = ?").fetchall()
+        # MLflow's run ids, by the journal's uuids.
+        self.runs: dict[str, str] = {uuid: run for uuid, run, _ in rows if run}
+        self._intended = {uuid for uuid, run, _ in rows if not run}
+        self._states: dict[str, int] = {uuid: state for uuid, _, state in rows}
+
+    @property
+    def study(self) -> StudyNote | None:
+        """The note on the study itself; None if nothing is noted."""
+        row = self._execute(
+            "SELECT database, experiment, revision, epochs FROM destinations WHERE place = ?"
+        ).fetchone()
+        return None if row is None else StudyNote(*row)
+
+    def note_experiment(self, database: str, experiment: str, runs: Mapping[str, str]) -> None:
+        """Drops all notes, then notes the study's experiment and its run ids by uuid."""
+        self.forget()
+        self._insert_runs(runs)
+        self.runs.update(runs)
+        # The experiment is noted last: if it is not noted, the next process begins again.
+        self._execute(
+            "INSERT INTO destinations (database, experiment, place) VALUES (?, ?, ?)",
+            database,
+            experiment,
+        )
+
+    def forget(self) -> None:
+        """Drops all notes on this destination."""
+        for table in ("destinations", "runs", "files"):
+            self._execute(f"DELETE FROM {table} WHERE place = ?")
+        self.runs, self._intended, self._states = {}, set(), {}
+
+    def note_sent(self, revision: int, epochs: int) -> None:
+        """Notes the last revision of the journal, and the last row of `epochs`, that were sent."""
+        query = "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?"
+        self._execute(query, revision, epochs)
+
+    def has_file(self, name: str, mark: str) -> bool:
+        """Returns whether the content of a file that was last sent had this mark."""
+        query = "SELECT 1 FROM files WHERE name = ? AND mark = ? AND place = ?"
+        return self._execute(query, name, mark).fetchone() is not None
+
+    def note_file(self, name: str, mark: str) -> None:
+        """Notes that a file was sent. Another content has another mark."""
+        query = "INSERT OR REPLACE INTO files (name, mark, place) VALUES (?, ?, ?)"
+        self._execute(query, name, mark)
+
+    def forget_run(self, uuid: str) -> None:
+        """Drops the note on a run that was deleted because the journal lacks it."""
+        self._execute("DELETE FROM runs WHERE uuid = ? AND place = ?", uuid)
+        del self.runs[uuid]
+        self._states.pop(uuid, None)
+
+    def may_exist(self, uuid: str) -> bool:
+        """Returns whether an earlier process may have created a run and not noted its id."""
+        return uuid in self._intended
+
+    def note_intended(self, uuids: Iterable[str]) -> None:
+        """Notes the uuids of runs before they are created."""
+        new = [uuid for uuid in uuids if uuid not in self.runs and uuid not in self._intended]
+        if new:
+            # Without this sync to disk, a run could be created twice after a power failure.
+            self._execute("PRAGMA synchronous=FULL")
+            self._insert_runs(dict.fromkeys(new, ""))
+            self._execute("PRAGMA synchronous=OFF")
+
+    def note_created(self, uuid: str, run: str) -> None:
+        """Notes MLflow's id of a new run."""
+        query = (
+            "INSERT INTO runs (uuid, run, place) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET run = excluded.run"
+        )
+        self._execute(query, uuid, run)
+        self.runs[uuid] = run
+
+    def is_written(self, uuid: str) -> bool:
+        """Returns whether a run has its params and its data set."""
+        return self._states.get(uuid, _CREATED) != _CREATED
+
+    def note_written(self, uuid: str) -> None:
+        """Notes that a run has its params and its data set."""
+        self._set_state(uuid, _WRITTEN)
+
+    def is_deleted(self, uuid: str) -> bool:
+        """Returns whether a person deleted the run in MLflow."""
+        return self._states.get(uuid) == _DELETED
+
+    def note_deleted(self, uuid: str) -> None:
+        """Notes that a person deleted the run in MLflow."""
+        self._set_state(uuid, _DELETED)
+
+    def _set_state(self, uuid: str, state: int) -> None:
+        if self._states.get(uuid) != state:
+            self._execute("UPDATE runs SET state = ? WHERE uuid = ? AND place = ?", state, uuid)
+            self._states[uuid] = state
+
+    def _execute(self, query: str, *values: object) -> sqlite3.Cursor:
+        """Executes a statement in a transaction. The place is its last value, if it has any."""
+        return self._database.execute(query, (*values, self._place) if "?" in query else ())
+
+    def _insert_runs(self, runs: Mapping[str, str]) -> None:
+        rows = [(uuid, run, self._place) for uuid, run in runs.items()]
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany("INSERT INTO runs (uuid, run, place) VALUES (?, ?, ?)", rows)
+        self._database.execute("COMMIT")
+
+
+def read_notes(folder: Path) -> tuple[str, str]:
+    """Returns a study's experiment id in the store's own MLflow, and the database's identity.
+
+    Both are empty if nothing is noted.
+    """
+    uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(uri, uri=True)) as connection,
+    ):
+        query = "SELECT experiment, database FROM destinations WHERE place = ?"
+        experiment, database = connection.execute(query, (STORE,)).fetchone() or ("", "")
+        return experiment, database
+    return "", ""
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Opens ``exports.db``. Replaces a file that is damaged or of another version."""
+    for attempt in range(2):
+        database = sqlite3.connect(path, timeout=60, isolation_level=None)
+        try:
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if not tables:
+                database.executescript(_TABLES)
+            if not tables or version == _FORMAT:
+                # If a power failure loses notes, the exporter finds its runs by their uuids.
+                database.execute("PRAGMA synchronous=OFF")
+                return database
+        except sqlite3.DatabaseError:
+            if attempt:
+                database.close()
+                raise
+        database.close()
+        path.unlink()
+    raise AssertionError("a new file has the present version")

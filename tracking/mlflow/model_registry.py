@@ -1,0 +1,239 @@
+"""Registers a study's champion in MLflow, as a version of the study's registered model.
+
+If the champion was trained again on training and validation data together (a refit), this model is
+another version.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking.history.study_history import ALIAS, StudyHistory
+from tracking.history.verdicts import study_verdict, worth
+from tracking.journal import Champion, JournalReader
+from tracking.mlflow import tags
+from tracking.mlflow.descriptions import model_description, version_description, with_verdict
+from tracking.mlflow.run_writer import RunWriter
+from tracking.mlflow.tags import spell, to_mlflow
+from tracking.records import EndedTrial
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+
+def registered_models(client: MlflowClient, study: str) -> list[RegisteredModel]:
+    """Returns the registered models that have the study's uuid in a tag: one or none."""
+    return list(client.search_registered_models(f"tags.`{tags.UUID}` = '{study}'"))
+
+
+class ModelRegistry:
+    """Registers a study's champion and refit."""
+
+    def __init__(self, journal: JournalReader, runs: RunWriter) -> None:
+        self._journal, self._runs, self._client = journal, runs, runs.client
+        self._study = journal.header()
+
+    def update(self, histories: Sequence[StudyHistory]) -> str:
+        """Registers the journal's champion and refit, and returns the registered model's name.
+
+        The name is empty if there is no model. If the study has no champion any more, the alias
+        `champion` is removed. If the process is killed, the next call does the rest.
+        """
+        saved = {champion.alias: champion for champion in self._journal.champions()}
+        for champion in saved.values():
+            for history in histories:
+                trial = next((t for t in history.ended if t.uuid == champion.trial), None)
+                if trial is not None and trial.uuid in self._runs.ids:
+                    self._register(history, trial, champion)
+        models = registered_models(self._client, self._study.uuid)
+        if ALIAS not in saved:
+            for model in models:
+                if ALIAS in model.aliases:
+                    self._client.delete_registered_model_alias(model.name, ALIAS)
+        return models[0].name if models else ""
+
+    def _register(self, history: StudyHistory, trial: EndedTrial, champion: Champion) -> None:
+        client, runs = self._client, self._runs
+        search = next(s for s in self._journal.searches() if s.id == champion.search)
+        parent = runs.ids[search.uuid]
+        facts = self._facts(history, trial, champion)
+        mark = _mark(champion)
+        versions = self._versions()
+        version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
+        if not runs.notes.has_file(f"model {mark}", ""):
+            if version is not None and not self._find_logged(champion):
+                # The version's files were deleted for good, together with the experiment.
+                client.delete_model_version(version.name, version.version)
+                version = None
+        elif version is None:
+            # The notes say that the version was created, so a person has deleted it.
+            return
+        name = self._model().name
+        if version is None:
+            logged = self._logged(champion, trial, facts, parent)
+            # A process may have been killed after it created this version, and before it wrote the
+            # tag.
+            version = next((v for v in versions if v.source == logged.artifact_location), None)
+            version = version or client.create_model_version(
+                name,
+                # With "models:/ID", MLflow would look the model up at its global tracking URI,
+                # and make a database there.
+                logged.artifact_location,
+                run_id=parent,
+                tags=facts,
+                description=self._description(history, trial, champion, logged),
+                model_id=logged.model_id,
+            )
+            # The page of the logged model shows the version. MLflow's server writes this tag
+            # itself, but nobody does for a database without a server.
+            shown = json.dumps(
+                [{"name": name, "version": str(version.version)}], ensure_ascii=False
+            )
+            client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: shown})
+            runs.unless_deleted(search.uuid, partial(self._log_output, trial, logged, parent))
+            client.set_model_version_tag(name, version.version, tags.UUID, mark)
+        runs.notes.note_file(f"model {mark}", "")
+        for tag, fact in facts.items():
+            if version.tags.get(tag) != fact:
+                client.set_model_version_tag(name, version.version, tag, fact)
+        if tags.PROMOTED in version.tags and tags.PROMOTED not in facts:
+            client.delete_model_version_tag(name, version.version, tags.PROMOTED)
+        if champion.alias not in version.aliases:
+            client.set_registered_model_alias(name, champion.alias, version.version)
+        if champion.alias == ALIAS:
+            self._write_verdict(history, trial, version)
+
+    def _write_verdict(
+        self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
+    ) -> None:
+        """Writes the verdict on the champion's value into the description of its version.
+
+        If a person promoted the champion, the verdict is about another trial. Then the text is
+        about the value of the champion.
+        """
+        verdict = study_verdict(history)
+        other = worth(history, verdict, trial)
+        text = " ".join((*verdict.flaws, other)) if other else verdict.text
+        description, former = version.description or "", version.tags.get(tags.VERDICT, "")
+        changed = with_verdict(description, former, text)
+        if changed != description:
+            self._client.update_model_version(version.name, version.version, changed)
+        if text and text != former:
+            self._client.set_model_version_tag(
+                version.name, version.version, tags.VERDICT, text[: tags.LONGEST]
+            )
+
+    def _versions(self) -> list[ModelVersion]:
+        versions: list[ModelVersion] = []
+        for model in registered_models(self._client, self._study.uuid):
+            quote = '"' if "'" in model.name else "'"
+            versions += self._client.search_model_versions(f"name = {quote}{model.name}{quote}")
+        return versions
+
+    def _model(self) -> RegisteredModel:
+        """Returns the study's registered model, and creates the model if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        if models := registered_models(self._client, self._study.uuid):
+            return models[0]
+        name, number = self._study.name, 1
+        while True:
+            try:
+                return self._client.create_registered_model(
+                    name,
+                    tags={tags.KIND: "study", tags.UUID: self._study.uuid},
+                    description=model_description(
+                        name, self._runs.experiment, self._client.tracking_uri
+                    ),
+                )
+            except MlflowException as error:
+                # Another registered model has the name.
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                number += 1
+                name = f"{self._study.name} ({number})"
+
+    def _find_logged(self, champion: Champion) -> Sequence[LoggedModel]:
+        condition = f"tags.`{tags.UUID}` = '{_mark(champion)}'"
+        return list(self._client.search_logged_models([self._runs.experiment], condition))
+
+    def _logged(
+        self, champion: Champion, trial: EndedTrial, facts: Mapping[str, str], parent: str
+    ) -> LoggedModel:
+        """Returns a champion's logged model. Creates the model and uploads its files if needed."""
+        from mlflow.entities import LoggedModelStatus
+        from mlflow.models import Model
+
+        client = self._client
+        models = self._find_logged(champion)
+        logged = next(iter(models), None) or client.create_logged_model(
+            self._runs.experiment,
+            name=champion.alias,
+            source_run_id=parent,
+            tags={**facts, tags.UUID: _mark(champion)},
+            params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
+            model_type="keras",
+        )
+        if logged.status != LoggedModelStatus.READY:
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = Path(temporary, champion.alias)
+                shutil.copytree(champion.folder, folder)
+                saved = Model.load(str(folder))
+                saved.model_id, saved.run_id = logged.model_id, parent
+                saved.artifact_path = logged.artifact_location
+                saved.save(str(folder / "MLmodel"))
+                client.log_model_artifacts(logged.model_id, str(folder))
+            client.finalize_logged_model(logged.model_id, "READY")
+        return logged
+
+    def _log_output(self, trial: EndedTrial, logged: LoggedModel, parent: str) -> None:
+        """Adds a logged model to the outputs of the study's parent run."""
+        from mlflow.entities import LoggedModelOutput
+
+        _, best = trial.best_training
+        outputs = self._client.get_run(parent).outputs
+        if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
+            self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
+
+    def _facts(
+        self, history: StudyHistory, trial: EndedTrial, champion: Champion
+    ) -> dict[str, str]:
+        """Returns the tags of a model version."""
+        run = self._runs.ids[trial.uuid]
+        facts = {tags.NUMBER: str(trial.number), tags.ENGINE: champion.engine}
+        if trial.verified:
+            facts[tags.VERIFIED] = trial.verified
+        if champion.alias != ALIAS:
+            return {**facts, tags.REFIT_OF: run, "epochs": str(champion.facts["epochs"])}
+        _, best = trial.best_training
+        facts |= {tags.CHAMPION_RUN: run, "epoch": str(best.epoch)}
+        facts[to_mlflow(history.description.objective.metric)] = repr(best.value)
+        if champion.reason:
+            facts[tags.PROMOTED] = champion.reason
+        return facts
+
+    def _description(
+        self, history: StudyHistory, trial: EndedTrial, champion: Champion, logged: LoggedModel
+    ) -> str:
+        """Returns the description of a model version."""
+        if champion.alias == ALIAS:
+            experiment, run = self._runs.experiment, self._runs.ids[trial.uuid]
+            return version_description(history.description, trial, experiment, run, logged.model_id)
+        return (
+            f"Trial {trial.number} trained again on training and validation data together, "
+            f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. No "
+            "validation value, as no data is left for it."
+        )
+
+
+def _mark(champion: Champion) -> str:
+    """Returns a text that identifies a saved model, from its trial and its folder."""
+    return f"{champion.trial} {champion.folder.name}"

@@ -1,0 +1,155 @@
+"""Writes MLflow's runs: their params, metrics, tags and status. A tag has the journal's uuid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from tracking.mlflow import tags
+from tracking.mlflow.exporter_notes import ExporterNotes
+from tracking.mlflow.tags import portable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Param, Run
+
+_PAGE: Final = 1000
+
+
+class RunWriter:
+    """Writes the runs of a study's experiment.
+
+    If a person deleted a run in MLflow, nothing more is written to the run.
+    """
+
+    def __init__(self, client: MlflowClient, notes: ExporterNotes, experiment: str) -> None:
+        self.client, self.experiment, self.notes = client, experiment, notes
+        # The tags that `create_run` has written, by uuid.
+        self._tags: dict[str, dict[str, str]] = {}
+        # The names that `begin` gives to runs, by uuid. A person may have renamed a run since.
+        self._names: dict[str, str] = {}
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """MLflow's run ids by uuid."""
+        return self.notes.runs
+
+    def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
+        """Creates the run of a uuid, if there is none. `name` is its name until it ends.
+
+        Returns True if the run has no params yet. Then the next `write` must give all of them.
+        """
+        name = self._names[uuid] = portable(name)
+        if uuid in self.ids:
+            return not self.notes.is_written(uuid)
+        if self.notes.may_exist(uuid):
+            # Killed processes may even have created the run twice.
+            runs = search_runs(self.client, self.experiment, f"tags.`{tags.UUID}` = '{uuid}'")
+            for double in runs[1:]:
+                self.client.delete_run(double.info.run_id)
+            if runs:
+                self.notes.note_created(uuid, runs[0].info.run_id)
+                return True
+        texts = {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}}
+        run = self.client.create_run(self.experiment, started, texts, name)
+        self._tags[uuid] = {**texts, tags.RUN_NAME: name}
+        self.notes.note_created(uuid, run.info.run_id)
+        return True
+
+    def log_inputs(self, uuid: str, inputs: Sequence[DatasetInput]) -> None:
+        """Adds data sets to a run. Call it before the first `write`."""
+        if inputs:
+            self.unless_deleted(uuid, lambda: self.client.log_inputs(self.ids[uuid], inputs))
+
+    def write(
+        self,
+        uuid: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tagged: Mapping[str, str] | None = None,
+        status: str = "",
+        ended: int | None = None,
+    ) -> None:
+        """Adds metrics, params and tags to a run, if it exists; then sets its status.
+
+        If a person has renamed the run, the name among the tags is not written.
+        """
+        if uuid not in self.ids:
+            return
+        run, written = self.ids[uuid], self._tags.pop(uuid, {})
+        texts = {key: portable(text) for key, text in (tagged or {}).items()}
+        texts = {key: text for key, text in texts.items() if written.get(key) != text}
+
+        def write() -> None:
+            from mlflow.entities import RunTag
+
+            # A run with `written` tags is new, so nobody has renamed it.
+            former = "" if written else self._names.get(uuid, "")
+            if former and self.client.get_run(run).info.run_name != former:
+                texts.pop(tags.RUN_NAME, None)
+            # MLflow's client splits large batches.
+            run_tags = [RunTag(key, text) for key, text in texts.items()]
+            self.client.log_batch(run, metrics, params, run_tags)
+            if status == "RUNNING":
+                self.client.update_run(run, status)
+            elif status:
+                self.client.set_terminated(run, status, ended)
+
+        if self.unless_deleted(uuid, write):
+            self.notes.note_written(uuid)
+
+    def delete(self, uuid: str) -> None:
+        """Deletes a run in MLflow."""
+        self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))
+        self.notes.forget_run(uuid)
+
+    def unless_deleted(self, uuid: str, write: Callable[[], object]) -> bool:
+        """Calls `write`, which writes to the run. Returns False if a person deleted the run.
+
+        Once a run is known as deleted, `write` is not called.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if self.notes.is_deleted(uuid):
+            return False
+        try:
+            write()
+        except MlflowException as error:
+            if error.get_http_status_code() >= 500 or not self._is_deleted(self.ids[uuid]):
+                raise
+            self.notes.note_deleted(uuid)
+            return False
+        return True
+
+    def _is_deleted(self, run: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client.get_run(run).info.lifecycle_stage == "deleted")
+        except MlflowException as error:
+            # `mlflow gc` removes deleted runs.
+            return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+
+
+def search_runs(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:
+    """Returns the runs of an experiment, with deleted runs, the oldest first.
+
+    `condition` is a filter in MLflow's syntax.
+    """
+    from mlflow.entities import ViewType
+
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment],
+            condition,
+            run_view_type=ViewType.ALL,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+            max_results=_PAGE,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs

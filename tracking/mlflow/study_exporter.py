@@ -1,0 +1,323 @@
+"""Sends a study's journal to MLflow, through `MlflowClient` alone.
+
+A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
+what it has sent (see `exporter_notes`). If the exporter is killed, the next one repeats the last
+writes, which does no harm.
+
+- If the database of a destination is lost or replaced, the exporter fills the new one.
+- A run or experiment that a person renamed or deleted in MLflow stays renamed or deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.errors import ServerRefusedError
+from tracking.history.study_history import StudyHistory, histories_in
+from tracking.journal import Header, JournalReader, Search
+from tracking.mlflow import tags
+from tracking.mlflow.descriptions import (
+    REPORT,
+    Pages,
+    is_replaceable,
+    study_description,
+    study_note,
+)
+from tracking.mlflow.exporter_notes import STORE, ExporterNotes, opened_notes, read_notes
+from tracking.mlflow.model_registry import ModelRegistry
+from tracking.mlflow.run_writer import RunWriter, search_runs
+from tracking.mlflow.server import (
+    as_server_errors,
+    identity_of,
+    open_client,
+    open_store_client,
+    set_aside,
+)
+from tracking.mlflow.trial_exporter import TrialExporter, TrialsSoFar
+from tracking.mlflow.views import view_page, view_tags
+from tracking.records.json_conversion import to_json
+from tracking.store.store_folder import Store
+from tracking.store.study_locks import holder_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+
+class StudyExporter:
+    """Sends a study to one destination: a server's address, or "" for the store's own database."""
+
+    def __init__(self, store: Store, folder: Path, address: str = "") -> None:
+        self._store, self._folder = store, folder
+        self.destination = Destination(store, folder, address)
+        self._so_far: dict[int, TrialsSoFar] = {}
+        self._deleted_gone = False
+        # The result of `_state` before the last update.
+        self._sent: tuple[int, str] | None = None
+        # The address of the study's table of trials; empty if a person deleted the experiment.
+        self.page = ""
+
+    def update(self, *, whole: bool = False) -> int:
+        """Sends what has changed, and returns how many runs were written.
+
+        `whole` also sends the summaries if nothing has changed. Raises ServerAwayError if the
+        destination does not answer, ServerRefusedError if it refuses.
+        """
+        journal = JournalReader(self._folder)
+        if self._sent is not None and not whole and self._sent == self._state(journal):
+            return 0
+        with (
+            as_server_errors(self.destination.shown),
+            opened_notes(self._folder, self.destination.place) as notes,
+            journal.held_open(),
+        ):
+            # The state is read before sending. The next update sends what is recorded meanwhile.
+            state = self._state(journal)
+            written = self._update(notes, journal, whole)
+        self._sent = state
+        return written
+
+    def _state(self, journal: JournalReader) -> tuple[int, str]:
+        return journal.revision(), _mark_of(self._folder / REPORT)
+
+    def _update(self, notes: ExporterNotes, journal: JournalReader, whole: bool) -> int:
+        destination = self.destination
+        experiment = destination.experiment(notes, journal.header())
+        if experiment is None:
+            return 0
+        runs = RunWriter(destination.client, notes, experiment.experiment_id)
+        if not self._deleted_gone:
+            # A launch may replace a study without finished trials, whose runs are then deleted.
+            for uuid in runs.ids.keys() - journal.uuids():
+                runs.delete(uuid)
+            self._deleted_gone = True
+        note = notes.study
+        assert note is not None, "the experiment is noted"
+        # The revision is read first. The next update sends what is recorded after that.
+        revision, since = journal.revision(), note.revision
+        points, last = journal.points(note.epochs)
+        searches = journal.searches()
+        for search in searches:
+            if search.id not in self._so_far:
+                trials = journal.attempts(search.id)
+                self._so_far[search.id] = TrialsSoFar(search.description.objective, trials)
+        self.page = f"{destination.address}/{view_page(experiment.experiment_id, 'trials')}"
+        written = 0
+        if revision > since:
+            exporter = TrialExporter(self._store.root, journal, runs, since, points)
+            written = exporter.send(searches, self._so_far)
+            notes.note_sent(revision, last)
+        if revision > since or whole:
+            self._send_views(runs.client, searches, experiment)
+            running = any(search.status == "RUNNING" for search in searches)
+            if whole or not running or any(search.revision > since for search in searches):
+                self._send_summaries(journal, runs, searches, experiment, running)
+        self._send_report(searches, runs)
+        return written
+
+    def _send_summaries(
+        self,
+        journal: JournalReader,
+        runs: RunWriter,
+        searches: Sequence[Search],
+        experiment: Experiment,
+        running: bool,
+    ) -> None:
+        """Sends the study's descriptions, its definition, and its registered model."""
+        by_engine = {search.description.engine: search for search in searches}
+        histories = [
+            history
+            for history in histories_in(self._store, self._folder)
+            # Another engine may have been launched since the journal was read.
+            if history.description.engine in by_engine
+        ]
+        model = "" if running else ModelRegistry(journal, runs).update(histories)
+        report = (self._folder / REPORT).is_file()
+        pages = {}
+        for history in histories:
+            engine = history.description.engine
+            search = by_engine[engine]
+            page = Pages(experiment.experiment_id, runs.ids[search.uuid], runs.ids, report, model)
+            pages[engine] = page
+            self._send_summary(search, history, page, runs)
+            self._send_definition(journal, search, runs)
+        text = study_description(histories, pages, running=bool(holder_of(self._folder)))
+        written = experiment.tags.get(tags.NOTE, "")
+        if is_replaceable(written) and text != written:
+            runs.client.set_experiment_tag(experiment.experiment_id, tags.NOTE, text)
+
+    def _send_summary(
+        self, search: Search, history: StudyHistory, page: Pages, runs: RunWriter
+    ) -> None:
+        running = search.status == "RUNNING"
+        note = study_note(history, page, "" if running else history.stopped)
+        if len(note) > tags.LONGEST:
+            note = note[: tags.LONGEST - 2] + "…"
+        tagged = {tags.NOTE: note}
+        if unread := ", ".join(search.description.unread):
+            tagged[tags.UNREAD] = unread[: tags.LONGEST]
+        if not running:
+            tagged[tags.STOPPED] = search.stopped[: tags.LONGEST]
+        runs.write(
+            search.uuid,
+            tagged=tagged,
+            status=search.status,
+            ended=None if running else search.ended,
+        )
+
+    def _send_views(
+        self, client: MlflowClient, searches: Sequence[Search], experiment: Experiment
+    ) -> None:
+        if not searches:
+            return
+        views = view_tags(
+            searches[-1].description,
+            experiment.creation_time,
+            several=len(searches) > 1,
+            metrics={name for so_far in self._so_far.values() for name in so_far.metrics},
+        )
+        for name, text in views.items():
+            if experiment.tags.get(name) != text:
+                client.set_experiment_tag(experiment.experiment_id, name, text)
+
+    def _send_definition(self, journal: JournalReader, search: Search, runs: RunWriter) -> None:
+        """Sends the study's definition and its code as artifacts."""
+        code, name = search.description.code, f"definition {search.uuid}"
+        mark = f"{search.uuid} {code.digest} {search.description.space.digest}"
+        if runs.notes.has_file(name, mark):
+            return
+        definition = json.loads(to_json(search.description))
+        texts = {"definition.json": json.dumps(definition, indent=1, ensure_ascii=False)}
+        files = {code.own_digest: code.path or "study.py"}
+        files |= {digest: place for place, digest in (code.modules or {}).items()}
+        for digest, text in journal.code(files.keys()).items():
+            texts[f"code/{Path(files[digest]).name}"] = text
+
+        def write() -> None:
+            for file, text in texts.items():
+                runs.client.log_text(runs.ids[search.uuid], text, f"study/{file}")
+
+        runs.unless_deleted(search.uuid, write)
+        runs.notes.note_file(name, mark)
+
+    def _send_report(self, searches: Sequence[Search], runs: RunWriter) -> None:
+        """Sends a new report to the run of the engine that was launched last."""
+        file = self._folder / REPORT
+        mark = _mark_of(file)
+        if not mark or not searches:
+            return
+        uuid = searches[-1].uuid
+        if uuid in runs.ids and not runs.notes.has_file(REPORT, mark):
+            runs.unless_deleted(uuid, lambda: runs.client.log_artifact(runs.ids[uuid], str(file)))
+            runs.notes.note_file(REPORT, mark)
+
+
+def _mark_of(file: Path) -> str:
+    """Returns a text that changes when a file is written; empty if there is no file."""
+    if not file.is_file():
+        return ""
+    facts = file.stat()
+    return f"{facts.st_mtime_ns} {facts.st_size}"
+
+
+class Destination:
+    """An MLflow server by its address, or the store's own database if the address is empty."""
+
+    def __init__(self, store: Store, folder: Path, address: str) -> None:
+        self.address = address
+        self.place = address or STORE
+        self._store, self._folder = store, folder
+
+    @property
+    def shown(self) -> str:
+        """The destination's name in messages."""
+        database = str(self._store.root / "mlflow.db")
+        return f"MLflow server {self.address}" if self.address else f"MLflow database {database!r}"
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client for this destination."""
+        return open_client(self.address) if self.address else open_store_client(self._store)
+
+    def experiment(self, notes: ExporterNotes, header: Header) -> Experiment | None:
+        """Returns the study's experiment, or None if a person deleted the experiment in MLflow."""
+        from mlflow.exceptions import MlflowException
+
+        database = identity_of(self.client)
+        if self.address and database and database == read_notes(self._folder)[1]:
+            raise ServerRefusedError(
+                f"The MLflow server {self.address} shows this store, so the study is there "
+                "already. Leave the server out with --tracking-uri off, or name another one."
+            )
+        note = notes.study
+        experiment: Experiment | None = None
+        if note is not None and (not database or note.database == database):
+            try:
+                experiment = self.client.get_experiment(note.experiment)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                # The database is the same, so a person deleted the experiment for good.
+                return None
+        if experiment is None or experiment.tags.get(tags.UUID) != header.uuid:
+            # Nothing is noted, or the notes are about another database, in which the experiment's
+            # id belongs to another study.
+            experiment = self._find(notes, header, database)
+            experiment = experiment or self._create(notes, header, database)
+        artifacts = f"{self._store.artifacts_uri}/"
+        if not self.address and not experiment.artifact_location.startswith(artifacts):
+            set_aside(self._store)
+            del self.client
+            notes.forget()
+            return self.experiment(notes, header)
+        return None if experiment.lifecycle_stage == "deleted" else experiment
+
+    def _find(self, notes: ExporterNotes, header: Header, database: str) -> Experiment | None:
+        """Finds the study's experiment and runs by their uuids, and notes them."""
+        from mlflow.entities import ViewType
+
+        experiments = self.client.search_experiments(
+            ViewType.ALL, filter_string=f"tags.`{tags.UUID}` = '{header.uuid}'"
+        )
+        if not experiments:
+            return None
+        experiment = min(experiments, key=lambda e: e.lifecycle_stage != "active")
+        runs: dict[str, str] = {}
+        # A copy of the study in another store may have sent other runs to the same experiment.
+        recorded = JournalReader(self._folder).uuids()
+        for run in search_runs(self.client, experiment.experiment_id):
+            uuid = run.data.tags.get(tags.UUID)
+            if uuid in recorded:
+                runs.setdefault(uuid, run.info.run_id)
+        notes.note_experiment(database, experiment.experiment_id, runs)
+        return experiment
+
+    def _create(self, notes: ExporterNotes, header: Header, database: str) -> Experiment:
+        """Creates the study's experiment. If its name is taken, a number is added: ``digits (2)``.
+
+        Deleted experiments keep their names.
+        """
+        from mlflow.exceptions import MlflowException
+
+        place = None if self.address else f"{self._store.artifacts_uri}/{header.uuid[:12]}"
+        tagged = {
+            "mlflow.experimentKind": "custom_model_development",
+            tags.KIND: "study",
+            tags.UUID: header.uuid,
+        }
+        name, number = header.name, 1
+        while True:
+            try:
+                experiment_id = self.client.create_experiment(name, place, tagged)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                number += 1
+                name = f"{header.name} ({number})"
+                continue
+            notes.note_experiment(database, experiment_id, {})
+            return self.client.get_experiment(experiment_id)

@@ -1,0 +1,336 @@
+"""Sends a study's changed trials to MLflow, each trial as a run."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from search_spaces import complete
+from tracking.history.learning_curves import mean_epochs
+from tracking.history.trial_ranks import best_trial
+from tracking.journal import Fit, JournalReader, Point, Search
+from tracking.mlflow import tags
+from tracking.mlflow.descriptions import run_name, trial_note, trial_outcome
+from tracking.mlflow.run_writer import RunWriter
+from tracking.mlflow.tags import axis_of, is_log, spell, to_mlflow
+from tracking.records import (
+    EndedTrial,
+    Objective,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    finished_trials,
+)
+from tracking.shell_commands import reproduce_command
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Param
+
+# A pruned trial is FINISHED, as it has a value. The UI shows FAILED in red.
+_STATUSES: Final = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "FINISHED",
+    "infeasible": "FAILED",
+    "interrupted": "KILLED",
+}
+# The uuids of this many runs are noted at a time, since each note is synced to disk.
+_TOGETHER: Final = 200
+
+
+class TrialsSoFar:
+    """The names of metrics, and the best value, of the trials that have ended so far."""
+
+    def __init__(self, objective: Objective, trials: Iterable[TrialRecord]) -> None:
+        self.metrics: set[str] = set()
+        # The new best values, to be sent to the parent run. The step of a metric is the number of
+        # ended trials.
+        self.unsent: list[Metric] = []
+        self._objective = objective
+        self._counted: set[int] = set()
+        self._best: TrialRecord | None = None
+        self.add(trials)
+
+    def add(self, trials: Iterable[TrialRecord]) -> None:
+        """Adds changed trials, and counts the ended ones in the order of their ends."""
+        for trial in sorted(finished_trials(trials), key=lambda trial: (trial.ended, trial.number)):
+            self._counted.add(trial.number)
+            if trial.best is not None:
+                self.metrics |= trial.best.metrics.keys()
+            before = self._best
+            best = self._best = best_trial([before, trial], self._objective)
+            if best is None or best.value is None:
+                continue
+            if before is None or (before.number, before.value) != (best.number, best.value):
+                # With a trial's metric name, the UI would sort the parent run among the trials.
+                name = f"study/best_{self._objective.metric}"
+                self.unsent += metrics_of({name: best.value}, trial.ended, len(self._counted))
+
+
+@dataclass
+class TrialExporter:
+    """Sends the trials of a study that changed after the journal's revision `since`."""
+
+    root: Path  # The store's folder, for commands.
+    journal: JournalReader
+    runs: RunWriter
+    since: int
+    points: dict[str, list[Point]]  # The unsent epochs of fits, by uuid.
+    # The changed fits of trials with several fits, by the trial's uuid.
+    _fits: dict[str, list[Fit]] = field(default_factory=dict, init=False)
+
+    def send(self, searches: Sequence[Search], so_far: Mapping[int, TrialsSoFar]) -> int:
+        """Sends the changes, and returns how many runs were written."""
+        for fit in self.journal.fits(self.since, of_several=True):
+            self._fits.setdefault(fit.trial, []).append(fit)
+        runs, several, written = self.runs, len(searches) > 1, 0
+        for search in searches:
+            self._send_parent(search)
+            attempts = self.journal.attempts(search.id, self.since)
+            for start in range(0, len(attempts), _TOGETHER):
+                some = attempts[start : start + _TOGETHER]
+                runs.notes.note_intended(trial.uuid for trial in some)
+                for trial in some:
+                    self._send_trial(search, trial, several=several)
+            # The other fits are of running trials, or trainings of champions on all folds.
+            for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
+                self._send_fit(search, fit, several=several)
+            ended = so_far[search.id]
+            ended.add(attempts)
+            if ended.unsent:
+                runs.write(search.uuid, ended.unsent)
+                ended.unsent = []
+            written += len(attempts)
+        # The remaining epochs belong to fits without other changes, or to confirmations.
+        for uuid in list(self.points):
+            runs.write(uuid, self._metrics(uuid))
+        return written
+
+    def _send_parent(self, search: Search) -> None:
+        """Sends the parent run of a study's trials under one engine."""
+        description, runs = search.description, self.runs
+        tagged = {**_origin(search), tags.KIND: "study", tags.ENGINE: description.engine}
+        runs.notes.note_intended([search.uuid])
+        name = f"{description.name} ({description.engine})"
+        if runs.begin(search.uuid, name, tagged, search.created):
+            runs.log_inputs(search.uuid, dataset_inputs(description))
+            runs.write(search.uuid, params=params_of(_settings(description)))
+        if search.status == "RUNNING":
+            runs.write(search.uuid, status="RUNNING")
+
+    def _send_trial(self, search: Search, trial: TrialRecord, *, several: bool) -> None:
+        """Sends an attempt at a trial. If the trial has several fits, each gets a child run."""
+        tagged = {tags.PARENT: self.runs.ids[search.uuid], tags.KIND: "trial"}
+        if trial.verified:
+            tagged[tags.VERIFIED] = trial.verified
+        metrics: list[Metric] = []
+        if isinstance(trial, EndedTrial) and trial.result.repeats:
+            for epoch, means in self._means(trial).items():
+                metrics += metrics_of(means, trial.ended, epoch)
+        self._send_run(search, trial, tagged, metrics, several=several)
+        for fit in self._fits.pop(trial.uuid, []):
+            self._send_fit(search, fit, several=several)
+
+    def _send_fit(self, search: Search, fit: Fit, *, several: bool) -> None:
+        """Sends one fit of a trial with several, unless MLflow has no run of the trial."""
+        if fit.trial not in self.runs.ids or self.runs.notes.is_deleted(fit.trial):
+            return
+        tagged = {
+            tags.PARENT: self.runs.ids[fit.trial],
+            tags.KIND: "repeat" if fit.spec.fold is None else "fold",
+            tags.REPEAT: str(fit.spec.repeat),
+        }
+        self.runs.notes.note_intended([fit.uuid])
+        self._send_run(search, fit, tagged, [], several=several)
+
+    def _send_run(
+        self,
+        search: Search,
+        fit: TrialRecord | Fit,
+        tagged: dict[str, str],
+        metrics: list[Metric],
+        *,
+        several: bool,
+    ) -> None:
+        runs, description, spec, result = self.runs, search.description, fit.spec, fit.result
+        values = _hyperparameters(description, spec)
+        of_fit = isinstance(fit, Fit)
+        name = partial(run_name, description, spec, of_fit=of_fit)
+        outcome: str = fit.state
+        tagged |= {**_origin(search), tags.ENGINE: description.engine}
+        tagged |= {tags.NUMBER: str(spec.number), tags.STATE: fit.state}
+        if spec.number == description.default_trial:
+            tagged[tags.DEFAULTS] = "yes"
+        exact = json.dumps(values, ensure_ascii=False)
+        if len(exact) <= tags.LONGEST:
+            tagged[tags.HYPERPARAMETERS] = exact
+        joined: dict[str, Any] = {}
+        if result is not None:
+            outcome = trial_outcome(result, 0 if of_fit else description.folds)
+            command = reproduce_command(description, spec.number, self.root, several=several)
+            tagged |= _result_tags(result)
+            tagged[tags.NOTE] = trial_note(spec, values, result, command)
+            metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
+            joined = {str(parameter["name"]): parameter["default"] for parameter in result.joined}
+        elif fit.state == "interrupted":
+            tagged[tags.REASON] = "its process ended before the training did"
+        params: list[Param] = []
+        if runs.begin(fit.uuid, name("running"), tagged, fit.started):
+            # The UI's charts need the trial's number as a param, for an axis. They have no log
+            # scale, so charts draw the logarithms of hyperparameters with a log scale.
+            logs = {
+                axis_of(parameter): math.log10(spec.values[parameter.name])
+                for parameter in description.space
+                if is_log(parameter) and parameter.name in spec.values
+            }
+            params = params_of({"trial": spec.number, **logs, **values})
+            runs.log_inputs(fit.uuid, dataset_inputs(description))
+        params += params_of({key: value for key, value in joined.items() if key not in values})
+        metrics = self._metrics(fit.uuid) + metrics
+        if fit.state == "running":
+            runs.write(fit.uuid, metrics, params)
+        else:
+            tagged[tags.RUN_NAME] = name(outcome, engine=description.engine if several else "")
+            runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
+
+    def _metrics(self, fit: str) -> list[Metric]:
+        """Removes the unsent epochs of a fit, and returns their metrics."""
+        points = self.points.pop(fit, [])
+        return [metric for p in points for metric in metrics_of(p.metrics, p.time, p.epoch)]
+
+    def _means(self, trial: EndedTrial) -> dict[int, dict[str, float]]:
+        repeats = trial.result.repeats
+        curves = self.journal.curves(repeat.uuid for repeat in repeats)
+        folds = sum(repeat.fold is not None for repeat in repeats)
+        return mean_epochs([curves.get(repeat.uuid, {}) for repeat in repeats], folds)
+
+
+def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
+    """Returns the journal's metrics as MLflow's, without infinities and NaN.
+
+    MLflow would turn an infinity into 1.8e308, which then wins every sort.
+    """
+    from mlflow.entities import Metric
+
+    return [
+        Metric(to_mlflow(name), value, time, step)
+        for name, value in metrics.items()
+        if math.isfinite(value)
+    ]
+
+
+def params_of(values: Mapping[str, Any]) -> list[Param]:
+    """Returns values as MLflow's params, floats with four digits: the UI's table shows all."""
+    from mlflow.entities import Param
+
+    return [
+        Param(to_mlflow(name), spell(float(f"{value:.4g}") if isinstance(value, float) else value))
+        for name, value in values.items()
+    ]
+
+
+def dataset_inputs(description: StudyDescription) -> list[Any]:
+    """Returns the training data and the validation data as inputs of a run."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = description.data
+    if not data.digest:
+        # An objective function loads its own data.
+        return []
+    source = json.dumps({"source": data.source}, ensure_ascii=False)
+    profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
+    return [
+        DatasetInput(
+            # MLflow allows 36 characters for a digest.
+            Dataset(data.name, data.digests[part][:36], "local", source, None, profile),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for part, context in (("train", "training"), ("validation", "validation"))
+    ]
+
+
+def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
+    """Returns the params of a trial's run: epochs, batch size and hyperparameters."""
+    space, values = description.space, spec.values
+    if description.discovered and not space.contains(values):
+        # Hyperparameters joined the space after the trial began.
+        values = complete(space, values)
+    if description.objective_function:
+        # An objective function chooses its own epochs and batch size.
+        return dict(space.resolve(values))
+    return {"epochs": spec.epochs, "batch_size": spec.batch_size, **space.resolve(values)}
+
+
+def _settings(description: StudyDescription) -> dict[str, Any]:
+    """Returns the params of a study's parent run."""
+    values: dict[str, Any] = {
+        "engine": description.engine,
+        "pruner": description.pruner,
+        "objective": f"{description.objective.direction} {description.objective.metric}",
+        "seed": description.seed,
+        "threads": description.threads,
+    }
+    if description.objective_function:
+        values["objective_function"] = description.objective_function
+    else:
+        values |= {"epochs": description.epochs, "batch_size": description.batch_size}
+    if description.class_weight is not None:
+        values["class_weight"] = spell(description.class_weight)[: tags.LONGEST]
+    return values
+
+
+def _origin(search: Search) -> dict[str, str]:
+    """Returns the tags that MLflow shows as a run's source, version and author."""
+    origin = {}
+    if path := search.description.code.path:
+        origin = {tags.SOURCE: path, tags.SOURCE_TYPE: "LOCAL"}
+    if commit := search.git.get("commit", ""):
+        origin[tags.COMMIT] = commit
+    # A user may have no name, as in many containers.
+    with contextlib.suppress(OSError, KeyError):
+        origin[tags.USER] = getpass.getuser()
+    return origin
+
+
+def _result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
+    """Returns the metrics that a trial has once, by their names for MLflow.
+
+    Time, memory and model size are MLflow's "system metrics", which the UI shows on another page.
+    Otherwise each would have a bar chart among the curves.
+    """
+    metrics: dict[str, float] = {"system/seconds": result.seconds}
+    if result.peak_memory_bytes:
+        metrics["system/peak_memory_bytes"] = result.peak_memory_bytes
+    if result.model_parameters:
+        metrics["system/model_parameters"] = result.model_parameters
+    if result.best is not None:
+        # The UI shows the last epoch's value of a metric, so the best value needs its own metric.
+        name = f"best_{objective.metric}"
+        metrics[name] = result.best.value
+        if result.spread is not None:
+            metrics[f"{name}_std"] = result.spread
+    return metrics
+
+
+def _result_tags(result: TrialResult) -> dict[str, str]:
+    """Returns the tags of a trial that has ended, without empty ones."""
+    best = None if result.of_no_epoch else result.best
+    texts = {
+        tags.STATE: result.state,
+        tags.BEST_EPOCH: "" if best is None else str(best.epoch),
+        tags.REASON: result.reason[: tags.LONGEST],
+        tags.TRAINER: result.trainer,
+        **{
+            to_mlflow(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
+            for key, value in result.user_attrs.items()
+        },
+    }
+    return {name: text for name, text in texts.items() if text}

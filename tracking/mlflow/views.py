@@ -1,0 +1,240 @@
+"""The prepared views of a study in MLflow's UI, and the addresses of the UI's pages."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from tracking.mlflow import tags
+from tracking.mlflow.tags import axis_of, to_mlflow
+from tracking.records import StudyDescription
+
+VIEWS: Final[Mapping[str, str]] = {"trials": "TABLE", "charts": "CHART", "curves": "CHART"}
+"""A study's prepared views, each with MLflow's `compareRunsMode`."""
+# MLflow's UI has this mode for model training, and another one for prompts.
+_TRAINING: Final = "workflowType=machine_learning"
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
+    """Returns the address of a run's page."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}?{_TRAINING}"
+
+
+def artifact_page(experiment_id: str, run_id: str, path: str) -> str:
+    """Returns the address of the page that shows an artifact of a run."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+    return f"{page}/{quote(path)}?{_TRAINING}"
+
+
+def model_page(name: str) -> str:
+    """Returns the address of a registered model's page."""
+    return f"#/models/{quote(name, safe='')}?{_TRAINING}"
+
+
+def logged_model_page(experiment_id: str, model_id: str) -> str:
+    """Returns the address of the page with a logged model's files."""
+    return f"#/experiments/{experiment_id}/models/{model_id}/artifacts?{_TRAINING}"
+
+
+def view_id(view: str) -> str:
+    """Returns MLflow's id of a view, which is one of `VIEWS`."""
+    return f"kerastudy-{view}"
+
+
+def view_page(experiment_id: str, view: str) -> str:
+    """Returns the address of a view, which is one of `VIEWS`."""
+    page = f"#/experiments/{experiment_id}/runs?{_TRAINING}"
+    return f"{page}&viewStateShareKey={view_id(view)}&compareRunsMode={VIEWS[view]}"
+
+
+# When a user saves a view, MLflow's UI writes a tag of the experiment: the view's name, its times,
+# and the state of the page (filter, sorting, columns, charts). `view_tags` writes such tags. They
+# contain no run ids, so they also fit copies of the study.
+
+# MLflow refuses longer texts in an experiment's tag.
+_LONGEST_VIEW: Final = 20_000
+_MOST_TABLE_COLUMNS: Final = 40
+_MOST_CHARTS: Final = 12
+_MOST_AXES: Final = 8
+# These metrics have one value for each trial, and no curve.
+_SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
+
+_NAME: Final = "attributes.`Run Name`"
+# The id that the UI gives its column "Created", which can't be hidden. This width fits its icon.
+_CREATED: Final = "runDateAndNestInfo"
+_ICON: Final = 66
+
+# If an objective function fits a second model, its metrics have names such as "fit_2/val_loss".
+_FIT: Final = re.compile(r"^(fit_\d+/|)")
+_VALIDATED: Final = re.compile(_FIT.pattern + "val_")
+
+Chart = dict[str, Any]
+
+
+def view_tags(
+    description: StudyDescription, created: int, *, several: bool, metrics: Iterable[str] = ()
+) -> dict[str, str]:
+    """Returns the tags that hold an experiment's prepared views.
+
+    `created` is the views' time of creation, in Unix milliseconds. `several` is whether the study
+    has several engines: the tables then have a column for the engine. `metrics` are the names of
+    the metrics that trials have logged so far.
+    """
+    objective = description.objective
+    names = sorted({objective.metric, *metrics}, key=lambda name: (name != objective.metric, name))
+    best = to_mlflow(f"best_{objective.metric}")
+    columns = _columns(description, best, several=several)
+    widths = {column: _width(len(text)) for column, text in columns.items()}
+    # The column of names also has the runs' colors, and the last column has the sort arrow.
+    widths[list(columns)[-1]] += 30
+    widths |= {_CREATED: _ICON, _NAME: 60 + _width(_longest_name(description, several=several))}
+    table = {
+        "searchFilter": f"tags.`{tags.KIND}` = 'trial'",
+        "orderByKey": f"metrics.`{best}`",
+        "orderByAsc": objective.direction == "min",
+        "selectedColumns": list(columns),
+        "columnOrder": [_NAME, _CREATED, *columns],
+        "columnWidths": widths,
+    }
+    curves = _curves(names)
+    # The UI adds a chart for each metric without one. A chart marked as deleted prevents that.
+    drawn = {chart["metricKey"] for chart in curves}
+    single = [_deleted(name) for name in (best, *_SINGLE)]
+    hidden = [_deleted(to_mlflow(name)) for name in names]
+    charts = {
+        **table,
+        **_page(Trials=2, Hyperparameters=3),
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": [*_values(description, best), *single, *hidden],
+    }
+    curves_of_best = {
+        **table,
+        **_page(**{"Training and validation": min(len(curves), 2)}),
+        "runsHiddenMode": "FIRST_10_RUNS",
+        "compareRunCharts": [
+            *curves,
+            *single,
+            *(chart for chart in hidden if chart["metricKey"] not in drawn),
+        ],
+    }
+    views = [
+        ("trials", "Trials", table),
+        ("charts", "Charts", charts),
+        ("curves", "Curves of the ten best", curves_of_best),
+    ]
+    # The UI lists the views by their times of creation, the latest first.
+    texts = {
+        tags.VIEW + view_id(view): _saved(name, state, created - i)
+        for i, (view, name, state) in enumerate(views)
+    }
+    return {key: text for key, text in texts.items() if len(text) <= _LONGEST_VIEW}
+
+
+def _saved(name: str, state: Mapping[str, Any], created: int) -> str:
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    return json.dumps(
+        {"name": name, "createdAt": created, "updatedAt": created, "state": f"deflate;{packed}"}
+    )
+
+
+def _columns(description: StudyDescription, best: str, *, several: bool) -> dict[str, str]:
+    """Returns the table's columns: the heading by MLflow's id."""
+    params = [to_mlflow(name) for name in description.space.dimensions[:_MOST_TABLE_COLUMNS]]
+    tagged = [tags.STATE, tags.BEST_EPOCH, *([tags.ENGINE] if several else [])]
+    return {
+        **{f"params.`{name}`": name for name in params},
+        **{f"tags.`{tag}`": tag for tag in tagged},
+        # Names of runs have the value in four digits. The metric has all digits.
+        f"metrics.`{best}`": best,
+    }
+
+
+def _width(letters: int) -> int:
+    """Returns the width, in pixels, of a column that fits a text of so many letters."""
+    return max(90, min(6 * letters + 32, 400))
+
+
+def _longest_name(description: StudyDescription, *, several: bool) -> int:
+    """Returns the number of letters in the longest name of a run."""
+    spread = " ± 0.012" if description.trainings > 1 else ""
+    engine = f" · {description.engine}" if several else ""
+    return len(f"#1234 · 0.1234{spread}, pruned{engine}")
+
+
+def _page(**sections: int) -> dict[str, Any]:
+    """Returns the sections of a page. The numbers say how many charts are side by side."""
+    return {
+        "isAccordionReordered": True,
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": True, "isReordered": True, "columns": columns}
+            for name, columns in sections.items()
+        ],
+    }
+
+
+def _values(description: StudyDescription, best: str) -> list[Chart]:
+    """Returns the charts of the best values: by trial, and by hyperparameters."""
+    space = description.space
+    # The UI leaves out a run without a value for an axis: conditional hyperparameters get no axis.
+    axes = [axis_of(p) for p in space if p.role != "fixed" and not p.when][:_MOST_AXES]
+    scientific = [p.name for p in space if p.role == "scientific"]
+    charts = [_scatter("Trials", "trial", best)]
+    if axes:
+        coordinates = {"selectedParams": axes, "selectedMetrics": [best], "showAllRuns": True}
+        charts.append({**_chart("PARALLEL", "Trials", "parallel coordinates"), **coordinates})
+    names = [*(scientific or space.dimensions)][:_MOST_CHARTS]
+    return charts + [_scatter("Hyperparameters", axis_of(space[name]), best) for name in names]
+
+
+def _curves(metrics: Sequence[str]) -> list[Chart]:
+    """Returns a chart for each metric, with its training curve and its validation curve."""
+    pairs: dict[str, list[str]] = {}
+    for name in metrics:
+        pairs.setdefault(_VALIDATED.sub(r"\1", name), []).append(name)
+    charts = []
+    for name, pair in pairs.items():
+        lines = [to_mlflow(_FIT.sub(r"\1val_", name)), to_mlflow(name)]
+        if pair == [name]:
+            # A learning rate, or a value from `trial.report`, has no "val_" metric.
+            del lines[0]
+        charts.append(
+            {
+                **_chart("LINE", "Training and validation", to_mlflow(name)),
+                "metricKey": lines[0],
+                "selectedMetricKeys": lines,
+                "xAxisKey": "step",
+                "xAxisScaleType": "linear",
+                "scaleType": "linear",
+                "lineSmoothness": 0,
+                "range": {},
+            }
+        )
+    return charts
+
+
+def _scatter(section: str, param: str, metric: str) -> Chart:
+    return {
+        **_chart("SCATTER", section, param),
+        "xaxis": {"key": param, "type": "PARAM"},
+        "yaxis": {"key": metric, "type": "METRIC"},
+    }
+
+
+def _chart(kind: str, section: str, name: str) -> Chart:
+    return {
+        "uuid": f"{section}: {name}",
+        "type": kind,
+        "metricSectionId": section,
+        "runsCountToCompare": 100,
+        "deleted": False,
+        "isGenerated": False,
+    }
+
+
+def _deleted(metric: str) -> Chart:
+    return {**_chart("BAR", "", metric), "metricKey": metric, "deleted": True, "isGenerated": True}

@@ -1,0 +1,227 @@
+"""The charts of trials' values, of learning curves, and of values with intervals."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from search_spaces.texts import counted, number
+from tracking.history.verdicts import StudyVerdict
+from tracking.records.evaluation_records import Interval
+from tracking.report import theme
+from tracking.report.chart_data import StudyData, significant
+
+_TOP = 10
+
+# The labels of the rows of `belief`.
+_REPORTED, _CORRECTED = "seen while searching", "estimated from that"
+_CONFIRMED, _DEFAULT = "test part", "default, test part"
+_DEFAULT_TRIAL = "default, while searching"
+_COLORS = {
+    _REPORTED: theme.ORANGE,
+    _CONFIRMED: theme.GREEN,
+    _DEFAULT: theme.GREY,
+    _DEFAULT_TRIAL: theme.GREY,
+}
+
+
+def optimization_history(data: StudyData) -> alt.LayerChart:
+    """Returns a chart of each trial's value, and of the best value so far."""
+    objective = data.history.description.objective
+    scale = theme.objective_scale(data.trials["value"], objective)
+    x = theme.whole_numbers("trial", "trial", data.trials["trial"])
+    y, best_so_far = (
+        alt.Y(f"{column}:Q", title=objective.metric, scale=scale)
+        for column in ("value", "best_so_far")
+    )
+    line = theme.chart().mark_line(
+        interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True
+    )
+    points = theme.scatter(
+        data, theme.chart(), "history", size=55, x=x, y=y, tooltip=theme.tooltips(data)
+    )
+    best = data.ranked[0]
+    assert best.value is not None, "ranked trials have a value"
+    return theme.finished(
+        [line.encode(x=x, y=best_so_far), *points],
+        "history",
+        f"{objective.metric} by trial",
+        220,
+        f"{objective.metric} of {counted(len(data.history.trials), 'trial')} in order, and the "
+        f"best so far. The best is {number(best.value)} in trial {best.number}.",
+    )
+
+
+def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerChart:
+    """Returns a chart of all learning curves, with those of the best trials in front.
+
+    `trials` are the numbers of other trials to show in front. Dashed lines then show the curves of
+    these trials on training data.
+    """
+    objective = data.history.description.objective
+    top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]
+    is_top = f"{json.dumps({str(number): 1 for number in trials or top})}[datum.trial]"
+    heights = [*data.curves["value"], *(data.curves["training"] if trials else ())]
+    scale = theme.objective_scale(heights, objective)
+    x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
+    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    tooltip = ["trial:Q", "epoch:Q", theme.value_tooltip("value", objective.metric)]
+    if data.training_metric:
+        tooltip.append(theme.value_tooltip("training", data.training_metric))
+    lines = theme.chart("curves").encode(x=x, y=y, detail="trial:N")
+    ahead, picked = lines.transform_filter(is_top), lines.transform_filter(theme.PICKED)
+    behind = lines.transform_filter(f"!{is_top}").mark_line(
+        color=theme.GREY, strokeWidth=1, cursor="pointer"
+    )
+    dashed = ahead.mark_line(color=theme.ORANGE, strokeWidth=1, strokeDash=[4, 3], opacity=0.6)
+    best = ahead.transform_filter("datum.best").mark_point(
+        filled=True, color=theme.BLUE, size=45, cursor="pointer"
+    )
+    drawn = [
+        behind.encode(opacity=theme.faint(0.35, 0.03)),
+        *([dashed.encode(y=alt.Y("training:Q", scale=scale))] if trials else []),
+        ahead.mark_line(color=theme.BLUE, strokeWidth=1.8, cursor="pointer").encode(
+            opacity=theme.faint(0.75)
+        ),
+        best.encode(opacity=theme.faint(1.0), tooltip=tooltip).add_params(theme.brush("curves")),
+        picked.mark_line(color=theme.ORANGE, strokeWidth=2.8),
+        picked.transform_filter("datum.best").mark_point(filled=True, color=theme.ORANGE, size=110),
+    ]
+    return theme.finished(
+        drawn,
+        "curves",
+        f"Learning curves: {objective.metric}",
+        240,
+        f"{objective.metric} by epoch: the best of {counted(len(data.ranked), 'trial')} in front, "
+        "a point at the best epoch of each.",
+    )
+
+
+def one_curve(data: StudyData) -> alt.LayerChart:
+    """Returns a chart of the picked trial's curves on training and validation data."""
+    names = {"value": data.history.description.objective.metric}
+    if data.training_metric:
+        names["training"] = data.training_metric
+    colors = alt.Scale(domain=[*names.values()], range=[theme.ORANGE, theme.BLUE][: len(names)])
+    legend = alt.Legend(orient="top", title=None, columns=1)
+    picked = theme.chart("curves").transform_filter(theme.PICKED)
+    scale = alt.Scale(zero=False, nice=False)
+    x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
+    # Other epochs are transparent. If they were left out, the scale of a repeated trial, which has
+    # no best epoch, would have no points.
+    best = picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
+        x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
+    )
+    lines = [
+        picked.transform_filter(f"isValid(datum.{field})")
+        .mark_line(point=alt.OverlayMarkDef(size=22))
+        .encode(
+            x=x,
+            # Vega's default format shows no digits if all values are equal.
+            y=alt.Y(
+                f"{field}:Q",
+                title=None,
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(format=".5~g"),
+            ),
+            color=alt.ColorDatum(name, scale=colors, legend=legend),
+            tooltip=["epoch:Q", theme.value_tooltip(field, name)],
+        )
+        for field, name in names.items()
+    ]
+    return theme.finished(
+        [best, *lines],
+        "one_curve",
+        "Curve of the chosen trial",
+        170,
+        "The chosen trial's metric by epoch, of validation and training data.",
+    )
+
+
+def belief(data: StudyData) -> alt.LayerChart:
+    """Returns a chart of the best value: reported, corrected and confirmed."""
+    verdict, default = data.verdict, data.history.default
+    rows = _rows(verdict)
+    if default is not None and default.state == "complete" and default.value is not None:
+        rows.append({"place": _DEFAULT_TRIAL, "value": default.value})
+    title = f"{verdict.metric}: seen, and to expect"
+    return intervals(rows, verdict.metric, "belief", title, verdict.text)
+
+
+def intervals(
+    rows: Sequence[Mapping[str, Any]], metric: str, name: str, title: str, description: str
+) -> alt.LayerChart:
+    """Returns a chart of values and their intervals.
+
+    A row has a ``value`` and a ``place``, the label of the line on which the value is drawn. A row
+    may have an interval, as numbers (``low``, ``high``) and as a text (``interval``). The value of
+    a row with a ``seed`` is drawn as a ring.
+    """
+    shown = [dict(row) for row in rows if math.isfinite(row["value"])]
+    places = list(dict.fromkeys(row["place"] for row in shown))
+    ends = [
+        row[end] for row in shown for end in ("value", "low", "high") if row.get(end) is not None
+    ]
+    scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
+    # By default, Vega moves the labels at both ends inwards.
+    axis = alt.Axis(labelFlush=False, tickCount=6)
+    x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
+    y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
+    colors = [_COLORS.get(place, theme.BLUE) for place in places]
+    color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
+    tooltip: list[Any] = ["place:N", theme.value_tooltip("value", metric), "interval:N", "seed:N"]
+    base = alt.Chart(alt.InlineData(values=shown)).encode(y=y, color=color, tooltip=tooltip)
+    lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
+    seeds = base.transform_filter("isValid(datum.seed)").mark_point(
+        size=60, strokeWidth=1.6, fill=theme.PAPER
+    )
+    points = base.transform_filter("!isValid(datum.seed)").mark_point(
+        filled=True, size=120, opacity=1
+    )
+    drawn = [
+        lines.encode(x=alt.X("low:Q", title=metric, scale=scale, axis=axis), x2="high:Q"),
+        seeds.encode(x=x),
+        points.encode(x=x),
+    ]
+    return theme.finished(drawn, name, title, 26 * len(places) + 14, description)
+
+
+def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
+    """Returns the rows of the chart `belief`, from top to bottom."""
+    rows: list[dict[str, Any]] = []
+    if verdict.reported is not None:
+        rows.append({"place": _REPORTED, "value": verdict.reported})
+    if verdict.corrected is not None:
+        rows.append(_row(_CORRECTED, verdict.corrected.estimate))
+    confirmation = verdict.confirmation
+    if confirmation is None:
+        return rows
+    winner = confirmation.racer(confirmation.winner)
+    rows += _seeded(f"trial {winner.trial}, new seeds", winner.values, confirmation.seeds)
+    if confirmation.confirmed is not None:
+        rows.append(_row(_CONFIRMED, confirmation.confirmed))
+        rows += _seeded(_CONFIRMED, confirmation.winner_on_test, confirmation.test_seeds)
+        rows += _seeded(_DEFAULT, confirmation.default_on_test, confirmation.test_seeds)
+    return rows
+
+
+def _row(place: str, interval: Interval) -> dict[str, Any]:
+    low, high = significant(interval.low), significant(interval.high)
+    words = f"{interval.low:.4g} to {interval.high:.4g} ({100 * interval.level:.3g} %)"
+    return {"place": place, "value": interval.value, "low": low, "high": high, "interval": words}
+
+
+def _seeded(
+    place: str, values: Sequence[float | None], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    # Values on the test part lack infeasible trainings. Then the seed of each value is unknown.
+    names = [str(seed) for seed in seeds] if len(seeds) == len(values) else ["new"] * len(values)
+    return [
+        {"place": place, "value": value, "seed": name}
+        for value, name in zip(values, names, strict=True)
+        if value is not None
+    ]
