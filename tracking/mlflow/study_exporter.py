@@ -108,7 +108,8 @@ class StudyExporter:
         self.page = f"{destination.address}/{view_page(experiment.experiment_id, 'trials')}"
         written = 0
         if revision > since:
-            exporter = TrialExporter(self._store.root, journal, runs, since, points)
+            several = len(searches) > 1
+            exporter = TrialExporter(self._store.root, journal, several, runs, since, points)
             written = exporter.send(searches, self._so_far)
             notes.note_sent(revision, last)
         if revision > since or whole:

@@ -81,6 +81,7 @@ class TrialExporter:
 
     root: Path  # The store's folder, for commands.
     journal: JournalReader
+    several: bool  # Whether the study has several engines.
     runs: RunWriter
     since: int
     points: dict[str, list[Point]]  # The unsent epochs of fits, by uuid.
@@ -91,7 +92,7 @@ class TrialExporter:
         """Sends the changes, and returns how many runs were written."""
         for fit in self.journal.fits(self.since, of_several=True):
             self._fits.setdefault(fit.trial, []).append(fit)
-        runs, several, written = self.runs, len(searches) > 1, 0
+        runs, written = self.runs, 0
         for search in searches:
             self._send_parent(search)
             attempts = self.journal.attempts(search.id, self.since)
@@ -99,10 +100,10 @@ class TrialExporter:
                 some = attempts[start : start + _TOGETHER]
                 runs.notes.note_intended(trial.uuid for trial in some)
                 for trial in some:
-                    self._send_trial(search, trial, several=several)
+                    self._send_trial(search, trial)
             # The other fits are of running trials, or trainings of champions on all folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
-                self._send_fit(search, fit, several=several)
+                self._send_fit(search, fit)
             ended = so_far[search.id]
             ended.add(attempts)
             if ended.unsent:
@@ -126,7 +127,7 @@ class TrialExporter:
         if search.status == "RUNNING":
             runs.write(search.uuid, status="RUNNING")
 
-    def _send_trial(self, search: Search, trial: TrialRecord, *, several: bool) -> None:
+    def _send_trial(self, search: Search, trial: TrialRecord) -> None:
         """Sends an attempt at a trial. If the trial has several fits, each gets a child run."""
         tagged = {tags.PARENT: self.runs.ids[search.uuid], tags.KIND: "trial"}
         if trial.verified:
@@ -135,11 +136,11 @@ class TrialExporter:
         if isinstance(trial, EndedTrial) and trial.result.repeats:
             for epoch, means in self._means(trial).items():
                 metrics += metrics_of(means, trial.ended, epoch)
-        self._send_run(search, trial, tagged, metrics, several=several)
+        self._send_run(search, trial, tagged, metrics)
         for fit in self._fits.pop(trial.uuid, []):
-            self._send_fit(search, fit, several=several)
+            self._send_fit(search, fit)
 
-    def _send_fit(self, search: Search, fit: Fit, *, several: bool) -> None:
+    def _send_fit(self, search: Search, fit: Fit) -> None:
         """Sends one fit of a trial with several, unless MLflow has no run of the trial."""
         if fit.trial not in self.runs.ids or self.runs.notes.is_deleted(fit.trial):
             return
@@ -149,7 +150,7 @@ class TrialExporter:
             tags.REPEAT: str(fit.spec.repeat),
         }
         self.runs.notes.note_intended([fit.uuid])
-        self._send_run(search, fit, tagged, [], several=several)
+        self._send_run(search, fit, tagged, [])
 
     def _send_run(
         self,
@@ -157,8 +158,6 @@ class TrialExporter:
         fit: TrialRecord | Fit,
         tagged: dict[str, str],
         metrics: list[Metric],
-        *,
-        several: bool,
     ) -> None:
         runs, description, spec, result = self.runs, search.description, fit.spec, fit.result
         values = _hyperparameters(description, spec)
@@ -175,7 +174,7 @@ class TrialExporter:
         joined: dict[str, Any] = {}
         if result is not None:
             outcome = trial_outcome(result, 0 if of_fit else description.folds)
-            command = reproduce_command(description, spec.number, self.root, several=several)
+            command = reproduce_command(description, spec.number, self.root, several=self.several)
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
@@ -198,7 +197,8 @@ class TrialExporter:
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
         else:
-            tagged[tags.RUN_NAME] = name(outcome, engine=description.engine if several else "")
+            engine = description.engine if self.several else ""
+            tagged[tags.RUN_NAME] = name(outcome, engine=engine)
             runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
 
     def _metrics(self, fit: str) -> list[Metric]:

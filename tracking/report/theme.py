@@ -188,33 +188,27 @@ def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.Layer
 
 
 def config(font: str = FONT) -> dict[str, Any]:
-    """Returns Vega-Lite's config for all charts."""
-    text = {"font": font, "fontSize": 12, "color": MUTED}
-    axis = {
-        "labelFont": font,
-        "titleFont": font,
-        "labelFontSize": 11,
-        "titleFontSize": 12,
-        "titleFontWeight": 500,
-        "labelColor": MUTED,
-        "titleColor": MUTED,
-        "gridColor": LINE,
-        "domainColor": LINE,
-        "tickColor": LINE,
-        "titlePadding": 8,
-        "labelPadding": 5,
-    }
+    """Returns Vega-Lite's config for all charts. `font` is the font of all texts."""
     return {
         "background": "transparent",
         "font": font,
         "view": {"stroke": None},
-        "axis": axis,
+        "axis": {
+            "labelFontSize": 11,
+            "titleFontSize": 12,
+            "titleFontWeight": 500,
+            "labelColor": MUTED,
+            "titleColor": MUTED,
+            "gridColor": LINE,
+            "domainColor": LINE,
+            "tickColor": LINE,
+            "titlePadding": 8,
+            "labelPadding": 5,
+        },
         "axisX": {"grid": False, "domain": True},
         "axisY": {"domain": False, "ticks": False},
         "axisQuantitative": {"labelOverlap": True, "labelSeparation": 6},
         "legend": {
-            "labelFont": font,
-            "titleFont": font,
             "labelColor": INK,
             "titleColor": MUTED,
             "labelFontSize": 12,
@@ -222,15 +216,13 @@ def config(font: str = FONT) -> dict[str, Any]:
             "titleFontWeight": 500,
         },
         "title": {
-            "font": font,
             "color": INK,
             "subtitleColor": MUTED,
-            "subtitleFont": font,
             "anchor": "start",
             "fontSize": 15,
             "fontWeight": 600,
             "offset": 12,
         },
-        "text": text,
+        "text": {"fontSize": 12, "color": MUTED},
         "point": {"size": 55, "strokeWidth": 1.5},
     }

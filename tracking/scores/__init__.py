@@ -1,4 +1,4 @@
-"""The objective of each validation sample, from which the choice of a trial is corrected."""
+"""The score of each validation sample, from which a study's best value is corrected."""
 
 import lazy_loader
 
