@@ -208,7 +208,7 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
             notes.append(
                 f"The data of {first.label!r} ({described.data.name}, digest "
                 f"{described.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
-                f"digest {description.data.digest[:12]}) differ, so their values may not be comparable."
+                f"digest {description.data.digest[:12]}) differ, so values may not be comparable."
             )
         apart = [
             f"{name!r} is only in {one.label!r}"
