@@ -37,8 +37,25 @@ class KerasTunerEngine(OptunaTrials):
         self._seed = settings.seed
         super().__init__(settings)
         self._translation = KerasTunerSpace(settings.space, listed=engine == GRID)
-        self._oracle = _make_oracle(engine, self._translation, settings, options)
-        self._oracle.tried = self.tried
+        import_keras_tuner()
+        from keras_tuner import oracles
+
+        from studies.engines import keras_tuner_oracles as subclasses
+
+        kinds: dict[str, tuple[Any, Any]] = {
+            BAYESIAN: (subclasses.BayesianOracle, oracles.BayesianOptimizationOracle),
+            GRID: (subclasses.GridOracle, oracles.GridSearchOracle),
+            HYPERBAND: (subclasses.HyperbandOracle, oracles.HyperbandOracle),
+        }
+        kind, theirs = kinds.get(engine, (subclasses.RandomOracle, oracles.RandomSearchOracle))
+        common = subclasses.common_arguments(self._translation, settings.objective)
+        check_parts(engine, theirs(objective=common["objective"]))
+        # The driver stops at the study's number of trials, so the oracle has no limit.
+        limits: dict[str, Any] = {"max_trials": None}
+        if engine == HYPERBAND:
+            limits = {"max_epochs": settings.epochs, "hyperband_iterations": None, "factor": FACTOR}
+        self._oracle: AskedOracle = kind(**{**limits, **options}, **common)
+        self._oracle.translation, self._oracle.tried = self._translation, self.tried
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
         super().restore(trials, curve)
@@ -81,37 +98,6 @@ class KerasTunerEngine(OptunaTrials):
         self._oracle.end(str(result.number), score if usable else None)
 
 
-def _make_oracle(
-    engine: str, translation: KerasTunerSpace, settings: EngineSettings, options: Mapping[str, Any]
-) -> AskedOracle:
-    import_keras_tuner()
-    from keras_tuner import oracles
-
-    from studies.engines.keras_tuner_oracles import (
-        BayesianOracle,
-        GridOracle,
-        HyperbandOracle,
-        RandomOracle,
-        common_arguments,
-    )
-
-    common = common_arguments(translation, settings.objective)
-    kinds: dict[str, tuple[Any, Any]] = {
-        BAYESIAN: (BayesianOracle, oracles.BayesianOptimizationOracle),
-        GRID: (GridOracle, oracles.GridSearchOracle),
-        HYPERBAND: (HyperbandOracle, oracles.HyperbandOracle),
-    }
-    kind, theirs = kinds.get(engine, (RandomOracle, oracles.RandomSearchOracle))
-    check_parts(engine, theirs(objective=common["objective"]))
-    # The driver stops at the study's number of trials, so the oracle has no limit.
-    limits: dict[str, Any] = {"max_trials": None}
-    if engine == HYPERBAND:
-        limits = {"max_epochs": settings.epochs, "hyperband_iterations": None, "factor": FACTOR}
-    oracle: AskedOracle = kind(**{**limits, **options}, **common)
-    oracle.translation = translation
-    return oracle
-
-
 BAYESIAN: Final = "keras-tuner:bayesian"
 GRID: Final = "keras-tuner:grid"
 HYPERBAND: Final = "keras-tuner:hyperband"
@@ -127,7 +113,14 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
     except SearchSpaceError as error:
         raise EngineError(str(error)) from None
     if engine == GRID:
-        _check_grid(space)
+        check_finite(space, "keras-tuner:random")
+        for parameter in space:
+            if (parameter.count or 0) > _MOST_LISTED:
+                raise EngineError(
+                    f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
+                    f"{parameter.name!r} has more",
+                    hint="Give a larger step, or use optuna:grid.",
+                )
     if engine == HYPERBAND:
         _check_hyperband(pruner, space, epochs)
 
@@ -138,17 +131,6 @@ def oracle_settings(engine: str) -> dict[str, str]:
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
     }.get(engine, {})
-
-
-def _check_grid(space: SearchSpace) -> None:
-    check_finite(space, "keras-tuner:random")
-    for parameter in space:
-        if (parameter.count or 0) > _MOST_LISTED:
-            raise EngineError(
-                f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
-                f"{parameter.name!r} has more",
-                hint="Give a larger step, or use optuna:grid.",
-            )
 
 
 def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:

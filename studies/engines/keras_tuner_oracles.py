@@ -193,7 +193,7 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
                 return
             super().insert(step, self.translation.decode(values), {})
             super().end(step, 0.0)
-            # As in `create_trial` and `end_trial`: `populate_space` then continues after this step.
+            # Like `create_trial` and `end_trial`, so that `populate_space` continues after `step`.
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values

@@ -140,7 +140,7 @@ class OptunaTrials:
         self.count += 1
 
     def _keep(self, number: int, epoch: int, value: float) -> bool:
-        """Keeps a trial's objective after an epoch, if it is finite; returns whether it is."""
+        """Keeps the objective of a trial's epoch if it is finite; returns whether it is finite."""
         if not math.isfinite(value):
             return False
         step = epoch - self._ahead

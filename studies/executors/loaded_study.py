@@ -135,12 +135,17 @@ class Session:
             class_weight=class_weight,
             goes_on=not has_own_fit(study.build),
         )
+        trainer: Trainer
+        if has_own_fit(study.build):
+            trainer = HyperModelTrainer(study.build)
+        else:
+            trainer = CompiledTrainer(study.trainer, unfit=splits.unfit)  # type: ignore[arg-type]
         return cls(
             study,
             loaded,
             _with_glance(description, loaded),
             environment(),
-            _trainer(study, splits.unfit),
+            trainer,
             model_bytes,
             state,
         )
@@ -201,7 +206,15 @@ def _loaded(
     study: StudyDefinition, data: DescribedData, shared: Path | None
 ) -> LoadedData | FoldedSplits:
     """Loads the study's data, split into parts or folds."""
-    _check_own_fit(study, data)
+    if has_own_fit(study.build):
+        check_no_own_fit(study)
+        if data.in_batches:
+            raise StudyError(
+                f"The HyperModel of the study {study.name!r} has its own fit, which is "
+                "given arrays, but the study's data comes in batches",
+                hint="Take the data from datasets.arrays. Or remove the HyperModel's fit, so that "
+                "model.fit trains the model.",
+            )
     if data.in_batches:
         # Random operations in a data pipeline need a seed.
         begin_trial(study.seed)
@@ -217,25 +230,6 @@ def _loaded(
             f"The data of the study {study.name!r} cannot be put into a temporary file: {error}",
             hint="Free disk space there, or set TMPDIR to a folder on another disk.",
         ) from None
-
-
-def _check_own_fit(study: StudyDefinition, data: DescribedData) -> None:
-    if not has_own_fit(study.build):
-        return
-    check_no_own_fit(study)
-    if data.in_batches:
-        raise StudyError(
-            f"The HyperModel of the study {study.name!r} has its own fit, which is "
-            "given arrays, but the study's data comes in batches",
-            hint="Take the data from datasets.arrays. Or remove the HyperModel's fit, so that "
-            "model.fit trains the model.",
-        )
-
-
-def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
-    if has_own_fit(study.build):
-        return HyperModelTrainer(study.build)
-    return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
 
 
 _DATA = DataDescription(

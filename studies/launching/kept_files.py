@@ -22,8 +22,9 @@ class Retention:
         self._files, self._description = files, description
         # The ranks of all trials with a value, best first.
         self._ranks: list[Rank] = []
-        # The trials that have a state, and those whose checkpoint or scores must be removed. An
-        # earlier launch may have left checkpoints: it was killed, or had a higher --keep.
+        # The numbers of trials with a state, of trials whose checkpoint must be removed, and of
+        # trials without a value. An earlier launch that was killed, or that had a higher --keep,
+        # has left more checkpoints.
         self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
         self._scores = KeptScores()
         for trial in finished:

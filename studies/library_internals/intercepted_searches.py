@@ -53,7 +53,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls `on_search` in place of each search in this context. Its errors end the script."""
+    """Calls `on_search` in place of each search in this context. An error of it ends the script."""
     with contextlib.ExitStack() as stack:
         replacements: list[_Replacement] = []
         if KERAS_TUNER in libraries:

@@ -151,7 +151,7 @@ def known_size(samples: int, batch_size: int) -> int | None:
 
 
 def _epoch(data: Any, samples: int, order: Any, batch_size: int, at_once: bool) -> tf.data.Dataset:
-    """Returns the batches of an epoch, in its order."""
+    """Returns the batches of an epoch, in the epoch's order."""
     import tensorflow as tf
 
     def rows(indices: Any) -> Any:

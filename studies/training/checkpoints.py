@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the best epoch's weights, and states from which it can resume.
+"""Checkpoints of a training: the weights of the best epoch, and states to resume from.
 
 A state is a safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header.
 Reading the file runs no code. It contains:
@@ -119,7 +119,7 @@ class Checkpoints:
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
-        # The copy is never changed, so the state can share it.
+        # A copy is never changed, so both parts of the state can be the same copy.
         copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
         state = TrainingState(
             identity=self._identity,
@@ -147,7 +147,7 @@ class Checkpoints:
             try:
                 self._beyond = beyond_weights(self._model, self._trainer.walked)
             except Exception as error:
-                return f"what the model holds can't be read ({describe(error)})"
+                return f"the model's variables can't be read ({describe(error)})"
         if self._beyond:
             return self._beyond
         if not np.array_equal(global_random_states()[-1], self._generator):
@@ -212,20 +212,20 @@ def _restored(
 ) -> TrainingState:
     state = read_state(path)
     if state.identity != identity_of(task.spec) or len(state.epochs) > task.spec.epochs:
-        raise StateError("it is of another training")
+        raise StateError("the state is of another training")
     capture(callbacks)
     if len(callbacks) != len(state.callbacks):
         raise StateError("the trial has other callbacks")
     build_variables(model, splits)
     assign(model, state.best_weights)
     if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
-        raise StateError("its weights are not those that were recorded")
+        raise StateError("the weights differ from the recorded weights")
     assign(model, state.last)
     return state
 
 
 class BestWeights:
-    """A copy in memory of a model's weights and optimizer variables after its best epoch so far.
+    """A copy in memory of a model's weights and optimizer variables after the best epoch so far.
 
     The copy is written only at the end of the trial. Writing takes longer than an epoch of a small
     model, and a later epoch is often better.
@@ -279,7 +279,7 @@ class BestWeights:
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
-    """Returns the SHA-256 of the types, shapes and bytes of weights, in their order."""
+    """Returns the SHA-256 of the types, shapes and bytes of weights."""
     digest = hashlib.sha256()
     for weight in weights:
         digest.update(f"{weight.dtype.name}{weight.shape};".encode())
@@ -294,7 +294,7 @@ _WITHOUT_EFFECT = frozenset(
 
 
 class StateError(InternalError):
-    """A training can't resume from a file: it is damaged, or of another training."""
+    """A training can't resume from a file: the file is damaged, or of another training."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ class TrainingState:
     best_weights: Sequence[np.ndarray]  # The same after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()  # The attributes of each callback.
     stopped: bool = False  # Whether a callback ended the training with the last epoch.
-    trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
+    trainer: tuple[str, str] = ("", "")  # The trainer's name, and why no faster trainer was used.
 
 
 def identity_of(spec: TrialSpec) -> str:
@@ -345,20 +345,9 @@ def write_state(path: Path, state: TrainingState) -> None:
         if array.dtype.kind not in "biuf":
             types_of_numbers[name] = array.dtype.name
             arrays[name] = array.view(f"u{array.dtype.itemsize}")
-    header = json.dumps(
-        {
-            "identity": state.identity,
-            "epochs": [dict(metrics) for metrics in state.epochs],
-            "best": None if state.best is None else dataclasses.asdict(state.best),
-            "weights_sha256": state.weights_sha256,
-            "stopped": state.stopped,
-            "trainer": state.trainer,
-            "best_is_last": best_is_last,
-            "callbacks": [dict(attributes) for attributes in state.callbacks],
-            "types": types_of_numbers,
-        },
-        default=in_file,
-    )
+    fields = dataclasses.asdict(dataclasses.replace(state, last=(), best_weights=()))
+    fields |= {"best_is_last": best_is_last, "types": types_of_numbers}
+    header = json.dumps(fields, default=in_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, keeping=True) as partial:
         metadata = {"header": header, "sha256": _digest(header, arrays)}
@@ -388,15 +377,13 @@ def read_state(path: Path) -> TrainingState:
             arrays[name] = arrays[name].view(np.dtype(type_of_numbers))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise StateError(f"{str(path)!r} can't be read ({error})") from None
-    best, trainer, last = fields.pop("best"), fields.pop("trainer"), _part(arrays, "last")
-    best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
-    return TrainingState(
-        **fields,
-        best=None if best is None else BestEpoch(**best),
-        last=last,
-        best_weights=best_weights,
-        trainer=tuple(trainer),
-    )
+    best, last = fields["best"], _part(arrays, "last")
+    best_is_last = fields.pop("best_is_last")
+    fields["best"] = None if best is None else BestEpoch(**best)
+    fields["trainer"] = tuple(fields["trainer"])
+    fields["last"] = last
+    fields["best_weights"] = last if best_is_last else _part(arrays, "best_weights")
+    return TrainingState(**fields)
 
 
 def _in_order(array: np.ndarray) -> np.ndarray:
@@ -500,7 +487,7 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> st
     """
     structure = structure or Structure(model)
     if structure.state:
-        return f"the model holds {structure.state}"
+        return f"the model has {structure.state}"
     if structure.of_libraries:
         return ""
     known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
@@ -510,4 +497,4 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> st
             if library_of(type(metric)) == library_of(type(inner)) == "keras":
                 known |= {id(variable) for variable in inner.variables}
     others = [variable.path for variable in structure.variables if id(variable) not in known]
-    return f"the model holds variables beyond its weights: {', '.join(others)}" if others else ""
+    return f"the model has variables beyond its weights: {', '.join(others)}" if others else ""

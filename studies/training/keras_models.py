@@ -60,7 +60,7 @@ def single_output(model: keras.Model) -> Any:
 def named_outputs(model: keras.Model) -> dict[str, Any]:
     """Returns a model's symbolic outputs by name, as Keras names targets and losses.
 
-    Outputs in a dict are named and sorted by its keys. Other outputs are named by their layers.
+    Outputs in a dict are named and sorted by the keys. Other outputs are named by their layers.
     Returns an empty dict if names are missing or not unique.
     """
     output = _declared_output(model)

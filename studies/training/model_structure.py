@@ -134,7 +134,7 @@ class Structure:
         self.state = ""  # State that no program can take over (e.g. a tf.Variable), or empty.
         self._keras = keras
         self._digest = hashlib.sha256()
-        # The names of attributes that decide initial values, and of those that user code reads.
+        # Names of attributes that decide initial values, and of attributes that user code reads.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}

@@ -72,7 +72,7 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> tuple[FirstFi
 
 
 class TracedObjective:
-    """An objective function as a builder, for finding its hyperparameters."""
+    """An objective function that is traced like a builder, to find its hyperparameters."""
 
     def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
         self._name, self._function = name, function

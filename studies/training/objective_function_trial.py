@@ -63,9 +63,9 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     """Runs a trial: sets the trial's seed, and calls the study's objective function.
 
     The trial's epochs are those of every `model.fit` in the function. If a model is trained again,
-    its epochs are counted on. The metrics of a second model are called ``fit_2/…``. A reported
-    value is the metric ``value`` at the step that the function gives. The returned number is the
-    last ``value``, and the trial's value.
+    the count of its epochs continues. The metrics of a second model are called ``fit_2/…``. A
+    reported value is the metric ``value`` at the step that the function gives. The returned number
+    is the last ``value``, and the trial's value.
 
     The trial is infeasible if the function raises, or returns no finite number. If it raises
     ``optuna.TrialPruned``, the trial is pruned and has no value. Raises BuilderError if the
@@ -102,7 +102,7 @@ def _called(
     study: StudyDefinition, task: TrialTask, trial: ObjectiveTrial, following: Following
 ) -> TrialResult:
     """Calls the objective function. Returns the trial's result."""
-    assert study.objective_function is not None, "it is such a study"
+    assert study.objective_function is not None, "the study has an objective function"
     number, returned = task.spec.number, None
     try:
         with noting_environment(), watched(following):
@@ -149,7 +149,7 @@ def _concluded(
     if value is None:
         mistake = f"the objective function returned {returned!r:.100}, which is no number"
         if hasattr(returned, "history"):
-            mistake += ": return one from it, such as max(history.history['val_accuracy'])"
+            mistake += ": return a number from it, such as max(history.history['val_accuracy'])"
         return TrialResult(number, "infeasible", reason=mistake, raised=mistake)
     if not math.isfinite(value):
         reason = f"the objective function returned {value}"
@@ -163,7 +163,7 @@ def _concluded(
         # This digest of all models' weights shows whether another run gives the same.
         digests = ";".join(following.digests)
         models = len(following.models)
-        why = f"trains {models} models, so none alone has its value"
+        why = f"trains {models} models, so no single model has its value"
         return replace(
             result,
             weights_sha256=hashlib.sha256(digests.encode()).hexdigest() if digests else "",
@@ -360,7 +360,9 @@ def watched(following: Following) -> Iterator[None]:
         except TypeError:
             # Keras's error explains wrong arguments.
             return fit(model, *arguments, **keywords)
-        first, last = _watching(following)
+        last = _reporting(following)
+        # Note the logs before the user's callbacks, which may raise.
+        first = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: last.note(logs))
         callbacks = keras.tree.flatten(call.arguments.get("callbacks") or [])
         call.arguments["callbacks"] = [first, *callbacks, last]
         call.arguments["verbose"] = 0
@@ -379,20 +381,15 @@ def watched(following: Following) -> Iterator[None]:
         yield
 
 
-def _watching(following: Following) -> tuple[Any, Any]:
-    """Returns two callbacks, which are called before and after the user's callbacks."""
+def _reporting(following: Following) -> Any:
+    """Returns a callback that reports the logs with the entries that the user's callbacks add."""
     import keras
 
-    class First(keras.callbacks.Callback):  # type: ignore[misc]
-        """Notes the logs before the user's callbacks, which may raise."""
-
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            last.logs = logs or {}
-
-    class Last(keras.callbacks.Callback):  # type: ignore[misc]
-        """Reports the logs after the user's callbacks, which may add entries."""
-
+    class Reporting(keras.callbacks.Callback):  # type: ignore[misc]
         logs: Mapping[str, Any] | None = None
+
+        def note(self, logs: Mapping[str, Any] | None) -> None:
+            self.logs = logs or {}
 
         def report(self) -> None:
             logs, self.logs = self.logs, None
@@ -402,8 +399,7 @@ def _watching(following: Following) -> tuple[Any, Any]:
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             self.report()
 
-    last = Last()
-    return First(), last
+    return Reporting()
 
 
 # Of a larger array, only rows at equal distances are read: in 0.1 s, not 1 s.

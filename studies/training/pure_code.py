@@ -90,7 +90,7 @@ def reads_of(code: types.CodeType) -> Reads:
 
 
 def module_of(thing: Any) -> str:
-    """Returns the name of the module that a class or a function says that it is from."""
+    """Returns the `__module__` of a class or a function, or an empty text."""
     name = getattr(thing, "__module__", None)
     return name if isinstance(name, str) else ""
 

@@ -92,7 +92,7 @@ class Trainer(Protocol):
 
     @property
     def used(self) -> tuple[str, str]:
-        """The trainer used last, e.g. "plain", and why it was not a faster one."""
+        """The trainer used last, e.g. "plain", and why no faster trainer was used."""
         ...
 
     @property
@@ -339,7 +339,7 @@ class HyperModelTrainer:
         return Watching()
 
     def _call(self, training: Training, watching: keras.callbacks.Callback) -> Any:
-        """Calls the HyperModel's `fit`, with the keywords that it has parameters for."""
+        """Calls the HyperModel's `fit`, with the keywords for which `fit` has parameters."""
         import keras
 
         hp, model, spec = training.hp, training.model, training.spec

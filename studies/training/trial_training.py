@@ -99,7 +99,7 @@ class _Run:
                     raise
                 self.unfit = str(error)
             # Model and callbacks are built anew, so that no callback sees an epoch twice.
-            self.reports.begin_again()
+            self.reports.again = True
             return self._run()
         except StudyError:
             raise
@@ -166,7 +166,9 @@ class _Run:
         result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
         if checkpoints.given_up:
-            stateless = "no state is kept, so it is trained from its first epoch"
+            stateless = (
+                "no state is written, so an interrupted training starts from its first epoch"
+            )
             reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
@@ -274,17 +276,13 @@ class Reports:
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
         self._decisions: dict[int, Decision] = {}  # By epoch.
-        self._earlier: dict[int, Decision] = {}
+        self.again = False  # Whether the training has begun again, from its first epoch.
         self.error: Exception | None = None
 
-    def begin_again(self) -> None:
-        """Makes calls for reported epochs return the earlier decisions."""
-        self._earlier = dict(self._decisions)
-
     def __call__(self, epoch: EpochResult) -> Decision:
-        """Reports an epoch. Returns the decision."""
-        if epoch.epoch in self._earlier:
-            return self._earlier[epoch.epoch]
+        """Reports an epoch. Returns the decision, which is the earlier one for a reported epoch."""
+        if self.again and epoch.epoch in self._decisions:
+            return self._decisions[epoch.epoch]
         try:
             decision = self._decisions[epoch.epoch] = self._on_epoch(epoch)
             return decision

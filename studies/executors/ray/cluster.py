@@ -101,7 +101,7 @@ class Cluster:
 
 
 def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
-    """Returns e.g. "2 CPUs and 1 GPU": the needs, or the amounts of the same resources `there`."""
+    """Returns e.g. "2 CPUs and 1 GPU": what is `there` of the needed resources, else the needs."""
     has = needs if there is None else there
     amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]
     return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)

@@ -1,8 +1,8 @@
-"""The environment that is recorded with a trial, as its exact values depend on it.
+"""The environment that is recorded with a trial, because the trial's exact values depend on it.
 
-It consists of versions, the processor and its instructions, Keras's settings, and environment
-variables that TensorFlow's results depend on. Only listed variables are read, as others may hold
-passwords (e.g. Terraform's ``TF_VAR_…``). A trial's peak memory is measured here, too.
+The environment consists of versions, the processor and its instructions, Keras's settings, and
+environment variables that TensorFlow's results depend on. Only listed variables are read, as others
+may contain passwords (e.g. Terraform's ``TF_VAR_…``). A trial's peak memory is measured here, too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
-# They decide oneDNN's instructions and order of sums, what XLA compiles, and the choice of kernels,
-# mostly on GPUs.
+# These variables decide oneDNN's instructions and order of sums, the code that XLA compiles, and
+# the choice of kernels (mostly on GPUs).
 _VARIABLES = """
     TF_ENABLE_ONEDNN_OPTS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE
     XLA_FLAGS TF_XLA_FLAGS
@@ -103,11 +103,11 @@ def _device() -> str:
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         return str(details.get("device_name", gpus[0].name))
-    return _of_processor().get("model name") or platform.processor() or platform.machine()
+    return _processor_facts().get("model name") or platform.processor() or platform.machine()
 
 
 def _processor_family() -> dict[str, str]:
-    facts = _of_processor()
+    facts = _processor_facts()
     names = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU architecture", "CPU part")
     family = " ".join(f"{name} {facts[name]}" for name in names if name in facts)
     flags = (facts.get("flags") or facts.get("Features") or "").split()
@@ -117,7 +117,7 @@ def _processor_family() -> dict[str, str]:
     }
 
 
-def _of_processor() -> dict[str, str]:
+def _processor_facts() -> dict[str, str]:
     """Returns Linux's description of the first processor, or an empty dict on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

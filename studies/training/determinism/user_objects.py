@@ -62,7 +62,7 @@ class _Entry(NamedTuple):
 
 
 class UsersState:
-    """The state that can be reached from some objects, as it is when this object is made."""
+    """A snapshot of the objects that can be reached from some other objects."""
 
     def __init__(self, *roots: object) -> None:
         self._entries: list[_Entry] = []
@@ -89,7 +89,7 @@ class UsersState:
         return list(dict.fromkeys(name for entry in self._entries for name in _changes(entry)))
 
     def set_back(self) -> list[str]:
-        """Restores all objects. Returns the names of those that had changed."""
+        """Restores all objects. Returns the names of the changed objects."""
         names: list[str] = []
         for entry in self._entries:
             # An error of the user's object must not end the study.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from studies.data import Arrays, FittedTable, Preparation, Prepared
 
 
-# Layers on a GPU, and compiled ones, may round differently.
+# On a GPU, or if TensorFlow compiles them, layers may round differently.
 _TOLERANCE = 1e-6
 
 

@@ -236,8 +236,8 @@ _FEW_SAMPLES = 256
 class ScoreRecorder:
     """Writes the scores of a training's validation samples to the task's file.
 
-    During the training it only copies weights, so the training's random states and bits stay the
-    same. `samples` is the number of validation samples, or 0 if unknown.
+    During the training, the recorder only copies weights, and so changes no random state and no
+    result. `samples` is the number of validation samples, or 0 if unknown.
     """
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:

@@ -1,4 +1,4 @@
-"""Programs, and the programs that are kept: each is traced once for all models of a structure.
+"""Programs, which are traced once for all models of a structure, and a cache of programs.
 
 A program has its own TensorFlow variables, and two functions that train and validate on them. To
 train a trial's model, these variables get the model's values, and are put into the model's Keras

@@ -72,7 +72,7 @@ def test_a_number_alone_is_the_value(returned: Any, tmp_path: Path) -> None:
         (math.inf, "returned inf"),
         (None, "returned None, which is no number"),
         ("good", "which is no number"),
-        (keras.callbacks.History(), "which is no number: return one from it"),
+        (keras.callbacks.History(), "which is no number: return a number from it"),
     ],
 )
 def test_what_is_no_finite_number_is_infeasible(returned: Any, reason: str, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptu
     cut, _ = run(trainer, 1, 2, state=state)
     assert state.exists() == (kept is not None), cut.trainer_reason
     if kept is None:
-        assert "trained from its first epoch" in cut.trainer_reason
+        assert "starts from its first epoch" in cut.trainer_reason
     else:
         assert len(read_state(state).epochs) == kept
     with caplog.at_level(logging.WARNING):
