@@ -16,7 +16,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
-from tracking.history.comparison import Reached, Standing
 from tracking.history.learning_curves import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_ranks import Reason, reasons
@@ -34,7 +33,9 @@ from tracking.statistics.verdict_texts import gain_sentences, interval_numbers
 from tracking.store.study_locks import holder_of
 
 if TYPE_CHECKING:
+    # These imports would load numpy, which summaries do not need.
     from tracking.diagnosis.check_runner import Diagnosis
+    from tracking.history.comparison import Reached, Standing
 
 _DIGITS = 6
 _MOST_REASONS = 5
