@@ -40,6 +40,7 @@ _DIGITS = 6
 _MOST_REASONS = 5
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
+_TABLES = (".csv", ".tsv", ".parquet")
 # These states of trials are followed by an explanation.
 _STATES = {"pruned": " (given up early)", "infeasible": " (no usable value)"}
 _TRAINERS = {
@@ -171,8 +172,11 @@ class Summary:
         if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
         champion = f" --trial {history.champion.number}" if history.champion else ""
+        # New samples come in a file of the kind that the study was launched on.
+        kinds = [kind for kind in _TABLES if kind in Path(description.data.source).suffixes]
+        samples = f"--input new{kinds[0] if kinds else '.npy'}"
         return [
-            self.command("predict", "Predict the samples of a file", "--input new.npy", False),
+            self.command("predict", "Predict the samples of a file", samples, False),
             self.command("export", "Take the model away as a file", f"--as keras{champion}"),
         ]
 
