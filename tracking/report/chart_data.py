@@ -226,7 +226,7 @@ class HyperparameterAxis:
 
     @property
     def drawn(self) -> str:
-        """The name of the column that charts draw. For a range, its values are results of `unit`."""
+        """The name of the column that charts draw. For a range, it has results of `unit`."""
         return f"{self.field}_unit" if self.numeric else self.field
 
     @property
