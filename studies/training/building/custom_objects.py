@@ -64,7 +64,7 @@ def own_code(model: keras.Model) -> OwnCode:
         return ""
 
     with _users_modules_by_value():
-        missing = [tuple(filter(None, (why_missing(*each) for each in part))) for part in parts]
+        missing = [tuple(filter(None, (why_missing(*names) for names in part))) for part in parts]
         return OwnCode(_pickled(included) if included else b"", *missing)
 
 

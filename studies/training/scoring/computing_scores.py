@@ -115,7 +115,7 @@ def _combined(
 ) -> SampleScores:
     """Returns the scores of all samples, from the scores of some samples at a time."""
     values = np.concatenate([values for values, _ in pieces])
-    weights = None if pieces[0][1] is None else np.concatenate([each for _, each in pieces])
+    weights = None if pieces[0][1] is None else np.concatenate([piece[1] for piece in pieces])
     last = len(values) % batch_size
     if metric.equal_batches and not splits.streams and last:
         weights = np.repeat([1 / batch_size, 1 / last], [len(values) - last, last])

@@ -54,7 +54,7 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest)
     metrics = compiled_metrics(model, None, None)
-    accuracies = [name for name, each in metrics.items() if is_accuracy(each.metric)]
+    accuracies = [name for name, compiled in metrics.items() if is_accuracy(compiled.metric)]
     intervals: dict[str, tuple[float, float]] = {}
     notes: list[str] = []
     for name, scores in zip(values, by_metric.values(), strict=True):
@@ -79,7 +79,7 @@ def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, floa
     mean varies like the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
-    values = np.concatenate([scores.of_resamples(each) for each in counts])
+    values = np.concatenate([scores.of_resamples(some) for some in counts])
     if accuracy is None:
         low, high = np.nanquantile(values, _QUANTILES).tolist()
         return low, high

@@ -145,15 +145,15 @@ class Program:
 
     @contextlib.contextmanager
     def _swapped_into(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
-        own = [value_held(variable) for variable in variables]
+        originals = [value_held(variable) for variable in variables]
         try:
-            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+            for storage, variable, value in zip(self._storage, variables, originals, strict=True):
                 storage.assign(value)
                 take_identity(storage, value)
                 hold_value(variable, storage)
             yield
         finally:
-            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+            for storage, variable, value in zip(self._storage, variables, originals, strict=True):
                 if value_held(variable) is storage:
                     value.assign(storage)
                     hold_value(variable, value)
