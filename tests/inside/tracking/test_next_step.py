@@ -82,7 +82,7 @@ def test_a_confirmed_study_predicts_a_file_of_its_kind(
     journal.end("FINISHED", "trials", "all trials are done")
     history = read_study(store, "sure")
     (predict, _) = summary_of(history, store.root).commands
-    assert f"predict sure --input {samples} --store" in predict.text
+    assert predict.text == f"kerastudy predict sure --input {samples}"
 
 
 def test_an_interrupted_launch_is_resumed(tmp_path: Path) -> None:
