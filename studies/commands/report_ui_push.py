@@ -139,7 +139,7 @@ def ui_command(
         history = history_of(study, engine, store)
         opened, name = history.store, history.description.name
         names = {history.folder: name}
-    experiments = _bring_up_to_date(opened, names)
+    experiments = _bring_up_to_date(opened, names, place.address)
     # The addresses of a named study by view, or of all studies by name. MLflow's own list of
     # experiments has no links to these pages.
     views, studies = dict[str, str](), dict[str, str]()
@@ -178,20 +178,22 @@ def ui_command(
     raise StoreError("MLflow's server ended by itself.")
 
 
-def _bring_up_to_date(store: Store, names: Mapping[Path, str]) -> dict[str, str]:
+def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
     """Brings MLflow up to date, and returns the ids of MLflow's experiments by study.
 
-    `names` has the names of the studies by folder.
+    `names` has the names of the studies by folder, `address` is that of MLflow's pages.
     """
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
+    from tracking.mlflow.model_registry import write_address
     from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
     # This creates the database of a store that has no studies yet.
-    open_store_client(store)
+    client = open_store_client(store)
     for folder in names:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
+    write_address(client, address)
     experiments = {
         name: read_notes(folder)[0] for folder, name in list(names.items())[:_MOST_ADDRESSES]
     }

@@ -273,7 +273,7 @@ def test_the_registered_model_says_how_to_load_it(
     browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
     page = f"{server['address']}/#/models/{quote(history.description.name)}"
-    code = "mlflow.set_tracking_uri('sqlite:///"
+    code = f"mlflow.set_tracking_uri('{server['address']}')"
     see(browser, page, "Models of the study", code, "models:/연구 1@champion")
     best = history.top(1)[0]
     see(browser, f"{page}/versions/1", f"trial {best.number}", "files", "kerastudy reproduce")

@@ -7,6 +7,7 @@ another version.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+# The address of MLflow in the code that a registered model shows.
+_TRACKING_URI = re.compile(r"(?<=mlflow\.set_tracking_uri\().*(?=\))")
 
 
 def registered_models(client: MlflowClient, study: str) -> list[RegisteredModel]:
@@ -231,6 +235,14 @@ class ModelRegistry:
             f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. No "
             "validation value, as no data is left for it."
         )
+
+
+def write_address(client: MlflowClient, address: str) -> None:
+    """Writes the address of MLflow's pages into the code that registered models show."""
+    for model in client.search_registered_models(f"tags.`{tags.KIND}` = 'study'", 1000):
+        text = _TRACKING_URI.sub(lambda _: repr(address), model.description or "")
+        if text != (model.description or ""):
+            client.update_registered_model(model.name, text)
 
 
 def _mark(champion: Champion) -> str:
