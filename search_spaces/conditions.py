@@ -60,8 +60,8 @@ def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
     except graphlib.CycleError as error:
         circle = " depends on ".join(map(repr, reversed(error.args[1])))
         raise SearchSpaceError(
-            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
-            f"of the conditions away."
+            f"Conditions form a circle, so none of these parameters could be active: {circle}. "
+            f"Remove one of the conditions."
         ) from None
     ordered: list[Parameter] = []
     while waiting:
@@ -144,5 +144,5 @@ def _never_active(parameter: Parameter, adapted: ByName, never: set[str]) -> Sea
     ]
     return SearchSpaceError(
         f"{parameter.subject} could never be active: {condition_in_words(parameter)}, and "
-        f"{' and '.join(parents)}. Let the condition be met, or don't name {parameter.name!r}."
+        f"{' and '.join(parents)}. Let its condition be met, or leave {parameter.name!r} out."
     )

@@ -445,8 +445,8 @@ class Hyperparameters(InlineDeclarations):
         if conditions:
             return HyperparameterError(
                 f"{name!r} is not active in this trial: {'; '.join(conditions)}. "
-                f"Read it only then, declare what it is otherwise with otherwise=…, or use "
-                f"hp.get({name!r}), which returns None."
+                f"Read it only then, declare it with the value for other trials, otherwise=…, or "
+                f"use hp.get({name!r}), which returns None."
             )
         known = [*self._space.names, *self._joined]
         return HyperparameterError(

@@ -91,7 +91,7 @@ class _Encoding:
             value = NOT_GIVEN
         if value is NOT_GIVEN:
             raise SearchSpaceError(
-                f"{domain.subject}: {self.library}'s {self.name!r} is {stored!r}, which is not of "
+                f"{domain.subject}: {self.library}'s {self.name!r} is {stored!r}, which is not in "
                 f"{domain!r}: the trial is of another space."
             )
         return value
@@ -135,7 +135,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
         for name in stored:
             if name not in self._names:
                 raise SearchSpaceError(
-                    f"The trial's {name!r} is not of this search space. "
+                    f"The trial's {name!r} is not in this search space. "
                     f"{suggestion(name, self._names)}"
                 )
 

@@ -87,7 +87,7 @@ def target_of(description: StudyDescription) -> str:
 def reproduce_command(
     description: StudyDescription, number: int | str, store: Path | None, *, several: bool
 ) -> str:
-    """Returns the command that reproduces a trial."""
+    """Returns ``kerastudy reproduce NAME --trial N``."""
     options = f"--trial {number}"
     return shell_command("reproduce", description, options, store=store, several=several)
 

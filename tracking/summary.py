@@ -16,7 +16,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
-from tracking.history.comparison import Reached, Standing
 from tracking.history.learning_curves import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_ranks import Reason, reasons
@@ -34,12 +33,15 @@ from tracking.statistics.verdict_texts import gain_sentences, interval_numbers
 from tracking.store.study_locks import holder_of
 
 if TYPE_CHECKING:
+    # These imports would load numpy, which summaries do not need.
     from tracking.diagnosis.check_runner import Diagnosis
+    from tracking.history.comparison import Reached, Standing
 
 _DIGITS = 6
 _MOST_REASONS = 5
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
+_TABLES = (".csv", ".tsv", ".parquet")
 # These states of trials are followed by an explanation.
 _STATES = {"pruned": " (given up early)", "infeasible": " (no usable value)"}
 _TRAINERS = {
@@ -171,8 +173,11 @@ class Summary:
         if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
         champion = f" --trial {history.champion.number}" if history.champion else ""
+        # New samples come in a file of the kind that the study was launched on.
+        kinds = [kind for kind in _TABLES if kind in Path(description.data.source).suffixes]
+        samples = f"--input new{kinds[0] if kinds else '.npy'}"
         return [
-            self.command("predict", "Predict the samples of a file", "--input new.npy", False),
+            self.command("predict", "Predict the samples of a file", samples, False),
             self.command("export", "Take the model away as a file", f"--as keras{champion}"),
         ]
 

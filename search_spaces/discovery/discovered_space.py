@@ -117,14 +117,15 @@ def discover(
     ]
     notes += [
         f"{name!r} is declared with several domains, and no condition separates them: "
-        f"{tracer.parameters[name]!r} is searched, which holds all of them."
+        f"{tracer.parameters[name]!r} is searched, which has all their values."
         for name in tracer.merged
         if name in conditions
     ]
     if not complete:
         notes.append(
-            f"The limit of {min(builds, limit)} builds was reached before all was tried: what "
-            f"shows later joins with its default. Raise the limit, or declare the space."
+            f"The limit of {min(builds, limit)} builds was reached before all values were tried: "
+            f"a hyperparameter that a trial declares later joins the space with its default. Raise "
+            f"the limit, or declare the space."
         )
     return Discovery(_named(tracer, conditions), builds, complete, tuple(notes))
 
@@ -197,9 +198,9 @@ def _consistent(tracer: Tracer, inferred: Conditions) -> dict[str, Condition]:
     conditions = {name: condition for name, condition in inferred.items() if condition is not None}
     if not conditions:
         raise SearchSpaceError(
-            "Whatever the builder declares is under conditions that can't be met: "
-            f"{', '.join(repr(tracer.declared_as(key)) for key in inferred)}. Look at their "
-            "parents' values."
+            "The builder declares all hyperparameters under conditions that can't be met: "
+            f"{', '.join(repr(tracer.declared_as(key)) for key in inferred)}. Check the values in "
+            "these conditions."
         )
     while True:
         space = _space(tracer, conditions)

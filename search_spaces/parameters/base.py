@@ -158,8 +158,8 @@ def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeS
         return NOT_GIVEN
     if not parameter.when:
         raise SearchSpaceError(
-            f"{parameter.subject}: otherwise={otherwise!r} would never be read, for the parameter "
-            f"is always active: give a condition with when=…, or leave it out."
+            f"{parameter.subject}: otherwise={otherwise!r} would never be read, as the parameter "
+            f"is always active: give a condition with when=…, or leave otherwise out."
         )
     return plain_scalar(otherwise, f"{parameter.subject}: otherwise")
 

@@ -363,8 +363,8 @@ def promote_trial(
     history, trial = champion_or(history, number, engine)
     if not trial.holds:
         raise StudyError(
-            f"Trial {trial.number} can't be promoted: {trial.verified}. Its value is not that of "
-            "its hyperparameters."
+            f"Trial {trial.number} can't be promoted: {trial.verified}. So its recorded value is "
+            "wrong. Promote another trial."
         )
     description = history.description
     if refit and trial.result.folds:
@@ -451,7 +451,7 @@ def _notes(
     if trial.best is not None and trial.result.repeats and not trial.result.folds:
         notes.append(
             f"{best.value:.6g} is the value of its best repeat, whose checkpoint this is; the "
-            f"trial's own is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
+            f"trial's value is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
         )
     if champion:
         said = worth(history, study_verdict(history), trial)

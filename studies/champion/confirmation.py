@@ -169,7 +169,7 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
     result, description = plan.reported.result, plan.history.description
     if plan.tests and result.unscored and not result.scores_bytes:
         raise StudyError(
-            f"The objective {description.objective.metric} can't be scored by sample: "
+            f"The objective {description.objective.metric} has no scores of single samples: "
             f"{result.unscored}. So no test part can confirm {description.name!r}; with --no-test "
             "(test=False) its best trials race under new seeds all the same."
         )

@@ -273,7 +273,7 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     if len(same) < len(trials):
         notes.append(
             f"{counted(len(trials) - len(same), 'trial')} of other code than the best did not "
-            "race: the study's code was changed while it ran."
+            "race: the study's code was changed between its launches."
         )
     digest = best.result.validation_digest
     judged = [trial for trial in same if trial.result.validation_digest == digest]
@@ -285,7 +285,7 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     if len(judged) < 2:
         raise StudyError(
             f"Only the best trial of {description.name!r} can race: {' '.join(notes)} Launch "
-            "further trials as the best was launched."
+            "further trials with the code and the data of the best trial."
         )
     racers = tuple(judged[: options.top])
     if len(racers) < options.top:

@@ -297,7 +297,7 @@ def check_output(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         hint = f"Give one that ends with {listed(_SUFFIXES, 'or')}."
-        raise DataError(f"{str(path)!r} does not say the kind of file by its ending", hint=hint)
+        raise DataError(f"{str(path)!r} has an ending of no known kind of file", hint=hint)
     if not path.parent.is_dir():
         raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
     return suffix

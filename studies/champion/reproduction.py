@@ -164,7 +164,7 @@ def _record(
         record_verified(history, trial, text)
         export_later(history.folder)
     except Exception as error:
-        progress.say(f"warning: this outcome is not recorded, or not shown: {error}")
+        progress.say(f"warning: this outcome is not recorded, or not sent to MLflow: {error}")
 
 
 def reproduce_study(
@@ -230,7 +230,8 @@ def _compared(
         streams = worker.description.data.details.get("streams") or {}
         changing = [part for part, stream in streams.items() if not stream["same_each_time"]]
         if changing:
-            notes.append(f"not the same each time that it is read: {' and '.join(changing)} data")
+            parts = " and ".join(changing)
+            notes.append(f"the {parts} data is not the same each time that it is read")
     best = reruns[trial.result.best_repeat].result if reruns else None
     recorded = trainings_of(trial)[trial.result.best_repeat].result
     environment = environment_differences(trial.environment, worker.environment)

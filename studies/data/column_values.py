@@ -42,8 +42,10 @@ def numbers_of(column: Any) -> np.ndarray:
 def _spelled_numbers(series: Any) -> np.ndarray:
     filled = series.notna().to_numpy()
     spelled = series[filled].astype(str).str.extract(SPELLED)
-    if spelled[1].isna().any() or len(spelled[[0, 2]].fillna("").drop_duplicates()) > 1:
-        raise ValueError("holds something else than numbers, or numbers with several units")
+    if len(others := series[filled][spelled[1].isna()]):
+        raise ValueError(f"holds {others.iloc[0]!r}, which is not a number; leave a gap empty")
+    if len(spelled[[0, 2]].fillna("").drop_duplicates()) > 1:
+        raise ValueError("holds numbers with several units")
     numbers = np.full(len(series), np.nan)
     numbers[filled] = spelled[1].str.replace(",", "").astype(np.float64)
     return numbers
@@ -136,7 +138,9 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
             continue
         try:
             columns[name] = tf.constant(numbers_of(column).astype(np.float32))
-        except (TypeError, ValueError):
+        except ValueError as error:
+            raise ValueError(f"the column {name!r} {error}") from None
+        except TypeError:
             raise ValueError(f"the column {name!r} holds something else than numbers") from None
     return columns
 

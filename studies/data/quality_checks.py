@@ -355,6 +355,8 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
         shares = listed((f"{name} ({100 * missing[name]:.2g} %)" for name in worst), most=_LISTED)
         mostly = [name for name in worst if missing[name] > _MUCH]
         advice = "Unless they are missing by chance, make an input of whether a value is missing."
+        if data.preparation.table is not None:
+            advice = "Nothing needs to be done: the inputs say where values are missing."
         yield DataFinding(
             "missing",
             "problem" if missing[worst[0]] == 1 else "hint",

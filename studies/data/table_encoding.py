@@ -73,11 +73,11 @@ class FittedColumn(Column):
     @property
     def treatment(self) -> str:
         if self.kind == "category":
-            missing = ", a missing one of them" if MISSING in self.vocabulary else ""
-            rare = f"; {self.rare} rarer ones are 0, as new ones are" if self.rare else ""
+            missing = ", one of them for missing values" if MISSING in self.vocabulary else ""
+            rare = f"; {self.rare} rarer categories, and new ones, are all 0" if self.rare else ""
             return f"one-hot of {len(self.vocabulary)} categories{missing}{rare}"
         values = "0 or 1" if self.kind == "boolean" else "to mean 0 and deviation 1"
-        gaps = "; a missing one is the mean, and a further input says so"
+        gaps = "; a missing value is the mean, and a further input marks it"
         return values + (gaps if self.gaps else "")
 
 

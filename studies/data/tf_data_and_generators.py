@@ -178,19 +178,19 @@ class Stream(Profile):
     def warnings(self) -> list[str]:
         source, called, warnings = self.source, _capital(self.source.called), []
         if not self.repeatable:
-            advice = "Make all that is random in it depend on a parameter seed alone."
+            advice = "Make its random operations depend on the parameter seed alone."
             if not source.is_function:
                 advice = f"Pass the function that makes it: {source.part}=lambda: ..."
             elif source.part != "train":
-                advice = "Let nothing in it be random."
+                advice = "Use no random operations in it."
             warnings.append(
                 f"{called} is not the same each time that it is read, so trials may not be "
                 f"reproduced. {advice}"
             )
         if self.known_batches is None and self.samples is None:
             warnings.append(
-                f"{called} has no known length, and did not end within its first "
-                f"{self.batches} batches. If it has no end, {_ENDS[source.part]}."
+                f"{called} has no known length, and more than {self.batches} batches. If it has no "
+                f"end, {_ENDS[source.part]}."
             )
         return warnings
 

@@ -262,9 +262,7 @@ def try_script(folder: Path, study: str, cwd: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
     if "epochs that differ" not in done.stdout:
         *_, last = ["it ends", *done.stderr.strip().splitlines()]
-        raise _refused(
-            study, f"in a folder of their own, without kerastudy, its files fail: {last}"
-        )
+        raise _refused(study, f"its files fail where kerastudy is not installed: {last}")
     # The study's files may print other lines before this one.
     lines = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
     return "" if done.returncode == 0 else (lines or ["its metrics"])[0]
@@ -277,7 +275,7 @@ def _pairs(text: str) -> dict[str, str]:
 def _refused(study: str, what: str) -> StudyError:
     return StudyError(
         f"The study {study!r} can't be exported as a script: {what}. `kerastudy reproduce` trains "
-        "its trials again where kerastudy is."
+        "its trials again where kerastudy is installed."
     )
 
 

@@ -53,7 +53,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls `on_search` in place of each search in this context. Its errors end the script."""
+    """Calls `on_search`, which may end the script by an error, in place of each search."""
     with contextlib.ExitStack() as stack:
         replacements: list[_Replacement] = []
         if KERAS_TUNER in libraries:
@@ -91,8 +91,8 @@ def _of_keras_tuner(folder: str, on_search: OnSearch) -> list[_Replacement]:
     def tuner_made(tuner: Any, *positional: Any, **named: Any) -> None:
         arguments = _arguments(make_tuner, tuner, *positional, **named)
         builders[tuner] = arguments.get("hypermodel")
-        own = {"directory": folder, "project_name": f"tuner-{id(tuner)}", "overwrite": True}
-        make_tuner(tuner, **{**arguments, **own})
+        new = {"directory": folder, "project_name": f"tuner-{id(tuner)}", "overwrite": True}
+        make_tuner(tuner, **{**arguments, **new})
 
     def search(tuner: Any, *positional: Any, **named: Any) -> None:
         # A HyperModel's own `fit` may take more arguments than `keras.Model.fit`.
@@ -157,7 +157,7 @@ def _of_optuna(on_search: OnSearch) -> list[_Replacement]:
         "copy_study": refusing("copies a study"),
     }
     return [
-        *((module, *each) for module in (optuna, optuna.study) for each in of_module.items()),
+        *((module, *item) for module in (optuna, optuna.study) for item in of_module.items()),
         (optuna.Study, "ask", refusing("asks for trials by itself")),
         (optuna.Study, "enqueue_trial", queue),
         (optuna.Study, "optimize", optimize),

@@ -1,6 +1,7 @@
 """Private parts of Keras, and why no public part suffices.
 
-If a part is missing, its function raises `MissingPartError`, or does what its docstring says.
+If a private part is missing, a function that uses it raises `MissingPartError`, or does what the
+function's docstring says.
 """
 
 from __future__ import annotations

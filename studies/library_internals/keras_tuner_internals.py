@@ -1,8 +1,8 @@
 """Private parts of Keras Tuner that our subclasses of its oracles call or override.
 
 The public `create_trial` and `end_trial` write files, print, and stop after some failures. If a
-private part is missing, the engine is refused before anything is trained, as it might propose other
-values than Keras Tuner.
+private part is missing, the engine is refused before anything is trained, as the engine might
+propose other values than Keras Tuner.
 """
 
 from __future__ import annotations

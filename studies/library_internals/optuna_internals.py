@@ -1,6 +1,7 @@
 """Private parts of Optuna, and why no public part suffices.
 
-If a part is missing, its function raises `MissingPartError`, or does what its docstring says.
+If a private part is missing, a function that uses it raises `MissingPartError`, or does what the
+function's docstring says.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
 
 
 def tpe_can_be_led() -> bool:
-    """Returns whether TPESampler has the private parts that `optuna_subclasses` uses."""
+    """Returns whether TPESampler has all private parts that are declared above."""
     from optuna.samplers import TPESampler
 
     try:

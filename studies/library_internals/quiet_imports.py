@@ -29,7 +29,7 @@ def silenced() -> Iterator[None]:
     """
     sys.stderr.flush()
     try:
-        kept = os.dup(2)
+        stderr = os.dup(2)
     except OSError:
         # A process without a terminal may have no standard error.
         yield
@@ -40,8 +40,8 @@ def silenced() -> Iterator[None]:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(nothing)
 
 

@@ -1,6 +1,7 @@
 """Private parts of TensorFlow, and why no public part suffices.
 
-If a part is missing, its function raises `MissingPartError`, or does what its docstring says.
+If a private part is missing, a function that uses it raises `MissingPartError`, or does what the
+function's docstring says.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
             inner = []
         # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
         graphs = [loop.graph for loop in inner if getattr(loop, "graph", None) is not None]
-        for each in (graph, *graphs):
-            dismantle(each)
+        for graph in (function.graph, *graphs):
+            dismantle(graph)
 
 
 def tell_shapes_of_variables() -> None:
@@ -248,7 +249,7 @@ def write_generated_code_into(folder: Path) -> None:
         tempfile.tempdir = str(folder)
         return
     make_file = functools.partial(tempfile.NamedTemporaryFile, dir=folder)
-    others = {name: each for name, each in vars(tempfile).items() if name != "NamedTemporaryFile"}
+    others = {name: v for name, v in vars(tempfile).items() if name != "NamedTemporaryFile"}
     loader = importlib.import_module(_makes_files.owner)
     setattr(loader, _makes_files.name, SimpleNamespace(**others, NamedTemporaryFile=make_file))
 

@@ -103,6 +103,14 @@ def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
     return study_of(_study_name(path, variable), search)
 
 
+def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
+    """Returns a study's setting for a sampler, a pruner or an oracle of the script."""
+    try:
+        return name_of_object(setting, value, epochs)
+    except EngineError as error:
+        raise StudyFileError(f"The script's {noun} makes another search. {error}") from None
+
+
 def is_objective(value: object) -> bool:
     """Returns whether a value may be an objective function of Optuna."""
     return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
@@ -149,16 +157,12 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
         )
     engine, options, left_out = _sampler(optuna_study.sampler)
     seed = options.pop("seed", 0)
-    try:
-        pruner = name_of_object("pruner", optuna_study.pruner, 1)
-    except EngineError as error:
-        raise StudyFileError(f"The script's pruner makes another search. {error}") from None
     study = StudyDefinition(
         name,
         objective_function=search.function,
         direction=optuna_study.direction.name.lower(),
         engine=with_options(engine, options),
-        pruner=pruner,
+        pruner=_setting("pruner", optuna_study.pruner, "pruner"),
         seed=seed,
         trials=_WITHOUT_END if arguments.get("n_trials") is None else arguments["n_trials"],
         timeout=arguments.get("timeout"),
@@ -191,11 +195,7 @@ def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
     kind = type(sampler).__name__
     if kind in _BY_NAME:
         return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
-    try:
-        engine, options = split_options(name_of_object("engine", sampler, 1))
-    except EngineError as error:
-        raise StudyFileError(f"The script's sampler makes another search. {error}") from None
-    return engine, options, []
+    return *split_options(_setting("engine", sampler, "sampler")), []
 
 
 # Keras Tuner
@@ -207,10 +207,6 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
     _check_tuner(tuner)
     epochs = _of_fit("epochs", search, 1)
     longest: int = getattr(oracle, "max_epochs", epochs)
-    try:
-        engine = name_of_object("engine", oracle, longest)
-    except EngineError as error:
-        raise StudyFileError(f"The script's oracle makes another search. {error}") from None
     declared = search.made.get("hyperparameters")
     declared = declared if declared is not None and declared.space else None
     callbacks = arguments.get("callbacks") or ()
@@ -222,7 +218,7 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         build=search.function,
         space=declared,
         objective=_objective(oracle.objective),
-        engine=engine,
+        engine=_setting("engine", oracle, "oracle", longest),
         trials=_trials(oracle, longest),
         epochs=longest,
         batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),

@@ -354,7 +354,7 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
         ({"test": (X * np.nan, Y)}, "x of the ready-made test part holds 180 NaN"),
         ({"test": (X, Y + 0.5)}, "y holds classes, and y of the ready-made test part does not"),
         ({"sample_weight": np.eye(60)[0]}, "sample_weight of the .* part is 0 for all of"),
-        ({"y": None, "sample_weight": WEIGHTS}, "weighs the loss of targets, and there are none"),
+        ({"y": None, "sample_weight": WEIGHTS}, "weights the loss of targets, and there are none"),
         ({"class_names": ["a"]}, r"class_names has 1 name.* labels up to 1"),
         ({"y": ["a", "b"] * 30, "class_names": ["a", "b"]}, "holds labels by name already"),
     ],

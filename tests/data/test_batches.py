@@ -140,10 +140,10 @@ def endless() -> Iterator[Any]:
         (None, {}, "not the same each time.*Pass the function that makes it: train=lambda"),
         (Shuffling(X, Y), {}, "Pass the function that makes it: train=lambda"),
         (shuffled, {}, ""),
-        (endless, {}, "The training .* first 128 batches.* pass steps_per_epoch"),
+        (endless, {}, "The training .* more than 128 batches.* pass steps_per_epoch"),
         (endless, {"steps_per_epoch": 3}, ""),
         (shuffled, {"test": endless}, r"The test .* If it has no end, end it, by take\(\)"),
-        (shuffled, {"test": random}, "The test .*Let nothing in it be random"),
+        (shuffled, {"test": random}, "The test .*Use no random operations"),
     ],
 )
 def test_data_without_an_end_or_repetition_gets_a_warning(

@@ -128,7 +128,7 @@ REFUSED = {
     'SearchSpace(Float("x", 0, 1, when={"y": "sdg"}), Choice("y", ["sgd"]))': "Did you mean 'sgd'",
     'SearchSpace(Float("x", 0, 1, when={"y": 1}), Boolean("y"))': "'y': 1 can't be met. Boolean",
     'SearchSpace(Float("x", 0, 1, when={"x": 0.5}))': "circle.*'x' depends on 'x'",
-    "SearchSpace(*CIRCLE)": "decided: 'a' depends on 'b' depends on 'c' depends on 'a'. Take",
+    "SearchSpace(*CIRCLE)": "active: 'a' depends on 'b' depends on 'c' depends on 'a'. Remove",
     'SearchSpace(Float("x", 0, 1), [None])': "takes parameters .*None",
     'SPACE["dept"]': "'dept' is not in the search space. Did you mean 'depth'",
     'SPACE.from_unit({"momentum": 0.5})': "no coordinate for 'optimizer'",

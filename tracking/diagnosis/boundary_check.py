@@ -169,7 +169,7 @@ def _rounded(parameter: Float | Int, value: float, rounding: str) -> float:
 
 
 def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -> str:
-    """Returns a range in the form of ``--set``; empty if it is the present range, or not valid."""
+    """Returns a range in the form of ``--set``; empty for the present range or an invalid one."""
     if isinstance(parameter, Int):
         low, high = round(low), round(high)
     elif parameter.count is None:

@@ -129,7 +129,7 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns the first epoch that is as good as the best, if it is in the first quarter.
+    """Returns the first epoch that is as good as the best, or None after the first quarter.
 
     An epoch is as good as the best if the difference is at most the noise from epoch to epoch, or
     2 % of the training's whole improvement. (The playbook takes the first tenth of the training,

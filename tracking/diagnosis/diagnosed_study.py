@@ -255,7 +255,7 @@ class DiagnosedStudy:
 
     @cached_property
     def noise(self) -> Noise | None:
-        """The noise in the value of a trial, or None if it is unknown.
+        """The noise in the value of a trial; None if the noise is unknown.
 
         - If trials have repeats or folds, the value of a trial is their mean. The noise is the
           pooled standard deviation of repeats or folds, divided by the square root of their number.

@@ -76,7 +76,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
 
     If trials have repeats or folds, a one-way analysis of variance (Fisher 1925; F at 95 %) decides
     whether trials differ by more than noise. Otherwise the standard deviation of all values is
-    compared with `DiagnosedStudy.noise`. (If the noise is that of the validation samples, one
+    compared with `DiagnosedStudy.noise`. (If the noise comes from the validation samples, one
     standard error is enough: all trials have the same validation samples, so differences between
     trials vary less.)
     """

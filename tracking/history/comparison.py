@@ -208,7 +208,7 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
             notes.append(
                 f"The data of {first.label!r} ({described.data.name}, digest "
                 f"{described.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
-                f"digest {description.data.digest[:12]}) differ: so may what their values mean."
+                f"digest {description.data.digest[:12]}) differ, so values may not be comparable."
             )
         apart = [
             f"{name!r} is only in {one.label!r}"
@@ -225,7 +225,7 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
         if "device" in trial.environment
     }
     if len(devices) > 1:
-        notes.append(f"Trials ran on {' and '.join(devices)}: their seconds don't compare.")
+        notes.append(f"Trials ran on {' and '.join(devices)}: their seconds are not comparable.")
     return notes
 
 
@@ -387,7 +387,10 @@ def _seed_sentences(
         for each in sorted(differences, key=lambda difference: not difference.is_clear)
     ]
     if len(differences) < len(known) - 1:
-        sentences.append(f"{at}searches that find the same value under each seed can't be told.")
+        sentences.append(
+            f"{at}searches that find the same value under each seed have a difference without an "
+            "interval."
+        )
     return [
         *sentences,
         "That is about the search, on these validation samples. What a champion is worth on new "

@@ -46,8 +46,8 @@ def run_name(
 ) -> str:
     """Returns the name of a run, such as ``#15 · 0.9743``.
 
-    `of_fit` is whether it is the run of one of a trial's repeats or folds. `engine` is empty if the
-    study has only one engine.
+    `of_fit` is true for the run of a repeat or a fold, false for the run of a trial. `engine` is
+    empty if the study has only one engine.
     """
     number = f"#{spec.number}" + " defaults" * (spec.number == description.default_trial)
     number += f" {training_name(spec.repeat, description.folds)}" if of_fit else ""
@@ -55,7 +55,7 @@ def run_name(
 
 
 def trial_outcome(result: TrialResult, folds: int) -> str:
-    """Returns the outcome of a trial of `folds` folds in a word or a number, for `run_name`."""
+    """Returns the outcome of a trial for `run_name`: the best value, or e.g. "infeasible"."""
     if result.state == "pruned" and result.folds:
         return f"pruned in {training_name(result.folds - 1, folds)}"
     if result.state not in ("complete", "pruned") or result.best is None:
@@ -132,7 +132,7 @@ def version_description(
 def with_verdict(text: str, former: str, verdict: str) -> str:
     """Puts the verdict in front of a model version's description.
 
-    It replaces the former verdict, if the description still begins with that.
+    The former verdict is removed, if the description still begins with the former verdict.
     """
     for beginning in filter(None, (former, verdict)):
         text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
@@ -168,7 +168,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 REPORT: Final = "report.html"
-"""The report's file name in the study's folder, and among the artifacts of its parent run."""
+"""The file name of the report, in the study's folder and among the parent run's artifacts."""
 # The table of the best trials has a row for each of 10 trials. If a study has more than 7
 # hyperparameters, the table has a column for each of 5 trials instead. At most 30 hyperparameters
 # are shown, as MLflow cuts longer descriptions.
@@ -195,7 +195,7 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     """Returns a study's summary in Markdown.
 
     Links and verdict are first, as the UI shows only 100 pixels of a long text. `stopped` says why
-    the last launch ended, e.g. "all 40 trials are done". During a launch, it is empty.
+    the last launch ended, e.g. "all 40 trials are done"; it is empty during a launch.
     """
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()

@@ -108,7 +108,7 @@ class ExporterNotes:
         self.forget()
         self._insert_runs(runs)
         self.runs.update(runs)
-        # The experiment is noted last: if it is not noted, the next process begins again.
+        # The experiment is noted last. If a process is killed before, the next one begins again.
         self._execute(
             "INSERT INTO destinations (database, experiment, place) VALUES (?, ?, ?)",
             database,
@@ -186,7 +186,7 @@ class ExporterNotes:
             self._states[uuid] = state
 
     def _execute(self, query: str, *values: object) -> sqlite3.Cursor:
-        """Executes a statement in a transaction. The place is its last value, if it has any."""
+        """Executes a statement as one transaction. Its last placeholder stands for the place."""
         return self._database.execute(query, (*values, self._place) if "?" in query else ())
 
     def _insert_runs(self, runs: Mapping[str, str]) -> None:

@@ -37,7 +37,7 @@ _SECONDS_BETWEEN: Final = 1.0
 _SECONDS_AWAY: Final = 5.0
 _SECONDS_TO_WAIT: Final = 10.0
 _SECONDS_AFTER_AN_ERROR: Final = 2.0
-# The launch writes this to the process's stdin when its study has ended and needs a report.
+# When the study has ended and needs a report, the launch writes this line to the process's stdin.
 _REPORT_WANTED: Final = "report\n"
 # The program imports the kerastudy of this file, even if sys.path has another kerastudy.
 _PROGRAM: Final = (
@@ -68,7 +68,7 @@ class Exporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Tells the process to send the rest and to end. Waits at most 2 s for its messages."""
+        """Tells the process to send the rest and to end. Waits at most 2 s for messages."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
 
     def finish(self, wait: Callable[[str], None]) -> None:
@@ -157,7 +157,7 @@ def _forget(store: Store, size: StudySize) -> None:
 def bring_up_to_date(
     store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Sends a study to the store's MLflow and to its server, in this process."""
+    """Sends a study to the store's MLflow and to the study's MLflow server, in this process."""
     from tracking.mlflow.study_exporter import StudyExporter
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
@@ -200,7 +200,7 @@ class _Follower:
             self._round()
 
     def _wait_for_end(self) -> None:
-        # The launch closes the pipe when it ends. If it is killed, the system closes the pipe.
+        # The pipe is closed when the launch ends, even if the launch is killed.
         for line in sys.stdin:
             self._report = self._report or line == _REPORT_WANTED
         self._ended.set()

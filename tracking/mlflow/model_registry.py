@@ -79,13 +79,12 @@ class ModelRegistry:
         name = self._model().name
         if version is None:
             logged = self._logged(champion, trial, facts, parent)
-            # A process may have been killed after it created this version, and before it wrote the
-            # tag.
+            # A killed process may have created this version, but not written the tag.
             version = next((v for v in versions if v.source == logged.artifact_location), None)
             version = version or client.create_model_version(
                 name,
-                # With "models:/ID", MLflow would look the model up at its global tracking URI,
-                # and make a database there.
+                # With "models:/ID", MLflow would look for the model at the global tracking URI,
+                # and create a database there.
                 logged.artifact_location,
                 run_id=parent,
                 tags=facts,
@@ -114,7 +113,7 @@ class ModelRegistry:
     def _write_verdict(
         self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
     ) -> None:
-        """Writes the verdict on the champion's value into the description of its version.
+        """Writes the verdict on the champion's value into the description of the model version.
 
         If a person promoted the champion, the verdict is about another trial. Then the text is
         about the value of the champion.

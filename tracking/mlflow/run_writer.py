@@ -35,9 +35,9 @@ class RunWriter:
         return self.notes.runs
 
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
-        """Creates the run of a uuid, if there is none. `name` is its name until it ends.
+        """Creates the run of a uuid, if there is none. `name` is the run's name until it ends.
 
-        Returns True if the run has no params yet. Then the next `write` must give all of them.
+        Returns True if the run has no params yet. Then the next `write` must have all params.
         """
         name = self._names[uuid] = portable(name)
         if uuid in self.ids:
@@ -70,7 +70,7 @@ class RunWriter:
         status: str = "",
         ended: int | None = None,
     ) -> None:
-        """Adds metrics, params and tags to a run, if it exists; then sets its status.
+        """Adds metrics, params and tags to a run, then sets the status. Skips runs without an id.
 
         If a person has renamed the run, the name among the tags is not written.
         """

@@ -66,8 +66,8 @@ def check_server(address: str) -> str:
         raise TrackingError.of_setting("The tracking URI", expected, address, hint)
     if parts.username or parts.password:
         raise TrackingError(
-            "The tracking URI must not hold a user and a password, since it is recorded: give "
-            "them by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            "The tracking URI must not contain a user or a password, as the URI is recorded. Set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
         )
     return address.rstrip("/")
 
@@ -134,8 +134,8 @@ _opened: Final[dict[Path, list[int]]] = {}
 def _address(path: Path) -> str:
     """Returns the address of a database file. Another file at the same path gets another address.
 
-    For an address that MLflow knows, it keeps using the file that it has opened, even if this file
-    was moved or deleted since.
+    Once MLflow has opened the file at an address, MLflow keeps using this file for the address,
+    even if the file was moved or deleted since.
     """
     files, file = _opened.setdefault(path, []), path.stat().st_ino
     if file not in files:
@@ -323,7 +323,7 @@ def serving(
 def _wait_until_healthy(
     process: subprocess.Popen[bytes], place: Place, log: Path, stopped: threading.Event
 ) -> None:
-    # The request must not go through a proxy: its 127.0.0.1 is another machine.
+    # The request must not go through a proxy, for which 127.0.0.1 is another machine.
     direct = build_opener(ProxyHandler({}))
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:

@@ -128,7 +128,7 @@ class StudyExporter:
         experiment: Experiment,
         running: bool,
     ) -> None:
-        """Sends the study's descriptions, its definition, and its registered model."""
+        """Sends the study's descriptions, definition and registered model."""
         by_engine = {search.description.engine: search for search in searches}
         histories = [
             history
@@ -298,9 +298,9 @@ class Destination:
         return experiment
 
     def _create(self, notes: ExporterNotes, header: Header, database: str) -> Experiment:
-        """Creates the study's experiment. If its name is taken, a number is added: ``digits (2)``.
+        """Creates the study's experiment, named after the study, e.g. ``digits``.
 
-        Deleted experiments keep their names.
+        If another experiment has this name, even a deleted one, the name becomes ``digits (2)``.
         """
         from mlflow.exceptions import MlflowException
 

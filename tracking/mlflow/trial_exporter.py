@@ -60,7 +60,7 @@ class TrialsSoFar:
         self.add(trials)
 
     def add(self, trials: Iterable[TrialRecord]) -> None:
-        """Adds changed trials, and counts the ended ones in the order of their ends."""
+        """Counts the trials that have ended, in the order in which they ended."""
         for trial in sorted(finished_trials(trials), key=lambda trial: (trial.ended, trial.number)):
             self._counted.add(trial.number)
             if trial.best is not None:
@@ -301,10 +301,10 @@ def _origin(search: Search) -> dict[str, str]:
 
 
 def _result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
-    """Returns the metrics that a trial has once, by their names for MLflow.
+    """Returns the metrics of which a trial has one value, by name.
 
-    Time, memory and model size are MLflow's "system metrics", which the UI shows on another page.
-    Otherwise each would have a bar chart among the curves.
+    Time, memory and model size get names of MLflow's "system metrics", which the UI shows on
+    another page. Otherwise the UI would show a bar chart of each among the learning curves.
     """
     metrics: dict[str, float] = {"system/seconds": result.seconds}
     if result.peak_memory_bytes:

@@ -52,9 +52,9 @@ def view_page(experiment_id: str, view: str) -> str:
     return f"{page}&viewStateShareKey={view_id(view)}&compareRunsMode={VIEWS[view]}"
 
 
-# When a user saves a view, MLflow's UI writes a tag of the experiment: the view's name, its times,
-# and the state of the page (filter, sorting, columns, charts). `view_tags` writes such tags. They
-# contain no run ids, so they also fit copies of the study.
+# When a user saves a view, MLflow's UI writes a tag of the experiment, with the name and the times
+# of the view, and the state of the page (filter, sorting, columns, charts). `view_tags` returns
+# such tags. They contain no run ids, so the same tags fit copies of the study.
 
 # MLflow refuses longer texts in an experiment's tag.
 _LONGEST_VIEW: Final = 20_000

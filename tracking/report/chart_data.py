@@ -28,7 +28,7 @@ from tracking.summary import Summary, summary_of
 Columns = dict[str, list[Any]]
 """A table: for each column, a list with the values of all rows."""
 
-# All curves together have at most this many points, as they are most of a large page.
+# All curves together have at most this many points: of a large page, curves are the largest part.
 _MOST_POINTS = 24_000
 
 
@@ -226,7 +226,7 @@ class HyperparameterAxis:
 
     @property
     def drawn(self) -> str:
-        """The name of the column that charts draw. For a range, it has the results of `unit`."""
+        """The name of the column that charts draw. For a range, it has results of `unit`."""
         return f"{self.field}_unit" if self.numeric else self.field
 
     @property

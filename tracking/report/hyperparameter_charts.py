@@ -20,8 +20,8 @@ from tracking.report.chart_data import (
 
 _MOST_AXES = 12
 _MOST_LINES = 400
-# The names of the axes are horizontal if they all fit: if the number of axes times the length of
-# the longest name is below this number.
+# The names of the axes are horizontal if the number of axes times the length of the longest name is
+# below this number. Longer names would overlap.
 _LEVEL_LETTERS = 115
 # The height of "not active" on the axes, on which other values are from 0 to 1.
 _OFF = -0.12
@@ -29,7 +29,8 @@ _OFF = -0.12
 _CELLS = 40
 _BANDS = 9
 _LEAST_POINTS = 12
-# The standard deviation of the Gaussian weights. A cell is drawn if its weights sum up to _NEAR.
+# The standard deviation of the Gaussian weights. A cell is drawn if the sum of its weights is at
+# least _NEAR.
 _KERNEL = 0.07
 _NEAR = 0.2
 

@@ -22,7 +22,7 @@ _PIXELS_PER_INCH = 96
 _POINTS_PER_PIXEL = 72 / _PIXELS_PER_INCH
 _PRINTED_PER_INCH = 300
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
-# Journals ask for Arial or Helvetica. Liberation Sans has the same widths, and vl-convert has it.
+# Journals ask for Arial or Helvetica. Liberation Sans has the same widths, and is in vl-convert.
 _PRINTED_FONT = "'Liberation Sans', Arial, Helvetica, 'Noto Sans CJK KR', sans-serif"
 
 
@@ -187,7 +187,7 @@ class StudyPlots:
     def predictions(self) -> alt.LayerChart:
         """Returns a chart of the champion's predictions for the validation data.
 
-        For a classifier, it is the confusion matrix.
+        For a classifier, the chart is the confusion matrix.
 
         Raises:
             StudyError: If no predictions are recorded.

@@ -104,7 +104,7 @@ def sections(data: StudyData) -> list[Section]:
     data_findings = looked_at(data.history)
     if data_findings is not None:
         parts.append(_of_data(data_findings, data_command(data.history.description, data.root)))
-    # The diagnosis has neither figures nor findings if all is well, but its text says so.
+    # If all is well, the diagnosis has neither figures nor findings, only a text.
     always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
     return [
         section
@@ -242,7 +242,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
         yield Figure(
             hyperparameter_charts.contour(data, *numbers[:2]),
             "The two most important hyperparameters that are numbers. The background is the mean "
-            "of the trials nearby; where it is empty, nothing was tried.",
+            "of the trials nearby, and empty where nothing was tried.",
         )
 
 

@@ -78,8 +78,8 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
 def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     """Returns a chart of a regression's predictions and targets.
 
-    If the data has one feature, it is on the horizontal axis; otherwise the targets are. If the
-    targets without noise are known, as for a synthetic data set, the chart shows them too.
+    The horizontal axis has the feature if the data has one feature, otherwise the targets. The
+    chart also shows the targets without noise if these are known, as for a synthetic data set.
     """
     of_feature = bool(output.feature)
     places = output.feature or output.truth

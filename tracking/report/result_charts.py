@@ -111,8 +111,8 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     picked = theme.chart("curves").transform_filter(theme.PICKED)
     scale = alt.Scale(zero=False, nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
-    # Other epochs are transparent. If they were left out, the scale of a repeated trial, which has
-    # no best epoch, would have no points.
+    # The marks of all other epochs are transparent. Without these marks, the scale would have no
+    # points if the trial was repeated, as a repeated trial has no best epoch.
     best = picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
         x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
     )

@@ -44,7 +44,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJ
 
 
 def chart(name: str = "trials") -> alt.Chart:
-    """Returns a chart without marks. `name` is the name of its table."""
+    """Returns a chart without marks. `name` is the name of the table with the chart's data."""
     return alt.Chart(alt.NamedData(name=name))
 
 

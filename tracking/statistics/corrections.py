@@ -1,7 +1,7 @@
 """The value to expect on new data of the trial that a study chooses.
 
-`corrected` estimates the value without training, from the scores of validation samples.
-`confirmed_value` estimates it from trainings under new seeds.
+`corrected` estimates this value without training, from the scores of validation samples.
+`confirmed_value` estimates this value from trainings under new seeds.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def corrected(
     tenths many times. The choice is made on nine tenths, and scored on the last tenth. The reason
     is in docs/decisions/0041-the-corrected-value.md.
 
-    The bounds of the interval are those of single models. For the lower bound, the value of the
-    model is BBC's mean or the estimate, whichever is lower. For the upper bound, the value is the
-    best one among the trials with scores. If low values are better, it is the other way round.
+    The interval begins at the lower bound of a single model with the value of BBC's mean or of the
+    estimate, whichever is lower. The interval ends at the upper bound of a single model with the
+    best value of a trial. If low values are better, the two ends are exchanged.
     `share_bounds` computes the bounds of values between 0 and 1, `loss_interval` all others.
 
     `scores` has, by trial number, the scores after one or several epochs, all on the same samples.

@@ -110,8 +110,8 @@ def share_bounds(
     Biometrika 26, 1934. The result is the lower bound of the share `low` and the upper bound of the
     share `high`, which are equal if there is one estimate.
 
-    `samples` is the number of independent samples whose share varies as much as this one; it may be
-    a fraction. So the bounds also hold for weighted or grouped samples: E. L. Korn and B. I.
+    `samples` is the number of independent samples whose share varies as much, which may be a
+    fraction. So the bounds also hold for weighted or grouped samples: E. L. Korn and B. I.
     Graubard, Confidence intervals for proportions with small expected number of positive counts
     estimated from survey data, Survey Methodology 24, 1998. If `samples` was computed from a
     variance, `freedom` is the degrees of freedom of this variance.
@@ -162,7 +162,7 @@ def crossed_share(
     if spread > _AGREED:
         of_samples = spread / samples
         of_samples += _AGREEING * (spread / fewest - of_samples) / fewest
-        # The variance of the seeds is added, as it stays the same however many samples there are.
+        # The variance of the seeds is added: more samples do not reduce the variance of the seeds.
         samples = spread / (of_samples + mean.of_seeds)
     low, high = share_bounds(value, value, samples, level=level, freedom=mean.freedom)
     return Interval(value, low, high, level)

@@ -75,9 +75,8 @@ def definition_text(description: StudyDescription) -> str:
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
-    trained = (
-        f"{description.epochs} epochs, batches of {description.batch_size}, seed {description.seed}"
-    )
+    epochs = counted(description.epochs, "epoch")
+    trained = f"{epochs}, batches of {description.batch_size}, seed {description.seed}"
     if description.folds:
         times = f" of {description.folds} folds"
         test = f", {data.sizes['test']} test" if "test" in data.sizes else ""

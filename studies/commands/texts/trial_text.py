@@ -30,7 +30,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     curve = sparkline_if_curve([m[metric] for m in epochs.values() if metric in m], _CURVE)
     if curve:
         lines.append(f"curve      {curve}")
-    limits = f"at most {spec.epochs} epochs, batches of {spec.batch_size}, "
+    limits = f"at most {counted(spec.epochs, 'epoch')}, batches of {spec.batch_size}, "
     if description.objective_function:
         limits = ""
     threads = counted(spec.threads, "thread")

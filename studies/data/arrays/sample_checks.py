@@ -87,7 +87,7 @@ def check_samples(
     if sample_weight is None:
         return samples
     if y is None:
-        raise DataError(f"{weight_name} weighs the loss of targets, and there are none.")
+        raise DataError(f"{weight_name} weights the loss of targets, and there are none.")
     return replace(samples, sample_weight=_check_weights(sample_weight, samples, weight_name))
 
 
@@ -120,7 +120,7 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
     if weights.shape not in shapes:
         raise DataError(
             f"{name} has shape {weights.shape}",
-            hint=f"Pass one for each sample, or for each step: {' or '.join(map(str, shapes))}.",
+            hint=f"Pass one for each sample or step: an array of {' or '.join(map(str, shapes))}.",
         )
     check_finite(weights, name)
     if (weights < 0).any():
@@ -132,7 +132,7 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
 def check_some_weight(weights: np.ndarray | None, name: str) -> None:
     """Raises DataError if all weights are 0, because no sample would count."""
     if weights is not None and not weights.any():
-        raise DataError(f"{name} is 0 for all of {len(weights)} samples: none counts.")
+        raise DataError(f"{name} is 0 for all of {len(weights)} samples, so no sample counts.")
 
 
 def as_arrays(value: object, name: str) -> Arrays:
@@ -176,7 +176,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
         raise DataError(
             f"{name} has dtype {array.dtype}{received}, and must hold numbers",
             hint="Make every column numeric, fill missing values in, and make sparse matrices "
-            "dense. Then convert it, such as by .astype('float32').",
+            "dense, e.g. by .astype('float32') and .toarray().",
         )
     if array.ndim == 0 or array.size == 0:
         raise DataError.of_setting(name, "an array with an entry for each sample", array.shape)

@@ -55,7 +55,7 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Splits callbacks into two lists; those in the second monitor a validation metric."""
+    """Returns two lists of callbacks. Those in the second list monitor a validation metric."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 

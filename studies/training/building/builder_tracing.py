@@ -56,9 +56,9 @@ def resolve_space(
 ) -> Resolved:
     """Returns a study with its final space.
 
-    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A study with an
-    objective function has no data, and `traced` is traced instead of the builder. Raises
-    BuilderError if the builder can't be traced, or if the default values give no data.
+    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. For a study
+    with an objective function, `traced` is that function, and `data` is None. Raises BuilderError
+    if the builder can't be traced, or if the default values give no data.
     """
     assert data is not None or traced is not None, "a study has data or an objective function"
     build = _builder(study, data) if data is not None else traced

@@ -1,9 +1,9 @@
 """The code of a model's custom objects: the user's layers, losses and functions.
 
 Keras saves only the names of custom objects, and can't load a model without their classes and
-functions. So a model in MLflow's registry contains this code, pickled by cloudpickle together with
-everything that it uses of the user's modules. The same version of Python can load the model without
-the study's file and data.
+functions. So a model in MLflow's registry contains their code, and all code of the user's modules
+that they use, pickled by cloudpickle. The same version of Python can load the model without the
+study's file and data.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def own_code(model: keras.Model) -> OwnCode:
         return ""
 
     with _users_modules_by_value():
-        missing = [tuple(filter(None, (why_missing(*each) for each in part))) for part in parts]
+        missing = [tuple(filter(None, (why_missing(*names) for names in part))) for part in parts]
         return OwnCode(_pickled(included) if included else b"", *missing)
 
 
 def loading_warnings(model: keras.Model) -> list[str]:
-    """Returns warnings if the model can't be loaded, or not compiled, after its registration."""
+    """Returns warnings if a registered copy of the model could not be loaded, or not compiled."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -202,7 +202,7 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
     names = [logged, re.sub(r"_\d+$", "", logged)]
     names += [name.removeprefix(f"{output}_") for name in names for output in outputs]
     # Keras keeps the metrics of `compile` in a container metric.
-    metrics = [m for each in model.metrics for m in getattr(each, "metrics", None) or [each]]
+    metrics = [m for metric in model.metrics for m in getattr(metric, "metrics", None) or [metric]]
     directions = {_direction_of(metric) for metric in metrics if metric.name in names}
     return directions.pop() if len(directions) == 1 else None
 

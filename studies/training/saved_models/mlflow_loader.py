@@ -64,7 +64,7 @@ class ServedModel:
 def _as_read(data: Any) -> Any:
     """Returns data with tensors in place of arrays of texts, which Keras does not take."""
     if isinstance(data, Mapping):
-        return {name: _as_read(each) for name, each in data.items()}
+        return {name: _as_read(array) for name, array in data.items()}
     if getattr(getattr(data, "dtype", None), "kind", "") not in ("U", "O"):
         return data
     import tensorflow as tf
@@ -120,13 +120,13 @@ def put_into(
     """
     from studies.data import column_values as values
 
-    code, own = folder / _CODE, folder / _OWN_CODE
+    code, own_code = folder / _CODE, folder / _OWN_CODE
     code.mkdir()
     (code / f"{_MODULE}.py").write_bytes(Path(__file__).read_bytes())
     (code / f"{_VALUES}.py").write_bytes(Path(values.__file__).read_bytes())
     saved.flavors["python_function"] |= {"loader_module": _MODULE, "code": _CODE}
-    own.mkdir()
+    own_code.mkdir()
     if pickled:
-        (own / "objects.pkl").write_bytes(pickled)
+        (own_code / "objects.pkl").write_bytes(pickled)
     contents = {"python": _PYTHON, "missing": list(missing), "compiles": compiles}
-    (own / "contents.json").write_text(json.dumps(contents, indent=1), "utf-8")
+    (own_code / "contents.json").write_text(json.dumps(contents, indent=1), "utf-8")

@@ -1,6 +1,6 @@
 """The registered model: a trained model with preprocessing as its first layers.
 
-Preprocessing becomes layers of Keras's own, so that the model loads without kerastudy. The layers
+Preprocessing becomes Keras layers, so that the model loads without kerastudy. The layers
 give the same bits as `studies.data.preprocessing`.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from studies.data import Arrays, FittedTable, Preparation, Prepared
 
 
-# Layers on a GPU, and compiled ones, may round differently.
+# On a GPU, or if TensorFlow compiles them, layers may round differently.
 _TOLERANCE = 1e-6
 
 
@@ -44,7 +44,7 @@ def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> ker
         assert isinstance(x, np.ndarray), "rows of a table are one array"
         served = _on_columns(model, x, preparation, preparation.table)
     else:
-        prepared = {name: each for name, each in preparation.prepared.items() if each.scalings}
+        prepared = {name: p for name, p in preparation.prepared.items() if p.scalings}
         if not prepared:
             return model
         first = _FirstLayers(prepared, {layer.name for layer in layers_within(model)})
@@ -88,12 +88,12 @@ class _FirstLayers:
         raw = keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
         layers: list[keras.layers.Layer] = [
             keras.layers.Rescaling(
-                _shaped(each.scale, shape),
-                _shaped(each.offset, shape),
+                _shaped(scaling.scale, shape),
+                _shaped(scaling.offset, shape),
                 dtype="float64",
                 name=_new_name(_layer_name(f"preprocessing_{raw.name}"), self._names),
             )
-            for each in prepared.scalings
+            for scaling in prepared.scalings
         ]
         last = _new_name(_layer_name(f"{raw.name}_scaled"), self._names)
         layers.append(keras.layers.Identity(dtype="float32", name=last))
@@ -133,7 +133,7 @@ def _around_graph(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.M
         return raw
 
     def called(layer: Any, *arguments: Any, **options: Any) -> Any:
-        replaced = tree.map_structure(lambda each: scaled.get(id(each), each), (arguments, options))
+        replaced = tree.map_structure(lambda t: scaled.get(id(t), t), (arguments, options))
         return layer(*replaced[0], **replaced[1])
 
     inputs = tree.map_structure(input_of, model.input)

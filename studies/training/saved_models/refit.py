@@ -63,7 +63,7 @@ def refit(
     weighted = with_class_weight(merged, spec.class_weight)
     begin_trial(spec.seed)
     model = build_model(study, hp, splits)
-    kept, watching = without_watching(build_callbacks(study, hp))
+    callbacks, watching = without_watching(build_callbacks(study, hp))
     last: dict[str, float] = {}
 
     def on_epoch(_: int, logs: Mapping[str, float]) -> bool:
@@ -71,7 +71,8 @@ def refit(
         return True
 
     trained = replace(spec, epochs=epochs)
-    PlainTrainer().train(Training(model, weighted, trained, kept, hp, validates=False), on_epoch)
+    training = Training(model, weighted, trained, callbacks, hp, validates=False)
+    PlainTrainer().train(training, on_epoch)
     if not math.isfinite(last.get("loss", math.nan)):
         raise StudyError(
             f"Trained on training and validation data together, trial {spec.number} diverges: its "

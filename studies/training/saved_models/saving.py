@@ -198,7 +198,7 @@ def _samples_of(fit: FirstFit) -> Splits:
 def _first(samples: Any) -> Any:
     """Returns the first samples of an array, or of all arrays in a dict, list or tuple."""
     if isinstance(samples, Mapping):
-        return {name: _first(each) for name, each in samples.items()}
+        return {name: _first(array) for name, array in samples.items()}
     if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
         return tuple(map(_first, samples))
     return np.asarray(samples[:_SAMPLES])

@@ -115,7 +115,7 @@ def _combined(
 ) -> SampleScores:
     """Returns the scores of all samples, from the scores of some samples at a time."""
     values = np.concatenate([values for values, _ in pieces])
-    weights = None if pieces[0][1] is None else np.concatenate([each for _, each in pieces])
+    weights = None if pieces[0][1] is None else np.concatenate([piece[1] for piece in pieces])
     last = len(values) % batch_size
     if metric.equal_batches and not splits.streams and last:
         weights = np.repeat([1 / batch_size, 1 / last], [len(values) - last, last])
@@ -236,8 +236,8 @@ _FEW_SAMPLES = 256
 class ScoreRecorder:
     """Writes the scores of a training's validation samples to the task's file.
 
-    During the training it only copies weights, so the training's random states and bits stay the
-    same. `samples` is the number of validation samples, or 0 if unknown.
+    During the training, the recorder only copies weights, and so changes no random state and no
+    result. `samples` is the number of validation samples, or 0 if unknown.
     """
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:

@@ -32,7 +32,7 @@ _QUANTILES = (0.025, 0.975)
 class Scores:
     """A model's loss and metrics on the test part, with 95 % intervals."""
 
-    scores: Mapping[str, float]  # As `model.evaluate` returns them.
+    scores: Mapping[str, float]  # The values of `model.evaluate`.
     intervals: Mapping[str, tuple[float, float]]  # By the metric's name.
     resamples: int  # The number of bootstrap resamples, or 0 without intervals.
     note: str  # Why metrics have no interval, or empty.
@@ -42,7 +42,7 @@ class Scores:
 
 def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
     """Evaluates a compiled model on the sealed test part. No other function unseals the part."""
-    # The functions called below take the validation part, so the test part gets its place.
+    # The functions called below use the validation part, so the test part replaces it.
     tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     values = scalars(evaluated(model, tested, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
@@ -54,7 +54,7 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest)
     metrics = compiled_metrics(model, None, None)
-    accuracies = [name for name, each in metrics.items() if is_accuracy(each.metric)]
+    accuracies = [name for name, compiled in metrics.items() if is_accuracy(compiled.metric)]
     intervals: dict[str, tuple[float, float]] = {}
     notes: list[str] = []
     for name, scores in zip(values, by_metric.values(), strict=True):
@@ -79,7 +79,7 @@ def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, floa
     mean varies like the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
-    values = np.concatenate([scores.of_resamples(each) for each in counts])
+    values = np.concatenate([scores.of_resamples(some) for some in counts])
     if accuracy is None:
         low, high = np.nanquantile(values, _QUANTILES).tolist()
         return low, high

@@ -149,7 +149,7 @@ def _of_metric(
 
 
 def _squared(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
-    numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
+    numbers = [np.asarray(array).astype(metric.dtype) for array in (y, y_pred)]
     target, predicted = _same_rank(*numbers)
     return _samplewise((predicted - target) ** 2, weight)
 
@@ -251,7 +251,7 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
     """Converts targets and predictions to the metric's dtype and one shape, and counts them."""
-    numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
+    numbers = [np.asarray(array).astype(metric.dtype) for array in (y, y_pred)]
     target, predictions = _same_rank(*numbers)
     if target.shape != predictions.shape:
         raise NotScoredError(f"targets and predictions of {metric.name} differ in shape")

@@ -103,7 +103,7 @@ def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
         if not isinstance(batch, tuple) or len(batch) < 2:
             return
         x, y, predicted = batch[0], batch[1], model.predict_on_batch(batch[0])
-        x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
+        x, y = (keras.tree.map_structure(np.asarray, tensors) for tensors in (x, y))
         yield x, _paired_outputs(model, y, predicted)
 
 
@@ -149,8 +149,8 @@ class _Classes:
         true, predicted = labels.astype(np.int64), probabilities.argmax(axis=1)
         if self._confusion.size:
             np.add.at(self._confusion, (true, predicted), 1)
-        counted = (true, predicted, true[true == predicted])
-        self._counts += [np.bincount(each, minlength=classes) for each in counted]
+        counted_labels = (true, predicted, true[true == predicted])
+        self._counts += [np.bincount(labels, minlength=classes) for labels in counted_labels]
         of_true = probabilities[np.arange(len(true)), true]  # The probabilities of true classes.
         for row in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
             key = (-float(of_true[row]), -(start + row))
@@ -227,10 +227,10 @@ class _Numbers:
             return self._classes.result(number, samples)
         truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
         count = min(samples, MOST_POINTS)
-        chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
+        places = np.linspace(0, samples - 1, count).round().astype(np.int64)
         feature, by_true_rule = list[float](), list[float]()
         if len(self._x) == len(self._truth):
-            x = np.concatenate(self._x)[chosen]
+            x = np.concatenate(self._x)[places]
             raw = np.stack([_before_preprocessing(s, "x", self._preparation) for s in x])
             feature = raw.reshape(-1).tolist()
             if self._rule is not None:
@@ -242,8 +242,8 @@ class _Numbers:
             kind="regression",
             output=self._output,
             samples=samples,
-            truth=tuple(truth[chosen].tolist()),
-            predicted=tuple(predicted[chosen].tolist()),
+            truth=tuple(truth[places].tolist()),
+            predicted=tuple(predicted[places].tolist()),
             feature=tuple(feature),
             feature_name=next((c[0][0] for c in self._preparation.columns.values()), "x"),
             rule=tuple(by_true_rule),

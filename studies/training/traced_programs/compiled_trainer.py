@@ -192,7 +192,7 @@ class CompiledTrainer:
         before = make_variables(model, splits)
         structure = Structure(model, present_settings())
         if before is not None:
-            seeds = [other_states(model, each.variables) for each in (before, structure)]
+            seeds = [other_states(model, s.variables) for s in (before, structure)]
             if len(seeds[0]) < len(seeds[1]):
                 raise NotCompilableError(
                     "a loss, a metric or a function makes a seed generator when it is first called"

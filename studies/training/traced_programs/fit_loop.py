@@ -49,7 +49,7 @@ def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoc
     logs: dict[str, Any] | None = None
     seeds: SeedStates | None = None
     # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`.
-    begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
+    begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
         if seeds is None:

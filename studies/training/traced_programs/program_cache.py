@@ -1,4 +1,4 @@
-"""Programs, and the programs that are kept: each is traced once for all models of a structure.
+"""Programs, which are traced once for all models of a structure, and a cache of programs.
 
 A program has its own TensorFlow variables, and two functions that train and validate on them. To
 train a trial's model, these variables get the model's values, and are put into the model's Keras
@@ -145,15 +145,15 @@ class Program:
 
     @contextlib.contextmanager
     def _swapped_into(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
-        own = [value_held(variable) for variable in variables]
+        originals = [value_held(variable) for variable in variables]
         try:
-            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+            for storage, variable, value in zip(self._storage, variables, originals, strict=True):
                 storage.assign(value)
                 take_identity(storage, value)
                 hold_value(variable, storage)
             yield
         finally:
-            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+            for storage, variable, value in zip(self._storage, variables, originals, strict=True):
                 if value_held(variable) is storage:
                     value.assign(storage)
                     hold_value(variable, value)

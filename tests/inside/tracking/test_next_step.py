@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from handmade import ENVIRONMENT, losses, make_spec, record_confirmed, record_trial
 from planted import Planted
+from scripted import describe
 
 from tracking.diagnosis import diagnose
-from tracking.history import StudyHistory, StudyVerdict
+from tracking.history import StudyHistory, StudyVerdict, read_study
+from tracking.journal import Journal
 from tracking.records import Corrected, DataDescription, Interval
+from tracking.store import create_store
 from tracking.summary import summary_of
 
 DATA = DataDescription("made up", "", "d" * 64, {}, {"train": 2, "validation": 5000, "test": 9}, {})
@@ -61,6 +65,24 @@ def test_a_hint_alone_does_not_delay_the_confirmation(tmp_path: Path) -> None:
     history = planted(tmp_path, curve=fast, epochs=30)
     assert diagnose(history).command
     assert steps(history) == ["kerastudy confirm planted"]
+
+
+@pytest.mark.parametrize(
+    ("source", "samples"),
+    [("", "new.npy"), ("/a folder/x.csv.gz", "new.csv"), ("x.parquet", "new.parquet")],
+)
+def test_a_confirmed_study_predicts_a_file_of_its_kind(
+    tmp_path: Path, source: str, samples: str
+) -> None:
+    description = describe(name="sure", data=replace(DATA, source=source))
+    store = create_store(tmp_path / "store")
+    journal = Journal.begin(store.root / "sure", description, ENVIRONMENT)
+    record_trial(journal, make_spec(), losses(0.9))
+    record_confirmed(journal, "sure", 0.9, 0.8, 0.95)
+    journal.end("FINISHED", "trials", "all trials are done")
+    history = read_study(store, "sure")
+    (predict, _) = summary_of(history, store.root).commands
+    assert predict.text == f"kerastudy predict sure --input {samples}"
 
 
 def test_an_interrupted_launch_is_resumed(tmp_path: Path) -> None:
