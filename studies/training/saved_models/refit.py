@@ -56,7 +56,7 @@ def refit(
     if has_own_fit(study.build):
         raise StudyError(
             "A HyperModel that overrides fit() can't be trained again without validation data: "
-            "its fit may need validation data. Leave the fit out."
+            "its fit() may need them. Remove fit() from the HyperModel: then model.fit trains."
         )
     arrays = splits.arrays
     merged = replace(arrays, train=joined(arrays.train, arrays.validation))
