@@ -161,7 +161,8 @@ class Rerun(Jobs):
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
-            return epoch.epoch >= max(s for s, then in self.recorded.items() if metric in then)
+            steps = (step for step, metrics in self.recorded.items() if metric in metrics)
+            return epoch.epoch >= max(steps, default=0)
         return all(
             metrics.keys() <= self.epochs.get(step, {}).keys()
             for step, metrics in self.recorded.items()
