@@ -162,7 +162,8 @@ class CompiledTrainer:
         finally:
             self._swap = None
             swap.restore()
-            # A callback that evaluates traces these functions with the program's variables.
+            # A callback may have called `evaluate` or `predict`, which traces these functions with
+            # the program's variables. Drop the functions, so that they are traced again.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
@@ -225,7 +226,8 @@ _BATCH_METHODS = (
     "on_test_batch_end",
 )
 
-# A program replaces `fit`, and the methods below that `fit` calls.
+# A program replaces `fit` and the other methods listed here, which `fit` calls. So it can't train a
+# model that has its own version of one of them.
 _PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
 
 
@@ -318,7 +320,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Some code of users runs only in TensorFlow functions.
+                    # Some code of users runs only in TensorFlow functions, so try these next.
                     continue
                 if by_model == by_program:
                     program.checked.passed(spec.values)
