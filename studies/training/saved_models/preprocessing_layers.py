@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from studies.data import Arrays, FittedTable, Preparation, Prepared
 
 
-# On a GPU, or if TensorFlow compiles them, layers may round differently.
+# On a GPU, or if TensorFlow compiles the layers, they may round differently than the preprocessing.
 _TOLERANCE = 1e-6
 
 
@@ -68,7 +68,7 @@ class _FirstLayers:
     def __init__(self, prepared: Mapping[str, Prepared], names: set[str]) -> None:
         self._prepared = prepared
         self._names = names
-        # The inputs, and the outputs of the first layers, by the name of the array.
+        # The new inputs, and the outputs of the first layers, by the name of the array.
         self.raw: dict[str, Any] = {}
         self.scaled: dict[str, Any] = {}
 
@@ -139,7 +139,7 @@ def _around_graph(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.M
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # Keras would compile the clone of a compiled model from its config.
+        # If the model were compiled, Keras would also compile the clone, from the model's config.
         served = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
