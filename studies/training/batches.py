@@ -147,7 +147,8 @@ def known_size(samples: int, batch_size: int) -> int | None:
     """Returns the batch size that TensorFlow knows in `model.fit` on arrays, or None.
 
     TensorFlow knows the batch size only if all batches have the same size. It then chooses other
-    instructions, which give other bits. So our pipelines must tell TensorFlow as much as `fit`.
+    instructions, which give other bits. So TensorFlow must know the batch size of our pipelines in
+    the same cases.
     """
     return None if samples % batch_size else batch_size
 
@@ -274,7 +275,7 @@ def _adapter(
     stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
 ) -> Any:
     source, known_batches = stream.source, stream.known_batches
-    # Epochs of training data may have different numbers of batches.
+    # Without a given number of steps, epochs may have different numbers of training batches.
     varies = source.part == "train" and source.steps is None
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
@@ -316,7 +317,8 @@ def _adapter(
             self._reading.begin()
 
         def on_epoch_end(self) -> None:
-            # Keras also calls this method before the first epoch and before each validation.
+            # Keras also calls this method before the first epoch and before each validation. Then
+            # there is nothing to end.
             if self._reading is None or not self._within_epoch:
                 return
             self._within_epoch = False

@@ -178,7 +178,7 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a new model from the newest usable state. Returns None if there is none.
+    """Restores a newly built model from the newest usable state, or returns None without one.
 
     Four states may exist: the trial's last two and, if the trial continues another trial, the last
     two of that trial. If None is returned, the model may have changed, so build it again. A
@@ -316,7 +316,7 @@ class TrainingState:
     best: BestEpoch | None
     weights_sha256: str  # The digest of the best epoch's weights.
     last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
-    best_weights: Sequence[np.ndarray]  # The same after the best epoch.
+    best_weights: Sequence[np.ndarray]  # Weights and optimizer's variables after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()  # The attributes of each callback.
     stopped: bool = False  # Whether a callback ended the training after the last epoch.
     trainer: tuple[str, str] = ("", "")  # The trainer's name, and why no faster trainer was used.
@@ -397,7 +397,7 @@ def read_state(path: Path) -> TrainingState:
 
 
 def _in_order(array: np.ndarray) -> np.ndarray:
-    # np.ascontiguousarray gives a scalar a dimension.
+    # `np.ascontiguousarray` would add a dimension to an array without dimensions.
     return np.asarray(array, order="C")
 
 

@@ -151,7 +151,7 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
     """Returns whether a callback overrides a method of Keras's Callback."""
     import keras
 
-    # LambdaCallback sets methods on the object.
+    # LambdaCallback sets methods on the object, and not in its class.
     if name in vars(callback):
         return True
     return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
@@ -183,9 +183,9 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # The user's code may have other state. So call the step with symbolic tensors, which makes
-        # variables and changes no values, as Keras's `_symbolic_build` does. This takes three times
-        # as long.
+        # The model is not built yet, or code of the user may have other state. So call the step
+        # with symbolic tensors, as Keras's `_symbolic_build` does. This makes variables and changes
+        # no values, but takes three times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -227,7 +227,7 @@ def _build(model: keras.Model, splits: LoadedData) -> None:
 
 
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
-    """Builds a Sequential model. Calling it instead would fix its batch size."""
+    """Builds a Sequential model. A call of the model instead would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -267,7 +267,8 @@ def as_built(model: keras.Model) -> Iterator[None]:
     """Lets Keras save and load the weights of a model that is never called.
 
     The training step of such a model calls parts of the model, as in a variational autoencoder. So
-    the parts have weights, but the model is not `built`. Within this context, it is.
+    the parts have weights, but the model is not `built`. Within this context, the model's `built`
+    is true.
     """
     before = model.built
     model.built = before or bool(model.weights)
@@ -337,7 +338,7 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
     tf_variable = variable.value
-    # Variables of a distribution strategy have several values.
+    # Variables of a distribution strategy have several values, so let Keras read them.
     if not is_plain_variable(tf_variable):
         return np.array(variable.numpy())
     # This takes a third of the time of `variable.numpy()`.

@@ -74,7 +74,10 @@ WRAPPERS: Parts = (
     (property, lambda property: (property.fget, property.fset, property.fdel)),
     (staticmethod | classmethod, lambda wrapper: (wrapper.__func__,)),
 )
-"""Types of objects that wrap functions, such as methods, and functions that return their parts."""
+"""Types of objects that wrap functions, such as methods.
+
+With each type comes a function that returns the parts of such an object.
+"""
 # The types of more objects, each with a function that returns the parts that the key needs.
 _PARTS: Parts = (
     *WRAPPERS,
@@ -131,8 +134,8 @@ class Structure:
         # The lifted numbers. Structures with the same key have them in the same order.
         self.numbers: list[LiftedNumber] = []
         self.others = others
-        self.of_libraries = True  # Whether no code is the user's.
-        self.reason = ""  # Why the structure is unique, or empty.
+        self.of_libraries = True  # Whether all code is that of libraries, and none is the user's.
+        self.reason = ""  # The reason why the structure is unique, or empty.
         # What has state that no program can take over, e.g. a tf.Variable. Empty if there is none.
         self.state = ""
         self._keras = keras
@@ -210,12 +213,13 @@ class Structure:
             items = [part for pair in value.items() for part in pair]
             items.append(getattr(value, "default_factory", None))
         elif isinstance(value, set | frozenset):
-            # The order of sets of objects differs between processes and trials.
+            # The order of the objects in a set differs between processes and trials, so the digest
+            # would differ, too.
             if not all(item is None or type(item) in _ATOMS for item in value):
                 self._unreadable(f"a set of objects ({value!r:.60})")
             items = sorted(value, key=repr)
         self._write("collection", self._kind(type(value)), [self._token(item) for item in items])
-        # In a library's collections, attributes hold only bookkeeping.
+        # The attributes of a library's collection are only bookkeeping, so leave them out.
         if is_own(module_of(type(value))):
             self._visit_attributes(value)
 
@@ -279,7 +283,8 @@ class Structure:
         reads = reads_of(code) if is_own(origin_of(function)) else Reads()
         values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        # `super()` makes `__class__` a free variable. The class is visited with its objects.
+        # `super()` makes `__class__` a free variable. Leave it out, as the class is visited with
+        # its objects.
         values += [_content_of(cell) for name, cell in cells if name != "__class__"]
         values += function.__dict__.values()
         values += [space.get(name, vars(builtins).get(name)) for name in sorted(reads.globals)]
@@ -378,9 +383,9 @@ class Structure:
                 self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
     def _layer_with(self, value: object) -> str:
-        """Returns the layer that has a value as an attribute, as a part of a message.
+        """Returns a phrase that names the layer with a value in its attributes, for a message.
 
-        Returns an empty text if no layer has it.
+        Returns an empty text if there is no such layer.
         """
         for layer in self._objects:
             if isinstance(layer, self._keras.layers.Layer):

@@ -259,7 +259,8 @@ class Following:
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
         self.error: Exception | None = None  # An error of `on_epoch`, not of the function.
-        self.ended: TrialState | None = None  # Set if the study ended the function early.
+        # The trial's state if the study has ended the function early, or else None.
+        self.ended: TrialState | None = None
         self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of all trainings, by epoch.
         self.reported: dict[int, float] = {}  # The reported values by step, counted from 1.
         # The weights of the only model so far, or None if there are several models.

@@ -50,7 +50,7 @@ class Training:
     model: keras.Model  # The compiled model. The training changes its weights.
     splits: LoadedData  # The data. In arrays, sample weights already include class weights.
     spec: TrialSpec
-    callbacks: Sequence[keras.callbacks.Callback]  # The user's, made for this trial.
+    callbacks: Sequence[keras.callbacks.Callback]  # The user's callbacks for this trial.
     hp: Hyperparameters
     initial_epoch: int = 0  # The number of epochs already trained, if the training resumes.
     # The reason why only `model.fit` can train the model. Empty if there is none.
@@ -129,8 +129,9 @@ class PlainTrainer:
     used = ("plain", "")
 
     def __init__(self) -> None:
-        # Only a few pipelines are kept, because each has a copy of the data. The copy has the type
-        # `keras.config.floatx()`, which a builder may change. So floatx is a part of the key.
+        # Only a few pipelines are kept, because each has a copy of the data. Floats in the copy
+        # have the type `keras.config.floatx()`, which a builder may change. So floatx is a part of
+        # the cache's key.
         self._batches = lru_cache(_PIPELINES_KEPT)(
             lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
@@ -250,9 +251,9 @@ def has_own_fit(build: object) -> bool:
 
 
 class HyperModelTrainer:
-    """Trains arrays by the `fit` method of a Keras Tuner HyperModel.
+    """Trains a model on arrays by the `fit` method of a Keras Tuner HyperModel.
 
-    The HyperModel's method is called as in Keras Tuner
+    This method is called as in Keras Tuner
     (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): ``fit(hp, model, x, y,
     validation_data=…, callbacks=…, …)``. It returns the history of `model.fit`, or the trial's
     outcome as a number or a dict of metrics.
@@ -358,7 +359,7 @@ class HyperModelTrainer:
         return Watching()
 
     def _call(self, training: Training, watching: keras.callbacks.Callback) -> Any:
-        """Calls the HyperModel's `fit`, with the keywords for which `fit` has parameters."""
+        """Calls the HyperModel's `fit`, but only with keywords for which `fit` has parameters."""
         import keras
 
         hp, model, spec = training.hp, training.model, training.spec

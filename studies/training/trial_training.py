@@ -322,7 +322,7 @@ class Watch:
     started: float
     state: TrialState = "complete"
     best: BestEpoch | None = None
-    unsaved: str = ""  # Why the best epoch's weights can't be kept, or empty.
+    unsaved: str = ""  # The reason why the best epoch's weights can't be kept, or empty.
     epochs: list[Mapping[str, float]] = field(default_factory=list)  # The metrics of each epoch.
     reason: str = ""
     raised: str = ""
@@ -363,8 +363,8 @@ class Watch:
             if all_folds or best is None or now.rank(objective) < best.rank(objective):
                 self._take(now)
         continues = self._continues(epoch, metrics)
-        # An interrupted training resumes from such a state. The last epoch's state is always
-        # written, as another trial may continue a training that has ended.
+        # Write a state, from which the training resumes if it is interrupted. After the last epoch,
+        # a state is always written, as another trial may continue a training that has ended.
         ends = not continues or epoch == self.spec.epochs
         self.checkpoints.after_epoch(self.epochs, self.best, last=ends)
         return continues
@@ -389,7 +389,7 @@ class Watch:
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
-        """Takes the metrics that a training returned. Their objective is the trial's value."""
+        """Takes the metrics that a training returned. The objective becomes the trial's value."""
         if self.state != "complete":
             return
         if self.diverged:
@@ -418,9 +418,9 @@ class Watch:
     def fail(self, reason: str, raised: str = "") -> None:
         """Notes why the training ended early. The trial keeps its best epoch, if there is one.
 
-        Without a best epoch, the trial becomes infeasible. If the trainer `concludes`, only the
-        returned outcome counts, and it is missing. So the trial becomes infeasible even with a best
-        epoch, unless the training diverged.
+        Without a best epoch, the trial becomes infeasible. If the trainer `concludes`, only an
+        outcome that the training returns counts, and this one returns none. So the trial becomes
+        infeasible even with a best epoch, unless the training diverged.
         """
         self.raised = raised
         if self.best is None or (self.trainer.concludes and not self.diverged):

@@ -34,9 +34,12 @@ _ADVICE = "Use functions and classes of the top level of a file."
 class OwnCode(NamedTuple):
     """The pickled custom objects of a model."""
 
-    pickled: bytes = b""  # A dict for `custom_objects` of `keras.saving.load_model`, or empty.
-    missing: tuple[str, ...] = ()  # Why layers, or objects in layers, are not included.
-    missing_compiled: tuple[str, ...] = ()  # Why arguments of `compile` are not included.
+    # A pickled dict, the `custom_objects` of `keras.saving.load_model`. Empty without objects.
+    pickled: bytes = b""
+    # Why the code of layers, and of objects in layers, is not included. One text for each object.
+    missing: tuple[str, ...] = ()
+    # The same for the arguments of `compile`, such as losses.
+    missing_compiled: tuple[str, ...] = ()
 
 
 def own_code(model: keras.Model) -> OwnCode:

@@ -164,7 +164,7 @@ def _loss(compiled: Any) -> _Loss | None:
         name = snake_case(class_name)
         if compiled is getattr(keras.losses, name):
             return _Loss(name)
-        # A subclass may compute anything.
+        # Compare the class itself, as a subclass may compute anything.
         if type(compiled) is getattr(keras.losses, class_name):
             if getattr(compiled, "axis", -1) != -1:
                 return None

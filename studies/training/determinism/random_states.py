@@ -50,7 +50,8 @@ def _set_random_seed(seed: int) -> None:
     # Kernels of deleted models stay in memory, so drop them from time to time.
     keeps_kernels = is_new and 0 < len(_seeds_set) < _MOST_SEEDS
     try:
-        # If TensorFlow's seed is another one, other code has set it, and `_seeds_set` lacks it.
+        # If TensorFlow's seed is not the last one in `_seeds_set`, other code has set a seed, which
+        # may have kernels too. Then drop all kernels.
         if keeps_kernels and tensorflow_internals.global_seed() == _seeds_set[-1]:
             keras_internals.set_global_seed(seed)
             tensorflow_internals.set_global_seed(seed)

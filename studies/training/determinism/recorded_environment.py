@@ -141,7 +141,7 @@ class PeakMemory:
 
     @property
     def size(self) -> int:
-        """The peak in bytes, or the present memory on systems without /proc, or 0 if unknown."""
+        """The peak in bytes. Systems without /proc give the present memory. 0 if it is unknown."""
         try:
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):

@@ -39,7 +39,7 @@ def configure_tensorflow(threads: int | None) -> int:
     import keras
     import tensorflow as tf
 
-    # TensorFlow warns that each trial traces its model again. That is intended, so hide it.
+    # TensorFlow warns that each trial traces its model again. That is intended, so hide warnings.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(

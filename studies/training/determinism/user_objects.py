@@ -93,7 +93,7 @@ class UsersState:
         """Restores all objects. Returns the names of the changed objects."""
         names: list[str] = []
         for entry in self._entries:
-            # An error of the user's object must not end the study.
+            # Reading or setting a user's object may raise an error, which must not end the study.
             with contextlib.suppress(Exception):
                 changes = _changes(entry)
                 if changes:

@@ -73,7 +73,10 @@ class _FirstLayers:
         self.scaled: dict[str, Any] = {}
 
     def add(self, tensor: Any, name: str) -> tuple[Any, list[keras.layers.Layer]]:
-        """Returns a new input, and the layers between it and `tensor`, an input of the model."""
+        """Makes a new input in place of `tensor`, which is an input of the trained model.
+
+        Returns the new input, and the layers that turn its samples into samples of `tensor`.
+        """
         import keras
 
         prepared = self._prepared.get(name)
@@ -268,7 +271,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, names: set[str]) -> Any:
             pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
     for column in table.categories:
         # StringLookup puts texts that are not in the vocabulary into a first column, which is left
-        # out below. The column needs a name that is not in the vocabulary.
+        # out below. This column needs a name, and the name must not be in the vocabulary.
         unknown = "[UNK]"
         while unknown in column.vocabulary:
             unknown = f"[{unknown}]"

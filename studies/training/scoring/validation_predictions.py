@@ -208,8 +208,8 @@ class _Numbers:
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
-        # Counts the output as a probability. None as soon as a target is not 0 or 1, or a
-        # prediction is not between 0 and 1.
+        # The counts of the two classes, if the output is a probability. None as soon as a target is
+        # not 0 or 1, or a prediction is not between 0 and 1.
         self._classes: _Classes | None = _Classes(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:

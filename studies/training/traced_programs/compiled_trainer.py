@@ -79,7 +79,8 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        # The cached tensors depend on `keras.config.floatx()` too, which a builder may change.
+        # Floats in the tensors have the type `keras.config.floatx()`, which a builder may change.
+        # So floatx is a part of the cache's key.
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
@@ -189,7 +190,7 @@ class CompiledTrainer:
         return chosen
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Makes the variables that the first step of `fit` makes; returns the model's structure."""
+        """Makes the variables that `fit` makes in its first step. Returns the model's structure."""
         before = make_variables(model, splits)
         structure = Structure(model, present_settings())
         if before is not None:
@@ -287,8 +288,9 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     """Trains a few batches by a program and by the model's own steps, and compares all variables.
 
     Returns the name of a variable with other bits, or an empty text. The model's steps first run
-    eagerly, where TensorFlow fuses fewer operations, which may change bits. If bits differ, the
-    steps run again in functions that Keras traces. At the end, the model has its former values.
+    eagerly. TensorFlow then fuses fewer operations, which may change bits. So if bits differ, the
+    steps run again in functions that Keras traces, and only these bits count. At the end, the model
+    has its former values.
     """
     model, spec, program = training.model, training.spec, chosen.program
     epoch, samples = training.initial_epoch + 1, len(arrays.training[0])

@@ -50,7 +50,7 @@ def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoc
     logs: dict[str, Any] | None = None
     seeds: SeedStates | None = None
     # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So they
-    # are restored before a validation only if a callback has one.
+    # are restored before a validation only if a callback has this method.
     begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()

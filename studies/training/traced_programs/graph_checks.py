@@ -87,7 +87,8 @@ def _traced(step: Any) -> Iterator[Any]:
 def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
     """Returns where a loop's step uses a resource, such as a variable, that is not in `handles`.
 
-    `handles` are the ids of tensors. Returns an empty text if there is no such resource.
+    `handles` has the ids of the program's own resources. Returns an empty text if the step uses no
+    others.
     """
     captured = loop.step.captured_inputs
     if all(tensor.dtype.name != "resource" or id(tensor) in handles for tensor in captured):

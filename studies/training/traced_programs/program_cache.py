@@ -64,7 +64,8 @@ class Program:
         # Close the loops when nothing refers to the program any more, neither the cache nor a
         # training.
         weakref.finalize(self, _close, self._loops).atexit = False
-        # Numbers that can't be lifted exactly become constants.
+        # `exact` has the positions of the numbers that become constants. If these numbers were
+        # lifted, the results would not be exact, or the model's code would raise an error.
         everything = frozenset(range(len(structure.numbers)))
         exact: frozenset[int] = frozenset()
         while True:
@@ -225,7 +226,7 @@ def _like(variable: keras.Variable) -> tf.Variable:
 
 @dataclass
 class Checked:
-    """The trials for which `compiled_trainer.difference` has checked a program."""
+    """Notes the trials for which `compiled_trainer.difference` has checked a program."""
 
     # The hyperparameters of the trial whose model was traced, or None before that trial's training.
     first: Mapping[str, Any] | None = None
@@ -261,7 +262,7 @@ _REFUSALS_KEPT = 1000
 
 
 class Programs:
-    """The programs that were used last. They are kept for later models."""
+    """A cache of the programs that were used last, so that later models can use them."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
