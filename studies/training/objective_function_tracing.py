@@ -30,7 +30,7 @@ class FirstFit(NamedTuple):
     """The model and arguments of a function's first `fit`."""
 
     model: keras.Model
-    arguments: Mapping[str, Any]  # By name.
+    arguments: Mapping[str, Any]  # The arguments of `fit`, by name.
 
 
 class FunctionEnded(BaseException):

@@ -425,7 +425,7 @@ class FitDigests(NamedTuple):
     """The digests of a training's arrays. Empty if `fit` gets other data than arrays."""
 
     data: str = ""
-    validation: str = ""  # Of the validation targets.
+    validation: str = ""  # The digest of the validation targets.
 
 
 def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:

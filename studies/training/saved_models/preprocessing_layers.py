@@ -234,8 +234,8 @@ def _on_columns(
 def _of_row(model: keras.Model, row: Any) -> Any:
     """Returns a model's output for a row.
 
-    Calls the model's layers if possible. If the model itself were called, its optimizer would be
-    saved too.
+    Calls the model's layers one by one if possible. If the model itself were called, it would be a
+    layer of the new model, and its optimizer would be saved too.
     """
     import keras
 

@@ -102,7 +102,7 @@ def _validate(
 
 
 class Chosen(NamedTuple):
-    """A program, and the structure of the model that it was chosen for."""
+    """A program, and the structure of the model for which it was chosen."""
 
     program: Program
     structure: Structure
