@@ -1,4 +1,4 @@
-"""From a trial's spec to a stream of epochs: building models, training them, keeping the best."""
+"""Trains the models of trials: builds a model, trains it by epochs, keeps the best weights."""
 
 import lazy_loader
 

@@ -53,13 +53,15 @@ class Batches:
 
     Several trials can use the same object, as its batches depend only on `set_epoch`. By default,
     the training pipeline is endless, and no pipeline has a known length: for pipelines of known
-    length, Keras makes two new iterators per epoch (10 ms). So Keras needs the numbers of steps.
+    length, Keras makes two new iterators per epoch (10 ms). So `fit` must be given
+    `training_steps` and `validation_steps`.
 
     Args:
         splits: The data.
         batch_size: Samples per batch, at least 1. The last batch may be smaller.
         ends: Whether the training pipeline ends with the epoch, and both pipelines have a known
-            length. `steps_per_execution` needs this, as an epoch may have fewer steps left.
+            length. This is needed with `steps_per_execution`: Keras then runs several steps at
+            once, and fewer may be left at the end of an epoch.
     """
 
     def __init__(self, splits: Splits, batch_size: int, *, ends: bool = False) -> None:
@@ -87,7 +89,7 @@ class Batches:
             validation = tf.nest.map_structure(as_tensor, packed(splits.validation))
             size = known_size(validation_samples, batch_size)
             in_order = in_batches(validation, validation_samples, batch_size, size)
-            # flat_map hides the length.
+            # `flat_map` hides the dataset's length from Keras.
             hidden = tf.data.Dataset.range(1).flat_map(lambda _: in_order)
             self.validation = _plain(in_order if ends else hidden)
 
@@ -142,10 +144,11 @@ def packed(part: Part) -> Any:
 
 
 def known_size(samples: int, batch_size: int) -> int | None:
-    """Returns the batch size if TensorFlow knows it in `model.fit` on arrays, or None.
+    """Returns the batch size that TensorFlow knows in `model.fit` on arrays, or None.
 
-    TensorFlow knows the size if it is the same for all batches, and then chooses other
-    instructions, which give other bits.
+    TensorFlow knows the batch size only if all batches have the same size. It then chooses other
+    instructions, which give other bits. So TensorFlow must know the batch size of our pipelines in
+    the same cases.
     """
     return None if samples % batch_size else batch_size
 
@@ -180,7 +183,8 @@ def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) ->
     if known is not None:
         return dataset
     rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
-    # TensorFlow then does not know the batch size, as in `fit` on arrays with a smaller last batch.
+    # TensorFlow does not know the batch size of this dataset. The same is true in `fit` on arrays
+    # if the last batch is smaller.
     return dataset.concatenate(rest)
 
 
@@ -198,7 +202,7 @@ def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def as_tensor(array: np.ndarray) -> tf.Tensor:
     """Returns an array as a tensor.
 
-    An array of numbers that is a memory map of a whole .npy file is not copied on a CPU.
+    On a CPU, an array of numbers is not copied if it is a memory map of a whole .npy file.
     """
     import tensorflow as tf
 
@@ -212,8 +216,9 @@ def as_tensor(array: np.ndarray) -> tf.Tensor:
     return tf.identity(tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()))
 
 
-# An adapter that returns no number of batches makes Keras use the first epoch's number for all
-# epochs. Keras never reaches the number here, as an epoch ends with its data.
+# The number of batches that an adapter returns if the number is not known. If the adapter returned
+# None, Keras would use the first epoch's number of batches for all epochs. Keras never reaches this
+# number, as an epoch ends with its data.
 _UNTIL_THE_END = 2**62
 
 
@@ -234,15 +239,15 @@ class StreamedBatches:
         self.validation = _adapter(validation, lambda: PROFILE_SEED, None)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Sets the trial's seed and the next epoch, counted from 1."""
+        """Sets the seed with which the data of a trial's epoch, counted from 1, is read."""
         self._seed = epoch_seed(seed, epoch)
 
     def ended(self, step: int) -> bool:
         """Returns whether the epoch's data ends before a step, counted from 0.
 
-        Keras notices the end of data only by one more step. TensorFlow runs the parts of that step
-        that need no data, e.g. the count of a mean. Keras also uses the first epoch's number of
-        batches for all others.
+        Keras itself notices the end of the data only when it begins one more step. TensorFlow then
+        runs the parts of that step that need no data: a mean, for example, counts one more value.
+        Keras also uses the first epoch's number of batches for all other epochs.
         """
         batches: int | None = self.training.batches
         return batches is not None and step >= batches
@@ -270,14 +275,14 @@ def _adapter(
     stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
 ) -> Any:
     source, known_batches = stream.source, stream.known_batches
-    # Epochs of training data may have different numbers of batches.
+    # Without a given number of steps, epochs may have different numbers of training batches.
     varies = source.part == "train" and source.steps is None
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
         def __init__(self) -> None:
             self._reading: Reading | None = None
             self._within_epoch = self._unread = False
-            # The present reading's number of batches, if known.
+            # The number of batches of the present reading, or None if it is not known.
             self.batches: int | None = None
             self._states: tuple[Any, ...] = ()
 
@@ -291,7 +296,8 @@ def _adapter(
 
         def on_epoch_begin(self) -> None:
             if source.part != "train":
-                # A reading sets seeds, and validation must not reset what callbacks draw from.
+                # A reading sets the seeds of global generators, from which callbacks may draw. So
+                # the generators' states are restored after a validation.
                 self._states = global_random_states()
             self._reading = Reading(source, seed(), class_weight)
             self.batches = self._reading.batches
@@ -305,12 +311,14 @@ def _adapter(
                     f"{known_batches} must be read. Give each epoch as many, or pass a smaller "
                     "number as steps_per_epoch or validation_steps."
                 )
-            # `on_epoch_end` must end the threads if `begin` raises, so this comes first.
+            # If `begin` raises an error, `on_epoch_end` must still end the threads. So set this
+            # before.
             self._within_epoch = self._unread = True
             self._reading.begin()
 
         def on_epoch_end(self) -> None:
-            # Keras also calls this method before the first epoch and before each validation.
+            # Keras also calls this method before the first epoch and before each validation. Then
+            # there is nothing to end.
             if self._reading is None or not self._within_epoch:
                 return
             self._within_epoch = False

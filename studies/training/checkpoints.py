@@ -58,8 +58,9 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that writing states may take. With short epochs, only some get a
-# state, and a killed training loses a fraction of a second.
+# The share of a training's time that writing states may take. If epochs are short, a state is
+# written only after some of them. A killed training then repeats epochs that take a fraction of a
+# second.
 _SHARE = 0.03
 
 
@@ -76,11 +77,12 @@ class Checkpoints:
     ) -> None:
         import keras
 
-        # Why no more states are written, or empty.
+        # The reason why no more states are written. Empty if there is none.
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # A state has no values of stateful layers and further optimizers.
+        # A state does not have the values that stateful layers keep between batches, and not the
+        # variables of other optimizers than the one given to `compile`.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         schedules = [c for c in callbacks if type(c) is keras.callbacks.LearningRateScheduler]
         others = [callback for callback in callbacks if callback not in schedules]
@@ -89,9 +91,11 @@ class Checkpoints:
         self._identity = identity_of(task.spec)
         self._path = task.state if resumable else None
         self._began, self._spent = time.monotonic(), 0.0
-        # Why a state can't have all of the model's variables, or empty. None if not known yet.
+        # The reason why a state can't have all of the model's variables. Empty if there is none,
+        # and None if that is not known yet.
         self._beyond: str | None = None
-        # The objects that the learning rate schedules can reach.
+        # The objects that the learning rate schedules can reach. If a schedule changes one of them,
+        # no more states are written.
         self._reached = UsersState(*(c.schedule for c in schedules if resumable))
         self._generator = global_random_states()[-1]
 
@@ -112,7 +116,8 @@ class Checkpoints:
         except CallbackStateError as error:
             reason = str(error)
         if reason:
-            # An interrupted training starts again, and gives the same bits.
+            # This is no error: an interrupted training starts again from its first epoch, and gives
+            # the same bits.
             self.given_up, self._path = reason, None
             how = "is trained from its first epoch if it is interrupted"
             _log.info("trial %d %s: %s", self._task.spec.number, how, reason)
@@ -173,11 +178,11 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a new model from the newest usable state. Returns None if there is none.
+    """Restores a newly built model from the newest usable state, or returns None without one.
 
-    The states are the trial's last two and, if the trial continues another one, the last two of
-    the other trial. If None is returned, the model may have changed. A training from the first
-    epoch gives the same bits.
+    Four states may exist: the trial's last two and, if the trial continues another trial, the last
+    two of that trial. If None is returned, the model may have changed, so build it again. A
+    training from the first epoch gives the same bits.
     """
     state: TrainingState | None = None
     unusable = ""
@@ -188,11 +193,12 @@ def last_state(
             state = _restored(path, task, model, splits, callbacks)
             break
         except Exception as error:
-            # Training from the first epoch is always possible.
+            # An unusable state is no error, as the model can be trained from the first epoch.
             why = str(error) if isinstance(error, StateError) else describe(error)
             unusable = unusable or why
             if task.state is not None and path in (task.state, one_before(task.state)):
-                # Otherwise this file would become `one_before`, and replace a good state.
+                # Delete the unusable file. Otherwise the next state that is written would turn this
+                # file into `one_before`, in place of a good state.
                 path.unlink(missing_ok=True)
     if unusable:
         how = "is trained from its first epoch"
@@ -233,27 +239,30 @@ class BestWeights:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        # Weights, then the optimizer's variables, or None.
+        # The weights, then the optimizer's variables. None if there is no copy.
         self.copy: Sequence[np.ndarray] | None = None
         self._sha256 = ""
 
     @property
     def sha256(self) -> str:
-        """The digest of the weights, or empty without a copy."""
+        """The digest of the copied weights. Empty if there is no copy."""
         if self.copy is not None and not self._sha256:
             self._sha256 = weights_digest(self.copy[: len(self._model.weights)])
         return self._sha256
 
     def take(self) -> None:
-        """Copies the model's present state."""
+        """Copies the present values of the model's weights and of the optimizer's variables."""
         self.take_copy(copy_of(self._model))
 
     def take_copy(self, copy: Sequence[np.ndarray] | None, sha256: str = "") -> None:
-        """Keeps a result of `copy_of`, with its digest if known, or None."""
+        """Keeps a result of `copy_of` as the copy. With None, there is no copy any more.
+
+        `sha256` is the digest of the weights in the copy, or empty if it is not known.
+        """
         self.copy, self._sha256 = copy, sha256
 
     def restore(self) -> None:
-        """Sets the model to the copy, at the end of its training."""
+        """Gives the model the values of the copy. Call this after the training."""
         assert self.copy is not None, "there is a best epoch"
         assign(self._model, self.copy)
 
@@ -266,7 +275,8 @@ class BestWeights:
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.restore()
-        # On a full disk, HDF5 can't close the file, and the process would crash at its end.
+        # On a full disk, HDF5 can't close the file, and the process would crash at its end. So
+        # raise an error before HDF5 writes.
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with replacing(path) as partial:
@@ -306,9 +316,9 @@ class TrainingState:
     best: BestEpoch | None
     weights_sha256: str  # The digest of the best epoch's weights.
     last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
-    best_weights: Sequence[np.ndarray]  # The same after the best epoch.
+    best_weights: Sequence[np.ndarray]  # Weights and optimizer's variables after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()  # The attributes of each callback.
-    stopped: bool = False  # Whether a callback ended the training with the last epoch.
+    stopped: bool = False  # Whether a callback ended the training after the last epoch.
     trainer: tuple[str, str] = ("", "")  # The trainer's name, and why no faster trainer was used.
 
 
@@ -387,7 +397,7 @@ def read_state(path: Path) -> TrainingState:
 
 
 def _in_order(array: np.ndarray) -> np.ndarray:
-    # np.ascontiguousarray gives a scalar a dimension.
+    # `np.ascontiguousarray` would add a dimension to an array without dimensions.
     return np.asarray(array, order="C")
 
 
@@ -404,7 +414,8 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 # These callbacks of Keras keep files or functions, which can't be saved.
 _UNKNOWN = frozenset({"BackupAndRestore", "CSVLogger"})
-# A function of `keras.ops` is saved as {_OPERATION: its name}, an array as {_ARRAY: its name}.
+# A function of `keras.ops` is saved as {_OPERATION: the function's name}. An array is saved as
+# {_ARRAY: the array's name in the file}.
 _OPERATION = "keras.ops"
 _ARRAY = "numpy.ndarray"
 
@@ -417,7 +428,7 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
     """Returns the attributes of each callback, with copies of arrays.
 
     Raises CallbackStateError for anything but numbers, texts, arrays, and lists and dicts of these.
-    Functions are left out, as Keras's own callbacks never change them.
+    Functions are left out, except those of `keras.ops`, as Keras's own callbacks never change them.
     """
     for callback in callbacks:
         if type(callback).__name__ in _UNKNOWN:
@@ -435,7 +446,10 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
 def restore(
     callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Sets the attributes that `capture` returned. Call this after `on_train_begin`."""
+    """Sets the attributes that `capture` returned.
+
+    Call this after `on_train_begin`, in which callbacks reset their attributes.
+    """
     import keras
 
     for callback, state in zip(callbacks, states, strict=True):
@@ -450,8 +464,8 @@ def restore(
 def _is_operation(value: Any) -> bool:
     """Returns whether a value is a function of `keras.ops`.
 
-    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch, so a state
-    needs this attribute.
+    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch, and keep it
+    in an attribute. So a state needs this attribute.
     """
     import keras
 
@@ -482,8 +496,8 @@ def _copied(value: Any, callback: object, name: str) -> Any:
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> str:
     """Returns why a state can't have all variables of a training, or an empty text.
 
-    A state needs no variables that are set at the beginning of each epoch: the model's own seed
-    generators, and Keras's metrics.
+    Variables that are set at the beginning of each epoch need not be in a state. These are the
+    variables of the model's own seed generators and of Keras's metrics.
     """
     structure = structure or Structure(model)
     if structure.state:
@@ -492,7 +506,7 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> st
         return ""
     known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
     for metric in getattr(model, "metrics", ()):
-        # Keras has the metrics of `compile` in one more metric.
+        # Keras keeps the metrics given to `compile` in a container metric.
         for inner in getattr(metric, "metrics", None) or [metric]:
             if library_of(type(metric)) == library_of(type(inner)) == "keras":
                 known |= {id(variable) for variable in inner.variables}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from studies.data import LoadedData
 
-# These callbacks of Keras change only values of a model's variables.
+# These callbacks of Keras change nothing in a model but the values of its variables.
 _CHANGING_VALUES = frozenset(
     {"BackupAndRestore", "CSVLogger", "EarlyStopping", "History", "ModelCheckpoint",
      "ReduceLROnPlateau", "TerminateOnNaN"}
@@ -31,7 +31,7 @@ _CHANGING_VALUES = frozenset(
 
 
 def fixed_batch_size(model: keras.Model) -> int | None:
-    """Returns the batch size that a model's inputs fix, or None."""
+    """Returns the batch size in the shape of a model's inputs. None if any batch size fits."""
     inputs = getattr(model, "inputs", None)
     return inputs[0].shape[0] if inputs else None
 
@@ -58,7 +58,7 @@ def single_output(model: keras.Model) -> Any:
 
 
 def named_outputs(model: keras.Model) -> dict[str, Any]:
-    """Returns a model's symbolic outputs by name, as Keras names targets and losses.
+    """Returns a model's symbolic outputs by the names that Keras uses for targets and losses.
 
     Outputs in a dict are named and sorted by the keys. Other outputs are named by their layers.
     Returns an empty dict if names are missing or not unique.
@@ -89,9 +89,10 @@ def loss_of(model: keras.Model, output: str = "") -> Any:
 
 
 def by_name(names: Sequence[str], values: Any) -> Mapping[str, Any]:
-    """Returns the targets, predictions or losses of a model's outputs by the outputs' names.
+    """Returns the values of a model's outputs in a dict, by the outputs' names.
 
-    Returns an empty dict if it is not certain which value belongs to which output.
+    The values are targets, predictions or losses. The dict is empty if it is not certain which
+    value belongs to which output.
     """
     if isinstance(values, Mapping):
         return values
@@ -103,7 +104,8 @@ def by_name(names: Sequence[str], values: Any) -> Mapping[str, Any]:
 def _declared_output(model: keras.Model) -> Any:
     import keras
 
-    # A Sequential has only `outputs`. A Functional's `output` keeps its structure.
+    # A Sequential model has only `outputs`. In a Functional model, `output` is nested as the model
+    # was declared, e.g. as a dict.
     sequential = isinstance(model, keras.Sequential)
     return getattr(model, "outputs" if sequential else "output", None)
 
@@ -115,7 +117,7 @@ def _is_comparable(output: Any) -> bool:
 
 
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns logs as numbers. A metric with a value per class becomes name_0, name_1 and so on."""
+    """Converts logs to floats. A metric with a value per class becomes name_0, name_1 and so on."""
     arrays = {str(name): np.ravel(value) for name, value in logs.items()}
     return {
         name if array.size == 1 else f"{name}_{position}": float(value)
@@ -125,7 +127,10 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Returns whether a callback may change more than variables, as a user's may."""
+    """Returns whether a callback may change more in a model than the values of its variables.
+
+    Callbacks of the user may change anything.
+    """
     import keras
 
     return any(
@@ -146,7 +151,7 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
     """Returns whether a callback overrides a method of Keras's Callback."""
     import keras
 
-    # LambdaCallback sets methods on the object.
+    # LambdaCallback sets methods on the object, and not in its class.
     if name in vars(callback):
         return True
     return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
@@ -156,10 +161,12 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     """Makes the variables that `fit` makes in its first step, and changes no values.
 
     If a model, its loss or metrics make variables while TensorFlow traces the training step,
-    TensorFlow traces the step twice (0.25 s for a small model). So a validation step makes them
-    first. A model with its own steps is left alone, as its steps may do anything.
+    TensorFlow traces the step twice (0.25 s for a small model). So a validation step runs first,
+    which makes the variables. If the model's class has its own training or validation step, this
+    function does nothing, as such a step may do anything.
 
-    Returns the structure from before the user's code was called, or None if none was called.
+    If the validation step calls code of the user, returns the structure that the model had before.
+    Otherwise returns None.
     """
     import keras
     import tensorflow as tf
@@ -169,14 +176,16 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     _build_sequential(model, splits)
     before = Structure(model)
     if model.built and before.of_libraries:
-        # Keras's own code keeps its state in Keras variables only.
+        # Keras's own code keeps its state only in Keras variables, and a StatelessScope discards
+        # their new values.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
-        # Regularizers read the variables' values from the scope.
+        # Regularizers ask the scope for the values of these variables.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # This makes variables without any values, as Keras's `_symbolic_build` does, and takes
-        # three times as long.
+        # The model is not built yet, or code of the user may have other state. So call the step
+        # with symbolic tensors, as Keras's `_symbolic_build` does. This makes variables and changes
+        # no values, but takes three times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -184,10 +193,10 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
 
 
 def make_weights(model: keras.Model, splits: LoadedData) -> None:
-    """Makes the weights of a model that Keras builds when it is first called.
+    """Makes the weights of a model that Keras would only build when the model is first called.
 
-    A `build` may make layers, which then draw their seeds. So every training makes the weights
-    before anything else (docs/reproducing.md).
+    The `build` of a layer may make more layers, which draw their seeds at that time. So every
+    training makes the weights before it does anything else (docs/reproducing.md).
     """
     if not has_own_steps(model):
         _build(model, splits)
@@ -204,7 +213,7 @@ def build_variables(model: keras.Model, splits: LoadedData) -> None:
         # their variables.
         if not model.weights:
             model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
-    # A second `build` of a LossScaleOptimizer would add variables.
+    # A second `build` of a LossScaleOptimizer would add variables, so check `built` first.
     if model.compiled and model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
@@ -212,12 +221,13 @@ def build_variables(model: keras.Model, splits: LoadedData) -> None:
 def _build(model: keras.Model, splits: LoadedData) -> None:
     _build_sequential(model, splits)
     if not model.built:
-        # Call the model, as `model.build` makes no variables of a subclass's layers.
+        # Call the model, because `model.build` does not make the variables of the layers in a
+        # subclass of `keras.Model`.
         model(as_keras_reads(splits.train.first(1).x))
 
 
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
-    """Builds a Sequential model. Calling it instead would fix its batch size."""
+    """Builds a Sequential model. A call of the model instead would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -257,7 +267,8 @@ def as_built(model: keras.Model) -> Iterator[None]:
     """Lets Keras save and load the weights of a model that is never called.
 
     The training step of such a model calls parts of the model, as in a variational autoencoder. So
-    the parts have weights, but the model is not `built`.
+    the parts have weights, but the model is not `built`. Within this context, the model's `built`
+    is true.
     """
     before = model.built
     model.built = before or bool(model.weights)
@@ -285,7 +296,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers besides the one given to `compile`, e.g. of a GAN."""
+    """Returns a model's optimizers besides the one given to `compile`. A GAN may have two."""
     import keras
 
     attributes, compiled = vars(model).values(), getattr(model, "optimizer", None)
@@ -327,10 +338,11 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
     tf_variable = variable.value
-    # Variables of a distribution strategy have several values.
+    # Variables of a distribution strategy have several values, so let Keras read them.
     if not is_plain_variable(tf_variable):
         return np.array(variable.numpy())
     # This takes a third of the time of `variable.numpy()`.
     value = tf.raw_ops.ReadVariableOp(resource=tf_variable.handle, dtype=tf_variable.dtype)
-    # The value is a copy already. `asarray` makes an array of a scalar.
+    # `ReadVariableOp` has made a copy already. `asarray` is needed for a variable without axes, for
+    # which `numpy()` returns a scalar.
     return np.asarray(value.numpy())

@@ -48,11 +48,12 @@ from studies.training.pure_code import (
 )
 
 HEAP_TYPE = 1 << 9
-"""The flag Py_TPFLAGS_HEAPTYPE of classes that were made by Python code."""
+"""The flag Py_TPFLAGS_HEAPTYPE, which CPython sets on classes that Python code has made."""
 _ATOMS = (bool, int, float, complex, str, bytes)
 # These methods run before a model is traced, so the key leaves their code out.
 _BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
-# Through these attributes, code can reach objects without naming them.
+# Through these attributes, the user's code can reach objects that it does not name. So a structure
+# with such code is unique.
 _BACK_DOORS = frozenset(
     {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
 )
@@ -73,8 +74,11 @@ WRAPPERS: Parts = (
     (property, lambda property: (property.fget, property.fset, property.fdel)),
     (staticmethod | classmethod, lambda wrapper: (wrapper.__func__,)),
 )
-"""The types of objects around functions, and functions that return the parts of such objects."""
-# The functions return the parts of these objects that the key needs.
+"""Types of objects that wrap functions, such as methods.
+
+With each type comes a function that returns the parts of such an object.
+"""
+# The types of more objects, each with a function that returns the parts that the key needs.
 _PARTS: Parts = (
     *WRAPPERS,
     (
@@ -84,8 +88,9 @@ _PARTS: Parts = (
     (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
-# A program reads these attributes of these Keras classes from variables, so that trials with other
-# numbers can use the same program. `test_exactness` shows that such programs are exact.
+# The attributes that are lifted numbers, and the Keras classes that have them. A program reads
+# these attributes from variables, so that trials with other numbers can use the same program.
+# `test_exactness` shows that such programs are exact.
 _LIFTED: Mapping[str, str] = {
     "rate": "AlphaDropout Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D",
     "stddev": "GaussianNoise",
@@ -107,7 +112,7 @@ _RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.
 
 @dataclass(frozen=True)
 class LiftedNumber:
-    """A number in an attribute of a layer, a regularizer or an optimizer."""
+    """An attribute whose number a program reads from a variable, such as a layer's `rate`."""
 
     owner: Any
     attribute: str
@@ -119,22 +124,24 @@ class LiftedNumber:
 
 
 class Structure:
-    """The structure of a model, and of `others`, which also decide the key."""
+    """The structure of a model. The key also depends on `others`, e.g. on settings of Keras."""
 
     def __init__(self, model: object, *others: object) -> None:
         import keras
 
-        # All reachable Keras variables, in the same order for the same key.
+        # All reachable Keras variables. Structures with the same key have them in the same order.
         self.variables: list[keras.Variable] = []
-        # The lifted numbers, in the same order for the same key.
+        # The lifted numbers. Structures with the same key have them in the same order.
         self.numbers: list[LiftedNumber] = []
         self.others = others
-        self.of_libraries = True  # Whether no code is the user's.
-        self.reason = ""  # Why the structure is unique, or empty.
-        self.state = ""  # State that no program can take over (e.g. a tf.Variable), or empty.
+        self.of_libraries = True  # Whether all code is that of libraries, and none is the user's.
+        self.reason = ""  # The reason why the structure is unique, or empty.
+        # What has state that no program can take over, e.g. a tf.Variable. Empty if there is none.
+        self.state = ""
         self._keras = keras
         self._digest = hashlib.sha256()
         # Names of attributes that decide initial values, and of attributes that user code reads.
+        # The key omits the first attributes, so a name in both sets makes the structure unique.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
@@ -153,7 +160,10 @@ class Structure:
         self._places, self._objects = {}, []
 
     def is_like(self, other: Structure) -> bool:
-        """Returns whether digests and lifted numbers are equal, even of unique structures."""
+        """Returns whether two structures have equal digests and lifted numbers.
+
+        The keys need not be equal, so this compares unique structures, too.
+        """
         return (self.digest, self.values) == (other.digest, other.values)
 
     def _write(self, *parts: object) -> None:
@@ -203,12 +213,13 @@ class Structure:
             items = [part for pair in value.items() for part in pair]
             items.append(getattr(value, "default_factory", None))
         elif isinstance(value, set | frozenset):
-            # The order of sets of objects differs between processes and trials.
+            # The order of the objects in a set differs between processes and trials, so the digest
+            # would differ, too.
             if not all(item is None or type(item) in _ATOMS for item in value):
                 self._unreadable(f"a set of objects ({value!r:.60})")
             items = sorted(value, key=repr)
         self._write("collection", self._kind(type(value)), [self._token(item) for item in items])
-        # In a library's collections, attributes hold only bookkeeping.
+        # The attributes of a library's collection are only bookkeeping, so leave them out.
         if is_own(module_of(type(value))):
             self._visit_attributes(value)
 
@@ -272,7 +283,8 @@ class Structure:
         reads = reads_of(code) if is_own(origin_of(function)) else Reads()
         values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        # `super()` makes `__class__` a free variable. The class is visited with its objects.
+        # `super()` makes `__class__` a free variable. Leave it out, as the class is visited with
+        # its objects.
         values += [_content_of(cell) for name, cell in cells if name != "__class__"]
         values += function.__dict__.values()
         values += [space.get(name, vars(builtins).get(name)) for name in sorted(reads.globals)]
@@ -295,10 +307,11 @@ class Structure:
                 self._write(self._token(value))
                 own = isinstance(value, type) and is_own(module_of(value))
                 if own and is_of_keras(value):
-                    # The function may make an object of the class.
+                    # The function may make an object of the class. This runs `__init__`, whose code
+                    # is not in the digest.
                     self._impure(f"the class {value.__qualname__}")
                 continue
-            # TensorFlow has placeholders for modules that it loads late.
+            # TensorFlow has placeholders for modules that it loads late, so get the real module.
             module = sys.modules.get(value.__name__, value)
             self._write("module", module.__name__)
             if id(module) in seen:
@@ -360,7 +373,8 @@ class Structure:
         else:
             kind = type(value)
             named = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
-            # An object of a class in C may have state besides its attributes.
+            # An object may have state besides its attributes if its class, or a base class, is
+            # written in C.
             in_python = all(base.__flags__ & HEAP_TYPE for base in kind.__mro__[:-1])
             if named and in_python and (is_followed(kind) or is_of_keras(kind)):
                 self._visit_attributes(value)
@@ -369,7 +383,10 @@ class Structure:
                 self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
     def _layer_with(self, value: object) -> str:
-        """Returns the name of the layer that has a value, for a message, or an empty text."""
+        """Returns a phrase that names the layer with a value in its attributes, for a message.
+
+        Returns an empty text if there is no such layer.
+        """
         for layer in self._objects:
             if isinstance(layer, self._keras.layers.Layer):
                 for _, item in attributes_of(layer):
@@ -402,7 +419,7 @@ class Structure:
             self._write(name, self._token(item))
 
     def _passes_over(self, kind: type, name: str, item: Any) -> bool:
-        """Returns whether an attribute is bookkeeping of Keras or TensorFlow."""
+        """Returns whether the key omits an attribute as bookkeeping of Keras or TensorFlow."""
         if not any(library_of(base) in ("keras", "tensorflow") for base in kind.__mro__):
             return False
         if name in keras_internals.BOOKKEEPING_OF_MODELS:

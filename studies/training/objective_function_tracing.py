@@ -1,6 +1,6 @@
 """Runs an objective function up to its first `model.fit`, so that it trains nothing.
 
-This finds the function's search space, and builds a trial's model again.
+This is how the function's search space is found, and how a trial's model is built again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import keras
 
 
-# A function without a training runs to its end, so it is traced only so often.
+# At most so many traced runs may end without a training. Nothing stops such a run before the end of
+# the function, so it may take long.
 _MOST_WHOLE_RUNS = 30
 
 
@@ -29,17 +30,18 @@ class FirstFit(NamedTuple):
     """The model and arguments of a function's first `fit`."""
 
     model: keras.Model
-    arguments: Mapping[str, Any]  # By name.
+    arguments: Mapping[str, Any]  # The arguments of `fit`, by name.
 
 
 class FunctionEnded(BaseException):
-    """Stops a function early. A function's ``except Exception`` does not catch it."""
+    """Stops a user's function early. An ``except Exception`` in the function does not catch it."""
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> tuple[FirstFit | None, Any]:
     """Runs an objective function up to its first training. Errors of the function are passed on.
 
-    Returns the first training, or None and the value that a function without a training returned.
+    Returns the first training. If the function trains nothing, returns None and the value that the
+    function returned.
     """
     import keras
 
@@ -77,14 +79,15 @@ class TracedObjective:
     def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
         self._name, self._function = name, function
         self._whole_runs = 0
-        self.epochs = 1  # The epochs of the first training, with default values.
+        self.epochs = 1  # The number of epochs of the first training, with default hyperparameters.
         self._first = True
 
     def __call__(self, trial: Any) -> None:
         """Runs the function up to its first training.
 
-        Raises LimitReachedError if so many runs had no training that another may take too long.
-        Raises BuilderError if a returned value is wrong for all hyperparameters.
+        Raises LimitReachedError if `_MOST_WHOLE_RUNS` runs had no training, as more runs may take
+        too long. Raises BuilderError if the function returns a model or several values, because it
+        would do so with all hyperparameters.
         """
         if self._whole_runs >= _MOST_WHOLE_RUNS:
             raise LimitReachedError

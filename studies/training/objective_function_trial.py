@@ -1,7 +1,7 @@
 """Runs a trial of a study with an objective function, and follows the function's trainings.
 
 `keras.Model.fit` is replaced while the function runs. The replacement only adds callbacks that read
-the logs, so a training gives the same bits.
+the logs, so a training gives the same bits as without them.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     """Runs a trial: sets the trial's seed, and calls the study's objective function.
 
     The trial's epochs are those of every `model.fit` in the function. If a model is trained again,
-    the count of its epochs continues. The metrics of a second model are called ``fit_2/…``. A
-    reported value is the metric ``value`` at the step that the function gives. The returned number
-    is the last ``value``, and the trial's value.
+    the count of its epochs continues. The metrics of a second model are called ``fit_2/…``. If the
+    function calls ``trial.report(value, step)``, the metric ``value`` has this value at this step.
+    The number that the function returns becomes the last ``value``, and the trial's value.
 
     The trial is infeasible if the function raises, or returns no finite number. If it raises
     ``optuna.TrialPruned``, the trial is pruned and has no value. Raises BuilderError if the
@@ -77,7 +77,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     trial = ObjectiveTrial(task.space, spec.values, number=spec.built_as, report=following.report)
     result = _called(study, task, trial, following)
     if following.error is not None:
-        # The function may have caught this error.
+        # The function may have caught this error of `on_epoch`.
         raise following.error
     count = len(following.models)
     return replace(
@@ -160,7 +160,8 @@ def _concluded(
     best = BestEpoch(epoch, value, {**following.metrics.get(epoch, {}), VALUE: value})
     result = TrialResult(number, "complete", epochs=following.length or 1, best=best)
     if measured is None or copy is None:
-        # This digest of all models' weights shows whether another run gives the same.
+        # No weights are saved, but this digest of the weights of all models is recorded. It shows
+        # whether another run of the trial gives the same weights.
         digests = ";".join(following.digests)
         models = len(following.models)
         why = f"trains {models} models, so no single model has its value"
@@ -176,7 +177,10 @@ def _concluded(
 
 
 def _number(returned: Any) -> float | None:
-    """Returns a number or the only number in a list, as Optuna does, or None."""
+    """Converts what a function returned to a float. Returns None if that is not possible.
+
+    As in Optuna, a list or tuple with one number stands for the number.
+    """
     if isinstance(returned, list | tuple) and len(returned) == 1:
         returned = returned[0]
     if returned is None or isinstance(returned, str):
@@ -193,7 +197,8 @@ class ObjectiveTrial(Hyperparameters):
     Its `report` and `should_prune` ask the study's pruner.
 
     Args:
-        report: Takes a value and its step, from 0. Returns whether the pruner would end the trial.
+        report: A function that gets a value and its step, counted from 0. It returns whether the
+            pruner would end the trial.
     """
 
     def __init__(
@@ -254,26 +259,31 @@ class Following:
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
         self.error: Exception | None = None  # An error of `on_epoch`, not of the function.
-        self.ended: TrialState | None = None  # Set if the study ended the function early.
+        # The trial's state if the study has ended the function early, or else None.
+        self.ended: TrialState | None = None
         self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of all trainings, by epoch.
-        self.reported: dict[int, float] = {}  # The reported values, by step, from 1.
+        self.reported: dict[int, float] = {}  # The reported values by step, counted from 1.
         # The weights of the only model so far, or None if there are several models.
         self.measured: MeasuredWeights | None = None
         self.parameters = 0  # The number of the last model's parameters.
         self.digests: list[str] = []  # The digest of the weights after each training.
         self.data = FitDigests()  # The digests of the first training's data.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
-        # The trained models, by weak references, as the models of many folds take memory.
+        # Weak references to the trained models. With strong references, all models would stay in
+        # memory, e.g. those of all folds.
         self.models: list[weakref.ref[Any]] = []
         self.epochs: list[int] = []  # The number of epochs of each model.
 
     @property
     def length(self) -> int:
-        """The most epochs of any model. Without models, the last step that was reported."""
+        """The largest number of epochs of any model. Without models, the highest reported step."""
         return max(self.epochs, default=0) or max(self.reported, default=0)
 
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Notes the model of a training that begins, and the arguments of `fit` by name."""
+        """Notes the model of a training that begins. `arguments` are those of `fit`, by name.
+
+        The data of the first training is noted, too.
+        """
         if not self.models:
             self.data = fit_digests(arguments)
         if self._number_of(model):
@@ -294,12 +304,12 @@ class Following:
         metrics = {f"{prefix}{name}": value for name, value in logs.items()}
         self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
         if self._tell(epoch, metrics):
-            # "prune" means here that the trial's time is over. Pruners decide only on reported
-            # values.
+            # For an epoch, "prune" means that the trial has reached its time limit. Pruners decide
+            # only on values that the function reports.
             self._end("pruned")
 
     def fit_ended(self, model: keras.Model) -> None:
-        """Notes the weights of a model whose training has ended without an error."""
+        """Notes a digest of the weights of a model whose training has ended without an error."""
         self.parameters = parameters_of(model)
         self.digests.append(weights_digest(values_of(model.weights)))
 
@@ -309,9 +319,10 @@ class Following:
         return self._tell(step + 1, {VALUE: value})
 
     def conclude(self, value: float) -> int:
-        """Reports the returned value at a step, and returns the step, counted from 1.
+        """Reports the value that the function returned. Returns its step, counted from 1.
 
-        The step is the last one so far or, if another value was reported there, the next one.
+        The value's step is the last one so far. If the function has reported another value at that
+        step, it is the next step.
         """
         last = max([*self.epochs, *self.reported, 1])
         if self.reported.get(last) == value:
@@ -358,10 +369,10 @@ def watched(following: Following) -> Iterator[None]:
         try:
             call = signature.bind(model, *arguments, **keywords)
         except TypeError:
-            # Keras's error explains wrong arguments.
+            # The arguments are wrong, and Keras's own error explains them.
             return fit(model, *arguments, **keywords)
         last = _reporting(following)
-        # Note the logs before the user's callbacks, which may raise.
+        # Note an epoch's logs before the user's callbacks are called, as these may raise an error.
         first = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: last.note(logs))
         callbacks = keras.tree.flatten(call.arguments.get("callbacks") or [])
         call.arguments["callbacks"] = [first, *callbacks, last]
@@ -382,7 +393,10 @@ def watched(following: Following) -> Iterator[None]:
 
 
 def _reporting(following: Following) -> Any:
-    """Returns a callback that reports the logs with the entries that the user's callbacks add."""
+    """Returns a callback that reports the logs of each epoch.
+
+    The logs then have the entries that the user's callbacks add to them.
+    """
     import keras
 
     class Reporting(keras.callbacks.Callback):  # type: ignore[misc]
@@ -402,15 +416,16 @@ def _reporting(following: Following) -> Any:
     return Reporting()
 
 
-# Of a larger array, only rows at equal distances are read: in 0.1 s, not 1 s.
+# The largest array, in bytes, of which a digest reads all rows. Of a larger array, only rows at
+# equal distances are read, which takes 0.1 s instead of 1 s.
 _MOST_BYTES: Final = 2**26
 
 
 class FitDigests(NamedTuple):
-    """The digests of a training's arrays. Empty for other data."""
+    """The digests of a training's arrays. Empty if `fit` gets other data than arrays."""
 
     data: str = ""
-    validation: str = ""  # Of the validation targets.
+    validation: str = ""  # The digest of the validation targets.
 
 
 def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
@@ -423,7 +438,7 @@ def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
             targets = data["validation_data"][1]
         return FitDigests(_digest_of((data, share)), "" if targets is None else _digest_of(targets))
     except Exception:
-        # `fit` may get other data, such as batches.
+        # `fit` may get other data than arrays, such as a tf.data.Dataset.
         return FitDigests()
 
 
@@ -442,15 +457,18 @@ def _digest_of(arrays: Any) -> str:
     return combined_digest(digests)
 
 
-# Another batch size changes the last digits of a metric.
+# A returned number counts as equal to a metric's value up to this relative difference, because
+# another batch size changes the last digits.
 _TOLERANCE = 1e-6
 
 
 class MeasuredWeights:
-    """For each metric, a copy of the model's weights after its best epoch so far.
+    """Copies of a model's weights: for each metric, those after the metric's best epoch so far.
 
-    A function may return the best value of a metric, so the trial's weights are those of that
-    epoch. A metric of unknown direction has the objective's direction.
+    An objective function may return the best value of a metric, such as
+    ``max(history.history["val_accuracy"])``. The trial's weights are then those of the epoch with
+    this value. If it is not known whether a metric should go up or down, the objective's direction
+    is used.
     """
 
     def __init__(self, model: keras.Model, objective: Objective) -> None:
@@ -472,16 +490,18 @@ class MeasuredWeights:
             self._best[name] = now, copy
 
     def of(self, value: float) -> tuple[int, Sequence[np.ndarray]]:
-        """Returns the weights that have a value, and the epoch after which the model had them.
+        """Returns the epoch after which the model gave a value, and its weights at that time.
 
-        If the value is a metric's best, these are that epoch's weights. Otherwise they are the
-        final ones.
+        If the value is the best value of a metric, this is the metric's best epoch. Otherwise it is
+        the last epoch. But if the final weights equal those after a metric's best epoch, it is that
+        epoch.
         """
         for best, copy in self._best.values():
             if math.isclose(value, best.value, rel_tol=_TOLERANCE):
                 return best.epoch, copy
-        # A callback may have restored a best epoch's weights, but not the optimizer's variables,
-        # which come after the weights in a copy.
+        # A callback may have restored the weights of a best epoch, as EarlyStopping does. It does
+        # not restore the optimizer's variables, which come after the weights in a copy. So compare
+        # only the weights.
         final, count = copy_of(self.model), len(self.model.weights)
         digest = weights_digest(final[:count])
         for best, copy in self._best.values():

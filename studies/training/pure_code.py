@@ -1,7 +1,7 @@
 """Says which code is the user's, which names it reads, and which code of libraries is pure.
 
-A pure class or function reads only its arguments, so the key of a model (`model_structure`) has
-only its name.
+A pure class or function reads only its arguments. So the key of a model (`model_structure`) needs
+only its name, and not its code.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 
 from studies.user_code import is_users
 
-# Libraries whose objects have their state in attributes.
+# Libraries whose objects have all their state in Python attributes, which can be read.
 _FOLLOWED = ("keras", "tensorflow")
 # The classes and functions of these modules read only their arguments. TensorFlow's functions may
-# use state in the graph, for which `graph_checks.hidden_state` searches.
+# also add operations with state to a graph. `graph_checks.hidden_state` finds such operations.
 _PURE = frozenset(
     """
     keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies
@@ -60,7 +60,7 @@ _PURE_OF = {
 LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
 """Libraries with pure functions, listed above."""
 PLAIN_CLASSES = {*_FOLLOWED, *"abc builtins collections enum numbers numpy typing".split()}
-"""Libraries whose classes and subclasses make objects without hidden state."""
+"""Libraries whose objects have no hidden state. The same holds for objects of subclasses."""
 _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 
@@ -138,7 +138,7 @@ def is_followed(thing: Any) -> bool:
 
 
 def is_of_keras(kind: type) -> bool:
-    """Returns whether a class has a base class of Keras or TensorFlow, or is one."""
+    """Returns whether a class is one of Keras's or TensorFlow's, or inherits from one."""
     return any(library_of(base) in _FOLLOWED for base in kind.__mro__)
 
 
@@ -147,7 +147,7 @@ def is_pure(thing: Any) -> bool:
     if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
         return True
     module, name = module_of(thing), thing.__qualname__
-    # Keras's `get` and `deserialize` look up the user's objects.
+    # Keras's `get` and `deserialize` look up the user's objects by name, so they are not pure.
     looks_up = name in ("get", "deserialize")
     return name in _PURE_OF.get(module, "").split() or (
         _is_listed(f"{module}.{name}") and not looks_up

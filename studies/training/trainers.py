@@ -1,4 +1,4 @@
-"""Trainers: the protocol, and trainers that call `model.fit` or the `fit` of a HyperModel."""
+"""The `Trainer` protocol, and two trainers: one calls `model.fit`, one a HyperModel's `fit`."""
 
 from __future__ import annotations
 
@@ -37,27 +37,32 @@ if TYPE_CHECKING:
 
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
-"""Called after each epoch with its number (from 1) and metrics. False stops the training."""
+"""A function that trainers call after each epoch, with the epoch's number (from 1) and metrics.
+
+If it returns False, the training stops.
+"""
 
 
 @dataclass(frozen=True)
 class Training:
     """The arguments of a trainer."""
 
-    model: keras.Model  # Compiled. It is trained in place.
-    splits: LoadedData  # The sample weights of arrays include the class weights.
+    model: keras.Model  # The compiled model. The training changes its weights.
+    splits: LoadedData  # The data. In arrays, sample weights already include class weights.
     spec: TrialSpec
-    callbacks: Sequence[keras.callbacks.Callback]  # The user's, made for this trial.
+    callbacks: Sequence[keras.callbacks.Callback]  # The user's callbacks for this trial.
     hp: Hyperparameters
-    initial_epoch: int = 0  # The number of epochs that were trained before.
-    unfit: str = ""  # Why only `model.fit` can train the model, or empty.
+    initial_epoch: int = 0  # The number of epochs already trained, if the training resumes.
+    # The reason why only `model.fit` can train the model. Empty if there is none.
+    unfit: str = ""
     validates: bool = True  # Whether there is validation data.
 
 
 class NotTrainedError(InternalError):
-    """A training failed, but `model.fit` might succeed. The error's text says why it failed.
+    """A training failed, but `model.fit` might succeed.
 
-    The model and the callbacks are then built again, and `model.fit` trains the model.
+    The error's text says why the training failed. The model and the callbacks are then built again,
+    and `model.fit` trains the model.
     """
 
 
@@ -83,11 +88,11 @@ class Trainer(Protocol):
     """
 
     concludes: bool
-    """Whether `train` may return the trial's outcome."""
+    """Whether `train` may return the trial's outcome, like the `fit` of a HyperModel."""
 
     @property
     def unsaved(self) -> str:
-        """Why the model lacks the weights of the last reported epoch, or empty."""
+        """The reason why the model lacks the weights of the last reported epoch. Empty if none."""
         ...
 
     @property
@@ -97,16 +102,17 @@ class Trainer(Protocol):
 
     @property
     def walked(self) -> Structure | None:
-        """The structure of the model in training, if known."""
+        """The structure of the model that is being trained, or None if it is not known."""
         ...
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains until the spec's epochs are done, or `on_epoch` or a callback ends the training.
+        """Trains the spec's number of epochs. `on_epoch` or a callback may end the training early.
 
-        If `concludes` is true, this method may return metrics, which then replace the metrics of
-        the epochs.
+        If `concludes` is true, this method may return metrics. The trial's value then comes from
+        these metrics, and not from the best epoch.
 
-        Raises NotTrainedError if the training must start again, with `training.unfit` set.
+        Raises NotTrainedError if the model must be built again and trained by `model.fit`. The
+        error's text is then the `unfit` of the new training.
         """
         ...
 
@@ -123,8 +129,9 @@ class PlainTrainer:
     used = ("plain", "")
 
     def __init__(self) -> None:
-        # Few pipelines are kept, as they have copies of the data. A builder may change floatx, so
-        # that is a part of the key.
+        # Only a few pipelines are kept, because each has a copy of the data. Floats in the copy
+        # have the type `keras.config.floatx()`, which a builder may change. So floatx is a part of
+        # the cache's key.
         self._batches = lru_cache(_PIPELINES_KEPT)(
             lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
@@ -170,9 +177,12 @@ class PlainTrainer:
 def _make_variables(training: Training) -> None:
     """Makes the variables of loss, metrics and optimizer before `fit`, which saves time.
 
-    Does nothing if the user's code would run, as the code may count its calls. Does nothing if a
-    callback of the user's may see the variables. If the step with one sample fails, `fit` may still
-    succeed, e.g. if a loss needs several samples.
+    For this, a validation step runs with one sample. Nothing is done if the step would run code of
+    the user, as such code may count its calls. Nothing is done either if a callback of the user may
+    see the variables.
+
+    Raises NotTrainedError if the step fails. `fit` may still succeed, e.g. if the loss needs
+    several samples.
     """
     if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
         return
@@ -192,7 +202,7 @@ def _begin_epochs(
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
-            # The user's callbacks get this dict next.
+            # The user's callbacks get this dict next, so correct the number of steps in it now.
             batches.correct(params)
             super().set_params(params)
 
@@ -202,7 +212,7 @@ def _begin_epochs(
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batches.ended(batch):
-                # Keras raises this at the end of the data.
+                # Keras itself ends an epoch by this exception when the data ends.
                 raise StopIteration
 
     return BeginEpochs()
@@ -226,7 +236,8 @@ _UNKNOWN_WEIGHTS = (
     "not measured with the final weights of the model, so the weights for this value are unknown. "
     "To get a checkpoint, train the given model with the given callbacks, and return the history"
 )
-# Another batch size changes the last digits of a metric.
+# Two values of a metric count as equal up to this relative difference, because another batch size
+# changes the last digits.
 _TOLERANCE = 1e-4
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
 
@@ -240,9 +251,9 @@ def has_own_fit(build: object) -> bool:
 
 
 class HyperModelTrainer:
-    """Trains arrays by the `fit` method of a Keras Tuner HyperModel.
+    """Trains a model on arrays by the `fit` method of a Keras Tuner HyperModel.
 
-    The method is called as in Keras Tuner
+    This method is called as in Keras Tuner
     (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): ``fit(hp, model, x, y,
     validation_data=…, callbacks=…, …)``. It returns the history of `model.fit`, or the trial's
     outcome as a number or a dict of metrics.
@@ -264,7 +275,7 @@ class HyperModelTrainer:
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Calls the HyperModel's `fit`.
 
-        Raises BuilderError if samples have weights, and the method takes none.
+        Raises BuilderError if samples have weights, and the HyperModel's `fit` takes none.
         """
         import keras
 
@@ -282,7 +293,8 @@ class HyperModelTrainer:
         with replaced_method("fit", noting):
             returned = self._call(training, watching)
         if not watching.ended and hasattr(returned, "history"):
-            # The method did not use our callbacks, so the history's last epoch counts.
+            # The HyperModel's `fit` ignored our callbacks, so no epoch was reported. Then the last
+            # epoch in the returned history is the outcome.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:
@@ -296,18 +308,24 @@ class HyperModelTrainer:
     def _has_value(
         self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
     ) -> bool:
-        """Returns whether the builder's model, with its final weights, has the outcome's value."""
+        """Returns whether the builder's model, with its final weights, gives the outcome's value.
+
+        The outcome's value is that of the objective.
+        """
         model, objective = training.model, training.spec.objective.metric
         last = self._last.get(objective)
         value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
         if value is not None and measured is not None:
             return math.isclose(measured, value, rel_tol=_TOLERANCE)
-        # The objective can't be measured again. The final weights have the value if it is that of
-        # the last epoch, or if no other model was trained.
+        # `model.evaluate` does not give the objective. Then assume that the final weights give the
+        # outcome's value if the last epoch logged the same value, or if no other model was trained.
         return value == last or fitted in ([], [model])
 
     def _watching(self, training: Training, on_epoch: OnEpoch) -> Any:
-        """Returns a callback that sets random states and calls `on_epoch`, for any model."""
+        """Returns a callback that sets random states and calls `on_epoch`.
+
+        The callback works in trainings of any model, not only of the builder's.
+        """
         import keras
 
         trainer = self
@@ -315,11 +333,13 @@ class HyperModelTrainer:
         class Watching(keras.callbacks.Callback):  # type: ignore[misc]
             def __init__(self) -> None:
                 super().__init__()
-                # The method may call `model.fit` several times, each from epoch 0.
+                # The number of ended epochs. The HyperModel's `fit` may call `model.fit` several
+                # times, and Keras counts the epochs of each call from 0.
                 self.ended = 0
 
             def __deepcopy__(self, memo: object) -> Watching:
-                # Keras Tuner copies callbacks before `fit`. A copy would count epochs separately.
+                # Keras Tuner copies callbacks before `fit`. A copy would count its own epochs, and
+                # this object would count none.
                 return self
 
             def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -339,7 +359,7 @@ class HyperModelTrainer:
         return Watching()
 
     def _call(self, training: Training, watching: keras.callbacks.Callback) -> Any:
-        """Calls the HyperModel's `fit`, with the keywords for which `fit` has parameters."""
+        """Calls the HyperModel's `fit`, but only with keywords for which `fit` has parameters."""
         import keras
 
         hp, model, spec = training.hp, training.model, training.spec
@@ -371,8 +391,9 @@ class HyperModelTrainer:
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
                     return self._fit(hp, model, train.x, _targets(train), **keywords)
             except TypeError as error:
-                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` sets a keyword twice, so leave
-                # our keyword out. Python raises this error before anything is trained.
+                # The HyperModel may call `model.fit(*args, batch_size=hp.Int(…), **kwargs)`, which
+                # sets `batch_size` twice if we pass it too. So leave our keyword out, and call
+                # again. Python raises this error before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -382,7 +403,10 @@ class HyperModelTrainer:
 def rehearse(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
 ) -> set[str]:
-    """Trains an epoch on a few samples. Returns the names of the metrics and of the outcome."""
+    """Calls a HyperModel's `fit` for one epoch on a few samples.
+
+    Returns the names of the metrics that the epoch logs, and of those that `fit` returns.
+    """
     import tensorflow as tf
 
     names: set[str] = set()
@@ -393,14 +417,14 @@ def rehearse(
 
     objective, count = study.objective, _REHEARSED_SAMPLES
     if not isinstance(objective, Objective):
-        # The direction is not known yet, and does not matter here.
+        # The objective's direction (min or max) is not known yet, and does not matter here.
         objective = Objective(objective, "min")
     spec = TrialSpec(0, 1, {}, study.seed, 1, count, 1, "", objective)
     train, validation = splits.train.first(count), splits.validation.first(count)
     few = replace(splits.arrays, train=train, validation=validation)
     trainer, training = HyperModelTrainer(study.build), Training(model, few, spec, [], hp)
     eager = tf.config.functions_run_eagerly()
-    # Tracing would take longer than the one or two steps.
+    # Run the one or two steps eagerly, as tracing them would take longer than running them.
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
@@ -439,7 +463,7 @@ def _measured(model: keras.Model, training: Training) -> dict[str, float]:
             return_dict=True,
         )
     except Exception:
-        # The model may not be compiled, or may need samples as `fit` prepares them.
+        # The model may not be compiled, or may need samples that the HyperModel's `fit` prepares.
         return {}
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 

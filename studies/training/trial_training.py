@@ -1,4 +1,4 @@
-"""Runs a trial: builds its model, trains the model, reports each epoch, and keeps the best one."""
+"""Runs a trial: builds and trains its model, reports each epoch, keeps the best epoch's weights."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def run_trial(
 ) -> TrialResult:
     """Runs a trial of a study with a builder.
 
-    The trial is infeasible if its data can't be made, if its builder raises, or if its training
-    fails or diverges before any epoch has a value. If the training fails later, the best epoch
-    counts.
+    The trial is infeasible if its class weights can't be made, if its builder raises, or if its
+    training fails or diverges before any epoch has a value. If the training fails later, the trial
+    keeps its best epoch.
 
-    The class weights are those of the spec. If a function of the study makes them, the result has
-    the class weights.
+    The class weights are those of the spec. If the study's `class_weight` is a function, the class
+    weights are those that the function returns for this trial, and the result has them.
 
     Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
     can't be written. Errors of `on_epoch` are passed on.
@@ -88,7 +88,8 @@ class _Run:
     reports: Reports
     trainer: Trainer
     started: float
-    unfit: str = ""  # Why only `model.fit` can train the model, or empty.
+    # The reason why only `model.fit` can train the model. Empty if there is none.
+    unfit: str = ""
 
     def result(self) -> TrialResult:
         try:
@@ -98,7 +99,7 @@ class _Run:
                 if self.reports.error is not None:
                     raise
                 self.unfit = str(error)
-            # Model and callbacks are built anew, so that no callback sees an epoch twice.
+            # Build model and callbacks again, so that no callback sees the same epoch twice.
             self.reports.again = True
             return self._run()
         except StudyError:
@@ -106,7 +107,7 @@ class _Run:
         except Exception as error:
             if self.reports.error is not None:
                 raise self.reports.error from None
-            # A failure of a trial must not end its process.
+            # An error in one trial must not end the process, which has other trials to run.
             _log.warning("trial %d could not be run", self.task.spec.number, exc_info=True)
             return self._not_begun(f"the trial could not be run: {describe(error)}")
 
@@ -133,10 +134,11 @@ class _Run:
             if not self.trainer.concludes:
                 state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
-                    # A failed attempt to restore a state may have changed the model.
+                    # A failed attempt to restore a state may have changed the model, so build it
+                    # again.
                     model, callbacks = _build(self.study, hp, spec, splits)
         except Exception as error:
-            # The builder may fail for some values only. The default ones were checked before.
+            # The builder may fail for this trial's hyperparameters alone, so the study goes on.
             if is_fatal(error):
                 raise fatal(error) from None
             if isinstance(error, BuilderError):
@@ -157,7 +159,7 @@ class _Run:
         )
         trained = self._train(training, watch, state)
         if self.reports.error is not None:
-            # A user's training loop may have caught this error.
+            # A user's training loop may have caught this error of `on_epoch`.
             raise self.reports.error
         result = watch.result(parameters_of(model))
         finished = result.state in ("complete", "pruned")
@@ -173,7 +175,10 @@ class _Run:
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
-        """Trains a model from its first epoch or a state. Returns False if no epoch was left."""
+        """Trains a model from its first epoch, or resumes from a state.
+
+        Returns False if the state left nothing to train.
+        """
         import keras
 
         build, callbacks = self.study.build, training.callbacks
@@ -226,7 +231,7 @@ def with_saved_weights(result: TrialResult, weights: BestWeights, task: TrialTas
     except OSError as error:
         raise cannot_write(task.checkpoint, error) from None
     except Exception as error:
-        # The trial keeps its value.
+        # The trial has a value all the same, so only its weights are missing.
         tell_once(task.spec.number, describe(error))
         return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
@@ -241,7 +246,8 @@ def _build(
             try:
                 make_weights(model, splits)
             except Exception:
-                # `fit` will show whether the model can be trained.
+                # `fit` may still be able to train the model. The failed call may have changed the
+                # model and random states, so build the model again.
                 _log.debug("the model can't be called with a sample", exc_info=True)
                 begin_trial(spec.seed)
                 model = build_model(study, hp, splits)
@@ -254,7 +260,7 @@ def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
 
 
 def tell_once(number: int, what: str) -> None:
-    """Logs the traceback of the error being handled, once for each text `what`."""
+    """Logs the traceback of the error being handled, but only once for each text `what`."""
     if what not in _logged:
         _logged.add(what)
         _log.warning("trial %d raised", number, exc_info=True)
@@ -271,16 +277,23 @@ OnEpochResult = Callable[[EpochResult], Decision]
 
 
 class Reports:
-    """Reports epochs. `error` keeps an error of `on_epoch` apart from the training's errors."""
+    """Reports epochs by calling `on_epoch`.
+
+    An error of `on_epoch` is kept as `error`, so that it is not taken for an error of the training.
+    """
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
-        self._decisions: dict[int, Decision] = {}  # By epoch.
+        self._decisions: dict[int, Decision] = {}  # The decision on each reported epoch.
         self.again = False  # Whether the training has begun again, from its first epoch.
         self.error: Exception | None = None
 
     def __call__(self, epoch: EpochResult) -> Decision:
-        """Reports an epoch. Returns the decision, which is the earlier one for a reported epoch."""
+        """Reports an epoch, and returns the decision on it.
+
+        If the training has begun again, an epoch that was reported before is not reported again.
+        The first decision on it is returned.
+        """
         if self.again and epoch.epoch in self._decisions:
             return self._decisions[epoch.epoch]
         try:
@@ -293,10 +306,11 @@ class Reports:
 
 @dataclass
 class Watch:
-    """Follows one training, and calls `then` after the decision on each epoch.
+    """Follows one training: reports its epochs, notes the best one, and applies the decisions.
 
-    If the trainer `concludes`, the training may return an outcome at its end, and the metrics of
-    its epochs may lack the objective.
+    `then` is called after the decision on each epoch, with the epoch's number and metrics. If the
+    trainer `concludes`, the training may return an outcome at its end, and the metrics of its
+    epochs may lack the objective.
     """
 
     spec: TrialSpec
@@ -308,20 +322,21 @@ class Watch:
     started: float
     state: TrialState = "complete"
     best: BestEpoch | None = None
-    unsaved: str = ""  # Why the best epoch's weights can't be kept, or empty.
+    unsaved: str = ""  # The reason why the best epoch's weights can't be kept, or empty.
     epochs: list[Mapping[str, float]] = field(default_factory=list)  # The metrics of each epoch.
     reason: str = ""
     raised: str = ""
     diverged: bool = False  # Whether an epoch had a value that is not finite.
 
     def resume_from(self, state: TrainingState) -> bool:
-        """Takes over the epochs of a state. Returns whether the training must continue."""
+        """Takes over a state's epochs, and reports them. Returns whether any training is left."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self.epochs.append(metrics)
-            # The best weights may be of a later epoch, so the trial isn't pruned at an earlier one.
+            # A trial that is pruned at an epoch must not have the weights of a later epoch. The
+            # best weights may be those of the state's last epoch, so prune at no earlier epoch.
             if not self._continues(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
@@ -335,9 +350,9 @@ class Watch:
     def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         objective = self.spec.objective
         if self.state != "complete" or self.diverged:
-            # A user's training loop may ignore that it should stop.
+            # The training should have stopped, but a user's training loop may go on.
             return False
-        # In a training on all folds there is no validation data, so the last epoch counts.
+        # A training on all folds has no validation data, so its last epoch counts as the best.
         all_folds = self.spec.fold == ALL_FOLDS
         if not self.trainer.concludes and not all_folds:
             check_logged(objective.metric, set(metrics))
@@ -348,14 +363,15 @@ class Watch:
             if all_folds or best is None or now.rank(objective) < best.rank(objective):
                 self._take(now)
         continues = self._continues(epoch, metrics)
-        # An interrupted training may resume here, and another trial may continue an ended one.
+        # Write a state, from which the training resumes if it is interrupted. After the last epoch,
+        # a state is always written, as another trial may continue a training that has ended.
         ends = not continues or epoch == self.spec.epochs
         self.checkpoints.after_epoch(self.epochs, self.best, last=ends)
         return continues
 
     def _continues(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch and applies the decision. Returns False to end the training."""
-        # The trial that this one continues has reported these epochs.
+        # The trial that this trial continues has reported the epochs up to `initial_epoch`.
         reported = epoch <= self.spec.initial_epoch
         decision = "continue" if reported else self.report(self._result_of(epoch, metrics))
         diverged = self._not_finite(metrics)
@@ -373,11 +389,11 @@ class Watch:
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
-        """Takes the outcome that a training returned, which is then the trial's value."""
+        """Takes the metrics that a training returned. The objective becomes the trial's value."""
         if self.state != "complete":
             return
         if self.diverged:
-            # The training went on although it should have stopped.
+            # The training went on, although it should have stopped when it diverged.
             self._give_up(self.reason)
             return
         metric, best = self.spec.objective.metric, self.best
@@ -389,7 +405,7 @@ class Watch:
         if not math.isfinite(value):
             self._give_up(f"{metric} is {value}")
         elif best is not None and best.value == value and self.weights.copy is not None:
-            # The outcome is the best epoch's value, and the weights of that epoch are copied.
+            # The outcome is the best epoch's value, so keep that epoch and the copy of its weights.
             self.best = replace(best, metrics={**best.metrics, **outcome})
         else:
             self._take(BestEpoch(len(self.epochs), value, metrics))
@@ -400,9 +416,11 @@ class Watch:
         self.weights.take_copy(None) if self.unsaved else self.weights.take()
 
     def fail(self, reason: str, raised: str = "") -> None:
-        """Ends the training for a reason. Without a best epoch, the trial becomes infeasible.
+        """Notes why the training ended early. The trial keeps its best epoch, if there is one.
 
-        If the trainer `concludes`, epochs don't count, unless the training diverged.
+        Without a best epoch, the trial becomes infeasible. If the trainer `concludes`, only an
+        outcome that the training returns counts, and this one returns none. So the trial becomes
+        infeasible even with a best epoch, unless the training diverged.
         """
         self.raised = raised
         if self.best is None or (self.trainer.concludes and not self.diverged):
@@ -414,7 +432,10 @@ class Watch:
         self.state, self.reason = "infeasible", reason
 
     def _not_finite(self, metrics: Mapping[str, float]) -> str:
-        """Returns the first of loss, validation loss and objective that is not finite, or ""."""
+        """Returns the name of the first metric that is not finite, or an empty text.
+
+        Only the loss, the validation loss and the objective are looked at.
+        """
         names = ("loss", "val_loss", self.spec.objective.metric)
         return next((name for name in names if not math.isfinite(metrics.get(name, 0.0))), "")
 

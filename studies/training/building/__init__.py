@@ -1,1 +1,1 @@
-"""From hyperparameters to a compiled model, checked against the study and its data."""
+"""Builds compiled models from hyperparameters, and checks them against the study and its data."""

@@ -32,9 +32,10 @@ def build_model(
 ) -> keras.Model:
     """Calls the study's builder, and returns its compiled model.
 
-    The builder may ask about the data in `splits`. Errors of the builder are passed on. Raises
-    BuilderError if the builder returns no Keras model, reads a hyperparameter that is not in the
-    space, or returns an uncompiled model. With a HyperModel's own `fit`, no model need be compiled.
+    If the builder calls `adapted`, the layer sees the data in `splits`. Errors of the builder are
+    passed on. Raises BuilderError if the builder returns no Keras model, reads a hyperparameter
+    that is not in the space, or returns an uncompiled model. A HyperModel with its own `fit` may
+    return an uncompiled model.
     """
     try:
         with noting_environment(), building_for(splits):
@@ -55,7 +56,10 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Returns two lists of callbacks. Those in the second list monitor a validation metric."""
+    """Splits callbacks into two lists.
+
+    The callbacks in the second list monitor a validation metric, and those in the first don't.
+    """
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
@@ -80,7 +84,7 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 
 
 def _recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-    """Compiles a model again. The study's arguments replace the builder's."""
+    """Compiles a model again. The study's arguments replace those that the builder gave."""
     if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "
@@ -122,7 +126,10 @@ def build_callbacks(
 
 
 def splits_for(study: StudyDefinition, splits: LoadedData, hp: Hyperparameters) -> LoadedData:
-    """Returns data that has a trial's class weights, if they depend on hyperparameters."""
+    """Returns data with a trial's class weights, if the study's `class_weight` is a function.
+
+    Otherwise returns `splits` unchanged.
+    """
     if not callable(study.class_weight):
         return splits
     return with_class_weight(splits, class_weight_of(study, splits, hp))

@@ -1,4 +1,4 @@
-"""Traces a study's builder for hyperparameters, and returns the study with its final space."""
+"""Runs a study's builder to find its hyperparameters, and gives the study its final space."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Resolved(NamedTuple):
     study: StudyDefinition
     # Whether hyperparameters that the builder first declares in a later trial join the space.
     joins: bool
-    # The names in the space that the study declares. Empty if all were found by tracing.
+    # The names of the hyperparameters in the space that the study declares. Empty if the study
+    # declares no space, so that all hyperparameters were found by tracing.
     declared: tuple[str, ...] = ()
     # The names of hyperparameters that vary, but that the builder never reads.
     unread: tuple[str, ...] = ()
@@ -58,14 +59,14 @@ def resolve_space(
 
     Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. For a study
     with an objective function, `traced` is that function, and `data` is None. Raises BuilderError
-    if the builder can't be traced, or if the default values give no data.
+    if the builder can't be traced.
     """
     assert data is not None or traced is not None, "a study has data or an objective function"
     build = _builder(study, data) if data is not None else traced
     # With `--only`, no other hyperparameter varies, even if the builder declares one later.
     joins = study.tailoring.only is None
-    # Optuna's examples call Keras's `clear_session` in each build, which collects garbage for
-    # 0.25 s. Python's collector leaves out frozen objects.
+    # Optuna's examples call Keras's `clear_session` in each build, which runs Python's garbage
+    # collector for 0.25 s. The collector skips frozen objects, so it then takes less time.
     gc.freeze()
     try:
         if study.space is not None:
@@ -143,7 +144,7 @@ def _with_declared(
 
 
 def _ends_tracing(error: Exception) -> bool:
-    """Returns whether the builder would raise an error for all values of hyperparameters."""
+    """Returns whether an error ends the tracing, as other values of hyperparameters won't help."""
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 

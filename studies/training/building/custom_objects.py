@@ -34,9 +34,12 @@ _ADVICE = "Use functions and classes of the top level of a file."
 class OwnCode(NamedTuple):
     """The pickled custom objects of a model."""
 
-    pickled: bytes = b""  # A dict for `custom_objects` of `keras.saving.load_model`, or empty.
-    missing: tuple[str, ...] = ()  # Why layers, or objects in layers, are not included.
-    missing_compiled: tuple[str, ...] = ()  # Why arguments of `compile` are not included.
+    # A pickled dict, the `custom_objects` of `keras.saving.load_model`. Empty without objects.
+    pickled: bytes = b""
+    # Why the code of layers, and of objects in layers, is not included. One text for each object.
+    missing: tuple[str, ...] = ()
+    # The same for the arguments of `compile`, such as losses.
+    missing_compiled: tuple[str, ...] = ()
 
 
 def own_code(model: keras.Model) -> OwnCode:
@@ -69,7 +72,10 @@ def own_code(model: keras.Model) -> OwnCode:
 
 
 def loading_warnings(model: keras.Model) -> list[str]:
-    """Returns warnings if a registered copy of the model could not be loaded, or not compiled."""
+    """Returns warnings about what would go wrong if the model were registered in MLflow.
+
+    It may be impossible to save or to load the model, or the loaded model may not be compiled.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -92,9 +98,9 @@ def loading_warnings(model: keras.Model) -> list[str]:
 
 
 def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
-    """Yields two names of each custom object in a config: Keras's, and the name in code.
+    """Yields two names of each custom object in a config: Keras's name, and the name in code.
 
-    A lambda has no name, so the first name is that of its layer.
+    A lambda has no name. The first name is then that of the lambda's layer.
     """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
@@ -104,7 +110,7 @@ def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
             return
         if kind == "function" and isinstance(inner, str):
             yield inner, inner.rpartition(">")[2]
-        # Keras's class Functional has a `registered_name` too.
+        # Keras's class Functional has a `registered_name` too, so check the library.
         elif isinstance(kind, str) and part.get("registered_name") and library != "keras":
             yield str(part["registered_name"]), kind
         if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
@@ -117,7 +123,7 @@ def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _objects_in(model: keras.Model) -> dict[str, Any]:
-    """Returns the functions, and the classes of all objects, in a model's attributes, by name."""
+    """Searches a model's attributes. Returns functions, and the classes of objects, by name."""
     named: dict[str, Any] = {}
     waiting: list[Any] = [model, compile_arguments(model) if model.compiled else {}]
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""Checks a study by training its default model on a few samples, and finds the direction."""
+"""Trains a study's default model on a few samples, and finds the objective's direction."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _OTHER_PLACES = (0.25, 0.75)
 class StudyCheck(NamedTuple):
     """The result of `check_study`."""
 
-    # An error of the default hyperparameters is a warning if other hyperparameters raise none.
+    # If only the default hyperparameters raise an error, the error is one of the warnings.
     warnings: list[str]
-    objective: Objective  # With its direction.
+    objective: Objective  # The study's objective, with its direction.
     model_bytes: int = 0  # The size of the weights as float32, or 0 if the model is unknown.
 
 
@@ -79,10 +79,10 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
 def _try_model(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
 ) -> set[str]:
-    """Trains and validates a model for one batch. Returns the names of its metrics.
+    """Trains and validates a model on one batch. Returns the names of its metrics.
 
-    The steps run eagerly, which takes less time than tracing. If they raise an error, a new model
-    is trained by `fit`, and only an error of `fit` counts.
+    The training and validation steps run eagerly, which takes less time than tracing. If a step
+    raises an error, `fit` trains a new model. If `fit` fails too, the step's error is raised.
     """
     import tensorflow as tf
 
@@ -121,8 +121,8 @@ def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
 def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called: str) -> str:
     """Returns a warning about an error that only the default hyperparameters raise.
 
-    If other hyperparameters raise the same error, the study's code is wrong, and BuilderError is
-    raised.
+    If all other hyperparameters that are tried raise the same error, the study's code is wrong.
+    Then BuilderError is raised.
     """
     if is_fatal(error):
         raise fatal(error)
@@ -143,7 +143,10 @@ def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called:
 
 
 def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
-    """Yields the hyperparameters at `_OTHER_PLACES`, without those that equal earlier ones."""
+    """Yields the hyperparameters at `_OTHER_PLACES` in all ranges.
+
+    Hyperparameters that equal the defaults or earlier ones are left out.
+    """
     seen: list[Mapping[str, Any]] = [space.defaults()]
     for place in _OTHER_PLACES:
         values = space.from_unit(dict.fromkeys(space.dimensions, place))
@@ -178,8 +181,9 @@ def check_logged(metric: str, logged: set[str]) -> None:
 def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
     """Returns an objective with its direction.
 
-    If the study gives only the metric's name, the direction is that of the model's metric. The
-    model must have trained or validated before. Raises ObjectiveError if the direction is unknown.
+    If the study gives only the metric's name, the direction is that of the model's metric. Keras
+    lists all metrics only after a training or validation step, so the model must have run one.
+    Raises ObjectiveError if the direction is unknown.
     """
     if isinstance(objective, Objective):
         return objective
@@ -201,7 +205,7 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
         return "min"
     names = [logged, re.sub(r"_\d+$", "", logged)]
     names += [name.removeprefix(f"{output}_") for name in names for output in outputs]
-    # Keras keeps the metrics of `compile` in a container metric.
+    # Keras keeps the metrics given to `compile` in a container metric.
     metrics = [m for metric in model.metrics for m in getattr(metric, "metrics", None) or [metric]]
     directions = {_direction_of(metric) for metric in metrics if metric.name in names}
     return directions.pop() if len(directions) == 1 else None

@@ -36,7 +36,7 @@ _CHECKED: Final = """
 class _Loss:
     name: str
     from_logits: bool = False
-    ignored: int | None = None  # The `ignore_class`.
+    ignored: int | None = None  # The loss's `ignore_class`, a label that does not count.
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
@@ -158,13 +158,13 @@ def _loss(compiled: Any) -> _Loss | None:
         try:
             compiled = keras.losses.get(compiled)
         except ValueError:
-            # Keras raises an error when it first needs the loss.
+            # Keras has no loss of this name. It raises an error when it first needs the loss.
             return None
     for class_name in _CHECKED:
         name = snake_case(class_name)
         if compiled is getattr(keras.losses, name):
             return _Loss(name)
-        # A subclass may compute anything.
+        # Compare the class itself, as a subclass may compute anything.
         if type(compiled) is getattr(keras.losses, class_name):
             if getattr(compiled, "axis", -1) != -1:
                 return None
@@ -203,7 +203,10 @@ def _is_of_keras(thing: object) -> bool:
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras compares two shapes. One may have an additional last axis of 1."""
+    """Returns whether Keras can compare targets and output of two shapes number by number.
+
+    One of the shapes may have an additional last axis of length 1.
+    """
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
     elif len(output) == len(targets) + 1 and output[-1] == 1:
@@ -212,7 +215,10 @@ def _same_shape(targets: Shape, output: Shape) -> bool:
 
 
 def _agree(targets: Shape, output: Shape) -> bool:
-    """Returns whether all axes after the first are equal, or unknown in the output."""
+    """Returns whether two shapes are equal after the first axis.
+
+    An axis of unknown length in the output equals any axis of the targets.
+    """
     return len(targets) == len(output) and all(
         one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
     )

@@ -27,7 +27,7 @@ _MOST_SEEDS = 50
 
 
 def begin_trial(seed: int) -> None:
-    """Sets the seeds, and resets Keras's name counters, settings and the user's objects."""
+    """Sets the seeds. Resets Keras's name counters, changed settings, and changed user objects."""
     # Models with several outputs name metrics after layers. If the counters went on, a layer
     # 'dense' would be 'dense_7' in a later trial.
     keras_internals.begin_anew()
@@ -40,8 +40,8 @@ def _set_random_seed(seed: int) -> None:
     """Works like `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
 
     `set_random_seed` drops all kernels and optimized functions, which costs 0.2 s for a small
-    model, because random kernels keep a state. But each random kernel belongs to a seed. So only a
-    seed that was used before would find a kernel with an old state.
+    model, because random kernels keep a state. But each random kernel belongs to a seed. So kernels
+    need only be dropped if the seed was used before: then a kernel with an old state may exist.
     """
     import keras
 
@@ -50,7 +50,8 @@ def _set_random_seed(seed: int) -> None:
     # Kernels of deleted models stay in memory, so drop them from time to time.
     keeps_kernels = is_new and 0 < len(_seeds_set) < _MOST_SEEDS
     try:
-        # TensorFlow has another seed if other code has set one.
+        # If TensorFlow's seed is not the last one in `_seeds_set`, other code has set a seed, which
+        # may have kernels too. Then drop all kernels.
         if keeps_kernels and tensorflow_internals.global_seed() == _seeds_set[-1]:
             keras_internals.set_global_seed(seed)
             tensorflow_internals.set_global_seed(seed)
@@ -85,10 +86,10 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
 
 
 def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
-    """Sets random states for an epoch, counted from 1, of the trial with the given seed.
+    """Sets random states for an epoch of a trial. `seed` is the trial's, and epochs count from 1.
 
-    The i-th seed generator gets the i-th epoch seed. The model's generators come first, then
-    `others`.
+    Each seed generator gets another seed, ``epoch_seed(seed, epoch, i)``. The position i is counted
+    over the model's own generators and then over `others`.
     """
     for position, state in enumerate([*seed_generator_states(model), *others]):
         state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
@@ -102,7 +103,10 @@ def seed_generator_states(model: object) -> list[Any]:
 
 
 def other_states(model: object, variables: Iterable[Any]) -> list[Any]:
-    """Returns the state variables of seed generators among `variables` that are not the model's."""
+    """Returns those of `variables` that are states of seed generators, without the model's own.
+
+    The model's own are those that `seed_generator_states` returns.
+    """
     own = {id(state) for state in seed_generator_states(model)}
     return [state for state in variables if _is_seed_state(state) and id(state) not in own]
 
@@ -114,7 +118,8 @@ def _is_seed_state(variable: Any) -> bool:
 class SeedStates:
     """Finds the seed generators of losses and metrics, which Keras does not list in the model.
 
-    If callbacks may change the model, every call of `others` searches anew.
+    `changes` says whether callbacks may change the model. If so, every call of `others` searches
+    the model again.
     """
 
     def __init__(
@@ -125,7 +130,10 @@ class SeedStates:
         self._searches_left = 2 if structure is None else 0
 
     def others(self) -> list[Any]:
-        """Returns the state variables, in the same order for all models of a structure."""
+        """Returns the state variables of these seed generators.
+
+        All models with the same structure have them in the same order.
+        """
         structure = self._structure
         if structure is None or (
             (self._changes or self._searches_left > 0) and not structure.of_libraries
@@ -134,7 +142,7 @@ class SeedStates:
             try:
                 structure = self._structure = Structure(self._model)
             except Exception:
-                # With another version of Keras, `fit` must still train.
+                # Another version of Keras may be the reason, and `fit` must still train the model.
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
         # Losses and metrics of libraries draw no random numbers.

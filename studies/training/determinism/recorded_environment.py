@@ -55,7 +55,7 @@ def environment() -> dict[str, str]:
 
 
 def deciding_variables() -> dict[str, str | None]:
-    """Returns the environment variables that change results, by name. None means not set."""
+    """Returns the environment variables that change results, by name. Unset variables are None."""
     return {name: os.environ.get(name) for name in _VARIABLES}
 
 
@@ -134,14 +134,14 @@ class PeakMemory:
     """Measures the peak memory of this process since the object was made."""
 
     def __init__(self) -> None:
-        # "5" resets the peak (https://docs.kernel.org/filesystems/proc.html). If this fails, `size`
-        # is the peak since the process began.
+        # Writing "5" resets the peak (https://docs.kernel.org/filesystems/proc.html). If that
+        # fails, `size` is the peak since the process began.
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
 
     @property
     def size(self) -> int:
-        """The peak in bytes, or the present memory on systems without /proc, or 0 if unknown."""
+        """The peak in bytes. Systems without /proc give the present memory. 0 if it is unknown."""
         try:
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):

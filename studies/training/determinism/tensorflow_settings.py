@@ -1,4 +1,4 @@
-"""Settings of TensorFlow and Keras, and environment variables.
+"""Sets and restores settings of TensorFlow and Keras, and environment variables.
 
 TensorFlow is made deterministic, with a fixed number of threads. Settings that a trial's code
 changes, such as `keras.config.set_floatx`, are restored before the next trial.
@@ -25,7 +25,7 @@ def prepare_environment(threads: int) -> None:
     """Sets environment variables that TensorFlow reads when it is imported."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Without this, one worker would take the whole GPU. Not tested, as no GPU was available.
+    # Without this, one worker would take all memory of the GPU. Untested, as no GPU was available.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
@@ -39,7 +39,7 @@ def configure_tensorflow(threads: int | None) -> int:
     import keras
     import tensorflow as tf
 
-    # TensorFlow warns that each trial traces its model again. That is intended.
+    # TensorFlow warns that each trial traces its model again. That is intended, so hide warnings.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
@@ -54,7 +54,8 @@ def configure_tensorflow(threads: int | None) -> int:
         threading.set_intra_op_parallelism_threads(threads or 1)
         threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
-        # TensorFlow has run already. 0 means a thread for each core.
+        # TensorFlow has run already, so its number of threads can't change any more. The number 0
+        # means a thread for each core.
         running = threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
         if threads is not None and running != threads:
             raise StudyError(
@@ -71,12 +72,12 @@ def change_threads(before: int, threads: int) -> None:
     if threads == before:
         return
     configure_tensorflow(threads)
-    # If the user has set another value, it stays.
+    # If the user has set the variable to another number, keep that.
     if os.environ.get("OMP_NUM_THREADS") == str(before):
         from threadpoolctl import threadpool_limits
 
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        # Some libraries have read the variable already, and need this call.
+        # Some libraries have read the variable already, so they need this call.
         threadpool_limits(threads)
 
 
@@ -117,18 +118,21 @@ def keeping_settings() -> Iterator[None]:
 
 
 def present_settings() -> tuple[tuple[str, object], ...]:
-    """Returns the present settings, so that they can be compared."""
+    """Returns the names and values of the present settings, in a form that can be compared."""
     return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
 
 
 @contextlib.contextmanager
 def noting_environment() -> Iterator[None]:
-    """Notes which environment variables change in this context. `restore_settings` undoes that."""
+    """Notes which environment variables change in this context.
+
+    `restore_settings` gives these variables their former values.
+    """
     before = dict(os.environ)
     try:
         yield
     finally:
-        # The value from before the first change is the one to restore.
+        # Keep the value from before the first change, as that value must be restored.
         _changed.update({**_changes_since(before), **_changed})
 
 
@@ -155,7 +159,7 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]
         "floatx": (config.floatx, config.set_floatx),
         "epsilon": (config.epsilon, config.set_epsilon),
         "image_data_format": (config.image_data_format, config.set_image_data_format),
-        # `set_floatx` may change the policy, so this comes after it.
+        # `set_floatx` may change the dtype policy, so restore the policy after floatx.
         "dtype_policy": (config.dtype_policy, config.set_dtype_policy),
         "flash_attention": (config.is_flash_attention_enabled, set_flash_attention),
         "max_epochs": (config.max_epochs, config.set_max_epochs),

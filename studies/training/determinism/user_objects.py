@@ -1,10 +1,11 @@
 """Restores objects of the user's code before each training, as trainings may change them.
 
 The result of a training may depend only on its spec. But a training may change objects of a study
-file or of a module that it imports: a `keras.Variable`, a random generator, a callback that trials
-share, a list, a counter in a class. So all objects that the study's functions reach through the
-user's code are noted once, and restored before each training. Only generators, variables and small
-arrays are copied. Larger arrays and collections are taken for data, and not noted.
+file, or of a module that the file imports: a `keras.Variable`, a random generator, a callback that
+trials share, a list, a counter in a class. So all objects that the study's functions reach through
+the user's code are noted once, and restored before each training. Only generators, variables and
+small arrays are copied. Larger arrays and collections are not noted, as they are probably data that
+no training changes.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _logged: Final[set[str]] = set()
 
 
 class _Entry(NamedTuple):
-    """An object that may change: its name in messages, how to read and set it, and its value."""
+    """An object that may change: its name in messages, how to read and set it, its first value."""
 
     name: str
     read: Callable[[], Any]
@@ -62,7 +63,7 @@ class _Entry(NamedTuple):
 
 
 class UsersState:
-    """A snapshot of the objects that can be reached from some other objects."""
+    """A snapshot of all objects that the user's code can reach from the objects `roots`."""
 
     def __init__(self, *roots: object) -> None:
         self._entries: list[_Entry] = []
@@ -74,7 +75,7 @@ class UsersState:
             name, value = self._queue.popleft()
             if not isinstance(value, _ATOMS) and id(value) not in self._seen:
                 self._seen[id(value)] = value
-                # An object that can't be read is not noted.
+                # If an object can't be read, leave it out.
                 with contextlib.suppress(Exception):
                     self._visit(name or type(value).__name__, value)
 
@@ -92,7 +93,7 @@ class UsersState:
         """Restores all objects. Returns the names of the changed objects."""
         names: list[str] = []
         for entry in self._entries:
-            # An error of the user's object must not end the study.
+            # Reading or setting a user's object may raise an error, which must not end the study.
             with contextlib.suppress(Exception):
                 changes = _changes(entry)
                 if changes:
@@ -134,7 +135,8 @@ class UsersState:
         elif parts_of := next((parts for kinds, parts in _PARTS if isinstance(value, kinds)), None):
             self._put(name, parts_of(value))
         elif not self._visit_values(name, value):
-            # Copy by the base class's methods, as a subclass's may count their calls.
+            # Copy by the methods of `dict`, `list` and so on, as methods of the user's subclass may
+            # have side effects, e.g. count their calls.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
             if kind is not None and len(value) <= _MANY:
                 copied = functools.partial(_COLLECTIONS[kind], value)
@@ -165,7 +167,7 @@ class UsersState:
         return where
 
     def _visit_values(self, name: str, value: Any) -> bool:
-        """Notes an array, a variable or a generator. Returns whether the value is one."""
+        """Notes an array, a variable or a random generator. Returns False for other objects."""
         import keras
         import tensorflow as tf
 
@@ -192,7 +194,7 @@ class UsersState:
 
 @contextlib.contextmanager
 def setting_back(state: UsersState) -> Iterator[None]:
-    """Makes `set_back` restore this state in this context."""
+    """Makes `set_back` restore the objects of `state` while this context is open."""
     _active.append(state)
     try:
         yield
@@ -201,7 +203,10 @@ def setting_back(state: UsersState) -> Iterator[None]:
 
 
 def set_back() -> None:
-    """Restores the state of each open `setting_back` context. Logs each name once."""
+    """Restores the objects of each open `setting_back` context.
+
+    The name of a changed object is logged only the first time.
+    """
     new = [name for state in _active for name in state.set_back() if name not in _logged]
     if new:
         _logged.update(new)
@@ -218,7 +223,7 @@ def _is_own_class(kind: type) -> bool:
     if not kind.__flags__ & HEAP_TYPE:
         return False
     module = sys.modules.get(kind.__module__)
-    # A class that was pickled by value names a module that this process lacks.
+    # If a class was pickled by value, this process may lack the module that the class names.
     return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
 
 

@@ -1,1 +1,1 @@
-"""A trial's best weights as an MLflow model."""
+"""Saves a trial's model, with its best weights, as a model of MLflow."""

@@ -1,6 +1,6 @@
 """Loads a registered model that Keras and MLflow can't load by themselves.
 
-MLflow imports a copy of this file from the model's folder. So this file needs Keras, and not
+MLflow imports a copy of this file from the model's folder. So loading a model needs Keras, but not
 kerastudy.
 """
 
@@ -115,8 +115,8 @@ def put_into(
 ) -> None:
     """Copies this file and the `own_code` of a model into the folder to which MLflow saved it.
 
-    Call this function before the `MLmodel` file is written, as it makes this file the model's
-    loader.
+    Call this function before the `MLmodel` file is written, because that file must name the copy as
+    the model's loader.
     """
     from studies.data import column_values as values
 

@@ -36,10 +36,11 @@ _OUTPUT_TYPES: Final = {*_COLUMN_TYPES, "uint64"} - {"boolean"}
 
 
 def signature_of(model: keras.Model, x: Arrays, preparation: Preparation) -> ModelSignature:
-    """Returns the signature of a model that takes tensors. Unknown outputs are left out.
+    """Returns the signature of a model that takes tensors.
 
-    `x` has samples after preprocessing, and the model takes samples from before preprocessing.
+    `x` has samples after preprocessing, but the model takes samples from before preprocessing.
     Several inputs are named, as a Functional model takes a dict even if it was trained on a tuple.
+    If the shapes of the outputs are unknown, the signature has no outputs.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
@@ -54,7 +55,10 @@ def signature_of(model: keras.Model, x: Arrays, preparation: Preparation) -> Mod
 
 
 def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignature | None:
-    """Returns the signature of a model that takes a table, or None if MLflow lacks a type."""
+    """Returns the signature of a model that takes a table.
+
+    Returns None if MLflow has no type for one of the columns.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
@@ -75,7 +79,8 @@ def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSig
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    # Users may give a column such as "sold (month)", or the column of dates, "sold".
+    # A column such as "sold (month)" was made from a column of dates, "sold". Users may give either
+    # column, so neither is required.
     dates = {column.name: date_of_part(column.name) for column in table.columns}
     names = dict.fromkeys([*dates, *filter(None, dates.values())])
     specs = [ColSpec(AnyType(), name, required=not dates.get(name, name)) for name in names]
@@ -95,7 +100,7 @@ def example_of(model: keras.Model, preparation: Preparation) -> Any:
 
 
 def table_of(example: np.ndarray, columns: Columns) -> Any:
-    """Returns samples as the table that they come from."""
+    """Returns samples as a table, with the columns' original names and types."""
     import pandas as pd
 
     table = pd.DataFrame(example, columns=[name for name, _ in columns])

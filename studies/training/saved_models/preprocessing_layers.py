@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from studies.data import Arrays, FittedTable, Preparation, Prepared
 
 
-# On a GPU, or if TensorFlow compiles them, layers may round differently.
+# On a GPU, or if TensorFlow compiles the layers, they may round differently than the preprocessing.
 _TOLERANCE = 1e-6
 
 
@@ -68,12 +68,15 @@ class _FirstLayers:
     def __init__(self, prepared: Mapping[str, Prepared], names: set[str]) -> None:
         self._prepared = prepared
         self._names = names
-        # The inputs, and the outputs of the first layers, by the name of the array.
+        # The new inputs, and the outputs of the first layers, by the name of the array.
         self.raw: dict[str, Any] = {}
         self.scaled: dict[str, Any] = {}
 
     def add(self, tensor: Any, name: str) -> tuple[Any, list[keras.layers.Layer]]:
-        """Returns a new input, and the layers between it and `tensor`, an input of the model."""
+        """Makes a new input in place of `tensor`, which is an input of the trained model.
+
+        Returns the new input, and the layers that turn its samples into samples of `tensor`.
+        """
         import keras
 
         prepared = self._prepared.get(name)
@@ -139,7 +142,7 @@ def _around_graph(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.M
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # Keras would compile the clone of a compiled model from its config.
+        # If the model were compiled, Keras would also compile the clone, from the model's config.
         served = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
@@ -231,8 +234,8 @@ def _on_columns(
 def _of_row(model: keras.Model, row: Any) -> Any:
     """Returns a model's output for a row.
 
-    Calls the model's layers if possible. If the model itself were called, its optimizer would be
-    saved too.
+    Calls the model's layers one by one if possible. If the model itself were called, it would be a
+    layer of the new model, and its optimizer would be saved too.
     """
     import keras
 
@@ -268,7 +271,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, names: set[str]) -> Any:
             pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
     for column in table.categories:
         # StringLookup puts texts that are not in the vocabulary into a first column, which is left
-        # out below. The column needs a name that is not in the vocabulary.
+        # out below. This column needs a name, and the name must not be in the vocabulary.
         unknown = "[UNK]"
         while unknown in column.vocabulary:
             unknown = f"[{unknown}]"

@@ -40,10 +40,11 @@ def refit(
 ) -> tuple[keras.Model, Splits, Refitted]:
     """Trains a trial's model on training and validation data together, by `model.fit`.
 
-    The training has the trial's seed and preprocessing, which was fitted on the training part.
-    `epochs` is the number of the trial's best epoch. More data makes more steps per epoch, so that
-    the model sees each sample as often as in the trial. In each epoch, `permutation` orders the
-    samples of the training part followed by those of the validation part.
+    The training has the trial's seed and the trial's preprocessing, which was fitted on the
+    training part alone. `epochs` is the number of the trial's best epoch. As there is more data, an
+    epoch has more steps, so that the model sees each sample as often as in the trial. In each
+    epoch, `permutation` orders the samples of the training part followed by those of the validation
+    part.
 
     The class weights are those in `spec`, as the data in `splits` has none.
     """

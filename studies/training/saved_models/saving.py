@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # The number of samples that decide the signature and variables of an objective function's model.
 _SAMPLES = 32
-# The characters in a line of a model's summary.
+# The number of characters in a line of a model's summary.
 _LINE = 76
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
@@ -62,8 +62,8 @@ def save_champion(
 
     Also saves the predictions of the validation data into the file `predictions_beside(folder)`.
     Returns the validation metrics by their names in the training's logs (``val_loss``, …). An
-    uncompiled model has no metrics. A study with an objective function has no `splits`, so its
-    model has no metrics and predictions.
+    uncompiled model has no metrics. A study with an objective function has no `splits`, so there
+    are no metrics and no predictions of its model.
     """
     metrics: dict[str, float] = {}
     try:
@@ -120,7 +120,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     """Saves a trained model into a new folder for MLflow.
 
     The saved model takes samples before preprocessing, and contains the code of the user's layers
-    and losses. Raises StudyError if the preprocessing can't become layers of the same results.
+    and losses. Raises StudyError if no layers give the same results as the preprocessing.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
@@ -143,7 +143,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         mlflow_model=saved,
         signature=signature,
         input_example=example,
-        # MLflow would need 13 to 32 s to find these.
+        # Without this list, MLflow would take 13 to 32 s to find the packages.
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=preparation.describe(),
     )

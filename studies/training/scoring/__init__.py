@@ -1,1 +1,1 @@
-"""A trained model on data: scores of single samples, predictions, the sealed test part."""
+"""Evaluates trained models: scores of single samples, predictions, the sealed test part."""

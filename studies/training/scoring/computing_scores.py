@@ -1,4 +1,4 @@
-"""Computes the scores of single samples, and records those of the validation samples."""
+"""Computes the scores of single samples, and writes those of a trial's validation samples."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# The tolerances between the objective computed from scores and the value that Keras computed. Sums
-# over other batches round differently.
+# By how much the objective computed from scores may differ from the value that Keras computed. The
+# two are sums over different batches, so they are rounded differently.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
-# So many samples are predicted at once that the outputs of all layers take this many bytes.
+# The most bytes that the outputs of all layers may take. This limits how many samples are predicted
+# at once.
 _MEMORY = 64 * 2**20
-# The assumed size of the outputs of all layers, relative to the input, if shapes are unknown.
+# If the shapes of the layers' outputs are unknown, all outputs together are assumed to be so many
+# times as large as the input.
 _UNKNOWN = 64
 
 
@@ -63,8 +65,8 @@ def sample_scores(
     `recorded` is the value that Keras computed, or None. Raises NotScoredError if single samples
     can't be scored, or if the objective computed from their scores differs from the recorded value.
     The tolerance is 0.01 % of the value plus 0.000001. Accuracies and counts may differ by one more
-    sample, as other batches may decide ties differently. R2 may differ by 0.1 % of 1 - R2 more, as
-    Keras computes R2 in single precision.
+    sample, as other batches may decide ties differently. For R2, 0.1 % of 1 - R2 is added to the
+    tolerance, as Keras computes R2 in single precision.
     """
     scores = scores_by_metric(model, splits, {metric: recorded}, epoch, batch_size)[metric]
     if isinstance(scores, NotScoredError):
@@ -79,7 +81,10 @@ def scores_by_metric(
     epoch: int,
     batch_size: int,
 ) -> dict[str, SampleScores | NotScoredError]:
-    """Returns the result or the error of `sample_scores` for each metric. Predicts once."""
+    """Returns, for each metric, what `sample_scores` would return or raise.
+
+    The samples are predicted only once for all metrics.
+    """
     if stateful_layers(model):
         raise NotScoredError("its layers keep their state between batches")
     metrics: dict[str, MetricPerSample] = {}
@@ -113,7 +118,7 @@ def _combined(
     epoch: int,
     batch_size: int,
 ) -> SampleScores:
-    """Returns the scores of all samples, from the scores of some samples at a time."""
+    """Concatenates `pieces`, the scores of some samples each, to the scores of all samples."""
     values = np.concatenate([values for values, _ in pieces])
     weights = None if pieces[0][1] is None else np.concatenate([piece[1] for piece in pieces])
     last = len(values) % batch_size
@@ -152,7 +157,7 @@ def _check(scores: SampleScores, recorded: float | None) -> None:
 def _predicted(
     model: keras.Model, splits: LoadedData, batch_size: int
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Yields targets, predictions and weights of the validation samples, many at a time.
+    """Yields the targets, predictions and weights of many validation samples at a time.
 
     The model is called directly, as `model.predict` would trace a function for each trial. Measured
     for a small dense model on one core: tracing takes 0.1 s, a direct call with 2,000 samples 4 ms,
@@ -193,9 +198,10 @@ def _between(part: Part, start: int, end: int) -> Part:
 
 
 def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
-    """Returns the number of samples to predict at once, so that the outputs of all layers fit.
+    """Returns the number of samples to predict at once.
 
-    A number above the batch size is a multiple of the batch size.
+    With this number, the outputs of all layers take at most `_MEMORY` bytes. A number above the
+    batch size is a multiple of the batch size.
     """
     import tensorflow as tf
 
@@ -228,8 +234,9 @@ def _outputs_of(layer: keras.layers.Layer) -> list[Any]:
 _log = logging.getLogger(__name__)
 # The most bytes that copies of the weights of epochs may take in memory during a training.
 _MOST_WEIGHTS = 128 * 2**20
-# With at most this many validation samples, the second best epoch is scored too. With few samples,
-# choosing the best of several epochs makes the value much too good, and predicting takes one batch.
+# With at most this many validation samples, the second best epoch is scored too, for a better
+# correction of the best value: with few samples, choosing the best of several epochs makes the
+# value much too good. Predicting so few samples takes only one batch.
 _FEW_SAMPLES = 256
 
 
@@ -242,7 +249,7 @@ class ScoreRecorder:
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
         self._task, self._model = task, model
-        # The weights and metrics of epochs, by number.
+        # The weights and metrics of the epochs that may be scored, by the epoch's number.
         self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
         self._why_not_every = ""
         self._every = task.scores_of == "every"
@@ -250,7 +257,7 @@ class ScoreRecorder:
         self._several = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
     def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Copies the weights if all epochs are scored, or if this epoch is one of the best two."""
+        """Copies the weights if all epochs are scored, or if the epoch is among the best two."""
         value = metrics.get(self._task.spec.objective.metric)
         if not self._several or value is None or self._why_not_every:
             return
@@ -284,7 +291,7 @@ class ScoreRecorder:
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
             return result
-        # An earlier attempt to train this trial may have written the file.
+        # An earlier attempt to train this trial may have written the file, so remove that.
         path.unlink(missing_ok=True)
         try:
             scores = self._scores(splits, result.best, weights)

@@ -35,7 +35,7 @@ class Scores:
     scores: Mapping[str, float]  # The values of `model.evaluate`.
     intervals: Mapping[str, tuple[float, float]]  # By the metric's name.
     resamples: int  # The number of bootstrap resamples, or 0 without intervals.
-    note: str  # Why metrics have no interval, or empty.
+    note: str  # The reasons why some metrics have no interval. Empty if all have one.
     samples: int
     digest: str  # SHA-256 of the test part.
 
@@ -50,7 +50,8 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
     try:
         by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
     except Exception as error:
-        # A model with its own `test_step` may have no predictions that metrics take.
+        # A model with its own `test_step` may make predictions that metrics can't take. Then there
+        # are no intervals.
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest)
     metrics = compiled_metrics(model, None, None)
@@ -74,9 +75,9 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
 def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, float]:
     """Returns the 95 % interval of a metric, by bootstrap percentiles of samples or groups.
 
-    The percentiles are equal if a model is right on all samples, or wrong on all. So an accuracy
-    gets the interval of Clopper and Pearson instead, for the number of independent samples whose
-    mean varies like the resamples.
+    If a model is right on all samples, or wrong on all, both percentiles are equal. So an accuracy
+    gets the interval of Clopper and Pearson instead. Its sample size is the effective one: on so
+    many independent samples, an accuracy would vary as much as on the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(some) for some in counts])

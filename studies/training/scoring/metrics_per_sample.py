@@ -44,7 +44,7 @@ class NotScoredError(InternalError):
 
 @dataclass(frozen=True)
 class MetricPerSample:
-    """A function that scores samples, and facts by which a metric is computed from the scores."""
+    """A function that scores samples, and what is needed to compute a metric from the scores."""
 
     kind: ScoreKind
     # Takes targets, predictions and weights (or None) of samples, as `compute_loss` gets them. May
@@ -55,7 +55,8 @@ class MetricPerSample:
     # Returns a constant to add to the mean, e.g. penalties of regularizers. Call it after `score`,
     # while the model has the same weights.
     constant: Callable[[], float] = float
-    # Whether Keras averages over batches, so that samples in a smaller last batch count more.
+    # Whether Keras gives all batches the same weight. Samples in a smaller last batch then count
+    # more than others.
     equal_batches: bool = False
 
 
@@ -79,8 +80,8 @@ def metric_per_sample(model: keras.Model, metric: str, y: Any, y_pred: Any) -> M
         constant = partial(_penalties, model)
         return MetricPerSample("mean", partial(_loss, model, metric), constant=constant)
     if metric.endswith("_loss"):
-        # Keras reads a batch's size from its static shape, which is unknown if the last batch is
-        # smaller.
+        # Keras weights a batch by the size in its static shape. If the last batch is smaller, the
+        # size is unknown, so all batches get the same weight.
         return MetricPerSample("mean", partial(_loss, model, metric), equal_batches=True)
     raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
 
@@ -100,7 +101,7 @@ def _of_output(
 def _of_metric(
     metric: Any, name: str, index: int | None
 ) -> tuple[ScoreKind, _Score, Mapping[str, Any]]:
-    """Returns the kind of scores for a metric, the function that computes them, and settings."""
+    """Returns the kind of scores for a metric, the function that scores samples, and settings."""
     from keras import config, metrics
 
     if index is None and isinstance(metric, metrics.RootMeanSquaredError):
@@ -222,9 +223,10 @@ def _penalties(model: keras.Model) -> float:
 
 
 def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
-    """Returns the mean of each sample's values, and each sample's weight, as `keras.metrics.Mean`.
+    """Returns the mean of each sample's values, and each sample's weight.
 
-    `weights` have the shape (n,), or (n, steps) for sequences.
+    Both are computed as by `keras.metrics.Mean`. `weights` have the shape (n,), or (n, steps) for
+    sequences.
     """
     if weights is None:
         return values.reshape(len(values), -1).mean(axis=1), None
@@ -250,7 +252,10 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
-    """Converts targets and predictions to the metric's dtype and one shape, and counts them."""
+    """Scores samples by `count`.
+
+    `count` gets targets and predictions in the metric's dtype and with the same shape.
+    """
     numbers = [np.asarray(array).astype(metric.dtype) for array in (y, y_pred)]
     target, predictions = _same_rank(*numbers)
     if target.shape != predictions.shape:
@@ -263,7 +268,10 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
 
 
 def _hits(metric: Any, target: np.ndarray, scores: np.ndarray, *, of_predicted: bool) -> np.ndarray:
-    """Counts each sample's true positives, and its false positives or (recall) false negatives."""
+    """Counts each sample's true positives, and its false positives or false negatives.
+
+    `of_predicted` chooses false positives, which precision needs. Recall needs false negatives.
+    """
     positive, predicted = target.astype(bool), scores > metric.thresholds[0]
     if metric.class_id is not None:
         positive = positive[..., metric.class_id]
@@ -295,17 +303,18 @@ class _Squares:
     def __call__(self, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         target, predictions = target.astype(np.float64), predictions.astype(np.float64)
         if self._center is None:
-            # R2 stays the same if a constant is subtracted. Without that, squares of large numbers
-            # would lose digits.
+            # Subtract a constant from all targets, as squares of large numbers would lose digits.
+            # This does not change R2.
             self._center = target.mean(axis=0)
         centered = target - self._center
         return np.stack([centered, centered**2, (target - predictions) ** 2], axis=1)
 
 
 def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Returns a number for each prediction: its bin between the thresholds of `AUC`, and target.
+    """Returns a number for each prediction, which encodes a bin and the target.
 
-    The number is twice the bin, plus 1 for a positive target.
+    The bin is the prediction's place between the thresholds of `AUC`. The number is twice the bin,
+    plus 1 for a positive target.
     """
     thresholds, evenly, from_logits = thresholds_of(metric)
     if from_logits:

@@ -1,6 +1,8 @@
-"""A model's predictions of the validation data: confusion matrix, points, worst-classified samples.
+"""A model's predictions of the validation data, for diagrams and tables.
 
-The samples are predicted some at a time, so that large data need not fit in memory.
+For classes, these are a confusion matrix and the worst-classified samples. For numbers, these are
+pairs of targets and predictions. Only some samples are predicted at a time, so that large data need
+not fit in memory.
 """
 
 from __future__ import annotations
@@ -43,9 +45,9 @@ _SLICE = 2**14
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
-# The key for the output of a model with one output.
+# The output's name if a model has only one output.
 _ONLY = ""
-# Some samples, and their targets and predictions by the output's name.
+# Some samples, and for each output's name the targets and predictions of these samples.
 _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
@@ -56,11 +58,13 @@ def validation_predictions(
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
 ) -> ValidationPredictions | None:
-    """Returns a model's predictions of the validation data: of the first output, with `others`.
+    """Returns a model's predictions of the validation data.
 
-    The run and the epoch in the result are empty. An output must give a class or a number for each
-    sample, or it is left out. Returns None if all outputs are left out. `rule` is the function that
-    made the targets, if the data is made.
+    The result is for the model's first output, and its `others` are for the other outputs. An
+    output is left out if it gives neither a class nor a number for each sample. Returns None if all
+    outputs are left out. The run's uuid and the epoch in the result are empty.
+
+    For synthetic data, `rule` is the function that computes the targets without noise.
     """
     counters: dict[str, _Classes | _Numbers] = {}
     start = 0
@@ -133,12 +137,12 @@ class _Classes:
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
-        # A heap of the worst samples. The first of them gives its true class the highest
-        # probability.
+        # A heap of the worst-classified samples. The first item is the least bad of them: its true
+        # class has the highest probability.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
-        """Adds at least one sample. Returns whether the targets can be counted.
+        """Adds at least one sample. Returns False if the targets are no labels of the classes.
 
         `start` is the number of samples that were added before.
         """
@@ -200,11 +204,12 @@ class _Numbers:
 
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         self._preparation, self._output, self._rule = splits.preparation, output, rule
-        # The samples, if each sample is one number.
+        # The inputs of the samples. Only filled if each input is a single number.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
-        # None once a target was not 0 or 1, or a prediction was not between 0 and 1.
+        # The counts of the two classes, if the output is a probability. None as soon as a target is
+        # not 0 or 1, or a prediction is not between 0 and 1.
         self._classes: _Classes | None = _Classes(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
@@ -253,7 +258,10 @@ class _Numbers:
 def _paired_outputs(
     model: keras.Model, y: Any, predicted: Any
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns targets and predictions by the output's name, or {} if their names differ."""
+    """Returns the targets and predictions of each output, by the output's name.
+
+    Returns an empty dict if targets and predictions have different names.
+    """
     if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
         return {_ONLY: (y, predicted)}
     names = list(named_outputs(model))
@@ -264,9 +272,9 @@ def _paired_outputs(
 
 
 def _shown(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
-    """Returns a PNG file of a sample that is an image, or the values of other samples by column.
+    """Returns a sample as it was before preprocessing: images as a PNG file, values by column.
 
-    Both are from before preprocessing. Values have 6 digits.
+    A sample without an image has an empty file. Values are rounded to 6 digits.
     """
     png, row = b"", {}
     arrays = named_arrays(sample, "x")

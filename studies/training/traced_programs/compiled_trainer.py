@@ -79,7 +79,8 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        # The cached tensors depend on `keras.config.floatx()` too, which a builder may change.
+        # Floats in the tensors have the type `keras.config.floatx()`, which a builder may change.
+        # So floatx is a part of the cache's key.
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
@@ -162,7 +163,8 @@ class CompiledTrainer:
         finally:
             self._swap = None
             swap.restore()
-            # A callback that evaluates traces these functions with the program's variables.
+            # A callback may have called `evaluate` or `predict`, which traces these functions with
+            # the program's variables. Drop the functions, so that they are traced again.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
@@ -188,7 +190,7 @@ class CompiledTrainer:
         return chosen
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Makes the variables that the first step of `fit` makes; returns the model's structure."""
+        """Makes the variables that `fit` makes in its first step. Returns the model's structure."""
         before = make_variables(model, splits)
         structure = Structure(model, present_settings())
         if before is not None:
@@ -225,7 +227,8 @@ _BATCH_METHODS = (
     "on_test_batch_end",
 )
 
-# A program replaces `fit`, and the methods below that `fit` calls.
+# A program replaces `fit` and the other methods listed here, which `fit` calls. So it can't train a
+# model that has its own version of one of them.
 _PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
 
 
@@ -285,8 +288,9 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     """Trains a few batches by a program and by the model's own steps, and compares all variables.
 
     Returns the name of a variable with other bits, or an empty text. The model's steps first run
-    eagerly, where TensorFlow fuses fewer operations, which may change bits. If bits differ, the
-    steps run again in functions that Keras traces. At the end, the model has its former values.
+    eagerly. TensorFlow then fuses fewer operations, which may change bits. So if bits differ, the
+    steps run again in functions that Keras traces, and only these bits count. At the end, the model
+    has its former values.
     """
     model, spec, program = training.model, training.spec, chosen.program
     epoch, samples = training.initial_epoch + 1, len(arrays.training[0])
@@ -318,7 +322,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Some code of users runs only in TensorFlow functions.
+                    # Some code of users runs only in TensorFlow functions, so try these next.
                     continue
                 if by_model == by_program:
                     program.checked.passed(spec.values)

@@ -1,6 +1,7 @@
-"""The loop of `model.fit` over epochs (keras/src/backend/tensorflow/trainer.py), with programs.
+"""Trains by programs, in the same loop over epochs as `model.fit`.
 
-`model.fit` calls a function for each batch. This loop calls a program for each epoch.
+`model.fit` (keras/src/backend/tensorflow/trainer.py) calls a function for each batch. The loop here
+calls a program for each epoch.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoc
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
     seeds: SeedStates | None = None
-    # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`.
+    # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So they
+    # are restored before a validation only if a callback has this method.
     begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
@@ -100,7 +102,7 @@ def _validate(
 
 
 class Chosen(NamedTuple):
-    """A program, and the structure of the model that it was chosen for."""
+    """A program, and the structure of the model for which it was chosen."""
 
     program: Program
     structure: Structure
@@ -154,7 +156,7 @@ class VariableSwap:
 
     def for_validation(self) -> Program:
         """Puts the program's variables into the model, and returns the program."""
-        # `model.evaluate` begins with this call too.
+        # `model.evaluate`, by which `fit` validates, begins with this call too.
         self._model.make_test_function()
         function, chosen = self._model.test_function, self._chosen
         assert chosen is not None, "each epoch trains before it validates"

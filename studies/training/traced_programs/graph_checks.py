@@ -54,7 +54,8 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
 def random_operation(model: keras.Model) -> str:
     """Returns an operation in a trained model's steps that draws random numbers, or an empty text.
 
-    ``tf.random.normal`` and similar functions keep a state between calls that no variable holds.
+    ``tf.random.normal`` and similar functions keep a state between calls. No variable has this
+    state, so it can't be saved.
     """
     if model.run_eagerly:
         return "what runs eagerly"
@@ -84,7 +85,11 @@ def _traced(step: Any) -> Iterator[Any]:
 
 
 def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
-    """Returns the place where a loop uses a resource that is not in `handles`, or an empty text."""
+    """Returns where a loop's step uses a resource, such as a variable, that is not in `handles`.
+
+    `handles` has the ids of the program's own resources. Returns an empty text if the step uses no
+    others.
+    """
     captured = loop.step.captured_inputs
     if all(tensor.dtype.name != "resource" or id(tensor) in handles for tensor in captured):
         return ""
@@ -143,7 +148,10 @@ class _Neighbours:
         return False
 
     def _merges(self, user: str, number: str) -> bool:
-        """Returns whether TensorFlow might merge an operation on a number with the next one."""
+        """Returns whether TensorFlow might merge an operation on a number with a neighbour.
+
+        The neighbours are the operations before and after it, e.g. multiplications by constants.
+        """
         node = self._nodes[user]
         family = next((f for f in (_PRODUCTS, _SUMS) if node.op in f), None)
         if family is None:
@@ -174,7 +182,7 @@ class _Neighbours:
         return any(self._is_constant(name) and not self._is_power_of_two(name) for name in sources)
 
     def _is_power_of_two(self, name: str) -> bool:
-        """Returns whether a node is a power of two, which multiplies without rounding."""
+        """Returns whether a node is a constant power of two. Multiplying by it never rounds."""
         import tensorflow as tf
 
         name = self._origin(name)
@@ -222,7 +230,7 @@ def _inputs(node: Any) -> Iterator[str]:
 
 
 def _slot_of(name: str) -> int | None:
-    """Returns the slot that a node reads, by the node's name. None for other nodes."""
+    """Returns the slot that a node reads, from the node's name. None if the node reads no slot."""
     match = re.fullmatch(rf"{NODE_NAME}_(\d+)(_.*)?", name.rpartition("/")[2])
     return int(match[1]) if match else None
 

@@ -1,4 +1,4 @@
-"""Lifted numbers: a program reads a dropout rate or an L2 factor from a variable.
+"""Lifted numbers: numbers, such as a dropout rate, that a program reads from a variable.
 
 Such a number is a Python float, which TensorFlow would write into the graph as a constant. The
 graph could then train only models with the same number. So while a program is traced, a `Lifted`
@@ -52,7 +52,7 @@ class Slot:
 
 @dataclass
 class Record:
-    """The slots and conditions that tracing has made of lifted numbers."""
+    """The slots and conditions of the lifted numbers in a program, noted while it is traced."""
 
     values: Values
     slots: list[Slot] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Record:
     conditions: list[tuple[Callable[[Values], object], object]] = field(default_factory=list)
 
     def demand(self, question: Callable[[Values], object]) -> Any:
-        """Answers a question, and makes the answer a condition."""
+        """Answers a question about the numbers, and makes the answer a condition of the program."""
         answer = question(self.values)
         self.conditions.append((question, answer))
         return answer
@@ -102,7 +102,8 @@ class Lifted:
     def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool = False) -> Any:
         theirs = _formula_of(other)
         if theirs is None:
-            # If `other` is a tensor, Python calls its operator, which converts this number.
+            # Python then calls the operator of `other`. If `other` is a tensor, its operator
+            # converts this number to a tensor.
             return NotImplemented
         mine = self._formula
         sources = self._sources | (other._sources if isinstance(other, Lifted) else frozenset())
@@ -123,7 +124,7 @@ class Lifted:
         return self._with(operator.mul, -1.0)
 
     def __float__(self) -> float:
-        """Returns the number, and makes it a condition."""
+        """Returns the number. The program can then train only models with the same number."""
         return self._record.demand(self._formula)  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:

@@ -3,7 +3,7 @@
 A program has its own TensorFlow variables, and two functions that train and validate on them. To
 train a trial's model, these variables get the model's values, and are put into the model's Keras
 variables. So callbacks and checkpoints see the trained values. At the end, the model's own
-variables get the trained values, and are put back.
+TensorFlow variables get the trained values, and are put into the Keras variables again.
 """
 
 from __future__ import annotations
@@ -61,9 +61,11 @@ class Program:
         self.checked = Checked()
         self._storage = [_like(variable) for variable in structure.variables]
         self._loops: list[Loop] = []
-        # The loops are closed when no training uses the program any more.
+        # Close the loops when nothing refers to the program any more, neither the cache nor a
+        # training.
         weakref.finalize(self, _close, self._loops).atexit = False
-        # Numbers that can't be lifted exactly become constants.
+        # `exact` has the positions of the numbers that become constants. If these numbers were
+        # lifted, the results would not be exact, or the model's code would raise an error.
         everything = frozenset(range(len(structure.numbers)))
         exact: frozenset[int] = frozenset()
         while True:
@@ -72,7 +74,8 @@ class Program:
             except NotCompilableError:
                 raise
             except Exception:
-                # The model's code may not accept lifted numbers, or may raise this error anyway.
+                # The model's code may not accept lifted numbers in place of floats. So trace it
+                # again with constants only, and raise only an error that remains.
                 if exact == everything:
                     raise
                 exact = everything
@@ -132,7 +135,10 @@ class Program:
         return record
 
     def serves(self, structure: Structure) -> bool:
-        """Returns whether the program can train a model of the same key with other numbers."""
+        """Returns whether the program can train a model of the same key.
+
+        The model's lifted numbers must give the same answers to the program's conditions.
+        """
         return self._record.holds_for(structure.values)
 
     @contextlib.contextmanager
@@ -159,9 +165,10 @@ class Program:
                     hold_value(variable, value)
 
     def trace_loops(self) -> None:
-        """Makes a TensorFlow loop call the steps from now on, not Python.
+        """Makes a loop of TensorFlow, and no longer Python, call the steps from now on.
 
-        Tracing the loop pays off, as a structure with a second model may have many more.
+        Call this when a second model uses the program. Many more models may follow, so the time
+        that it takes to trace the loop pays off.
         """
         for loop in self._loops:
             loop.by_python = 0
@@ -219,7 +226,7 @@ def _like(variable: keras.Variable) -> tf.Variable:
 
 @dataclass
 class Checked:
-    """The trials for which `compiled_trainer.difference` has checked a program."""
+    """Notes the trials for which `compiled_trainer.difference` has checked a program."""
 
     # The hyperparameters of the trial whose model was traced, or None before that trial's training.
     first: Mapping[str, Any] | None = None
@@ -255,7 +262,7 @@ _REFUSALS_KEPT = 1000
 
 
 class Programs:
-    """The programs that were used last. They are kept for later models."""
+    """A cache of the programs that were used last, so that later models can use them."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept

@@ -48,7 +48,7 @@ class BatchLayout:
 
 @dataclass(frozen=True)
 class Signature:
-    """The properties of the data that the traced functions depend on."""
+    """The properties of the data on which the traced functions depend."""
 
     training: BatchLayout
     validation: BatchLayout
@@ -92,7 +92,10 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], BatchLayout]:
 
 
 def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
-    """Traces a training step. The loop's arguments are `Arrays.training` and the order (int64)."""
+    """Traces a training step.
+
+    The loop's arguments are the tensors of `Arrays.training`, and the order of the samples (int64).
+    """
     import tensorflow as tf
 
     def batch(arguments: Sequence[Any], start: Any, end: Any) -> list[Any]:
@@ -107,7 +110,7 @@ def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
 
 
 def trace_validation(model: keras.Model, signature: Signature) -> Loop:
-    """Traces a validation step. The loop's arguments are `Arrays.validation`."""
+    """Traces a validation step. The loop's arguments are the tensors of `Arrays.validation`."""
 
     def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
         return [array[start:end] for array in arrays]
@@ -139,7 +142,7 @@ def _trace(
     # TensorFlow fuses fewer operations (e.g. of a swish), which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
-        # `fit` gives TensorFlow the same shape.
+        # Tell TensorFlow the same shapes as `fit` does.
         flat = [
             tf.ensure_shape(array, [size_known, *array.shape[1:]])
             for array in batch(arrays, start, end)
@@ -195,7 +198,7 @@ class Loop:
             return self._by_python(arrays)
         if self._function is None:
             self._function = self._trace()
-        # Only the step is optimized, when it is traced. If TensorFlow optimized the step again as a
+        # TensorFlow has optimized the step when it was traced. If it optimized the step again as a
         # part of the loop, the results would have other bits than in `fit`.
         with calling_functions(optimized=False):
             return self._function(*arrays)  # type: ignore[no-any-return]
@@ -262,8 +265,8 @@ def _place(sample: int) -> tf.Tensor:
 def _quickest_executor(step: Any) -> str:
     """Returns the TensorFlow executor that runs a step fastest, or "" for the default one.
 
-    The single-threaded executor has a fixed order of operations, and so plans nothing. But it waits
-    forever if the step calls a function, and it is untested on a GPU.
+    The single-threaded executor runs the operations in a fixed order, so it need not schedule them.
+    But it waits forever if the step calls a function, and it is untested on a GPU.
     """
     import tensorflow as tf
 
