@@ -1,4 +1,4 @@
-"""Functions that describe data sets. A worker reads the data when it first needs them.
+"""Functions that describe data sets. The data is read later, when a worker first needs it.
 
 datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
@@ -64,9 +64,10 @@ _CLOTHES: Final = (
     *("T-shirt", "trouser", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
-# The arrays of a part in an npz file, e.g. x_train. Weights are optional.
+# The arrays of each part in an npz file, where their names end with the part's name, e.g. x_train.
+# Weights are optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
-# Images are resized to this if no study gives a size.
+# Images that are checked without a study are resized to this size.
 _IMAGE_SIZE: Final = (64, 64)
 
 
@@ -111,16 +112,17 @@ def arrays(
         stratify: Whether each part gets the classes in equal proportions; None: yes, if y is one
             array of classes.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone of the
-            transformer is fitted on the training part's x, with samples of rank 3 and more
-            flattened, and transforms x of all parts to float32. For several inputs by name, pass a
-            dict, such as {"tabular": "standardize"}; other inputs stay as they are. "standardize",
-            "minmax", StandardScaler and similar scalers become layers of the registered model,
-            which so takes samples as you pass them here.
+            transformer is fitted on the x of the training part, and transforms the x of all parts
+            to float32. The transformer gets each sample as one row of numbers, e.g. the pixels of
+            an image. For several inputs by name, pass a dict, such as {"tabular": "standardize"};
+            other inputs stay as they are. "standardize", "minmax", StandardScaler and similar
+            scalers become layers of the registered model. The model then takes samples as you pass
+            them here.
         class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them.
             They are saved with the registered model. Leave this out if targets are texts.
         rule: For synthetic data, the function that computes the targets without noise, from x
-            before preprocessing. If a sample is one number, the report draws the rule next to the
-            champion's predictions.
+            before preprocessing. If each sample is a single number, the report draws the rule next
+            to the champion's predictions.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records.
 
@@ -183,7 +185,8 @@ def npz(
     options = options_of(locals(), validation=share)
     file = absolute_path(path)
     if test is None:
-        # Set after the checks, because validation=0.9 is right for a file with a test part.
+        # Set after the checks, which would refuse validation=0.9 together with this share. If the
+        # file has a test part, validation=0.9 is right.
         options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, ready)
     return Dataset(name or file.stem, str(file), options, read)
@@ -224,19 +227,20 @@ def batches(
 
     Args:
         train: A function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
-            The function is called for each epoch. A parameter ``seed`` gets
+            The function is called for each epoch. If it has a parameter ``seed``, it gets
             ``kerastudy.epoch_seed(seed of the trial, epoch)``. Trials can be resumed and reproduced
             to the bit if shuffling and all other randomness depend on this seed alone. Python's,
             numpy's and TensorFlow's global generators are always seeded with it. You may also pass
             a `tf.data.Dataset` or `PyDataset` itself, which is then read for each epoch.
-        validation: As `train`, but without a seed, and the same at each reading.
+        validation: As `train`, but the function gets no seed, and must give the same batches at
+            each call.
         test: As `validation`; None: no test part.
         steps_per_epoch: The number of batches in an epoch. Each epoch starts from the first batch.
             None: all batches. Endless data needs a number.
         validation_steps: The number of validation batches; None: all.
         targets: Whether batches have targets. False: a batch is samples alone, such as (anchor,
             positive, negative), for a model with its own training step. None: batches that are
-            tuples have targets, and a tuple of three arrays of one shape and type is refused,
+            tuples have targets. But a tuple of three arrays of the same shape and type is refused,
             because it may be samples alone or (x, y, sample_weight).
         name: Name in records.
 
@@ -398,7 +402,8 @@ def _of_keras(name: str, arguments: Mapping[str, Any]) -> Dataset:
     if not path:
         return Dataset(name, f"keras.datasets.{name}", options, partial(_download, name))
     file = absolute_path(path)
-    # A validation part in the file replaces the default share, but no other value.
+    # If the user leaves `validation` at its default, a validation part in the file is used. Any
+    # other value takes precedence over the file's part.
     ready = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
     return Dataset(name, str(file), options, partial(_read_npz, file, ready))
 
@@ -414,7 +419,7 @@ def _bundled(name: str) -> Contents:
 
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     if name == "digits":
-        # Pixels are whole numbers from 0 to 16. Division by a power of two is exact.
+        # Pixels are whole numbers from 0 to 16. Division by a power of two rounds nothing.
         x = x.astype(np.float32) / 16
     return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y))
 

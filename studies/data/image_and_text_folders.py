@@ -31,7 +31,8 @@ _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
-# Without a seed, Keras draws one from numpy's global generator, whose state then changes.
+# Files are not shuffled, but a seed is passed all the same. Without it, Keras would draw a seed
+# from numpy's global random generator, and so change the generator's state.
 _IN_ORDER: Final[dict[str, Any]] = dict(
     batch_size=None, shuffle=False, seed=0, follow_links=True, verbose=False
 )
@@ -149,7 +150,8 @@ class Folder(Reader):
         classes = classes_in(places["train"])
         read: dict[str, Samples] = {}
         for part, place in places.items():
-            # Keras numbers the subfolders of each part, so they must be the same in all parts.
+            # In each part, Keras numbers the subfolders as classes. So that a number means the same
+            # class everywhere, all parts must have the same subfolders.
             if (subfolders := classes_in(place)) != classes:
                 expected = f"those of {str(places['train'])!r}: {', '.join(classes)}"
                 raise DataError.of_setting(
@@ -178,7 +180,10 @@ def folder_kind(folder: Path) -> Kind:
 
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Returns the folder of each part: subfolders such as "val", or else the folder itself."""
+    """Returns the folder of each part, which is a subfolder such as "val".
+
+    If there are no such subfolders, the folder itself is returned as the "train" part.
+    """
     names = classes_in(folder) if folder.is_dir() else []
     if not names:
         wrong = "has no subfolders" if folder.is_dir() else "does not exist"
