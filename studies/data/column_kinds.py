@@ -61,9 +61,9 @@ _FIRST_TEXTS: Final = 1000
 
 
 def code_columns(rows: Any) -> list[str]:
-    """Returns the columns whose whole numbers are codes, which are categories.
+    """Returns the columns whose whole numbers are codes, and not quantities.
 
-    Such a column has a name such as "zip", or a number that begins with 0. `rows` are the first
+    Such a column has a name such as "zip", or has numbers that begin with 0. `rows` are the first
     rows of a table, as texts.
     """
     codes = []

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 MISSING = ""
-"""The text of a missing category."""
+"""The text that stands for a missing category."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
 # A number with a currency or a unit, such as "1,130 kr".
 _UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"

@@ -147,7 +147,7 @@ class Dataset(DescribedData):
 
 
 class Reader(ABC):
-    """Reads a file or folder when it is called. `at` makes the reader of another one."""
+    """Reads a file or folder when it is called. `at` makes a reader of another file or folder."""
 
     @abstractmethod
     def __call__(self) -> Contents:

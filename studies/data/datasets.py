@@ -103,13 +103,13 @@ def arrays(
             one-hot rows, or texts. Texts are numbered in sorted order, as LabelEncoder does.
             Other targets make a regression. None: there are no targets, e.g. for an autoencoder
             with its own training step. Ready-made parts are then (x, None).
-        sample_weight: The weights of samples, of shape (n,), or of the steps of the targets, of
+        sample_weight: A weight for each sample, of shape (n,), or for each step of each target, of
             shape (n, steps). Weights are finite, from 0 up, and not all 0. They weight the loss, in
             training and in validation, and the model's `weighted_metrics`, but not its `metrics`.
-        validation: Share in (0, 1) of all samples, count of samples, or a ready-made part:
-            (x, y), or (x, y, sample_weight).
+        validation: The validation part: a share in (0, 1) of all samples, a number of samples, or a
+            ready-made part (x, y) or (x, y, sample_weight).
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes, if y is one
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if y is one
             array of classes.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone of the
             transformer is fitted on the x of the training part, and transforms the x of all parts
@@ -164,10 +164,10 @@ def npz(
 
     Args:
         path: The file. A relative path starts from the current folder; `~` is the home folder.
-        validation: As in `arrays`, in place of the file's validation part. None: the file's part,
-            else a share of 0.2.
-        test: As in `arrays`, in place of the file's test part. None: the file's part, else a share
-            of 0.2. 0: no test part.
+        validation: As in `arrays`. It replaces a validation part in the file. None: the validation
+            part in the file or, if there is none, a share of 0.2.
+        test: As in `arrays`. It replaces a test part in the file. None: the test part in the file
+            or, if there is none, a share of 0.2. 0: no test part.
         stratify: As in `arrays`.
         preprocess: As in `arrays`.
         seed: As in `arrays`.
@@ -284,8 +284,8 @@ def digits(
     Splits are stratified.
 
     Args:
-        validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples for the test part; None or 0: no test part.
+        validation: The samples to validate on, as a share in (0, 1) or a count.
+        test: The samples of the test part, as a share or a count. None or 0: no test part.
         seed: The seed of the splits.
 
     Raises:
@@ -316,8 +316,8 @@ def breast_cancer(
     malignant, 1 for benign (63 %). Splits are stratified.
 
     Args:
-        validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples for the test part; None or 0: no test part.
+        validation: The samples to validate on, as a share in (0, 1) or a count.
+        test: The samples of the test part, as a share or a count. None or 0: no test part.
         preprocess: As in `arrays`.
         seed: The seed of the splits.
 
@@ -345,8 +345,8 @@ def diabetes(
     year later, from 25 to 346.
 
     Args:
-        validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples for the test part; None or 0: no test part.
+        validation: The samples to validate on, as a share in (0, 1) or a count.
+        test: The samples of the test part, as a share or a count. None or 0: no test part.
         preprocess: As in `arrays`.
         seed: The seed of the splits.
 
@@ -364,12 +364,12 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     environment variable KERASTUDY_DATA to an npz file with the arrays x_train, y_train, x_test and
     y_test. The same images give the same digest either way.
 
-    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255. The model scales it, by
+    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255. Let the model scale x, by
     `keras.layers.Rescaling(1 / 255)`. y is uint8 of shape (n,), from 0 to 9. MNIST's own 10,000
     test images are the test part. The validation part is split from the other 60,000, stratified.
 
     Args:
-        validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
+        validation: How many of the 60,000 samples to validate on: a share in (0, 1), or a count.
         seed: The seed of the split.
 
     Raises:
@@ -386,7 +386,7 @@ def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> 
     downloads 30 MB. Shapes, parts and KERASTUDY_DATA are as for `mnist`.
 
     Args:
-        validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
+        validation: How many of the 60,000 samples to validate on: a share in (0, 1), or a count.
         seed: The seed of the split.
 
     Raises:
@@ -433,7 +433,7 @@ def _download(name: str) -> Contents:
         with contextlib.redirect_stdout(sys.stderr):
             (x, y), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:
-        # Keras raises a plain Exception for a failed download.
+        # Keras raises a plain Exception for a failed download, so all exceptions are caught.
         file = f"{name}.npz"
         raise DataError(
             f"{title} could not be downloaded: {' '.join(str(error).split())}",

@@ -54,7 +54,7 @@ def images(
 
     `keras.utils.image_dataset_from_directory` reads bmp, gif, jpeg and png files, also in deeper
     folders, resizes them, and orders the classes by name. The loaded x is uint8 of shape
-    (n, height, width, channels), from 0 to 255. The model scales it, by
+    (n, height, width, channels), from 0 to 255. Let the model scale x, by
     `keras.layers.Rescaling(1 / 255)`. y is int64 of shape (n,). Arrays of 256 MiB and more are in
     files that are mapped to memory, so images may take more bytes than the memory has.
 
@@ -64,9 +64,10 @@ def images(
         image_size: Height and width to resize to.
         color_mode: "grayscale", "rgb" or "rgba": 1, 3 or 4 channels.
         interpolation: How to resize, such as "bilinear" or "nearest".
-        validation: Share in (0, 1), or count, of images; ignored if there is a validation folder.
+        validation: How many images to validate on: a share in (0, 1), or a count. This is ignored
+            if there is a validation folder.
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes.
+        stratify: Whether all parts have the classes in the same proportions. None: yes.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the folder's name.
 
@@ -109,9 +110,11 @@ def text(
         text: The column of the texts, if the file is a table.
         target: The column of the targets, if the file is a table. Texts and whole numbers from 0 up
             are classes. Other numbers make a regression.
-        validation: Share in (0, 1), or count, of texts; ignored if there is a validation folder.
+        validation: How many texts to validate on: a share in (0, 1), or a count. This is ignored if
+            there is a validation folder.
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes, for classes.
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if the
+            targets are classes.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the folder's or file's name without its ending.
 

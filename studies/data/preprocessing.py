@@ -113,10 +113,10 @@ class Preparation:
         example: The first training samples before preprocessing; None if they are too large.
         prepared: The preprocessing of each preprocessed input, by names such as "x['image']".
         columns: The columns of each input that was a DataFrame, by the same names.
-        class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. For several
-            targets, a dict by target.
+        class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. If there are
+            several targets, a dict with the names of each target's labels.
         table: The columns of a table, fitted on its training part; None if the data is no table.
-        files: How images or texts are read from files, such as the size of images.
+        files: The options by which images or texts are read from files, such as the image size.
     """
 
     example: Arrays | None = None

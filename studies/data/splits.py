@@ -35,7 +35,7 @@ def __dir__() -> list[str]:
 
 
 def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds with the classes in equal proportions.
+    """Makes folds that all have the classes in the same proportions.
 
     scikit-learn draws them: ``StratifiedKFold(folds, shuffle=True, random_state=seed)``.
 
@@ -59,7 +59,7 @@ def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 
 
 def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds that share no group, such as a patient or a machine.
+    """Makes folds so that all samples of a group, e.g. of one patient, are in the same fold.
 
     If the targets are classes, scikit-learn draws the folds by ``StratifiedGroupKFold(folds,
     shuffle=True, random_state=seed)``. Otherwise ``GroupKFold(folds)`` makes them. A test part must
@@ -104,7 +104,7 @@ def forward(
     test_size: int | None = None,
     max_train_size: int | None = None,
 ) -> CrossValidation:
-    """Makes folds of a time series: validation samples come after training samples.
+    """Makes folds of a time series: in each fold, the validation samples are the latest.
 
     scikit-learn makes them: ``TimeSeriesSplit(folds, …)``. The samples must be in the order of
     time. A test part must be ready-made, e.g. the last samples. Only tables that are split in time

@@ -80,8 +80,8 @@ def table(
             Whole numbers 0, 1, 2 and so on without a gap are classes, too, if there are enough rows
             of each. Other numbers are quantities.
         drop: The columns to leave out. None: columns that teach nothing are left out, i.e.
-            identifiers, free text, and columns without values or with one value; and also rows
-            without a target.
+            identifiers, free text, and columns without values or with one value. In any case, rows
+            without a target are left out.
         categories: The columns whose numbers are read as categories. None: columns of whole numbers
             with names such as "zip", or with numbers that begin with 0.
         missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
@@ -92,11 +92,11 @@ def table(
         time: The column of dates or numbers that orders the rows before they are split. None: the
             first column of dates without gaps and with few rows of each date. False: parts are
             drawn at random.
-        validation: Share in (0, 1) of all rows, count of rows, or another table of the same
-            columns.
+        validation: The validation part: a share in (0, 1) of all rows, a number of rows, or another
+            table with the same columns.
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes, if there are
-            classes and parts are drawn at random.
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if the
+            target is classes and parts are drawn at random.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the file's name without its ending, or "table".
 
@@ -268,7 +268,7 @@ class Table(Reader):
         return table, frame.iloc[table._order(frame, time, called)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
-        """Returns the samples of the table, after the decisions of the rules."""
+        """Returns the samples of the table, after `decided` has decided all options."""
         called = _called(self.source)
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
@@ -380,7 +380,10 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
 
 
 def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
-    """Returns the targets of a ready-made part, in the dtype of the training table's (`like`)."""
+    """Returns the targets of a ready-made part, of the same dtype as the training targets `like`.
+
+    Raises DataError if the ready-made part has a class that is not among the training targets.
+    """
     targets = _read_target(series, like.dtype.kind == "O", source)
     if like.dtype.kind in "Oi" and (unknown := sorted(set(targets) - set(like))):
         raise DataError(

@@ -94,7 +94,7 @@ class FittedTable(TableColumns):
     * categories, one-hot (`categories`). An unknown category is all 0.
 
     For the registered model, `saved_models.preprocessing_layers` makes Keras layers that compute
-    the same bits.
+    the same values to the bit.
     """
 
     columns: tuple[FittedColumn, ...]

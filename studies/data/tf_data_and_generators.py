@@ -120,7 +120,10 @@ class StreamedSplits(LoadedData):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """All parts. Only `evaluate` may use the targets of the test part."""
+        """All parts by name. The test part is among them, but its targets must not be read.
+
+        Only `unseal_test` gives the test part for reading its targets.
+        """
         return self._parts()
 
     def describe(self) -> dict[str, Any]:
@@ -198,12 +201,12 @@ class Stream(Profile):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The user's argument for a part, which is opened for each reading.
+    """The user's argument for a part. `open` is called whenever the part is read.
 
     Attributes:
         part: "train", "validation" or "test".
         origin: The argument: a function, a `tf.data.Dataset` or a `PyDataset`.
-        steps: The number of batches in a reading, at least 1; None: all.
+        steps: The number of batches to read each time, at least 1. None: all batches.
         seeded: Whether the function has a parameter `seed`, which gets a new seed in each epoch.
         targets: Whether batches have targets; None: batches that are tuples have targets.
     """
@@ -263,7 +266,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Some functions of extension modules have no signature.
+        # Some functions of extension modules have no signature, so they get no seed.
         return False
     # In functools.partial(make_batches, seed=1), the user has fixed the seed, so it stays 1.
     fixed = isinstance(function, partial) and "seed" in function.keywords

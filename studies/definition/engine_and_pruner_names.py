@@ -215,8 +215,8 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
         epochs: The epochs of the study. A Hyperband oracle must have the same `max_epochs`.
 
     Raises:
-        EngineError: If there is no name for such an object, or its settings are not numbers and
-            words.
+        EngineError: If there is no name for such an object, or if one of its settings is neither a
+            number nor a word.
     """
     kind = value if inspect.isclass(value) else type(value)
     library = kind.__module__.partition(".")[0]

@@ -1,7 +1,7 @@
 """Checks the objective of a study: a metric and its direction, or an objective function.
 
 An objective function ``objective(trial)``, as in Optuna, loads data, builds and trains models, and
-returns a number. A study with one has no data, builder, epochs or batch size.
+returns a number. A study with an objective function has no data, builder, epochs or batch size.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
 
 
 def sampler_seed(study_seed: int, number: int) -> int:
-    """Returns the seed of the engine's sampler when it proposes a trial."""
+    """Returns the seed that the engine's sampler gets before it proposes a trial."""
     return _derive("sampler", study_seed, number)
 
 

@@ -41,7 +41,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         check_settings(self)
         if self.objective_function is not None:
             self._replace("objective", check_objective_study(self))
-            # The recorded code and error messages are about `build`, here the objective function.
+            # Code that asks for the builder, e.g. to record its file, gets the objective function.
             self._replace("build", self.objective_function)
         else:
             check_no_objective_settings(self)
@@ -109,7 +109,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with this space, which is tailored, so no tailoring is left to do."""
+        """Returns the study with this space, to which the tailoring has already been applied."""
         return dataclasses.replace(self, space=space, tailoring=Tailoring())
 
     def with_objective(self, objective: Objective) -> Self:
@@ -117,7 +117,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with other values of some settings, which a launch has replaced."""
+        """Returns the study with the settings that a launch gives in place of the study's own."""
         for name, value in overrides.items():
             if name not in OVERRIDABLE:
                 hint = suggestion(name, OVERRIDABLE)

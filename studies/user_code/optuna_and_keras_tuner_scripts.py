@@ -63,7 +63,7 @@ class ScriptStudy(NamedTuple):
 def libraries_searched(
     path: Path, source: str, package: str, texts: Mapping[str, str]
 ) -> frozenset[str]:
-    """Returns the libraries that a script searches with; none for a study file.
+    """Returns the libraries with which a script searches. For a study file, there are none.
 
     A study file imports kerastudy, or imports a module of its own that does. `texts` maps the files
     of modules to recorded texts, which are read in place of these files.

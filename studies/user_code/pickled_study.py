@@ -99,7 +99,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             import_from(Path(entry))
         import_texts(shipped.modules)
         for name, lines in sources.items():
-            # AutoGraph reads the text of a function from this cache.
+            # AutoGraph reads the text of a function from this cache, as cells are in no file.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
         try:
             study = MappingUnpickler(stream, shipped.folder, "c").load()

@@ -27,7 +27,7 @@ class Target:
         variable: The variable of the study; empty if the file has one study.
         source: A recorded text that runs in place of the file; None: the file runs.
         study_name: The study's name, if ``variable`` is empty and the file has several studies.
-        modules: Recorded texts that run in place of modules' files, by file.
+        modules: Recorded texts of modules, by file. They run in place of the files.
     """
 
     path: str

@@ -311,7 +311,7 @@ class _TextLoader(SourceLoader):
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # AutoGraph reads a function's text from this cache.
+        # AutoGraph reads a function's text from this cache, as the file need not exist.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:

@@ -78,7 +78,7 @@ def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:
 
 
 def _column(y: np.ndarray) -> np.ndarray:
-    """Reshapes targets from (n, 1) to (n,), which Keras treats the same. Others are unchanged."""
+    """Reshapes targets from (n, 1) to (n,), as Keras treats both alike. Others don't change."""
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 

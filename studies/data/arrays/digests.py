@@ -27,10 +27,10 @@ def is_portable(dtype: np.dtype) -> bool:
 
 
 def array_digest(array: np.ndarray) -> str:
-    """Returns the SHA-256 of an array's dtype, shape and values, the same on every machine.
+    """Returns the SHA-256 of an array's dtype, shape and values.
 
-    Memory layout and byte order don't change the digest, nor does the dtype of texts. Raises
-    DataError for Python objects, records and long doubles.
+    The digest is the same on every machine. Memory layout and byte order don't change the digest,
+    nor does the dtype of texts. Raises DataError for Python objects, records and long doubles.
     """
     array = np.asarray(array)
     if is_text(array):

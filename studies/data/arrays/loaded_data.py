@@ -90,7 +90,7 @@ class LoadedData(ABC):
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """The number of samples of each part, if known."""
+        """The number of samples of each part. Parts of unknown size are left out."""
         return {n: part.samples for n, part in self._parts().items() if part.samples is not None}
 
     @property
@@ -99,7 +99,7 @@ class LoadedData(ABC):
         return self
 
     def of(self, fold: int | None) -> Self:
-        """Returns this data. In cross-validation, `FoldedSplits.of` returns a fold."""
+        """Returns this data, which has no folds. `FoldedSplits.of` returns the data of a fold."""
         return self
 
     def unseal_test(self) -> Part | Stream:
@@ -200,14 +200,14 @@ def seal(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """Samples and their targets, in read-only arrays. Dicts are sorted by name.
+    """Samples and their targets, in read-only arrays. Dicts of arrays are sorted by name.
 
     Attributes:
         x: Samples: an array of shape (n, ...). For a model of several inputs, a dict of arrays by
             name, or a tuple of arrays.
         y: Targets, in the same forms as `x`; an empty tuple if there are none.
-        sample_weight: Weights of samples, of shape (n,), or of the steps of sequences, of shape
-            (n, steps); None if all count alike.
+        sample_weight: A weight for each sample, of shape (n,), or for each step of each sequence,
+            of shape (n, steps). None if all samples count alike.
         alone: For data without targets, whether a model's training step gets `x` itself. Otherwise
             it gets the tuple `(x,)`.
         groups: Whole numbers of shape (n,), equal for samples that depend on each other, such as

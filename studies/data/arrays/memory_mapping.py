@@ -151,7 +151,7 @@ def _new_file() -> Path:
 
 @cache
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
-    # The cache keeps the object, so the folder is removed when the process ends.
+    # The cache keeps the object alive, so the folder is not removed before the process ends.
     return temporary_folder()
 
 

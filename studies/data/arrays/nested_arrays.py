@@ -35,7 +35,7 @@ def rebuilt(like: Arrays, values: Iterable[Any]) -> Any:
 
 
 def map_arrays(function: Callable[..., Any], *arrays: Arrays) -> Any:
-    """Applies a function to each array, as `map` does. Returns the results in such a structure."""
+    """Applies a function to each array, as `map` does. The results have the arrays' structure."""
     return rebuilt(arrays[0], map(function, *(entries(argument).values() for argument in arrays)))
 
 

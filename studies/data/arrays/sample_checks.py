@@ -69,13 +69,13 @@ def check_samples(
     "{}_train" for "x_train" and "y_train".
 
     Raises:
-        DataError: Arrays are empty, not finite, of different lengths, or neither numbers nor texts;
-            or weights are negative, all 0, or of another shape.
+        DataError: If arrays are empty, not finite, of different lengths, or neither numbers nor
+            texts. Also if weights are negative or all 0, or have a shape that does not fit.
     """
     x_name, y_name, weight_name = map(names.format, ("x", "y", "sample_weight"))
     inputs = as_arrays(x, x_name)
     targets: Arrays = () if y is None else as_arrays(y, y_name)
-    # Keys of `columns` are "x", or "x['image']", even where messages say "x_train".
+    # The keys of `columns` are always "x", or "x['image']", even if messages say "x_train".
     samples = Samples(inputs, targets, x_name, y_name, columns=_columns_of(x, "x"))
     arrays = named_arrays(inputs, x_name) | named_arrays(targets, y_name)
     for name, array in arrays.items():
@@ -142,8 +142,8 @@ def as_arrays(value: object, name: str) -> Arrays:
     """Turns a user's data into an array, or a tuple of arrays, or a dict of arrays sorted by name.
 
     Raises:
-        DataError: A dict is empty, or has a key that is no text; or an array is empty, or holds
-            neither numbers nor texts.
+        DataError: If a dict is empty, or has a key that is no text. Also if an array is empty, or
+            holds neither numbers nor texts.
     """
     arrays = several(value)
     if arrays is None:
@@ -228,8 +228,8 @@ def _table_array(table: Any) -> np.ndarray:
     If all columns are numbers or booleans, the array has a numeric dtype. Otherwise numpy chooses
     the dtype, which is usually object.
     """
-    # pandas's extension types (Int64, boolean) have the numpy type that they stand for in
-    # `numpy_dtype`.
+    # A pandas extension type, such as Int64, has the attribute `numpy_dtype`: numpy's type of the
+    # same values.
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in types):
         return np.asarray(table)

@@ -186,7 +186,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         check_several_classes(labels, pool.y_name)
     indices = split_indices(pool, sizes, strata, options.seed)
     if labels is not None and not folds:
-        # All classes together may be several, while the training part has only one.
+        # The samples have several classes, but the training part may have got only one of them.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
         check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
     # Parts are copies, because the user may change the arrays later.
