@@ -31,8 +31,9 @@ from tracking.store.store_folder import as_store_errors, default_store_path, ope
 def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:
     """Checks data before a model is trained on it.
 
-    The checks look for rare and missing classes, missing and constant columns, samples that are in
-    two parts, and parts from different distributions. The targets of a test part are not read.
+    The checks look for rare and missing classes, missing values, constant columns, samples that
+    occur in two parts, and differences between the distributions of the parts. Of a test part,
+    only the inputs are read, not the targets.
 
     Args:
         data: What a function of `datasets` returns, or a study that has such data.
@@ -63,9 +64,9 @@ def check_target(
 ) -> tuple[DataFindings, list[str]]:
     """Checks the data of the study that a target such as "digits" names.
 
-    If the store has this study with the same data, the findings are recorded there.
+    If the store has this study with the same data, the findings are added to its record.
 
-    Returns the findings, and the names of the studies that now have them in their record.
+    Returns the findings, and the names of the studies to whose records they were added.
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
@@ -86,7 +87,7 @@ def check_file(text: str, options: Mapping[str, Any] = {}) -> DataFindings:
     with showing() as progress:
         progress.wait("checking the data")
         if Path(path_in(text)).is_dir():
-            # TensorFlow reads folders.
+            # TensorFlow reads the images and texts in folders, so its environment is set first.
             prepare_environment(1)
             import_quietly()
         findings = check_data(data_alone(text, options))
@@ -107,7 +108,7 @@ def _of_study(study: StudyDefinition) -> DataFindings:
 def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
     if data.in_batches:
         configure_tensorflow(None)
-        # Random operations in input pipelines need a seed.
+        # Input pipelines may contain random operations, which draw from the generators seeded here.
         begin_trial(seed)
     return data.load()
 
@@ -115,7 +116,10 @@ def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
 def _recorded(
     study: StudyDefinition, findings: DataFindings, place: Path | None, progress: Progress
 ) -> list[str]:
-    """Records the findings, if the store has the study with this data."""
+    """Adds the findings to each record of the study that has the same data.
+
+    A study has a record for each of its engines. Returns the names of the studies that were found.
+    """
     try:
         with as_store_errors():
             opened = open_store(place if place is not None else default_store_path())

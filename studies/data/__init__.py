@@ -1,4 +1,7 @@
-"""Data: its descriptions (`datasets`), and the parts that studies train, validate and test on."""
+"""Describes data (`datasets`), reads it, and splits it into parts to train, validate and test on.
+
+A study has a description of its data, which is read when the study first needs it.
+"""
 
 import lazy_loader
 

@@ -27,16 +27,17 @@ from studies.data.table_encoding import Column
 _MOST_LEVELS: Final = 10_000
 # A column with at most this many different texts is a category, however few rows there are.
 _FEW_LEVELS: Final = 30
-# Texts that are longer on average are free text, no categories.
+# Texts with more characters than this on average are free text, not categories.
 _LONG_TEXT: Final = 50
 _SHOWN_CHARACTERS: Final = 30
 SHOWN: Final = 5
 _LARGEST: Final = float(np.finfo(np.float32).max)
-# With a year of two digits, month and day must have two as well: 1.10.22 may be a version.
+# If the year has two digits, the month and the day must have two as well. So 1.10.22 is no date,
+# because it may be a version.
 _DATE: Final = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
 )
-# The kind of a column by the result of pandas's `infer_dtype`.
+# The kind of a column for each result of pandas's `infer_dtype`.
 _KINDS: Final[Mapping[str, Any]] = {
     "boolean": "boolean",
     **dict.fromkeys(("integer", "floating", "mixed-integer-float"), "number"),
@@ -49,8 +50,8 @@ _ID: Final = re.compile(
 _CODE: Final = re.compile(
     r"(.*[^a-z])?(zip|plz|(zip|post|postal|area)?[ _-]?code)([^a-z].*)?", re.I
 )
-# Texts that stand for missing values. The words may be categories, so they count only in columns of
-# numbers or dates.
+# Texts that stand for missing values. The signs do so in every column. The words do so only in
+# columns of numbers or dates, because in other columns a word such as "none" may be a category.
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
 _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
 FREE_TEXT: Final = "free text, of which ks.datasets.text makes inputs"
@@ -60,9 +61,10 @@ _FIRST_TEXTS: Final = 1000
 
 
 def code_columns(rows: Any) -> list[str]:
-    """Returns the columns of codes, such as "zip", or numbers that begin with 0.
+    """Returns the columns whose whole numbers are codes, and not quantities.
 
-    `rows` are the first rows of a table, as texts.
+    Such a column has a name such as "zip", or has numbers that begin with 0. `rows` are the first
+    rows of a table, as texts.
     """
     codes = []
     for name in rows.columns:
@@ -83,7 +85,7 @@ def missing_words(series: Any) -> list[str]:
     lower = texts.str.strip().str.lower()
     signs, stand_for_missing = lower.isin(_SIGNS), lower.isin((*_SIGNS, *_WORDS))
     missing, rest = texts[stand_for_missing], texts[~stand_for_missing]
-    # The first texts show whether a column holds dates, numbers or words.
+    # The first texts are enough to see whether a column holds dates, numbers or words.
     first = rest[:_FIRST_TEXTS]
     if len(rest) and first.map(_DATE.fullmatch).notna().all():
         return list(missing)
@@ -102,13 +104,13 @@ def _not_numbers(texts: Any) -> Any:
 
 
 def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yields the columns that teach a model nothing, with the reasons."""
+    """Yields the name of each column that teaches a model nothing, and the reason."""
     for name in table.columns:
         series = table[name]
         try:
             values, filled = series.nunique(), series.dropna()
         except TypeError:
-            # Values such as lists can't be compared.
+            # Values such as lists can't be compared. `table_columns` refuses them.
             continue
         if name in categories:
             continue
@@ -127,10 +129,11 @@ def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[s
 def table_columns(
     table: Any, categories: Collection[str] = (), *, spelled: bool = False
 ) -> tuple[list[Column], dict[str, str]]:
-    """Returns the usable columns of a table without its target, and why other columns are not.
+    """Returns the columns that a model can use, and the reason why it can't use each other column.
 
-    Columns in `categories` are categories, whatever they hold. With `spelled`, as for CSV files, a
-    column whose texts are all numbers is a number.
+    The target is not among the columns of `table`. Columns in `categories` are categories, whatever
+    they hold. With `spelled`, as for CSV files, a column is a column of numbers if all its texts
+    can be read as numbers, such as "1,200".
     """
     usable, refused = [], {}
     for name in table.columns:
@@ -149,7 +152,11 @@ def table_columns(
 
 
 def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
-    """Returns categories as texts, and other columns as float32. Gaps are "" and NaN."""
+    """Returns columns by name: categories as texts, other columns as float32.
+
+    Missing values are "" among texts, and NaN among numbers. Raises DataError if a column is
+    missing, or if its values are not of its kind.
+    """
     try:
         read = with_parts_of_dates(table, [column.name for column in columns])
     except KeyError as error:
@@ -165,10 +172,10 @@ def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str,
 
 
 def dates_of(series: Any) -> tuple[Any, bool]:
-    """Returns a column as dates, and whether the day comes first, as it may in 3/4/2024.
+    """Returns a column as dates, and whether the day comes before the month, as it may in 3/4/2024.
 
-    Prefers the order of day and month by which the rows are in the order of time. Raises ValueError
-    if a value is no date.
+    If both orders of day and month are possible, prefers the order that gives ascending dates from
+    row to row. Raises ValueError if a value is no date.
     """
     first = series.dropna().iloc[:1].tolist()
     options = [(False, True), (True, True), (False, False)]
@@ -199,7 +206,10 @@ def refusal(source: str, refused: Mapping[str, str]) -> DataError:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Raises DataError if names of columns are not unique, or options name missing columns."""
+    """Checks that the names of a table's columns are unique, and that options name only these.
+
+    `named` has the columns that each option names. Raises DataError if a check fails.
+    """
     names = list(table.columns)
     for name in names:
         if not isinstance(name, str) or not name or names.count(name) > 1:
@@ -227,7 +237,11 @@ def check_complete(series: Any, name: str, source: str) -> None:
 
 
 def float32_of(series: Any) -> np.ndarray:
-    """Returns a column as float32, with NaN for gaps. Raises ValueError if it holds no numbers."""
+    """Returns a column as float32, with NaN for missing values.
+
+    Raises ValueError if the column holds something else than numbers, or numbers that are infinite
+    or too large.
+    """
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):
@@ -270,7 +284,8 @@ def _kind_of_texts(series: Any, spelled: bool) -> str:
     if len(texts) > 1 and texts.map(_DATE.fullmatch).notna().all():
         dates_of(series)
         return "dates"
-    # The user may have made texts of a few numbers, so that they are categories.
+    # In a DataFrame, a column with only a few different numbers as texts stays a category: the user
+    # may have turned them into texts for this reason.
     maybe = spelled or len(texts) >= _FEW_LEVELS
     if maybe and not any(_not_numbers(part).any() for part in (texts[:_FIRST_TEXTS], texts)):
         float32_of(texts)

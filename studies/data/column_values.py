@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 MISSING = ""
-"""The text of a missing category."""
+"""The text that stands for a missing category."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
 # A number with a currency or a unit, such as "1,130 kr".
 _UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"
@@ -85,7 +85,7 @@ def date_of_part(name: str) -> str:
 
 
 def with_parts_of_dates(table: Any, names: Any) -> dict[str, Any]:
-    """Returns the columns with these names, such as "size", or "sold (month)" of a date "sold".
+    """Returns the columns with these names. "sold (month)" is made from a column "sold" of dates.
 
     Raises KeyError with the names of missing columns.
     """
@@ -114,7 +114,7 @@ def texts_of(column: Any) -> np.ndarray:
     import pandas as pd
 
     codes, kinds = pd.factorize(pd.Series(column).astype(object))
-    # pandas codes missing values as -1, the index of the last text here.
+    # pandas gives missing values the code -1. As an index, -1 means the last text, `MISSING`.
     texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
 
@@ -146,7 +146,7 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
 
 
 def takes_columns(model: Any) -> bool:
-    """Returns whether a Keras model has named inputs of one number or text each."""
+    """Returns whether a Keras model has named inputs that each take a single number or text."""
     inputs = getattr(model, "input", None)
     return isinstance(inputs, Mapping) and all(
         tuple(tensor.shape[1:]) == (1,) for tensor in inputs.values()

@@ -1,7 +1,7 @@
 """Base classes of data sets: descriptions that read their data when `load` is called.
 
-Data in arrays is described by `Dataset` and loaded as `Splits`, data in batches by
-`StreamedDataset` and `StreamedSplits`.
+A `Dataset` describes data in arrays, which is loaded as `Splits`. A `StreamedDataset` describes
+data in batches, which is loaded as `StreamedSplits`.
 """
 
 from __future__ import annotations
@@ -71,17 +71,21 @@ class DescribedData(ABC):
             folder: As in `load_shared`; None if no other process shares the data.
 
         Raises:
-            DataError: The data can't be read, or can't be split so.
+            DataError: The data can't be read, or can't be split in this way.
             OSError: The folder can't be written to.
         """
         raise DataError(f"{self!r} can't be split into folds. Take data from datasets.arrays.")
 
     @abstractmethod
     def _read(self) -> Any:
-        """Reads the data. Returns the facts, which may be pickled for other processes."""
+        """Reads the data. Returns what `load` makes the loaded data from.
+
+        The result is `Splits` or, for data in batches, a `Profile` of each part. It can be pickled,
+        so that only one process needs to read the data.
+        """
 
     def _with(self, facts: Any) -> Any:
-        """Makes the loaded data from the facts, which another process may have read."""
+        """Makes the loaded data from the result of `_read`, which may be from another process."""
         return facts
 
     @cached_property
@@ -127,7 +131,8 @@ class Dataset(DescribedData):
     def at(self, place: Path, target: str) -> Dataset | None:
         """Returns a description of another file or folder with the same options.
 
-        Returns None if it is of another kind, e.g. a folder of images in place of a table.
+        `target` is the column to predict. If it is empty, the column stays the same. Returns None
+        if the file or folder is of another kind, e.g. a folder of images in place of a table.
         """
         if not isinstance(self.read, Reader) or not self.read.takes(place):
             return None
@@ -142,7 +147,7 @@ class Dataset(DescribedData):
 
 
 class Reader(ABC):
-    """A function that reads a file or folder, with a method for another file or folder."""
+    """Reads a file or folder when it is called. `at` makes a reader of another file or folder."""
 
     @abstractmethod
     def __call__(self) -> Contents:
@@ -150,20 +155,20 @@ class Reader(ABC):
 
     @abstractmethod
     def takes(self, place: Path) -> bool:
-        """Returns whether readers of this class can read a file or folder."""
+        """Returns whether this kind of reader can read the file or folder `place`."""
 
     @abstractmethod
     def at(self, place: Path, target: str) -> Self:
         """Returns the reader of another file or folder, with the same options.
 
-        `target` is the column to predict. If it is empty, the column stays.
+        `target` is the column to predict. If it is empty, the column stays the same.
         """
 
 
 def options_of(arguments: Mapping[str, Any], **changes: object) -> Options:
-    """Returns the checked options among the arguments of a function of `datasets`.
+    """Takes the options of `check_options` from the arguments of another function, and checks them.
 
-    `changes` replace arguments. Raises DataError for a wrong option.
+    `changes` replace arguments of the same names. Raises DataError for a wrong option.
     """
     names = signature(check_options).parameters
     options = {name: value for name, value in arguments.items() if name in names}

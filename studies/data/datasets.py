@@ -1,4 +1,4 @@
-"""Functions that describe data sets. A worker reads the data when it first needs them.
+"""Functions that describe data sets. The data is read later, when a worker first needs it.
 
 datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
@@ -64,9 +64,10 @@ _CLOTHES: Final = (
     *("T-shirt", "trouser", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
-# The arrays of a part in an npz file, e.g. x_train. Weights are optional.
+# The arrays of each part in an npz file, where their names end with the part's name, e.g. x_train.
+# Weights are optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
-# Images are resized to this if no study gives a size.
+# Images that are checked without a study are resized to this size.
 _IMAGE_SIZE: Final = (64, 64)
 
 
@@ -102,25 +103,26 @@ def arrays(
             one-hot rows, or texts. Texts are numbered in sorted order, as LabelEncoder does.
             Other targets make a regression. None: there are no targets, e.g. for an autoencoder
             with its own training step. Ready-made parts are then (x, None).
-        sample_weight: The weights of samples, of shape (n,), or of the steps of the targets, of
+        sample_weight: A weight for each sample, of shape (n,), or for each step of each target, of
             shape (n, steps). Weights are finite, from 0 up, and not all 0. They weight the loss, in
             training and in validation, and the model's `weighted_metrics`, but not its `metrics`.
-        validation: Share in (0, 1) of all samples, count of samples, or a ready-made part:
-            (x, y), or (x, y, sample_weight).
+        validation: The validation part: a share in (0, 1) of all samples, a number of samples, or a
+            ready-made part (x, y) or (x, y, sample_weight).
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes, if y is one
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if y is one
             array of classes.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone of the
-            transformer is fitted on the training part's x, with samples of rank 3 and more
-            flattened, and transforms x of all parts to float32. For several inputs by name, pass a
-            dict, such as {"tabular": "standardize"}; other inputs stay as they are. "standardize",
-            "minmax", StandardScaler and similar scalers become layers of the registered model,
-            which so takes samples as you pass them here.
+            transformer is fitted on the x of the training part, and transforms the x of all parts
+            to float32. The transformer gets each sample as one row of numbers, e.g. the pixels of
+            an image. For several inputs by name, pass a dict, such as {"tabular": "standardize"};
+            other inputs stay as they are. "standardize", "minmax", StandardScaler and similar
+            scalers become layers of the registered model. The model then takes samples as you pass
+            them here.
         class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them.
             They are saved with the registered model. Leave this out if targets are texts.
         rule: For synthetic data, the function that computes the targets without noise, from x
-            before preprocessing. If a sample is one number, the report draws the rule next to the
-            champion's predictions.
+            before preprocessing. If each sample is a single number, the report draws the rule next
+            to the champion's predictions.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records.
 
@@ -162,10 +164,10 @@ def npz(
 
     Args:
         path: The file. A relative path starts from the current folder; `~` is the home folder.
-        validation: As in `arrays`, in place of the file's validation part. None: the file's part,
-            else a share of 0.2.
-        test: As in `arrays`, in place of the file's test part. None: the file's part, else a share
-            of 0.2. 0: no test part.
+        validation: As in `arrays`. It replaces a validation part in the file. None: the validation
+            part in the file or, if there is none, a share of 0.2.
+        test: As in `arrays`. It replaces a test part in the file. None: the test part in the file
+            or, if there is none, a share of 0.2. 0: no test part.
         stratify: As in `arrays`.
         preprocess: As in `arrays`.
         seed: As in `arrays`.
@@ -183,7 +185,8 @@ def npz(
     options = options_of(locals(), validation=share)
     file = absolute_path(path)
     if test is None:
-        # Set after the checks, because validation=0.9 is right for a file with a test part.
+        # Set after the checks, which would refuse validation=0.9 together with this share. If the
+        # file has a test part, validation=0.9 is right.
         options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, ready)
     return Dataset(name or file.stem, str(file), options, read)
@@ -224,19 +227,20 @@ def batches(
 
     Args:
         train: A function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
-            The function is called for each epoch. A parameter ``seed`` gets
+            The function is called for each epoch. If it has a parameter ``seed``, it gets
             ``kerastudy.epoch_seed(seed of the trial, epoch)``. Trials can be resumed and reproduced
             to the bit if shuffling and all other randomness depend on this seed alone. Python's,
             numpy's and TensorFlow's global generators are always seeded with it. You may also pass
             a `tf.data.Dataset` or `PyDataset` itself, which is then read for each epoch.
-        validation: As `train`, but without a seed, and the same at each reading.
+        validation: As `train`, but the function gets no seed, and must give the same batches at
+            each call.
         test: As `validation`; None: no test part.
         steps_per_epoch: The number of batches in an epoch. Each epoch starts from the first batch.
             None: all batches. Endless data needs a number.
         validation_steps: The number of validation batches; None: all.
         targets: Whether batches have targets. False: a batch is samples alone, such as (anchor,
             positive, negative), for a model with its own training step. None: batches that are
-            tuples have targets, and a tuple of three arrays of one shape and type is refused,
+            tuples have targets. But a tuple of three arrays of the same shape and type is refused,
             because it may be samples alone or (x, y, sample_weight).
         name: Name in records.
 
@@ -280,8 +284,8 @@ def digits(
     Splits are stratified.
 
     Args:
-        validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples for the test part; None or 0: no test part.
+        validation: The samples to validate on, as a share in (0, 1) or a count.
+        test: The samples of the test part, as a share or a count. None or 0: no test part.
         seed: The seed of the splits.
 
     Raises:
@@ -312,8 +316,8 @@ def breast_cancer(
     malignant, 1 for benign (63 %). Splits are stratified.
 
     Args:
-        validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples for the test part; None or 0: no test part.
+        validation: The samples to validate on, as a share in (0, 1) or a count.
+        test: The samples of the test part, as a share or a count. None or 0: no test part.
         preprocess: As in `arrays`.
         seed: The seed of the splits.
 
@@ -341,8 +345,8 @@ def diabetes(
     year later, from 25 to 346.
 
     Args:
-        validation: Share in (0, 1), or count, of samples to validate on.
-        test: Share or count of samples for the test part; None or 0: no test part.
+        validation: The samples to validate on, as a share in (0, 1) or a count.
+        test: The samples of the test part, as a share or a count. None or 0: no test part.
         preprocess: As in `arrays`.
         seed: The seed of the splits.
 
@@ -360,12 +364,12 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     environment variable KERASTUDY_DATA to an npz file with the arrays x_train, y_train, x_test and
     y_test. The same images give the same digest either way.
 
-    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255. The model scales it, by
+    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255. Let the model scale x, by
     `keras.layers.Rescaling(1 / 255)`. y is uint8 of shape (n,), from 0 to 9. MNIST's own 10,000
     test images are the test part. The validation part is split from the other 60,000, stratified.
 
     Args:
-        validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
+        validation: How many of the 60,000 samples to validate on: a share in (0, 1), or a count.
         seed: The seed of the split.
 
     Raises:
@@ -382,7 +386,7 @@ def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> 
     downloads 30 MB. Shapes, parts and KERASTUDY_DATA are as for `mnist`.
 
     Args:
-        validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
+        validation: How many of the 60,000 samples to validate on: a share in (0, 1), or a count.
         seed: The seed of the split.
 
     Raises:
@@ -398,7 +402,8 @@ def _of_keras(name: str, arguments: Mapping[str, Any]) -> Dataset:
     if not path:
         return Dataset(name, f"keras.datasets.{name}", options, partial(_download, name))
     file = absolute_path(path)
-    # A validation part in the file replaces the default share, but no other value.
+    # If the user leaves `validation` at its default, a validation part in the file is used. Any
+    # other value takes precedence over the file's part.
     ready = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
     return Dataset(name, str(file), options, partial(_read_npz, file, ready))
 
@@ -414,7 +419,7 @@ def _bundled(name: str) -> Contents:
 
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     if name == "digits":
-        # Pixels are whole numbers from 0 to 16. Division by a power of two is exact.
+        # Pixels are whole numbers from 0 to 16. Division by a power of two rounds nothing.
         x = x.astype(np.float32) / 16
     return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y))
 
@@ -428,7 +433,7 @@ def _download(name: str) -> Contents:
         with contextlib.redirect_stdout(sys.stderr):
             (x, y), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:
-        # Keras raises a plain Exception for a failed download.
+        # Keras raises a plain Exception for a failed download, so all exceptions are caught.
         file = f"{name}.npz"
         raise DataError(
             f"{title} could not be downloaded: {' '.join(str(error).split())}",

@@ -31,7 +31,8 @@ _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
-# Without a seed, Keras draws one from numpy's global generator, whose state then changes.
+# Files are not shuffled, but a seed is passed all the same. Without it, Keras would draw a seed
+# from numpy's global random generator, and so change the generator's state.
 _IN_ORDER: Final[dict[str, Any]] = dict(
     batch_size=None, shuffle=False, seed=0, follow_links=True, verbose=False
 )
@@ -53,7 +54,7 @@ def images(
 
     `keras.utils.image_dataset_from_directory` reads bmp, gif, jpeg and png files, also in deeper
     folders, resizes them, and orders the classes by name. The loaded x is uint8 of shape
-    (n, height, width, channels), from 0 to 255. The model scales it, by
+    (n, height, width, channels), from 0 to 255. Let the model scale x, by
     `keras.layers.Rescaling(1 / 255)`. y is int64 of shape (n,). Arrays of 256 MiB and more are in
     files that are mapped to memory, so images may take more bytes than the memory has.
 
@@ -63,9 +64,10 @@ def images(
         image_size: Height and width to resize to.
         color_mode: "grayscale", "rgb" or "rgba": 1, 3 or 4 channels.
         interpolation: How to resize, such as "bilinear" or "nearest".
-        validation: Share in (0, 1), or count, of images; ignored if there is a validation folder.
+        validation: How many images to validate on: a share in (0, 1), or a count. This is ignored
+            if there is a validation folder.
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes.
+        stratify: Whether all parts have the classes in the same proportions. None: yes.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the folder's name.
 
@@ -108,9 +110,11 @@ def text(
         text: The column of the texts, if the file is a table.
         target: The column of the targets, if the file is a table. Texts and whole numbers from 0 up
             are classes. Other numbers make a regression.
-        validation: Share in (0, 1), or count, of texts; ignored if there is a validation folder.
+        validation: How many texts to validate on: a share in (0, 1), or a count. This is ignored if
+            there is a validation folder.
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes, for classes.
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if the
+            targets are classes.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the folder's or file's name without its ending.
 
@@ -149,7 +153,8 @@ class Folder(Reader):
         classes = classes_in(places["train"])
         read: dict[str, Samples] = {}
         for part, place in places.items():
-            # Keras numbers the subfolders of each part, so they must be the same in all parts.
+            # In each part, Keras numbers the subfolders as classes. So that a number means the same
+            # class everywhere, all parts must have the same subfolders.
             if (subfolders := classes_in(place)) != classes:
                 expected = f"those of {str(places['train'])!r}: {', '.join(classes)}"
                 raise DataError.of_setting(
@@ -178,7 +183,10 @@ def folder_kind(folder: Path) -> Kind:
 
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Returns the folder of each part: subfolders such as "val", or else the folder itself."""
+    """Returns the folder of each part, which is a subfolder such as "val".
+
+    If there are no such subfolders, the folder itself is returned as the "train" part.
+    """
     names = classes_in(folder) if folder.is_dir() else []
     if not names:
         wrong = "has no subfolders" if folder.is_dir() else "does not exist"

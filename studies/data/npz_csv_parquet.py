@@ -21,7 +21,8 @@ _SAVE = (
     "Write it with numpy.savez(path, x_train=..., y_train=...), and as wanted x_validation, "
     "y_validation, x_test, y_test, sample_weight_train and so on."
 )
-# A decimal comma between semicolons. Where 0,5 is a half, spreadsheets write such CSV files.
+# A number with a decimal comma between semicolons, as in "1,5;20". In countries where 0,5 means a
+# half, spreadsheets write such CSV files.
 _DECIMAL_COMMA: Final = r"(?:^|;)[-+]?\d+,\d+(?:;|$)"
 _FIRST_LINES: Final = 100
 _TABLE: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORECASE)
@@ -50,7 +51,8 @@ def is_csv(source: object) -> bool:
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
     """Returns a path and a target as one text for records, such as "houses.csv?target=price".
 
-    `recorded` is an earlier text, whose path and target replace empty ones.
+    `recorded` is an earlier text of this form. If `path` is empty, `recorded` is returned. If only
+    `target` is empty, the target in `recorded` is used.
     """
     if not path:
         return recorded

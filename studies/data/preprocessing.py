@@ -2,7 +2,7 @@
 
 words = ks.preprocessing.adapted(keras.layers.TextVectorization(max_tokens=5_000), data)
 
-The registered model takes samples before preprocessing, and its first layers scale them. These
+The registered model takes samples that are not preprocessed, and its first layers scale them. The
 layers must give the same bits as this module. So both round floats to float32, compute
 ``x * scale + offset`` in float64, and round the result to float32.
 """
@@ -75,7 +75,7 @@ def adapted(
     Args:
         layer: A layer with a method `adapt`.
         data: The study's data.
-        of: The name of one of several inputs, or its index in a tuple.
+        of: If the data has several inputs, the name of one, or its index in a tuple.
 
     Raises:
         DataError: The layer has no `adapt`, or the data has no such input.
@@ -113,10 +113,10 @@ class Preparation:
         example: The first training samples before preprocessing; None if they are too large.
         prepared: The preprocessing of each preprocessed input, by names such as "x['image']".
         columns: The columns of each input that was a DataFrame, by the same names.
-        class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. For several
-            targets, a dict by target.
+        class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. If there are
+            several targets, a dict with the names of each target's labels.
         table: The columns of a table, fitted on its training part; None if the data is no table.
-        files: How images or texts are read from files, such as the size of images.
+        files: The options by which images or texts are read from files, such as the image size.
     """
 
     example: Arrays | None = None
@@ -217,7 +217,7 @@ def _fit_and_apply(
 
     The transformer gets a row for each sample: (n, 1) for samples of shape (n,), and (n, pixels)
     for images. If it doesn't change the number of features, the result has the samples' shape.
-    `seed` replaces random_state=None.
+    A transformer with random_state=None gets `seed` as its random state.
     """
     transformer = _transformer(preprocess, seed)
     name = str(preprocessing_name(preprocess))
@@ -249,7 +249,7 @@ def _transformer(preprocess: object, seed: int) -> Any:
         return StandardScaler()
     if preprocess == "minmax":
         return MinMaxScaler()
-    # With safe=False, an object that is no estimator is copied deeply.
+    # With safe=False, `clone` makes a deep copy of an object that is no estimator.
     transformer: Any = clone(preprocess, safe=False)
     if hasattr(transformer, "get_params"):
         # Without a seed each worker would get other data, with another digest.
@@ -265,7 +265,7 @@ def _transformer(preprocess: object, seed: int) -> Any:
 def _apply(transform: Any, array: np.ndarray, name: str, what: str) -> np.ndarray:
     rows = _rows(array)
     result = _attempt(f"Applying preprocess={name} to {what}", transform, rows)
-    # By default, encoders return sparse matrices.
+    # By default, scikit-learn's encoders return sparse matrices, which `np.asarray` can't convert.
     result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
     if result.shape[:1] != (len(array),):
         raise DataError(
@@ -293,7 +293,7 @@ def _rows(array: np.ndarray) -> np.ndarray:
 
 
 def _as_read(rows: np.ndarray) -> np.ndarray:
-    """Returns rows as float64, with floats rounded to float32 first, as Keras does for layers."""
+    """Converts rows to float64. Floats are rounded to float32 first, as Keras does for layers."""
     return (rows.astype(np.float32) if rows.dtype.kind == "f" else rows).astype(np.float64)
 
 
@@ -311,7 +311,8 @@ class Prepared:
 
     Attributes:
         name: The name in records, such as "standardize".
-        scalings: The steps of the preprocessing, if it only scales; else empty.
+        scalings: The steps of the preprocessing, one after another. Empty if a step does anything
+            else than scale.
         dtype: The dtype of the samples before preprocessing.
         shape: The shape of a sample before preprocessing.
     """
@@ -322,7 +323,7 @@ class Prepared:
     shape: tuple[int, ...]
 
     def undone(self, rows: np.ndarray) -> np.ndarray:
-        """Undoes the scaling of samples. Returns them unchanged if they were not scaled."""
+        """Undoes the scaling of samples. Returns them unchanged if `scalings` is empty."""
         if not self.scalings:
             return rows
         values = rows.reshape(len(rows), -1).astype(np.float64)
@@ -334,7 +335,7 @@ class Prepared:
 
 
 def _only_scales(transformer: Any) -> bool:
-    """Returns whether a transformer multiplies and adds, and can become layers of Keras."""
+    """Returns whether a transformer only multiplies and adds, so that Keras layers can do it."""
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
     scalers, steps = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler), _steps(transformer)
@@ -345,7 +346,10 @@ def _only_scales(transformer: Any) -> bool:
 
 
 def _steps(transformer: Any) -> list[Any]:
-    """Returns the steps of a pipeline, also of nested ones, without "passthrough"."""
+    """Returns the steps of a pipeline, and of the pipelines in it, without "passthrough" steps.
+
+    A transformer that is no pipeline is its own single step.
+    """
     from sklearn.pipeline import Pipeline
 
     if type(transformer) is not Pipeline:
@@ -360,7 +364,7 @@ def _scaling_of(scaler: Any) -> Scaling:
     centre = scaler.mean_ if getattr(scaler, "with_mean", False) else None
     centre = scaler.center_ if getattr(scaler, "with_centering", False) else centre
     if hasattr(scaler, "min_"):
-        # MinMaxScaler already has a factor and an addend.
+        # MinMaxScaler already computes x * scale_ + min_. The other scalers divide by `scale_`.
         scale, offset = scaler.scale_, scaler.min_
     elif getattr(scaler, "scale_", None) is not None:
         scale = 1 / np.asarray(scaler.scale_, np.float64)

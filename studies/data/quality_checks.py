@@ -29,28 +29,30 @@ from tracking.records.data_findings import (
 )
 
 ByName = Mapping[str, np.ndarray]
-# A launch looks for repeated samples only in smaller data.
+# A launch looks for repeated samples only if the data has at most this many bytes.
 _QUICK_BYTES = 64 * 2**20
-# A larger share of repeated samples is a problem, not a hint.
+# If more than this share of the samples is repeated, the finding is a problem, not a hint.
 _OFTEN = 0.01
-# If a larger share of training samples is repeated, equal samples may be mere chance.
+# If more than this share of the training samples repeats another training sample, samples may be
+# equal by chance. Then samples that are in two parts are only a hint, not a problem.
 _ALIKE_BY_CHANCE = 0.1
 _UNBALANCED = 10
-# Columns that lack a larger share of values should be left out.
+# A column in which more than this share of the values is missing should be left out.
 _MUCH = 0.5
 _LISTED = 3
-# The most and the fewest samples of a part that a classifier gets. With more samples it would find
-# differences that are too small to matter.
+# The most and the fewest samples of a part that the classifier of `told_apart` gets. With more
+# samples, it would find differences that are too small to matter.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
 _MOST_FEATURES = 256
-# Parts differ if the p-value is at most the first number. This is a problem, not a hint, if the
-# p-value is below the second number, and the AUC of the classifier at least the third.
+# Parts differ if the p-value is at most the first number. The difference is a problem, not a hint,
+# if the p-value is below the second number, and the classifier's AUC is at least the third.
 _CLEAR, _CERTAIN, _EASY = 0.01, 0.001, 0.65
 _REMEDY = (
     "Shuffle before splitting, or collect data like the data that the model will predict on. A "
     "difference is expected only if the later part is of a later time."
 )
-# The picture of samples: sides and gaps in pixels, rows and columns in images.
+# The picture of samples. The largest side of an image, and the gap between images, are in pixels.
+# Rows and columns are numbers of images. The background is white.
 _LARGEST_SIDE = 48
 _ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
@@ -241,8 +243,8 @@ def _inputs_of(data: _CheckedData) -> dict[str, str]:
 def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
     """Returns a PNG of at most 10 by 10 training samples, and the classes of its rows.
 
-    Each row shows samples of one class. Without classes, there is one row. If no input is images,
-    the PNG is empty.
+    Each row shows samples of one class. If the targets are no classes, there is one row. If no
+    input holds images, the PNG is empty.
     """
     name = next((name for name in data.x["train"] if data.kind(name) == "images"), None)
     if name is None:
@@ -389,7 +391,10 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
 
 
 def _missing(data: _CheckedData) -> dict[str, float]:
-    """Returns the share of missing values of each column of the training part with such values."""
+    """Returns the share of missing values in columns of the training part, by column.
+
+    Columns without missing values are left out.
+    """
     shares: dict[str, float] = {}
     table = data.preparation.table
     for name, array in data.x["train"].items():
@@ -411,7 +416,7 @@ def _constant(data: _CheckedData, arrays: str) -> Iterator[str]:
                 yield _key_in(name)
         elif arrays == "y" or data.kind(name) == "columns":
             rows = array.reshape(len(array), -1)
-            # `rows == rows[0]` would be an array as large as the data.
+            # `rows == rows[0]` would need memory for a further array of this shape.
             same = rows.min(axis=0) == rows.max(axis=0)
             yield from itertools.compress(data.columns(name), same.tolist())
 
@@ -424,8 +429,9 @@ class _TwoSampleTest(NamedTuple):
 def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _TwoSampleTest:
     """Tests whether the rows of two arrays, of shape (n, features), have the same distribution.
 
-    A classifier learns from half of the rows which array a row is from. A Mann-Whitney test of its
-    scores of the other half gives the p-value. Lopez-Paz and Oquab, "Revisiting Classifier
+    A classifier learns from half of the rows to tell from which array a row is. Then it scores the
+    other half. A Mann-Whitney test compares the scores of the first array's rows with those of the
+    second array's rows, and gives the p-value. Source: Lopez-Paz and Oquab, "Revisiting Classifier
     Two-Sample Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
     """
     from scipy.stats import mannwhitneyu
@@ -488,7 +494,10 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
 def _drawn(
     data: _CheckedData, arrays: Mapping[str, ByName], part: str, samples: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Draws samples of the training part and of `part`. Returns names of columns, and both."""
+    """Draws this number of samples of the training part, and as many of `part`.
+
+    Returns the names of the columns, the training samples, and the samples of `part`.
+    """
     names: list[str] = []
     columns: list[np.ndarray] = []
     for name, first in arrays["train"].items():
@@ -504,7 +513,10 @@ def _drawn(
 
 
 def _numbers(data: _CheckedData, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Turns samples into columns of numbers. Returns names, empty for pixels, and columns."""
+    """Turns samples into columns of numbers. Returns the columns' names, and the columns.
+
+    The names of columns that are pixels are empty.
+    """
     key = _key_in(name)
     if is_text(rows):
         from sklearn.feature_extraction.text import HashingVectorizer
@@ -529,7 +541,7 @@ def _numbers(data: _CheckedData, name: str, rows: np.ndarray) -> tuple[list[str]
 
 
 def _differing(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> list[str]:
-    """Returns the columns that differ most, by the Kolmogorov-Smirnov test."""
+    """Returns the names of the columns that differ most, by the Kolmogorov-Smirnov test."""
     from scipy.stats import ks_2samp
 
     test = ks_2samp(first, second, method="asymp")

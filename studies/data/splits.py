@@ -35,7 +35,7 @@ def __dir__() -> list[str]:
 
 
 def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds with the classes in equal proportions.
+    """Makes folds that all have the classes in the same proportions.
 
     scikit-learn draws them: ``StratifiedKFold(folds, shuffle=True, random_state=seed)``.
 
@@ -51,7 +51,7 @@ def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 
 
 def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds at random, whatever the classes.
+    """Makes folds at random, without regard to classes.
 
     scikit-learn draws them: ``KFold(folds, shuffle=True, random_state=seed)``.
     """
@@ -59,20 +59,20 @@ def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 
 
 def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds that share no group, such as a patient or a machine.
+    """Makes folds so that all samples of a group, e.g. of one patient, are in the same fold.
 
-    scikit-learn draws them: for classes by ``StratifiedGroupKFold(folds, shuffle=True,
-    random_state=seed)``, else by ``GroupKFold(folds)``. A test part must be ready-made: a part
-    drawn at random would share groups with the folds.
+    If the targets are classes, scikit-learn draws the folds by ``StratifiedGroupKFold(folds,
+    shuffle=True, random_state=seed)``. Otherwise ``GroupKFold(folds)`` makes them. A test part must
+    be ready-made, because a test part drawn at random would share groups with the folds.
 
     Args:
         groups: The group of each sample of `x`, then of each sample of a ready-made validation
             part. All are numbers, or all are texts.
         folds: At least 2, and at most the number of groups.
-        seed: The seed of the folds, if there are classes.
+        seed: The seed of the folds. It has an effect only if the targets are classes.
     """
     values = np.asarray(groups, object)
-    # None, NaN, and pandas's NA and NaT.
+    # A group is missing if it is None, NaN, or pandas's NA or NaT.
     missing = [
         place
         for place, group in enumerate(values if values.ndim == 1 else ())
@@ -88,10 +88,11 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
 
 
 def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
-    """Splits all samples into folds several times, so that the mean of a trial is more certain.
+    """Splits all samples into folds several times, so that a trial's mean value is more precise.
 
-    scikit-learn draws them: for classes by ``RepeatedStratifiedKFold(n_splits=folds,
-    n_repeats=times, random_state=seed)``, else by ``RepeatedKFold``.
+    If the targets are classes, scikit-learn draws the folds by
+    ``RepeatedStratifiedKFold(n_splits=folds, n_repeats=times, random_state=seed)``. Otherwise
+    ``RepeatedKFold`` draws them.
     """
     return CrossValidation("repeated", folds, seed, times=times)
 
@@ -103,16 +104,17 @@ def forward(
     test_size: int | None = None,
     max_train_size: int | None = None,
 ) -> CrossValidation:
-    """Makes folds of a time series: validation samples come after training samples.
+    """Makes folds of a time series: in each fold, the validation samples are the latest.
 
     scikit-learn makes them: ``TimeSeriesSplit(folds, …)``. The samples must be in the order of
-    time. A test part must be ready-made, e.g. the last samples. It is drawn only for tables that
-    are split in time.
+    time. A test part must be ready-made, e.g. the last samples. Only tables that are split in time
+    need no ready-made test part.
 
     Args:
         folds: At least 2.
         gap: The number of samples left out between the training and the validation part.
-        test_size: The number of validation samples of a fold; None: samples / (folds + 1).
+        test_size: The number of validation samples of a fold. None: the number of all samples,
+            divided by (folds + 1).
         max_train_size: The most training samples of a fold; None: all earlier samples.
     """
     order = {"gap": gap, "test_size": test_size, "max_train_size": max_train_size}

@@ -36,10 +36,10 @@ from studies.data.table_encoding import Column, TableColumns
 
 # By default, a column of dates orders the rows if no date is in more than this share of rows.
 _MOST_OF_A_DATE = 0.25
-# Targets 0, 1, 2 and so on are classes if there are at most this many, with at least this many rows
-# of each on average.
+# Targets 0, 1, 2 and so on are classes if there are at most `_MOST_CLASSES` different targets, with
+# at least `_LEAST_ROWS` rows of each on average.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
-# Codes, and words that pandas reads as missing values, are looked for in so many rows.
+# Codes, and words that pandas reads as missing values, are looked for in this many first rows.
 _FIRST_ROWS = 1000
 _WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
 
@@ -64,8 +64,9 @@ def table(
 
     The study's data is one array with a row for each sample. Numbers are scaled to mean 0 and
     standard deviation 1, booleans are 0 and 1, and categories are one-hot. A missing number or
-    boolean becomes the mean, and a further column is 1 in this row. Means, deviations and
-    categories are taken from the training part. The registered model takes the table's columns.
+    boolean is replaced by the column's mean, and a further column marks the row by a 1. Means,
+    deviations and categories are taken from the training part. The registered model takes the
+    columns as they are in the table.
 
     If there is a column of dates, rows are split in time: training rows come first, then validation
     rows, then test rows. Rules decide about the options `drop`, `categories`, `missing` and `time`
@@ -79,22 +80,23 @@ def table(
             Whole numbers 0, 1, 2 and so on without a gap are classes, too, if there are enough rows
             of each. Other numbers are quantities.
         drop: The columns to leave out. None: columns that teach nothing are left out, i.e.
-            identifiers, free text, and columns without values or with one value; and also rows
-            without a target.
-        categories: The columns of numbers that are categories. None: columns with names such as
-            "zip", or with numbers that begin with 0.
+            identifiers, free text, and columns without values or with one value. In any case, rows
+            without a target are left out.
+        categories: The columns whose numbers are read as categories. None: columns of whole numbers
+            with names such as "zip", or with numbers that begin with 0.
         missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
-            "null" and "None". None: "?", "-" and the like, and the few words among numbers.
+            "null" and "None". None: "?", "-" and the like, and words in a column of numbers that
+            has only a few different words.
         dates: Columns of dates whose day, month and weekday become inputs.
         classes: Whether the target is classes; None: as described for `target`.
         time: The column of dates or numbers that orders the rows before they are split. None: the
             first column of dates without gaps and with few rows of each date. False: parts are
             drawn at random.
-        validation: Share in (0, 1) of all rows, count of rows, or another table of the same
-            columns.
+        validation: The validation part: a share in (0, 1) of all rows, a number of rows, or another
+            table with the same columns.
         test: As `validation`; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: yes, if there are
-            classes and parts are drawn at random.
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if the
+            target is classes and parts are drawn at random.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the file's name without its ending, or "table".
 
@@ -113,7 +115,8 @@ def table(
     sizes: dict[str, Any] = {"validation": validation, "test": test}
     for part, size in sizes.items():
         if is_frame(size) or isinstance(size, str | PathLike | tuple):
-            # Size 1 only passes the checks: the ready-made part is used.
+            # The size 1 is allowed by the checks. It has no effect, since the ready-made part is
+            # used.
             ready[part], sizes[part] = _place_of(part, size), 1
     options = options_of(arguments, **sizes)
     if classes is not None:
@@ -142,9 +145,10 @@ def table(
 
 
 def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
-    """Describes a table with `options` of `table`.
+    """Describes a table that belongs to no study. `options` are arguments of `table`.
 
-    Columns in `drop`, and texts in `missing`, come in addition to those that the rules find.
+    The rules still decide what else to leave out, besides the columns in the option `drop`, and
+    which other texts stand for missing values, besides those in the option `missing`.
     """
     named = {name: value for name, value in options.items() if name in ("dates", "time")}
     dataset = table(path, target=target, **named)
@@ -172,8 +176,8 @@ class Table(Reader):
     Attributes:
         source: A path or a DataFrame.
         ready: Ready-made parts, such as ("test", DataFrame).
-        open: The names of the options that the user left out. Rules add to these options.
-        decisions: The decisions of the rules, in words, by column or subject.
+        open: The names of the options that the user left out, so that the rules decide them.
+        decisions: What the rules decided, in words, by the column or by a subject such as "codes".
     """
 
     source: Any
@@ -199,7 +203,11 @@ class Table(Reader):
         return replace(self, source=place, target=target or self.target)
 
     def decided(self) -> tuple[Table, Any, list[Column]]:
-        """Decides the `open` options. Returns the reader, the rows, and the inputs' columns."""
+        """Applies the rules for the options that are `open`.
+
+        Returns the reader in which all options are decided, the rows to use, and the columns that
+        become inputs of a model.
+        """
         called, in_file = _called(self.source), is_csv(self.source)
         if in_file:
             first = read_table(self.source, nrows=_FIRST_ROWS, keep_default_na=False, dtype=str)
@@ -260,7 +268,7 @@ class Table(Reader):
         return table, frame.iloc[table._order(frame, time, called)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
-        """Returns the samples of the table, after the decisions of the rules."""
+        """Returns the samples of the table, after `decided` has decided all options."""
         called = _called(self.source)
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
@@ -289,14 +297,14 @@ class Table(Reader):
         return read_table(source, missing=self.missing, texts=self.categories)
 
     def _without_words(self, frame: Any) -> Any:
-        """Returns the rows with gaps in place of `missing`, such as "?"."""
+        """Returns the rows with missing values in place of texts in `missing`, such as "?"."""
         texts = [name for name in frame if frame[name].dtype.kind not in "biufmM"]
         words = {name: frame[name].isin(self.missing) for name in texts} if self.missing else {}
         gaps = {name: frame[name].mask(mask) for name, mask in words.items() if mask.any()}
         return frame.assign(**gaps) if gaps else frame
 
     def _time(self, frame: Any, dates: list[str]) -> str:
-        """Returns the column that orders the rows, or an empty text."""
+        """Returns the column that orders the rows, or an empty text if no column does."""
         if self.time is not None:
             return self.time or ""
         # A date that many rows share says little about their order.
@@ -324,7 +332,7 @@ def _on_dates(time: str, unused: list[str]) -> dict[str, str]:
 
 
 def _parts(series: Any, called: str) -> list[Column]:
-    """Returns the columns of days, months and weekdays of a column of dates."""
+    """Describes the columns of days, months and weekdays that are made from a column of dates."""
     try:
         _, day_first = dates_of(series)
     except ValueError as error:
@@ -372,7 +380,10 @@ def _read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
 
 
 def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
-    """Returns the targets of a ready-made part. `like` are the training table's targets."""
+    """Returns the targets of a ready-made part, of the same dtype as the training targets `like`.
+
+    Raises DataError if the ready-made part has a class that is not among the training targets.
+    """
     targets = _read_target(series, like.dtype.kind == "O", source)
     if like.dtype.kind in "Oi" and (unknown := sorted(set(targets) - set(like))):
         raise DataError(

@@ -14,7 +14,7 @@ from studies.data.column_values import MISSING
 
 # At most this many categories of a column get an input: the most frequent ones.
 _MOST_CODED = 256
-# A category that is in fewer training rows than this, and in fewer than one in 200, gets no input.
+# A category gets no input if it is in fewer training rows than this, and in fewer than one of 200.
 _FEW_ROWS = 5
 _OTHER = "(other)"
 _SHOWN = 20
@@ -57,8 +57,9 @@ class FittedColumn(Column):
 
     Attributes:
         scale, offset: ``x * scale + offset`` has mean 0 and deviation 1.
-        fill: The value for missing numbers: the mean, after scaling.
-        gaps: Whether values are missing in the training part. If so, a further input is 1 for them.
+        fill: The value that replaces missing numbers after scaling: the scaled mean.
+        gaps: Whether values are missing in the training part. If so, the model has a further input,
+            which is 1 where the column's value is missing.
         vocabulary: The texts of a category that have an input; "" stands for a missing category.
         rare: The number of texts that are too rare for an input.
     """
@@ -85,14 +86,15 @@ class FittedColumn(Column):
 class FittedTable(TableColumns):
     """The columns of a table, with their statistics in the training part.
 
-    A model gets each row as one array. Its values are, in this order:
+    A model gets each row of the table as one array. The values in the array are, in this order:
 
     * scaled numbers, and booleans as 0 and 1 (`numbers`);
-    * for each of these columns with gaps, 1 where the value is missing (`indicated`);
+    * for each of these columns that lacks values in the training part, 1 where the value is
+      missing, else 0 (`indicated`);
     * categories, one-hot (`categories`). An unknown category is all 0.
 
     For the registered model, `saved_models.preprocessing_layers` makes Keras layers that compute
-    the same bits.
+    the same values to the bit.
     """
 
     columns: tuple[FittedColumn, ...]
@@ -136,9 +138,10 @@ class FittedTable(TableColumns):
         return rows
 
     def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Undoes `apply`. Returns the columns by name: numbers, with NaN, and texts.
+        """Undoes `apply`. Returns the columns by name: numbers, and the texts of categories.
 
-        If a column has no gaps in the training part, its missing numbers appear as its mean.
+        Missing numbers are NaN. But if the column lacks no numbers in the training part, missing
+        numbers in other parts are returned as the column's mean.
         """
         columns, inputs = {}, iter(rows.T)
         for column in self.numbers:
@@ -177,7 +180,8 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     name, kind = column.name, column.kind
     if kind == "category":
-        # Among equally frequent texts, the first in the alphabet is preferred.
+        # If texts are equally frequent, those that come first in the alphabet are preferred, so
+        # that the order of the rows has no influence.
         counts = sorted(Counter(values.tolist()).items(), key=lambda item: (-item[1], item[0]))
         least = min(_FEW_ROWS, len(values) // (40 * _FEW_ROWS))
         frequent = [text for text, count in counts if count >= least] or [

@@ -1,8 +1,8 @@
 """Data that comes in batches from tf.data, a PyDataset or a generator, for `datasets.batches`.
 
 For each part, a user passes a function that returns a `tf.data.Dataset`, a
-`keras.utils.PyDataset` or an iterable of batches. Each reading of the part, e.g. an epoch, calls
-the function. A `tf.data.Dataset` or a `PyDataset` may also be passed itself.
+`keras.utils.PyDataset` or an iterable of batches. The function is called whenever the part is read,
+e.g. in each epoch. Instead of a function, the user may pass a `tf.data.Dataset` or a `PyDataset`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from studies.library_internals.tensorflow_internals import is_dataset, seeded
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
-# The seed for reading a `Profile`, because there is no trial with a seed yet.
+# The seed with which batches are read for a `Profile`. No trial has begun yet whose seed could be
+# used.
 PROFILE_SEED = 0
 
 Batch = tuple[Arrays, ...]
@@ -119,7 +120,10 @@ class StreamedSplits(LoadedData):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """All parts. Only `evaluate` may use the targets of the test part."""
+        """All parts by name. The test part is among them, but its targets must not be read.
+
+        Only `unseal_test` gives the test part for reading its targets.
+        """
         return self._parts()
 
     def describe(self) -> dict[str, Any]:
@@ -139,7 +143,7 @@ class Profile:
         repeatable: Whether a second reading gave the same batches.
         batches: The number of batches that were read.
         samples: The number of all samples; None if not all were read.
-        known_batches: The number of all batches, if it is known without reading them.
+        known_batches: The number of all batches, if the user or Keras gives it. Otherwise None.
     """
 
     kind: str
@@ -197,13 +201,13 @@ class Stream(Profile):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The user's argument for a part, which is opened for each reading.
+    """The user's argument for a part. `open` is called whenever the part is read.
 
     Attributes:
         part: "train", "validation" or "test".
         origin: The argument: a function, a `tf.data.Dataset` or a `PyDataset`.
-        steps: The number of batches in a reading, at least 1; None: all.
-        seeded: Whether the function gets the seed of the reading.
+        steps: The number of batches to read each time, at least 1. None: all batches.
+        seeded: Whether the function has a parameter `seed`, which gets a new seed in each epoch.
         targets: Whether batches have targets; None: batches that are tuples have targets.
     """
 
@@ -222,9 +226,9 @@ class Source:
         return not _is_read_itself(self.origin)
 
     def open(self, seed: int) -> Any:
-        """Returns the batches of a reading: a `tf.data.Dataset`, a `PyDataset` or a generator.
+        """Returns batches to read once: a `tf.data.Dataset`, a `PyDataset` or a generator.
 
-        Python's, numpy's and TensorFlow's global generators are seeded with `seed`.
+        Python's, numpy's and TensorFlow's global random generators are seeded with `seed`.
         """
         with _drawing_with(seed), _quiet_keras():
             if not self.is_function:
@@ -262,9 +266,9 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Some functions of extension modules have no signature.
+        # Some functions of extension modules have no signature, so they get no seed.
         return False
-    # functools.partial(make_batches, seed=1) keeps its seed.
+    # In functools.partial(make_batches, seed=1), the user has fixed the seed, so it stays 1.
     fixed = isinstance(function, partial) and "seed" in function.keywords
     seeded = part == "train" and "seed" in signature.parameters and not fixed
     try:
@@ -293,24 +297,26 @@ def _is_read_itself(thing: object) -> bool:
 
 
 def _is_a_batch(thing: object) -> bool:
-    """Returns whether a user's function returned a single batch, by mistake."""
+    """Returns whether a thing is a single batch, which a user's function may return by mistake."""
     return isinstance(thing, dict | str) or (
         isinstance(thing, tuple) and len(thing) in (2, 3) and hasattr(thing[0], "shape")
     )
 
 
 def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
-    # `islice` stops after the last step. Another batch would draw from the global generators.
+    # `islice` makes no batch after the last step. Making another batch could draw from the global
+    # random generators, and so change later random numbers.
     for batch in itertools.islice(batches, steps):
         yield tuple(batch) if isinstance(batch, list) else batch
 
 
 @contextlib.contextmanager
 def _drawing_with(seed: int) -> Iterator[None]:
-    """Seeds the global generators, so that e.g. `dataset.shuffle(100)` depends on the seed.
+    """Seeds the global random generators of Python, numpy and TensorFlow.
 
-    On exit, TensorFlow's seed is restored, because models are traced with it. Python's and numpy's
-    generators keep their new state, because batches are drawn later.
+    So the order in e.g. `dataset.shuffle(100)` depends on the seed. On exit, TensorFlow's seed is
+    restored, because the tracing of models uses it. Python's and numpy's generators are not
+    restored, because a user's generator draws from them when its batches are read, after the exit.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -333,9 +339,9 @@ def _quiet_keras() -> Iterator[None]:
 
 
 class Reading:
-    """Reads a source once, by Keras's adapter for `model.fit`.
+    """Reads a source once, through the adapter by which `model.fit` reads data.
 
-    The caller calls `begin`, iterates, and calls `end`.
+    The caller calls `begin`, iterates over this object, and calls `end`.
 
     Attributes:
         kind: `TF_DATA`, `PY_DATASET` or `GENERATOR`.
@@ -352,7 +358,8 @@ class Reading:
         weights = None if class_weight is None else dict(class_weight)
         if weights is not None and self.kind == TF_DATA:
             # For a tf.data.Dataset, Keras makes a list of weights that ends with the largest class
-            # of `class_weight`. This longer list gives further classes the weight 1.
+            # of `class_weight`. Larger classes would be missing there, so this makes the list
+            # longer, with the weight 1 for them.
             weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
         try:
             self._adapter = adapter_of(opened, weights)
@@ -372,7 +379,8 @@ class Reading:
 
     def begin(self) -> None:
         """Calls the adapter as `fit` does before an epoch."""
-        # Some adapters read the first batches in this call.
+        # Some adapters already read the first batches in `get_tf_dataset`, so the dataset is not
+        # made before reading begins.
         self._dataset = self._adapter.get_tf_dataset()
         self._adapter.on_epoch_end()
         self._adapter.on_epoch_begin()
@@ -453,7 +461,8 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
                 )
             yield _checked((batch,) if alone else batch, of), alone
     except BaseException:
-        # `end` stops the data's threads. An error in `end` would hide the first error.
+        # `end` stops the threads that make batches. If `end` raises, too, its error is ignored,
+        # because it would hide the first error.
         with contextlib.suppress(Exception):
             reading.end()
         raise

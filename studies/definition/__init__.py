@@ -1,6 +1,6 @@
 """The definition of a study: its settings and their checks, seeds, and names of engines.
 
-This room imports neither Optuna nor Keras Tuner, so that users need only one of them.
+This package imports neither Optuna nor Keras Tuner, so that users need only one of them.
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
 """Class weights: how much the samples of each class count in training, as in `model.fit`.
 
 As in Keras, class weights become sample weights of the training part. They can't be combined with
-sample weights of the data, and need a model with a single output.
+sample weights that the data already has, and the model must have a single output.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labe
 BALANCED = "balanced"
 _OTHERWISE = "Leave class_weight out, or give the data sample_weight."
 
-# Trainers compare data by identity, so trials with the same weights must get the same `Splits`.
-# Weights that depend on hyperparameters make many of these, and only the latest are kept.
+# Trainers compare data by identity, so all trials with the same class weights must get the same
+# `Splits` object. If class weights depend on hyperparameters, there are many such objects, so only
+# those that were made last are kept.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
-    """Checks the form of class weights. Returns a dict in the order of the classes."""
+    """Checks the user's `class_weight`. Returns a dict sorted by class, or "balanced", or None."""
     if value is None or (isinstance(value, str) and value == BALANCED):
         return value
     if not isinstance(value, Mapping) or not value:
@@ -52,10 +53,10 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
 def resolve_class_weight(
     class_weight: Mapping[int, float] | str | None, splits: LoadedData
 ) -> dict[int, float] | None:
-    """Returns class weights as numbers, and checks that the data has the classes.
+    """Returns the weight of each class, and checks that the data has these classes.
 
-    For "balanced", a class has the weight samples / (classes * samples of the class), counted in
-    the training part, as in scikit-learn.
+    For "balanced", weights are computed from the training part as in scikit-learn: a class's weight
+    is the number of samples, divided by the number of classes and by the class's number of samples.
     """
     if class_weight is None:
         return None
@@ -90,7 +91,8 @@ def resolve_class_weight(
 def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[int, float]:
     """Returns class weights for data in batches.
 
-    All classes up to the largest known class get a weight, as `tf.data.Dataset` needs in Keras.
+    All classes from 0 to the largest known class get a weight, because Keras needs all of them for
+    a `tf.data.Dataset`.
     """
     labels, y = _labels(stream.at_hand), stream.at_hand.y
     if stream.at_hand.sample_weight is not None:
@@ -121,10 +123,11 @@ def _both(class_weight: Mapping[int, float] | str) -> StudyError:
 
 
 def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | None) -> LoadedData:
-    """Returns data whose training samples have the weights of their classes.
+    """Returns data in which each training sample has the weight of its class.
 
-    The digests of the data do not change. Data in batches is returned as it is, since the trainer
-    weights the batches. The same arguments give the same object.
+    The digests stay those of the data without these weights. Data in batches is returned
+    unchanged, since the trainer weights the batches. A second call with the same arguments returns
+    the same object.
     """
     if class_weight is None or splits.streams:
         return splits
@@ -163,7 +166,8 @@ def _classes_of(splits: Splits, labels: np.ndarray) -> set[int]:
     assert isinstance(y, np.ndarray) and isinstance(y_validation, np.ndarray), "checked before"
     if y.ndim == 2 and y.shape[1] > 1:
         return set(range(y.shape[1]))
-    # A rare class may be in the validation part only. The test part must not be read.
+    # A rare class may be in the validation part only, so that part is read, too. The targets of the
+    # test part are sealed, so they are not read.
     of_validation = class_labels(y_validation)
     everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
     return set(map(int, np.unique(everywhere)))

@@ -20,7 +20,7 @@ from search_spaces.errors import EngineError, near_match, suggestion
 DEFAULT_ENGINE: Final = "optuna:tpe"
 HYPERBAND: Final = "keras-tuner:hyperband"
 FACTOR: Final = 3
-"""Hyperband's reduction factor, Keras Tuner's default
+"""Hyperband's reduction factor. The value is Keras Tuner's default
 (https://keras.io/keras_tuner/api/tuners/hyperband/)."""
 
 ENGINES: Final = (
@@ -30,15 +30,15 @@ ENGINES: Final = (
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
 )
-# The engines that the names "optuna" and "keras-tuner" mean. Both take any search space, and learn
-# from past trials.
+# The engine to use if the user names only a library. Both engines accept any search space, and
+# learn from past trials.
 _DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
 
 
 def check_engine(engine: object) -> str:
     """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
 
-    If both libraries have the name, such as ``"random"``, it means Optuna's engine. Settings may
+    A name that both libraries have, such as ``"random"``, means Optuna's engine. Settings may
     follow the name: ``"optuna:tpe,n_startup_trials=20"``.
     """
     if isinstance(engine, str):
@@ -68,13 +68,15 @@ def check_pruner(pruner: object) -> str:
 def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
     """Returns the number of trials in all of Hyperband's brackets.
 
-    A trial that continues another trial also counts. The brackets have the sizes of Keras Tuner's
-    ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
-    Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
+    A trial that continues the training of an earlier trial is counted as another trial. The
+    brackets are as large as in Keras Tuner's ``HyperbandOracle``, after Li et al., "Hyperband: A
+    Novel Bandit-Based Approach to Hyperparameter Optimization"
+    (https://jmlr.org/papers/v18/16-558.html).
 
     Args:
         epochs: The largest number of epochs of a trial, at least 1.
-        factor: How many times fewer trials a rung has than the rung before, at least 2.
+        factor: The number by which the count of trials is divided from one rung to the next, at
+            least 2.
     """
     brackets, left = 0, float(epochs)
     while left >= 1:
@@ -89,10 +91,12 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
 
 
 _WORDS: Final = {"True": True, "False": False, "None": None}
-# The name of an engine is a part of a folder's name, so the values of settings are plain words.
+# An engine's name, with its settings, is part of the name of a folder. So the values of settings
+# may contain only letters, digits and a few signs.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
-# The smallest values of settings. Optuna and Keras Tuner check them late or never.
+# The smallest allowed value of each setting. It is checked here, because Optuna and Keras Tuner
+# check the value only later, or never.
 _LEAST: Final = {
     "seed": 0,
     "n_startup_trials": 0,
@@ -124,7 +128,7 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _parsed(text: str) -> tuple[str, Any]:
-    """Returns the name and the value of a setting. The value is JSON or a word."""
+    """Splits "NAME=VALUE" into name and value. A value that is not JSON is taken as a word."""
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
         raise EngineError(
@@ -141,7 +145,7 @@ def _parsed(text: str) -> tuple[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Returns a setting's value. Raises EngineError if a name can't contain the value."""
+    """Returns the value unchanged. Raises EngineError if it can't be part of an engine's name."""
     setting = f"The setting {name!r} of an engine or a pruner"
     if isinstance(value, float) and not math.isfinite(value):
         raise EngineError.of_setting(setting, "finite", value)
@@ -187,7 +191,9 @@ _PRUNER_CLASSES: Final = {
     "ThresholdPruner": "threshold",
     "NopPruner": "none",
 }
-# Settings that the name always includes, as our defaults differ from those of Optuna's class.
+# Settings that are included in the name of a pruner made from an object, even where the object has
+# the defaults of Optuna's class. Without them, the name would mean kerastudy's defaults, which
+# differ.
 _ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
 _ORACLES: Final = {
     "RandomSearch": "keras-tuner:random",
@@ -199,7 +205,9 @@ _ORACLE_SETTINGS: Final = ("num_initial_points", "alpha", "beta", "factor")
 
 
 def name_of_object(setting: str, value: Any, epochs: int) -> str:
-    """Returns the name, with settings, of an engine or a pruner that is an object or a class.
+    """Returns the name of the engine or pruner that an object or a class of a library stands for.
+
+    The name includes the settings of the object.
 
     Args:
         setting: ``"engine"`` or ``"pruner"``.
@@ -207,8 +215,8 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
         epochs: The epochs of the study. A Hyperband oracle must have the same `max_epochs`.
 
     Raises:
-        EngineError: If there is no name for such an object, or its settings are not numbers and
-            words.
+        EngineError: If there is no name for such an object, or if one of its settings is neither a
+            number nor a word.
     """
     kind = value if inspect.isclass(value) else type(value)
     library = kind.__module__.partition(".")[0]

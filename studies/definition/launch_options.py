@@ -19,10 +19,10 @@ from tracking.records import ADVANCED, OUTPUT, WHERE, check_settings, setting
 
 ExecutorName = Literal["in-process", "worker", "ray"]
 Verify = Literal["full", "some", "off"]
-"""How much of the best trial is trained again by `model.fit` before it is registered."""
+"""How much of the best trial's training `model.fit` repeats before the model is registered."""
 
 LOCAL: Final = "local"
-"""The address of a Ray cluster of this machine alone."""
+"""The address that stands for a Ray cluster on this machine alone."""
 _HOST_AND_PORT: Final = re.compile(r"[^\s/]+:(\d+)")
 
 
@@ -90,7 +90,7 @@ class RayOptions:
 
     @property
     def place(self) -> str:
-        """The address of the cluster: the option, ``RAY_ADDRESS``, or ``"local"``."""
+        """The cluster's address: the option `address`, else ``RAY_ADDRESS``, else ``"local"``."""
         return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
@@ -101,7 +101,7 @@ def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:
 
 
 def check_workers(workers: int | None, executor: str | None) -> None:
-    """Checks the number of workers. The executor "in-process" takes none."""
+    """Checks the number of workers, which must be None if the executor is "in-process"."""
     if workers is not None:
         checks.whole_number("workers", workers, StudyError)
         if executor == "in-process":

@@ -1,7 +1,7 @@
 """Checks the objective of a study: a metric and its direction, or an objective function.
 
 An objective function ``objective(trial)``, as in Optuna, loads data, builds and trains models, and
-returns a number. A study with one has no data, builder, epochs or batch size.
+returns a number. A study with an objective function has no data, builder, epochs or batch size.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
 
 # The names under which Keras 3 logs metrics and losses (https://keras.io/api/metrics/), by the
-# direction in which they get better. Counts, such as true positives, have a direction, since all
-# trials count the same samples.
+# direction in which they get better. Counts, such as true positives, have a direction too: they can
+# be compared between trials, since all trials count the same samples.
 _MAX = frozenset(
     """accuracy acc binary_accuracy categorical_accuracy sparse_categorical_accuracy
     top_k_categorical_accuracy sparse_top_k_categorical_accuracy auc precision recall f1_score
@@ -40,9 +40,9 @@ _MIN = frozenset(
 
 
 def make_objective(objective: str | Objective) -> str | Objective:
-    """Returns the objective with its direction; or its name, if Keras has no such metric.
+    """Returns the objective with its direction, or only its name if it is no metric of Keras.
 
-    The metric object of a built model then has the direction.
+    In the second case, the direction is found later, from the metric object of a built model.
     """
     if not isinstance(objective, (str, Objective)):
         # A keras_tuner.Objective has these attributes.
@@ -67,7 +67,7 @@ def make_objective(objective: str | Objective) -> str | Objective:
 
 
 def known_direction(name: str) -> Direction | None:
-    """Returns the direction of a Keras metric by its usual name, and None for other names."""
+    """Returns the direction of the Keras metric with this name, or None if there is none."""
     if name in _MAX:
         return "max"
     return "min" if name in _MIN else None
@@ -93,7 +93,7 @@ def unknown_metric(metric: str, logged: Collection[str]) -> ObjectiveError:
 
 
 VALUE: Final = "value"
-"""The metric's name for the number that an objective function returns, as in Optuna."""
+"""The name, as in Optuna, of the metric that records what an objective function returns."""
 
 PRUNER: Final = "median"
 """The default pruner of a study with an objective function, as in Optuna."""
@@ -107,7 +107,7 @@ _OF_BUILDERS: Final = (
 def check_objective_study(study: StudyDefinition) -> Objective:
     """Checks a study with an objective function, and returns its objective.
 
-    By default, the objective is to minimize, as in Optuna.
+    By default, the objective is minimized, as in Optuna.
     """
     function = study.objective_function
     if not callable(function) or inspect.isclass(function):
@@ -119,7 +119,8 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             f"An objective function must take one argument, the trial; {why}",
             hint="Define a function of the trial alone that calls it.",
         )
-    # `dataclasses.replace` passes `build`, which `StudyDefinition` has set to the function.
+    # `build` is allowed if it is the objective function: `StudyDefinition` itself sets it so, and
+    # `dataclasses.replace` then passes it to the new object.
     others = [
         name
         for name in _OF_BUILDERS
@@ -149,7 +150,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
-        # A direction of Optuna's ``StudyDirection`` has a name.
+        # The user may pass a member of Optuna's enum ``StudyDirection``, which has a `name`.
         name = getattr(study.direction, "name", study.direction)
         if str(name).lower() not in _DIRECTIONS:
             raise StudyError.of_setting("direction", "'maximize' or 'minimize'", study.direction)
@@ -174,7 +175,7 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
 
 
 def no_data(study: str) -> str:
-    """Returns the message if an operation needs data, and a study has an objective function."""
+    """Returns the message for an operation that needs data, if the study has none of its own."""
     return (
         f"The study {study!r} has no data of its own: its objective_function loads it. For what "
         "needs data (a test part, scores of samples, training on more of it), launch a study with "

@@ -85,8 +85,8 @@ class Output:
 def binary() -> Output:
     """Returns the output for targets that are 0 or 1, of shape (n,) or (n, 1).
 
-    The layer has one unit with a sigmoid, which is the probability of the target 1. The metric
-    "accuracy" counts a probability above 0.5 as a 1. Targets may be probabilities, too.
+    The layer has one unit with a sigmoid. Its output is the probability of the target 1. The metric
+    "accuracy" counts a probability above 0.5 as a 1. The targets may also be probabilities.
 
     Example:
         >>> ks.outputs.binary().loss
@@ -146,8 +146,8 @@ def regression(
         count: How many numbers a target has, at least 1.
         loss: A name from https://keras.io/api/losses/regression_losses/, such as
             ``"mean_absolute_error"`` or ``"huber"``, or anything else that `compile` takes.
-        metrics: Keras names of metrics. The mean absolute error, the default, has the unit of the
-            targets, and compares trials with different losses.
+        metrics: Keras names of metrics. The default, the mean absolute error, is measured in the
+            unit of the targets. It can also compare trials that have different losses.
 
     Raises:
         StudyError: If ``count`` is not a whole number of at least 1.

@@ -1,8 +1,8 @@
 """The seeds of all random choices in a study, as functions of the study's seed.
 
-No generator continues from trial to trial: epoch 3 of trial 7 depends only on the study's seed and
-these two numbers. So a resumed study makes the same choices as an uninterrupted study, and a single
-trial can be run again.
+No random generator continues from trial to trial: epoch 3 of trial 7 depends only on the study's
+seed and these two numbers. So a resumed study makes the same choices as an uninterrupted study, and
+a single trial can be run again.
 """
 
 from __future__ import annotations
@@ -25,37 +25,49 @@ _PURPOSES = {
 
 
 def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
-    """Returns the seed of a trial, or of one of its repeats, which are counted from 0."""
+    """Returns the seed of a training of a trial.
+
+    `repeat` is the repeat or, in cross-validation, the fold. Both are counted from 0.
+    """
     return _derive("trial", study_seed, number, *([repeat] if repeat else []))
 
 
 def sampler_seed(study_seed: int, number: int) -> int:
-    """Returns the seed of the engine's sampler when it proposes a trial."""
+    """Returns the seed that the engine's sampler gets before it proposes a trial."""
     return _derive("sampler", study_seed, number)
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns new seed number ``place``, from 0, for the race of `kerastudy confirm`."""
+    """Returns one of the new seeds for the race of `kerastudy confirm`.
+
+    `place` is the seed's number, counted from 0.
+    """
     return _derive("race", study_seed, place)
 
 
 def confirmation_seed(study_seed: int, place: int) -> int:
-    """Returns new seed number ``place``, from 0, for trainings after the race."""
+    """Returns one of the new seeds with which `kerastudy confirm` trains after the race.
+
+    `place` is the seed's number, counted from 0.
+    """
     return _derive("confirmation", study_seed, place)
 
 
 def fold_seed(seed: int, fold: int) -> int:
-    """Returns the seed of a fold, counted from 0, if the trial is trained again under `seed`."""
+    """Returns the seed of a fold when `kerastudy confirm` trains a trial again with a new seed.
+
+    `seed` is the new seed. `fold` is counted from 0.
+    """
     return _derive("fold", seed, fold)
 
 
 def epoch_seed(seed: int, epoch: int, position: int = 0) -> int:
-    """Returns the seed of a model's generator in an epoch of a trial.
+    """Returns the seed that one of a model's random generators gets before an epoch.
 
     Args:
         seed: The trial's seed.
         epoch: The epoch, counted from 1.
-        position: The generator's place in `seed_states`, counted from 0.
+        position: The index, from 0, of the generator's state in the list from `seed_states`.
 
     Example:
         >>> ks.epoch_seed(7, epoch=1) == ks.epoch_seed(7, epoch=2)
@@ -92,8 +104,9 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
         model: A model that is built and compiled.
 
     Returns:
-        The states of the layers' generators first, then of those in the loss, metrics and
-        functions. Before each epoch, a trial sets state i to ``[epoch_seed(seed, epoch, i), 0]``.
+        First the states of the layers' generators, then the states of the generators in the loss,
+        metrics and functions. Before each epoch, a trial sets state i to
+        ``[epoch_seed(seed, epoch, i), 0]``.
     """
     from studies.training import SeedStates, seed_generator_states
 

@@ -1,6 +1,6 @@
 """The class `StudyDefinition`, which has all settings of a study and checks them together.
 
-Users make its subclass `Study`, which can also be launched.
+Users make objects of its subclass `Study`, which can also be launched.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         check_settings(self)
         if self.objective_function is not None:
             self._replace("objective", check_objective_study(self))
-            # The study's code and errors name the builder, which the function replaces.
+            # Code that asks for the builder, e.g. to record its file, gets the objective function.
             self._replace("build", self.objective_function)
         else:
             check_no_objective_settings(self)
@@ -109,7 +109,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with a tailored space."""
+        """Returns the study with this space, to which the tailoring has already been applied."""
         return dataclasses.replace(self, space=space, tailoring=Tailoring())
 
     def with_objective(self, objective: Objective) -> Self:
@@ -117,7 +117,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with other values of some settings, as a launch may have."""
+        """Returns the study with the settings that a launch gives in place of the study's own."""
         for name, value in overrides.items():
             if name not in OVERRIDABLE:
                 hint = suggestion(name, OVERRIDABLE)
@@ -149,7 +149,8 @@ class StudyDefinition(RecordedSettings, StudySettings):
             except DataError as error:
                 raise StudyError(str(error)) from None
         engine = replaced.get("engine")
-        # Hyperband itself stops trials, so it replaces the pruner in the study's file.
+        # Hyperband itself stops trials. So the pruner in the study's file, which was chosen for
+        # another engine, is dropped.
         if isinstance(engine, str) and split_options(engine)[0] == HYPERBAND:
             replaced.setdefault("pruner", "none")
         return dataclasses.replace(self, **replaced)
@@ -159,11 +160,11 @@ class StudyDefinition(RecordedSettings, StudySettings):
 
 
 OVERRIDABLE = [name for name, setting in settings_of(StudyDefinition).items() if setting.at_launch]
-"""Settings that a launch may replace."""
+"""The names of the settings that a launch may replace."""
 
 
 def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
-    """Returns how a study splits its data into folds, or None."""
+    """Checks a study's setting `cross_validation`. Returns None if the study has no folds."""
     try:
         how = check_cross_validation(study.cross_validation)
     except DataError as error:
@@ -184,7 +185,10 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
 
 
 def check_no_own_fit(study: StudyDefinition) -> None:
-    """Refuses folds for a HyperModel with a `fit`, which may choose its validation data."""
+    """Raises StudyError if a study with a HyperModel that has its own `fit` has folds, too.
+
+    Such a `fit` may validate on other data than the fold's validation part.
+    """
     if study.cross_validation is not None:
         _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
 

@@ -59,11 +59,11 @@ def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
 
 
 def why_not_called(function: Callable[..., Any]) -> str:
-    """Returns why a function can't be called with one argument, or an empty text."""
+    """Returns why a function can't be called with one argument, or an empty text if it can."""
     try:
         signature = inspect.signature(function)
     except ValueError:
-        # Some callable objects have no signature.
+        # Some callable objects have no signature, so nothing can be said about their arguments.
         return ""
     try:
         signature.bind(None)
@@ -76,7 +76,10 @@ def why_not_called(function: Callable[..., Any]) -> str:
 def check_initial(
     name: str, value: Any, *, error: checks.Error = StudyError
 ) -> tuple[dict[str, Any], ...] | str:
-    """Checks `initial`: values of a study's first trials, or the name of a file or a study."""
+    """Checks `initial`: the hyperparameters of a study's first trials, or where to read them.
+
+    They are read from a file, or from another study if the text begins with "study:".
+    """
     if isinstance(value, (str, os.PathLike)) and os.fspath(value) not in ("", OF_A_STUDY):
         return str(os.fspath(value))
     is_list = isinstance(value, Sequence) and not isinstance(value, str)

@@ -1,8 +1,10 @@
-"""Makes a study of a script for Keras Tuner or Optuna, without changes to the script.
+"""Makes a study from a script for Keras Tuner or Optuna, without changes to the script.
 
 The script runs, as with ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
-This call does not run. Its arguments and its object make the study: the builder and the data, or
-the objective function, and the engine with its settings and its number of trials.
+This call is intercepted, so it searches nothing. The study is made from the call's arguments, and
+from the tuner or the Optuna study whose method is called. From Keras Tuner, the study gets the
+builder and the data; from Optuna, the objective function. From both, it gets the engine with its
+settings, and the number of trials.
 """
 
 from __future__ import annotations
@@ -37,16 +39,17 @@ from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
 _MAIN: Final = "__main__"
-# The trials of a script without a number of trials, which ends by its timeout or Ctrl-C.
+# The number of trials if a script gives none. Its search then ends by a timeout or by Ctrl-C.
 _WITHOUT_END: Final = 10_000
 # Arguments of a search that a study takes over, or that only change what is printed.
 _TAKEN: Final = frozenset(
     """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
     batch_size callbacks class_weight verbose""".split()
 )
-# Callbacks that are left out, because every study does the same.
+# Callbacks that are left out, because a study itself keeps checkpoints and learning curves.
 _REPLACED: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# Engines of the same method, for samplers of Optuna whose state and settings can't be taken over.
+# Samplers of Optuna whose state and settings can't be taken over. Each is replaced by an engine
+# with the same method.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 
@@ -60,10 +63,10 @@ class ScriptStudy(NamedTuple):
 def libraries_searched(
     path: Path, source: str, package: str, texts: Mapping[str, str]
 ) -> frozenset[str]:
-    """Returns the libraries that a script searches with; none for a study file.
+    """Returns the libraries with which a script searches. For a study file, there are none.
 
-    A study file imports kerastudy, or has a module that does. `texts` are read in place of modules'
-    files, by file.
+    A study file imports kerastudy, or imports a module of its own that does. `texts` maps the files
+    of modules to recorded texts, which are read in place of these files.
     """
     names = set(imported_names(source, package))
     if "kerastudy" not in names:
@@ -76,8 +79,9 @@ def libraries_searched(
 def as_program(module: ModuleType, path: Path) -> Iterator[None]:
     """Makes a module the main program within the context, as ``python script.py`` does.
 
-    Output is hidden, because every worker would print it, and plots open no windows. At the end,
-    the module, its classes and its functions get back the name by which they are pickled.
+    The script's output is hidden, because every worker would print it. Its plots open no windows.
+    While the script runs, the module is called ``__main__``. At the end, the module gets back its
+    own name, and its classes and functions refer to this name, because pickle needs it.
     """
     name, main, arguments = module.__name__, sys.modules[_MAIN], sys.argv
     plots = os.environ.get("MPLBACKEND")
@@ -104,7 +108,7 @@ def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
 
 
 def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
-    """Returns a study's setting for a sampler, a pruner or an oracle of the script."""
+    """Returns the name of the engine or pruner for a sampler, pruner or oracle of the script."""
     try:
         return name_of_object(setting, value, epochs)
     except EngineError as error:
@@ -121,7 +125,7 @@ def study_of_objective(
 ) -> StudyDefinition:
     """Returns the study of an objective function that no search of the file uses.
 
-    If all searches have the same direction, the study has this direction too.
+    If all searches of the file have the same direction, the study has this direction too.
     """
     studies = [search.owner for search in searches if search.library == OPTUNA]
     directions = {study.direction.name.lower() for study in studies if len(study.directions) == 1}
@@ -131,7 +135,10 @@ def study_of_objective(
 
 
 def objectives_of(module: ModuleType) -> list[str]:
-    """Returns the names of a module's functions that may be objective functions."""
+    """Returns the names of a module's functions that are likely objective functions of Optuna.
+
+    Their names begin with "objective", and they are not imported from other modules.
+    """
     return [
         name
         for name, value in vars(module).items()
@@ -224,7 +231,8 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
         repeats=tuner.executions_per_trial,
         seed=search.made.get("seed") or 0,
-        # Keras Tuner copies callbacks for each trial too.
+        # Each trial gets copies of the callbacks, because callbacks keep state. Keras Tuner copies
+        # them, too.
         callbacks=(lambda hp: copy.deepcopy(copied)) if copied else None,
         class_weight=arguments.get("class_weight"),
         compile={name: getattr(tuner, name) for name in COMPILED},
@@ -265,7 +273,11 @@ def _check_tuner(tuner: Any) -> None:
 
 
 def _of_fit(name: str, search: Search, default: int) -> int:
-    """Returns an argument of the search, or the default in a HyperModel's `fit`, or `default`."""
+    """Returns an argument such as ``epochs``, with which the search would call `fit`.
+
+    If the search does not have it, returns its default in the `fit` of the script's HyperModel. If
+    there is no such default, returns `default`.
+    """
     fit = getattr(type(search.function), "fit", None)
     parameter = inspect.signature(fit).parameters.get(name) if callable(fit) else None
     if parameter is not None and isinstance(parameter.default, int):
@@ -292,7 +304,10 @@ def _objective(objective: Any) -> Objective:
 
 
 def _tailoring(oracle: Any, declared: Any) -> Tailoring:
-    """Returns a tailoring to the declared hyperparameters if the tuner tunes only these."""
+    """Returns a tailoring that tunes only the declared hyperparameters, if the tuner does so.
+
+    Otherwise, returns a tailoring that changes nothing.
+    """
     if oracle.tune_new_entries or declared is None:
         return Tailoring()
     return Tailoring(only=tuple(p.name for p in declared.space if type(p).__name__ != "Fixed"))
@@ -346,7 +361,10 @@ def _rows(rows: slice, *arrays: Any) -> list[Any]:
 
 
 def _as_in_keras(value: Any) -> Any:
-    """Returns an array, or arrays in a dict or tuple. Keras reads a list of arrays as a tuple."""
+    """Returns data as an array, or as a dict or tuple of arrays, as Keras would read it.
+
+    Like Keras, it reads a list of arrays as a tuple, but a list of numbers as one array.
+    """
     if value is None or hasattr(value, "shape"):
         return value
     if isinstance(value, Mapping):

@@ -1,13 +1,13 @@
-"""Makes a user's packages importable that have the names of kerastudy's: `studies` and so on.
+"""Makes a user's packages importable even if kerastudy's packages have the same names.
 
-`sys.modules["studies"]` is always kerastudy's package, whatever is on the path. If a user has a
-package `studies`, too:
+kerastudy's packages are `search_spaces`, `studies` and `tracking`. `sys.modules["studies"]` is
+always kerastudy's package, whatever is in `sys.path`. If a user has a package `studies`, too:
 
 - `studies.x` is the user's module, unless kerastudy has a module of that name.
 - `from studies import x` also finds the names in the user's ``studies/__init__.py``.
 
-The same holds for modules of both, such as ``studies/data.py``. If both define a name, kerastudy's
-is imported, with a warning.
+The same holds for a module that both packages have, such as `studies.data`. If both kerastudy and
+the user define a name, kerastudy's is imported, with a warning.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ OURS: Final = Path(__file__).resolve().parents[2]
 """The folder of kerastudy's packages."""
 _ABSENT: Final = object()
 
-# The user's folders and files that have the name of a module of kerastudy, by this name.
+# The user's folders and files that have the name of a module of kerastudy, by the module's name.
 _user_places: Final[dict[str, list[Path]]] = {}
-# The user's modules that have run, by file.
+# Those of the user's modules that have already been run, by their files.
 _user_modules: Final[dict[Path, ModuleType]] = {}
-# The entries of `sys.path` that have been searched for user's packages.
+# The entries of `sys.path` that have already been searched for the user's packages.
 _searched: Final[set[str]] = set()
 
 
 def share_package_names() -> None:
-    """Makes the user's packages in `sys.path` importable, now and later."""
+    """Makes the user's packages in the folders of `sys.path` importable.
+
+    Folders that are added to `sys.path` later are searched when they are needed.
+    """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in NAMES:
@@ -44,7 +47,10 @@ def share_package_names() -> None:
 
 
 def add_packages_of(root: Path) -> None:
-    """Makes the user's packages in a folder importable, but not another installed kerastudy."""
+    """Makes the user's packages in a folder importable.
+
+    A folder that has another copy of kerastudy is ignored.
+    """
     if not (root / "kerastudy.py").is_file():
         for name in NAMES:
             if (root / name).is_dir():
@@ -52,14 +58,14 @@ def add_packages_of(root: Path) -> None:
 
 
 def places_of(name: str) -> list[Path]:
-    """Returns the user's folders and files with the name of a module of kerastudy."""
+    """Returns the user's folders and files that have the name of this module of kerastudy."""
     if name.partition(".")[0] in NAMES:
         _search_path()
     return list(_user_places.get(name, ()))
 
 
 def keep_imported(imported: Mapping[str, ModuleType]) -> None:
-    """Keeps the user's modules that were imported before kerastudy took their names."""
+    """Keeps the user's modules importable that were imported before kerastudy took their names."""
     for name, module in imported.items():
         origin = None if module.__spec__ is None else module.__spec__.origin
         if not _is_ours(name):
@@ -105,7 +111,7 @@ class _Finder(MetaPathFinder):
                     run(module)
                     _add_user_names(module)
 
-                # Each spec has its own loader, so no other import changes.
+                # Each spec has a loader of its own, so this changes no other import.
                 ours.loader.exec_module = run_and_share  # type: ignore[method-assign]
             return ours
         # As always in Python, the user's package runs before its modules.
@@ -116,11 +122,15 @@ class _Finder(MetaPathFinder):
 
 
 class _SharedModule(ModuleType):
-    """A module of kerastudy with the names that only the user's module defines."""
+    """A module of kerastudy that also has the names in the user's module of the same name.
+
+    If both modules define a name, kerastudy's value is used.
+    """
 
     def __getattr__(self, name: str) -> Any:
         dunder = name.startswith("__") and name.endswith("__")
-        # `from studies import data` raises here, so that Python imports kerastudy's module.
+        # For `from studies import data`, this raises AttributeError, so that Python then imports
+        # kerastudy's module `studies.data`.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
             for module in _modules_of(self.__name__):
                 value = getattr(module, name, _ABSENT)
@@ -129,7 +139,10 @@ class _SharedModule(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Sets a name here or, for a user's module that Python imported, on the user's package."""
+        """Sets an attribute. Sets a user's module on the user's package instead of here.
+
+        Python sets each module that it has imported as an attribute of the module's package.
+        """
         if isinstance(value, ModuleType) and not _is_ours(f"{self.__name__}.{name}"):
             file = Path(getattr(value, "__file__", None) or "")
             for place in _user_places.get(self.__name__, ()):
@@ -143,7 +156,8 @@ class _SharedModule(ModuleType):
 def _add_user_names(module: ModuleType) -> None:
     module.__class__ = _SharedModule
     if not hasattr(module, "__path__"):
-        # The user's module may be a package, and `import` needs a path to find its modules.
+        # The user's module of this name may be a package. To find its submodules, `import` needs a
+        # `__path__`.
         module.__path__ = []
 
 
@@ -171,7 +185,7 @@ def _run(name: str, file: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Modules of the package may import it while it runs.
+    # Noted before the module runs: if it is a package, its submodules may import it meanwhile.
     _user_modules[file] = module
     try:
         spec.loader.exec_module(module)

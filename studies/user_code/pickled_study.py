@@ -2,8 +2,8 @@
 
 cloudpickle pickles the builder by value, with all objects of the script or notebook that the
 builder uses. So a worker never runs the script, which may launch several studies, read arguments,
-or make its data for an hour. A worker imports modules. Arrays are in files that all workers map to
-memory.
+or take an hour to make its data. Modules are not pickled: a worker imports them. Large arrays are
+written to files, which all workers map to memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from studies.user_code.study_file_loading import import_from
 from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription
 
-# A larger array goes into its own file.
+# An array of this size and more goes into a file of its own.
 _LARGE_BYTES = 2**16
 _STUDY = "study"
 
@@ -40,8 +40,8 @@ class ShippedStudy:
     """A folder with a pickled study.
 
     Attributes:
-        modules: Texts of the study's own modules, by file. The files need not exist. If this is
-            empty, the files are imported.
+        modules: The texts of the study's own modules, by file. Workers import these texts, so the
+            files need not exist. If this is empty, workers import the files.
     """
 
     folder: Path
@@ -99,7 +99,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             import_from(Path(entry))
         import_texts(shipped.modules)
         for name, lines in sources.items():
-            # AutoGraph reads the text of a function from this cache.
+            # AutoGraph reads the text of a function from this cache, as cells are in no file.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
         try:
             study = MappingUnpickler(stream, shipped.folder, "c").load()
@@ -113,11 +113,14 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
 
 
 def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
-    """Returns the lines of the study file, and of the notebook cells of its functions, by name."""
+    """Returns the lines of the study file, and of the cells that define functions, by file name.
+
+    A notebook's cell has a made-up file name. `files` are the file names of the pickled functions.
+    """
     cells = {
         name: entry[2]
         for name, entry in linecache.cache.items()
-        # Entries of files have a modification time, or have not been read yet.
+        # This leaves out entries of files, which have a modification time, or are not read yet.
         if name in files and len(entry) == 4 and entry[1] is None
     }
     return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
@@ -132,7 +135,8 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
     def reduced_code(code: CodeType) -> tuple[Any, ...]:
         """Pickles code by `marshal`, because cloudpickle leaves out the name of the file.
 
-        AutoGraph finds a function's text by this name. `marshal` needs the same version of Python.
+        AutoGraph finds a function's text by this name. Only the same version of Python can read
+        what `marshal` writes.
         """
         files.add(code.co_filename)
         return marshal.loads, (marshal.dumps(code),)

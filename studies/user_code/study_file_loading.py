@@ -1,6 +1,6 @@
 """Runs a study file, or a script for Keras Tuner or Optuna, to get its study.
 
-The file runs as a module with a generated name, ``_kerastudy_study_…``, which is no other module's.
+The file runs as a module with a generated name, ``_kerastudy_study_…``, that no other module has.
 
 Workers run the file too, and so does `reproduce`. They need the study, but must not launch it. So
 loading ends where the file launches the wanted study (``study.launch()`` at the top level), or
@@ -74,7 +74,10 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
 
 
 def with_source(target: Target) -> Target:
-    """Returns a target with the present text of its file, unless the target has a text."""
+    """Returns a target with the present text of its file as `source`.
+
+    A target that already has a `source` is returned unchanged.
+    """
     if target.source is not None:
         return target
     try:
@@ -86,7 +89,7 @@ def with_source(target: Target) -> Target:
 def with_modules(target: Target) -> Target:
     """Returns a target with the present texts of its file and own modules.
 
-    Such a target can be loaded where these files don't exist.
+    Such a target can also be loaded on a machine where these files don't exist.
     """
     target, path = with_source(target), Path(target.path)
     assert target.source is not None
@@ -107,7 +110,8 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     except (TypeError, OSError):
         path = Path()
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    # A script that launches a study defines it, even if it imports the builder.
+    # If the main script defines studies, it counts as this study's file, even if the builder is
+    # imported from another file.
     if main and Path(main).suffix == ".py" and defines_studies(Path(main)):
         path = Path(main)
     if path.is_file():
@@ -140,18 +144,19 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     name = f"_kerastudy_study_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(path)
-    # Relative imports start from here.
+    # Relative imports in the file start from this package.
     module.__package__ = _package_of(path)
     # Pickle and `keras.saving` look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
-        # AutoGraph reads a function's text from this cache, which must have the text that runs.
+        # AutoGraph reads a function's text from this cache. So the cache must have the text that
+        # runs, which may differ from the text in the file.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
         import_texts(target.modules)
-        # The file may be in a package with the name of a package of kerastudy.
+        # The file may be in a user's package that has the same name as a package of kerastudy.
         add_packages_of(path.parent.parent)
         searched = libraries_searched(path, source, module.__package__ or "", target.modules)
         program = as_program(module, path) if searched else nullcontext()
@@ -162,7 +167,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A script may fail after its search, because the search returned no results.
+        # A script may fail after its search, because the intercepted search has no results. Such an
+        # error is ignored if the wanted search, or the wanted objective function, has been found.
         named = bool(file.passed_over) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
@@ -190,7 +196,10 @@ def import_from(folder: Path) -> None:
 
 
 def _package_of(path: Path) -> str:
-    """Returns the package of a file, which becomes importable, or an empty text."""
+    """Returns the name of the package that a file is in, and makes the package importable.
+
+    Returns an empty text if the file is in no package.
+    """
     root = path.parent
     while (root / "__init__.py").is_file() and root.name.isidentifier():
         root = root.parent
@@ -286,7 +295,7 @@ class Loading:
         if self.variable and wanted is not search.owner and wanted is not search.function:
             self.passed_over.append(search)
             return
-        # A script that catches BaseException may search again. The first search counts.
+        # A script that catches BaseException may search again. Only the first search counts.
         self.search = self.search or search
         raise StudyLaunched
 
@@ -338,7 +347,8 @@ class _NotLaunched:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        # Python looks up such names to see which protocols an object supports.
+        # Python looks up such names to see which protocols an object supports. This object supports
+        # only those whose methods are defined below.
         if name.startswith("__"):
             raise AttributeError(name)
         return self
@@ -359,7 +369,7 @@ class _NotLaunched:
     __call__ = __getitem__ = _same
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
     __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = _same
-    # Code that decides by a missing result could define another study.
+    # These raise an error: code that decides by the missing result could define another study.
     __bool__ = __float__ = __int__ = __index__ = __array__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
     __eq__ = _refuse

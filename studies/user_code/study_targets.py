@@ -27,7 +27,7 @@ class Target:
         variable: The variable of the study; empty if the file has one study.
         source: A recorded text that runs in place of the file; None: the file runs.
         study_name: The study's name, if ``variable`` is empty and the file has several studies.
-        modules: Recorded texts that run in place of modules' files, by file.
+        modules: Recorded texts of modules, by file. They run in place of the files.
     """
 
     path: str
@@ -76,7 +76,7 @@ def _no_target(text: str, path: str, file: Path) -> str:
         return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
     if file.is_file():
         return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
-    # Names are compared without the suffix, because all files have the same.
+    # Names are compared without the suffix, because all files have the same suffix.
     targets = {} if file.suffix else {name: name for name in catalog_names()}
     targets |= {python_file.stem: str(python_file) for python_file in file.parent.glob("*.py")}
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
@@ -85,7 +85,7 @@ def _no_target(text: str, path: str, file: Path) -> str:
 
 
 def what_is_loaded(target: Target) -> str:
-    """Returns the progress message during the imports of TensorFlow and of the target."""
+    """Returns the progress message to show while TensorFlow and the target are imported."""
     path = Path(target.path)
     if path.parent == _CATALOG:
         return f"loading TensorFlow and {path.stem.replace('_', '-')}"

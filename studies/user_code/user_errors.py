@@ -82,7 +82,8 @@ def _place_of(error: BaseException) -> str:
     """Returns the innermost line of the user's code in the traceback, or an empty text."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, str(frame.lineno or 0)) for frame in frames]
-    # Only the message names the line if AutoGraph rewrote the function, or a graph was running.
+    # If AutoGraph rewrote the function, or a graph was running, only the error's message names the
+    # user's line, and the traceback does not.
     places += _PLACE.findall(str(error))
     texts = [f"{Path(file).name}, line {line}" for file, line in places if is_users(file)]
     return texts[-1] if texts else ""
@@ -101,5 +102,6 @@ def builder_function(build: Any) -> Any:
         build = build.func
     if inspect.isroutine(build):
         return inspect.unwrap(build)
-    # Keras Tuner sets its own `build` on each HyperModel. The class has the user's `build`.
+    # On each HyperModel object, Keras Tuner replaces the method `build` by its own. The user's
+    # `build` is in the class.
     return getattr(type(build), "build", None) or type(build).__call__

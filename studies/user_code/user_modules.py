@@ -1,8 +1,10 @@
-"""A study's own modules, which its file imports from its folder or repository, and their commit.
+"""Finds a study's own modules, and the git commit of its code.
 
-The imports in each file are read, also imports within functions and branches. So the same files
-give the same modules in every process. Imports by computed names are not found. The record has the
-texts of the modules, which `import_texts` imports in place of the files.
+Own modules are those that the study's file imports from its folder or its repository. To find them,
+the import statements in the text of each file are read, also those within functions and branches.
+So the same files give the same modules in every process. Imports by a computed name are not found.
+The study's record has the texts of the modules. `import_texts` makes Python import these texts in
+place of the files.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from tracking.records import CodeDescription
 
 _CATALOG: Final = Path(__file__).parents[1] / "catalog"
 _LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
-# The folders of Python's own modules. A repository, e.g. a home folder, may contain them.
+# The folders of Python's own modules. They may be within the user's repository, e.g. if this is a
+# home folder, but their modules are not the study's own.
 _PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 _BY_NAME = ("import_module", "__import__")
 
@@ -69,13 +72,14 @@ def own_modules(
     """Returns the texts of a study's own modules, by their paths relative to the study's folder.
 
     Own modules are in the folder or the repository of the file, but not in a virtual environment.
-    The modules must be loaded, or be in a folder of `sys.path`.
+    They are found if they are loaded, or if they can be imported from a folder of `sys.path` or
+    from the study's folder.
 
     Args:
         path: The study's file or, for a notebook, a file in its folder that need not exist.
         source: The text of the study's file.
         package: The package from which relative imports in the text start.
-        texts: Texts that are read in place of modules' files, by file.
+        texts: Recorded texts of modules, by file, which are read in place of the files.
     """
     roots = _roots(path)
     replacements = {os.path.realpath(file): text for file, text in (texts or {}).items()}
@@ -169,7 +173,8 @@ def _resolved(name: str, folder: Path) -> Iterator[_Module]:
 def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
     """Finds a module without importing anything.
 
-    Returns the module's file, if there is one, and the folders of its modules, if it is a package.
+    Returns the module's file, or None if it has none, and the folders in which its submodules are.
+    The list of folders is empty if the module is no package.
     """
     parent = name.rpartition(".")[0]
     places: list[str] = [*sys.path, str(folder)]
@@ -179,7 +184,8 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
         places = [*within, *map(str, places_of(parent))]
     namespace: list[str] = []
     for place in places:
-        # `PathFinder` would need the parents of namespace packages to be imported.
+        # The finder of each folder is asked, because `PathFinder` finds a module in a namespace
+        # package only if the parent is imported.
         finder: Any = pkgutil.get_importer(place)
         spec = None if finder is None else finder.find_spec(name)
         if spec is not None and spec.loader is not None:
@@ -212,7 +218,7 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # The place of a symbolic link comes before the place of the linked file.
+    # If the file is a symbolic link, the place of the link is preferred to that of the linked file.
     for place in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
             if any(place.is_relative_to(r) and not _is_installed(place, r) for r in own):
@@ -237,19 +243,25 @@ def _text(file: Path) -> str | None:
 
 
 def place_of(path: Path, place: str) -> Path:
-    """Returns the file of a relative path of `own_modules`. `path` is the study's file."""
+    """Returns the file for a relative path from `own_modules`. `path` is the study's file."""
     by_name = Path(os.path.normpath(path.parent / place))
     by_link = Path(os.path.normpath(path.resolve().parent / place))
     return by_link if by_link.is_file() and not by_name.is_file() else by_name
 
 
 def text_of(path: Path, place: str) -> str | None:
-    """Returns the present text of the file of a relative path of `own_modules`, or None."""
+    """Returns the present text of the file for a relative path from `own_modules`.
+
+    Returns None if the file can't be read.
+    """
     return _text(place_of(path, place))
 
 
 def import_texts(texts: Mapping[str, str]) -> None:
-    """Makes imports run these texts, by file. The files need not exist."""
+    """Makes Python run these texts when the files to which they belong are imported.
+
+    The keys of `texts` are the files, which need not exist.
+    """
     if texts:
         sys.meta_path.insert(0, _Finder(texts))
 
@@ -282,7 +294,7 @@ class _Finder(MetaPathFinder):
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
-        """Returns whether there are texts of files in a folder, which need not exist."""
+        """Returns whether a file of the texts is in a folder. The folder need not exist."""
         inside = os.path.join(os.path.realpath(folder), "")
         return any(file.startswith(inside) for file in self._texts)
 
@@ -295,11 +307,11 @@ class _Finder(MetaPathFinder):
 
 
 class _TextLoader(SourceLoader):
-    """Runs a text as if it were in a file. Compiled files are not used."""
+    """Runs a text as if it were in a file. Python's compiled files (``.pyc``) are not used."""
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # AutoGraph reads a function's text from this cache.
+        # AutoGraph reads a function's text from this cache, as the file need not exist.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:
@@ -309,15 +321,17 @@ class _TextLoader(SourceLoader):
         return self._text.encode()
 
 
-# git takes up to two seconds in a repository of a hundred thousand files.
+# The longest time for a git command, which takes up to two seconds in a repository of a hundred
+# thousand files.
 _SECONDS = 10.0
 
 
 def commit_of(code: CodeDescription) -> dict[str, str]:
-    """Returns the "commit" of a study's code, and whether it is "dirty"; both empty if unknown.
+    """Returns the "commit" of a study's code, and whether the code is "dirty".
 
-    The code is dirty if a tracked file has changed, or if a file of the study is not tracked. Other
-    untracked files, such as a store, don't count.
+    The code is dirty if a tracked file of the repository has changed since the commit, or if a file
+    of the study is not tracked. Other untracked files, such as a store, don't count. Both values
+    are empty if they are unknown, e.g. without git.
     """
     unknown = {"commit": "", "dirty": ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
@@ -337,7 +351,8 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
 
 
 def _output_of(git: str, folder: Path, *arguments: str) -> str | None:
-    # A repository's `core.fsmonitor` may name a program, which git would run.
+    # A repository's setting `core.fsmonitor` may name a program, which git would run. So it is set
+    # to false.
     command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
         process = subprocess.run(

@@ -1,4 +1,4 @@
-"""Which targets are classes, their labels as numbers, and the names of classes."""
+"""Finds out whether targets are classes, numbers their labels, and keeps the classes' names."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def class_labels(y: np.ndarray) -> np.ndarray | None:
 def labels_of(
     samples: Samples, stratify: bool | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Returns the class of each sample, and the labels to stratify by.
+    """Returns two arrays: the class of each sample, and the labels to stratify by.
 
-    Both are None for a regression, and for several targets. Samples in the order of time are not
-    stratified.
+    Both are None for a regression, and if each sample has several targets. The labels to stratify
+    by are also None if `stratify` is False, or if the samples are in the order of time.
     """
     labels = class_labels(samples.y) if isinstance(samples.y, np.ndarray) else None
     if stratify and labels is None:
@@ -53,10 +53,10 @@ def labels_of(
 
 
 def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -> int:
-    """Returns the number of columns of one-hot rows, or of different labels in all parts.
+    """Counts the classes: the columns of one-hot rows, or the different labels in all parts.
 
-    The labels 1, 2 and 5 are three classes. Raises DataError if the targets of a ready-made part
-    are no classes.
+    For example, the labels 1, 2 and 5 are three classes. Raises DataError if the targets of a
+    ready-made part, in `ready`, are no classes.
     """
     labels_of_parts = [labels]
     assert isinstance(pool.y, np.ndarray), "several targets have no labels"
@@ -78,7 +78,7 @@ def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:
 
 
 def _column(y: np.ndarray) -> np.ndarray:
-    """Returns targets of shape (n, 1) as an array of shape (n,). Keras treats both the same."""
+    """Reshapes targets from (n, 1) to (n,), as Keras treats both alike. Others don't change."""
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
@@ -87,8 +87,9 @@ def number_labels(
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
     """Replaces labels that are texts by numbers, in all parts, as scikit-learn's LabelEncoder does.
 
-    Returns the pool, the ready-made parts and the class names. For a dict of targets, class names
-    are a dict by target. For a tuple, they stay as they are.
+    Returns the pool, the ready-made parts and the class names. If the targets are a dict, the class
+    names are a dict too, with the names of each target's classes. If the targets are a tuple, the
+    class names are those that were passed.
     """
     parts = {"": pool, **ready}
     by_target = {
@@ -111,7 +112,10 @@ def number_labels(
 
 
 def _number_labels(labels: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Returns the labels of each part as numbers, and the texts that they stand for, if any."""
+    """Returns the labels of each part as numbers, and the text that each number stands for.
+
+    Labels that are numbers already are returned unchanged, without texts.
+    """
     if not any(map(is_text, labels)):
         return labels, ()
     texts = [np.asarray(part, dtype=object).astype(str) for part in labels]

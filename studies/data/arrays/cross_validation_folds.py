@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 Make = Callable[[int], Splits]
 """Makes the data of a fold, or of `ALL_FOLDS`."""
 
-# Why a test part can't be drawn at random with these folds.
+# Why a test part can't be drawn at random. The keys are the functions in `splits` that make folds.
 _TEST_NOT_DRAWN = {
     "grouped": "some groups would be in both",
     "forward": "some of its samples would be earlier than those trained on",
 }
-# A process keeps at most this many bytes of folds in memory. Arrays in files don't count.
+# A process keeps the folds that it used last, up to this many bytes. Arrays that are mapped from
+# files don't count.
 _KEPT_BYTES = 256 * 2**20
 
 
@@ -43,11 +44,12 @@ class FoldedSplits:
 
     Attributes:
         folds: The number of folds.
-        digests: The SHA-256 of all samples but the test part ("train"), of all folds
-            ("validation"), and of the test part ("test").
-        sizes: The number of all samples but the test part ("train"), of samples that are in the
-            validation part of a fold ("validation"), and of samples in the test part ("test").
-        details: The result of `describe`.
+        digests: The SHA-256 of all samples outside the test part ("train"), of the digests of all
+            folds ("validation"), and of the test part ("test").
+        sizes: The number of samples outside the test part ("train"), of samples that are in the
+            validation part of at least one fold ("validation"), and of samples in the test part
+            ("test").
+        details: The facts about the data that `describe` returns for the record.
         make: The function that makes the data of a fold.
     """
 
@@ -68,14 +70,14 @@ class FoldedSplits:
         return dict(self.details)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leaves the folds out of the pickle."""
+        """Leaves the folds, and the function that makes them, out of the pickle."""
         return {k: v for k, v in vars(self).items() if k not in ("make", "_kept")}
 
     def of(self, fold: int | None) -> Splits:
         """Returns the training and the validation part of a fold, counted from 0.
 
-        For `ALL_FOLDS`, returns all samples but the test part as the training part. The validation
-        part is then the first sample, because `Splits` needs one.
+        For `ALL_FOLDS`, the training part is all samples outside the test part. The validation part
+        is then the first training sample, because `Splits` can't be without a validation part.
         """
         if fold is None or not ALL_FOLDS <= fold < self.folds:
             raise InternalError(f"The data has folds 0 to {self.folds - 1}, and no {fold!r}.")
@@ -99,11 +101,12 @@ def _bytes_of(splits: Splits) -> int:
 def make_folds(
     read: Callable[[], Contents], options: Options, how: CrossValidation, folder: Path | None
 ) -> FoldedSplits:
-    """Splits all samples but the test part into folds.
+    """Splits all samples outside the test part into folds.
 
-    `options.validation` is ignored if it is a share. A ready-made validation part is appended to
-    the samples that are split. The test part is the same as without folds. Processes that pass the
-    same `folder` make each fold once, and map its arrays to memory.
+    If `options.validation` is a share or a number of samples, it is ignored. A ready-made
+    validation part is appended to the samples that are split. The test part is the same as without
+    folds. If several processes pass the same `folder`, only one of them makes each fold, and all of
+    them map the fold's arrays to memory.
 
     Raises DataError if no study can be run on the data.
     """
@@ -131,7 +134,10 @@ def _gone(fold: int) -> Splits:
 
 
 def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
-    """Makes each fold once, for its digest. `validated` is the number of validation samples."""
+    """Returns the data of all folds. Makes each fold once to compute its digest.
+
+    `validated` is the number of samples that are in the validation part of at least one fold.
+    """
     folds = [{**splits.sizes, "digest": splits.digest} for splits in map(make, range(count))]
     whole = make(ALL_FOLDS)
     fold_digests = {f"fold {n}": str(fold["digest"]) for n, fold in enumerate(folds, start=1)}
@@ -149,7 +155,7 @@ def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
 
 
 def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
-    """Returns the numbers of folds and of validation samples, and a function that makes a fold."""
+    """Draws the folds. Returns the arguments of `_folded`: `count`, `validated` and `make`."""
     in_time = contents.pool.in_time
     if in_time and not how.name:
         how = forward(how.folds)

@@ -1,4 +1,4 @@
-"""Digests of arrays, which identify data, and hashes of samples, which find copies."""
+"""Digests of arrays, which identify data, and hashes of samples, which find equal samples."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from studies.data.arrays.memory_mapping import blocks
 from studies.data.arrays.nested_arrays import is_text
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-# At most this many samples are used to estimate how often values of a column are equal.
+# At most this many samples are used to estimate how often two values of a column are equal.
 _COUNTED = 1000
 
 
 def is_portable(dtype: np.dtype) -> bool:
-    """Returns whether a dtype is of numbers that have the same bits on every machine.
+    """Returns whether numbers of this dtype have the same bits on every machine.
 
-    Long doubles have 64, 80 or 128 bits.
+    Long doubles don't: depending on the machine, they have 64, 80 or 128 bits.
     """
-    # dtype.char is compared, because the dtype of a long double of 64 bits equals float64.
+    # `dtype.char` is compared, because where a long double has 64 bits its dtype equals float64.
     return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
 
 
 def array_digest(array: np.ndarray) -> str:
-    """Returns the SHA-256 of an array's dtype, shape and values, the same on every machine.
+    """Returns the SHA-256 of an array's dtype, shape and values.
 
-    Memory layout and byte order don't change the digest, nor does the dtype of texts. Raises
-    DataError for Python objects, records and long doubles.
+    The digest is the same on every machine. Memory layout and byte order don't change the digest,
+    nor does the dtype of texts. Raises DataError for Python objects, records and long doubles.
     """
     array = np.asarray(array)
     if is_text(array):
@@ -55,21 +55,23 @@ def array_digest(array: np.ndarray) -> str:
 
 
 def combined_digest(digests: Mapping[str, str]) -> str:
-    """Returns one SHA-256 over named digests, in this order."""
+    """Returns one SHA-256 over several named digests. It depends on their order."""
     lines = "".join(f"{name} {digest}\n" for name, digest in digests.items())
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()
 
 
 def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """Returns a whole number for each sample, equal for copies, or None if there are no copies.
+    """Returns a whole number for each sample. Copies of the same sample have the same number.
 
-    Samples of a few columns may be equal by chance: two patients of the same age and sex are no
-    copies. So None is returned if chance alone would make at least one pair of samples equal.
+    Returns None if there are no copies. If samples have only a few columns, different samples may
+    be equal by chance: two patients of the same age and sex are not the same patient. So None is
+    also returned if at least one pair of equal samples is expected by chance.
     """
     hashes, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
     if len(hashes) == len(groups):
         return None
-    # Further copies of a sample would say nothing of how often different samples are equal.
+    # One of each set of equal samples is enough. The others say nothing about how often different
+    # samples have equal values.
     different = {name: array[np.sort(firsts)[:_COUNTED]] for name, array in arrays.items()}
     if _repeats_by_chance(different, len(groups)):
         return None
@@ -77,14 +79,19 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
-    """Returns whether chance would make two of the samples equal, if columns were independent."""
+    """Returns whether at least one pair of equal samples is expected by chance.
+
+    The columns are taken as independent. `different` holds the values of samples of which no two
+    are equal. `samples` is the number of all samples.
+    """
     import pandas as pd
 
     expected_pairs, columns = samples * (samples - 1) / 2, set[bytes]()
     for array in different.values():
         for column in array.reshape(len(array), -1).T:
             codes = pd.factorize(column, use_na_sentinel=False)[0]
-            # Columns with the same codes, such as one-hot yes and no, count once.
+            # Columns with the same codes, such as the one-hot columns "yes" and "no", always have
+            # equal values together, so they count as one column.
             if codes.tobytes() not in columns:
                 columns.add(codes.tobytes())
                 counts = np.bincount(codes)
@@ -96,7 +103,7 @@ def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> boo
 
 
 def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns a 64-bit hash of each sample, equal for samples that are equal in all arrays."""
+    """Returns a 64-bit hash of each sample. Samples that are equal in all arrays share a hash."""
     return _hashes_of_rows(np.stack([_hashes_of(array) for array in arrays.values()], axis=1))
 
 
@@ -117,9 +124,9 @@ def _hash_of_text(text: object) -> int:
 
 
 def _hashes_of_rows(words: np.ndarray) -> np.ndarray:
-    """Returns a hash of each row of 64-bit words, of shape (n, k), by SplitMix64.
+    """Hashes each row of an array of 64-bit words, of shape (n, k), by SplitMix64.
 
-    https://doi.org/10.1145/2714064.2660195
+    Source: https://doi.org/10.1145/2714064.2660195
     """
     mixed: np.ndarray = words + np.arange(1, words.shape[1] + 1, dtype=np.uint64) * _ODD
     mixed ^= mixed >> np.uint64(30)

@@ -33,9 +33,9 @@ class LoadedData(ABC):
     Attributes:
         train: The samples to train on.
         validation: The samples whose metrics decide which epoch and which trial is best.
-        classes: The number of classes; None for a regression, and for several targets.
+        classes: The number of classes. None for a regression, and if a sample has several targets.
         preprocessing: The name of the preprocessing in records, such as "standardize", or None.
-        preparation: The preprocessing, for the registered model.
+        preparation: The fitted preprocessing, and other facts that the registered model needs.
     """
 
     train: Part | Stream
@@ -45,13 +45,16 @@ class LoadedData(ABC):
     classes: int | None = None
     preprocessing: str | None = None
     preparation: Preparation = field(default_factory=Preparation)
-    # Only `FoldedSplits` has folds.
+    # The number of folds. This data has none: `FoldedSplits` is the data of a study with folds.
     folds: ClassVar[int] = 0
 
     @property
     @abstractmethod
     def unfit(self) -> str:
-        """Why compiled programs can't train on this data, so that `model.fit` must; else empty."""
+        """Why compiled programs can't train on this data, such as "the samples are texts".
+
+        Then only `model.fit` can. The text is empty if compiled programs can train on the data.
+        """
 
     @property
     def warnings(self) -> list[str]:
@@ -59,7 +62,10 @@ class LoadedData(ABC):
 
     @property
     def batch_size(self) -> int | None:
-        """The number of samples in the first batch; None for arrays, whose trials decide it."""
+        """The number of samples in the first batch.
+
+        None for arrays, because the study or the trial then sets the batch size.
+        """
         return None
 
     @property
@@ -84,22 +90,24 @@ class LoadedData(ABC):
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """The number of samples of each part, if known."""
+        """The number of samples of each part. Parts of unknown size are left out."""
         return {n: part.samples for n, part in self._parts().items() if part.samples is not None}
 
     @property
     def whole(self) -> Self:
-        """This data. In cross-validation, `FoldedSplits.whole` trains on all folds."""
+        """This data. In cross-validation, `FoldedSplits.whole` is all samples of the folds."""
         return self
 
     def of(self, fold: int | None) -> Self:
-        """Returns this data. In cross-validation, `FoldedSplits.of` returns a fold."""
+        """Returns this data, which has no folds. `FoldedSplits.of` returns the data of a fold."""
         return self
 
     def unseal_test(self) -> Part | Stream:
-        """Returns the test part. Only `kerastudy.evaluate` calls this, and records each call.
+        """Returns the test part.
 
-        Search, pruning and selection don't, because data that chose a model can't judge it.
+        Only `kerastudy.evaluate` and `kerastudy.confirm` read the test part, and both record it.
+        Search, pruning and selection never do: on data by which a model was chosen, the model's
+        scores would be too good.
         """
         if self._test is None:
             raise NoTestPartError(
@@ -109,7 +117,10 @@ class LoadedData(ABC):
         return self._test
 
     def describe(self) -> dict[str, Any]:
-        """Returns sizes, shapes and digests for the record, ready for JSON, but no samples."""
+        """Returns facts for the record, such as sizes, shapes and digests, in JSON's types.
+
+        The facts contain no samples.
+        """
         parts = {name: part.at_hand.describe() for name, part in self._parts().items()}
         return {
             "sizes": dict(self.sizes),
@@ -168,7 +179,10 @@ def seal(
     preprocessing: str | None = None,
     preparation: Preparation | None = None,
 ) -> Splits:
-    """Makes `Splits` of parts, with the digests of the parts, and the groups of copied samples.
+    """Makes `Splits` of parts. Computes the digests of the parts, and finds copies of samples.
+
+    In the validation and the test part, copies of the same sample become a group, unless the part
+    has groups already.
 
     Raises DataError for an array that has no digest.
     """
@@ -186,15 +200,16 @@ def seal(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """Samples and their targets, in read-only arrays. Dicts are sorted by name.
+    """Samples and their targets, in read-only arrays. Dicts of arrays are sorted by name.
 
     Attributes:
         x: Samples: an array of shape (n, ...). For a model of several inputs, a dict of arrays by
             name, or a tuple of arrays.
-        y: Targets, as `x`; an empty tuple if there are none.
-        sample_weight: Weights of samples, of shape (n,), or of the steps of sequences, of shape
-            (n, steps); None if all count alike.
-        alone: Whether the training step of a model without targets gets `x` instead of `(x,)`.
+        y: Targets, in the same forms as `x`; an empty tuple if there are none.
+        sample_weight: A weight for each sample, of shape (n,), or for each step of each sequence,
+            of shape (n, steps). None if all samples count alike.
+        alone: For data without targets, whether a model's training step gets `x` itself. Otherwise
+            it gets the tuple `(x,)`.
         groups: Whole numbers of shape (n,), equal for samples that depend on each other, such as
             copies, or samples of one patient; None if all samples are independent.
     """
@@ -227,7 +242,7 @@ class Part:
 
     @property
     def at_hand(self) -> Part:
-        """This part. `Stream.at_hand` is the first batch."""
+        """The samples that are in memory: all of this part. `Stream` has only its first batch."""
         return self
 
     @property
@@ -236,7 +251,7 @@ class Part:
 
     @property
     def grouped(self) -> Part:
-        """This part. If its `groups` are None, copies of the same sample become a group."""
+        """This part with groups. If `groups` is None, copies of the same sample become a group."""
         if self.groups is not None:
             return self
         arrays = {name: a for name, a in self.named.items() if name != "sample_weight"}
@@ -249,7 +264,10 @@ class Part:
         return Part(**arrays, alone=self.alone, groups=groups)
 
     def rows(self, chosen: np.ndarray | None) -> Part:
-        """Copies the chosen samples, or all, into a new part. Large copies are in files."""
+        """Copies the samples with the indices `chosen` into a new part. None means all samples.
+
+        Large copies are in files that are mapped to memory.
+        """
         arrays = {
             name: map_arrays(lambda array: copy_rows(array, chosen), value)
             for name, value in self._arrays().items()
@@ -282,7 +300,7 @@ class Part:
 
 
 def _closed(array: np.ndarray) -> np.ndarray:
-    """Returns a read-only view: the caller's array stays writable."""
+    """Returns a read-only view of an array, so that the caller's array itself stays writable."""
     view = array.view()
     view.flags.writeable = False
     return view

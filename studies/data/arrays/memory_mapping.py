@@ -31,7 +31,8 @@ _BLOCK_BYTES = 16 * 2**20
 _PREFIX = "kerastudy-data-"
 _LOCK = "in-use"
 
-# The folder for large arrays while `shared` loads data.
+# The folder into which large arrays are written while `shared` loads data. Otherwise None: large
+# arrays then go into a temporary folder of this process.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
 
@@ -39,7 +40,7 @@ _Data = TypeVar("_Data")
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Makes a folder for arrays, and removes the folders that killed processes left.
+    """Makes a folder for arrays, and removes such folders of processes that were killed.
 
     The folder is in ``TMPDIR`` or, if that is not set, in ``/var/tmp``, because ``/tmp`` may be in
     memory: https://systemd.io/TEMPORARY_DIRECTORIES/.
@@ -52,7 +53,7 @@ def temporary_folder() -> tempfile.TemporaryDirectory[str]:
         folder = _TemporaryFolder(
             prefix=_PREFIX,
             dir=place,
-            # Windows removes no file that a process still has open.
+            # Windows can't remove a file that a process still has open.
             ignore_cleanup_errors=True,
         )
         if folder.hold():
@@ -63,7 +64,7 @@ class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
     """A temporary folder with a lock file, which stays locked as long as the process lives."""
 
     def hold(self) -> bool:
-        """Locks the folder. Returns False if another process removes it as abandoned."""
+        """Locks the folder. Returns False if another process has removed it as abandoned."""
         self._lock = FileLock(Path(self.name) / _LOCK)
         try:
             self._lock.acquire()
@@ -77,15 +78,17 @@ class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
 
 
 def _remove_abandoned(place: Path) -> None:
-    # A folder without a lock is new, so `glob` leaves it out.
+    # A folder without a lock file has only just been made, so it is not abandoned. `glob` does not
+    # find it.
     for lock in place.glob(f"{_PREFIX}*/{_LOCK}"):
-        # These errors mean that the folder's process runs, or belongs to another user.
+        # These errors mean that the folder's process still runs, or that the folder belongs to
+        # another user. So the folder stays.
         with contextlib.suppress(Timeout, OSError), FileLock(lock).acquire(timeout=0):
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def copy_rows(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Copies some rows of an array, or all. A large copy is mapped to memory."""
+    """Copies the rows with these indices, or all rows. A large copy is a file mapped to memory."""
     count = len(array) if rows is None else len(rows)
     # Arrays of Python objects, such as texts, can't be mapped.
     if array.dtype.hasobject or count * (array.nbytes // len(array)) < _LARGE_BYTES:
@@ -97,14 +100,17 @@ def copy_rows(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 def empty_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Returns a new array to fill. A large array is mapped to memory."""
+    """Returns a new array for the caller to fill. A large array is a file mapped to memory."""
     if math.prod(shape) * dtype.itemsize < _LARGE_BYTES:
         return np.empty(shape, dtype)
     return np.lib.format.open_memmap(_new_file(), mode="w+", dtype=dtype, shape=shape)
 
 
 def mapped_member(archive: ZipFile, name: str) -> np.ndarray | None:
-    """Returns a large array of an npz file, mapped to memory, or None if it is small or absent."""
+    """Copies a large array of an npz file into a file of its own, which is mapped to memory.
+
+    Returns None if the npz file does not have the array, or if the array is small.
+    """
     entry = archive.NameToInfo.get(name)
     if entry is None or entry.file_size < _LARGE_BYTES:
         return None
@@ -115,14 +121,17 @@ def mapped_member(archive: ZipFile, name: str) -> np.ndarray | None:
 
 
 def blocks(array: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yields the start and the end of blocks of rows, of about 16 MiB each."""
+    """Divides an array's rows into blocks of about 16 MiB. Yields the start and end of each."""
     rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
     for start in range(0, len(array), rows):
         yield start, min(start + rows, len(array))
 
 
 def file_of(array: np.ndarray) -> Path | None:
-    """Returns the npy file of an array that is a whole file, mapped to memory; else None."""
+    """Returns the npy file that an array is mapped from.
+
+    Returns None if the array is not mapped from an npy file, or is only a part of the file.
+    """
     file = array.filename if isinstance(array, np.memmap) else None
     if file is None or not str(file).endswith(".npy"):
         return None
@@ -142,15 +151,16 @@ def _new_file() -> Path:
 
 @cache
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
-    # The cache keeps the object, so the folder is removed when the process ends.
+    # The cache keeps the object alive, so the folder is not removed before the process ends.
     return temporary_folder()
 
 
 def shared(load: Callable[[], _Data], folder: Path) -> _Data:
-    """Returns the result of `load`, which one of the processes that pass this folder calls.
+    """Returns the result of `load`, which only one of several processes calls.
 
-    The result is pickled into the folder, its arrays as npy files. All processes map them to
-    memory. If `load` raises, the next process calls it.
+    These are the processes that pass the same folder. The one that calls `load` pickles the result
+    into the folder, and writes the arrays in it to npy files. All processes map these files to
+    memory. If `load` raises an error in one process, the next process calls it again.
     """
     pickled = folder / "splits"
     with FileLock(folder / "lock"):
@@ -176,9 +186,10 @@ class _Writer(pickle.Pickler):
         self._arrays = 0
 
     def persistent_id(self, thing: object) -> str | None:
-        """Writes an array to a file, and returns its name. Returns None for other objects.
+        """Writes an array to a file, and returns the file's name. Returns None for other objects.
 
-        Arrays of Python's strings can't be mapped to memory, so they are pickled too.
+        Arrays of Python's strings can't be mapped to memory, so they are pickled like other
+        objects.
         """
         if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
             return None
@@ -187,7 +198,7 @@ class _Writer(pickle.Pickler):
             return file.name
         name = f"{self._arrays}.npy"
         self._arrays += 1
-        # numpy aligns saved arrays to 64 bytes, as TensorFlow wants.
+        # numpy aligns saved arrays to 64 bytes, so TensorFlow can use the mapped array uncopied.
         np.save(self._folder / name, thing)
         return name
 
@@ -195,7 +206,8 @@ class _Writer(pickle.Pickler):
 class MappingUnpickler(pickle.Unpickler):
     """Unpickles a file of another process of the same launch, and maps its arrays to memory.
 
-    `mode` is numpy's: with "r" arrays are read-only, with "c" changes stay in memory.
+    With the `mode` "r", the arrays are read-only. With "c", they can be changed, but the files
+    don't change.
     """
 
     def __init__(self, stream: IO[bytes], folder: Path, mode: Literal["r", "c"]) -> None:

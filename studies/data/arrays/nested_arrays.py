@@ -1,7 +1,7 @@
 """The arrays of a model's inputs or outputs: one array, or several in a dict or a tuple.
 
-A dict has them by the names of Keras's inputs or outputs, a tuple in the order of these. A list is
-one array, as for `np.asarray`.
+The keys of a dict are the names of the Keras model's inputs or outputs. A tuple has the arrays in
+the order of the model's inputs or outputs. A list is a single array, as for `np.asarray`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SMALLEST_SIDE = 8
 
 
 def entries(arrays: Any) -> dict[Any, Any]:
-    """Returns arrays as a dict: by name, by position in a tuple, or a single array by ""."""
+    """Returns arrays as a dict. Keys are names, positions in a tuple, or "" for a single array."""
     if isinstance(arrays, dict):
         return arrays
     return dict(enumerate(arrays)) if isinstance(arrays, tuple) else {"": arrays}
@@ -35,7 +35,7 @@ def rebuilt(like: Arrays, values: Iterable[Any]) -> Any:
 
 
 def map_arrays(function: Callable[..., Any], *arrays: Arrays) -> Any:
-    """Applies a function to each array, as `map` does. Returns the same structure."""
+    """Applies a function to each array, as `map` does. The results have the arrays' structure."""
     return rebuilt(arrays[0], map(function, *(entries(argument).values() for argument in arrays)))
 
 
@@ -82,8 +82,8 @@ def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
 def image_of(values: np.ndarray) -> np.ndarray | None:
     """Returns a sample as an image of shape (height, width, channels), or None if it is no image.
 
-    An image has at least 8 by 8 pixels, and 1, 3 or 4 channels. A row of numbers such as those of
-    `datasets.digits` is a square image, if the numbers are unsigned integers or from 0 to 1.
+    An image has at least 8 by 8 pixels, and 1, 3 or 4 channels. A row of n * n numbers is a square
+    image, as in `datasets.digits`, if the numbers are unsigned integers, or are all from 0 to 1.
     """
     if values.dtype.kind not in "biuf":
         return None

@@ -39,7 +39,7 @@ class Samples:
         columns: The names and types of columns, for each input that was a DataFrame.
         table: The columns of `datasets.table`; None for other data. For a table, `x` has an array
             for each column: texts, or numbers with NaN for missing ones.
-        files: How samples are read from files, for the registered model.
+        files: The options by which samples are read from files. The registered model needs them.
     """
 
     x: Arrays
@@ -63,19 +63,19 @@ class Samples:
 def check_samples(
     x: object, y: object, sample_weight: object = None, *, names: str = "{}"
 ) -> Samples:
-    """Checks a user's samples, and turns them into arrays, which are copies only if necessary.
+    """Checks a user's samples, and turns them into arrays. Data is copied only if necessary.
 
     `y` is None if there are no targets. `names` is the format of names in messages, such as
     "{}_train" for "x_train" and "y_train".
 
     Raises:
-        DataError: Arrays are empty, not finite, of different lengths, or neither numbers nor texts;
-            or weights are negative, all 0, or of another shape.
+        DataError: If arrays are empty, not finite, of different lengths, or neither numbers nor
+            texts. Also if weights are negative or all 0, or have a shape that does not fit.
     """
     x_name, y_name, weight_name = map(names.format, ("x", "y", "sample_weight"))
     inputs = as_arrays(x, x_name)
     targets: Arrays = () if y is None else as_arrays(y, y_name)
-    # Keys of `columns` are "x", or "x['image']", even where messages say "x_train".
+    # The keys of `columns` are always "x", or "x['image']", even if messages say "x_train".
     samples = Samples(inputs, targets, x_name, y_name, columns=_columns_of(x, "x"))
     arrays = named_arrays(inputs, x_name) | named_arrays(targets, y_name)
     for name, array in arrays.items():
@@ -92,7 +92,10 @@ def check_samples(
 
 
 def check_same_shape(part: Samples, pool: Samples) -> None:
-    """Raises DataError if a part's samples have another shape or other columns than the pool's."""
+    """Raises DataError if a ready-made part has another shape or other columns than the pool.
+
+    The pool is the samples that are split into the other parts.
+    """
     for arrays, name, pool_arrays, pool_name in (
         (part.x, part.x_name, pool.x, pool.x_name),
         (part.y, part.y_name, pool.y, pool.y_name),
@@ -136,11 +139,11 @@ def check_some_weight(weights: np.ndarray | None, name: str) -> None:
 
 
 def as_arrays(value: object, name: str) -> Arrays:
-    """Turns a user's data into one array, or several in a dict, sorted by name, or in a tuple.
+    """Turns a user's data into an array, or a tuple of arrays, or a dict of arrays sorted by name.
 
     Raises:
-        DataError: A dict is empty, or has a key that is no text; or an array is empty, or holds
-            neither numbers nor texts.
+        DataError: If a dict is empty, or has a key that is no text. Also if an array is empty, or
+            holds neither numbers nor texts.
     """
     arrays = several(value)
     if arrays is None:
@@ -163,7 +166,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
     The array keeps its dtype, but in the machine's byte order, which TensorFlow needs.
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        # np.asarray would drop the mask, and return the masked values.
+        # np.asarray would drop the mask, and so use the values that the user has masked.
         raise DataError(f"{name} has masked values", hint="Fill them in: x.filled(...).")
     try:
         array = _table_array(value) if is_frame(value) else np.asarray(value)
@@ -184,7 +187,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
 
 
 def check_finite(array: np.ndarray, name: str) -> None:
-    """Raises DataError for NaN and infinite values, which would turn all weights into NaN."""
+    """Raises DataError for NaN and infinite values, which would make a model's weights NaN."""
     if array.dtype.kind != "f":
         return
     if all(np.isfinite(array[start:end]).all() for start, end in blocks(array)):
@@ -205,9 +208,9 @@ def is_frame(value: object) -> bool:
 
 
 def _columns_of(value: object, name: str) -> dict[str, Columns]:
-    """Returns the names and types of the columns of each input that is a DataFrame, by input.
+    """Returns, for each input that is a DataFrame, the names and types of its columns.
 
-    A DataFrame is left out if names of columns are no texts, or not unique.
+    A DataFrame is left out if a name of a column is no text, or if two columns have the same name.
     """
     arrays = several(value)
     inputs: dict[str, Any] = named_arrays(value if arrays is None else arrays, name)  # type: ignore[arg-type]
@@ -220,8 +223,13 @@ def _columns_of(value: object, name: str) -> dict[str, Columns]:
 
 
 def _table_array(table: Any) -> np.ndarray:
-    """Returns a DataFrame as an array, of objects unless all columns are numbers or booleans."""
-    # For pandas's extension types (Int64, boolean), `numpy_dtype` is numpy's type.
+    """Turns a DataFrame into an array.
+
+    If all columns are numbers or booleans, the array has a numeric dtype. Otherwise numpy chooses
+    the dtype, which is usually object.
+    """
+    # A pandas extension type, such as Int64, has the attribute `numpy_dtype`: numpy's type of the
+    # same values.
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in types):
         return np.asarray(table)
@@ -231,9 +239,9 @@ def _table_array(table: Any) -> np.ndarray:
 
 
 def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
-    """Returns texts as Python's strings, or unchanged if they are numpy's. TensorFlow takes both.
+    """Turns texts into Python's strings. numpy's strings stay, because TensorFlow takes both.
 
-    Bytes are read as UTF-8. Raises DataError if a value is neither.
+    Bytes are decoded as UTF-8. Raises DataError if a value is neither a text nor bytes in UTF-8.
     """
     if array.dtype.kind == "U":
         return array

@@ -31,7 +31,10 @@ PREPROCESSING_NAMES = ("standardize", "minmax")
 
 
 Size = float | int | tuple[object, ...]
-"""A share of all samples, a count, or a user's part (x, y), which is checked when data is read."""
+"""The size of a part: a share of all samples, or a number of samples.
+
+A tuple is a ready-made part (x, y), which is checked when the data is read.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,7 @@ def check_options(
 def _check_size(name: str, value: object) -> Size:
     if isinstance(value, tuple | list) and len(value) in (2, 3):
         return tuple(value)
-    # `is_whole` refuses booleans: validation=True would mean one sample.
+    # `is_whole` is False for booleans. So validation=True is an error, and does not mean 1 sample.
     if checks.is_whole(value) and value > 0:
         return int(value)
     if checks.is_real(value) and 0 < value < 1:
@@ -104,7 +107,7 @@ def _check_class_names(value: object) -> tuple[str, ...]:
     value = getattr(value, "classes_", value)
     if value is None:
         return ()
-    # A set has no order, and a dict is no list of names.
+    # A set has no order, and a dict is no list of names, so both are refused.
     ordered = isinstance(value, Iterable) and not isinstance(value, str | Set | Mapping)
     names = list(cast(Iterable[Any], value)) if ordered else []
     if not names or len(set(map(str, names))) != len(names):
@@ -139,12 +142,13 @@ class Divided:
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
         """Fits the preprocessing on the "train" part, and makes `Splits` of the preprocessed parts.
 
-        Without a "validation" part, the first training sample becomes one, as `Splits` needs one.
+        If there is no "validation" part, the first training sample becomes the validation part,
+        because `Splits` can't be without one.
         """
         table = self.pool.table
         x: dict[str, Any] = {name: part.x for name, part in parts.items()}
         if table is not None:
-            # `Part` sorts columns by name. This restores the table's order.
+            # `Part` has sorted the columns by name. This restores their order in the table.
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
         options = self.options
@@ -159,7 +163,7 @@ class Divided:
 
 
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Splits samples into parts. With `folds`, draws only a test part.
+    """Splits samples into parts. With `folds`, no validation part is drawn, only a test part.
 
     Raises DataError if the data can't be used in a study.
     """
@@ -182,7 +186,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         check_several_classes(labels, pool.y_name)
     indices = split_indices(pool, sizes, strata, options.seed)
     if labels is not None and not folds:
-        # A split may leave the training part with a single class.
+        # The samples have several classes, but the training part may have got only one of them.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
         check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
     # Parts are copies, because the user may change the arrays later.
@@ -195,7 +199,8 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
-    # Without targets, a training step gets x. Keras would mistake a tuple x for (x, y).
+    # Without targets, a model's training step gets `x` itself. But a tuple `x` is passed as (x,),
+    # because Keras would mistake a tuple of two inputs for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
     return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
 
@@ -205,9 +210,10 @@ def split_indices(
 ) -> dict[str, np.ndarray]:
     """Splits samples into "train" and the parts of `sizes`. Returns the indices of each part.
 
-    A size is a count, or a share of all samples. Parts are drawn at random, with the same
-    proportions of the classes in `labels`, if any. Of samples in the order of time, the first part
-    of `sizes` gets the latest samples, and the next part the samples before these.
+    A size is a number of samples, or a share of all samples. Parts are drawn at random. If there
+    are `labels`, all parts have the classes in the same proportions. Samples that are in the order
+    of time are not drawn at random: the first part in `sizes` gets the latest samples, and the next
+    part gets the samples before these.
 
     The result depends on the arguments alone. scikit-learn's `train_test_split` draws with numpy's
     RandomState, whose numbers are the same on every platform and in every version:
@@ -238,7 +244,10 @@ def split_indices(
 def _draw(
     rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a part. Raises ValueError if the part, or a class, has too few samples to stratify."""
+    """Draws a part from `rest`. Returns the indices that remain, and the indices of the part.
+
+    Raises ValueError if the part, or a class, has too few samples to stratify.
+    """
     # Imported late, because scikit-learn is slow to import.
     from sklearn.model_selection import train_test_split
 
