@@ -125,7 +125,7 @@ def _prepared(
     registered as the champion, `fault` says what is wrong with the registered files.
 
     Returns the trial with the outcome of the comparison, and the path of its weights. The path is
-    None if the weights are lost.
+    None if there are no weights to register.
     """
     if fault:
         progress.say(f"warning: the champion is registered again: {fault}")
@@ -262,8 +262,8 @@ class Promotion:
         study: The study's name.
         engine: The engine that proposed the trial.
         trial: The trial's number.
-        epoch: The trial's best epoch.
-        value: The trial's value at that epoch.
+        epoch: The best epoch of the trial, or of its best repeat.
+        value: The value at that epoch.
         metric: The objective's metric, such as ``val_accuracy``.
         champion: The champion's address, ``models:/NAME@champion``. It is empty if only a refit was
             registered.

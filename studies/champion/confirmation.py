@@ -1,8 +1,8 @@
 """`kerastudy confirm`: measures how good a study's best trials are, by training them again.
 
 1. The race: the best trials are trained under new seeds. After each round the worse trials leave.
-2. The test part: the race's winner and the search space's default values are trained under further
-   seeds. The resulting models are scored on the sealed test part.
+2. The test part: models with the winner's hyperparameters, and models with the search space's
+   default values, are trained under further seeds. They are scored on the sealed test part.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ def confirm(
     """Checks how much of a study's best value to believe, and whether tuning beat the defaults.
 
     First, the best trials race: they are trained under new seeds, and the worse trials leave after
-    each round. If the data has a sealed test part, the winner and the space's default values are
-    then trained under further seeds, and scored on that part. The winner becomes the champion.
-    After an interruption, the same call resumes: no training runs twice.
+    each round. If the data has a sealed test part, models with the winner's hyperparameters and
+    models with the space's default values are then trained under further seeds, and scored on that
+    part. The winner becomes the champion. After an interruption, the same call resumes: no training
+    runs twice.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
@@ -80,7 +81,7 @@ def confirm(
         progress: Whether to show progress on standard error.
 
     Returns:
-        The outcome, as it is recorded.
+        The outcome, which is also recorded with the study.
 
     Raises:
         StudyError: If there are too few trials to choose among, the budget is too small, or the

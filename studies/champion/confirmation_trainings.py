@@ -139,7 +139,7 @@ class Plan:
 
     @property
     def reported(self) -> EndedTrial:
-        """The study's best trial."""
+        """The study's best trial, whose value the study reports."""
         return self.racers[0]
 
     @cached_property
@@ -440,7 +440,7 @@ class Trainings(Jobs):
         self.journal.log_epoch(uuid, epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
-        # "prune" keeps the weights of the best epoch, and "stop" would not.
+        # The decision "prune" keeps the weights of the best epoch. "stop" would not keep them.
         return "prune" if over and epoch.epoch < training.spec.epochs else "continue"
 
     def on_result(self, result: TrialResult) -> None:

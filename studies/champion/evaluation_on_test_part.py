@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """An evaluation on a test part, with the facts that may make its values too good."""
+    """An evaluation on a test part, with reasons why its values may be too good."""
 
     evaluation: Evaluation
     # Earlier evaluations on the same test part, by all studies of the store.
@@ -85,7 +85,7 @@ def evaluate(
         progress: Whether to show progress, and the warning, on standard error.
 
     Returns:
-        Loss and metrics, with 95 % intervals.
+        The loss and the metrics on the test part, with 95 % intervals.
 
     Raises:
         NoTestPartError: If the data has no test part.

@@ -71,8 +71,9 @@ def predict(
     Args:
         study: The study's name.
         samples: An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or
-            txt files. The samples are as they were passed to the study, before preprocessing. A
-            model with several inputs needs an npz file, with an array for each input's name.
+            txt files. The samples must be like those that were passed to the study, before
+            preprocessing. A model with several inputs needs an npz file that has, for each input,
+            an array with the input's name.
         probabilities: Whether to add the probability of each class.
         alias: Which registered model: ``"champion"``, or ``"refit"`` for the model that was trained
             on training and validation data together.
@@ -256,7 +257,10 @@ def _name_of(loss: Any) -> str:
 
 
 def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd.DataFrame:
-    """Returns predictions as a table; raises DataError if a prediction does not fit into a row."""
+    """Returns predictions as a table with a row for each sample.
+
+    Raises DataError if the prediction for a sample is a matrix or a larger array.
+    """
     import pandas as pd
 
     flat: dict[str, Any] = {"file": list(files)} if files else {}
@@ -449,7 +453,7 @@ def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.nda
     if path.is_dir():
         images, _, files = read_images(path, described, labelled=False)
         return images, [str(file.relative_to(path)) for file in files]
-    # Keras reads images from folders only.
+    # Keras reads images from folders only, so a single image is copied into a folder.
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(path, folder)
         try:

@@ -36,8 +36,8 @@ class Reproduction:
             It is infinite if one of the two trainings lacks a metric or an epoch of the other. It
             is None if nothing was compared.
         recorded_sha256: The digest of the recorded weights of the best epoch.
-        reproduced_sha256: The digest of the new weights after this epoch. It is empty if the new
-            training did not reach the epoch.
+        reproduced_sha256: The digest of the new weights after the same epoch. It is empty if the
+            new training did not reach that epoch.
         environment_differences: Sentences on differences in the versions and the machine.
         notes: Further messages. For example, one says that the code has changed.
         engine: The engine that proposed the trial.
@@ -258,7 +258,7 @@ def _compared(
 def max_difference(
     first: Mapping[int, Mapping[str, float]], second: Mapping[int, Mapping[str, float]]
 ) -> float:
-    """Returns the largest absolute difference between two trainings in a metric of an epoch.
+    """Returns the largest absolute difference between a metric's values in two trainings.
 
     The result is infinite if one training lacks an epoch or a metric of the other. Values that are
     not finite are not compared, as the record leaves them out.

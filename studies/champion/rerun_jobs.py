@@ -66,7 +66,7 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
 
 
 class Rerun(Jobs):
-    """Runs a recorded training again, up to the epoch at which it ended.
+    """Runs a recorded training again, up to the epoch at which the recorded training ended.
 
     Attributes:
         training: The recorded training.
@@ -196,7 +196,7 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Raises WorkerError if the last attempt is lost."""
+        """Raises WorkerError if the process of the last attempt died."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
@@ -271,7 +271,8 @@ class AllFolds(Jobs):
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
         spec, best = self._trial.whole_spec, self._trial.best
         assert best is not None, "it has a value"
-        # This training has no validation data. Its training loss must not be shown as its value.
+        # This training has no validation data, so it is recorded without a value. Otherwise its
+        # training loss would be shown as its value.
         self._journal.end_fit(self._fit, replace(result, best=None))
         if result.state == "interrupted":
             return None
@@ -307,7 +308,8 @@ def weights_of(
 ) -> tuple[Path, EndedTrial]:
     """Returns the path of a trial's best weights, and the trial.
 
-    If the checkpoint is lost, `model.fit` trains the trial again. This also verifies the trial.
+    If the checkpoint is lost, `model.fit` trains the trial again. If this gives identical results,
+    the trial is recorded as verified.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:

@@ -213,7 +213,7 @@ class _Compared(Rerun):
         following = epoch.seconds - before if epoch.epoch > 1 else 0.0
         if epoch.seconds + following >= self._limit:
             self.short = True
-            # "prune" keeps the weights of the best epoch, and "stop" would not.
+            # The decision "prune" keeps the weights of the best epoch. "stop" would not keep them.
             return "prune"
         return decision
 

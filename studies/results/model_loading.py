@@ -39,7 +39,7 @@ def load_model(
     The model takes samples as they were passed to the study. The code of the user's own layers,
     losses and metrics is saved with the model, so the study's file is not needed. A model that
     Keras can't save safely, such as one with a lambda in a `Lambda` layer, is rebuilt from the
-    recorded text of the study's file. This reads the study's data.
+    recorded text of the study's file. To rebuild it, the study's data is read.
 
     Args:
         study: The study's name.

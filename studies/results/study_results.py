@@ -1,4 +1,4 @@
-"""A recorded study and its trials, as users read, plot, show, load and delete them."""
+"""The classes and functions by which users read, plot, diagnose and delete recorded studies."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class StudyResults(StudyHistory):
         return self.verdict.confirmations
 
     def trial(self, number: int) -> Trial:
-        """Returns a trial by number.
+        """Returns a trial by its number.
 
         Raises:
             StudyNotFoundError: If no trial has the number.

@@ -43,7 +43,7 @@ def load_data(name):
         return data.x
     if data.sample_weight is None:
         return data.x, data.y
-    # Each output gets the same weights.
+    # Each output gets the same sample weights.
     return data.x, data.y, keras.tree.map_structure(lambda _: data.sample_weight, data.y)
 
 

@@ -57,7 +57,7 @@ tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 # Without this, TensorFlow adds large gradients in varying order. No public option stops that.
 context.context()._config = tf.compat.v1.ConfigProto()
-context.context()._config.graph_options.rewrite_options.memory_optimization = 1  # none
+context.context()._config.graph_options.rewrite_options.memory_optimization = 1  # NO_MEM_OPT
 for name, value in KERAS.items():
     getattr(keras.config, f"set_{name}")(value)
 
