@@ -71,7 +71,10 @@ def check_trusted(store: Path | None, trust: bool) -> None:
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
-    """Returns ``--data`` and ``--target`` as one text, or an empty text without ``--data``."""
+    """Returns ``--data`` and ``--target`` as one text, such as "/data/houses.csv?target=price".
+
+    The text is empty without ``--data``. `hint` is added to the message of an error.
+    """
     # Imported here, as it loads numpy, which most commands don't need.
     from studies.data import is_table, spelled
 

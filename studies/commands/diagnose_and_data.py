@@ -107,7 +107,7 @@ def data_command(
     from studies.commands.arguments import data_to_use, is_data_target
     from studies.user_code import resolve_target
 
-    # Standard output is for results, and the user's code may print.
+    # Standard output is for results, so what the user's code prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr):
         recorded: list[str] = []
         if is_data_target(target, data, of_table):

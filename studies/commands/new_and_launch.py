@@ -240,7 +240,7 @@ def launch_command(
         )
         return
     try:
-        # Standard output is for results, and the user's code may print.
+        # Standard output is for results, so what the user's code prints goes to standard error.
         with contextlib.redirect_stdout(sys.stderr):
             history = launch_target(resolved, options, overrides=overrides, data=other)
     except KeyboardInterrupt:

@@ -183,7 +183,8 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
     """Sends the results to MLflow that it does not have yet.
 
     `names` has the names of the studies by folder. `address` is the address of the MLflow server
-    that will show them. Returns the ids of MLflow's experiments, by the names of their studies.
+    that will show them. Returns the ids of MLflow's experiments by the names of their studies, for
+    at most `_MOST_ADDRESSES` studies.
     """
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
