@@ -1,4 +1,7 @@
-"""The champion: recorded trainings run again and compared; the choice, its value, its use."""
+"""The champion: how it is chosen, verified, confirmed and used.
+
+For this, recorded trials are trained again, and the results are compared.
+"""
 
 import lazy_loader
 

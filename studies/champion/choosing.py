@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 10
-# If this many trials can't be trained on all folds together, the others are not tried.
+# If this many trials of a cross-validated study can't be trained on all folds together, no further
+# trial is tried as champion.
 _MOST_FAILED = 3
 
 
@@ -63,8 +64,9 @@ def choose_champion(
 ) -> None:
     """Registers the best trial of all the study's engines as the champion.
 
-    First, `verifier` compares the trial with plain `model.fit`. If the results differ, the next
-    best trial is tried. A trial that a user promoted is tried before all others.
+    Before a trial is registered, `verifier` compares it with a training by plain `model.fit`. If
+    the results differ, the trial is skipped, and the next best trial is tried. A trial that a user
+    promoted is tried before all others.
 
     Raises VerificationStopped if the user stopped a comparison. Then nothing is registered.
     """
@@ -83,7 +85,8 @@ def choose_champion(
                 return
             first = False
         elif trial.holds:
-            # Launches keep few checkpoints, so only the first trial's is restored by training.
+            # Launches keep the checkpoints of only a few trials. If the first candidate's is lost,
+            # it is restored by training. Later candidates without a checkpoint are skipped.
             trial, checkpoint = _prepared(history, trial, verifier, progress, fault, restore=first)
             first = False
         if registered and not trial.holds:
@@ -96,7 +99,7 @@ def choose_champion(
             try:
                 register(executor, history, trial, checkpoint, reason, progress)
             except StudyError as error:
-                # The launch does not fail if no champion can be saved: its trials are recorded.
+                # The launch must not fail because of this, as all its trials are recorded already.
                 progress.say(f"warning: {error}")
             break
         failed += trial.holds and trial.result.folds > 0 and trial.whole is None
@@ -115,10 +118,14 @@ def _prepared(
     *,
     restore: bool,
 ) -> tuple[EndedTrial, Path | None]:
-    """Compares a trial with `model.fit`; returns the trial, and the path of its weights or None.
+    """Prepares a trial for its registration: compares it with `model.fit`, and finds its weights.
 
-    With `restore`, a lost checkpoint is made again by training. `fault` says what is wrong with the
-    registered champion, or is empty.
+    If a cross-validated trial has no model yet, one is trained on all folds together. With
+    `restore`, a lost checkpoint is restored by training the trial again. If the trial is already
+    registered as the champion, `fault` says what is wrong with the registered files.
+
+    Returns the trial with the outcome of the comparison, and the path of its weights. The path is
+    None if there are no weights to register.
     """
     if fault:
         progress.say(f"warning: the champion is registered again: {fault}")
@@ -203,10 +210,13 @@ def _verified(
 def _candidates(
     engines: Sequence[StudyHistory], progress: Progress
 ) -> list[tuple[StudyHistory, EndedTrial]]:
-    """Returns the trials to try as champion: a promoted one first, then the others, best first."""
+    """Returns the trials to try as champion, each with the history of its engine.
+
+    A promoted trial comes first. The others follow, the best first.
+    """
     by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
     trials = [trial for history in engines for trial in history.trials]
-    # The sort is stable: of equal trials, the trial of the launch's engine comes first.
+    # `ranked` sorts stably. So among equally good trials, those of the launch's engine come first.
     best_first = ranked(trials, engines[0].description.objective)
     reason, champion = engines[0].promoted, engines[0].registered
     promoted = champion.trial if reason and champion is not None else ""
@@ -250,18 +260,19 @@ class Promotion:
 
     Attributes:
         study: The study's name.
-        engine: The trial's engine.
+        engine: The engine that proposed the trial.
         trial: The trial's number.
-        epoch: The trial's best epoch.
-        value: The trial's value at that epoch.
+        epoch: The best epoch of the trial, or of its best repeat.
+        value: The value at that epoch.
         metric: The objective's metric, such as ``val_accuracy``.
         champion: The champion's address, ``models:/NAME@champion``. It is empty if only a refit was
             registered.
         reason: The reason that the user gave, or empty.
         refit: The refit's address, ``models:/NAME@refit``, or empty. A refit is trained on training
             and validation data, so it has no validation value.
-        how: How the refit was trained, or None.
-        notes: Sentences for the user, such as that the trial is not compared with `model.fit`.
+        how: How the refit was trained; None if there is no refit.
+        notes: Sentences for the user. For example, one says that the trial has not been compared
+            with `model.fit`.
     """
 
     study: str
@@ -295,27 +306,28 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    MLflow keeps the versions that it has of earlier champions; the store keeps only this one. If
-    ``trial`` or ``reason`` is given, later launches keep this champion. Otherwise they choose the
-    champion again. If the trial's checkpoint is gone, the trial is trained again, to the same bits.
+    MLflow keeps its versions of earlier champions. The store deletes the old champion's files.
+    If ``trial`` or ``reason`` is given, later launches keep this champion. Otherwise they choose
+    the champion again. If the trial's checkpoint is lost, the trial is trained again, and must get
+    the same weights, bit for bit.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
-        trial: The trial's number. None stands for the best trial, or with ``refit`` for the
-            champion, which stays.
-        reason: Why the trial is promoted, in a sentence. The registered version keeps it.
-        refit: Whether to train the trial's hyperparameters on training and validation data
-            together, up to the trial's best epoch. This model is registered as ``refit``, next to
-            the champion. It has no validation value.
+        trial: The trial's number; None for the best trial. With ``refit``, None stands for the
+            present champion, and the champion stays the same.
+        reason: Why the trial is promoted, in a sentence. It is recorded with the registered model.
+        refit: Whether to train a model with the trial's hyperparameters on training and validation
+            data together, up to the trial's best epoch. This model is registered as ``refit``,
+            next to the champion. It has no validation value.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine that proposed the trial, if the study was launched with several.
+        engine: The engine that proposed the trial, if the study was launched with several engines.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress on standard error.
 
     Raises:
         TrackingError: If the store has no such study or trial, or a process is running the study.
-        StudyError: If the study can't be loaded, its data has changed, or `model.fit` contradicts
-            the trial.
+        StudyError: If the study can't be loaded, if its data has changed, or if `model.fit` gave
+            other results than the trial has.
     """
     history, definition, named = opened(study, store, engine, trust)
     with showing(progress) as shown:
@@ -341,10 +353,10 @@ def promote_trial(
     data: str = "",
     progress: Progress | None = None,
 ) -> Promotion:
-    """Promotes a trial, as `promote` says.
+    """Promotes a trial, as `promote` describes.
 
-    `study` is a study object to run instead of the recorded code. `data` is the path of the data,
-    if it has moved.
+    `study` is a study object to run instead of the recorded code. If the data has moved, `data` is
+    its new path.
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
@@ -414,7 +426,10 @@ def promote_trial(
 
 
 def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
-    """Returns whether a trial is the champion with a sound model; if so, records the reason."""
+    """Returns whether a trial is the champion already, and the champion's files are intact.
+
+    If so, records the reason why it is the champion.
+    """
     if not history.is_champion(trial) or champion_fault(history):
         return False
     set_promotion(history, reason)
@@ -432,7 +447,8 @@ def make_champion(
     """Registers a trial as the champion; returns its MLflow address, and the updated trial.
 
     The caller must hold the study's lock (`lock_study`). A trial whose checkpoint is lost is
-    trained again.
+    trained again. If a cross-validated trial has no model yet, one is trained on all folds
+    together.
     """
     if trial.result.folds and trial.whole is None:
         trained = AllFolds(history, trial, progress).train(executor)

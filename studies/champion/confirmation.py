@@ -1,8 +1,8 @@
 """`kerastudy confirm`: measures how good a study's best trials are, by training them again.
 
-1. The race: the best trials are trained under new seeds. After each round the worse ones leave.
-2. The test part: the winner and the space's default values are trained under further seeds, and
-   scored on the sealed test part.
+1. The race: the best trials are trained under new seeds. After each round the worse trials leave.
+2. The test part: models with the winner's hyperparameters, and models with the search space's
+   default values, are trained under further seeds. They are scored on the sealed test part.
 """
 
 from __future__ import annotations
@@ -54,19 +54,22 @@ def confirm(
     trust: bool = False,
     progress: bool = True,
 ) -> Confirmation:
-    """Checks a study's choice: how much of the best value to believe, and whether tuning paid.
+    """Checks how much of a study's best value to believe, and whether tuning beat the defaults.
 
-    First, the best trials race: they are trained under new seeds, and the worse ones leave after
-    each round. If the data has a sealed test part, the winner and the space's default values are
-    then trained under further seeds, and scored on that part. The winner becomes the champion.
-    After an interruption, the same call resumes: no training runs twice.
+    First, the best trials race: they are trained under new seeds, and the worse trials leave after
+    each round. If the data has a sealed test part, models with the winner's hyperparameters and
+    models with the space's default values are then trained under further seeds, and scored on that
+    part. The winner becomes the champion. After an interruption, the same call resumes: no training
+    runs twice.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
         top: How many of the best trials race, at least 2.
-        seeds: The number of new seeds for the test part, at least 5.
-        budget: The number of trainings in the race.
-        test: Whether to read the test part.
+        seeds: Under how many new seeds to train the models for the test part, at least 5. In the
+            race, a trial is trained under at most as many new seeds.
+        budget: The number of trainings in the race. In a cross-validated study, the trainings of
+            all folds under one seed count as one.
+        test: Whether to score the winner and the default values on the test part.
         keep: Whether the present champion stays, even if another trial wins.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine whose trials race; None for the engine of the best trial.
@@ -78,13 +81,14 @@ def confirm(
         progress: Whether to show progress on standard error.
 
     Returns:
-        The outcome, as it is recorded.
+        The outcome, which is also recorded with the study.
 
     Raises:
         StudyError: If there are too few trials to choose among, the budget is too small, or the
             study can't be loaded.
-        TrackingError: If the store has no such study, or another process holds it.
-        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; call it again to resume.
+        TrackingError: If the store has no such study, or another process is running the study.
+        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped the confirmation. Call `confirm` again to
+            resume it.
     """
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=test)
     where = where_trainings_run(
@@ -116,12 +120,13 @@ def confirm_study(
 ) -> Confirmation:
     """Confirms the best trials of one engine, as `confirm` describes.
 
-    `study` is a study object to run instead of the recorded code. `data` is the path of the data,
-    if it has moved.
+    `study` is a study object to run instead of the recorded code. If the data has moved, `data` is
+    its new path.
     """
     progress = progress or NoProgress()
     with history.store.lock_study(history.folder, history.description.name):
-        # Another process may have changed the study before this one got the lock.
+        # The study is read again, as another process may have changed it before this process got
+        # the lock.
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
         unfinished, outcome = confirmation_of(history, plan.to_json())
@@ -179,7 +184,7 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
         outcome = _outcome(trainings)
         journal.end_confirmation(trainings.uuid, outcome)
     except BaseException as error:
-        # An error of the journal must not replace the first error.
+        # If the journal raises an error too, the user must still see the first error.
         with contextlib.suppress(Exception):
             journal.end_confirmation(trainings.uuid, None)
         if isinstance(error, KeyboardInterrupt):
@@ -246,7 +251,7 @@ def _outcome(trainings: Trainings) -> Confirmation:
 def _race(trainings: Trainings) -> list[int]:
     """Runs the race; returns the trials' numbers, best first.
 
-    The default values are trained together with the last round.
+    The trainings with the default values, for the test part, run together with the last round.
     """
     plan, description = trainings.plan, trainings.plan.history.description
     staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0
@@ -272,17 +277,19 @@ def _race(trainings: Trainings) -> list[int]:
 
 
 def _racer(trainings: Trainings, trial: int) -> Racer:
-    """Returns a trial's values in the race, or the defaults' values under `test_seeds`.
+    """Returns a trial with its values in the race.
 
-    In a cross-validated study the defaults have no values: they are trained on all folds together,
-    so no data is left to validate them.
+    If `trial` is `DEFAULTS`, returns the default values' trainings under `test_seeds`. In a
+    cross-validated study these have no values: they train on all folds together, so no data is
+    left to validate them.
     """
     plan = trainings.plan
     if trial == DEFAULTS:
         runs, spec = plan.test_trainings(trial), plan.default
         values = [] if plan.folds else [trainings.value(training) for training in runs]
     else:
-        # A trial that left the race early was trained under the first seeds only.
+        # A trial that left the race early was trained under the first seeds only, so the other
+        # seeds are left out.
         by_place = {place: plan.trainings_at(trial, place) for place in range(len(plan.seeds))}
         by_place = {p: runs for p, runs in by_place.items() if all(map(trainings.knows, runs))}
         runs, spec = [t for runs in by_place.values() for t in runs], plan.racer(trial).spec
@@ -307,7 +314,10 @@ def _why_not_tested(plan: Plan) -> str:
 def _make_champion(
     plan: Plan, outcome: Confirmation, executor: AnyExecutor, progress: Progress
 ) -> None:
-    """Makes the race's winner the champion, however well it does on the test part."""
+    """Makes the race's winner the champion, even if its values on the test part are bad.
+
+    Values on the test part must not influence a choice.
+    """
     history, trial = plan.history, plan.racer(outcome.winner)
     if _needs_no_registration(plan, outcome):
         return
@@ -323,12 +333,13 @@ def _make_champion(
 
 
 def _needs_no_registration(plan: Plan, outcome: Confirmation) -> bool:
-    """Returns whether the winner's weights were not saved, or it is the champion already.
+    """Returns whether there is nothing to register.
 
-    A winner that is the champion already is recorded as confirmed.
+    This is so if the winner is the champion already, or if its weights were not saved. If it is
+    the champion already, this function records it as confirmed.
     """
     history, trial = plan.history, plan.racer(outcome.winner)
     if trial.result.unsaved:
         return True
-    # The reason of an earlier promotion stays.
+    # If a user promoted the champion before, the reason for that stays recorded.
     return stays_champion(history, trial, history.promoted or CONFIRMED)

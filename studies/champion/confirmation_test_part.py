@@ -1,4 +1,4 @@
-"""Reads the sealed test part for `kerastudy confirm`, by the winner and the default values."""
+"""Scores the race's winner and the default values on the test part, for `kerastudy confirm`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 
 def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any], list[str]]:
-    """Trains the winner and the defaults under `test_seeds`, and scores the test samples.
+    """Trains the winner and the defaults under `test_seeds`, and scores their models.
 
-    Returns fields of `Confirmation`, such as `confirmed` and `gain`, and notes. There are no fields
-    if the winner's models can't be trained or can't score the samples.
+    Returns values for fields of `Confirmation`, such as `confirmed` and `gain`, and notes for the
+    user. There are no values if all trainings of the winner are infeasible, or if its models can't
+    score the test samples.
 
-    A resumed confirmation may score the test part again. This counts as the same reading, as the
-    weights are the same.
+    A resumed confirmation may score the test part a second time. Both times count as one reading
+    of the test part, because the models have the same weights.
     """
     plan, uuid = trainings.plan, trainings.uuid
     history, racer, trial = plan.history, plan.default_racer, plan.racer(winner)
@@ -96,13 +97,20 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
 
 
 Scored = tuple[dict[int, SampleScores], ConstantGuess | None, str]
-"""Scores by `Training.place`, the most frequent class of the test part, and why there are none."""
+"""The scores of one trial's models on the test part, as a tuple of three.
+
+The first has the scores by `Training.place`. The second is the most frequent class of the test
+part, or None. The third says why there are no scores, or is empty.
+"""
 
 
 def _outcome(
     plan: Plan, winner: int, scored: Mapping[int, Scored], readings: int
 ) -> tuple[dict[str, Any], list[str]]:
-    """Returns what `score_on_test_part` returns, from the scores by trial."""
+    """Returns the fields and the notes that `score_on_test_part` returns.
+
+    `scored` has the scores by the number of the trial, or by `DEFAULTS`.
+    """
     description = plan.history.description
     scores, guess, _ = scored[winner]
     defaults, _, unscored = scored.get(DEFAULTS, ({}, None, ""))
@@ -138,7 +146,8 @@ def _scores(trainings: Trainings, chosen: Sequence[Training]) -> Scored:
     for training in chosen:
         best = trainings.result(training).best
         assert best is not None, "it has a value"
-        # Only the first scores are compared with Keras's value, as Keras must trace the model.
+        # Only the first model's scores are compared with the objective that Keras computes: for
+        # this comparison, Keras must trace the model, which takes time.
         path, compared = trainings.checkpoint(training), not scores
         answer = trainings.executor.ask(
             _scores_in_worker, training.spec, path, space, best, compared
@@ -150,12 +159,12 @@ def _scores(trainings: Trainings, chosen: Sequence[Training]) -> Scored:
 
 
 def earlier_readings(history: StudyHistory, digest: str, uuid: str) -> list[Evaluation]:
-    """Returns all readings of a test part, except those by the confirmation `uuid`."""
+    """Returns all evaluations on a test part, except those by the confirmation `uuid`."""
     return [e for e in evaluations_on(history.store, digest) if e.confirmation != uuid]
 
 
 def warn_of_readings(trainings: Trainings) -> None:
-    """Warns if the test part was read before."""
+    """Warns the user if models were evaluated on the test part before."""
     history = trainings.plan.history
     digest = history.description.data.digests["test"]
     earlier = earlier_readings(history, digest, trainings.uuid)
@@ -184,7 +193,8 @@ def _intervals(
 ) -> tuple[Interval | None, Interval | None, str]:
     """Returns intervals of the winner's objective and of its gain over the defaults, and a note.
 
-    The interval of the gain needs two seeds under which both were scored.
+    An interval that can't be computed is None. For the gain, there must be at least two seeds under
+    which both the winner and the defaults were scored.
     """
     try:
         confirmed, note = confirmed_value(list(winner.values()), direction, level=level)
@@ -212,7 +222,8 @@ def _scores_in_worker(
 ) -> tuple[SampleScores, ConstantGuess | None] | str:
     """Scores the test samples by a training's best weights, or returns why that is impossible.
 
-    With `compared`, Keras computes the objective too, and the scores must agree with it.
+    With `compared`, Keras computes the objective on the test samples too. If the scores give
+    another value, this is returned as the reason.
     """
     from studies.data import guess_on
     from studies.training import (
@@ -227,7 +238,7 @@ def _scores_in_worker(
     try:
         splits: Any = session.splits_of(spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
-        # The test part replaces the validation part, so that Keras reads it in the same way.
+        # The functions below score the validation part, so the test part is put in its place.
         splits = replace(splits, validation=splits.unseal_test())
         metric, recorded = spec.objective.metric, None
         if compared:

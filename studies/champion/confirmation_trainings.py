@@ -41,10 +41,11 @@ from tracking.statistics.confirmation_race import Round, rounds
 from tracking.store.checkpoint_files import checkpoint_fault
 
 DEFAULTS = -1
-"""In place of a trial's number: the space's default values."""
-# With fewer seeds, it is not known whether intervals on the test part hold.
+"""The number that stands for the search space's default values, where a trial's number is used."""
+# With fewer seeds, it is not known whether the intervals on the test part keep their confidence
+# level.
 _FEWEST_SEEDS = 5
-# A confirmation that began under another version is not resumed.
+# The version of the plan. A confirmation that began with a plan of another version is not resumed.
 _VERSION = 1
 
 
@@ -54,9 +55,11 @@ class ConfirmOptions:
 
     Attributes:
         top: How many of the best trials race.
-        seeds: The number of new seeds for the test part, and the most new seeds of a racer.
-        budget: The number of trainings in the race. All folds under one seed count as one.
-        test: Whether the test part is read.
+        seeds: Under how many new seeds the models for the test part are trained. In the race, a
+            trial is trained under at most as many new seeds.
+        budget: The number of trainings in the race. The trainings of all folds under one seed
+            count as one.
+        test: Whether the winner and the default values are scored on the test part.
     """
 
     top: int = 8
@@ -91,9 +94,12 @@ class Training:
 
     Attributes:
         trial: The number of the trial whose configuration is trained, or `DEFAULTS`.
-        place: The number of the seed among the confirmation's seeds, from 1.
-        spec: The spec, with the number 0: `Trainings` numbers a copy when the training begins.
-        identity: A digest of spec, code and time limit, by which the training is recorded.
+        place: The number of the training's seed, from 1. The seeds of the race are counted first,
+            then those for the test part.
+        spec: The training's spec. Its number is 0. When the training begins, `Trainings` makes a
+            copy with another number.
+        identity: A digest of the spec, the code and the time limit. The training is recorded under
+            this digest, so that a resumed confirmation finds it.
     """
 
     trial: int
@@ -103,7 +109,7 @@ class Training:
 
     @property
     def name(self) -> str:
-        """The name in progress and MLflow, such as ``#3 · seed 2 · fold 1``."""
+        """The training's name for users, such as ``#3 · seed 2 · fold 1``."""
         who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
         fold = self.spec.fold
         part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
@@ -119,8 +125,9 @@ class Plan:
         history: The study's record.
         racers: The trials that race, best first.
         rounds: The rounds of the race.
-        tests: Whether the test part is read.
-        notes: Sentences for the outcome, such as that trials of other code did not race.
+        tests: Whether the winner and the default values are scored on the test part.
+        notes: Sentences that the outcome shows to the user. For example, one says that trials with
+            other code did not race.
     """
 
     options: ConfirmOptions
@@ -132,7 +139,7 @@ class Plan:
 
     @property
     def reported(self) -> EndedTrial:
-        """The study's best trial."""
+        """The study's best trial, whose value the study reports."""
         return self.racers[0]
 
     @cached_property
@@ -142,7 +149,7 @@ class Plan:
 
     @cached_property
     def test_seeds(self) -> tuple[int, ...]:
-        """The new seeds for the test part."""
+        """The new seeds of the trainings for the test part; empty if it stays sealed."""
         return self._new_seeds(confirmation_seed, self.options.seeds if self.tests else 0)
 
     @cached_property
@@ -154,18 +161,22 @@ class Plan:
         spec = replace(spec, threads=self.reported.spec.threads)
         for trial in self.history.trials:
             if trial.spec.values == values:
-                # The builder may read the trial's number, so it sees that of the recorded trial.
+                # The builder may read the trial's number. So it gets the number of the recorded
+                # trial with the same values.
                 return replace(spec, begun_as=trial.spec.built_as)
         return spec
 
     @property
     def folds(self) -> int:
-        """The number of a trial's folds, or 0."""
+        """The number of folds; 0 if the study is not cross-validated."""
         return self.history.description.folds
 
     @cached_property
     def default_trial(self) -> EndedTrial | None:
-        """The best trial with the default values, or None."""
+        """The best trial with the default values, or None.
+
+        Trials with other code than the study's best trial are left out.
+        """
         code = self.reported.code_digest
         trials = (trial for trial in self.history.holding if trial.code_digest == code)
         return next((t for t in trials if t.spec.values == self.default.values), None)
@@ -180,18 +191,21 @@ class Plan:
         return next(racer for racer in self.racers if racer.number == number)
 
     def trainings_at(self, trial: int, place: int) -> list[Training]:
-        """Returns a racer's trainings under one seed of the race: one, or one for each fold."""
+        """Returns a racer's trainings under one seed: one training, or one for each fold.
+
+        `place` is the seed's index in `seeds`.
+        """
         spec, seed = self.racer(trial).spec, self.seeds[place]
         specs = [replace(spec, seed=fold_seed(seed, fold), fold=fold) for fold in range(self.folds)]
         specs = specs or [replace(spec, seed=seed)]
         return [self._training(trial, place + 1, spec) for spec in specs]
 
     def test_trainings(self, trial: int) -> list[Training]:
-        """Returns the trainings for the test part, of a trial or of the defaults.
+        """Returns the trainings of a trial, or of the defaults, that are scored on the test part.
 
-        In a cross-validated study they train on all folds together, up to the best epoch of the
-        recorded trial. If no trial has the default values, that epoch is unknown, and the defaults
-        have no trainings.
+        In a cross-validated study, they train on all folds together, up to the best epoch of the
+        recorded trial. If no recorded trial has the default values, their best epoch is unknown,
+        so the defaults have no trainings.
         """
         if self.folds:
             recorded = self.default_trial if trial == DEFAULTS else self.racer(trial)
@@ -213,12 +227,15 @@ class Plan:
 
     @property
     def race_size(self) -> int:
-        """The number of trainings in the race. Each fold counts as one."""
+        """The number of trainings in the race. Each fold is a training of its own."""
         return sum(planned.trainings for planned in self.rounds) * max(self.folds, 1)
 
     @property
     def test_size(self) -> int:
-        """The number of trainings for the test part. If the defaults win, fewer are needed."""
+        """The number of trainings for the test part.
+
+        If the trial with the default values wins, fewer are needed.
+        """
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
@@ -321,23 +338,24 @@ def _too_few(history: StudyHistory, valued: int) -> str:
 
 
 class Trainings(Jobs):
-    """Runs and records the trainings of a plan. Each training is a job of one fit."""
+    """Runs and records the trainings of a plan. Each training is a job with one `fit`."""
 
     def __init__(
         self, plan: Plan, executor: AnyExecutor, journal: Journal, progress: Progress
     ) -> None:
         super().__init__()
         self.plan, self.journal, self.progress = plan, journal, progress
-        # `confirm` sets the confirmation's uuid before it runs trainings.
+        # The confirmation's uuid. It is set before any training runs.
         self.uuid = ""
         self.executor, self._description = executor, plan.history.description
         # The checkpoints stay here until their models have scored the test part.
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # None stands for the study's trainer, which is in doubt if `model.fit` contradicts a trial.
+        # None stands for the study's trainer. But if `model.fit` gave other results than a trial
+        # has, that trainer may be wrong, so `model.fit` runs all trainings.
         self._trainer: TrainerName | None = "plain" if contradicted else None
-        # Each value is a running training and the uuid of its fit. The key is its job's number.
+        # The running trainings and the uuids of their fits, by the numbers of their jobs.
         self._running: dict[int, tuple[Training, str]] = {}
         self._planned = 0
 
@@ -361,14 +379,15 @@ class Trainings(Jobs):
         return self._recorded[training.identity][0]
 
     def value(self, training: Training) -> float | None:
-        """Returns the objective of a recorded training; None if it is infeasible."""
+        """Returns the best value of a recorded training; None if the training is infeasible."""
         best = self.result(training).best
         return None if best is None else best.value
 
     def value_at(self, trial: int, place: int) -> float | None:
-        """Returns a racer's objective under one seed of the race; None if it is infeasible.
+        """Returns a racer's value under one seed of the race; None if a training is infeasible.
 
-        In a cross-validated study it is the mean over the folds, at the epoch with the best mean.
+        In a cross-validated study, this is the objective's mean over the folds, at the epoch where
+        that mean is best.
         """
         trainings = self.plan.trainings_at(trial, place)
         if not self.plan.folds:
@@ -380,15 +399,19 @@ class Trainings(Jobs):
         return None if best is None else best.value
 
     def _complete_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
-        """Returns the metrics of the epochs in which all metrics are finite."""
+        """Returns the metrics of those epochs in which all metrics are finite."""
         _, fit = self._recorded[training.identity]
         epochs = fit_metrics(self.plan.history.folder, fit)
-        # `fit_metrics` leaves out values that are not finite.
+        # `fit_metrics` leaves out values that are not finite, so their names are missing.
         names = set().union(*epochs.values())
         return {epoch: metrics for epoch, metrics in epochs.items() if set(metrics) == names}
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs trainings that are not recorded, and those of `testing` whose weights are lost."""
+        """Runs those trainings that are not recorded yet.
+
+        Trainings of `testing` run again if their weights are lost, as models with these weights
+        are scored on the test part.
+        """
         trainings = [t for t in racing if not self.knows(t)]
         trainings += [t for t in testing if not self._has_weights(t)]
         for number, training in enumerate(trainings, self._planned):
@@ -401,23 +424,23 @@ class Trainings(Jobs):
         return self.folder / f"{training.identity[:24]}.weights.h5"
 
     def _has_weights(self, training: Training) -> bool:
-        """Returns whether a training is recorded as infeasible, or with weights that are sound."""
+        """Returns whether a training need not run: it is infeasible, or its weights are intact."""
         if not self.knows(training) or self.value(training) is None:
             return self.knows(training)
         digest = self.result(training).checkpoint_sha256
         return not checkpoint_fault(self.checkpoint(training), digest)
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context that writes logged epochs to the journal when it ends."""
+        """Returns a context. At the context's end, logged epochs are written to the journal."""
         return self.journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Records an epoch; ends a training whose time is up."""
+        """Records an epoch. Ends the training if its time limit has passed."""
         training, uuid = self._running[epoch.number]
         self.journal.log_epoch(uuid, epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
-        # "prune" keeps the weights of the best epoch, and "stop" would not.
+        # The decision "prune" keeps the weights of the best epoch. "stop" would not keep them.
         return "prune" if over and epoch.epoch < training.spec.epochs else "continue"
 
     def on_result(self, result: TrialResult) -> None:
@@ -430,7 +453,7 @@ class Trainings(Jobs):
         self.progress.trial_ended(result if valued else replace(result, best=None), None)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records a lost attempt. If it was the last one, `on_result` records it instead."""
+        """Records an attempt whose process died. The last attempt is recorded by `on_result`."""
         if not why:
             self.journal.end_training(self._running[spec.number][1], None)
 

@@ -34,20 +34,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """An evaluation on a test part, and what a reader must know before believing it."""
+    """An evaluation on a test part, with reasons why its values may be too good."""
 
     evaluation: Evaluation
-    earlier: Sequence[Evaluation]  # Those on the same test part by all studies of the store.
+    # Earlier evaluations on the same test part, by all studies of the store.
+    earlier: Sequence[Evaluation]
     flaws: Sequence[str] = ()  # Sentences on grave faults of the study's data.
 
     @property
     def warning(self) -> str:
-        """A warning if the test part was read before, else an empty text."""
+        """A warning if models were evaluated on the test part before, else an empty text."""
         return warning_of(self.earlier)
 
 
 def warning_of(earlier: Sequence[Evaluation]) -> str:
-    """Returns a warning of earlier evaluations on a test part, or an empty text."""
+    """Returns a warning that names the last of earlier evaluations; empty if there are none."""
     if not earlier:
         return ""
     last = earlier[-1]
@@ -72,18 +73,19 @@ def evaluate(
     """Evaluates a study's champion, or another trial, on the sealed test part.
 
     `model.evaluate` runs in a new process, with the recorded code. Each evaluation is recorded.
-    From the second evaluation on, a warning is shown: a test part judges a choice only once.
+    From the second evaluation on, a warning is shown. A choice that was influenced by the first
+    values can't be judged by the same test samples: its values would be too good.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
         trial: The number of a trial; None for the champion.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine that proposed the trial, if the study was launched with several.
+        engine: The engine that proposed the trial, if the study was launched with several engines.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress, and the warning, on standard error.
 
     Returns:
-        Loss and metrics, with 95 % intervals.
+        The loss and the metrics on the test part, with 95 % intervals.
 
     Raises:
         NoTestPartError: If the data has no test part.
@@ -109,8 +111,8 @@ def read_test_part(
 ) -> Reading:
     """Evaluates a trial's checkpoint on the test part, and records the evaluation.
 
-    `study` is a study object to run instead of the recorded code. `data` is the path of the data,
-    if it has moved.
+    `study` is a study object to run instead of the recorded code. If the data has moved, `data` is
+    its new path.
     """
     progress = progress or NoProgress()
     if history.description.objective_function:
@@ -148,7 +150,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # The evaluation is recorded before anybody sees its values.
+    # The evaluation is recorded before anybody sees its values, so that later ones warn of it.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)

@@ -1,4 +1,7 @@
-"""Predicts the samples of a file by a registered model. Reads no pickle, as it could run code."""
+"""Predicts the samples of a file by a registered model.
+
+Pickled objects in the file are not loaded, because loading them could run code.
+"""
 
 from __future__ import annotations
 
@@ -68,19 +71,22 @@ def predict(
     Args:
         study: The study's name.
         samples: An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or
-            txt files. The samples are as they were passed to the study, before preprocessing. A
-            model with several inputs needs an npz file, with an array for each input's name.
+            txt files. The samples must be like those that were passed to the study, before
+            preprocessing. A model with several inputs needs an npz file that has, for each input,
+            an array with the input's name.
         probabilities: Whether to add the probability of each class.
-        alias: ``"champion"``, or ``"refit"`` for the model that was trained on validation data too.
+        alias: Which registered model: ``"champion"``, or ``"refit"`` for the model that was trained
+            on training and validation data together.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
 
     Returns:
-        A row for each sample: the name of its class, or the predicted values.
+        A table with a row for each sample: the name of its class, or the predicted values.
 
     Raises:
         DataError: If the file can't be read, or its samples don't fit the model.
-        StudyError: If there is no such model, it can't be loaded, or the store is not trusted.
+        StudyError: If there is no such model, if it can't be loaded, or if it is in another user's
+            store and ``trust`` is False.
         TrackingError: If there is no such store or study.
     """
     if not isinstance(samples, str | Path):
@@ -187,7 +193,8 @@ def predictions_table(
 ) -> dict[str, np.ndarray]:
     """Returns predictions as columns named "class", "probability_NAME", or "prediction".
 
-    With several outputs, a column's name begins with the output's name. `class_names` may be empty.
+    If the model has several outputs, a column's name begins with the output's name. If
+    `class_names` is empty, classes are named by their numbers.
     """
     from studies.training import loss_of
 
@@ -250,7 +257,10 @@ def _name_of(loss: Any) -> str:
 
 
 def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd.DataFrame:
-    """Returns predictions as a table; raises DataError if a prediction does not fit into a row."""
+    """Returns predictions as a table with a row for each sample.
+
+    Raises DataError if the prediction for a sample is a matrix or a larger array.
+    """
     import pandas as pd
 
     flat: dict[str, Any] = {"file": list(files)} if files else {}
@@ -287,7 +297,8 @@ def write_predictions(
 def _write_archive(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
-            # `np.savez_compressed` can't write an array with the name "file".
+            # `np.savez_compressed` can't write an array with the name "file", as it has a parameter
+            # of this name.
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
@@ -323,7 +334,7 @@ class Input:
     shape: tuple[int | None, ...]
 
     def __str__(self) -> str:
-        """Returns the input for messages."""
+        """Returns a description of the input for messages."""
         sizes = ", ".join("any" if size is None else str(size) for size in self.shape)
         comma = "," if len(self.shape) == 1 else ""
         kind = "texts" if self.dtype.kind in "US" else self.dtype.name
@@ -369,7 +380,7 @@ class Inputs:
         return cls(columns, arrays, files)
 
     def __str__(self) -> str:
-        """Returns the inputs for messages."""
+        """Returns a description of the inputs for messages."""
         if self.columns:
             return f"the columns {listed(self.columns, most=_SHOWN)}"
         return " and ".join(map(str, self.arrays))
@@ -382,8 +393,9 @@ class Inputs:
 def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
     """Reads samples from a file, or from a folder of images or texts.
 
-    Returns an array for each input's name, and the names of image or text files. Raises DataError
-    if the samples can't be read, or don't fit the model.
+    Returns the arrays by the names of the model's inputs, and a list with the names of the image or
+    text files. The list is empty for other samples. Raises DataError if the samples can't be read,
+    or don't fit the model.
     """
     read = _read_as_trained(path, inputs)
     if read is not None:
@@ -441,7 +453,7 @@ def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.nda
     if path.is_dir():
         images, _, files = read_images(path, described, labelled=False)
         return images, [str(file.relative_to(path)) for file in files]
-    # Keras reads images from folders only.
+    # Keras reads images from folders only, so a single image is copied into a folder.
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(path, folder)
         try:
@@ -507,8 +519,9 @@ def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
-    # A first line of numbers is a sample, unless the numbers are names: those of columns of the
-    # study, or pandas's default names 0, 1, 2 and so on.
+    # If the first line has a text, the line is the table's heading. If it has only numbers, it is a
+    # sample, unless the numbers are names: either names of the study's columns, or pandas's default
+    # names 0, 1, 2 and so on.
     named = pd.to_numeric(pd.Series(first, dtype=object), errors="coerce").isna().any()
     named |= bool(set(inputs.columns) & set(first))
     named |= len(first) > 2 and first == [str(place) for place in range(len(first))]
@@ -542,6 +555,6 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
 
 
 def _dtype(kind: Any) -> np.dtype:
-    # If the study's texts were Python objects, the signature has the type object.
+    # If the study's texts were Python objects, the MLflow signature has the type `object` for them.
     dtype = np.dtype(kind)
     return np.dtype(str) if dtype.kind == "O" else dtype

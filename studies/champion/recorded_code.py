@@ -40,10 +40,11 @@ AnyExecutor = InProcessExecutor | WorkerPool
 def opened(
     study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
 ) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
-    """Reads the record of a study that a user gives by name, or as an object.
+    """Reads the record of a study that a user gives by name, or as a study object.
 
-    Returns the record, the object or None, and the engine's full name or None. Raises StudyError if
-    the user does not trust the store.
+    Returns the record, the study object (None for a name), and the engine's full name (None if
+    `engine` is None). Raises StudyError if another user made the store, unless `trust` is set or
+    the study is an object.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     named = None if engine is None else check_engine(engine)
@@ -55,9 +56,11 @@ def opened(
 def champion_or(
     history: StudyHistory, number: int | None, engine: str | None = None
 ) -> tuple[StudyHistory, EndedTrial]:
-    """Returns the history of a trial's engine, and the trial: the champion if `number` is None.
+    """Returns the history of one engine, and a trial of this engine.
 
-    Raises StudyNotFoundError if the trial has no value. `engine` is the engine that the user named.
+    The trial is the one with the number `number`, or the champion if `number` is None. `engine` is
+    the engine that the user named, or None. Raises StudyNotFoundError if there is no champion, or
+    if the trial has no value.
     """
     name = history.description.name
     if number is None:
@@ -85,7 +88,7 @@ def champion_or(
 
 @contextlib.contextmanager
 def in_worker(what_failed: str) -> Iterator[None]:
-    """Turns errors into a StudyError that says what failed; restores Keras's global settings."""
+    """Turns errors into a StudyError that says what failed. Restores Keras's global settings."""
     from studies.training import restore_settings
 
     try:
@@ -111,21 +114,22 @@ def recorded_executor(
     trainings: int = 1,
     notes: list[str] | None = None,
 ) -> Iterator[AnyExecutor]:
-    """Yields an executor that trains a trial again, or other trials of the same code.
+    """Yields an executor that can train a trial again, or other trials with the same code.
 
     If the study file or the user's modules have changed, their recorded texts are run. Installed
-    packages are used as they are now. The executor ends with the context.
+    packages are used as they are now. When the context ends, the executor's processes end too.
 
     Args:
-        history: The study.
+        history: The study's record.
         trial: The trial whose code is loaded.
         study: A study object to use instead of the recorded code.
-        data: The path of the data, if it has moved.
-        progress: Shows what has changed.
+        data: The new path of the data, if the data has moved; else empty.
+        progress: Shows which parts of the code have changed.
         in_process: Whether to load the study in this process, instead of in worker processes.
-        workers: The number of processes; None for as many as suit machine, study and `trainings`.
-        trainings: The most trainings that will run.
-        notes: A list that gets the notes on what has changed.
+        workers: The number of worker processes. None stands for a number that suits the machine,
+            the study and `trainings`.
+        trainings: How many trainings will run at most.
+        notes: A list. Notes on which parts of the code have changed are added to it.
     """
     data = spelled(data, recorded=history.description.data.override)
     threads, folds = trial.spec.threads, _recorded_folds(history)
@@ -183,7 +187,8 @@ def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
     """Returns the recorded cross-validation as a setting, to override the study file's setting.
 
-    Groups are not recorded, so a cross-validation with groups is not overridden.
+    The groups of a cross-validation with groups are not recorded. In this case the result is
+    empty, and the study file's setting is used.
     """
     text = history.description.cross_validation
     how = read_spelled(text)
@@ -197,7 +202,10 @@ def _code(
     progress: Progress,
     notes: list[str],
 ) -> Target | CodeDescription:
-    """Returns the code to load, from the record or from `study`. Adds notes on its changes."""
+    """Returns the code to load: the recorded code, or that of the object `study`.
+
+    Adds to `notes` which parts of the code have changed since the trial.
+    """
     code: Target | CodeDescription
     if study is None:
         code = _recorded_target(history, trial, notes)
@@ -231,7 +239,7 @@ def _recorded_target(history: StudyHistory, trial: TrialRecord, notes: list[str]
         notes.append(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    # `texts` has the recorded texts of changed modules, by the modules' files.
+    # The recorded texts of those modules that have changed, by the modules' files.
     texts = {}
     for module, digest in (recorded.modules or {}).items():
         text = text_of(path, module)

@@ -32,13 +32,14 @@ class Reproduction:
         trial: The trial's number.
         identical: Whether every metric of every epoch and the weights' digest are the same.
         epochs: The number of epochs that were compared.
-        max_difference: The largest absolute difference of a metric; None if nothing was compared.
-            It is infinite if a metric or an epoch is missing in one of the two trainings.
+        max_difference: The largest absolute difference between a metric's recorded and new values.
+            It is infinite if one of the two trainings lacks a metric or an epoch of the other. It
+            is None if nothing was compared.
         recorded_sha256: The digest of the recorded weights of the best epoch.
-        reproduced_sha256: The digest of the new weights after this epoch. It is empty if the new
-            training did not reach the epoch.
-        environment_differences: Sentences on differences in versions and machine.
-        notes: Further messages, such as that the code has changed.
+        reproduced_sha256: The digest of the new weights after the same epoch. It is empty if the
+            new training did not reach that epoch.
+        environment_differences: Sentences on differences in the versions and the machine.
+        notes: Further messages. For example, one says that the code has changed.
         engine: The engine that proposed the trial.
         trainer: The trainer of the new training: "plain" (`model.fit`), "compiled", "hypermodel" (a
             HyperModel's own fit), or "objective" (an objective function). It is empty if nothing
@@ -73,9 +74,9 @@ def reproduce(
     modules have changed, their recorded texts are run. Installed packages are used as they are now.
     A lost checkpoint is written again if the weights are the same.
 
-    `trainer` trains the trial; None stands for the study's trainer. By default, it is plain
-    `model.fit`. Then "identical" means that Keras alone gives these bits. A HyperModel's own `fit`
-    always trains its trials.
+    `trainer` is the trainer of the new training; None stands for the study's trainer. By default,
+    plain `model.fit` trains. Then "identical" means that Keras alone, without kerastudy's compiled
+    trainer, gives the same bits. If a HyperModel overrides `fit`, its `fit` always trains.
     """
     progress = progress or NoProgress()
     trial = history.best if number is None else history.trial(number)
@@ -125,7 +126,8 @@ def reproduce(
         for note in notes[shown:]:
             progress.say(note)
         if outcome.trainer != "compiled":
-            # An outcome of the compiled trainer is no comparison with plain Keras.
+            # `verified` tells how the trial compares with plain Keras. The compiled trainer can't
+            # answer this, so its outcome is not recorded.
             _record(history, trial, outcome, reruns, unsure, progress)
         return outcome
 
@@ -140,7 +142,7 @@ def _record(
 ) -> None:
     """Records the outcome as the trial's `verified` text.
 
-    `unsure` has the notes that other code than the recorded code may have run.
+    `unsure` has those notes that say that other code than the recorded code may have run.
     """
     day = time.strftime("%Y-%m-%d")
     causes = [*unsure, *outcome.environment_differences]
@@ -150,7 +152,7 @@ def _record(
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
     elif causes and is_known(trial.verified):
-        # Other code, data or versions may be the cause, so the earlier outcome stays.
+        # Other code, data or versions may have caused the difference, so the earlier outcome stays.
         return
     elif causes or trial.result.trainer != "compiled":
         text = not_reproduced("; but ".join([why, *causes[:1]]), day)
@@ -176,7 +178,7 @@ def reproduce_study(
     trainer: TrainerName,
     progress: bool,
 ) -> Reproduction:
-    """Trains a trial again by a study object of this process."""
+    """Trains a trial again with a study object of this process instead of the recorded code."""
     with showing(progress) as shown:
         history = read_study(existing_store(store), study.name, engine)
         return reproduce(history, number, study=study, trainer=trainer, progress=shown)
@@ -192,7 +194,10 @@ def _has_epochs(trial: EndedTrial) -> bool:
 
 
 def _restored(rerun: Rerun, weights: Path, fault: str) -> str:
-    """Restores a lost checkpoint if the weights are the same; returns a note on the outcome."""
+    """Restores a lost checkpoint if the new weights are the recorded ones.
+
+    Returns a note that says whether it is restored.
+    """
     was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
     try:
         path = rerun.restore(weights)
@@ -253,10 +258,10 @@ def _compared(
 def max_difference(
     first: Mapping[int, Mapping[str, float]], second: Mapping[int, Mapping[str, float]]
 ) -> float:
-    """Returns the largest absolute difference of a metric between two trainings.
+    """Returns the largest absolute difference between a metric's values in two trainings.
 
-    It is infinite if an epoch or a metric is missing in one of them. Values that are not finite are
-    not compared, as the record leaves them out.
+    The result is infinite if one training lacks an epoch or a metric of the other. Values that are
+    not finite are not compared, as the record leaves them out.
     """
     largest = 0.0
     for epoch in first.keys() | second.keys():
@@ -271,7 +276,7 @@ def max_difference(
 
 
 def trainer_in_words(name: str) -> str:
-    """Returns a `TrialResult.trainer` in words, such as ``model.fit`` for ``plain``."""
+    """Returns a value of `TrialResult.trainer` in words, such as ``model.fit`` for ``plain``."""
     return {
         "plain": "model.fit",
         "compiled": "the compiled trainer",

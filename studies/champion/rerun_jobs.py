@@ -1,4 +1,8 @@
-"""Jobs that train a recorded trial again: to compare, to restore weights, or on all folds."""
+"""Jobs that train a recorded trial again.
+
+`Rerun` repeats a training, to compare the results or to restore lost weights. `AllFolds` trains on
+all folds together, to get the model of a cross-validated trial.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,8 @@ from tracking.store.checkpoint_files import checkpoint_fault
 class RecordedTraining:
     """A recorded training, to run again from its first epoch.
 
-    If the trial continued another trial, the result from the first epoch on is the same.
+    If the trial continued another trial's training, a training from the first epoch on gives the
+    same result.
     """
 
     spec: TrialSpec
@@ -48,7 +53,7 @@ class RecordedTraining:
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
     """Returns a trial's trainings: one, or one for each repeat or fold.
 
-    The training on all folds is the last, if it is recorded.
+    If a training on all folds together is recorded, it is the last of the list.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     trainings = [
@@ -61,7 +66,7 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
 
 
 class Rerun(Jobs):
-    """Runs a recorded training again, up to the epoch at which it ended.
+    """Runs a recorded training again, up to the epoch at which the recorded training ended.
 
     Attributes:
         training: The recorded training.
@@ -81,7 +86,8 @@ class Rerun(Jobs):
         super().__init__()
         self._history, self._trial = history, trial
         self.training, self.recorded = training, fit_metrics(history.folder, training.uuid)
-        # An objective function also reports values by `trial.report`, whose steps are not epochs.
+        # An objective function may also report values by `trial.report`. The steps of these reports
+        # are not epochs, so the record is compared in another way.
         self._by_objective = trial.result.trainer == "objective"
         self._progress = progress
         self.result: TrialResult | None = None
@@ -97,8 +103,8 @@ class Rerun(Jobs):
     ) -> TrialResult | None:
         """Runs the training, and writes its best weights into the file `checkpoint`.
 
-        Returns the result, or None if the training was stopped. Raises WorkerError if its process
-        ended by itself in each attempt.
+        Returns the result, or None if the training was stopped. Raises WorkerError if the worker
+        process died in every attempt.
         """
         space = self._history.description.space
         task = TrialTask(self.training.spec, space, checkpoint, trainer=trainer)
@@ -115,7 +121,10 @@ class Rerun(Jobs):
         return self.result
 
     def restore(self, weights: Path) -> Path | None:
-        """Copies the new weights to the trial's checkpoint; returns None if they differ."""
+        """Copies the new weights to the trial's checkpoint, and returns the checkpoint's path.
+
+        If the weights are not the recorded ones, copies nothing and returns None.
+        """
         fault = checkpoint_fault(weights, self.training.result.checkpoint_sha256)
         if fault or not self.same_weights:
             return None
@@ -140,7 +149,7 @@ class Rerun(Jobs):
         return bool(now and then) and now != then
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Compares an epoch; ends the rerun where the recorded training ended."""
+        """Compares an epoch with the record. Ends the rerun where the recorded training ended."""
         self.epochs.setdefault(epoch.epoch, {}).update(epoch.metrics)
         self.compared = self._difference_of(epoch)
         self.difference = self.difference or self.compared
@@ -150,14 +159,16 @@ class Rerun(Jobs):
             return "prune" if pruned else "continue"
         if epoch.epoch < training.result.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # A trial that was pruned here is pruned again. A callback ends its trial again by itself.
+        # This is the epoch after which the recorded training ended. If it was pruned, it is pruned
+        # again. If a callback ended it, the same callback ends it again.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
         """Returns whether an objective function's trial was pruned after this report.
 
-        A pruner ends a trial after a value of the objective: the last recorded value. The time
-        limit ends a trial after any epoch: when all recorded metrics have been reported again.
+        If this report is a value of the objective, a pruner may have ended the trial. Then this is
+        the last recorded value of the objective. The time limit may end a trial after any epoch.
+        Then all recorded metrics have been reported again.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -172,7 +183,8 @@ class Rerun(Jobs):
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
         then = self.recorded.get(epoch.epoch, {})
         if self._by_objective:
-            # An objective function reports its own values and its epochs' metrics separately.
+            # An objective function's own values and its epochs' metrics come in separate reports.
+            # So only the metrics of this report are compared.
             then = {name: value for name, value in then.items() if name in now}
         for name in sorted({**then, **now}):
             if then.get(name) != now.get(name):
@@ -185,19 +197,22 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Raises WorkerError if the last attempt is lost."""
+        """Raises WorkerError if the process of the last attempt died."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
 
 class AllFolds(Jobs):
-    """Trains a cross-validated trial on all folds together, and records this training."""
+    """Trains one model on the data of all folds, with a cross-validated trial's hyperparameters.
+
+    Records this training with the trial, as `EndedTrial.whole`.
+    """
 
     def __init__(self, history: StudyHistory, trial: EndedTrial, progress: Progress) -> None:
         super().__init__()
         self._trial, self._progress = trial, progress
         self._history, self._journal = history, history.writing()
-        # This is the uuid of the present attempt's fit, or empty.
+        # The uuid of the present attempt's fit. It is empty while no attempt runs.
         self._fit = ""
         self._result: TrialResult | None = None
         self._attempts = 0
@@ -222,11 +237,11 @@ class AllFolds(Jobs):
             self._journal.close()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context that writes logged epochs to the journal when it ends."""
+        """Returns a context. At the context's end, logged epochs are written to the journal."""
         return self._journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Records an epoch; ends the training if `stop` was called."""
+        """Records an epoch. Ends the training if `stop` was called."""
         self._journal.log_epoch(self._fit, epoch)
         ends = epoch.epoch >= self._trial.whole_spec.epochs
         return "stop" if self.stopped and not ends else "continue"
@@ -236,7 +251,7 @@ class AllFolds(Jobs):
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records that an attempt was lost. The job begins again if `why` is empty."""
+        """Records that an attempt's process died. If `why` is empty, the job begins again."""
         if not why:
             self._close()
 
@@ -257,7 +272,8 @@ class AllFolds(Jobs):
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
         spec, best = self._trial.whole_spec, self._trial.best
         assert best is not None, "it has a value"
-        # This training has no validation data. Its training loss must not be shown as its value.
+        # This training has no validation data, so it is recorded without a value. Otherwise its
+        # training loss would be shown as its value.
         self._journal.end_fit(self._fit, replace(result, best=None))
         if result.state == "interrupted":
             return None
@@ -293,7 +309,8 @@ def weights_of(
 ) -> tuple[Path, EndedTrial]:
     """Returns the path of a trial's best weights, and the trial.
 
-    If the checkpoint is lost, `model.fit` trains the trial again. This also verifies the trial.
+    If the checkpoint is lost, `model.fit` trains the trial again. If this gives identical results,
+    the trial is recorded as verified.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:

@@ -1,10 +1,12 @@
 """Trains the future champion again by plain `model.fit`, and compares the results.
 
-The compiled trainer would repeat its own faults. So before a trial is registered, plain Keras must
-get the same result: every metric of every epoch, and the weights of the best epoch.
+If the compiled trainer has a fault, training a trial again with the compiled trainer would not show
+it. So before a trial is registered, plain Keras must get the same result: every metric of every
+epoch, and the weights of the best epoch.
 
-Trials that `model.fit`, a HyperModel's own `fit` or an objective function trained are not compared:
-the same code would run again. ``kerastudy reproduce`` compares them in a new process.
+A trial that `model.fit`, a HyperModel's own `fit` or an objective function trained is not compared,
+because the same code would only run again. ``kerastudy reproduce`` compares such a trial, in a new
+process.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from tracking.records.verification_texts import (
 
 # With --verify some, a comparison takes at most this share of the launch's time.
 _SHARE_OF_LAUNCH = 0.1
-# Trials of these trainers are not compared. They get these `verified` texts.
+# Trials that these trainers trained are not compared. Their `verified` gets the text given here.
 _NOT_COMPARED = {
     "plain": TRAINED_BY_FIT,
     "hypermodel": TRAINED_BY_OWN_FIT,
@@ -55,9 +57,10 @@ class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has
 class Verifier:
     """Compares trials with `model.fit`, one at a time.
 
-    `verify` is the study's setting: "full" compares all epochs, "off" none, and "some" as many as
-    fit into a tenth of the launch's time so far. `started` is when the launch began, by
-    `time.monotonic`. `workers` is the number of trials that run at once.
+    `verify` is the study's setting: "full" compares all epochs, "off" compares none, and "some"
+    compares as many as can be trained in a tenth of the launch's time so far. `started` is the
+    time of `time.monotonic` when the launch began. `workers` is the number of trials that run at
+    once.
     """
 
     def __init__(
@@ -105,7 +108,8 @@ class Verifier:
             self._progress.say(f"warning: {error}")
             return f"{NOT_RUN}{error}"
         if own:
-            # The same trainer trained the trial both times, so it is not the cause of a difference.
+            # The same trainer trained the trial both times. So a difference would not mean that the
+            # trainer is wrong, and the earlier text stays.
             return outcome
         if not compared.difference:
             return identical(len(compared.epochs), training.result.epochs)
@@ -151,7 +155,7 @@ class Verifier:
 
     @contextlib.contextmanager
     def _stoppable(self, jobs: _Compared | AllFolds) -> Iterator[None]:
-        """Lets `stop` end these jobs; raises VerificationStopped if `stop` was called before."""
+        """Lets `stop` end these jobs. Raises VerificationStopped if `stop` was called before."""
         self._jobs = jobs
         try:
             if self.stopped:
@@ -163,8 +167,9 @@ class Verifier:
     def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
         """Returns how long the launch has run.
 
-        After a resumed launch, the trial may be of an earlier launch. Then the training time of all
-        trials counts, if it is longer.
+        If the launch resumes the study, the trial may have run in an earlier launch. In that case,
+        the training time of all trials, divided by the number of workers, is returned if it is
+        longer.
         """
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
@@ -174,7 +179,7 @@ class Verifier:
 
 
 class _Compared(Rerun):
-    """A rerun that ends early if the next epoch would end after more than `seconds`."""
+    """A rerun that ends early if, with one more epoch, it would take longer than `seconds`."""
 
     def __init__(
         self,
@@ -190,7 +195,7 @@ class _Compared(Rerun):
     def begin_attempt(self) -> None:
         super().begin_attempt()
         self._seconds = 0.0
-        # `cut` is set if `stop` ended the attempt, and `short` if its time was up.
+        # `cut` is set if `stop` ended the attempt, and `short` if its time limit ended it.
         self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -203,12 +208,12 @@ class _Compared(Rerun):
         if self.stopped:
             self.cut = True
             return "stop"
-        # The next epoch is expected to take as long as this epoch. Only the first takes longer, as
-        # the model is traced.
+        # The next epoch is expected to take as long as this epoch did. The first epoch says nothing
+        # about the next, because the model is traced in it.
         following = epoch.seconds - before if epoch.epoch > 1 else 0.0
         if epoch.seconds + following >= self._limit:
             self.short = True
-            # "prune" keeps the weights of the best epoch, and "stop" would not.
+            # The decision "prune" keeps the weights of the best epoch. "stop" would not keep them.
             return "prune"
         return decision
 

@@ -1,11 +1,11 @@
-"""The command line: it reads arguments, calls the other rooms, and prints what they return.
+"""The command line: it reads arguments, calls the other packages, and prints what they return.
 
 | module | holds |
 |---|---|
 | `command_line` | the command `kerastudy`; options, errors and output of all commands |
 | `arguments` | finds the store, the study and the data that a command names |
 | `texts/` | writes studies and trials as text and as JSON documents |
-| others | the commands in their names |
+| other modules | the commands that the module's name lists |
 """
 
 import lazy_loader

@@ -42,15 +42,19 @@ def history_of(study: str, engine: str | None, store: Path | None) -> StudyHisto
 def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
-    """Reads each study that a command names, under each engine that it names."""
+    """Reads each study that a command names, under each engine that the command names.
+
+    Without engines, each study is read under the engine with its best trial.
+    """
     names: Sequence[str | None] = engines or (None,)
     return [history_of(study, engine, store) for study in studies for engine in names]
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:
-    """Asks whether to run the code in a store that another user made. Records a yes."""
+    """Asks the user whether to run the code in a store of another user. Records the answer yes."""
     root = real_folder(store if store is not None else default_store_path())
-    # Raises before the question if the store is of a newer version.
+    # This raises StoreError if another version of kerastudy made the store. Then no question about
+    # trust is asked.
     store_json.facts_fault(root)
     reason = store_json.stranger(root) if store_json.is_store(root) else ""
     if not reason:
@@ -67,8 +71,11 @@ def check_trusted(store: Path | None, trust: bool) -> None:
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
-    """Returns ``--data`` and ``--target`` as one text, or an empty text without ``--data``."""
-    # This import loads numpy, which most commands don't need.
+    """Returns ``--data`` and ``--target`` as one text, such as "/data/houses.csv?target=price".
+
+    The text is empty without ``--data``. `hint` is added to the message of an error.
+    """
+    # Imported here, as it loads numpy, which most commands don't need.
     from studies.data import is_table, spelled
 
     if column is not None and (data is None or not is_table(str(data))):
@@ -82,8 +89,9 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
 def is_data_target(target: str, data: Path | None, of_table: Mapping[str, Any]) -> bool:
     """Returns whether TARGET is a data file or folder, not a study.
 
-    A name of the catalog is a study, even if there is a folder of that name. A study can have a
-    file (`data`) in place of its data, but none of the options `of_table`.
+    A name of the catalog is a study, even if there is a folder of that name. TARGET is also a study
+    if the user gave `data`, a file that replaces the study's own data. The options `of_table` are
+    for data files: if the user gave one for a study, this raises UsageError.
     """
     from studies.data import is_data
     from studies.user_code import catalog_names

@@ -77,7 +77,7 @@ _TABLE_OPTIONS: Final = {
 
 
 def table_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds options of a table. The command receives their values in the dict ``of_table``."""
+    """Adds the options for a table. The command gets their values in the dict ``of_table``."""
 
     def collect(context: click.Context, option: click.Parameter, value: Any) -> None:
         of_table = context.params.setdefault("of_table", {})
@@ -99,7 +99,7 @@ def table_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def json_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds ``--json``. Errors become one line, as `telling_errors` says."""
+    """Adds ``--json``. The command's errors are handled by `telling_errors`."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
     )(telling_errors(command))
@@ -122,7 +122,7 @@ class RecordedStudy:
     as_json: bool
 
     def history(self) -> StudyHistory:
-        """Reads the study, once the user trusts its store."""
+        """Checks that the user trusts the store, and reads the study."""
         from studies.commands.arguments import check_trusted, history_of
 
         check_trusted(self.store, self.trust)
@@ -143,7 +143,7 @@ def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:
 class Group(click.Group):
     """Loads a command's module when the command is called, so that ``--help`` stays fast."""
 
-    # The names of the commands by section of the help and by module.
+    # The names of the commands, by the title of their section in the help and by their module.
     _sections: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "Launch": {
             "new_and_launch": "new launch",
@@ -206,7 +206,8 @@ class Group(click.Group):
 class Sectioned(click.Command):
     """A command whose help shows its options in sections.
 
-    ``sections`` has the options' parameter names by title. The last section has all other options.
+    ``sections`` has the parameter names of the options, by the section's title. Options that are
+    not in ``sections`` are shown in the last section.
     """
 
     def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **options: Any) -> None:
@@ -271,7 +272,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KerastudyError as error:
             _fail(str(error))
         except KeyboardInterrupt as error:
-            # click would drop the exception's text.
+            # The exception is caught here, because click would drop its text.
             _interrupted(str(error))
 
     return run
@@ -308,14 +309,14 @@ def _without_infinities(value: Any) -> Any:
 
 def _fail(message: str) -> None:
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
-    # A terminal would break the line within words.
+    # A terminal would break a long line within words, so it is wrapped here.
     lines = wrapped(line, indent=0) if sys.stderr.isatty() else [printable(line)]
     click.echo("\n".join(lines), err=True)
     sys.exit(EXIT_WRONG_USE)
 
 
 def _interrupted(where: str = "") -> None:
-    # The terminal may be closed.
+    # If the terminal is closed, printing raises OSError.
     with contextlib.suppress(OSError):
         click.echo(f"kerastudy: interrupted{where and f': {where}'}", err=True)
     sys.exit(EXIT_INTERRUPTED)

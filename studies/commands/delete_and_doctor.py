@@ -101,7 +101,8 @@ def _check_text(check: StoreCheck) -> str:
     mended = f", {faults - left} mended" if faults > left else ""
     lines.append(f"{faults or 'nothing'} wrong in {str(check.root)!r}{mended}")
     if not sys.stdout.isatty():
-        # The lines are not wrapped, so that programs can read them.
+        # The output goes to a file or a program. Lines are not wrapped, so that programs can read
+        # them.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 

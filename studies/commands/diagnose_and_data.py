@@ -107,7 +107,7 @@ def data_command(
     from studies.commands.arguments import data_to_use, is_data_target
     from studies.user_code import resolve_target
 
-    # Standard output is for results, and the user's code may print.
+    # Standard output is for results, so what the user's code prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr):
         recorded: list[str] = []
         if is_data_target(target, data, of_table):
@@ -162,7 +162,10 @@ def _next_lines(diagnosis: Diagnosis) -> list[str]:
 
 
 def _data_text(findings: DataFindings, recorded: Sequence[str]) -> list[str]:
-    """Returns the findings as lines. `recorded` has the names of studies that record them."""
+    """Returns the findings as lines.
+
+    `recorded` has the names of the studies in whose records the findings are.
+    """
     sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     lines = wrapped(f"data     {printable(findings.data)}", _INDENT)
     lines += wrapped(f"samples  {sizes or 'of unknown number'}", _INDENT)
@@ -186,7 +189,7 @@ def _data_text(findings: DataFindings, recorded: Sequence[str]) -> list[str]:
 
 
 def _amounts(counts: Mapping[str, int]) -> str:
-    """Returns the number of findings by severity: ``1 problem, 2 hints, 3 ok``."""
+    """Returns a text with the numbers of findings, such as ``1 problem, 2 hints, 3 ok``."""
     return ", ".join(
         f"{amount} ok" if severity == "ok" else counted(amount, severity)
         for severity, amount in counts.items()
@@ -201,7 +204,7 @@ def _finding_lines(finding: Finding | DataFinding) -> Iterator[str]:
 
 
 def _class_lines(name: str, counts_by_part: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Yields a table of a target's classes, with the number of samples in the parts of the data."""
+    """Yields a table of a target's classes, with their numbers of samples in each part."""
     labels = list(counts_by_part["train"])
     rows = [
         [

@@ -93,7 +93,7 @@ def export_command(
 
 
 def _lines(export: Any) -> list[str]:
-    """Returns the written file or folder as text, and the command that runs a script."""
+    """Returns lines that name the written file or folder, and the command that runs a script."""
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     kind = type(export).__name__

@@ -52,7 +52,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
 
 def _catalog_lines() -> Iterator[str]:
-    """Yields the studies of the catalog by chapter, and the command that launches the first."""
+    """Yields lines with the catalog's studies by chapter, and a command that launches a study."""
     from studies.catalog import COURSE
     from studies.user_code import catalog_questions
 
@@ -108,11 +108,11 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         try:
             engines = find_engines(store, name)
         except TrackingError as error:
-            # The list shows the fault of this study, and the other studies.
+            # A study that can't be read must not hide the others, so the list shows its fault.
             documents.append({"study": name, "fault": str(error)})
             continue
         if not engines:
-            # A launch was killed while it made the study's folder.
+            # A launch was killed while it made the study's folder. So there is nothing to list yet.
             continue
         history = best_of_engines(engines)
         best, trials = history.best, [trial for engine in engines for trial in engine.trials]

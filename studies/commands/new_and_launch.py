@@ -1,6 +1,7 @@
 """``kerastudy new`` and ``kerastudy launch``.
 
-The options of ``launch`` follow from the declared settings of a study and of a launch.
+Most options of ``launch`` are made from the declared settings of a study and of a launch, in
+`_SETTINGS`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ _SETTINGS: Final[dict[str, Setting]] = {
     for name, setting in settings_of(kind).items()
     if setting.section
 }
-# The parameter names of the options by section. Options that are not settings come first.
+# The parameter names of the options, by section of the help. In each section, options that are not
+# settings come first.
 _SECTIONS: Final = {
     TUNE: ["ranges", "only", "data", "column", "drop", "missing", "dates", "time", "dry_run"],
     BUDGET: [],
@@ -115,7 +117,10 @@ def new_command(
 
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds an option for each setting that has a section. An option that is left out is None."""
+    """Adds an option for each setting that has a section.
+
+    If the user leaves out an option, its value is None.
+    """
     fields = {field.name: field for kind in _KINDS for field in dataclasses.fields(kind)}
     for name, setting in reversed(_SETTINGS.items()):
         attributes: dict[str, Any]
@@ -213,7 +218,7 @@ def launch_command(
     if is_data_target(target, data, of_table):
         from studies.new_study_file import study_file_of_data
 
-        # --dry-run leaves no file.
+        # With --dry-run, the study file goes into a temporary folder, so that no file is left.
         within = click.get_current_context().with_resource
         folder = within(tempfile.TemporaryDirectory()) if dry_run else ""
         target, column = str(study_file_of_data(Path(target), column, of_table, Path(folder))), None
@@ -235,7 +240,7 @@ def launch_command(
         )
         return
     try:
-        # Standard output is for results, and the user's code may print.
+        # Standard output is for results, so what the user's code prints goes to standard error.
         with contextlib.redirect_stdout(sys.stderr):
             history = launch_target(resolved, options, overrides=overrides, data=other)
     except KeyboardInterrupt:
@@ -252,20 +257,21 @@ def _tell_how_to_resume() -> None:
     between = " "
     if sys.stderr.isatty():
         line, between = "\n".join(wrapped(line, indent=2)), "\n  "
-    # The terminal may be closed. The command is not wrapped, so that people can copy it.
+    # If the terminal is closed, printing raises OSError. The command is not wrapped, so that people
+    # can copy it.
     with contextlib.suppress(OSError):
         click.echo(f"{line}{between}{shlex.join(['kerastudy', *sys.argv[1:]])}", err=True)
 
 
 def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options that the user gave, if they are settings of this class."""
+    """Returns those options that the user gave and that are settings of the class `kind`."""
     return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
 
 
 def _launch_options(
     settings: Mapping[str, Any], *, store: Path | None, progress: bool
 ) -> LaunchOptions:
-    """Returns the checked options of a launch."""
+    """Returns the options of a launch. The classes of these options check the values."""
     options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
     if options.get("executor") == "ray":
         options["ray"] = RayOptions(**of_ray)
@@ -292,7 +298,7 @@ def _seconds(option: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        # A launch imports MLflow, which imports pandas anyway.
+        # Importing pandas costs no time here, as a launch imports MLflow, which imports pandas too.
         import pandas as pd
 
         seconds = pd.to_timedelta(text, errors="coerce").total_seconds()

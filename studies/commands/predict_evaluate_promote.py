@@ -88,7 +88,7 @@ def predict_command(
     check_trusted(store, trust)
     history = history_of(study, None, store)
     with waiting("loading TensorFlow and the model"):
-        # The user trusts the store: `check_trusted` has asked.
+        # `check_trusted` has checked that the user trusts the store.
         predictions = predict_file(history, samples, probabilities, alias, trust=True)
     columns, files = predictions.columns, predictions.files
     count = len(next(iter(columns.values())))

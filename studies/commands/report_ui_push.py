@@ -60,7 +60,7 @@ def report_command(
     from tracking.store.store_folder import default_store_path
 
     if output is not None:
-        # A new report replaces the old one.
+        # A new report replaces an old one without a question, as it can be made again.
         output = file_for(output, "", force=True)
     histories = histories_of(studies, engines, store)
     page = output or Path("comparison.html").absolute()
@@ -90,7 +90,7 @@ def _open_page(address: str, open_browser: bool | None) -> None:
         webbrowser.open(address)
 
 
-# Without a study, `ui` prints the addresses of at most this many studies.
+# If no study is named, `ui` prints the addresses of at most this many studies.
 _MOST_ADDRESSES = 10
 
 
@@ -140,7 +140,8 @@ def ui_command(
         opened, name = history.store, history.description.name
         names = {history.folder: name}
     experiments = _bring_up_to_date(opened, names, place.address)
-    # The addresses of a named study by view, or of all studies by name. MLflow's own list of
+    # For a named study, `views` has the addresses of its pages by view. Otherwise, `studies` has
+    # the addresses of the studies by name. They are printed because MLflow's own list of
     # experiments has no links to these pages.
     views, studies = dict[str, str](), dict[str, str]()
     if name is None:
@@ -179,9 +180,11 @@ def ui_command(
 
 
 def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
-    """Brings MLflow up to date, and returns the ids of MLflow's experiments by study.
+    """Sends the results to MLflow that it does not have yet.
 
-    `names` has the names of the studies by folder, `address` is that of MLflow's pages.
+    `names` has the names of the studies by folder. `address` is the address of the MLflow server
+    that will show them. Returns the ids of MLflow's experiments by the names of their studies, for
+    at most `_MOST_ADDRESSES` studies.
     """
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
@@ -189,7 +192,7 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
     from tracking.mlflow.server import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
-    # This creates the database of a store that has no studies yet.
+    # If the store has no studies yet, this creates its MLflow database.
     client = open_store_client(store)
     for folder in names:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))

@@ -68,7 +68,7 @@ def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) 
 
 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
-    """Returns the outcome of a reproduction as text."""
+    """Returns the outcome of a reproduction as text. With `name_engine`, it names the engine."""
     from search_spaces.texts import counted
     from studies.champion.reproduction import trainer_in_words
 

@@ -1,4 +1,4 @@
-"""Exports a trial as a script of plain Keras that trains the same weights, in a folder."""
+"""Exports a trial as a folder with a script of plain Keras that trains the same weights."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class ScriptExport:
         study: The study's name.
         engine: The engine that proposed the trial.
         trial: The trial's number.
-        script: The script. Its folder has all files that the script needs.
-        differs: How the first epoch differs from the record, as the export tries the script; or
-            empty.
-        notes: Notes on what has changed since the trial.
+        script: The script's path. The folder of the script has all files that the script needs.
+        differs: To try the script, the export trains the first epoch. This text says how the epoch
+            differs from the record; it is empty if they are equal.
+        notes: Notes on which parts of the code have changed since the trial.
     """
 
     study: str
@@ -95,20 +95,21 @@ def export_script(
     """Writes a trial as a folder with the study's files and a script of plain Keras.
 
     The script, ``retrain.py``, trains the trial again without kerastudy, and says whether its
-    metrics and weights are the recorded ones. To try it, the export runs its first epoch.
+    metrics and weights are the recorded ones. To try the script, the export trains the first epoch
+    by it.
 
     Args:
         history: The study.
         number: The trial's number; None for the best trial.
         output: The folder to write; None for ``STUDY-trial-N`` in the current folder.
         force: Whether to replace a folder that was exported before.
-        data: The file with the data, if it has moved.
+        data: The new path of the data file, if the file has moved.
         progress: The object that receives messages.
 
     Raises:
         StudyNotFoundError: If there is no such trial, or no trial with a value.
         StudyError: If a script can't do what the trial did, such as cross-validation, or if the
-            folder exists.
+            folder exists and may not be replaced.
 
     Example:
         ```python
@@ -153,7 +154,7 @@ def export_script(
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:
-    """Returns the spec of a trial's best training, for the script."""
+    """Returns the spec of the training that the script repeats: the trial's best one."""
     spec = trainings_of(trial)[trial.result.best_repeat].spec
     return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
 
@@ -183,14 +184,14 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         arrays |= {**named_arrays(part.x, f"x_{name}"), **named_arrays(part.y, f"y_{name}")}
         if part.sample_weight is not None:
             arrays[f"sample_weight_{name}"] = part.sample_weight
-    # `np.savez` would pickle Python's strings.
+    # `np.savez` would pickle Python's strings, so they become NumPy's.
     arrays = {name: a.astype(str) if is_text(a) else a for name, a in arrays.items()}
     weights = None
     if spec.class_weight is not None:
         assert isinstance(splits.train.y, np.ndarray), "it has classes"
         labels = class_labels(splits.train.y)
         assert labels is not None, "it has classes"
-        # For batches, Keras needs a weight for each class.
+        # The script gives the data to `fit` in batches. Then Keras needs a weight for each class.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
     return ScriptParts(hp.values, weights, arrays, splits.digest)
@@ -256,7 +257,7 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
 
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
-    """Trains the first epoch by a script; returns how it differs from the record, or ""."""
+    """Trains the first epoch by a script. Returns how the epoch differs from the record, or ""."""
     command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
     here = cwd if os.path.isdir(cwd) else folder
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
@@ -280,17 +281,22 @@ def _refused(study: str, what: str) -> StudyError:
 
 
 def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
-    """Returns the texts of the study's files by path below `code`, and the script's `CODE`."""
+    """Returns the study's files, and the value of the script's variable `CODE`.
+
+    The files are texts, by their path in the exported folder `code`.
+    """
     path = Path(code.path)
     texts = {path.name: code.source, **code.texts}
     # The study's file may be in a package, and may import modules of folders above its own folder.
+    # So the paths keep the names of `depth` folders around the file.
     above = max(PurePosixPath(file).parts.count("..") for file in texts)
     inits = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
     package = max((level + 1 for level, init in enumerate(inits) if init in texts), default=0)
     depth = max(above, package)
     folder = path.parent.parts[len(path.parent.parts) - depth :]
     files = {posixpath.normpath(posixpath.join(*folder, file)): t for file, t in texts.items()}
-    # Imports start from folders that are not packages. The folder of the study's file comes first.
+    # Python searches modules in the folders that are not packages, and first in the folder of the
+    # study's file.
     parents = {str(parent) for file in files for parent in PurePosixPath(file).parents}
     roots = [root for root in parents if posixpath.join(root, "__init__.py") not in files]
     place = {
@@ -304,7 +310,7 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
-    """Returns the script's dependencies as inline metadata (PEP 723)."""
+    """Returns the script's dependencies as inline script metadata (PEP 723)."""
     names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
     owners = packages_distributions()
     packages = {owners[name][0] for name in names if name in owners} - {"kerastudy"}

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = None) -> Study:
-    """Returns a study under one engine as an Optuna study.
+    """Returns the trials that one engine proposed as an Optuna study.
 
     Trials keep their order, parameters, objectives by epoch, and times. The user attribute "trial"
-    is the recorded number. Infeasible trials are FAIL, with the user attribute "reason". Running
-    trials are RUNNING. Interrupted trials are WAITING, as a launch resumes them. kerastudy never
-    reads the Optuna study.
+    is the recorded number. Infeasible trials get the state FAIL, and the user attribute "reason".
+    Running trials get the state RUNNING. Interrupted trials get the state WAITING, as a launch
+    resumes them. kerastudy never reads the Optuna study.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.

@@ -1,6 +1,6 @@
 """Exports trials as a CSV or LaTeX table, and a trial's model as a `.keras` file.
 
-The functions at the end serve all exports: they check the trial and the file that the user names.
+The functions at the end are for all exports: they check the trial and the file that the user names.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ def export_table(
     *,
     force: bool = False,
 ) -> TableExport:
-    """Writes a table with a row for each trial into a file. A LaTeX table has the ten best trials.
+    """Writes a table of trials into a file.
 
-    The first column is the engine, and the others are the columns of `trials_table`. In CSV, a text
-    that a spreadsheet would take for a formula begins with an apostrophe.
+    A CSV table has all trials. Its first column is the engine, and the others are the columns of
+    `trials_table`. A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    A LaTeX table has the ten best trials of the first history, with the value, the epoch and the
+    hyperparameters of each.
     """
     name = histories[0].description.name
     if format_ == "csv":
@@ -69,7 +71,7 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         table = trials_table(history)
         table.insert(0, "engine", history.description.engine)
         tables.append(table)
-    # `pd.concat` would guess the types of a single table's empty columns.
+    # `pd.concat` guesses the types of empty columns, so a single table does not go through it.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
@@ -137,7 +139,7 @@ def _registered(history: StudyHistory) -> Path | None:
 
 
 def file_for(output: str | Path | None, default: str, force: bool) -> Path:
-    """Returns the file to write, if `check_free` allows it."""
+    """Returns the path of the file to write. Raises StudyError if `check_free` forbids it."""
     path = path_for(output, default)
     check_free(path, force)
     return followed(path)
@@ -149,7 +151,7 @@ def path_for(output: str | Path | None, default: str) -> Path:
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Checks that a file can be written. An existing file needs `force`."""
+    """Checks that a file can be written. An existing file is replaced only with `force`."""
     if path.is_dir():
         raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
     if path.exists() and not force and not is_device(path):
@@ -161,7 +163,10 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def check_folder(folder: Path, ours: bool, force: bool) -> None:
-    """Checks that a folder can be written. `force` replaces an earlier export (`ours`)."""
+    """Checks that a folder can be written.
+
+    An existing folder is replaced only with `force`, and only if it has an earlier export (`ours`).
+    """
     if not folder.parent.is_dir():
         raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
     if folder.exists() and not (ours and force):
@@ -190,7 +195,10 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns the trial `number`, or the best if that is None. The trial must have a value."""
+    """Returns the trial `number`, or the best trial if `number` is None.
+
+    Raises StudyNotFoundError if the trial has no value.
+    """
     trial = history.best if number is None else history.trial(number)
     name = history.description.name
     if trial is None:

@@ -1,4 +1,4 @@
-"""What came of a study, for scripts and notebooks."""
+"""The results of studies, for scripts and notebooks."""
 
 import lazy_loader
 

@@ -39,21 +39,22 @@ def load_model(
     The model takes samples as they were passed to the study. The code of the user's own layers,
     losses and metrics is saved with the model, so the study's file is not needed. A model that
     Keras can't save safely, such as one with a lambda in a `Lambda` layer, is rebuilt from the
-    recorded text of the study's file. This reads the study's data.
+    recorded text of the study's file. To rebuild it, the study's data is read.
 
     Args:
         study: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
-        alias: ``"champion"``, or ``"refit"`` for the model that was trained on validation data too.
+        alias: Which registered model: ``"champion"``, or ``"refit"`` for the model that was trained
+            on training and validation data together.
 
     Returns:
         The model. It is compiled if Keras could save it compiled.
 
     Raises:
         TrackingError: If there is no such store or study.
-        StudyError: If the study has no registered model, if the model can't be loaded, or if the
-            store is somebody else's and not trusted.
+        StudyError: If the study has no registered model, if the model can't be loaded, or if it is
+            in another user's store and ``trust`` is False.
     """
     history = read_study(existing_store(store), study)
     return load_champion(history, trust=trust, alias=alias)
@@ -89,7 +90,7 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
-    # This import loads Keras.
+    # This import loads Keras, so it is not at the top of the file.
     from studies.training.saved_models import mlflow_loader
 
     store, study = history.store, history.description.name
@@ -126,8 +127,8 @@ def load_trial_model(
 ) -> keras.Model:
     """Loads the model of a trial, with the weights of its best epoch.
 
-    The champion's model is the registered model. Any other model is built by the study object
-    `definition`, or without it by the recorded text of the study's file.
+    The champion's model is the registered model. The model of any other trial is built again: by
+    `definition`, a study object, or if that is None by the recorded text of the study's file.
     """
     if history.is_champion(trial):
         return load_champion(history, trust=trust)
@@ -175,7 +176,7 @@ def _rebuilt(
 
 
 def no_model_error(history: StudyHistory, trial: TrialRecord) -> StudyError:
-    """Returns the error for a cross-validated trial that is not the champion."""
+    """Returns the error for a cross-validated trial that was not trained on all folds together."""
     name, number = history.description.name, trial.number
     return StudyError(
         f"Trial {number} of {name!r} was trained on folds alone, so it has no model. To train it "
@@ -193,7 +194,7 @@ def _splits_for(study: StudyDefinition, trial: EndedTrial) -> LoadedData:
     if trial.whole is not None and isinstance(how, CrossValidation):
         return study.data.load_folds(how).whole
     if study.data.in_batches:
-        # Random operations in a pipeline need a seed.
+        # The data pipeline may have random operations, which need a seed.
         begin_trial(study.seed)
     return study.data.load()
 
@@ -215,7 +216,7 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
 
 
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
-    """Returns samples as the model takes them; raises DataError if they don't fit the model."""
+    """Returns samples in the form that the model takes. Raises DataError if they don't fit it."""
     from studies.data import takes_columns
 
     if isinstance(x, str | Path):
@@ -243,7 +244,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns the columns of a table for which a model has inputs, by name.
+    """Returns those columns of a table that are inputs of a model, by name.
 
     `called` is the table's name in messages, e.g. "The table".
     """
@@ -276,5 +277,8 @@ def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
 
 
 def sizes_agree(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
-    """Returns whether a sample's shape is the one that a model takes. None allows any size."""
+    """Returns whether a sample's shape is the one that a model takes.
+
+    None in `taken` stands for any size.
+    """
     return all(size in (None, taken_size) for size, taken_size in zip(taken, shape, strict=True))

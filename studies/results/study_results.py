@@ -1,4 +1,4 @@
-"""A recorded study and its trials, as users read, plot, show, load and delete them."""
+"""The classes and functions by which users read, plot, diagnose and delete recorded studies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, repr=False)
 class StudyResults(StudyHistory):
-    """The results of a study under one engine.
+    """The results of a study: the trials that one engine proposed.
 
     Example:
         ```python
@@ -53,8 +53,8 @@ class StudyResults(StudyHistory):
         ```
 
     Attributes:
-        definition: The study object that was launched in this process, or None. Its builder builds
-            the models of trials.
+        definition: The study object that was launched in this process, or None. If it is None, the
+            models of trials are built by the recorded code instead.
     """
 
     trials: tuple[Trial, ...]
@@ -77,7 +77,10 @@ class StudyResults(StudyHistory):
 
     @property
     def best(self) -> TrialWithResult | None:
-        """The best trial with a value that `model.fit` doesn't contradict."""
+        """The trial with the best value, or None.
+
+        A trial does not count if plain `model.fit` gave other results than the trial has.
+        """
         best = super().best
         assert best is None or isinstance(best, TrialWithResult)
         return best
@@ -104,9 +107,9 @@ class StudyResults(StudyHistory):
 
     @property
     def corrected(self) -> Corrected | None:
-        """The best value, corrected for being the best of many, with its interval.
+        """The best value with its interval, corrected for the luck of being the best of many.
 
-        None if it can't be corrected: ``history.verdict.unknown`` says why.
+        It is None if the value can't be corrected. Then ``history.verdict.unknown`` says why.
         """
         return self.verdict.corrected
 
@@ -116,7 +119,7 @@ class StudyResults(StudyHistory):
         return self.verdict.confirmations
 
     def trial(self, number: int) -> Trial:
-        """Returns a trial by number.
+        """Returns a trial by its number.
 
         Raises:
             StudyNotFoundError: If no trial has the number.
@@ -145,7 +148,7 @@ class StudyResults(StudyHistory):
 
     @cached_property
     def plot(self) -> StudyPlots:
-        """The study's charts, by Vega-Altair: ``history.plot.history()`` and others."""
+        """The study's charts, made by Vega-Altair, such as ``history.plot.history()``."""
         from tracking.report.notebook_charts import StudyPlots
 
         return StudyPlots(self)
@@ -193,11 +196,11 @@ def read_study(
     Args:
         name: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine to read; None for the engine with the best trial.
+        engine: The engine whose trials to read; None for the engine with the best trial.
 
     Raises:
-        StudyNotFoundError: If there is no such store or study, or it was not launched with this
-            engine.
+        StudyNotFoundError: If there is no such store or study, or if the study was not launched
+            with this engine.
     """
     return StudyResults.of(read_record(existing_store(store), name, engine))
 
@@ -223,7 +226,7 @@ class Trial(TrialRecord):
     """A trial of a study: its hyperparameters, its value, its curve, its model.
 
     Attributes:
-        results: The study of the trial.
+        results: The results of the trial's study.
     """
 
     results: StudyResults = field(default=None, compare=False)  # type: ignore[assignment]
@@ -240,12 +243,12 @@ class Trial(TrialRecord):
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """All metrics of the best epoch; empty without a best epoch."""
+        """All metrics of the best epoch; empty if the trial has no best epoch."""
         return {} if self.best is None else self.best.metrics
 
     @property
     def duration(self) -> timedelta | None:
-        """The time that the training took, or None if it has not ended."""
+        """The time that the training took, or None if the training has not ended."""
         return None if self.result is None else timedelta(seconds=self.result.seconds)
 
     @property
@@ -299,19 +302,21 @@ def diagnose(
     store: str | Path | Store | None = None,
     engine: str | None = None,
 ) -> Diagnosis:
-    """Checks a study's record by Google's Deep Learning Tuning Playbook. Nothing is trained.
+    """Checks a study's record by the advice of Google's Deep Learning Tuning Playbook.
+
+    Nothing is trained.
 
     Args:
         study: The study's name, or the study as `read_study` or `Study.launch` returned it.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine to read; None for the engine with the best trial.
+        engine: The engine whose trials to read; None for the engine with the best trial.
 
     Returns:
         The findings, each with its evidence, and the launch that should follow.
 
     Raises:
-        StudyNotFoundError: If there is no such store or study, or it was not launched with this
-            engine.
+        StudyNotFoundError: If there is no such store or study, or if the study was not launched
+            with this engine.
 
     Example:
         ```python
@@ -332,7 +337,8 @@ def diagnose(
 def delete_study(study: str, *, store: str | Path | Store | None = None) -> None:
     """Deletes a study for ever: its trials, checkpoints, artifacts and registered model.
 
-    Nobody is asked before. Exported files stay, and so does a copy on an MLflow server.
+    The study is deleted without a question. Exported files stay, and so does a copy of the study on
+    an MLflow server.
 
     Args:
         study: The study's name.

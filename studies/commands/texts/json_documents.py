@@ -19,7 +19,7 @@ from tracking.summary import summary_of, validation_parts
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
-    # This import loads numpy, which the other documents don't need.
+    # Imported here, as it loads numpy, which the other documents don't need.
     from tracking.diagnosis.isolation_check import answers
 
     description, best, verdict = history.description, history.best, study_verdict(history)
@@ -124,7 +124,7 @@ def model_document(history: StudyHistory) -> dict[str, str]:
     Raises:
         StudyError: If the study has no champion, or its model has no summary.
     """
-    # This import loads numpy, which the other documents don't need.
+    # Imported here, as it loads numpy, which the other documents don't need.
     from tracking.history.champions import read_model_summary
 
     name, summary = history.description.name, read_model_summary(history)
@@ -151,7 +151,7 @@ def _short_trial_document(trial: TrialRecord) -> dict[str, Any]:
 
 
 def definition_document(description: StudyDescription) -> dict[str, Any]:
-    """Returns a study before its launch as a JSON document."""
+    """Returns a study's definition, before its launch, as a JSON document."""
     from studies.launching import warnings_of
 
     fields = json.loads(to_json(description))

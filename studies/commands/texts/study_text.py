@@ -40,10 +40,12 @@ def study_text(
 
     Args:
         history: The study.
-        curve: A function that returns the curve of a trial. None: one that reads the record.
-        verdict: The verdict on the study. None: it is computed.
-        top: How many of the best trials the text has. None: five, or as many as fit.
-        every: Whether the text has all trials.
+        curve: A function that returns the curve of a trial. None stands for a function that reads
+            the curve from the record.
+        verdict: The verdict on the study. If it is None, it is computed here.
+        top: How many of the best trials the text has. None stands for five, or for as many as fit
+            into the terminal.
+        every: Whether the text has all trials instead of the best.
     """
     summary = summary_of(history, default_store_path().absolute(), verdict)
     if curve is None:
@@ -69,7 +71,7 @@ def verdict_text(history: StudyHistory) -> str:
 
 
 def definition_text(description: StudyDescription) -> str:
-    """Returns a study before its launch as text."""
+    """Returns a study's definition, before its launch, as text."""
     from studies.launching import warnings_of
 
     objective, data = description.objective, description.data
@@ -141,9 +143,10 @@ def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:
 
 
 def _top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:
-    """Returns a table of the best trials, a row for each, or a column if rows don't fit.
+    """Returns a table of the best trials.
 
-    If `count` is None, the table has five rows, or as many columns as fit.
+    The table has a row for each trial. If the rows are too long for the terminal, it has a column
+    for each trial instead. If `count` is None, there are five rows, or as many columns as fit.
     """
     rows = _rows(history, history.top(count or 5), curve)
     if _fits(rows):
@@ -165,7 +168,10 @@ def _all_trials(history: StudyHistory, curve: Curve) -> list[str]:
 
 
 def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
-    """Returns a heading, and a row for each trial. If trials have curves, a column shows them."""
+    """Returns a heading, and a row for each trial.
+
+    If any trial has a learning curve, there is a column with the curves.
+    """
     heading, rows = trial_rows(history, trials)
     curves = [sparkline_if_curve([*curve(trial).values()], _CURVE) for trial in trials]
     if any(curves):

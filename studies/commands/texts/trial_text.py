@@ -15,7 +15,10 @@ _CURVE = 60
 
 
 def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
-    """Returns a trial as text: its outcome, hyperparameters, epochs, and the command to rerun."""
+    """Returns a trial as text: its outcome, hyperparameters and epochs.
+
+    At the end is the command that trains the trial again.
+    """
     description, spec, epochs = history.description, trial.spec, history.curve(trial)
     metric = description.objective.metric
     lines = [f"trial      {trial.number} of {description.name}: {trial.state}"]

@@ -43,12 +43,12 @@ def load_data(name):
         return data.x
     if data.sample_weight is None:
         return data.x, data.y
-    # Each output gets the same weights.
+    # Each output gets the same sample weights.
     return data.x, data.y, keras.tree.map_structure(lambda _: data.sample_weight, data.y)
 
 
 def part(name):
-    """Returns the `x`, `y` and `sample_weight` of a part: an array, several arrays, or None."""
+    """Returns a part's `x`, `y` and `sample_weight`. Each is an array, several arrays, or None."""
     x, y, sample_weight = (arrays(f"{kind}_{name}") for kind in ("x", "y", "sample_weight"))
     return SimpleNamespace(x=x, y=y, sample_weight=sample_weight)
 
@@ -153,7 +153,11 @@ class Hyperparameters(dict):
 
 
 class Ignored:
-    """Any object that no builder needs. Its calls, items and attributes are itself."""
+    """Replaces any object of kerastudy that no builder needs, such as a search space.
+
+    While the study's files are loaded, its calls, items and attributes return the object itself.
+    After that, using it raises an error.
+    """
 
     def __init__(self, name):
         self.named = name

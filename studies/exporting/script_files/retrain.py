@@ -29,7 +29,8 @@ EPOCHS = 1
 BATCH_SIZE = 32
 CLASS_WEIGHT = None
 OBJECTIVE = ""
-# How the trial was run. The bits depend on this, on the versions above, and on the processor.
+# How the trial was run. The same bits need these settings, the versions above, and the same kind of
+# processor.
 THREADS = 1
 ENVIRONMENT = {}
 KERAS = {}
@@ -56,7 +57,7 @@ tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 # Without this, TensorFlow adds large gradients in varying order. No public option stops that.
 context.context()._config = tf.compat.v1.ConfigProto()
-context.context()._config.graph_options.rewrite_options.memory_optimization = 1  # none
+context.context()._config.graph_options.rewrite_options.memory_optimization = 1  # NO_MEM_OPT
 for name, value in KERAS.items():
     getattr(keras.config, f"set_{name}")(value)
 
@@ -79,7 +80,10 @@ def order_of(epoch, samples):
 
 
 def batches_of(arrays, order):
-    """Returns a data set with batches of arrays; `order` gives the order of each pass over it."""
+    """Returns a data set with batches of arrays.
+
+    Before each pass over the data, `order` gets the number of samples, and returns their order.
+    """
     samples = len(keras.tree.flatten(arrays)[0])
 
     def batches():
@@ -120,7 +124,7 @@ class Begin(keras.callbacks.Callback):
 
 
 class Compare(keras.callbacks.Callback):
-    """Compares each epoch with the record, and keeps the weights of the best one."""
+    """Compares each epoch with the record, and keeps the weights of the best epoch."""
 
     epoch, differing, best = 0, 0, None
 
@@ -138,7 +142,7 @@ class Compare(keras.callbacks.Callback):
         print(f"epoch {self.epoch}: {OBJECTIVE} {metrics.get(OBJECTIVE)}, {outcome}", flush=True)
         if self.epoch == RECORD["best_epoch"]:
             self.best = self.model.get_weights()
-        # The trial may have ended early.
+        # The trial may have ended early. Then this training ends after the same epoch.
         if self.epoch in (RECORD["trained_epochs"], options.epochs):
             self.model.stop_training = True
 
@@ -151,7 +155,8 @@ hp = kerastudy.Hyperparameters(HYPERPARAMETERS, TRIAL)
 model = study.make_model(hp)
 callbacks = study.make_callbacks(hp)
 
-# `fit` reads floats in this type.
+# If `fit` gets arrays, it converts floats to Keras's `floatx`. Here it gets data sets, so they are
+# converted before.
 train, validation = keras.tree.map_structure(
     lambda a: a.astype(keras.config.floatx()) if a.dtype.kind == "f" else a,
     (kerastudy.load_data("train"), kerastudy.load_data("validation")),
@@ -160,7 +165,8 @@ x = train[0] if isinstance(train, tuple) else train
 if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
     model.build((None, *x.shape[1:]))
 elif not model.built:
-    # This may fail for a model whose own training step never calls it. Then `fit` builds it.
+    # This may fail if the model has its own training step, which never calls the model. Then `fit`
+    # builds it.
     with contextlib.suppress(Exception):
         model(keras.tree.map_structure(lambda a: tf.constant(a[:1]), x))
 
