@@ -59,8 +59,8 @@ class Arrival:
     launch: str  # A name that no other launch has.
     home: str  # Ray's id of the driver's node.
     versions: Mapping[str, str]  # The versions on the driver's machine, by name.
-    # The driver's environment variables that can change results; None means not set. They replace
-    # the node's variables, where Ray sets OMP_NUM_THREADS.
+    # The driver's environment variables that can change results. None: the variable is not set.
+    # They replace the node's variables, because Ray sets some of these, such as OMP_NUM_THREADS.
     variables: Mapping[str, str | None]
     folder: str  # The driver's working folder. The worker uses it if it exists on the node.
 
@@ -80,7 +80,8 @@ class Host:
         # This folder has the files of the present request. No other worker uses it.
         self._folder = Path()
         self._written: tuple[Path, ...] = ()
-        # The marks of files when they were last sent to the driver, or came from there.
+        # The time and size of each file when it was last sent to the driver, or came from there. A
+        # file that has changed since then must be sent.
         self._seen: dict[Path, tuple[int, int] | None] = {}
 
     def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
@@ -92,7 +93,8 @@ class Host:
         try:
             self._check_versions()
             set_variables(self._arrival.variables)
-            # Ray may have several nodes on one machine.
+            # Ray may have several nodes on one machine, so the folder's name contains the node's
+            # id.
             name = f"{self._arrival.launch}-{self._node_id[:8]}"
             with temporary_folder() as own, _node_folder(Path(own).parent, name) as shared:
                 _get(sent, shared)
@@ -265,7 +267,7 @@ _FILES = ("state", "origin", "checkpoint", "scores")
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message, and files by name. Parcels from a node also have lines that the worker printed."""
+    """A message, and files by name. A parcel from a node also has lines that the worker printed."""
 
     message: object = None
     files: Mapping[str, bytes] = field(default_factory=dict)
