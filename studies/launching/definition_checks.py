@@ -25,7 +25,7 @@ from tracking.records.study_description import ANY_HARDWARE
 
 
 def check_definition(description: StudyDescription) -> None:
-    """Raises EngineError if a study's engine can't serve it."""
+    """Raises EngineError if a study's engine or pruner can't serve the study."""
     check_engine_serves(
         description.engine, description.pruner, description.space, most_epochs(description)
     )
@@ -114,7 +114,7 @@ def with_hardware(
 
 
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
-    """Returns the differences between two definitions that make their trials incomparable."""
+    """Returns texts on the differences of two definitions that make their trials incomparable."""
     changes = before.space.differences(now.space)
     if before.data.digest != now.data.digest:
         old, new = before.data.digests, now.data.digests
@@ -142,7 +142,7 @@ def most_epochs(description: StudyDescription) -> int:
 
 
 def _unlike_data(now: StudyDescription) -> str:
-    """Returns a possible reason why the data changed, if the code is the same."""
+    """Returns a text that says why the data may have changed although the code is the same."""
     source = path_in(now.data.override) or now.data.source
     if Path(source).exists():
         what = "folder" if Path(source).is_dir() else "file"

@@ -54,7 +54,8 @@ _LATE: Final = frozenset(
 def load_late() -> None:
     """Makes `import keras` delay packages that load slowly until their first use.
 
-    Worker processes and the command line call this function. A user's process imports all of Keras.
+    Only worker processes and the command line call this function. In a user's own process, Keras is
+    imported as usual.
     """
     if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _LateFinder())
