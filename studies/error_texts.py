@@ -36,7 +36,7 @@ def first_paragraph(error: BaseException) -> str:
 
 
 def _undecorated(text: str) -> str:
-    """Removes the layer's name or the traceback that Keras or TensorFlow puts before a text."""
+    """Removes the layer or the traceback that Keras or TensorFlow puts before an error's text."""
     called = _CALLED.search(text)
     if called is not None:
         text = called[1]

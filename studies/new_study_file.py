@@ -316,7 +316,7 @@ def likely_kind(targets: Any) -> Kind:
 def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     """Returns the call of `ks.outputs` that fits the targets `y`, such as ``classes(10)``.
 
-    If `kind` is None, it is guessed from the targets. Errors call the data `of`.
+    If `kind` is None, it is guessed from the targets. `of` is the data's name in error messages.
     """
     if y.ndim > 2:
         raise DataError(

@@ -186,7 +186,7 @@ class Study(StudyDefinition):
         any_hardware: bool = False,
         **overrides: Any,
     ) -> StudyResults:
-        """Runs the study, or resumes it, until it has its trials.
+        """Runs the study, or resumes it, until all its trials are done.
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.

@@ -82,7 +82,7 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
     Args:
         line: The text.
         indent: The number of spaces before all lines but the first.
-        columns: The columns of a line. None: the terminal's columns, at most 100.
+        columns: The largest width of a line. None: the terminal's width, at most 100.
     """
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)

@@ -98,7 +98,7 @@ class AskedOracle:
 
 
 def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, Any] | None:
-    """Returns a configuration that has not been tried, chosen at random; None if there is none."""
+    """Returns a random configuration that has not been tried, or None if there is none."""
     drawn = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
         untried = (values for values in space.grid() if canonical_json(values) not in tried)
@@ -198,8 +198,8 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
                 return
             super().insert(step, self.translation.decode(values), {})
             super().end(step, 0.0)
-            # `create_trial` and `end_trial` would do this, too. So `populate_space` continues after
-            # `step`.
+            # `create_trial` and `end_trial` would add `step` to these lists, too. `populate_space`
+            # needs that to continue after `step`.
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
@@ -263,7 +263,10 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         super().__init__(**arguments)
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
-        """Proposes the next trial. `choice` takes the next place in a bracket's first rung."""
+        """Proposes the next trial.
+
+        A trial with the values of `choice` takes the next place in the first rung of a bracket.
+        """
         self._seed_state = seed
         if choice is not None:
             return self._place(trial_id, choice)

@@ -103,10 +103,10 @@ class Executor(Protocol):
         ...
 
 
-# After this many deaths of its process, a job does not begin again, because it is probably the
-# cause.
+# If the process of a job has died this many times, the job itself is probably the cause. So the job
+# does not begin again.
 _ATTEMPTS = 3
-# While no job runs, `run_jobs` looks this often whether it must stop.
+# While no job runs, `run_jobs` checks after this many seconds whether it must stop.
 _SECONDS_TO_NOTICE = 0.5
 # Jobs that begin within this time are recorded in one transaction. Jobs that have begun train only
 # after the transaction, so a longer time would delay them.
@@ -123,7 +123,7 @@ class Job:
         number: The trial's number. Jobs that run at the same time have different numbers.
         begin: A function that records the begin of an attempt, and returns the tasks of its fits.
         name: The job's name for people; empty for a trial.
-        losses: How often the job's process died. A process does not count if its machine went away.
+        losses: How often the job's process died. Deaths do not count if the machine went away.
         alone: Whether the job must run alone, because it ran out of memory.
         left: How many fits of the present attempt have not ended.
     """

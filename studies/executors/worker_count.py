@@ -24,7 +24,7 @@ WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 # With more workers, each proposal would lack the results of many running trials. Also, a single
 # process, the driver, records the trials of all workers, and could become the bottleneck.
 MOST_WORKERS = 16
-"""The most workers that a launch starts unless it is asked for more."""
+"""The most workers that a launch starts, unless the user asks for more."""
 # The memory that a worker is expected to need, besides its copies of the weights. After a trial on
 # digits, a worker used 0.33 GiB that it shared with no other process. Compiled programs need more.
 _WORKER_BYTES = 3 * 2**28

@@ -82,7 +82,7 @@ def _remove(shared: Path) -> None:
 def _read_line() -> str:
     """Returns a line from the driver, or an empty text if the driver is gone.
 
-    `sys.stdin` is not used: it has a lock, which the waiting thread would hold.
+    `sys.stdin` is not used, because the waiting thread would hold the lock of `sys.stdin`.
     """
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(_STDIN, 1)):
@@ -149,8 +149,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.library_internals.tensorflow_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
-    # TensorFlow is imported before the user's file: if that fails, the error must not blame the
-    # file.
+    # TensorFlow is imported before the user's file. If the import of TensorFlow fails, the error
+    # must not blame that file.
     tensorflow = importlib.import_module("tensorflow")
     from studies.training import begin_trial, change_threads, configure_tensorflow
 

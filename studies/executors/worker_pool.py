@@ -248,7 +248,7 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
-        """Returns the number of workers that suit the trials left and the default model's size."""
+        """Returns a number of workers that suits the trials left and the default model's size."""
 
     @abc.abstractmethod
     def _described(self) -> str:
@@ -280,13 +280,14 @@ class LocalWorkers(LaunchWorkers):
         super().__init__(load, **of_launch)
 
     def _first(self) -> int:
-        # Trials on GPUs usually take long, so all workers save time.
+        # Trials on GPUs usually take long, so it saves time to start all workers at once.
         return self.count if self._at_once or self._machine.gpus else 1
 
     def load(self) -> None:
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
-            # TensorFlow does not use the GPUs, e.g. because it is built for CPUs.
+            # TensorFlow does not use the GPUs, e.g. because it is built for CPUs. So they don't
+            # count.
             self._machine = replace(self._machine, gpus=())
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:

@@ -157,7 +157,7 @@ class Worker:
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """Passes one event to the handler.
 
-        If the process has died, starts another process, but does not wait until this process has
+        If the process has died, starts a new process, but does not wait until the new process has
         loaded the study.
         """
         if self.loading:

@@ -69,8 +69,8 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial, and did not finish it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The trials whose process died since the last record, by number, and how many losses that
-        # adds to each trial: 1, or 0 if the process died because its machine went away.
+        # For each trial whose process has died and that is not recorded yet, by number: 1 loss to
+        # add to the trial, or 0 if the process died because its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
@@ -242,7 +242,7 @@ class Driver(Jobs):
         return Job(proposal.number, partial(self._begin, proposal.number, proposal))
 
     def _begin(self, number: int, proposal: Proposal | None = None) -> Iterator[TrialTask]:
-        """Records that an attempt at a trial begins. The first attempt needs its `proposal`."""
+        """Records that an attempt at a trial begins. Only the first attempt needs a `proposal`."""
         before, losses = self._trials.all.get(number), 0
         if before is not None:
             hardware, losses = self._description.hardware, before.losses

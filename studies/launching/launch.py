@@ -96,7 +96,7 @@ def launch_target(
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
 ) -> StudyHistory:
-    """Runs the study that a target names."""
+    """Runs the study that a target names, for example a study file or a study of the catalog."""
     with showing(options.progress) as progress:
         settings = overrides or {}
         # Loading takes seconds, so the user sees a line at once.

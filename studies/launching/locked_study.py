@@ -53,8 +53,8 @@ class LockedStudy:
         store: The store.
         folder: The study's folder.
         server: The MLflow server that also gets the study, or None.
-        before: The study under its present engine; None if it is new.
-        others: The study under its other engines, the last launched engine first.
+        before: The record of the study under its present engine; None if there is no record yet.
+        others: The records of the study under other engines. The last launched engine is first.
         initial: The hyperparameters of the study's first trials.
     """
 
@@ -79,7 +79,10 @@ class LockedStudy:
         return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
-        """Returns the number of finished trials, without infeasible ones if they train again."""
+        """Returns the number of finished trials.
+
+        With `retry_infeasible`, infeasible trials don't count, because they are trained again.
+        """
         trials = () if self.before is None else self.before.trials
         again = "infeasible" if retry_infeasible else None
         return sum(trial.state in FINISHED_STATES and trial.state != again for trial in trials)

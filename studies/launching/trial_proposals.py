@@ -60,7 +60,8 @@ class Proposals:
         self._known = sorted(trials.finished)
         self._best = best_trial(trials.finished.values(), self._objective)
         self._restore(())
-        # The time limit does not include the import of the engine's library.
+        # The time counts only from here, so the time limit does not include the import of the
+        # engine's library.
         self._began = time.monotonic()
 
     def report(self, epoch: EpochResult) -> bool:

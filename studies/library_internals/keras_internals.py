@@ -198,7 +198,7 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers of a model, with those inside layers, which `model.layers` omits."""
+    """Returns all layers of a model. Unlike `model.layers`, includes layers within other layers."""
     import keras
 
     with contextlib.suppress(MissingPartError):
@@ -216,7 +216,7 @@ def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def made_by(tensor: Any) -> Any:
-    """Returns the operation that makes a symbolic tensor, or None if unknown."""
+    """Returns the operation that makes a symbolic tensor, or None if it is not known."""
     with contextlib.suppress(MissingPartError):
         return _made_by.of(tensor).operation
     return None

@@ -28,7 +28,7 @@ _share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
 
 
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
-    """Returns a study's trials in some states.
+    """Returns the trials of a study that have one of these states.
 
     The public method searches all trials at each call. The private method uses a cache.
     """
@@ -69,7 +69,10 @@ def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any
 
 
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
-    """Returns the candidates' log ratios of densities, by the method of Optuna's class `kind`."""
+    """Returns TPE's score of each candidate, by the method of Optuna's class `kind`.
+
+    The score is the log of the ratio of two densities: of the good trials, and of the others.
+    """
     return _rank.of(kind)(sampler, samples, below, above)
 
 

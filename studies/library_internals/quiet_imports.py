@@ -25,7 +25,8 @@ def import_quietly() -> None:
 def silenced() -> Iterator[None]:
     """Hides the output of TensorFlow's libraries while they are loaded.
 
-    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`.
+    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`. So the
+    process's standard error itself is redirected.
     """
     sys.stderr.flush()
     try:

@@ -140,7 +140,8 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         try:
             if ":" in address:
                 _reach(address)
-            # Ray replaces this process's handler of SIGTERM. At its end, the context restores it.
+            # Ray replaces this process's handler of SIGTERM. At the end of this context, the
+            # handler is restored.
             with raising_interrupts():
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **arguments)
         except Exception as error:

@@ -170,7 +170,10 @@ class Host:
         return message
 
     def _files(self, message: object) -> dict[str, bytes]:
-        """Returns the files that have changed since the last call, or those of a saved champion."""
+        """Returns the files that have changed since the last call.
+
+        If `message` says that a champion has been saved, returns the files of its model instead.
+        """
         folder, written = self._folder, self._written
         if isinstance(message, ChampionSaved):
             folder = self._folder / CHAMPION
@@ -186,7 +189,10 @@ class Host:
 
 
 def _next(process: WorkerProcess) -> object:
-    """Returns a process's next message, a WorkerError if it has ended, or None if it is silent."""
+    """Returns the next message of a process, or None if no message comes for a while.
+
+    If the process has ended, returns a WorkerError.
+    """
     # If the process has ended, `poll` fails, and `receive` reports the end.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
@@ -215,7 +221,10 @@ def installed_versions() -> dict[str, str]:
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
-    """Returns a file's time and size, which change when it is written; None if it is missing."""
+    """Returns a file's time and size, which change when the file is written.
+
+    Returns None if the file is missing.
+    """
     with contextlib.suppress(FileNotFoundError):
         status = path.stat()
         return status.st_mtime_ns, status.st_size
@@ -223,7 +232,7 @@ def _mark(path: Path) -> tuple[int, int] | None:
 
 
 def _get(sent: Mapping[str, Any], folder: Path) -> None:
-    """Writes files of Ray's object store into a folder, once for all workers that share it."""
+    """Writes files of Ray's object store into a folder, unless another worker has done so."""
     import ray
 
     with FileLock(folder / "arriving"):
@@ -313,7 +322,7 @@ def written_by(request: object) -> Iterator[Path]:
 
 
 def put(files: Mapping[str, bytes], request: object) -> None:
-    """Writes files from a node to the paths that the request gives them here."""
+    """Writes files that came from a node, to the paths that the request has on this machine."""
     paths = {path.name: path for path in written_by(request)}
     if isinstance(request, SaveChampion):
         paths = {name: request.folder.parent / name for name in files}
