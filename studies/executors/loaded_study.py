@@ -94,8 +94,8 @@ class Session:
 
         `threads` is the number of TensorFlow's threads. None means the number that TensorFlow
         already uses in this process, or 1. `data_override` is the path of the file that replaced
-        the study's data, or empty. Of the processes with the same folder `shared`, only the first
-        one loads the data, and the others read them from the folder.
+        the study's data, or empty. Processes that pass the same folder `shared` load the data only
+        once: one process writes the arrays into the folder, and all map them to memory.
         """
         if study.objective_function is not None:
             return open_objective(study, code, threads)
@@ -171,8 +171,8 @@ class Session:
 
     def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         trainer = self.trainer
-        # A training on all folds has no validation data. The compiled trainer needs them, so
-        # `model.fit` trains.
+        # A training on all folds has no validation data. Only `model.fit` can train without such
+        # data.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
         if mode is not None and isinstance(trainer, CompiledTrainer):
             trainer = trainer.in_mode(mode)
