@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 
-# What errors of TensorFlow and Keras put before their text.
+# Keras and TensorFlow add these to the text of an error: the graph's node, the layer that was
+# called, a traceback of the user's code, and lines that say where the error occurred.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
 _CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
 _IN_USER_CODE = "in user code:"
@@ -17,7 +18,7 @@ def describe(error: BaseException) -> str:
     text = _undecorated(str(error)).removeprefix(f"{type(error).__name__}: ")
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("Graph execution error:"):
-        # The indented lines are code.
+        # In such an error, indented lines quote source code, which does not say what is wrong.
         lines = [line for line in lines if not line[0].isspace()] or lines
     stripped = [_NODE.sub("", line).strip() for line in lines]
     informative = [line for line in stripped if line and not _WHERE.match(line)]
@@ -26,22 +27,23 @@ def describe(error: BaseException) -> str:
 
 
 def first_paragraph(error: BaseException) -> str:
-    """Returns the class of an error and its text up to the first empty line, in one line.
+    """Returns the class of an error and the first paragraph of its text, joined into one line.
 
-    The texts of some errors of Keras say what to do in several lines, before an example.
+    Some errors of Keras say in several lines what to do, and then show an example.
     """
     text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
 
 
 def _undecorated(text: str) -> str:
-    """Removes the layer or the code that Keras or TensorFlow puts before an error's text."""
+    """Removes the layer or the traceback that Keras or TensorFlow puts before an error's text."""
     called = _CALLED.search(text)
     if called is not None:
         text = called[1]
     if text.startswith(_IN_USER_CODE):
         lines = textwrap.dedent(text.removeprefix(_IN_USER_CODE)).strip().splitlines()
-        # Each line `File "…"` is followed by the code there.
+        # Each call of the traceback is two lines: `File "…"`, and the line of code there. The text
+        # of the error follows the last call.
         places = [i for i, line in enumerate(lines) if line.startswith('File "')]
         text = "\n".join(lines[places[-1] + 2 :]).strip() if places else text
     return text

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# A terminal that is closed sends SIGHUP, which Windows lacks.
+# Signals that are handled like Ctrl-C. A terminal sends SIGHUP when it is closed. Windows has no
+# SIGHUP.
 _LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
@@ -17,7 +18,7 @@ _LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") e
 def raising_interrupts() -> Iterator[None]:
     """Makes SIGTERM and a closed terminal raise `KeyboardInterrupt`, as Ctrl-C does.
 
-    Outside the main thread, where Python can't handle signals, this changes nothing.
+    Has no effect outside the main thread, because Python handles signals only there.
     """
     with _handling(_LIKE_CTRL_C, signal.default_int_handler):
         yield
@@ -27,7 +28,7 @@ def raising_interrupts() -> Iterator[None]:
 def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
     """Calls ``on_first`` at the first Ctrl-C or SIGTERM. The second raises KeyboardInterrupt.
 
-    Outside the main thread, where Python can't handle signals, this changes nothing.
+    Has no effect outside the main thread, because Python handles signals only there.
     """
     received = False
 
@@ -49,8 +50,9 @@ def _handling(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Ignored signals stay ignored, as `nohup` wants. Handlers that Python did not set (None) stay,
-    # since Python can't restore them.
+    # A signal that this process ignores stays ignored, because `nohup` relies on that. For a
+    # handler that was not set by Python, `getsignal` returns None. Such a handler stays, because
+    # Python could not restore it at the end.
     before = {number: signal.getsignal(number) for number in signals}
     before = {number: h for number, h in before.items() if h not in (signal.SIG_IGN, None)}
     try:

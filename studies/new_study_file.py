@@ -55,7 +55,11 @@ def write_study(
     options: Mapping[str, Any] = {},
     name: str = "",
 ) -> tuple[str, tuple[str, ...]]:
-    """Writes a study file, and returns the study's name and notes on its data."""
+    """Writes a study file; returns the study's name, and notes for the user on its data.
+
+    The file is a study of `data`, or a copy of the catalog's study `catalog`. Without both, it is a
+    study of handwritten digits.
+    """
     file = file.expanduser()
     _check_new(file)
     name = check_study_name(name or file.stem.replace("_", " ").strip() or file.stem)
@@ -79,7 +83,11 @@ def write_study(
 def study_file_of_data(
     data: Path, target: str | None, options: Mapping[str, Any], folder: Path
 ) -> Path:
-    """Returns the study file of a data file, and writes it into the folder if there is none."""
+    """Returns the path of a data file's study file, such as ``churn_study.py`` for ``churn.csv``.
+
+    If the current folder has no such file, writes one into `folder`. Raises StudyFileError if there
+    is one that does not use this data and target, or if `options` would change its choices.
+    """
     name = name_of(data).removesuffix(".npz")
     file = Path(f"{name}_study.py")
     if not file.exists():
@@ -129,7 +137,8 @@ def _study_text(name: str, file: str, samples: Samples) -> str:
 
 
 _FEW_ROWS, _MANY_ROWS = 10_000, 100_000
-# If a class has a smaller share of the samples, accuracy says little.
+# A class is rare if its share of the samples is smaller than this. The study's objective is then
+# the AUC, because accuracy says little.
 _RARE = 0.2
 _DATA = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
 _IMAGE = 3
@@ -244,22 +253,22 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
 
 
 Kind = Literal["classification", "binary", "regression"]
-# If whole numbers have more different values than this, they are quantities, not classes.
+# Whole numbers with more distinct values than this are taken for quantities, not for classes.
 _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples and targets, and the code on them in a study file.
+    """The parts of a study file that depend on the user's data, mostly as Python code.
 
     Attributes:
         data: The expression that makes the data, such as ``ks.datasets.digits()``.
         first_layers: The first layers of a model, as lines of Python.
         output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
-        notes: Notes for the user, of a sentence or two.
+        notes: Messages for the user about the data, each of a sentence or two.
         new_samples: A name for a file or folder of new samples, for ``kerastudy predict``.
         rows: The number of rows of a table, or 0 for other data.
-        rare: Whether the samples have two classes, and one is rare.
+        rare: Whether the targets are binary, and one of the two classes is rare.
     """
 
     data: str
@@ -290,7 +299,7 @@ WORDS = (
 
 
 def likely_kind(targets: Any) -> Kind:
-    """Returns the kind that the values of targets suggest."""
+    """Guesses from the values of the targets whether they are binary, classes or numbers."""
     import pandas as pd
 
     series = pd.Series(targets).dropna()
@@ -305,7 +314,10 @@ def likely_kind(targets: Any) -> Kind:
 
 
 def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
-    """Returns the call of `ks.outputs` that fits targets."""
+    """Returns the call of `ks.outputs` that fits the targets `y`, such as ``classes(10)``.
+
+    If `kind` is None, it is guessed from the targets. `of` is the data's name in error messages.
+    """
     if y.ndim > 2:
         raise DataError(
             f"The targets of {of} have the shape {y.shape}. kerastudy new takes one target for "
@@ -317,7 +329,8 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     kind = likely_kind(y) if kind is None else kind
     values = np.unique(y)
     if kind == "regression" or y.dtype.kind not in "biuf":
-        # Texts get the numbers 0, 1, 2 and so on, so their count is the number of classes.
+        # Targets that are texts get the numbers 0, 1, 2 and so on. So the number of different texts
+        # is the number of classes.
         return checked_output(kind, len(values), of)
     if values[0] < 0 or (values != np.round(values)).any():
         raise DataError(

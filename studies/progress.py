@@ -21,24 +21,25 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-# Errors of writing, which must not end a study. They arise if the terminal is closed, if a pipe has
-# no reader, or if a signal handler writes during a write.
+# Errors of printing progress, which must not end a study. They arise if the terminal is closed, if
+# a pipe has no reader, or if a signal handler prints while this process is printing.
 _UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
 
-# A line has at least three facts: the trial, the count and the outcome.
+# A line always has its first three facts, even if it is too wide: the trial, the count, the
+# outcome.
 _NEEDED = 3
 
 
 class Progress:
-    """Prints a line for each trial on standard error, as standard output is for results."""
+    """Prints a line for each trial on standard error, because standard output is for results."""
 
     def __init__(self) -> None:
         self._total = self._done = self._done_here = 0
         self._repeats, self._folds = 1, 0
         self._best: tuple[int, float] | None = None
-        # The planned epochs of trials, by number.
+        # The number of epochs that each trial should train, by the trial's number.
         self._epochs: dict[int, int] = {}
-        # The names of trainings that are not trials, by number.
+        # The names of trainings that are not trials, by the number in their specs.
         self._names: dict[int, str] = {}
         # The times at which the launch began and its last trial ended.
         self._started = self._ended = time.monotonic()
@@ -50,7 +51,10 @@ class Progress:
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """The study begins or resumes. ``best`` has the number and the value of the best trial."""
+        """The study begins, or resumes after `done` of its `total` trials.
+
+        `best` has the number and the value of the best trial so far.
+        """
         objective = description.objective
         resuming = f", resuming after {done}" if done else ""
         title = (
@@ -69,14 +73,14 @@ class Progress:
         repeats: int = 1,
         folds: int = 0,
     ) -> None:
-        """Trials or other trainings begin."""
+        """Trials or other trainings begin: `total` of them, of which `done` have ended before."""
         self._total, self._done, self._done_here, self._best = total, done, 0, best
         self._repeats, self._folds = repeats, folds
         self._started = time.monotonic()
         self._print_message(title)
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """A trial, or one of its repeats, begins. A training that is no trial has a ``name``."""
+        """A trial begins, or another training. Only a training that is not a trial has a `name`."""
         self._epochs[spec.number] = spec.epochs
         if name:
             self._names[spec.number] = name
@@ -84,8 +88,8 @@ class Progress:
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.
 
-        In a rerun, ``compared`` says how the epoch differs from the recorded epoch, and is empty if
-        both are the same. Elsewhere, it is None.
+        In a rerun, `compared` says how the epoch differs from the recorded epoch. It is empty if
+        the two epochs are the same, and None if this is not a rerun.
         """
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
@@ -99,7 +103,7 @@ class Progress:
         self.show_ended(result)
 
     def trial_gone(self, number: int) -> None:
-        """A trial stopped without a result. It runs again, now or later."""
+        """A trial's process died, so the trial has no result. The trial will run again."""
 
     def say(self, text: str) -> None:
         """Prints a message for the user."""
@@ -127,7 +131,7 @@ class Progress:
             self.left(),
         ]
         facts = [part for part in parts if part]
-        # The last facts are left out if they do not fit.
+        # If the line is too wide, the last facts are left out.
         while len(facts) > _NEEDED and width(printable("  ".join(facts))) > COLUMNS:
             facts.pop()
         self._print_message("  ".join(facts))
@@ -168,7 +172,7 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
     def _print_message(self, text: str) -> None:
-        """Prints a message, broken between words. Does not break an indented line."""
+        """Prints a message, wrapped between words. Does not wrap a message that is indented."""
         text = without_colors(text)
         lines = [text] if text[:1].isspace() else wrapped(text, indent=2, columns=self._columns())
         self._print("\n".join(map(printable, lines)))
@@ -189,15 +193,17 @@ _LONGEST_BAR, _SHORTEST_BAR = 30, 8
 _BEST = "  best so far"
 _IDENTICAL = "identical so far"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-# A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
+# Columns that stay free at the end of a line. A terminal shows Ctrl-C as ^C there, and the line
+# must not wrap.
 _MARGIN = 3
-# The height of the bar, of the line on what the user waits for, and of two finished trials above.
+# Lines of the terminal that the running trials leave free: for the bar, for the line that says what
+# the user waits for, and for two finished trials above.
 _OTHER_LINES = 4
 
 
 @dataclass
 class _Running:
-    """A running trial. ``curve`` has the values of the objective by epoch."""
+    """A running trial. `curve` has the objective at each epoch of the present repeat or fold."""
 
     spec: TrialSpec
     curve: dict[int, BestEpoch] = field(default_factory=dict)
@@ -207,7 +213,10 @@ class _Running:
 
 
 class LiveProgress(Progress):
-    """Redraws a bar and a line for each running trial. Prints a line for each finished trial."""
+    """Shows a line for each running trial, and one bar, at the bottom of the terminal.
+
+    These lines are redrawn all the time. Above them, a line is printed for each finished trial.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
@@ -218,7 +227,7 @@ class LiveProgress(Progress):
         self._running: dict[int, _Running] = {}
         self._waits = ""
         self._begun = False
-        # Drawing the lines once costs about a millisecond.
+        # Drawing all lines takes about a millisecond, so four times a second costs little.
         self._live = Live(
             console=self._console, refresh_per_second=4, transient=True, get_renderable=self._drawn
         )
@@ -251,12 +260,12 @@ class LiveProgress(Progress):
         elif compared is not None:
             running.compared = running.compared or _IDENTICAL
         if compared is not None and not self._begun:
-            # A rerun shows no other lines, so a line is printed for each epoch.
+            # A rerun without a bar prints nothing else, so it prints a line for each epoch.
             self._print(cut(self._line_of(running), self._console.width))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         super().trial_ended(result, best)
-        # `show_ended` has not removed an interrupted trial.
+        # `show_ended` is not called for an interrupted trial, so the trial's line is removed here.
         self.trial_gone(result.number)
 
     def trial_gone(self, number: int) -> None:
@@ -290,7 +299,7 @@ class LiveProgress(Progress):
 
     def _start(self) -> None:
         with contextlib.suppress(*_UNWRITABLE):
-            # Draws the display now, since loading takes seconds.
+            # Draws the display at once, because loading the study takes seconds.
             self._live.start(refresh=True)
 
     def _columns(self) -> int:
@@ -299,7 +308,7 @@ class LiveProgress(Progress):
     def _print(self, text: str, style: str | None = None) -> None:
         with contextlib.suppress(*_UNWRITABLE):
             self._console.print(text, style=style, markup=False, soft_wrap=True)
-            # Removes the line of a trial that has just ended.
+            # Redraws the display, which no longer has a line for a trial that has just ended.
             self._live.refresh()
 
     def _drawn(self) -> Group:
@@ -337,7 +346,7 @@ class LiveProgress(Progress):
         return "  ".join([*parts, *filter(None, [running.compared])])
 
     def _training(self, number: int) -> str:
-        """Returns the name of a trial's repeat or fold."""
+        """Returns the name of a trial's repeat or fold, such as "fold 2/5"."""
         if self._folds and number >= self._folds:
             return "all folds"
         return f"{'fold' if self._folds else 'repeat'} {number + 1}/{self._repeats}"
@@ -371,7 +380,10 @@ def _curve(running: _Running | None) -> str:
 
 
 def make_progress(visible: bool = True) -> Progress:
-    """Returns a live display if standard error is a terminal, else one that prints lines."""
+    """Returns a live display if standard error is a terminal, else a display that prints lines.
+
+    If `visible` is false, the display shows nothing.
+    """
     if not visible:
         return NoProgress()
     return LiveProgress() if _can_redraw() else Progress()

@@ -77,16 +77,19 @@ class Study(StudyDefinition):
             ``batch_size`` are used in training. Hyperparameters that only the builder declares are
             tuned, too. None: the space has the hyperparameters that the builder declares.
         objective: A metric that the model logs. For a metric of your own, an `Objective`.
-        trials: The number of trials, at least 1. Launching again resumes up to this number.
-        epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
-        batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
-            data comes in batches.
+        trials: The number of trials, at least 1. If some of them are missing, launching the study
+            again runs them.
+        epochs: The number of epochs of each trial, at least 1. It does not count if the space has a
+            parameter named ``epochs``.
+        batch_size: The number of samples per step, at least 1. It does not count if the space has a
+            parameter named ``batch_size``, or if the data comes in batches.
         seed: A number from 0 to 2**32 - 1. The same seed gives the same study.
         engine: The name of an engine, such as ``"optuna:tpe"``, perhaps with settings, such as
             ``"optuna:tpe,n_startup_trials=20"``. Or an Optuna sampler or a Keras Tuner oracle, as
-            an object or a class, from which the study takes only the class and the settings.
+            an object or a class. The study reads the object's class and settings, and does not use
+            the object itself.
         pruner: The name of a pruner, such as ``"median"`` or ``"median,n_warmup_steps=3"``, or an
-            Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, or
+            Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, but
             ``"median"`` for an objective function, as in Optuna.
         callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
         compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
@@ -95,38 +98,43 @@ class Study(StudyDefinition):
             weight has the weight 1. ``"balanced"``: the weights follow from the training part, by
             scikit-learn's rule. Or a function of the hyperparameters that returns one of these.
             The model must have a single output of classes.
-        objective_function: A function of a trial in place of data and builder, as Optuna's
-            ``objective(trial)``. It loads data, trains models and returns a number. Its calls of
-            `model.fit` are recorded. To find the space, it is run up to the first call.
+        objective_function: A function like Optuna's ``objective(trial)``, which takes the place of
+            data and builder. It loads data, trains models and returns a number. Its calls of
+            `model.fit` are recorded. To find the search space, kerastudy runs the function up to
+            its first call of `model.fit`.
         direction: Whether to ``"maximize"`` or ``"minimize"`` the number of an objective function.
             None: minimize, as in Optuna.
-        initial: Values of the first trials, after trial 0 if ``try_defaults`` is set: a list of
-            dicts by name, or a JSON or CSV file of these, where missing values are the defaults.
-            Or ``"study:NAME"``, for the best ten trials of another study in the store. Or a CSV
-            file of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``, for
-            the best ten trials in the file. Trials that are not in this space are skipped.
+        initial: The hyperparameters of the first trials: a list with a dict for each trial, or a
+            JSON or CSV file of such dicts. Hyperparameters that a dict lacks get their defaults.
+            Or ``"study:NAME"``, for those of the best ten trials of another study in the store. Or
+            a CSV file that ``kerastudy export --as csv`` or Optuna's
+            ``trials_dataframe().to_csv(…)`` has written, for those of the best ten trials in the
+            file. Trials whose hyperparameters are not in this space are skipped. If
+            ``try_defaults`` is set, these trials follow trial 0.
         tailoring: Changes of the space, as by ``--only`` and ``--set``:
             ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         cross_validation: A number of folds, or a way to split, such as
-            ``kerastudy.splits.forward(5)``. A trial is then one training for each fold of the data
-            without the test part. Its value is the mean of the folds, at the epoch with the best
-            mean. A pruned trial has no value. The champion has the best trial's hyperparameters,
-            and is trained on all folds together up to that epoch.
-            ``class_weight="balanced"`` counts the samples of all folds.
-        repeats: The trainings of each trial, at least 1, with different seeds. The trial's value is
-            their mean.
-        timeout: Seconds, above 0, that a launch may take, without time in which the computer
-            sleeps. None: no limit.
-        trial_timeout: Seconds, above 0, that a training may take. A longer training stops at the
-            end of its epoch, and keeps its best epoch.
+            ``kerastudy.splits.forward(5)``. The data, without its test part, is split into folds,
+            and a trial trains a new model for each fold. The trial's value is the objective's mean
+            over the folds, at the epoch where this mean is best. A pruned trial has no value. The
+            champion is one more model with the best trial's hyperparameters. It is trained on the
+            data of all folds, up to the trial's best epoch. ``class_weight="balanced"`` counts the
+            samples of all folds.
+        repeats: The number of trainings of each trial, at least 1. They have different seeds, and
+            the trial's value is the mean of their values.
+        timeout: The time limit of a launch in seconds, above 0. Trials that run at that time are
+            still finished. Time in which the computer sleeps does not count. None: no limit.
+        trial_timeout: The time limit of a training in seconds, above 0. A training that takes
+            longer stops at the end of the present epoch, and its best epoch counts.
         stop_at: A value of the objective. A trial that reaches it ends the study.
         patience: The study ends after this many finished trials, at least 1, without a better
             value.
         try_defaults: Whether trial 0 has the space's defaults. Its value shows the gain of tuning.
             A study that is resumed keeps the choice of its first launch.
-        keep: The number of checkpoints to keep, those of the best trials. None: all.
-        threads: TensorFlow's threads per trial. Other threads give other bits. None: 1, or the
-            threads that TensorFlow already uses in this process.
+        keep: How many of the best trials keep their checkpoints. None: all trials.
+        threads: The number of TensorFlow's threads for each trial. With another number, the
+            results have other bits. None: 1, or the number that TensorFlow already uses in this
+            process.
         trainer: ``"auto"``: the faster compiled trainer, if it gives the same bits as `model.fit`.
             ``"plain"``: always `model.fit`.
         notes: The purpose of the study. The MLflow UI shows it.
@@ -147,7 +155,7 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Raises AttributeError, which suggests an attribute of `.history()`."""
+            """Raises AttributeError, with a suggestion if `.history()` has such an attribute."""
             from studies.results.study_results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
@@ -178,31 +186,32 @@ class Study(StudyDefinition):
         any_hardware: bool = False,
         **overrides: Any,
     ) -> StudyResults:
-        """Runs the study, or resumes it, until it has its trials.
+        """Runs the study, or resumes it, until all its trials are done.
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
             executor: Where trials run: ``"in-process"``, ``"worker"`` (worker processes) or
                 ``"ray"`` (a Ray cluster). None: ``"worker"`` if ``workers`` is given, ``"ray"`` if
                 ``ray`` is given, else ``"in-process"``.
-            workers: Trials to run at once, at least 1, each in a worker process. None, with
-                ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
-                the study.
+            workers: The number of trials to run at the same time, at least 1, each in a worker
+                process. None, with ``executor="worker"``: the number in the environment variable
+                ``KERASTUDY_WORKERS``, or as many as suit the machine and the study.
             progress: Whether to show progress on standard error.
-            tracking_uri: The address of an MLflow server that gets the study, too, such as
+            tracking_uri: The address of an MLflow server that also gets the study, such as
                 ``"http://127.0.0.1:5000"``. ``"off"``: no server. None: the server of the last
                 launch, or of ``MLFLOW_TRACKING_URI``.
-            verify: Before the best trial is registered, plain `model.fit` trains it again, and the
-                epochs are compared. ``"full"``: all its epochs. ``"some"``: only the first ones if
-                all take longer than a tenth of the launch. ``"off"``: none.
+            verify: How many epochs of the best trial are trained again by plain `model.fit`, and
+                compared, before the trial is registered as the champion. ``"full"``: all epochs.
+                ``"some"``: all epochs, but only the first ones if all would take longer than a
+                tenth of the launch. ``"off"``: none.
             retry_infeasible: Whether to train infeasible trials again, with the same values. Mend
                 the cause first.
             report: Whether to write the report of ``kerastudy report``. None: yes, unless
                 ``KERASTUDY_REPORT`` is ``"off"``.
-            ray: The Ray cluster, and the resources of a trial there. None, with ``executor="ray"``:
-                Ray on this machine alone.
-            any_hardware: Whether trials may run on other hardware than the first trials. Their
-                bits may differ, and the record says so.
+            ray: The Ray cluster, and the resources that a trial reserves there. None, with
+                ``executor="ray"``: Ray on this machine alone.
+            any_hardware: Whether trials may run on other hardware than the study's first trials.
+                The record then says that their results may differ in some bits.
             **overrides: Settings of the study to replace, such as ``trials=100``.
 
         Returns:
@@ -260,13 +269,13 @@ class Study(StudyDefinition):
         trainer: TrainerName = "plain",
         progress: bool = True,
     ) -> Reproduction:
-        """Runs a trial of the study again in a new process, and compares bit for bit.
+        """Trains a trial of the study again in a new process, and compares the results bit for bit.
 
         By default, plain `model.fit` trains the trial. So "identical" means that Keras alone gives
         the same bits.
 
-        This method runs the code of this study, for example in a notebook, whose code is not
-        recorded. The command ``kerastudy reproduce`` runs the recorded code.
+        This method runs the present code of this object, for example in a notebook, whose code is
+        not recorded. The command ``kerastudy reproduce`` runs the recorded code.
 
         Args:
             trial: The trial's number. None: the best trial.
@@ -277,7 +286,7 @@ class Study(StudyDefinition):
             progress: Whether to show progress on standard error.
 
         Returns:
-            The outcome. `Reproduction.identical` says whether it is the same.
+            The comparison. `Reproduction.identical` says whether both trainings gave the same bits.
 
         Raises:
             StudyError: If the study can't be loaded in the new process, or the compiled trainer

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS: Final = 80
-# The most columns of a line. Longer lines of text are hard to read.
+# Lines of text are at most this long, even if the terminal is wider, because longer lines are hard
+# to read.
 _LONGEST = 100
-# The columns between the columns of a table.
+# The number of spaces between two columns of a table.
 _BETWEEN = 2
 
 # The Unicode categories of control characters, surrogates, and separators of lines and paragraphs.
@@ -29,12 +30,15 @@ _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 def terminal_columns() -> int:
-    """Returns the terminal's columns, or 80. The environment variable `COLUMNS` overrides both."""
+    """Returns how many characters wide the terminal is, or 80 if that is unknown.
+
+    The environment variable `COLUMNS` overrides both.
+    """
     return shutil.get_terminal_size((COLUMNS, 24)).columns
 
 
 def width(text: str) -> int:
-    """Returns the columns that a text takes. A Hangul letter, for example, takes two."""
+    """Returns how many columns of a terminal a text takes. A Hangul letter takes two."""
     from rich.cells import cell_len
 
     return cell_len(text)
@@ -78,7 +82,7 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
     Args:
         line: The text.
         indent: The number of spaces before all lines but the first.
-        columns: The columns of a line. None: the terminal's columns, at most 100.
+        columns: The largest width of a line. None: the terminal's width, at most 100.
     """
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)
@@ -113,8 +117,8 @@ def table(
         drawn.add_column(printable(name), overflow="fold", no_wrap=name not in breaking)
     for row in rows:
         drawn.add_row(*map(printable, row))
-    # Without markup, rich prints names such as "[red]" as they are. Without colors, because `tell`
-    # escapes their codes.
+    # Markup is off, so that rich prints names such as "[red]" as they are. Colors are off, because
+    # the command line's `tell` would escape their codes.
     console = Console(
         color_system=None, highlight=False, markup=False, emoji=False, width=terminal_columns()
     )
@@ -124,10 +128,11 @@ def table(
 
 
 def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> list[str]:
-    """Returns columns as lines: as one table, or as several below each other if they don't fit.
+    """Returns a table, given by its columns, as lines.
 
-    A column is a list of its heading and its cells. Every table begins with the first column. Cells
-    that are too wide are cut.
+    If the table is too wide for the terminal, the columns are spread over several tables below each
+    other. Every table begins with the first column. A column is a list: its heading, then its
+    cells. Cells that are too wide are cut.
 
     Args:
         columns: The first column, and at least one other.

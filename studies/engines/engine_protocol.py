@@ -12,7 +12,7 @@ from studies.definition import check_options, split_options
 from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
-"""A function that returns the objective of a recorded trial by epoch."""
+"""A function that takes a recorded trial, and returns the trial's objective at each epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,8 @@ class EngineSettings:
     epochs: int  # The most epochs that a trial can train.
     seed: int
     folds: int = 1  # The number of a trial's folds. Pruners see the folds one after another.
-    # Whether the first epoch is step 0 for pruners, as in objective functions for Optuna.
+    # Whether pruners get step 0 for the first epoch, as they do in objective functions for Optuna.
+    # Otherwise they get step 1.
     from_zero: bool = False
 
 
@@ -36,7 +37,8 @@ class Engine(Protocol):
 
     Its contract, which ``tests/support/conformance/engine.py`` tests:
 
-    - Proposals are valid in the declared space, with exactly the declared values.
+    - A proposal is valid in the declared space. Its values equal the declared values exactly, and
+      have the same types.
     - Trials are numbered 0, 1, 2, … in the order of `ask`.
     - A proposal depends only on the study's seed, the trial's number and earlier results. So an
       engine that is restored from the record proposes the same as one that was never interrupted.
@@ -45,21 +47,23 @@ class Engine(Protocol):
     def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
         """Takes a study's recorded trials. It is called once, before any other method.
 
-        `trials` are numbered from 0, without gaps. `tell` is called later for unfinished trials.
+        `trials` are numbered from 0, without gaps. For those that have not finished, `tell` is
+        called later.
         """
         ...
 
     def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
-        """Proposes a trial. Returns None if nothing is left to try.
+        """Proposes a trial, with the values of `choice` if it is given.
 
-        If `choice` is given, the engine proposes these values.
+        Returns None if nothing is left to try, or nothing until a running trial has ended.
         """
         ...
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Takes a trial's objective after an epoch (from 1); returns whether to prune the trial.
+        """Takes a trial's objective after an epoch; returns whether to prune the trial.
 
-        A trial may be trained again from an epoch. Then its later reports are dropped.
+        Epochs count from 1. If a trial's process died, the trial may report an epoch again. Then
+        the former reports of this epoch and of later epochs are dropped.
         """
         ...
 
@@ -104,7 +108,7 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """Returns an engine. Call `Engine.restore` first."""
+    """Returns an engine, whose method `restore` must be called first."""
     from studies.engines.keras_tuner_engine import KerasTunerEngine
     from studies.engines.optuna_engine import OptunaEngine
 

@@ -1,8 +1,8 @@
-"""The `Engine` of Keras Tuner's oracles, and the checks which studies an oracle can serve.
+"""The `Engine` of Keras Tuner's oracles, and the checks whether an oracle can serve a study.
 
 An oracle only proposes values and gets results. It writes nothing: each launch rebuilds it from the
-record. An Optuna study has the trials and prunes them, as for Optuna's engines. The checks import
-neither Keras Tuner nor TensorFlow.
+record. As for Optuna's engines, the trials are kept in an Optuna study, and are pruned by Optuna.
+The checks import neither Keras Tuner nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class KerasTunerEngine(OptunaTrials):
         kind, theirs = kinds.get(engine, (subclasses.RandomOracle, oracles.RandomSearchOracle))
         common = subclasses.common_arguments(self._translation, settings.objective)
         check_parts(engine, theirs(objective=common["objective"]))
-        # The driver stops at the study's number of trials, so the oracle has no limit.
+        # The driver stops at the study's number of trials, so the oracle itself needs no limit.
         limits: dict[str, Any] = {"max_trials": None}
         if engine == HYPERBAND:
             limits = {"max_epochs": settings.epochs, "hyperband_iterations": None, "factor": FACTOR}
@@ -103,7 +103,7 @@ GRID: Final = "keras-tuner:grid"
 HYPERBAND: Final = "keras-tuner:hyperband"
 
 _MOST_LISTED: Final = 100_000
-"""The most values of a parameter in a grid. Keras Tuner lists all of them for each trial."""
+"""The most values of a parameter in a grid. Keras Tuner lists all values anew for each trial."""
 
 
 def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
@@ -126,7 +126,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
-    """Returns the types of an oracle's settings, by name."""
+    """Returns the types of an oracle's settings, by the settings' names."""
     return {
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
@@ -172,7 +172,7 @@ def import_keras_tuner() -> None:
     first = "tensorflow" not in sys.modules
     settings = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if "keras" not in sys.modules:
-        # The backend in the user's Keras settings may not be installed.
+        # The user's Keras settings may name a backend that is not installed.
         settings["KERAS_BACKEND"] = "tensorflow"
     before = {name: os.environ.pop(name) for name in settings if name in os.environ}
     os.environ.update(settings)

@@ -50,21 +50,26 @@ class AskedOracle:
     _seed_state: int
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
-        """Returns the values of the next trial in Keras Tuner's form, or None."""
+        """Returns the values of the next trial in Keras Tuner's form, or None if there is none.
+
+        If `choice` is given, the next trial has these values.
+        """
         if choice is not None:
             return self.translation.encode(choice)
-        # The constructor of Keras Tuner's `Oracle` would replace the seed 0 by a random one.
+        # The seed is set here, because the constructor of Keras Tuner's `Oracle` would replace the
+        # seed 0 by a random one.
         self._seed_state = seed
         return self.populate_space(trial_id).get("values")
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns the texts to record with a trial, which `insert` gets when it is restored."""
+        """Returns texts to record with a trial. `insert` gets them when the trial is restored."""
         return {}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a running trial with values in their declared types.
+        """Adds a running trial, whose values have their declared types.
 
-        The oracle's own proposal may differ from them in the last bits, and is not recorded.
+        The oracle's own proposal may differ from these values in the last bits. It is not recorded,
+        so a restored oracle would not have it.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -93,7 +98,7 @@ class AskedOracle:
 
 
 def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, Any] | None:
-    """Returns a configuration that has not been tried, chosen at random; None if there is none."""
+    """Returns a random configuration that has not been tried, or None if there is none."""
     drawn = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
         untried = (values for values in space.grid() if canonical_json(values) not in tried)
@@ -113,7 +118,7 @@ class RandomOracle(AskedOracle, oracles.RandomSearchOracle):  # type: ignore[mis
 class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
     """Bayesian optimization by a Gaussian process, which avoids infeasible values.
 
-    The first three feasible trials for each dimension are random. In Keras Tuner, the Gaussian
+    The first feasible trials, three for each dimension, are random. In Keras Tuner, the Gaussian
     process ignores infeasible trials. Here it gets them, with the value of the worst trial.
     """
 
@@ -157,7 +162,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials, with the worst value of all for infeasible trials."""
+        """Returns the trials. Infeasible trials have the worst value of the feasible ones."""
         scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
         worst = min(scores) if self.objective.direction == "max" else max(scores)
         trials = dict(self.trials)
@@ -193,7 +198,8 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
                 return
             super().insert(step, self.translation.decode(values), {})
             super().end(step, 0.0)
-            # Like `create_trial` and `end_trial`, so that `populate_space` continues after `step`.
+            # `create_trial` and `end_trial` would add `step` to these lists, too. `populate_space`
+            # needs that to continue after `step`.
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
@@ -203,7 +209,8 @@ def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
     """Returns whether all configurations of a finite space were tried."""
     if any(parameter.count is None for parameter in space):
         return False
-    # The unconditional parameters alone have this many combinations.
+    # The unconditional parameters alone have this many combinations. So if fewer configurations
+    # were tried, some are left, and the grid need not be counted.
     least = math.prod(p.count or 1 for p in space if not p.when)
     return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
 
@@ -221,8 +228,9 @@ def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict
 
 
 BRACKET: Final = "hyperband/bracket"
-"""The key of a bracket's number in a trial's state. A study's brackets are numbered from 0.
-Keras Tuner's own key has the newest bracket, even if an older bracket has promoted the trial."""
+"""In a trial's state, the key of the number of the trial's bracket. A study's brackets are numbered
+from 0. Keras Tuner's own key can't be used: its value is the number of the newest bracket, even if
+an older bracket has promoted the trial."""
 
 _ROUND: Final = KerasTunerSpace.RESERVED + "round"
 _PAST: Final = KerasTunerSpace.RESERVED + "trial_id"
@@ -236,8 +244,8 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     to fill the next rung, blanks take the other places. A blank is a trial that is never trained:
     it exists only in the oracle, and has the worst score. So every bracket reaches its last rung.
 
-    A blank takes no place from a running trial. Keras Tuner promotes from a rung only if the next
-    rung also has places left for all running trials.
+    A blank takes no place from a running trial, because Keras Tuner promotes from a rung only if
+    the next rung also has places left for all running trials.
     """
 
     # Keras Tuner's HyperbandOracle has these attributes.
@@ -246,8 +254,8 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     _current_iteration: int
 
     def __init__(self, **arguments: Any) -> None:
-        # All brackets of the study; `_brackets` lacks the complete ones. The constructor starts the
-        # first bracket.
+        # All brackets of the study. Keras Tuner's `_brackets` has only those that are not complete.
+        # The constructor already starts the first bracket, so it is called last.
         self._all_brackets: list[dict[str, Any]] = []
         self._places: dict[str, tuple[int, int]] = {}
         self._unusable: set[str] = set()
@@ -255,7 +263,10 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         super().__init__(**arguments)
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
-        """Proposes the next trial. `choice` takes the next place in a bracket's first rung."""
+        """Proposes the next trial.
+
+        A trial with the values of `choice` takes the next place in the first rung of a bracket.
+        """
         self._seed_state = seed
         if choice is not None:
             return self._place(trial_id, choice)

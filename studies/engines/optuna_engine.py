@@ -1,11 +1,11 @@
 """The `Engine` of Optuna's samplers and pruners, and the Optuna study that has all trials.
 
 The Optuna study is in memory, and each launch rebuilds it from the record. So it can't contradict
-the record. A database would take five times as long. Keras Tuner's engines also keep their trials
-in an Optuna study, so that all studies are pruned in the same way.
+the record. An Optuna study in a database would take five times as long. Keras Tuner's engines also
+keep their trials in an Optuna study, so that all studies are pruned in the same way.
 
 Optuna's samplers ignore failed trials, so an infeasible trial is stored as a pruned trial that
-violates a constraint. Pruners skip it, as it has no value.
+violates a constraint. Pruners skip such a trial, because it has no value.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ INFEASIBLE: Final = "constraints:feasible"
 """The attribute for a constraint named "feasible". In Optuna, a value above 0 violates it."""
 
 _NOTING: Final = ("successive-halving", "hyperband")
-"""Pruners that write attributes to each trial, and judge later trials by these attributes."""
+"""Pruners that write attributes to each trial, and use these attributes to judge later trials."""
 
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
@@ -62,11 +62,12 @@ class OptunaTrials:
         name_of_pruner, options = split_options(settings.pruner)
         self._prunes = name_of_pruner != "none"
         self._takes_notes = name_of_pruner in _NOTING
-        # On restore, a pruner in `_NOTING` judges each trial again, to write its attributes. Unless
-        # a setting is "auto", the other trials don't matter, and hiding them saves time.
+        # When trials are restored, a pruner in `_NOTING` judges each of them again, to write its
+        # attributes. The other trials matter only if a setting of the pruner is "auto". Otherwise
+        # they are hidden from the pruner, which saves time.
         self._sees_others = "auto" in options.values()
         self._storage = Memory()
-        # The number of a fold's steps, if trials have several folds.
+        # The number of steps of each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
         # An epoch's number minus the pruner's step: 1 if steps begin at 0, else 0.
         self._ahead = int(settings.from_zero)
@@ -91,9 +92,9 @@ class OptunaTrials:
                 self._end(trial.number, trial.state, trial.best)
 
     def declared(self, choice: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns values in the types and the order of the space.
+        """Returns the values of `choice` in the types and the order of the space.
 
-        Raises SearchSpaceError if they are not in the space.
+        Raises SearchSpaceError if the values are not in the space.
         """
         space = self.space.space
         space.validate(choice)
@@ -122,7 +123,7 @@ class OptunaTrials:
         return values
 
     def state(self, number: int) -> dict[str, str]:
-        """Returns the texts to record with a trial, which `add` gets when the trial is restored."""
+        """Returns the texts to record with a trial. `add` gets them when the trial is restored."""
         attributes = self._trial(number).system_attrs
         return {key: json.dumps(value) for key, value in attributes.items()}
 
@@ -140,11 +141,11 @@ class OptunaTrials:
         self.count += 1
 
     def _keep(self, number: int, epoch: int, value: float) -> bool:
-        """Keeps the objective of a trial's epoch if it is finite; returns whether it is finite."""
+        """Stores the objective of a trial's epoch if it is finite; returns whether it is finite."""
         if not math.isfinite(value):
             return False
         step = epoch - self._ahead
-        # A trial whose process died may report epochs again.
+        # A trial whose process died may report epochs again, so its former reports are dropped.
         self._storage.forget_from(self._id(number), step)
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
         return True
@@ -156,7 +157,8 @@ class OptunaTrials:
     def _in_present_fold(self, number: int) -> FrozenTrial:
         """Returns a trial with only the steps of its present fold.
 
-        Some pruners judge a trial by its best step, and an earlier fold may be easier.
+        Some pruners judge a trial by its best step. That step must not be one of an earlier fold,
+        because the earlier fold may be easier.
         """
         trial = self._trial(number)
         if self._fold_steps is None or trial.last_step is None:
@@ -176,7 +178,7 @@ class OptunaTrials:
         stored = states.COMPLETE if state == "complete" else states.PRUNED
         if state == "infeasible":
             self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
-        # A pruned trial counts with its best epoch; Optuna itself would use its last.
+        # A pruned trial has the value of its best epoch. Optuna itself would use the last epoch.
         values = None if best is None else [best.value]
         self._storage.set_trial_state_values(trial_id, stored, values)
 
@@ -211,7 +213,8 @@ class OptunaEngine(OptunaTrials):
             values = self._quasi_random(number)
         else:
             seed = sampler_seed(self._seed, number)
-            # A sampler's draws depend on its earlier draws, so each trial gets a new sampler.
+            # A sampler's draws depend on its earlier draws. A restored engine has not made these,
+            # so each trial gets a new sampler with a seed of its own.
             sampler = make_sampler(self._engine_with_options, self.space, seed)
             values = self.sample(sampler)
             return Proposal(number, values, self.state(number))
@@ -243,11 +246,11 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
     import optuna
 
     name, options = split_options(engine)
-    # The argument `seed` already depends on this setting.
+    # The caller has already derived the argument `seed` from this setting.
     options.pop("seed", None)
     with warnings.catch_warnings():
-        # Optuna marks group=True as experimental. Without group=True, it silently samples
-        # conditional parameters one by one.
+        # Optuna warns that group=True is experimental. But without it, TPE would sample conditional
+        # parameters independently, and not say so.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
         if name == "optuna:tpe":
@@ -273,7 +276,10 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
 
 
 def sampler_settings(engine: str) -> dict[str, str]:
-    """Returns the types of a sampler's settings whose values are numbers or words, by name."""
+    """Returns the types of a sampler's settings, by the settings' names.
+
+    Only settings whose values are numbers or words are included.
+    """
     import optuna
 
     samplers: dict[str, Any] = {
@@ -285,7 +291,10 @@ def sampler_settings(engine: str) -> dict[str, str]:
 
 
 def plain_settings(kind: Any) -> dict[str, str]:
-    """Returns the types of a class's arguments whose values are numbers or words, by name."""
+    """Returns the types of the arguments of a class, by the arguments' names.
+
+    Only arguments whose values are numbers or words are included.
+    """
     parameters = inspect.signature(kind).parameters.values()
     types = {parameter.name: str(parameter.annotation) for parameter in parameters}
     plain, other = re.compile(r"\b(int|float|bool|str)\b"), re.compile("Callable|dict|list")
@@ -304,7 +313,7 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
 
 
 def check_finite(space: SearchSpace, otherwise: str) -> None:
-    """Raises EngineError, which recommends the engine `otherwise`, if a space is not finite."""
+    """Raises EngineError if a space is not finite. The error recommends the engine `otherwise`."""
     for parameter in space:
         if parameter.count is None:
             raise EngineError(

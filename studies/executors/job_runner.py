@@ -1,8 +1,9 @@
 """Runs jobs on an executor: a launch's trials, the trainings of `confirm`, or reruns.
 
-A job is the fits of a trial, or one fit. `run_jobs` takes a job from a `Jobs` queue, calls
-`Job.begin`, which records it, and submits its fits to the executor. If its process died, it begins
-the job again. A subclass of `Jobs` handles the epochs and results, e.g. the driver of a launch.
+A job is one fit, or all fits of a trial with repeats or folds. `run_jobs` takes a job from a `Jobs`
+queue, calls `Job.begin`, which records that the job begins, and submits the job's fits to the
+executor. If the process of a job dies, `run_jobs` begins the job again. The subclasses of `Jobs`,
+such as the driver of a launch, handle the epochs and the results.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ class Handler(Protocol):
         ...
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. If it is complete, the next fit of its job begins."""
+        """Takes a fit's result. If the fit is complete, the next fit of the same job begins."""
         ...
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Takes a fit whose process died, and the reason."""
+        """Takes a fit whose process died, and an error that says why the process died."""
         ...
 
 
@@ -56,9 +57,9 @@ class Executor(Protocol):
     """Runs jobs. ``tests/support/conformance/executor.py`` tests every executor.
 
     A job runs the fits of a trial one after another on one worker: one fit, or one for each repeat
-    or fold. It ends after the first fit that is not complete. Each fit that begins ends in exactly
-    one call of `Handler.on_result` or `Handler.on_lost`, made by `wait`. Jobs run in the order of
-    submission.
+    or fold. The job ends early after a fit that is not complete. For each fit that begins, `wait`
+    calls either `Handler.on_result` or `Handler.on_lost`, exactly once. Jobs begin in the order in
+    which they are submitted.
     """
 
     @property
@@ -81,13 +82,16 @@ class Executor(Protocol):
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Waits for events, if possible at most `seconds`, and calls the handler's methods."""
+        """Waits for events, and calls the handler's methods for them.
+
+        An executor that runs jobs within this method may take longer than `seconds`.
+        """
         ...
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """Saves a trial's best weights as an MLflow model; returns its validation metrics.
+        """Saves a trial's best weights as an MLflow model; returns the model's validation metrics.
 
         The model's predictions of the validation data go into the file that `predictions_beside`
         names. Raises StudyError if the model can't be rebuilt or saved.
@@ -95,13 +99,14 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the processes. No events follow."""
+        """Ends the executor's processes. The handler gets no events any more."""
         ...
 
 
-# If this many processes of a job died, the job itself is taken to be the cause.
+# If the process of a job has died this many times, the job itself is probably the cause. So the job
+# does not begin again.
 _ATTEMPTS = 3
-# While no job runs, a stop is noticed within this time.
+# While no job runs, `run_jobs` checks after this many seconds whether it must stop.
 _SECONDS_TO_NOTICE = 0.5
 # Jobs that begin within this time are recorded in one transaction. Jobs that have begun train only
 # after the transaction, so a longer time would delay them.
@@ -110,13 +115,15 @@ _SECONDS_TOGETHER = 0.02
 
 @dataclass(eq=False)
 class Job:
-    """Fits that one worker runs in turn, up to the first that is not complete.
+    """One or more fits that a worker runs one after another.
+
+    If a fit does not complete, the later fits are not run.
 
     Attributes:
         number: The trial's number. Jobs that run at the same time have different numbers.
-        begin: Records that an attempt begins; returns the tasks of the attempt's fits.
+        begin: A function that records the begin of an attempt, and returns the tasks of its fits.
         name: The job's name for people; empty for a trial.
-        losses: How many processes of the job died, unless their machine went away.
+        losses: How often the job's process died. Deaths do not count if the machine went away.
         alone: Whether the job must run alone, because it ran out of memory.
         left: How many fits of the present attempt have not ended.
     """
@@ -134,7 +141,8 @@ class Jobs(ABC):
 
     Attributes:
         queue: The jobs that have not begun.
-        compared: How the last epoch differs from the recorded epoch; None if it is not compared.
+        compared: How the last epoch differs from the recorded epoch. It is empty if the two epochs
+            are the same, and None if epochs are not compared.
         stopped: Whether `stop` was called.
     """
 
@@ -145,7 +153,7 @@ class Jobs(ABC):
         self.stopped = False
 
     def stop(self) -> None:
-        """Makes running jobs end after their present epoch, and begins no more."""
+        """Makes running jobs end after their present epoch, and lets no other job begin."""
         self.stopped = True
 
     @property
@@ -163,27 +171,34 @@ class Jobs(ABC):
         return self.queue.popleft() if self.queue else None
 
     def together(self) -> AbstractContextManager[object]:
-        """Returns a context in which several jobs begin. They train after the context's end."""
+        """Returns a context in which several jobs begin, so that they can be recorded together.
+
+        The jobs train after the context has ended.
+        """
         return nullcontext()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context in which `Executor.wait` is called."""
+        """Returns a context for a call of `Executor.wait`.
+
+        At its end, a subclass can record all events of the call together.
+        """
         return nullcontext()
 
     @abstractmethod
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Takes an epoch's metrics; returns whether the fit, or its job, continues."""
+        """Takes an epoch's metrics; returns whether the fit and its job continue."""
 
     @abstractmethod
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. If it is complete, the next fit of its job begins."""
+        """Takes a fit's result. If the fit is complete, the next fit of the same job begins."""
 
     @abstractmethod
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Takes a job whose process died; may return a result with which the job ends.
+        """Takes the fit of a job whose process died; may return a result, which ends the job.
 
-        If the method returns None, the user sees the error. The job then begins again before all
-        others. If `why` is not empty, it ends as infeasible for this reason instead.
+        If the method returns None, the user sees the error, and the job begins again before all
+        waiting jobs. But if the job has failed too often, `why` says so, and the job ends as
+        infeasible for this reason.
         """
 
 
@@ -201,7 +216,7 @@ class _Run:
     def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
         self._executor, self._jobs, self._progress = executor, jobs, progress
         self._running: dict[int, Job] = {}
-        # These jobs begin again, in this order, before other jobs.
+        # The jobs whose process died. They begin again in this order, before all other jobs.
         self._again: deque[Job] = deque()
 
     def run(self) -> None:
@@ -223,9 +238,9 @@ class _Run:
         self._jobs.on_result(result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Begins the job of a dead process again, or ends the job."""
+        """Begins a job again whose process died, or ends the job."""
         job, why = self._running[spec.number], ""
-        # If a machine goes away, the job is not the cause.
+        # If a machine goes away, the job is not the cause, so the loss does not count.
         job.losses += not error.machine_gone
         if job.losses >= _ATTEMPTS or (error.out_of_memory and job.alone):
             why = f"{_ATTEMPTS} attempts, and in each {error}"
@@ -249,12 +264,13 @@ class _Run:
             try:
                 self._executor.wait(self, _SECONDS_TO_NOTICE if idle else None)
             except WorkerError:
-                # The signal that stops this process may end a loading worker.
+                # The signal that stops this process may also end a worker that is loading the
+                # study.
                 if not (idle and self._jobs.stopping):
                     raise
 
     def _waits_for_a_worker(self) -> bool:
-        """Returns whether jobs are left, but all workers are being replaced."""
+        """Returns whether jobs are left, but no worker is free: all of them are being replaced."""
         if self._executor.free or self._jobs.stopping:
             return False
         return bool(self._again) or self._jobs.waits
@@ -291,7 +307,8 @@ def spec_of(
 ) -> TrialSpec:
     """Returns the spec of a trial's first attempt."""
     values, number = proposal.values, proposal.number
-    # To an objective function, a hyperparameter named "epochs" may mean anything.
+    # Hyperparameters named "epochs" and "batch_size" decide how a builder's model is trained. In an
+    # objective function, these names may mean anything.
     read = {} if description.objective_function else values
     spec = TrialSpec(
         number=number,
@@ -314,6 +331,7 @@ def spec_of(
         spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
     if description.trainings > 1 or not description.goes_on:
-        # A trial with several fits, or a HyperModel's own `fit`, trains from the first epoch.
+        # A trial with several fits, or with a HyperModel's own `fit`, does not load its parent's
+        # state: it trains from the first epoch.
         return spec
     return replace(spec, initial_epoch=parent.result.epochs)

@@ -1,6 +1,6 @@
-"""A study that is loaded in the process that trains: its data, its description, and its fits.
+"""The study in the process that trains: loads its data, describes it, and runs its fits.
 
-A worker process has one `Session`. `InProcessExecutor` uses a `Session` of the driver's process.
+A worker process has one `Session`. `InProcessExecutor` has one in the driver's process.
 """
 
 from __future__ import annotations
@@ -92,15 +92,16 @@ class Session:
     ) -> Session:
         """Loads a study's data and checks its builder.
 
-        `threads` are TensorFlow's threads, by default those of this process, or 1. `data_override`
-        is the path of the file that replaced the study's data, or empty. Processes that have the
-        same folder `shared` load the data once.
+        `threads` is the number of TensorFlow's threads. None means the number that TensorFlow
+        already uses in this process, or 1. `data_override` is the path of the file that replaced
+        the study's data, or empty. Processes that pass the same folder `shared` load the data only
+        once: one process writes the arrays into the folder, and all map them to memory.
         """
         if study.objective_function is not None:
             return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
-        # Keras settings of the study's file, e.g. a dtype policy, hold for all trials. Settings of
-        # the builder hold for one trial.
+        # Keras settings that the study's file has made, e.g. a dtype policy, apply to all trials,
+        # so they are noted here. Settings that the builder makes apply to one trial.
         remember_settings()
         assert isinstance(study.data, DescribedData), "the study checks it"
         loaded, dataset = _loaded(study, study.data, shared), study.data
@@ -109,7 +110,7 @@ class Session:
         with at_work(state):
             class_weight = None
             if not callable(study.class_weight):
-                # All folds train with the same class weights, so with the same loss.
+                # The weights are those of all folds' data, so that all folds have the same loss.
                 class_weight = resolve_class_weight(study.class_weight, loaded.whole)
             weighted = with_class_weight(splits, class_weight)
             resolved = resolve_space(study, weighted)
@@ -151,7 +152,10 @@ class Session:
         )
 
     def results(self, fits: Iterable[TrialTask], on_epoch: OnEpochResult) -> Iterator[TrialResult]:
-        """Runs the fits of a job, up to the first that is not complete."""
+        """Runs the fits of a job one after another, and yields their results.
+
+        Stops after the first fit that is not complete.
+        """
         for fit in fits:
             result = self.run(fit, on_epoch)
             yield result
@@ -167,7 +171,8 @@ class Session:
 
     def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         trainer = self.trainer
-        # A training on all folds has no validation data, so only `model.fit` can train.
+        # A training on all folds has no validation data. Only `model.fit` can train without such
+        # data.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
         if mode is not None and isinstance(trainer, CompiledTrainer):
             trainer = trainer.in_mode(mode)
@@ -185,15 +190,16 @@ class Session:
             return function(self, *arguments)
 
     def splits_of(self, fold: int | None = None) -> LoadedData:
-        """Returns the study's data, or that of a fold, without class weights."""
+        """Returns the parts of the study's data, or the parts of a fold, without class weights."""
         return self.data.of(fold)
 
 
 @contextlib.contextmanager
 def at_work(state: UsersState) -> Iterator[None]:
-    """Gives each fit in this context the same initial state of the user's code, e.g. of globals.
+    """Lets each fit in this context begin with the same state of the user's code, e.g. of globals.
 
-    At the end, the state and Keras's settings are restored, for a next launch in this process.
+    At the end, this state and Keras's settings are restored, so that the next launch in this
+    process begins with them, too.
     """
     with contextlib.ExitStack() as stack:
         stack.callback(restore_settings)
@@ -216,7 +222,7 @@ def _loaded(
                 "model.fit trains the model.",
             )
     if data.in_batches:
-        # Random operations in a data pipeline need a seed.
+        # The data pipeline may contain random operations, so the seed is set before it is read.
         begin_trial(study.seed)
     try:
         how = study.cross_validation
@@ -257,11 +263,14 @@ class ObjectiveSession(Session):
 def open_objective(
     study: StudyDefinition, code: CodeDescription, threads: int | None
 ) -> ObjectiveSession:
-    """Finds an objective function's hyperparameters by running it up to its first training."""
+    """Returns a session for an objective function.
+
+    Its hyperparameters are found by running the function up to its first training.
+    """
     function = study.objective_function
     assert function is not None, "the caller checks it"
     threads = configure_tensorflow(threads)
-    # Keras settings of the study's file, e.g. a dtype policy, hold for all trials.
+    # Keras settings that the study's file has made, e.g. a dtype policy, apply to all trials.
     remember_settings()
     traced, tailoring = TracedObjective(study.name, function), study.tailoring
     state = UsersState.of_study(study)
@@ -284,7 +293,8 @@ def open_objective(
         tailored={} if tailoring.empty else tailoring.to_dict(),
         epochs=traced.epochs,
         objective_function=str(getattr(function, "__name__", type(function).__name__)),
-        # An objective function always trains from the beginning.
+        # An objective function always trains from the beginning, so it can't continue another
+        # trial's training.
         goes_on=False,
     )
     return ObjectiveSession(
@@ -369,7 +379,8 @@ def _with_glance(
 class InProcessExecutor:
     """An `Executor` that runs each job within `wait`.
 
-    It starts no thread, as Keras keeps global state, such as the dtype policy, per thread.
+    It starts no thread, because Keras keeps some of its global state, such as the dtype policy, for
+    each thread separately.
     """
 
     def __init__(self, session: Session) -> None:

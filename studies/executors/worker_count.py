@@ -21,13 +21,15 @@ from search_spaces.texts import counted
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
 
-# With more workers, each proposal would lack the results of many running trials. Also, one process
-# records the trials of all workers.
+# With more workers, each proposal would lack the results of many running trials. Also, a single
+# process, the driver, records the trials of all workers, and could become the bottleneck.
 MOST_WORKERS = 16
-"""The most workers that a launch starts unless it is asked for more."""
-# A worker used 0.33 GiB of unshared memory after a trial on digits. Compiled programs need more.
+"""The most workers that a launch starts, unless the user asks for more."""
+# The memory that a worker is expected to need, besides its copies of the weights. After a trial on
+# digits, a worker used 0.33 GiB that it shared with no other process. Compiled programs need more.
 _WORKER_BYTES = 3 * 2**28
-# The copies are weights, gradients, an optimizer's two moments, and the best epoch's weights.
+# Training needs memory for the weights, the gradients, an optimizer's two moments, and the weights
+# of the best epoch. Each of them is as large as the weights.
 _COPIES_OF_WEIGHTS = 5
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -42,12 +44,15 @@ class Machine:
 
 
 def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
-    """Returns the machine's present resources, within a container's limits."""
+    """Returns the resources that this machine has now, within the limits of a container."""
     return Machine(_cores(control_groups), _memory(control_groups), visible_gpus(os.environ))
 
 
 def asked_workers(workers: int | None) -> int | None:
-    """Returns the number of workers by the option, else by the environment, else None."""
+    """Returns the number of workers that the user has asked for, or None.
+
+    It is `workers`, or the number in the environment variable `WORKERS_VARIABLE`.
+    """
     text = os.environ.get(WORKERS_VARIABLE, "").strip()
     if workers is not None or not text:
         return workers
@@ -61,9 +66,9 @@ def suited_workers(
 ) -> int:
     """Returns the number of workers that suit a study, 1 to 16.
 
-    Each worker gets one GPU. Without GPUs, it gets a core for each of its threads. There are at
-    most as many workers as remaining trials, and as fit into memory. `model_bytes` is the size of
-    the default model's weights. `machine` has the resources before any worker started.
+    Each worker gets one GPU. Without GPUs, it gets a core for each of its threads. There are never
+    more workers than remaining trials, or than fit into memory. `model_bytes` is the size of the
+    default model's weights. `machine` has the resources that were free before any worker started.
     """
     limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
     if trials is not None:
@@ -81,7 +86,7 @@ def described_workers(machine: Machine, workers: int, threads: int) -> str:
 
 
 def too_many(machine: Machine, workers: int, threads: int) -> str:
-    """Returns a message if workers have more threads than there are cores, else an empty text."""
+    """Returns a warning if all workers together have more threads than there are cores, else ""."""
     if workers == 1 or workers * threads <= machine.cores:
         return ""
     return (
@@ -106,7 +111,8 @@ def _memory(groups: Path) -> int:
     free: int = psutil.virtual_memory().available
     most, used = _read(groups / "memory.max"), _read(groups / "memory.current")
     if most.isdigit() and used.isdigit():
-        # Memory in use includes the file cache, which Linux frees when a process needs memory.
+        # The memory in use includes the file cache. Linux frees the cache when a process needs
+        # memory, so the cache counts as free.
         counters = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
         free = min(free, int(most) - int(used) + int(counters.get("inactive_file", 0)))
     return max(0, free)
@@ -141,12 +147,17 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
 
 
 def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
-    """Returns the environment variable that lets the worker of this number see only one GPU."""
+    """Returns the environment variable that makes a worker see only one of the GPUs.
+
+    `worker` is the worker's number. Without GPUs, the result is empty.
+    """
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 
 def _named(devices: str) -> tuple[str, ...]:
-    """Reads `DEVICES_VARIABLE`. CUDA ignores everything after an impossible number.
+    """Returns the GPUs that a value of `DEVICES_VARIABLE` names.
+
+    Like CUDA, ignores a negative number and everything after it.
 
     Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """

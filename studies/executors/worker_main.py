@@ -2,7 +2,8 @@
 
 The driver starts this file by its path (``python -P worker_main.py``), not as a module or by
 forking. So neither this folder nor the driver's state affects the study's code. The process opens
-no database. When the driver ends, a thread ends the process, as soon as C code releases the GIL.
+no database. A thread waits for the driver's end, and then ends this process. It has to wait if C
+code holds the GIL.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from tracking.records import Decision, EpochResult
 
 
-# A driver that ends a worker writes this before it closes the connection.
+# The driver writes this line when it ends a worker. If a worker's input ends without this line, the
+# driver has died.
 ENDED = "ended\n"
 _STDIN = 0
 # Removing a folder fails while other workers write into it, so it is tried this many times.
@@ -35,10 +37,11 @@ _REMOVALS = 20
 
 def main() -> None:
     """Connects to the driver, loads the study, and answers the driver's messages."""
-    # Ctrl-C reaches every process of the terminal; the driver decides what it means.
+    # Ctrl-C reaches every process of the terminal. Workers ignore it, because the driver decides
+    # what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
-        # Closing the terminal also signals all of its processes.
+        # Closing the terminal sends this signal to all of its processes, too.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     handle, threads, folder = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
@@ -61,7 +64,7 @@ def main() -> None:
 def _end_with_driver(shared: Path) -> None:
     """Ends this process when its driver ends, even during an epoch.
 
-    If the driver has died, this also removes the shared folder of the launch.
+    If the driver has died, this function also removes the launch's shared folder.
     """
     if _read_line() != ENDED.strip():
         _remove(shared)
@@ -79,7 +82,7 @@ def _remove(shared: Path) -> None:
 def _read_line() -> str:
     """Returns a line from the driver, or an empty text if the driver is gone.
 
-    `sys.stdin` is not used: it has a lock, which the waiting thread would hold.
+    `sys.stdin` is not used, because the waiting thread would hold the lock of `sys.stdin`.
     """
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(_STDIN, 1)):
@@ -95,7 +98,7 @@ def _connection(handle: str) -> Connection:
 
 
 def _import_kerastudy() -> None:
-    """Imports the kerastudy that this file belongs to, even if another one is on the path."""
+    """Imports the kerastudy that this file belongs to, even if the path has another kerastudy."""
     path = Path(__file__).resolve().parents[2] / "kerastudy.py"
     spec = importlib.util.spec_from_file_location("kerastudy", path)
     assert spec is not None and spec.loader is not None
@@ -133,7 +136,8 @@ def serve(connection: Connection, load: LoadStudy) -> None:
             # The driver is gone.
             raise
         except Exception as error:
-            # If the process ended here, another process would replace it, and fail too.
+            # The driver gets this error as an answer. If the process ended instead, another process
+            # would replace it, and fail too.
             traceback.print_exc()
             connection.send(Failed(f"A worker process raised {describe(error)}."))
 
@@ -145,12 +149,13 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.library_internals.tensorflow_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
-    # If TensorFlow can't be imported, the error must not blame the user's file.
+    # TensorFlow is imported before the user's file. If the import of TensorFlow fails, the error
+    # must not blame that file.
     tensorflow = importlib.import_module("tensorflow")
     from studies.training import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
-    # AutoGraph's generated code is removed with the shared folder.
+    # The files that AutoGraph generates are then removed together with the shared folder.
     write_generated_code_into(message.shared)
     # Random operations at the top level of a study file need a seed too.
     begin_trial(0)
@@ -164,13 +169,14 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     try:
         change_threads(message.threads, threads)
     except StudyError:
-        # The file has used TensorFlow, whose threads can't change any more.
+        # The user's file has already run TensorFlow, so this process can't change the number of
+        # threads any more. The driver starts another process that begins with this number.
         connection.send(ThreadsDiffer(threads))
         return None
     shared = message.data_folder or message.shared
     session = Session.open(study, code, threads, message.data, shared)
-    # Garbage collections then skip the half a million objects of TensorFlow. A trial of a small
-    # model takes 6 % less time.
+    # From now on, garbage collections skip the half a million objects of TensorFlow. So a trial of
+    # a small model takes 6 % less time.
     gc.freeze()
     gpus = len(tensorflow.config.list_physical_devices("GPU"))
     connection.send(Loaded(session.description, session.environment, session.model_bytes, gpus))

@@ -27,10 +27,11 @@ class LoadStudy:
 
     target: Target | ShippedStudy
     shared: Path  # The launch's temporary folder, through which workers share the loaded data.
-    overrides: Mapping[str, Any] = field(default_factory=dict)  # These replace settings.
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # Settings to replace, by name.
     data: str = ""  # The path of a file that replaces the study's data, or empty.
-    threads: int = 1  # TensorFlow's threads, unless the study sets them.
-    # On a Ray node, each worker has a `shared` folder, and they share the data in this folder.
+    threads: int = 1  # The number of TensorFlow's threads, unless the study sets it.
+    # On a Ray node, each worker has a `shared` folder of its own. All workers of the node share the
+    # loaded data through this folder instead.
     data_folder: Path | None = None
 
 
@@ -46,7 +47,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class RunFits:
-    """Run these fits one after another, up to the first that is not complete."""
+    """Run these fits one after another. Stop after a fit that is not complete."""
 
     fits: tuple[TrialTask, ...]
 
@@ -92,6 +93,6 @@ class Failed:
 
 @dataclass(frozen=True)
 class ThreadsDiffer:
-    """The study needs this number of threads, and the process can't change its number any more."""
+    """The study needs this number of threads, but TensorFlow already runs with another number."""
 
     threads: int

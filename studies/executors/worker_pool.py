@@ -34,8 +34,9 @@ from studies.executors.worker_process import (
 )
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
-# Starting a worker takes 5 s of CPU. More workers start if one worker would need _SECONDS_WORTH for
-# the trials left, as estimated from the trials that ended in the first _SECONDS_TO_JUDGE.
+# Starting a worker takes 5 s of CPU time, which does not pay if few short trials are left. So after
+# _SECONDS_TO_JUDGE of training, the trials so far tell how long one worker would need for the rest.
+# If that is _SECONDS_WORTH or longer, more workers start.
 _SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
 
 
@@ -54,7 +55,8 @@ class WorkerPool:
     def __init__(self, workers: Sequence[Worker], on_output: OnOutput = lambda line: None) -> None:
         self._workers = list(workers)
         self._on_output = on_output
-        # A function that starts more workers, and the number of jobs left; None if no more start.
+        # A function that starts more workers, and the number of jobs that were left when `grow` was
+        # called. None if no more workers will start.
         self._later: tuple[Callable[[], None], int] | None = None
         self._began, self._submitted = 0.0, 0
 
@@ -66,7 +68,7 @@ class WorkerPool:
                     worker.take_loaded()
                 except WorkerError as error:
                     self._do_without(worker, error)
-        # The first worker must be one that has loaded the study.
+        # Other methods use the first worker, so it must be one that has loaded the study.
         self._workers.sort(key=lambda worker: worker.loading)
         self.loaded = cast(Loaded, self._workers[0].loaded)
         for worker in list(self._workers):
@@ -80,7 +82,10 @@ class WorkerPool:
             self._workers.append(start(number))
 
     def grow(self, count: int, start: Callable[[int], Worker], jobs: int) -> None:
-        """Like `resize`, but starts workers later, while jobs run, if the `jobs` left take long."""
+        """Like `resize`, but starts workers later, while jobs run, and only if that saves time.
+
+        `jobs` is the number of jobs that are left.
+        """
         if count > len(self._workers):
             self._later = partial(self.resize, count, start), jobs
 
@@ -106,7 +111,7 @@ class WorkerPool:
         return sum(worker.free for worker in self._workers)
 
     def submit(self, *fits: TrialTask) -> None:
-        """Gives a job to a free worker, if possible to one that has compiled such a model."""
+        """Gives a job to a free worker, if possible to one that has compiled a similar model."""
         free = [worker for worker in self._workers if worker.free]
         worker = next((w for w in free if w.has_trained_like(fits[0].spec)), free[0])
         worker.submit(*fits)
@@ -133,7 +138,7 @@ class WorkerPool:
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See `Worker.ask`. No trial may run meanwhile."""
+        """Calls `Worker.ask` of the first worker. No trial may be running."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
@@ -163,19 +168,23 @@ class WorkerPool:
         except WorkerError as error:
             self._do_without(worker, error)
             if worker.waiting:
-                # The worker replaced one that died before it took its job.
+                # A process of this worker died before it took its job, and the process that
+                # replaced it can't load the study. So another worker must run the job.
                 handler.on_lost(worker.waiting.fits[0].spec, error)
         self._check_alike(worker)
 
     def _do_without(self, worker: Worker, error: WorkerError) -> None:
-        """Drops a worker that can't load the study, usually for lack of memory."""
+        """Drops a worker that can't load the study, usually for lack of memory.
+
+        Raises the error if this is the only worker.
+        """
         if len(self._workers) == 1:
             raise error
         self._end(worker)
         self._on_output(f"continuing with {len(self._workers)} of the workers: {error}")
 
     def _check_alike(self, worker: Worker) -> None:
-        """Raises StudyError if a worker has loaded another study than the first worker."""
+        """Raises StudyError if a worker has loaded other code or data than the first worker."""
         if worker.loaded is not None and worker in self._workers:
             check_same(self.description, worker.loaded.description)
 
@@ -187,8 +196,9 @@ class WorkerPool:
 class LaunchWorkers(abc.ABC):
     """Starts the workers of a launch, and adapts them to the study once it is loaded.
 
-    Processes start before the study is loaded, as importing TensorFlow takes longest. `trials` is
-    None if unknown. `workers` is None for a suitable number.
+    The processes start before anything is known of the study, because importing TensorFlow takes
+    longest. `trials` is the study's number of trials, or None if it is not known yet. `workers` is
+    the number of workers that the user has chosen, or None.
     """
 
     pool: WorkerPool
@@ -207,10 +217,11 @@ class LaunchWorkers(abc.ABC):
         self.pool.load()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
-        """Adapts the workers' threads to the study, and their number unless the user chose it.
+        """Adapts the workers to the study: their threads, and how many workers there are.
 
-        `threads` is the number of a resumed study, None for a new study. `finished` is the number
-        of finished trials in the record.
+        If the user has chosen the number of workers, it stays. `threads` is the number of threads
+        in the record, or None for a new study. `finished` is the number of finished trials in the
+        record.
         """
         if threads is not None and threads != self.pool.description.threads:
             self.pool.close()
@@ -237,7 +248,7 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
-        """Returns the number of workers that suit the trials left and the default model's size."""
+        """Returns a number of workers that suits the trials left and the default model's size."""
 
     @abc.abstractmethod
     def _described(self) -> str:
@@ -257,9 +268,9 @@ class LaunchWorkers(abc.ABC):
 class LocalWorkers(LaunchWorkers):
     """The workers of a launch on this machine.
 
-    They run in `folder`, or in this process's folder if `folder` is empty or does not exist. One
-    worker starts first. The others start once the trials left are worth it, or with `at_once`
-    immediately.
+    Their working folder is `folder`, or this process's if `folder` is empty or does not exist.
+    At first, one worker starts. The others start later, if the remaining trials take long enough.
+    With `at_once`, or on a machine with GPUs, all start immediately.
     """
 
     def __init__(
@@ -269,13 +280,14 @@ class LocalWorkers(LaunchWorkers):
         super().__init__(load, **of_launch)
 
     def _first(self) -> int:
-        # Trials that need a GPU are long, so all workers are worth it.
+        # Trials on GPUs usually take long, so it saves time to start all workers at once.
         return self.count if self._at_once or self._machine.gpus else 1
 
     def load(self) -> None:
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
-            # TensorFlow does not use the GPUs, e.g. because it is built for CPUs.
+            # TensorFlow does not use the GPUs, e.g. because it is built for CPUs. So they don't
+            # count.
             self._machine = replace(self._machine, gpus=())
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:

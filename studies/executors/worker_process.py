@@ -36,7 +36,8 @@ from studies.executors.worker_messages import (
 from studies.user_code import Target, place_of
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
-# After this many dead workers, the study or the request is taken to be the cause.
+# After this many processes that died while loading the study or answering a request, no other
+# process is started, because the study or the request is probably the cause.
 _ATTEMPTS = 3
 
 OnOutput = Callable[[str], None]
@@ -67,9 +68,10 @@ class Worker:
 
     Attributes:
         process: The present process.
-        loaded: The answer of the process that has loaded the study; None before.
+        loaded: The answer of the last process that has loaded the study; None if there is none yet.
         loading: Whether the process has not loaded the study yet.
-        waiting: The submitted job, if the process has not got it, because the one before died.
+        waiting: A submitted job that the process does not have yet, because the process before it
+            died.
         load_study: The message that makes a new process load the same study. Once a process has
             loaded the study, it contains the source of the study's file and modules.
     """
@@ -83,7 +85,7 @@ class Worker:
         self.load_study, self._on_output = load_study, on_output
         self.loaded: Loaded | None = None
         self.waiting: RunFits | None = None
-        # These fits of the present job have not ended.
+        # The fits of the present job that have not ended.
         self._fits: deque[TrialSpec] = deque()
         self._start_process = start or WorkerProcess
         self._start()
@@ -91,7 +93,8 @@ class Worker:
 
     def _start(self) -> None:
         self.loading = True
-        # The process has trained models of these kinds, and keeps their compiled programs.
+        # The kinds of the trials that the process has trained, by `kind_of`. The process keeps
+        # their compiled programs, so another trial of such a kind takes less time.
         self._trained: set[Hashable] = set()
         self.process = self._start_process(self.load_study, self._on_output)
 
@@ -100,13 +103,15 @@ class Worker:
         self._start()
 
     def has_trained_like(self, spec: TrialSpec) -> bool:
-        """Returns whether the process has trained a trial with the same `kind_of`."""
+        """Returns whether the process has trained a trial of the same kind, by `kind_of`."""
         return kind_of(spec) in self._trained
 
     def take_loaded(self) -> None:
-        """Waits until the process has loaded the study. Restarts it if it was killed.
+        """Waits for the process's answer to `load_study`.
 
-        Raises StudyError if the study can't be loaded.
+        Starts another process if this one was killed, or must begin with another number of threads.
+        Raises StudyError if the study can't be loaded. Raises WorkerError if the process died
+        without being killed, or if too many processes were killed.
         """
         try:
             answer = self.process.receive()
@@ -121,7 +126,8 @@ class Worker:
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
         if isinstance(answer, ThreadsDiffer):
-            # The study's file has used TensorFlow, so the threads of this process can't change.
+            # The study's file has already run TensorFlow, so this process can't change its number
+            # of threads. The next process begins with the number that the study needs.
             self.load_study = replace(self.load_study, threads=answer.threads)
             self._restart()
             return
@@ -144,15 +150,15 @@ class Worker:
 
     def submit(self, *fits: TrialTask) -> None:
         self.waiting = RunFits(fits)
-        # If the worker has died, `wait` replaces it.
+        # If the process has died, `wait` starts another one, which gets the job.
         with contextlib.suppress(WorkerError):
             self._begin(self.waiting)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """Passes one event to the handler.
 
-        If the process has died, starts another one, but does not wait until it has loaded the
-        study.
+        If the process has died, starts a new process, but does not wait until the new process has
+        loaded the study.
         """
         if self.loading:
             self.take_loaded()
@@ -191,8 +197,8 @@ class Worker:
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Returns ``function(session, *arguments)``, called in the worker with its `Session`.
 
-        If the worker dies, another worker calls the function. Raises StudyError if the function
-        raises.
+        If the process dies, another process calls the function. Raises StudyError if the function
+        raises an error.
         """
         answer = self._answer(Ask(function, arguments))
         assert isinstance(answer, Answer)
@@ -201,7 +207,7 @@ class Worker:
     def _answer(self, request: Ask | SaveChampion, undo: Callable[[], None] = lambda: None) -> Any:
         """Sends a request; returns the answer. Raises StudyError if the request failed.
 
-        If the worker dies, `undo` removes the files that it left, and a new worker gets the
+        If the process dies, `undo` removes the files that it left, and a new process gets the
         request.
         """
         for attempt in range(1, _ATTEMPTS + 1):
@@ -233,7 +239,8 @@ class Worker:
 def kind_of(spec: TrialSpec) -> Hashable:
     """Returns a key that is equal for trials which can probably use the same compiled program.
 
-    Floats (e.g. a learning rate), epochs and initializers usually don't change the program.
+    Values that usually don't change the program are not in the key: floats (e.g. a learning rate),
+    epochs and initializers.
     """
     return spec.batch_size, frozenset(
         (name, value)
@@ -246,7 +253,7 @@ _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
 # In this file, Linux counts the processes that it has killed for lack of memory.
 COUNTS = Path("/proc/vmstat")
-# TensorFlow's C++ code prints these lines before its log level applies.
+# Lines that the user does not see. TensorFlow's C++ code prints them before its log level applies.
 _NOISE = re.compile(
     r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl"
     # TensorFlow 2.18 and 2.19 print this without a GPU too.
@@ -282,7 +289,8 @@ class WorkerProcess:
     ) -> None:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
-            # The user's code may have called `socket.setdefaulttimeout`.
+            # The user's code may have called `socket.setdefaulttimeout`, and then messages would
+            # time out.
             end.setblocking(True)
         self.connection = Connection(ours.dup().detach())
         self._process = subprocess.Popen(
@@ -325,7 +333,7 @@ class WorkerProcess:
         try:
             return self.connection.recv()
         except (EOFError, OSError):
-            # OSError means that the process ended during a message.
+            # An OSError means that the process ended in the middle of a message.
             raise self._ended() from None
 
     def end(self) -> None:
@@ -346,15 +354,16 @@ class WorkerProcess:
         # If the process died before it read everything, the rest can't be flushed.
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        # A process that the user's code started may still hold the pipe. Closing would wait for it.
+        # A process that the user's code has started may still have the pipe open. The reader then
+        # still reads, and closing the pipe would wait for that process.
         if not self._reader.is_alive():
             self._process.stdout.close()
 
     def _hang_up_at_its_end(self, ours: socket.socket, theirs: socket.socket) -> None:
         """Makes `recv` raise EOFError after the last message of the process.
 
-        Otherwise `recv` would wait for processes that the user's code has forked from the worker:
-        they hold the connection too.
+        The user's code may have forked other processes from the worker. They have the connection
+        open, too, so without this method `recv` would wait for them.
         """
         with ours, theirs:
             self._process.wait()
@@ -369,7 +378,7 @@ class WorkerProcess:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         last = f"; its last line was: {self._last_lines[-1]}" if self._last_lines else ""
         killed = code == -signal.SIGKILL
-        # C++ aborts when it gets no memory.
+        # A C++ program that gets no memory prints this name and aborts.
         refused = any("std::bad_alloc" in line for line in self._last_lines)
         lacked = refused or (killed and _killed_for_memory() > self._killed_before)
         why = "; probably out of memory" if lacked else last
@@ -388,7 +397,10 @@ class WorkerProcess:
 
 
 def _killed_for_memory() -> int:
-    """Returns how many processes the system has killed for lack of memory; 0 if it counts none."""
+    """Returns how many processes the system has killed for lack of memory.
+
+    Returns 0 if the system does not count them.
+    """
     with contextlib.suppress(OSError):
         if line := re.search(r"^oom_kill (\d+)$", COUNTS.read_text(), re.MULTILINE):
             return int(line[1])

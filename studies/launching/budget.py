@@ -28,7 +28,8 @@ def reached(
 ) -> Ending | None:
     """Returns why a study ends before all its trials are done, or None.
 
-    `since_best` is the number of finished trials after the best trial.
+    `seconds` is compared with the study's `timeout`. `since_best` is the number of finished trials
+    after the best trial.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value

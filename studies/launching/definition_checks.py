@@ -25,7 +25,7 @@ from tracking.records.study_description import ANY_HARDWARE
 
 
 def check_definition(description: StudyDescription) -> None:
-    """Raises EngineError if a study's engine can't serve it."""
+    """Raises EngineError if a study's engine or pruner can't serve the study."""
     check_engine_serves(
         description.engine, description.pruner, description.space, most_epochs(description)
     )
@@ -60,9 +60,10 @@ def joinable(
 ) -> tuple[Mapping[str, Any], ...]:
     """Returns the hyperparameters that join the space after a builder has declared them in a trial.
 
-    `parameters` are the declared hyperparameters, each as `Parameter.to_dict` returns it. Those
-    that the study's own space has are left out. If the engine can't tune the others (e.g. a grid
-    engine and a continuous parameter), they become `Fixed` at their defaults.
+    `parameters` are the declared hyperparameters, each as `Parameter.to_dict` returns it. The
+    result lacks hyperparameters that the study's own space has already. If the engine can't tune
+    the others (e.g. a grid engine and a continuous parameter), they become `Fixed` at their
+    defaults.
     """
     parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
@@ -114,7 +115,10 @@ def with_hardware(
 
 
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
-    """Returns the differences between two definitions that make their trials incomparable."""
+    """Returns the differences between two definitions, as texts.
+
+    Only differences that make the trials incomparable are included.
+    """
     changes = before.space.differences(now.space)
     if before.data.digest != now.data.digest:
         old, new = before.data.digests, now.data.digests
@@ -142,7 +146,7 @@ def most_epochs(description: StudyDescription) -> int:
 
 
 def _unlike_data(now: StudyDescription) -> str:
-    """Returns a possible reason why the data changed, if the code is the same."""
+    """Returns a text that says why the data may have changed although the code is the same."""
     source = path_in(now.data.override) or now.data.source
     if Path(source).exists():
         what = "folder" if Path(source).is_dir() else "file"

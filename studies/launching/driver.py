@@ -1,9 +1,9 @@
 """The driver of a study: begins its trials as jobs, and records their epochs and results.
 
-`run_jobs` calls the driver: `next_job` for a new trial, `on_epoch` and `on_result` for what an
-executor reports. The driver asks the engine through `Proposals`. It records a trial in the journal
-before the trial trains, and its result after its checkpoint is written. So if the process is killed
-at any point, the next launch can resume the study.
+`run_jobs` calls the driver: `next_job` for a new trial, `on_epoch` and `on_result` for the epochs
+and results that an executor reports. The driver asks the engine through `Proposals`. It records a
+trial in the journal before the trial trains, and the trial's result after the checkpoint is
+written. So if the process is killed at any point, the next launch can resume the study.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from tracking.store.checkpoint_files import files_of
 class Driver(Jobs):
     """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
-    When the budget is spent, running trials are still finished. `trainer` replaces the study's
-    trainer.
+    When the budget is spent, running trials are still finished. If `trainer` is given, it replaces
+    the study's trainer.
     """
 
     def __init__(
@@ -67,9 +67,10 @@ class Driver(Jobs):
         self._trials = StudyTrials(recorded)
         for number, trial in self._trials.all.items():
             if number not in self._trials.finished:
-                # An earlier launch began this trial.
+                # An earlier launch began this trial, and did not finish it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The losses to add to each trial whose process died: 1, or 0 if its machine went away.
+        # For each trial whose process has died and that is not recorded yet, by number: 1 loss to
+        # add to the trial, or 0 if the process died because its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
@@ -83,7 +84,8 @@ class Driver(Jobs):
 
     def run(self) -> Ending:
         """Runs trials; returns why the launch ended."""
-        # An earlier launch may have left checkpoints: it was killed, or had a higher --keep.
+        # An earlier launch may have left too many checkpoints, if it was killed or had a higher
+        # --keep.
         self._retention.tidy(self._proposals.engine)
         finished = len(self._trials.finished)
         self._progress.begin(
@@ -93,7 +95,8 @@ class Driver(Jobs):
             run_jobs(self._executor, self, self._progress)
             self._proposals.tell_all()
         except BaseException:
-            # If the journal can't end these trials now, the next launch does.
+            # The running trials are recorded as interrupted. If that fails now, the next launch
+            # does it.
             with contextlib.suppress(Exception):
                 self._journal.settle()
                 self._journal.end_left_over()
@@ -109,7 +112,8 @@ class Driver(Jobs):
         running, description = self._trials.running[epoch.number], self._description
         prune = self._take_epoch(running, epoch)
         another = epoch.repeat + 1 < len(running.fits)
-        # An objective function trains as many epochs as it likes.
+        # An objective function decides itself how many epochs it trains, so its last epoch is
+        # unknown.
         last = epoch.epoch >= running.trial.spec.epochs and not description.objective_function
         if last and not another:
             return "continue"
@@ -128,7 +132,10 @@ class Driver(Jobs):
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. `_take_results` records it if the fit is its trial's last."""
+        """Takes a fit's result. Begins the trial's next fit, if there is one.
+
+        If the trial has ended, `_take_results` records the result later.
+        """
         if result.number in self._out_of_time:
             self._out_of_time.remove(result.number)
             limit = self._description.trial_timeout or 0.0
@@ -163,7 +170,8 @@ class Driver(Jobs):
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Takes a trial whose process died, as `Jobs.on_lost` describes."""
         if self.stopped:
-            # E.g. stopping a systemd service signals its worker processes too.
+            # The stop itself may have ended the process: stopping a systemd service, for example,
+            # also signals the worker processes.
             return result_of_lost(spec, f"stopped: {error}", "interrupted")
         if not why:
             self._lost[spec.number] = int(not error.machine_gone)
@@ -191,7 +199,7 @@ class Driver(Jobs):
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records the events of this context at its end, then tells them to the engine."""
+        """Records the events of this context at its end, then tells the results to the engine."""
         try:
             yield
         finally:
@@ -210,7 +218,7 @@ class Driver(Jobs):
         finished, early = len(self._trials.finished), self._proposals.ending
         exhausted = self._proposals.exhausted
         done = finished >= total or exhausted or early is not None
-        # A stop counts unless nothing was left to do.
+        # A stop is the reason only if something was left to do.
         if self.stopped and (finished < begun or not done):
             return INTERRUPTED
         if finished >= total:
@@ -234,7 +242,7 @@ class Driver(Jobs):
         return Job(proposal.number, partial(self._begin, proposal.number, proposal))
 
     def _begin(self, number: int, proposal: Proposal | None = None) -> Iterator[TrialTask]:
-        """Records that an attempt at a trial begins. The first attempt needs its `proposal`."""
+        """Records that an attempt at a trial begins. Only the first attempt needs a `proposal`."""
         before, losses = self._trials.all.get(number), 0
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
@@ -264,7 +272,8 @@ class Driver(Jobs):
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
         """Yields a task for each fit that has not ended."""
         files, description = self._files, self._description
-        # The rank of a trial with several fits is known after the last fit.
+        # The rank of a trial with several fits is known only after the last fit. So no fit can tell
+        # by its own rank that its checkpoint will not be kept.
         last_kept = self._retention.last_kept() if description.trainings == 1 else None
         for spec in running.fits[len(running.results) :]:
             number, repeat = spec.number, spec.repeat
@@ -300,7 +309,7 @@ class Driver(Jobs):
         ]
 
     def _take_over(self, running: Running, before: TrialRecord) -> None:
-        """Reuses the fits that an earlier attempt has completed with the same code."""
+        """Reuses the results of fits that an earlier attempt has completed with the same code."""
         if before.code_digest != running.trial.code_digest:
             return
         journal = JournalReader(self._journal.folder)
@@ -319,14 +328,16 @@ class Driver(Jobs):
             self._end_fit(running, ended.result)
 
     def _begin_fit(self, running: Running) -> None:
-        # Hyperparameters may have joined the space since the trial began.
+        # Hyperparameters may have joined the space since the trial began, so the trial's present
+        # values replace those of the fit.
         values = running.trial.spec.values
         spec = replace(running.fits[len(running.results)], values=values)
         only = len(running.fits) == 1
         fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
         running.uuids.append(fit)
         if spec.goes_on_from is not None and spec.initial_epoch:
-            # The trial continues another trial, whose epochs count as its own.
+            # The trial continues another trial. The other trial's epochs also count as epochs of
+            # this trial, so they are recorded for this trial, too.
             parent = self._trials.finished[spec.goes_on_from]
             for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
                 inherited = EpochResult(spec.number, epoch, metrics, 0.0)
@@ -345,7 +356,7 @@ class Driver(Jobs):
         running.results.append(result)
 
     def _end(self, running: Running, result: TrialResult) -> EndedTrial:
-        """Records the result of a trial's last fit; returns the trial."""
+        """Takes the result of a trial's last fit, and records the trial's result."""
         description = self._description
         if len(running.fits) > 1:
             self._end_fit(running, result)

@@ -22,9 +22,9 @@ class Retention:
         self._files, self._description = files, description
         # The ranks of all trials with a value, best first.
         self._ranks: list[Rank] = []
-        # The numbers of trials with a state, of trials whose checkpoint must be removed, and of
-        # trials without a value. An earlier launch that was killed, or that had a higher --keep,
-        # has left more checkpoints.
+        # The numbers of trials that may have a state file, of trials whose checkpoint must be
+        # removed, and of trials without a value. At first there may be many checkpoints to remove,
+        # if an earlier launch was killed or had a higher --keep.
         self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
         self._scores = KeptScores()
         for trial in finished:
@@ -34,13 +34,15 @@ class Retention:
         """Takes a finished trial."""
         self._with_state.add(trial.number)
         if trial.best is None:
-            # Nothing reads the scores of a trial without a value, e.g. if a fold was pruned.
+            # Nothing reads the scores of a trial without a value, e.g. because a fold was pruned.
+            # So they are removed.
             self._valueless.add(trial.number)
         for valued in ranked([trial], self._description.objective):
             rank, keep = rank_of(valued, self._description.objective), self._description.keep
             bisect.insort(self._ranks, rank)
             if keep is not None and len(self._ranks) > keep:
-                # Drops this trial's checkpoint, or that of the trial that it displaces.
+                # One trial too many has a checkpoint. The worst one loses it: this trial, or a
+                # trial that this trial has pushed out of the best ones.
                 self._dropped.add(max(rank, self._ranks[keep]).number)
             self._scores.add(rank, valued.result.scores_bytes)
 
@@ -49,13 +51,17 @@ class Retention:
         return self._scores.notice()
 
     def last_kept(self) -> Rank | None:
-        """Returns the worst rank whose checkpoint is kept; None if there is room for more."""
+        """Returns the rank of the worst trial whose checkpoint is kept.
+
+        Returns None if the checkpoint of any further trial would be kept.
+        """
         keep = self._description.keep
         return None if keep is None or len(self._ranks) < keep else self._ranks[keep - 1]
 
     def tidy(self, engine: Engine) -> None:
         """Removes the files that neither the study nor the engine needs any more."""
-        # A cross-validated champion has one more training, on all folds.
+        # The champion of a cross-validated study is trained once more, on all folds together. The
+        # files of this training are removed like those of a repeat.
         repeats = range(self._description.trainings + bool(self._description.folds))
         for number in [n for n in self._with_state if not engine.may_continue(n)]:
             for repeat in repeats:

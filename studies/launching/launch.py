@@ -96,7 +96,7 @@ def launch_target(
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
 ) -> StudyHistory:
-    """Runs the study that a target names."""
+    """Runs the study that a target names, for example a study file or a study of the catalog."""
     with showing(options.progress) as progress:
         settings = overrides or {}
         # Loading takes seconds, so the user sees a line at once.
@@ -127,8 +127,8 @@ def _launch_in_workers(
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
-    `load_in` gets the launch's temporary folder. `trials` is None if it is not known before the
-    study is loaded.
+    `load_in` takes the launch's temporary folder, and returns the message by which workers load the
+    study. `trials` is the number of trials, or None if only the loaded study says it.
     """
     # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
@@ -251,7 +251,7 @@ def _run_opened(
 
     def stop() -> None:
         if driver is None:
-            # No trial runs yet.
+            # No trial runs yet, so the launch can stop at once.
             raise KeyboardInterrupt
         if ending.by == "error":
             driver.stop()
@@ -317,7 +317,8 @@ def _trainer(
 ) -> TrainerName | None:
     """Returns the trainer that replaces the study's trainer, or None.
 
-    It is "plain" (`model.fit`) if a trial of the present code got another result by `model.fit`.
+    Returns "plain" if `model.fit` has trained a trial of the present code again, and its result was
+    not that of the compiled trainer.
     """
     same = description.code.same_as
     trials = [trial for history in engines for trial in history.trials]

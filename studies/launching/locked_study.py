@@ -53,9 +53,9 @@ class LockedStudy:
         store: The store.
         folder: The study's folder.
         server: The MLflow server that also gets the study, or None.
-        before: The study under its present engine; None if it is new.
-        others: The study under its other engines, the last launched engine first.
-        initial: The values that the study starts with.
+        before: The record of the study under its present engine; None if there is no record yet.
+        others: The records of the study under other engines. The last launched engine is first.
+        initial: The hyperparameters of the study's first trials.
     """
 
     store: Store
@@ -67,16 +67,22 @@ class LockedStudy:
 
     @property
     def recorded(self) -> StudyHistory | None:
-        """The study under its present engine, else under the engine with the best trial."""
+        """The record of the present engine, or else of the engine with the best trial."""
         return self.before or (best_of_engines(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
-        """TensorFlow's threads of recorded trials, which new trials keep. None without a record."""
+        """The number of TensorFlow's threads of the recorded trials; None if there is no record.
+
+        New trials use the same number, because the bits of results depend on it.
+        """
         return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
-        """Returns the number of finished trials, without infeasible ones if they train again."""
+        """Returns the number of finished trials.
+
+        With `retry_infeasible`, infeasible trials don't count, because they are trained again.
+        """
         trials = () if self.before is None else self.before.trials
         again = "infeasible" if retry_infeasible else None
         return sum(trial.state in FINISHED_STATES and trial.state != again for trial in trials)
@@ -129,13 +135,15 @@ def open_journal(
     if before is not None:
         description = with_joined(description, before.trials)
         if differences(before.description, description):
-            # No trial has finished under the old definition: `check_unchanged` would have raised.
+            # No trial has finished under the old definition, or `check_unchanged` would have raised
+            # an error. So a new record can begin.
             before = None
     if before is None:
         journal = Journal.begin(study.folder, description, executor.environment)
         return journal, histories_in(store, study.folder, description.engine)[0]
     if before.trials:
-        # If `try_defaults` changed now, the values in `initial` would get other trial numbers.
+        # `try_defaults` stays as it was, because otherwise the values in `initial` would get other
+        # trial numbers.
         description = replace(description, try_defaults=before.description.try_defaults)
     journal = Journal(study.folder, before.search, description)
     changed = description.code.changes_since(before.description.code)
@@ -157,10 +165,10 @@ def open_journal(
 def infeasible_as_interrupted(
     journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
 ) -> tuple[TrialRecord, ...]:
-    """Returns the recorded trials, with infeasible trials as interrupted trials.
+    """Returns the recorded trials, but with each infeasible trial as an interrupted trial.
 
-    So the launch trains them again, with the same numbers and values. The journal has the former
-    attempts, which count until the new attempts begin.
+    So the launch trains these trials again, with the same numbers and values. The journal keeps the
+    former attempts, which count until the new attempts begin.
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
@@ -168,7 +176,7 @@ def infeasible_as_interrupted(
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
-            # The study's former code may have written this state.
+            # The study's former code may have written this state, so it is not used.
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)

@@ -47,7 +47,7 @@ class Running:
             self.curves.setdefault(epoch.repeat, {})[epoch.epoch] = value
 
     def for_pruners(self, description: StudyDescription) -> Iterator[EpochResult]:
-        """Yields the epochs so far as pruners see them."""
+        """Yields the epochs that have ended, as pruners see them."""
         for epoch in self.epochs:
             if seen := self.for_pruner(epoch, description):
                 yield seen
@@ -55,7 +55,8 @@ class Running:
     def for_pruner(self, epoch: EpochResult, description: StudyDescription) -> EpochResult | None:
         """Returns an epoch as pruners see it, or None if pruners ignore it.
 
-        With folds, pruners see the mean over the folds so far. Otherwise they see the first repeat.
+        With folds, pruners see the objective's mean at this epoch over the present fold and the
+        folds before it. Otherwise, pruners see only the epochs of the first repeat.
         """
         if not description.folds:
             return epoch if epoch.repeat == 0 else None
@@ -69,9 +70,10 @@ class Running:
     def combined(self, description: StudyDescription) -> TrialResult:
         """Returns the combined result of all repeats, or folds.
 
-        The value is the mean of the repeats' values, each at the repeat's best epoch, as with Keras
-        Tuner's `executions_per_trial`. The best epoch and the checkpoint are those of the best
-        repeat. If the last repeat is not complete, the trial ends in that repeat's state.
+        With repeats, the value is the mean of their values. Each repeat has its value at its own
+        best epoch, as with Keras Tuner's `executions_per_trial`. The trial has the best epoch and
+        the checkpoint of the best repeat. If the last repeat is not complete, the trial has the
+        state of that repeat. `_with_folds` combines folds.
         """
         results, folds, objective = self.results, description.folds, description.objective
         trained = zip(results, self.fits, self.uuids, strict=False)
@@ -134,9 +136,9 @@ def _with_folds(
 ) -> TrialResult:
     """Returns a cross-validated trial's result. `common` is the result without a value.
 
-    The trial's value is the best mean of the objective over all folds at one epoch. Epochs at which
-    a fold did not train or has no finite objective don't count. A trial without all folds has no
-    value, as its mean would not compare with other trials.
+    The trial's value is the objective's mean over all folds, at the epoch where this mean is best.
+    An epoch does not count if a fold did not train it, or has no finite objective there. If folds
+    are missing, the trial has no value: a mean over some folds would not compare with other trials.
     """
     if common.state != "complete" or len(common.repeats) < folds:
         return common
@@ -164,7 +166,7 @@ def _with_folds(
     )
 
 
-# A launch ends if its first trials, this many, all fail with the same error.
+# If the first trials of a launch all fail with the same error, the launch ends after this many.
 _FIRST_TRIALS = 3
 
 
@@ -172,7 +174,7 @@ class StudyTrials:
     """The trials of a study by number: all that have begun, the finished and the running ones."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
-        # The record of a running trial is that of its beginning.
+        # A running trial has the record that was made when it began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.running: dict[int, Running] = {}

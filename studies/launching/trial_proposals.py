@@ -32,7 +32,7 @@ class Proposals:
     Attributes:
         engine: The present engine, which is replaced when a hyperparameter joins the space.
         description: The study, with its present space.
-        exhausted: Whether the space has no further trial.
+        exhausted: Whether the engine has proposed all that it can in this space.
         ending: Why the study ends early, or None.
     """
 
@@ -60,7 +60,8 @@ class Proposals:
         self._known = sorted(trials.finished)
         self._best = best_trial(trials.finished.values(), self._objective)
         self._restore(())
-        # The time limit does not include the import of the engine's library.
+        # The time counts only from here, so the time limit does not include the import of the
+        # engine's library.
         self._began = time.monotonic()
 
     def report(self, epoch: EpochResult) -> bool:
@@ -92,7 +93,11 @@ class Proposals:
         self._join()
 
     def ask(self) -> Proposal | None:
-        """Returns the next proposal; None if there is none, or none yet."""
+        """Returns the next proposal, or None.
+
+        None means that no further trial begins, or that the engine must first know the results of
+        running trials.
+        """
         if self.spent():
             return None
         with _naming("engine", "when it was asked for a trial"):
@@ -113,7 +118,8 @@ class Proposals:
     def _join(self) -> None:
         """Adds hyperparameters that builders declared in trials to the space.
 
-        An engine has one space, so a new engine is made, as the next launch would make it.
+        An engine can't change its space, so a new engine is made from the record, as the next
+        launch would make it.
         """
         trials, self._declaring = self._declaring, []
         if not trials:

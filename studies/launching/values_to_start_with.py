@@ -33,9 +33,10 @@ Row = Mapping[str, Any]
 def starting_values(
     description: StudyDescription, store: Store | None, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
-    """Returns the values of a study's first trials, each set with all hyperparameters.
+    """Returns the hyperparameters of a study's first trials, as a complete dict for each trial.
 
-    A study that has trials keeps its recorded values: the file or other study is not read again.
+    A study that has trials keeps its recorded values: the file or the other study is not read
+    again.
     """
     where, space = description.initial_from, description.space
     if not where:
@@ -66,7 +67,7 @@ def starting_values(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a JSON or CSV file: values by name. CSV values are texts."""
+    """Returns the rows of a JSON or CSV file as dicts by name. CSV files have texts as values."""
     file = f"The file to start with {str(path)!r}"
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
@@ -136,10 +137,10 @@ def _best(
 
 
 def _in_space(row: Row, space: SearchSpace) -> dict[str, Any]:
-    """Returns a row's values in the types of the space, completed by defaults.
+    """Returns a row's values in the types of the space, with defaults for missing parameters.
 
-    An empty cell means an empty text or None if the parameter has this value. Otherwise the
-    parameter was not active.
+    An empty cell stands for None or an empty text, if the parameter has such a value. If not, the
+    parameter was not active in that trial, and counts as missing.
     """
     values: dict[str, Any] = {}
     for name, text in row.items():
@@ -156,7 +157,8 @@ def _read(parameter: Parameter, text: str) -> Any:
     if parameter.contains(text):
         return text
     spellings = [unescaped(text)]
-    # If some trials lack the parameter, pandas writes its whole numbers as floats, e.g. 32.0.
+    # If some trials lack the parameter, pandas writes its whole numbers as floats, e.g. 32.0. So
+    # "32.0" is also read as "32".
     with contextlib.suppress(ValueError):
         if float(text).is_integer():
             spellings.append(str(int(float(text))))

@@ -30,8 +30,8 @@ class Search:
         library: `KERAS_TUNER` or `OPTUNA`.
         owner: The tuner, or Optuna's study.
         function: The builder that was given to the tuner, or the objective function.
-        arguments: The arguments of ``search``, by the names in `keras.Model.fit`, or of
-            ``optimize``.
+        arguments: The arguments of ``search`` or ``optimize``, by name. Those of ``search`` have
+            the names of the arguments of `keras.Model.fit`.
         made: The arguments with which the tuner's oracle, or Optuna's study, was made.
         queued: The hyperparameters that ``enqueue_trial`` was called with.
     """
@@ -53,7 +53,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls `on_search`, which may end the script by an error, in place of each search."""
+    """Calls `on_search` in place of each search. It may raise an error, which ends the script."""
     with contextlib.ExitStack() as stack:
         replacements: list[_Replacement] = []
         if KERAS_TUNER in libraries:
@@ -123,7 +123,7 @@ def _of_optuna(on_search: OnSearch) -> list[_Replacement]:
     def created(**named: Any) -> optuna.Study:
         in_memory = {n: v for n, v in named.items() if n not in ("storage", "load_if_exists")}
         verbosity = optuna.logging.get_verbosity()
-        # Optuna would log that the study is in memory.
+        # Without this, Optuna would log that the study is in memory.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = create(**in_memory)
         optuna.logging.set_verbosity(verbosity)

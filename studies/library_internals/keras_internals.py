@@ -56,18 +56,20 @@ BOOKKEEPING: Final = frozenset(
     _distribution_strategy _y_pred_build_structure _y_true_build_structure
     """.split()
 )
-"""Attributes by which Keras or TensorFlow tracks and saves objects."""
+"""Attributes that Keras or TensorFlow sets to track and to save objects. They don't count as parts
+of a model's structure."""
 
 BOOKKEEPING_OF_MODELS: Final = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
 )
-"""More such attributes, which only models have."""
+"""Attributes like those in `BOOKKEEPING`, but which only models have."""
 
 SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 """Attributes that hold a seed."""
 
 EXCLUDED_FROM_DECAY: Final = "_exclude_from_weight_decay"
-"""The attribute of an optimizer with keys of variables. The keys differ from model to model."""
+"""The attribute in which an optimizer keeps the keys of variables that get no weight decay. The
+keys of a variable differ in two models that are otherwise equal."""
 
 STRATEGY: Final = "_distribute_strategy"
 """The attribute that holds a distribution strategy."""
@@ -77,7 +79,7 @@ GIVEN_TO_CALLBACKS: Final = frozenset({"_model", "params", "validation_data"})
 
 
 def begin_anew() -> None:
-    """Makes Keras number names from 1 again, and drop the global seed generator.
+    """Makes Keras number the names of new layers from 1 again, and drop the global seed generator.
 
     The public `clear_session` also drops TensorFlow's kernels, and making new kernels takes 0.1 s.
     """
@@ -90,7 +92,7 @@ def begin_anew() -> None:
         # The key "object_name_uids" is private too, so check that Keras counts from 1.
         if keras.backend.get_uid("kerastudy") == 1:
             return
-    # `clear_session` resets the dtype policy.
+    # `clear_session` also resets the dtype policy, which must stay.
     policy = keras.config.dtype_policy()
     keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy(policy)
@@ -126,12 +128,12 @@ def value_held(variable: keras.Variable) -> Any:
 
 
 def hold_value(variable: keras.Variable, value: Any) -> None:
-    """Puts another TensorFlow variable into a Keras variable, for a program to use."""
+    """Puts another TensorFlow variable into a Keras variable, for the compiled trainer to use."""
     _value.set(variable, value)
 
 
 def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
-    """Returns a variable's autocast and layout, which decide the graph of a traced step."""
+    """Returns a variable's autocast and layout. The graph of a traced step depends on both."""
     try:
         layout = _layout.of(variable)
     except MissingPartError:
@@ -141,13 +143,13 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
-    """Returns the positions of variables, by their keys, in an optimizer's trainable variables."""
+    """Returns at which positions an optimizer's trainable variables have one of these keys."""
     key_of, wanted = _key_of_variable.of(optimizer), set(keys)
     return [i for i, v in enumerate(_trainable.of(optimizer)) if key_of(v) in wanted]
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
-    """Returns whether a model or its class decides by its own method which metrics are logged."""
+    """Returns whether a model or its class overrides the method that decides what Keras logs."""
     import keras
 
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
@@ -158,8 +160,8 @@ def logs_of_its_own(model: keras.Model) -> bool:
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns the arguments that a model was compiled with.
 
-    Public attributes wrap some of them. The public `get_compile_config` fails for functions that
-    are not registered.
+    The public attributes contain some of the arguments only wrapped in other objects. The public
+    `get_compile_config` fails for functions that are not registered.
     """
     import keras
 
@@ -172,7 +174,8 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
 def has_all_variables(model: keras.Model) -> bool:
     """Returns whether a model, its metrics, loss and optimizer have all their variables.
 
-    No public attribute shows which variables of metrics and loss the first step will make.
+    The first step makes the variables that metrics and the loss lack. No public attribute shows
+    whether variables are lacking.
     """
     try:
         parts = [_metrics_of.of(model), _loss_of.of(model), model.optimizer]
@@ -182,10 +185,10 @@ def has_all_variables(model: keras.Model) -> bool:
 
 
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
-    """Calls a function with symbolic tensors. It makes variables, and no values change.
+    """Calls a function with symbolic tensors: it makes its variables, but changes no values.
 
     The public `compute_output_spec` is only for layers. If the call makes a global seed generator,
-    the generator is dropped, as the training makes another one.
+    the generator is dropped, because the training makes another one.
     """
     call, generator = _symbolically.get(), global_generator()
     try:
@@ -195,7 +198,7 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers of a model, with those inside layers, which `model.layers` omits."""
+    """Returns all layers of a model. Unlike `model.layers`, includes layers within other layers."""
     import keras
 
     with contextlib.suppress(MissingPartError):
@@ -213,7 +216,7 @@ def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def made_by(tensor: Any) -> Any:
-    """Returns the operation that makes a symbolic tensor, or None if unknown."""
+    """Returns the operation that makes a symbolic tensor, or None if it is not known."""
     with contextlib.suppress(MissingPartError):
         return _made_by.of(tensor).operation
     return None
@@ -222,7 +225,8 @@ def made_by(tensor: Any) -> Any:
 def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
     """Returns the object by which `fit` reads data in batches. No public function returns it.
 
-    Raises MissingPartError also if the part of `adapter_class` is missing, as training needs both.
+    Also raises MissingPartError if the private part of `adapter_class` is missing, because training
+    needs both parts.
     """
     _adapter.get()
     return _adapter_of.get()(x=data, class_weight=class_weight)
@@ -247,8 +251,8 @@ class CompiledMetric:
 
     Attributes:
         metric: The Keras object.
-        output: The position of the metric's output, in the order of `flat`.
-        weighted: Whether sample weights count.
+        output: The position, in the order of `flat`, of the output that the metric judges.
+        weighted: Whether the metric counts sample weights.
     """
 
     metric: keras.metrics.Metric
@@ -257,7 +261,7 @@ class CompiledMetric:
 
 
 def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, CompiledMetric]:
-    """Returns the metrics that a model is compiled with, by the names in its logs."""
+    """Returns the metrics that a model is compiled with, by their names in the model's logs."""
     compiled = _metrics_of.of(model)
     if compiled is None:
         return {}
@@ -274,7 +278,8 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 names.append(f"{prefix}{metric.name}")
     if len(set(names)) < len(names):
-        # Keras renames metrics of equal names. The results have the order of `members`.
+        # Keras renames metrics that have the same name. Its results have the new names, in the
+        # order of `members`.
         names = list(compiled.result())
     return dict(zip(names, members, strict=False))
 
@@ -295,18 +300,18 @@ def is_accuracy(metric: keras.metrics.Metric) -> bool:
 
 
 def flat(model: keras.Model, arrays: Any) -> list[Any]:
-    """Returns targets, predictions or weights in the order of a model's outputs."""
+    """Returns targets, predictions or weights as a list, in the order of a model's outputs."""
     return list(_flatten.of(_metrics_of.of(model))(arrays))
 
 
 def function_of(metric: keras.metrics.MeanMetricWrapper) -> Callable[[Any, Any], Any]:
-    """Returns the function of targets and predictions whose mean is the metric."""
+    """Returns the function of targets and predictions of which a metric is the mean."""
     function, arguments = _function.of(metric), _arguments.of(metric)
     return lambda y_true, y_pred: function(y_true, y_pred, **arguments)
 
 
 def mask_of(tensor: Any) -> Any:
-    """Returns a tensor's mask, which marks the steps of sequences that count, or None."""
+    """Returns a tensor's mask, or None. The mask marks which steps of the sequences count."""
     return getattr(tensor, "_keras_mask", None)
 
 
@@ -317,16 +322,17 @@ def thresholds_of(metric: keras.metrics.AUC) -> tuple[list[float], bool, bool]:
 
 @contextlib.contextmanager
 def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[str]]]:
-    """Lets a function compute the losses that a model is compiled with.
+    """Lets the function `of_loss` compute the losses that a model is compiled with.
 
     Args:
         model: A model that was compiled and has validated.
-        of_loss: Takes a loss, targets, predictions, and sample weights or None. Keras weights and
-            adds the returned values, as in a training.
+        of_loss: A function that takes a loss, targets, predictions, and sample weights or None. It
+            returns the loss's value. Keras weights and adds these values, as in a training.
 
     Yields:
-        A pair. First, a function of targets, predictions and weights that returns the total loss,
-        or None without a loss. Second, the names in the logs of the losses of several outputs.
+        A pair. First, a function that takes targets, predictions and weights, and returns the total
+        loss. It is None if the model has no loss. Second, the names that the losses of the outputs
+        have in the logs. There are none if only one output has a loss.
     """
     compiled = _loss_of.of(model)
     if compiled is None:
@@ -345,7 +351,7 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
 
 
 def make_losses(model: keras.Model, y: Any, y_pred: Any, weights: Any) -> None:
-    """Makes the losses that a model is compiled with, as the model's first step would."""
+    """Builds the losses that a model is compiled with, as the model's first step would do."""
     compiled = _loss_of.of(model)
     if compiled is not None and not compiled.built:
         compiled(y, y_pred, weights)

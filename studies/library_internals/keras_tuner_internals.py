@@ -1,8 +1,8 @@
 """Private parts of Keras Tuner that our subclasses of its oracles call or override.
 
 The public `create_trial` and `end_trial` write files, print, and stop after some failures. If a
-private part is missing, the engine is refused before anything is trained, as the engine might
-propose other values than Keras Tuner.
+private part is missing, the engine is refused before anything is trained, because without the part
+it might propose other values than Keras Tuner.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ def check_parts(engine: str, oracle: Any) -> None:
 
 
 def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:
-    """Returns an oracle's trials as vectors, by a private method of its class `kind`."""
+    """Returns an oracle's trials as vectors, by a private method of Keras Tuner's class `kind`."""
     result: tuple[Any, Any] = _vectors.of(kind)(oracle)
     return result
 
 
 def random_values(kind: Any, oracle: Any) -> dict[str, Any] | None:
-    """Returns values that an oracle draws, by a private method of its class `kind`."""
+    """Returns values that an oracle draws, by a private method of Keras Tuner's class `kind`."""
     result: dict[str, Any] | None = _random_values.of(kind)(oracle)
     return result
 
 
 def start_bracket(kind: Any, oracle: Any) -> None:
-    """Starts a bracket of Hyperband, by a private method of its class `kind`."""
+    """Starts a bracket of Hyperband, by a private method of Keras Tuner's class `kind`."""
     _start_bracket.of(kind)(oracle)

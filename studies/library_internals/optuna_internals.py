@@ -28,9 +28,9 @@ _share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
 
 
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
-    """Returns a study's trials in some states.
+    """Returns the trials of a study that have one of these states.
 
-    The public method searches all trials at each call, and the private method uses a cache.
+    The public method searches all trials at each call. The private method uses a cache.
     """
     try:
         get_trials = _trials_of_study.of(study)
@@ -69,17 +69,20 @@ def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any
 
 
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
-    """Returns the candidates' log ratios of densities, by the method of Optuna's class `kind`."""
+    """Returns TPE's score of each candidate, by the method of Optuna's class `kind`.
+
+    The score is the log of the ratio of two densities: of the good trials, and of the others.
+    """
     return _rank.of(kind)(sampler, samples, below, above)
 
 
 def take_as_good(sampler: Any, most: int) -> None:
-    """Makes a TPE sampler count a tenth of the trials as good: at most 25, and at most `most`."""
+    """Makes a TPE sampler count a tenth of the trials as good, at most 25 and at most `most`."""
     _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
 
 
 def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTrial]) -> Any:
-    """Returns the Parzen estimator that a TPE sampler makes of trials."""
+    """Returns the Parzen estimator that a TPE sampler builds from trials."""
     return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
 
 
@@ -87,15 +90,16 @@ def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] 
     """Returns the arguments with which an Optuna sampler or pruner was made, by name.
 
     Arguments with default values are left out, except those in `always`. Returns None if the
-    arguments can't be read, or are not all numbers or words.
+    arguments can't be read, or if one of them is neither a number nor a word.
 
     Optuna has no public way to read arguments, so they are read from attributes. As a check,
-    another object is made with these arguments, which must have equal attributes.
+    another object is made with these arguments. Its attributes must equal those of `component`.
     """
     kind = type(component)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
-    # A class that needs arguments raises an error. Arguments are then compared with their defaults.
+    # An object with all arguments at their defaults, for comparison. A class that needs arguments
+    # raises an error here. Then the defaults in the signature are compared instead.
     with contextlib.suppress(Exception):
         usual = kind()
     settings: dict[str, Any] = {}
@@ -130,7 +134,8 @@ def attribute(component: Any, name: str) -> Any:
 def _seed_of(component: Any) -> int | None:
     """Returns the seed of a sampler, or None.
 
-    If the sampler has drawn numbers before, the result is another number that depends on the seed.
+    If the sampler has drawn numbers before, the result is not the seed itself, but another number
+    that depends on the seed.
     """
     for attribute in ("_rng", "_cma_rng"):
         state = getattr(getattr(component, attribute, None), "_rng", None)
@@ -141,7 +146,7 @@ def _seed_of(component: Any) -> int | None:
 
 
 def _contents(value: Any) -> Any:
-    """Returns an object's attributes in a form to compare, without random states."""
+    """Returns an object's attributes in a form that can be compared, without random states."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return type(value).__name__, value
     if isinstance(value, (list, tuple)):

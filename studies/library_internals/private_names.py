@@ -1,8 +1,8 @@
 """Private names of libraries, each declared once and looked up when it is first needed.
 
-A library may drop its private names in any version. The room `studies.library_internals` has one
-module for each library, which declares the names that kerastudy uses. Looking up a missing name
-raises MissingPartError.
+A library may drop its private names in any version. The package `studies.library_internals` has a
+module for each library, which declares the private names that kerastudy uses. Looking up a missing
+name raises MissingPartError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _declared: Final[list[PrivatePart]] = []
 
 
 class MissingPartError(InternalError):
-    """The installed version of a library lacks a private part that is used."""
+    """The installed version of a library lacks a private part that kerastudy uses."""
 
 
 class PrivatePart:

@@ -25,7 +25,8 @@ def import_quietly() -> None:
 def silenced() -> Iterator[None]:
     """Hides the output of TensorFlow's libraries while they are loaded.
 
-    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`.
+    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`. So the
+    process's standard error itself is redirected.
     """
     sys.stderr.flush()
     try:
@@ -54,7 +55,8 @@ _LATE: Final = frozenset(
 def load_late() -> None:
     """Makes `import keras` delay packages that load slowly until their first use.
 
-    Worker processes and the command line call this function. A user's process imports all of Keras.
+    Only worker processes and the command line call this function. In a user's own process, Keras is
+    imported as usual.
     """
     if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _LateFinder())

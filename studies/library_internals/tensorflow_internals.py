@@ -51,10 +51,10 @@ _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "
 
 @contextlib.contextmanager
 def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[None]:
-    """Sets the executor and the optimizing of functions that are called in this context.
+    """Sets how TensorFlow runs functions in this context: by which executor, and if optimized.
 
-    No public function sets an executor. The public `tf.config.optimizer` would turn optimizing off
-    for all functions of the process.
+    No public function sets an executor. The public `tf.config.optimizer` would turn off the
+    optimization of all functions of the process.
     """
     import tensorflow as tf
 
@@ -90,7 +90,7 @@ def keep_order_of_large_sums() -> None:
         if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # Without call options, TensorFlow makes new options with this setting.
+            # Removes the present call options, so that TensorFlow makes new ones with this setting.
             _present_call_options.set(eager, None)
 
 
@@ -117,8 +117,8 @@ def tell_shapes_of_variables() -> None:
     """Gives TensorFlow the shapes of the variables that the function being traced uses.
 
     If Python calls a function, as in `fit`, TensorFlow knows the shapes of the function's variables
-    and optimizes the function for them. If another function calls it, TensorFlow reads the shapes
-    from attributes of the arguments, which no public function sets.
+    and optimizes the function for them. If another TensorFlow function calls it, TensorFlow reads
+    the shapes from attributes of the arguments. No public function sets these attributes.
     """
     import tensorflow as tf
 
@@ -159,13 +159,13 @@ def forgetting_gradients() -> Iterator[None]:
 def variable_of_a_program(value: Any, name: str) -> tf.Variable:
     """Returns a new variable, also while a function is traced.
 
-    If a `tf.Variable` were made then, `tf.function` would trace everything twice.
+    If a `tf.Variable` were made during tracing, `tf.function` would trace everything twice.
     """
     return _resource_variable.get()(value, trainable=False, name=name)
 
 
 def is_plain_variable(variable: object) -> bool:
-    """Returns whether a variable has one value. With distribution strategies it has several."""
+    """Returns whether a variable has one value. Under a distribution strategy, it has several."""
     # The second type is that of variables that are made within a `tf.function`.
     return type(variable).__name__ in ("ResourceVariable", "UnliftedInitializerVariable")
 
@@ -200,7 +200,10 @@ def untraced_functions() -> dict[type, Callable[[Any], Any]]:
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:
-    """Gives a variable the unique id of another variable, by which optimizers find its slots."""
+    """Gives a variable the unique id of another variable.
+
+    By this id, an optimizer finds the slots of a variable.
+    """
     _unique_id.set(variable, _unique_id.of(other))
 
 

@@ -25,10 +25,11 @@ _SECONDS_TO_CONNECT = 5.0
 # After this many failed connections, the cluster's head counts as gone.
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 2.0
-# A socket's path has at most 107 characters, and Ray needs about 70 of them below its folder.
+# The longest path of a folder in which Ray can make its sockets. A socket's path has at most 107
+# characters, and Ray needs about 70 of them below its folder.
 _LONGEST_FOLDER = 25
 _TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
-# All launches of this process share this token, as Ray reads it only once.
+# All launches of this process share this token, because Ray reads the token only once per process.
 _TOKEN = secrets.token_hex(32)
 
 
@@ -72,7 +73,10 @@ class Cluster:
         return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
 
     def room(self, needs: Mapping[str, float], without: Collection[str] = ()) -> int:
-        """Returns how many workers fit on the nodes, except those in `without`, if all are idle."""
+        """Returns how many workers would fit on the nodes if all nodes were idle.
+
+        Nodes whose ids are in `without` do not count.
+        """
         return sum(
             min((int(node.get(n, 0) / a + 1e-9) for n, a in needs.items() if a), default=0)
             for node_id, node in self.nodes().items()
@@ -80,7 +84,7 @@ class Cluster:
         )
 
     def check_room(self, needs: Mapping[str, float]) -> None:
-        """Raises StudyError if no node has the resources of a worker."""
+        """Raises StudyError if no node has the resources that a worker needs."""
         if self.room(needs):
             return
         nodes = sorted({_amounts(needs, node) for node in self.nodes().values()})
@@ -101,7 +105,10 @@ class Cluster:
 
 
 def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
-    """Returns e.g. "2 CPUs and 1 GPU": what is `there` of the needed resources, else the needs."""
+    """Returns the amounts of the needed resources as a text, such as "2 CPUs and 1 GPU".
+
+    If `there` is given, the text says instead how much of these resources is there.
+    """
     has = needs if there is None else there
     amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]
     return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)
@@ -109,7 +116,7 @@ def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = Non
 
 @contextlib.contextmanager
 def connected(options: RayOptions) -> Iterator[Cluster]:
-    """Connects to a cluster, or starts a cluster on this machine, until the context ends.
+    """Connects to a Ray cluster, or starts one on this machine. Disconnects at the context's end.
 
     If this process is connected already, the existing connection is used, and stays open.
     """
@@ -133,7 +140,8 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         try:
             if ":" in address:
                 _reach(address)
-            # Ray replaces this process's handler of SIGTERM.
+            # Ray replaces this process's handler of SIGTERM. At the end of this context, the
+            # handler is restored.
             with raising_interrupts():
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **arguments)
         except Exception as error:

@@ -33,9 +33,9 @@ _MAY_DIFFER = ("device", "processor", "instructions")
 def _actor_class() -> type[Any]:
     """Returns the class that Ray runs on a node.
 
-    Ray pickles a class that is defined in a function by value, so the node does not import this
-    module. The node must import `kerastudy` first: the driver's folder is on the node's import
-    path, and may contain a package named `studies`, too.
+    The class is defined in a function, so Ray pickles it by value, and the node does not import
+    this module. The node must import `kerastudy` first: the driver's folder is on the node's import
+    path, and may contain another package named `studies`.
     """
 
     class Actor:
@@ -75,10 +75,12 @@ class RemoteProcess:
     def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
         self._launch, self._actor = launch, actor
         self.stream = actor.run.options(num_returns="streaming").remote(*arguments)
-        # A WorkerError is always the last message.
+        # Messages that have arrived, and that `receive` has not returned yet. After a WorkerError,
+        # no other message follows.
         self.messages: deque[object] = deque()
         self._request: object = None
-        # Both are empty until Ray has reserved the actor's resources.
+        # The node's description and its id. Both are empty until Ray has reserved the actor's
+        # resources on a node.
         self.node = self.node_id = ""
 
     def send(self, message: object) -> None:
@@ -91,7 +93,7 @@ class RemoteProcess:
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
-        """Waits for a message. Also writes the files that come meanwhile."""
+        """Waits for a message. Also writes the files that arrive in the meantime."""
         while not self.messages:
             self._launch.look()
             self.take_waiting_parcels(_SECONDS_BETWEEN_LOOKS)
@@ -166,7 +168,7 @@ class RayPool(WorkerPool):
                     _process(worker).take()
 
     def _do_without(self, worker: Worker, error: WorkerError) -> None:
-        """Drops a worker. Its node gets no other worker, unless the process was killed."""
+        """Drops a worker. The worker's node gets no other worker, unless the process was killed."""
         node = _process(worker).node_id
         if node and not error.killed:
             self._launch.excluded.append(node)
@@ -228,8 +230,9 @@ class RayWorkers(LaunchWorkers):
         self._files = {path.name: ray.put(path.read_bytes()) for path in paths if path.is_file()}
         # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
-        # `_looked` is the time of the last `look`. `_all_began` is the last time when all workers
-        # had their resources, or infinite once the user knows that workers wait.
+        # `_looked` is the time of the last `look`. `_all_began` is the last time at which all
+        # workers had their resources. Once the user has been told that workers wait, it is
+        # infinite, so that the user is not told again.
         self._looked = self._all_began = time.monotonic()
         self._grows = False
         self._most = MOST_WORKERS
@@ -243,7 +246,7 @@ class RayWorkers(LaunchWorkers):
         self._grows, self._room = True, self._find_room()
 
     def close(self) -> None:
-        # Ray would wait for a head that is gone.
+        # If the cluster's head is gone, Ray would wait for it.
         if not self._cluster.gone:
             super().close()
 
@@ -252,7 +255,7 @@ class RayWorkers(LaunchWorkers):
             self._on_output(line)
 
     def look(self) -> None:
-        """Checks the cluster's head, nodes that joined, and waiting workers, every two seconds."""
+        """Checks, at most every two seconds, the cluster's head, new nodes, and waiting workers."""
         now = time.monotonic()
         if now < self._looked + _SECONDS_BETWEEN_LOOKS:
             return

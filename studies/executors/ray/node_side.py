@@ -59,8 +59,8 @@ class Arrival:
     launch: str  # A name that no other launch has.
     home: str  # Ray's id of the driver's node.
     versions: Mapping[str, str]  # The versions on the driver's machine, by name.
-    # The driver's environment variables that can change results; None means not set. They replace
-    # the node's variables, where Ray sets OMP_NUM_THREADS.
+    # The driver's environment variables that can change results. None: the variable is not set.
+    # They replace the node's variables, because Ray sets some of these, such as OMP_NUM_THREADS.
     variables: Mapping[str, str | None]
     folder: str  # The driver's working folder. The worker uses it if it exists on the node.
 
@@ -80,7 +80,8 @@ class Host:
         # This folder has the files of the present request. No other worker uses it.
         self._folder = Path()
         self._written: tuple[Path, ...] = ()
-        # The marks of files when they were last sent to the driver, or came from there.
+        # The time and size of each file when it was last sent to the driver, or came from there. A
+        # file that has changed since then must be sent.
         self._seen: dict[Path, tuple[int, int] | None] = {}
 
     def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
@@ -92,7 +93,8 @@ class Host:
         try:
             self._check_versions()
             set_variables(self._arrival.variables)
-            # Ray may have several nodes on one machine.
+            # Ray may have several nodes on one machine, so the folder's name contains the node's
+            # id.
             name = f"{self._arrival.launch}-{self._node_id[:8]}"
             with temporary_folder() as own, _node_folder(Path(own).parent, name) as shared:
                 _get(sent, shared)
@@ -168,7 +170,10 @@ class Host:
         return message
 
     def _files(self, message: object) -> dict[str, bytes]:
-        """Returns the files that have changed since the last call, or those of a saved champion."""
+        """Returns the files that have changed since the last call.
+
+        If `message` says that a champion has been saved, returns the files of its model instead.
+        """
         folder, written = self._folder, self._written
         if isinstance(message, ChampionSaved):
             folder = self._folder / CHAMPION
@@ -184,7 +189,10 @@ class Host:
 
 
 def _next(process: WorkerProcess) -> object:
-    """Returns a process's next message, a WorkerError if it has ended, or None if it is silent."""
+    """Returns the next message of a process, or None if no message comes for a while.
+
+    If the process has ended, returns a WorkerError.
+    """
     # If the process has ended, `poll` fails, and `receive` reports the end.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
@@ -213,7 +221,10 @@ def installed_versions() -> dict[str, str]:
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
-    """Returns a file's time and size, which change when it is written; None if it is missing."""
+    """Returns a file's time and size, which change when the file is written.
+
+    Returns None if the file is missing.
+    """
     with contextlib.suppress(FileNotFoundError):
         status = path.stat()
         return status.st_mtime_ns, status.st_size
@@ -221,7 +232,7 @@ def _mark(path: Path) -> tuple[int, int] | None:
 
 
 def _get(sent: Mapping[str, Any], folder: Path) -> None:
-    """Writes files of Ray's object store into a folder, once for all workers that share it."""
+    """Writes files of Ray's object store into a folder, unless another worker has done so."""
     import ray
 
     with FileLock(folder / "arriving"):
@@ -265,7 +276,7 @@ _FILES = ("state", "origin", "checkpoint", "scores")
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message, and files by name. Parcels from a node also have lines that the worker printed."""
+    """A message, and files by name. A parcel from a node also has lines that the worker printed."""
 
     message: object = None
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -311,7 +322,7 @@ def written_by(request: object) -> Iterator[Path]:
 
 
 def put(files: Mapping[str, bytes], request: object) -> None:
-    """Writes files from a node to the paths that the request gives them here."""
+    """Writes files that came from a node, to the paths that the request has on this machine."""
     paths = {path.name: path for path in written_by(request)}
     if isinstance(request, SaveChampion):
         paths = {name: request.folder.parent / name for name in files}
