@@ -64,7 +64,7 @@ def finite_number(setting: str, value: object, error: Error) -> float:
 def positive_number(setting: str, value: object, error: Error, of: str = "") -> float:
     """Checks that a value is a finite number above 0.
 
-    The error says "a number {of} above 0", for example with `of` "of seconds".
+    The error says "a number {of} above 0". `of` is a phrase such as "of seconds".
     """
     if is_real(value) and value > 0:
         return value
@@ -117,7 +117,7 @@ def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> 
 def function(setting: str, value: Any, error: Error, of: str) -> Any:
     """Checks that a value can be called.
 
-    The error says "a function {of}", for example with `of` "of hp".
+    The error says "a function {of}". `of` is a phrase such as "of hp".
     """
     if callable(value):
         return value

@@ -11,8 +11,8 @@
     --set 'hidden=(64,), (64, 32)'      a choice among tuples, lists or dicts, in Python or JSON
 
 A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text
-such as `3`, `true` or `null` is read as JSON and as a string. The first reading that is one of the
-parameter's values counts. If neither is, the first reading of a type that these values have counts.
+such as `3`, `true` or `null` is JSON or a string, whichever fits the parameter's values: `3` is an
+int for a choice among ints, and a string for a choice among strings. If both fit, it is JSON.
 
 A new string that contains a comma or `..` must be in a list in JSON, such as `["a,b"]`, because
 commas separate values and `..` makes a range.
@@ -54,8 +54,8 @@ class Tailoring(NamedTuple):
     Attributes:
         only: The names of the parameters that vary. Each text has one name, or several names
             separated by commas. None if all parameters vary.
-        ranges: The new domains by the parameters' names: the text after the ``=`` of ``--set``,
-            such as "0.1..0.5", "adam,sgd" or "64".
+        ranges: For each parameter with a new domain, by name, the text after the ``=`` of
+            ``--set``, such as "0.1..0.5", "adam,sgd" or "64".
     """
 
     only: tuple[str, ...] | None = None

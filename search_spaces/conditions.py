@@ -105,7 +105,7 @@ def with_changes(
 def _adapted_condition(
     parameter: Parameter, before: ByName, changes: ByName, adapted: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """Returns a parameter's condition after its parents changed. None if it can't be met."""
+    """Returns a parameter's condition after changes of its parents. None if it can't be met."""
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes:
@@ -130,7 +130,7 @@ def _adapted_condition(
 def _possible_values(
     values: Iterable[Scalar], old: Parameter, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns the values of a condition that are in the new parent's domain."""
+    """Returns the values of a condition that are in the parent's new domain."""
     possible = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed that replaces the Float has the value 1.0.

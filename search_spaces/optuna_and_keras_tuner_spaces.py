@@ -193,8 +193,8 @@ class OptunaEncoding(_Encoding):
         listed: Sequence[Any] | None = None
         how = ""
         if isinstance(parameter, Listed):
-            # Optuna compares choices by ==, by which 1, 1.0 and True are equal, and so does a set.
-            # If two choices are equal, Optuna gets the choices' spellings in JSON.
+            # Optuna compares choices by ==, as a set does. By ==, 1, 1.0 and True are equal. If two
+            # choices are equal, Optuna gets the choices' spellings in JSON, which differ.
             distinct = len(set(parameter.values)) == parameter.count
             listed = parameter.values if distinct else [*map(json.dumps, parameter.values)]
         elif not _optuna_keeps_steps(parameter):
@@ -254,8 +254,8 @@ def _optuna_keeps_steps(parameter: Parameter) -> bool:
     """Returns whether an Optuna distribution can have a parameter's steps.
 
     A step can't be a ratio in Optuna. If linear steps do not end at `high` exactly, Optuna lowers
-    `high`. It refuses values that differ from the grid by more than 1e-8 of a step, for example by
-    a rounding error.
+    `high`. Optuna also refuses values that differ from the grid by more than 1e-8 of a step, for
+    example by a rounding error.
     """
     if isinstance(parameter, Int):
         return parameter.scale != "log" or parameter.step == 1

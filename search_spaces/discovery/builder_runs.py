@@ -127,7 +127,7 @@ class Tracer:
         try:
             self._build(hp)
         except SearchSpaceError:
-            raise  # A wrong declaration stays wrong with other values.
+            raise  # A wrong declaration stays wrong with other values, so discovery ends.
         except Exception as raised:
             if self._stops(raised):
                 raise

@@ -144,7 +144,7 @@ class _Traced(NamedTuple):
 
 
 def _traced(tracer: Tracer) -> _Traced | None:
-    """Runs the builds. Returns None if a name's domains must be merged first."""
+    """Runs the builds. Returns None if they must be repeated with merged domains of a name."""
     complete = True
     try:
         inferred = Explorer(tracer).explore()
@@ -160,7 +160,7 @@ def _traced(tracer: Tracer) -> _Traced | None:
 
 
 def _separate(name: str, tracer: Tracer, conditions: Mapping[str, Condition]) -> bool:
-    """Returns whether at most one of the parameters with a name is active in any trial."""
+    """Returns whether no trial can have two active parameters of this name."""
     keys = [key for key in tracer.variants[name] if key in conditions]
     if len(keys) < 2:
         return True

@@ -171,8 +171,8 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
 def _explaining_parents(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
     """Chooses parents whose values explain why builds did not declare the parameter.
 
-    A parent explains such a build if no build that declared the parameter had the parent's value in
-    that build.
+    For example, the parent "optimizer" explains builds with the value "adam" if no build with this
+    value declared the parameter.
     """
     explanations = (
         [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]

@@ -42,10 +42,10 @@ def reading_of(
 ) -> Reading:
     """Runs a builder with a few sets of values, the defaults first, and records what it reads.
 
-    A builder that declares nothing is run only until it has read all names of the space, which is
-    mostly in the first run. `before` is called before each run. `read_elsewhere` are names that the
-    training reads, such as "epochs". `stops` gets each exception of the builder. If `stops` returns
-    True, the exception is raised.
+    A builder that declares nothing is run only until it has read all names of the space. Mostly, it
+    reads all in the first run. `before` is called before each run. `read_elsewhere` are names that
+    the training reads, such as "epochs". `stops` gets each exception of the builder. If `stops`
+    returns True, the exception is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()

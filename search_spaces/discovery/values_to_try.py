@@ -114,7 +114,7 @@ class Explorer:
 
         If one of these builds declares other parameters than the build with `context` alone, tries
         each range by itself. If `context` is not empty, then also tries the ends of the ranges that
-        are declared earlier, because the bounds of the new ranges may depend on their values.
+        are declared earlier, because the bounds of the new ranges may depend on earlier values.
         """
         usual = _outcome(self._run(context))
 

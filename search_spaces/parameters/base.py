@@ -277,11 +277,11 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
-        """Returns the arguments between the name and the default, as Python code."""
+        """Returns the arguments between the name and the default, as Python code for `repr`."""
 
     @abc.abstractmethod
     def _usual_default(self) -> Any:
-        """Returns the default of a parameter that declares none."""
+        """Returns the default of a parameter that declares no default."""
 
     def contains(self, value: object) -> bool:
         """Returns whether a value is in the domain."""

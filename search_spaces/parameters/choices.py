@@ -110,7 +110,7 @@ class Listed(Parameter):
         return indices[0] if len(indices) == 1 else None
 
     def canonical(self, value: Any) -> Scalar:
-        """Returns the value as it was declared."""
+        """Returns the entry of `values` for a value: "(64, 32)" for the tuple (64, 32)."""
         return self.values[self.index(value)]
 
     def to_unit(self, value: Any) -> float:

@@ -224,7 +224,7 @@ class Ranged(Parameter):
         return None if self.grid is None else self.grid.count
 
     def nearest(self, value: float) -> Any:
-        """Returns the domain's value that is nearest to a number, in or out of the range."""
+        """Returns the domain's value nearest to a number, which may lie outside the range."""
         clipped = min(max(value, self.low), self.high)
         if self.grid is None:
             return float(clipped)

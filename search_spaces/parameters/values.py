@@ -21,7 +21,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 
 class NotGiven(enum.Enum):
-    """The type of `NOT_GIVEN`. A pickled enum member comes back as the same object."""
+    """The type of `NOT_GIVEN`: an enum, because its member is the same object after pickling."""
 
     NOT_GIVEN = "not given"
 

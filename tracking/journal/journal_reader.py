@@ -38,8 +38,8 @@ class Header:
     uuid: str
     name: str
     launched: int  # The time of the last launch, as Unix time in milliseconds.
-    server: str  # An MLflow server's address; empty, or "off", if there is none.
-    engines: tuple[str, ...]  # Sorted by the last launch.
+    server: str  # The address of an MLflow server. Without a server, "off" or empty.
+    engines: tuple[str, ...]  # The engine that was launched last comes last.
 
     @property
     def address(self) -> str:

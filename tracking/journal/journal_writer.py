@@ -55,9 +55,10 @@ class Journal:
     def begin(
         cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
     ) -> Journal:
-        """Records a new study under an engine. Removes the record of a former one.
+        """Records a new study under an engine.
 
-        The caller must make sure that the former study has no finished trial under this engine.
+        Removes the record of a former study under this engine. The caller must make sure that the
+        former study has no finished trial.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE_NAME

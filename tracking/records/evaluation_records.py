@@ -56,7 +56,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and its interval."""
+    """A value and its confidence interval."""
 
     value: float
     low: float

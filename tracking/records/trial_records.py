@@ -37,7 +37,8 @@ class TrialSpec:
     # The number of the trial whose model this trial trains further, under the same seed. The result
     # has the same bits as one training over all these epochs.
     goes_on_from: int | None = None
-    initial_epoch: int = 0  # The number of epochs that the trial `goes_on_from` has trained.
+    # The number of epochs that are not trained again, because the continued trial has trained them.
+    initial_epoch: int = 0
     repeat: int = 0  # The number of this training of the trial, from 0.
     begun_as: int | None = None  # The number of the first trial in a chain of continued trials.
     # If the class weights depend on hyperparameters, the recorded ones are for the default values.
@@ -162,7 +163,7 @@ class Repeat:
 
     @property
     def counted(self) -> float:
-        """The training's value in the mean that is the trial's value."""
+        """The training's value. The trial's value is the mean of these."""
         return self.best.value if self.value is None else self.value
 
 
@@ -326,7 +327,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def cut_short(self) -> bool:
-        """Whether the trial was pruned, or ended early for another reason than a callback."""
+        """Whether the trial was pruned, or ended early, but not because of a callback."""
         return self.state == "pruned" or bool(self.result.reason)
 
     @property
