@@ -22,8 +22,8 @@ __version__ = "0.1.0"
 def _import_own_packages() -> None:
     """Imports `search_spaces`, `tracking` and `studies` from the folder of this file.
 
-    A user may have a folder `studies`, too. `studies.user_code.package_name_clashes` makes its
-    modules importable beside kerastudy's.
+    A user may have a package of the same name, such as a folder `studies`. The module
+    `studies.user_code.package_name_clashes` makes the modules of both packages importable.
     """
     here = Path(__file__).resolve().parent
     imported: dict[str, ModuleType] = {}
@@ -32,7 +32,8 @@ def _import_own_packages() -> None:
         if module is not None and str(here / name) in getattr(module, "__path__", ()):
             continue
         if module is not None:
-            # The user's submodules are removed, too, since ours may have the same names.
+            # This is a user's package of the same name. Its submodules are removed from
+            # `sys.modules`, too, because kerastudy's submodules may have the same names.
             for submodule in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[submodule] = sys.modules.pop(submodule)
         _import_from(here / name)
@@ -59,8 +60,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the public names when one is used for the first time, so that commands start fast."""
-    # Python itself looks up names such as `__path__`, which are not public.
+    """Imports all public names when the first of them is used, so that commands start fast."""
+    # Python also looks up names such as `__path__` here. They are not public, so they import
+    # nothing.
     if not name.startswith("__") or name == "__all__":
         from studies import public_names
 
@@ -69,7 +71,7 @@ def __getattr__(name: str) -> Any:
     if name in globals():
         return globals()[name]
     text = f"module 'kerastudy' has no attribute {name!r}"
-    # With `name` and `obj`, Python suggests the nearest name of `__dir__`.
+    # From `name` and `obj`, Python finds the most similar name in `__dir__`, and suggests it.
     raise AttributeError(text, name=name, obj=sys.modules[__name__])
 
 

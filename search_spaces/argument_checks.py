@@ -40,7 +40,7 @@ def is_real(value: object) -> TypeGuard[float]:
 def whole_number(
     setting: str, value: object, error: Error, *, least: int = 1, most: int | None = None
 ) -> int:
-    """Checks a whole number from `least` to `most`."""
+    """Checks that a value is a whole number from `least` to `most`."""
     if is_whole(value) and least <= value and (most is None or value <= most):
         return int(value)
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
@@ -48,42 +48,45 @@ def whole_number(
 
 
 def seed(setting: str, value: object, error: Error) -> int:
-    """Checks a seed, a whole number from 0 to 2**32 - 1."""
+    """Checks that a seed is a whole number from 0 to 2**32 - 1."""
     if is_whole(value) and 0 <= value <= LARGEST_SEED:
         return int(value)
     raise error.of_setting(setting, "a whole number from 0 to 2**32 - 1", value)
 
 
 def finite_number(setting: str, value: object, error: Error) -> float:
-    """Checks a finite number."""
+    """Checks that a value is a finite number."""
     if is_real(value):
         return value
     raise error.of_setting(setting, "a finite number", value)
 
 
 def positive_number(setting: str, value: object, error: Error, of: str = "") -> float:
-    """Checks a finite number above 0. The message includes `of`, such as "of seconds"."""
+    """Checks that a value is a finite number above 0.
+
+    The error says "a number {of} above 0". `of` is a phrase such as "of seconds".
+    """
     if is_real(value) and value > 0:
         return value
     raise error.of_setting(setting, f"a number {of} above 0".replace("  ", " "), value)
 
 
 def share(setting: str, value: object, error: Error) -> float:
-    """Checks a number between 0 and 1, both excluded."""
+    """Checks that a value is a number between 0 and 1, both excluded."""
     if is_real(value) and 0 < value < 1:
         return float(value)
     raise error.of_setting(setting, "a share between 0 and 1, both excluded", value)
 
 
 def truth(setting: str, value: object, error: Error) -> bool:
-    """Checks True or False."""
+    """Checks that a value is True or False."""
     if isinstance(value, bool):
         return value
     raise error.of_setting(setting, "True or False", value)
 
 
 def choice(setting: str, value: object, names: Iterable[_Name], error: Error) -> _Name:
-    """Checks that a value is one of several names. The error suggests the nearest name."""
+    """Checks that a value is one of a few names. The error lists the names."""
     choices = list(names)
     for name in choices:
         if isinstance(value, str) and value == name:
@@ -93,7 +96,7 @@ def choice(setting: str, value: object, names: Iterable[_Name], error: Error) ->
 
 
 def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
-    """Checks a list of texts, such as names of columns. A single text counts as a list of one."""
+    """Checks that a value is a list of texts. A single text counts as a list with one text."""
     texts = (value,) if isinstance(value, str) else value
     if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
         return tuple(texts)
@@ -101,7 +104,10 @@ def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
 
 
 def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
-    """Checks that a value is one of many names. The error suggests the nearest names only."""
+    """Checks that a value is one of many names.
+
+    The error suggests the most similar names. If none is similar, it lists all.
+    """
     choices = list(names)
     if isinstance(value, str) and value in choices:
         return value
@@ -109,7 +115,10 @@ def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> 
 
 
 def function(setting: str, value: Any, error: Error, of: str) -> Any:
-    """Checks that a value can be called. The message includes `of`, such as "of hp"."""
+    """Checks that a value can be called.
+
+    The error says "a function {of}". `of` is a phrase such as "of hp".
+    """
     if callable(value):
         return value
     raise error.of_setting(setting, f"a function {of}", value)

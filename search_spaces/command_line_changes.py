@@ -11,8 +11,11 @@
     --set 'hidden=(64,), (64, 32)'      a choice among tuples, lists or dicts, in Python or JSON
 
 A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text
-such as `3`, `true` or `null` is read as JSON if the parameter has the resulting value, else as a
-string. A new value with a comma or dots must be in a list in JSON.
+such as `3`, `true` or `null` is JSON or a string, whichever fits the parameter's values: `3` is an
+int for a choice among ints, and a string for a choice among strings. If both fit, it is JSON.
+
+A new string that contains a comma or `..` must be in a list in JSON, such as `["a,b"]`, because
+commas separate values and `..` makes a range.
 """
 
 from __future__ import annotations
@@ -43,14 +46,16 @@ Kind = TypeVar("Kind", bound=Parameter)
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
 
 
-# This is no dataclass: importing `dataclasses` takes as long as importing all of this package.
+# This is a NamedTuple and not a dataclass, because importing `dataclasses` takes as long as
+# importing all of this package.
 class Tailoring(NamedTuple):
-    """Changes of a space by ``--only`` and ``--set``.
+    """The changes of a space that the options ``--only`` and ``--set`` ask for.
 
     Attributes:
-        only: The names of the parameters that vary. A text may have several names, separated by
-            commas. None if all parameters vary.
-        ranges: The text of ``--set`` by name, such as "0.1..0.5", "adam,sgd" or "64".
+        only: The names of the parameters that vary. Each text has one name, or several names
+            separated by commas. None if all parameters vary.
+        ranges: For each parameter with a new domain, by name, the text after the ``=`` of
+            ``--set``, such as "0.1..0.5", "adam,sgd" or "64".
     """
 
     only: tuple[str, ...] | None = None
@@ -67,7 +72,7 @@ class Tailoring(NamedTuple):
             ranges: The texts of all `--set` options, such as `NAME=VALUE`.
 
         Raises:
-            SearchSpaceError: If a text has no `=`, or a name is given twice.
+            SearchSpaceError: If a text of `--set` has no `=`, or if two texts have the same name.
         """
         by_name: dict[str, str] = {}
         for text in ranges:
@@ -87,8 +92,9 @@ class Tailoring(NamedTuple):
     def apply(self, space: SearchSpace) -> SearchSpace:
         """Returns the changed space. Applies `ranges` first, and then `only`.
 
-        Conditions are adapted once, at the end: `--set optimizer=sgd` makes `--only momentum`
-        possible. `search_spaces.conditions` says how conditions are adapted.
+        Conditions are adapted once, after both. So `--set optimizer=sgd --only momentum` works,
+        even if the default optimizer has no momentum. `search_spaces.conditions` says how
+        conditions are adapted.
 
         Args:
             space: The space as the study declares it.
@@ -123,7 +129,7 @@ class Tailoring(NamedTuple):
 
 
 def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
-    """Returns the names in texts. A text has one name, or several separated by commas."""
+    """Returns the names in texts. A text has one name, or several names separated by commas."""
     names: list[str] = []
     for text in texts:
         # The name of a parameter may have a comma in it.
@@ -136,9 +142,9 @@ def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
 def read_domain(parameter: Parameter, text: str) -> Parameter:
     """Returns a new declaration of a parameter, from a text such as "0.1..0.5".
 
-    A range makes a Float or an Int, several values make a Choice, and one value makes a Fixed. Both
-    values of a Boolean make a Boolean. The new declaration has the same role, but no condition. It
-    has the same default, scale and step if they fit the new range.
+    A range makes a Float or an Int, several values make a Choice, and one value makes a Fixed. For
+    a Boolean, "false,true" makes a Boolean. The new declaration has no condition. The parameter's
+    default, scale and step are kept as far as they fit the new domain.
     """
     low, dots, rest = text.partition("..")
     is_value = isinstance(parameter, Listed) and text in parameter.values
@@ -153,7 +159,7 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
 
 
 def read_value(parameter: Parameter, text: str) -> Any:
-    """Reads a value of the parameter's type from a text. It may lie outside the domain."""
+    """Reads a value of the parameter's type from a text. The value may lie outside the domain."""
     if not text and not parameter.contains(text):
         raise SearchSpaceError(f"{parameter.subject} has no value: give one after the '='.")
     if isinstance(parameter, Listed):
@@ -185,7 +191,7 @@ def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
 
 
 def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
-    """Reads a range from `LOW..HIGH`, `:STEP` and `:SCALE`. Step and scale may be missing."""
+    """Reads a range such as `LOW..HIGH:STEP:SCALE`. The step and the scale may be missing."""
     kinds = types_of(parameter)
     if not kinds <= {int, float}:
         hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
@@ -206,10 +212,11 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
         options["scale"] = parameter.scale if ends[0] is not None and ends[0] > 0 else "linear"
     if steps:
         options["step"] = steps[0]
-    # On another scale, the declared step would have another meaning: on a log scale it is a ratio.
+    # The declared step is kept only on the declared scale, because a step is a difference on a
+    # linear scale, but a ratio on a log scale.
     elif isinstance(parameter, Float | Int) and options["scale"] == parameter.scale:
-        # If the declared step does not fit, the range gets none. The last line raises all other
-        # errors.
+        # If the declared step does not fit the new range, the range gets no step. The last line
+        # of this function declares that range, and raises the errors of all other arguments.
         with contextlib.suppress(SearchSpaceError):
             same_step = make(parameter.name, *ends, step=parameter.step, **options)
             return _with_default_of(parameter, same_step)
@@ -237,7 +244,7 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:
-    """Reads a value from a text, if possible one of the parameter's values."""
+    """Reads a value from a text. Prefers a reading that is one of the parameter's values."""
     if parameter.objects:
         content = read_object(text)
         if content is not None:
@@ -246,12 +253,13 @@ def _read_listed(parameter: Listed, text: str) -> Any:
     readings: list[Any] = [content]
     if type(content) is int and float(content) == content:
         readings.append(float(content))
-    # Python writes True, a spreadsheet TRUE.
+    # JSON has only `true`, but users also write `True` as in Python, or `TRUE` as in spreadsheets.
     readings += [text, _PYTHON_WORDS.get(text.capitalize(), text)]
     for reading in readings:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
             return parameter.canonical(reading)
-    # The value is new: take the first reading that has the type of one of the parameter's values.
+    # The value is new, so the first reading that has the type of one of the parameter's values
+    # counts.
     types = types_of(parameter)
     return next((reading for reading in readings if type(reading) in types), text)
 
@@ -262,7 +270,10 @@ def _with_default_of(parameter: Parameter, new: Kind) -> Kind:
 
 
 def _role(parameter: Parameter) -> str:
-    """Returns the role of a new declaration, which may vary even if the old one was Fixed."""
+    """Returns the role of a new declaration.
+
+    The new declaration of a Fixed is "nuisance", because it may vary.
+    """
     return "nuisance" if parameter.role == "fixed" else parameter.role
 
 

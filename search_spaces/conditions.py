@@ -6,8 +6,8 @@ another method changes the domain of a parent:
 - The child's condition keeps only the values that the parent can still have.
 - If no value is left, the child can never be active. The space drops the child and the child's own
   children. A child with an `otherwise` becomes Fixed at that value, so that `hp[name]` still works.
-- If the condition allows all values that the parent can still have, the parent's own condition
-  takes its place.
+- If the condition allows all values that the parent can still have, the child is active whenever
+  the parent is. So the parent's own condition replaces the child's condition on this parent.
 
 Conditions on unchanged parents stay as they are.
 """
@@ -36,7 +36,7 @@ def holds(parameter: Parameter, parents: ByName, active: Mapping[str, Any]) -> b
 
 
 def check_parents(parameters: ByName) -> None:
-    """Checks that conditions name parameters of the space, and values in their domains."""
+    """Checks that conditions name parents in the space, and values in the parents' domains."""
     for parameter in parameters.values():
         for name, values in parameter.when.items():
             if name not in parameters:
@@ -65,7 +65,8 @@ def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
         ) from None
     ordered: list[Parameter] = []
     while waiting:
-        # Taking the first parameter that is ready keeps the declared order as far as possible.
+        # A parameter is ready when none of its parents is waiting. Taking the first parameter that
+        # is ready keeps the declared order as far as possible.
         ready = next(p for p in waiting.values() if not waiting.keys() & p.when.keys())
         ordered.append(waiting.pop(ready.name))
     return tuple(ordered)
@@ -76,8 +77,9 @@ def with_changes(
 ) -> list[Parameter]:
     """Returns a space's parameters after changes, with conditions that fit the changed parents.
 
-    The parameters in `with_new` have new conditions, which are not adapted. Raises SearchSpaceError
-    if a parameter in `named` could never be active.
+    `changes` are new declarations by name. The parameters in `with_new` are declared with a new
+    condition, which stays as it is. Raises SearchSpaceError if a parameter in `named` could never
+    be active.
     """
     after = {**before, **changes}
     adapted: dict[str, Parameter] = {}
@@ -103,7 +105,7 @@ def with_changes(
 def _adapted_condition(
     parameter: Parameter, before: ByName, changes: ByName, adapted: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """Returns a parameter's condition after its parents changed. None if it can't be met."""
+    """Returns a parameter's condition after changes of its parents. None if it can't be met."""
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes:
@@ -112,7 +114,8 @@ def _adapted_condition(
         parent = adapted[name]
         possible = _possible_values(values, before[name], parent)
         if parent.count == len({parent.identity(value) for value in possible}):
-            # The condition is always met while the parent is active.
+            # The condition is met whenever the parent is active, so the parent's own condition
+            # replaces it.
             demands += parent.when.items()
         else:
             demands.append((name, possible))
@@ -127,10 +130,11 @@ def _adapted_condition(
 def _possible_values(
     values: Iterable[Scalar], old: Parameter, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns the values of a condition that are in the new parent's domain."""
+    """Returns the values of a condition that are in the parent's new domain."""
     possible = []
     for value in values:
-        # A condition on a Float may say 1. A Fixed that replaces the Float has the value 1.0.
+        # A condition on a Float may say 1, and a Fixed that replaces the Float has the value 1.0.
+        # So both spellings are tried.
         spellings = [old.canonical(value), value] if old.contains(value) else [value]
         possible += [new.canonical(each) for each in spellings if new.contains(each)][:1]
     return tuple(possible)

@@ -52,7 +52,7 @@ class KerastudyError(Exception):
 
     Attributes:
         setting: The name of the setting that is wrong, or empty.
-        expected: What it must be, such as "a whole number of at least 1", or empty.
+        expected: What the setting must be, such as "a whole number of at least 1", or empty.
         received: What was received instead, as text, or empty.
         hint: What to do, in sentences, or empty.
     """
@@ -68,7 +68,8 @@ class KerastudyError(Exception):
             hint: What to do, in sentences.
         """
         if received is not _NOTHING:
-            # Errors are sent between processes. A text can always be pickled, a value can't.
+            # The error keeps a text, because errors are sent between processes: a text can always
+            # be pickled, but a value can't.
             self.received = shown(received)
         self.hint = hint
         sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
@@ -91,7 +92,8 @@ class SearchSpaceError(KerastudyError, ValueError):
 class HyperparameterError(SearchSpaceError, KeyError):
     """A builder reads a hyperparameter that has no value, or declares one in two ways.
 
-    The error is also a KeyError, as dicts raise. Its text has no quotes around it.
+    The error is also a KeyError, because a dict raises KeyError for a missing name. Unlike other
+    KeyErrors, its text has no quotes around it.
     """
 
     def __str__(self) -> str:
@@ -135,9 +137,10 @@ class WorkerError(StudyError):
     """The worker process ended by itself, or could not be started.
 
     Attributes:
-        killed: Whether it was killed, by a person or for lack of memory.
-        out_of_memory: Whether it was killed for lack of memory, as far as kerastudy can tell.
-        machine_gone: Whether the machine that it ran on is gone.
+        killed: Whether the process was killed, by a person or for lack of memory.
+        out_of_memory: Whether the process was killed for lack of memory, as far as kerastudy can
+            tell.
+        machine_gone: Whether the machine on which the process ran is gone.
     """
 
     def __init__(
@@ -226,10 +229,11 @@ def suggestion(received: object, known: Iterable[str]) -> str:
 
 
 def near_match(received: object, known: Iterable[str]) -> str:
-    """Returns a question with the most similar names. Empty if none is similar."""
+    """Returns a question such as "Did you mean 'adam'?", or an empty text if no name is similar."""
     names = list(known) if isinstance(received, str) else []
     near = difflib.get_close_matches(str(received), names)
-    # difflib finds "parallel" not similar to "parallel_coordinates".
+    # difflib does not find "parallel" similar to "parallel_coordinates". So names that contain the
+    # received text count as similar, too.
     near = near or [name for name in names if len(str(received)) > 3 and str(received) in name]
     return f"Did you mean {quoted(near, 'or')}?" if near else ""
 

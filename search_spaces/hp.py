@@ -25,7 +25,10 @@ from search_spaces.space import SearchSpace
 
 
 def copied(value: Any) -> Any:
-    """Returns a copy of a tuple, list or dict, which a builder may change. Other values stay."""
+    """Returns a deep copy of a tuple, list or dict, because a builder may change what it gets.
+
+    Returns other values as they are.
+    """
     return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
 
 
@@ -39,13 +42,14 @@ class Scope(NamedTuple):
 
 
 class InlineDeclarations:
-    """The methods of every `hp`. A subclass decides on the values.
+    """The methods of every `hp`. A subclass decides which values the parameters have.
 
-    As in Keras Tuner, a declaration returns None if its parent has none of the `parent_values`.
+    As in Keras Tuner, a declaration with `parent_name` and `parent_values` returns None if the
+    parent has none of these values.
     """
 
     def __init__(self, readable: dict[str, Any]) -> None:
-        """Takes the values by name that a builder can read. Declarations add to this dict."""
+        """Takes a dict of the values that a builder can read. Declarations add values to it."""
         self._readable = readable
         self._declared: dict[str, Parameter] = {}
         self._out_of_scope: dict[str, Parameter] = {}
@@ -75,11 +79,11 @@ class InlineDeclarations:
     # Reading -------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:
-        """Returns the value of a parameter, or its `otherwise` if it is not active.
+        """Returns the value of a parameter, or its `otherwise` if the parameter is not active.
 
         Raises:
-            HyperparameterError: If there is no such parameter, or if it is not active and has no
-                `otherwise`.
+            HyperparameterError: If there is no such parameter, or if the parameter is not active
+                and has no `otherwise`.
         """
         name = self._scoped(name)
         # The name counts as read even if it has no value: in other trials it may have one.
@@ -102,7 +106,7 @@ class InlineDeclarations:
 
     @property
     def values(self) -> dict[str, Any]:
-        """All values that can be read, as a new dict in declared order. All count as read.
+        """All values that can be read, as a new dict in declared order. All names count as read.
 
         This is an attribute and not a method, as in Keras Tuner.
         """
@@ -280,7 +284,7 @@ class InlineDeclarations:
         return self.suggest_float(name, low, high, step=q)
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Sets an attribute of `user_attrs`, which lasts until the end of the build."""
+        """Sets an attribute in `user_attrs`. The attribute lasts until the end of the build."""
         self._user_attrs[key] = value
 
     def set_system_attr(self, key: str, value: Any) -> None:
@@ -336,9 +340,9 @@ class Hyperparameters(InlineDeclarations):
     `read` has the names that a builder has read.
 
     A builder written for Keras Tuner or Optuna declares its hyperparameters inline
-    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, even if it
-    lies outside the declared range. If the trial has no value of that name, the declaration returns
-    the declared default, and the parameter is added to `joined`.
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, even if that
+    value lies outside the declared range. If the trial has no value of that name, the declaration
+    returns the declared default, and the parameter is added to `joined`.
 
     If a space has "learning_rate when optimizer is adam" and "learning_rate when optimizer is sgd",
     `hp["learning_rate"]` is the value of the active one.
@@ -364,7 +368,8 @@ class Hyperparameters(InlineDeclarations):
         """
         self._space, self._values = space, space.resolve(values)
         self._active = frozenset(values)
-        # The name "rate" of a builder may be "rate when optimizer is sgd" in the space.
+        # A parameter that the builder reads as "rate" may have the name
+        # "rate when optimizer is sgd" in the space.
         self._in_space: dict[str, str] = {}
         for name in self._values:
             if self._in_space.get(read_as(name)) not in self._active:
@@ -407,7 +412,8 @@ class Hyperparameters(InlineDeclarations):
 
     def _value_of(self, parameter: Parameter) -> Any:
         name = parameter.name
-        # Mostly, one active parameter of the space is read by this name.
+        # The active parameters that are read by this name: mostly one. If there are several, a
+        # parameter with the declared domain comes first, then the parameter of exactly this name.
         active = [n for n in self._values if n in self._active and name in (n, read_as(n))]
         active.sort(key=lambda n: n != name)
         if active:
@@ -422,7 +428,7 @@ class Hyperparameters(InlineDeclarations):
         return copied(self._readable[name])
 
     def _name_in_space(self, name: str) -> str:
-        """Returns the space's name of the parameter that a builder reads by a name."""
+        """Returns the name in the space of a parameter that a builder reads as `name`."""
         return self._in_space.get(name, name)
 
     def _parent(self, name: str) -> tuple[Parameter | None, Any]:
@@ -455,7 +461,8 @@ class Hyperparameters(InlineDeclarations):
 
     def _note_read(self, names: Iterable[str]) -> None:
         for name in names:
-            # If no variant of the name is active, all its variants count as read.
+            # "rate" may have the variants "rate when optimizer is sgd" and "rate when optimizer is
+            # adam". If no variant is active, all count as read.
             own = self._in_space.get(name)
             variants = [own] if own else [n for n in self._space.names if read_as(n) == name]
             self._read.update(each for each in [name, *variants] if each in self._space)

@@ -5,8 +5,10 @@ changed: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. Most functi
 values, and:
 
     name                    the name of the parameter
-    default                 the value to begin with. If left out, the usual value if the range has
-                            it, else the middle of the range in its scale, or the first value
+    default                 the value to begin with. If left out, it is the usual value, such as
+                            0.001 for a learning rate. If the range does not contain the usual
+                            value, or there is none, it is the middle of the range in its scale,
+                            or the first of the listed values
     role, when, otherwise   see `Parameter`
 
 All raise SearchSpaceError if an argument is wrong. Ranges without a source are our own choice.
@@ -24,9 +26,10 @@ from search_spaces.parameters.base import Declared, Parameter
 from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.ranges import Float, Int
 
-# The names of Keras 3.15's initializers, activations and optimizers, without importing Keras
-# (https://keras.io/api/layers/initializers/, …/activations/, https://keras.io/api/optimizers/).
-# A test compares these names with the installed Keras.
+# The names of Keras 3.15's initializers, activations and optimizers are listed here, so that this
+# module does not import Keras. They are from https://keras.io/api/layers/initializers/,
+# https://keras.io/api/layers/activations/ and https://keras.io/api/optimizers/. A test compares
+# them with the installed Keras.
 
 INITIALIZERS: Final = tuple(
     """
@@ -103,8 +106,9 @@ def units(
     """How many units a layer has, usually 16 to 512 on a log scale.
 
     Bengio 2012 (arXiv:1206.5533, section 3.2) searches this number on a log scale, and finds that
-    too many units hurt little with regularization. A `step` above 1 is the ratio of neighbours: 2
-    doubles. Trials of the same sizes share a trace, so a study with a step is faster.
+    too many units hurt little with regularization. A `step` above 1 is the ratio of neighbouring
+    values: with `step=2`, the values are 16, 32, 64 and so on. Trials whose layers have the same
+    sizes share a traced TensorFlow function, so a study with a step is faster.
 
     Example:
         >>> ks.units(16, 128)
@@ -350,8 +354,8 @@ def epochs(
 ) -> Int:
     """How many epochs to train for, usually 5 to 50 on a linear scale.
 
-    An epoch is one pass over the training data. A trial counts by its best epoch, so too many
-    epochs cost only time. The range is for data sets that fit in memory. Bengio 2012
+    An epoch is one pass over the training data. A trial's value is that of its best epoch, so too
+    many epochs cost only time. The range is for data sets that fit in memory. Bengio 2012
     (arXiv:1206.5533, section 3.1.1) advises early stopping instead of searching this number.
 
     Example:
@@ -414,7 +418,8 @@ def optimizer(
 
     Choi et al. 2019 (arXiv:1910.05446) show that a comparison of optimizers is fair only if each
     optimizer is tuned in its own range. So `learning_rate=True` adds a learning rate for each
-    optimizer, which is active only with that optimizer. `momentum=True` adds momentums likewise.
+    optimizer, which is active only with that optimizer. In the same way, `momentum=True` adds a
+    momentum for each optimizer that has one.
 
     Args:
         values: Names, such as "adam"; see `OPTIMIZERS`.
@@ -452,7 +457,8 @@ def optimizer(
     return tuple(group) if learning_rate or momentum else choice
 
 
-# The arguments of `optimizer` hide the functions of these names.
+# Inside `optimizer`, the arguments `learning_rate` and `momentum` hide the functions of the same
+# names. So the functions get second names.
 _rate, _momentum = learning_rate, momentum
 
 

@@ -4,7 +4,8 @@ The functions take the arguments of methods such as `hp.Float` and `trial.sugges
 SearchSpaceError for a declaration that can't be searched. They change some declarations:
 
 - `high` becomes the last value that the step reaches, in decimal arithmetic. So
-  `hp.Float("x", 0, 0.5, step=0.1)` has the value 0.5, which Keras Tuner misses (its issue 1001).
+  `hp.Float("x", 0, 0.5, step=0.1)` has the value 0.5, which Keras Tuner misses (issue 1001 of Keras
+  Tuner).
 - A range of one value becomes a `Fixed`.
 - A value that a choice lists twice counts once. Values keep their types: 1 and True differ.
 - Keras Tuner's range with a step on a reverse_log scale becomes a `Choice`.
@@ -12,7 +13,7 @@ SearchSpaceError for a declaration that can't be searched. They change some decl
 - numpy's scalars become Python's.
 
 A builder may declare "learning_rate" with one range for Adam and another for SGD, under conditions.
-These declarations become two parameters, which the space and every record name:
+These declarations become two parameters. Their names in the space and in every record are:
 
     learning_rate when optimizer is adam
     learning_rate when optimizer is sgd
@@ -67,7 +68,10 @@ def keras_tuner_range(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """Returns the parameter of `hp.Int` or `hp.Float`. The usual default is `min_value`."""
+    """Returns the parameter that `hp.Int` or `hp.Float` declares.
+
+    If no default is given, the default is `min_value`.
+    """
     plain = _whole if kind is Int else without_numpy
     low, high = plain(min_value), plain(max_value)
     # Keras Tuner accepts upper case, and None for "linear".
@@ -77,9 +81,10 @@ def keras_tuner_range(
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
-    """Returns the parameter of `hp.Choice`.
+    """Returns the parameter that `hp.Choice` declares.
 
-    As Keras Tuner documents, the usual default is None if None is a value, else the first value.
+    If no default is given, the default is None if None is a value, else the first value. Keras
+    Tuner documents this, too.
     """
     choice = categorical(name, values)
     if default is None:
@@ -89,7 +94,7 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
-    """Returns the parameter of `hp.Boolean`."""
+    """Returns the parameter that `hp.Boolean` declares."""
     value = without_numpy(default)
     return Boolean(name, default=bool(value) if value in (0, 1) else value)
 
@@ -97,7 +102,7 @@ def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
 def optuna_range(
     kind: Range, name: str, low: Any, high: Any, step: Any = None, log: bool = False
 ) -> Parameter:
-    """Returns the parameter of `trial.suggest_float` or `trial.suggest_int`."""
+    """Returns the parameter that `trial.suggest_float` or `trial.suggest_int` declares."""
     if log and step not in (None, kind.usual_step):
         raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
     plain = _whole if kind is Int else without_numpy
@@ -106,7 +111,10 @@ def optuna_range(
 
 
 def categorical(name: str, values: Any) -> Choice:
-    """Returns the parameter of `trial.suggest_categorical`. Its default is the first choice."""
+    """Returns the parameter that `trial.suggest_categorical` declares.
+
+    The parameter's default is the first value.
+    """
     return Choice(name, _distinct(values))
 
 
@@ -116,9 +124,9 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
 
 
 def equal_value(parameter: Parameter, value: object) -> MaybeScalar:
-    """Returns the value of the domain that equals a value, e.g. `1` for `1.0` of an Int.
+    """Returns the value in a parameter's domain that equals `value`, e.g. `1` for `1.0` in an Int.
 
-    Returns NOT_GIVEN if the domain has no equal value.
+    Returns NOT_GIVEN if no value in the domain equals `value`.
     """
     value = without_numpy(value)
     if parameter.contains(value):
@@ -150,7 +158,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
-    # This raises the errors of all arguments but the step.
+    # This line raises the errors of all arguments except the step.
     whole = kind(name, low, high, scale=scale)
     if step in (None, whole.usual_step):
         return whole
@@ -191,9 +199,9 @@ def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Par
 
 _WHEN: Final = " when "
 _LONGEST_NAME: Final = 120
-"""MLflow allows 250 characters."""
+"""Longer names are cut. MLflow allows 250 characters."""
 _MOST_LISTED: Final = 4
-"""The most values of a parent in a name."""
+"""A name such as "rate when optimizer is sgd or adam" lists at most this many values."""
 
 
 def read_as(name: str) -> str:
@@ -217,8 +225,9 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
 def with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
     """Returns one parameter with the values of all declarations. None if their kinds differ.
 
-    The parameter has the name, scale and default of the first declaration. It has the step if all
-    declarations have the same step and all their ends are on one grid.
+    The parameter has the name and default of the first declaration, and the scale of the first
+    range. It has a step only if all ranges have the same step, and the ends of all declarations are
+    on one grid.
     """
     first = declared[0]
     if all(isinstance(each, Listed) for each in declared):
@@ -227,7 +236,7 @@ def with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
     ranges: list[Any] = [each for each in declared if isinstance(each, Ranged)]
     model = ranges[0]
     kind, scalar = type(model), int if isinstance(model, Int) else float
-    # A declared range of one value became a Fixed.
+    # A declared range with only one value became a Fixed, so a Fixed counts as a range here.
     if not all(type(p) in (kind, Fixed) and type(p.default) is scalar for p in declared):
         return None
     ends: list[Any] = [
@@ -306,7 +315,8 @@ def _condition(
     """Returns Keras Tuner's conditions as a `when`. None if they can't be met."""
     when: dict[str, tuple[Scalar, ...]] = {}
     for condition in conditions:
-        # Of several parameters that are read by this name, one is active under `when`.
+        # Several parameters may be read by this name, such as "rate when optimizer is sgd". The
+        # parent is the parameter that is active under the conditions so far.
         parents = [p for p in parameters if condition.name in (p.name, read_as(p.name))]
         parent = next((p for p in parents if set(p.when) <= set(when)), None)
         if parent is None:

@@ -1,7 +1,8 @@
 """Translates a search space for Optuna and Keras Tuner, and reads back what they propose.
 
-If a library has the same kind of parameter, the parameter keeps its name there. Other parameters
-are encoded, and their names in the library say how:
+A parameter becomes a parameter of the same kind in the library, if the library has this kind.
+Otherwise the parameter's values are encoded as numbers or texts, and the parameter's name in the
+library may say how:
 
     parameter                                        in Optuna
     Float, Int: linear, log                          the same, under the same name
@@ -49,8 +50,9 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 _ROUNDING: Final = 1e-9
-"""How far beyond a range a stored float may be, as a share of the range's end: samplers make
-rounding errors. Optuna accepts ten times as much, as a share of a step."""
+"""How far a stored float may lie beyond a range, as a share of the range's end, because samplers
+make rounding errors. Also how far values that Optuna computes may lie from a grid, as a share of a
+step. Optuna itself accepts ten times that distance."""
 
 _STEP_TOLERANCE: Final = 1e-6
 """How far a float that Optuna stored may be from a value of the grid, in steps."""
@@ -61,8 +63,8 @@ class _Encoding:
 
     Attributes:
         name: The parameter's name in the library.
-        listed: The library's values for the values of the domain, in the same order. None if the
-            library stores numbers that `_stored` and `_value` convert.
+        listed: The values that the library stores for the parameter's values, in the same order.
+            None if the library stores numbers, which `_stored` and `_value` convert.
     """
 
     library: ClassVar[str]
@@ -72,7 +74,7 @@ class _Encoding:
         self.name, self.listed = parameter.name + how, listed
 
     def encode(self, value: Any) -> Any:
-        """Returns the library's value for a value of the domain."""
+        """Converts a value of the parameter into the value that the library stores."""
         domain = self.parameter
         if self.listed is None:
             return self._stored(domain.canonical(value))
@@ -81,7 +83,7 @@ class _Encoding:
         return self.listed[domain.grid.nearest_index(domain.canonical(value))]
 
     def decode(self, stored: Any) -> Any:
-        """Returns the value of the domain for a value that the library stored."""
+        """Converts a value that the library stored into the parameter's value."""
         domain = self.parameter
         if self.listed is None:
             value = self._value(stored) if is_real(stored) else NOT_GIVEN
@@ -97,11 +99,14 @@ class _Encoding:
         return value
 
     def _stored(self, value: Any) -> Any:
-        """Returns the number that the library stores for a number of the domain."""
+        """Converts a number in the parameter's range into the number that the library stores."""
         return value
 
     def _value(self, stored: Any) -> Any:
-        """Returns the number of the domain for a stored number. NOT_GIVEN if there is none."""
+        """Converts a stored number into the number in the parameter's range.
+
+        Returns NOT_GIVEN if no number in the range fits the stored number.
+        """
         raise NotImplementedError
 
 
@@ -118,7 +123,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
             for parameter in space.parents_first
             if not isinstance(parameter, Fixed)
         }
-        # The parameters' names by their names in the library.
+        # The parameters' names in the space, by their names in the library.
         self._names = {encoding.name: name for name, encoding in self._encodings.items()}
         for name, encoding in self._encodings.items():
             if encoding.name != name and encoding.name in self._encodings:
@@ -128,9 +133,10 @@ class _EncodedSpace(Generic[_AnyEncoding]):
                 )
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a trial's values, from the library's values by the library's names.
+        """Converts the values that the library stored for a trial into values of the space.
 
-        The result has all active parameters in declared order, also Fixed ones.
+        `stored` has the parameters' names in the library. The result has all active parameters in
+        declared order, including the Fixed ones.
         """
         for name in stored:
             if name not in self._names:
@@ -160,7 +166,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
         return values
 
     def _encoded(self, values: Mapping[str, Any]) -> dict[_AnyEncoding, Any]:
-        """Returns the library's value of each active parameter, parents first."""
+        """Returns the value that the library stores for each active parameter, parents first."""
         self.space.validate(values)
         return {
             encoding: encoding.encode(values[name])
@@ -187,7 +193,8 @@ class OptunaEncoding(_Encoding):
         listed: Sequence[Any] | None = None
         how = ""
         if isinstance(parameter, Listed):
-            # Optuna and sets compare choices by ==, by which 1, 1.0 and True are equal.
+            # Optuna compares choices by ==, as a set does. By ==, 1, 1.0 and True are equal. If two
+            # choices are equal, Optuna gets the choices' spellings in JSON, which differ.
             distinct = len(set(parameter.values)) == parameter.count
             listed = parameter.values if distinct else [*map(json.dumps, parameter.values)]
         elif not _optuna_keeps_steps(parameter):
@@ -246,8 +253,9 @@ class OptunaEncoding(_Encoding):
 def _optuna_keeps_steps(parameter: Parameter) -> bool:
     """Returns whether an Optuna distribution can have a parameter's steps.
 
-    Optuna has no ratios as steps. It lowers `high` if linear steps do not end there exactly. It
-    refuses values that differ from the grid by more than 1e-8 of a step, e.g. by rounding.
+    A step can't be a ratio in Optuna. If linear steps do not end at `high` exactly, Optuna lowers
+    `high`. Optuna also refuses values that differ from the grid by more than 1e-8 of a step, for
+    example by a rounding error.
     """
     if isinstance(parameter, Int):
         return parameter.scale != "log" or parameter.step == 1
@@ -278,7 +286,7 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
         return {each.name: each.distribution for each in self._encodings.values()}
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
-        """Returns the values that an Optuna trial suggests, as `decode` does."""
+        """Returns the values that an Optuna trial suggests, converted into values of the space."""
         return self._values(lambda encoding: encoding.decode(encoding.suggest(trial)))
 
     def encode(
@@ -286,7 +294,8 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """Returns the params and distributions that Optuna stores for a trial with these values.
 
-        In a trial of `suggest`, the last digits of a reverse_log Float may differ.
+        The last digits of a reverse_log Float may differ from those that Optuna stores in a trial
+        of `suggest`.
         """
         encoded = self._encoded(values)
         params = {encoding.name: stored for encoding, stored in encoded.items()}
@@ -329,7 +338,8 @@ class KerasTunerEncoding(_Encoding):
         if self.listed is not None:
             return kinds.Int(min_value=0, max_value=len(self.listed) - 1, **common)
         kind: Callable[..., HyperParameter] = kinds.Int if isinstance(domain, Int) else kinds.Float
-        # Keras Tuner misses values of a Float with a step, and of an Int with a ratio.
+        # Keras Tuner misses some values of a Float with a step, and of an Int whose step is a
+        # ratio. Such parameters became indices above, so only a linear Int has a step here.
         step = domain.step if isinstance(domain, Int) and domain.scale == "linear" else None
         return kind(
             min_value=domain.low, max_value=domain.high, step=step, sampling=domain.scale, **common
@@ -339,7 +349,8 @@ class KerasTunerEncoding(_Encoding):
         domain = self.parameter
         beyond = _ROUNDING * max(abs(domain.low), abs(domain.high))
         if isinstance(domain, Int):
-            # On a logarithmic scale, Keras Tuner may propose high + 1 for an int.
+            # On a logarithmic scale, Keras Tuner may propose high + 1 for an int, which counts as
+            # high.
             beyond = 0.0 if domain.scale == "linear" else 1.0
         value = domain.nearest(stored)
         fits = abs(value - stored) <= beyond and isinstance(stored, type(domain.low))
@@ -390,7 +401,10 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a trial's values, from an oracle's. Ignores the names with `RESERVED`."""
+        """Converts an oracle's values into values of the space.
+
+        Ignores the values whose names begin with `RESERVED`.
+        """
         return super().decode({n: v for n, v in stored.items() if not n.startswith(self.RESERVED)})
 
     def _conditions(self, parameter: Parameter, of_parents: Mapping[str, list[Any]]) -> list[Any]:
@@ -406,7 +420,10 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
 
 
 def _condition(parent: str, values: list[Any]) -> Any:
-    """Returns Keras Tuner's condition on a parent. Its class is private, so a scope makes it."""
+    """Returns Keras Tuner's condition on a parent.
+
+    The class of conditions is private in Keras Tuner, so a `conditional_scope` makes the condition.
+    """
     import keras_tuner
 
     scratch = keras_tuner.HyperParameters()

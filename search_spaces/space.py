@@ -33,7 +33,8 @@ _TYPES: Final[Mapping[type, str]] = {
 }
 
 
-# This is no dataclass: importing `dataclasses` takes as long as importing all of this package.
+# This is a NamedTuple and not a dataclass, because importing `dataclasses` takes as long as
+# importing all of this package.
 class Containment(NamedTuple):
     """The result of `SearchSpace.contains`: true, or false with a reason.
 
@@ -49,7 +50,7 @@ class Containment(NamedTuple):
 
 
 VERSION: Final = 1
-"""The version of the JSON. Readers refuse other versions."""
+"""The version of a space's JSON. Readers refuse other versions."""
 
 
 class SearchSpace:
@@ -300,8 +301,8 @@ class SearchSpace:
         """Returns the space in which only these parameters vary. Others are Fixed at defaults.
 
         Args:
-            *names: The names of parameters, at least one. Unless a parent's default meets the
-                condition of a named parameter, name the parent, too.
+            *names: The names of parameters, at least one. If a named parameter is not active with
+                its parent's default, name the parent, too.
 
         Raises:
             SearchSpaceError: If no name is given, if a name is unknown or that of a Fixed
@@ -317,8 +318,8 @@ class SearchSpace:
     def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
         """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
 
-        A value may lie outside the domain, but must have a type of the parameter's values. The
-        conditions of these parameters stay.
+        A value may lie outside the parameter's domain, but must have the type of a value in the
+        domain. The conditions of these parameters stay.
 
         Args:
             values: Values by name, for names that are not Python identifiers.
@@ -349,8 +350,8 @@ class SearchSpace:
 
         Args:
             *parameters: Parameters and groups of them. A parameter without a condition gets the
-                condition of the replaced parameter, and likewise for `otherwise`. (In
-                `with_parameters`, it stays without.)
+                condition of the parameter that it replaces. A parameter without an `otherwise` gets
+                that of the parameter that it replaces. (`with_parameters` adds neither.)
 
         Raises:
             SearchSpaceError: If a name is unknown, or if one of these parameters could never be
@@ -387,7 +388,7 @@ class SearchSpace:
             An iterator over dicts with values in declared order.
 
         Raises:
-            SearchSpaceError: If a parameter is continuous. The call of `grid` raises it.
+            SearchSpaceError: If a parameter is continuous. `grid` raises it, not the iterator.
         """
         continuous = [each.name for each in self.parameters if each.count is None]
         if continuous:
@@ -551,7 +552,10 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
 
 
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
-    """Returns the new declarations, each with the old `when` and `otherwise` if it has none."""
+    """Returns the new declarations of parameters.
+
+    A declaration without `when` or `otherwise` gets that of the old declaration.
+    """
     merged = {}
     for name, parameter in new.items():
         check_known(name, parameters)
@@ -570,8 +574,8 @@ def value_of_type(parameter: Parameter, value: object) -> Any:
     """Checks that the type of a value suits a parameter, and returns the value.
 
     The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
-    False or True. A Choice or a Fixed takes any value that has the type of one of its own values.
-    If one of its values is a tuple, list or dict, it takes any tuple, list or dict.
+    False or True. A Choice or a Fixed takes any value that has the type of one of the parameter's
+    own values. If one of these is a tuple, list or dict, it takes any tuple, list or dict.
     """
     what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:

@@ -15,22 +15,23 @@ from search_spaces.space import SearchSpace
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
-"""A name with more different domains becomes one parameter with all values. Its bounds probably
-depend on another number, as in `hp.Int("units_2", 8, units_1)`."""
+"""A name that is declared with more domains becomes one parameter with all their values. Its
+bounds probably depend on another hyperparameter, as in `hp.Int("units_2", 8, units_1)`, which has
+a domain for each value of `units_1`."""
 
 Occurrence = dict[str, tuple[Scalar, ...]]
-"""The conditional scopes around a declaration: the allowed values of each parent."""
+"""The conditional scopes around one declaration, as the values that they allow each parent."""
 
 Key = tuple[str, object]
 """A value with its type, as `Parameter.identity` returns it."""
 
 
 class Trace(NamedTuple):
-    """One build.
+    """The record of one build, which is one run of the builder.
 
     Attributes:
-        values: The values of the parameters that the build declared, in order.
-        keys: The keys of these values.
+        values: The values of the parameters that the build declared, in the order of declaration.
+        keys: The `Key` of each of these values, by the parameter's name.
         error: The text of the error that the builder raised, or None.
     """
 
@@ -44,7 +45,10 @@ class LimitReachedError(InternalError):
 
 
 class ClashError(InternalError):
-    """A build declared a name of `Tracer.clashes`, whose domains must be merged first."""
+    """A build declared one name with domains that must be merged before any further build.
+
+    `Tracer.clashes` has the name.
+    """
 
 
 class Tracer:
@@ -54,14 +58,17 @@ class Tracer:
     "units ⟨2⟩". These names are the keys of `parameters` and `occurrences`.
 
     Attributes:
-        space: The space declared outside the builder, or None. It overrides the builder's domains.
-        merged: The parameters whose domains were merged into one, by the builder's name.
-        parameters: The parameters declared so far, as first declared, without conditions.
-        occurrences: The different conditional scopes around each parameter's declarations.
-        variants: The parameters that the builder declares under a name, by this name.
-        clashes: Names whose domains must be merged.
-        widened: Whether the domain of a parameter in `merged` got wider.
-        traces: The builds so far.
+        space: The space declared outside the builder, or None. The domains in this space override
+            the domains that the builder declares.
+        merged: The parameters that were merged from several domains of one name, by this name.
+        parameters: The parameters declared so far. Each is as in its first declaration, but has no
+            condition.
+        occurrences: For each parameter, the different conditional scopes in which it is declared.
+        variants: For each name in the builder, the names of its parameters in the tracer, such as
+            "units" and "units ⟨2⟩".
+        clashes: The names whose several domains must be merged into one.
+        widened: Whether a build gave a parameter in `merged` a wider domain.
+        traces: The records of the builds so far.
         first_error: The first exception that a build raised.
     """
 
@@ -94,15 +101,20 @@ class Tracer:
         return {self.key(name, value) for value in values}
 
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
-        """Returns an earlier build with these values, and defaults for the rest, or None.
+        """Returns the record of an earlier build with these values, or None if there is none.
 
-        Values of parameters that the earlier build did not declare make no difference.
+        Parameters that are not in `assignment` have their defaults. Only the parameters that the
+        earlier build declared are compared, because others can't have influenced the build.
         """
         keys = {n: self.key(n, assignment.get(n, p.default)) for n, p in self.parameters.items()}
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build with these values, and defaults for the rest. Runs a build once."""
+        """Runs a build with these values, and returns its record.
+
+        Parameters that are not in `assignment` have their defaults. If there was a build with the
+        same values before, returns the record of that build, and runs nothing.
+        """
         trace = self.known(assignment)
         if trace is not None:
             return trace
@@ -115,7 +127,7 @@ class Tracer:
         try:
             self._build(hp)
         except SearchSpaceError:
-            raise  # A wrong declaration stays wrong with other values.
+            raise  # A wrong declaration stays wrong with other values, so discovery ends.
         except Exception as raised:
             if self._stops(raised):
                 raise
@@ -147,7 +159,10 @@ class Tracer:
             occurrences.append(occurrence)
 
     def key_of(self, parameter: Parameter) -> str | None:
-        """Returns the key of the parameter with this name and domain. None if there is none yet."""
+        """Returns the tracer's name, such as "units ⟨2⟩", for a parameter's name and domain.
+
+        Returns None if no parameter with this name and domain was declared so far.
+        """
         name = parameter.name
         if name in self.merged:
             return name if name in self.parameters else None
@@ -155,7 +170,7 @@ class Tracer:
         return next((v for v in variants if same_domain(self.parameters[v], parameter)), None)
 
     def declared_as(self, key: str) -> str:
-        """Returns the builder's name of a parameter: "units" for the key "units ⟨2⟩"."""
+        """Returns the name that the builder declares: "units" for the tracer's "units ⟨2⟩"."""
         names = (name for name, variants in self.variants.items() if key in variants)
         return next(names, read_as(key))
 
@@ -200,14 +215,15 @@ class TracedHyperparameters(InlineDeclarations):
     """The `hp` of a traced build. Parameters without a chosen value have their defaults.
 
     Attributes:
-        traced: The values of the parameters declared so far, by the tracer's keys.
+        traced: The values of the parameters declared so far, by the parameters' names in the
+            tracer.
     """
 
     def __init__(self, tracer: Tracer, assignment: Mapping[str, Any]) -> None:
         super().__init__({})
         self._tracer, self._assignment, self._recorded = tracer, assignment, True
         self.traced: dict[str, Any] = {}
-        # By the name that a builder reads: the tracer's key of the parameter.
+        # The tracer's name of each parameter, by the name that the builder reads.
         self._keys: dict[str, str] = {}
         if tracer.space is not None:
             self._declare_space(tracer.space)
@@ -229,7 +245,7 @@ class TracedHyperparameters(InlineDeclarations):
         return new
 
     def _declare_space(self, space: SearchSpace) -> None:
-        """Declares the parameters of the space, as if the builder did so first."""
+        """Declares all parameters of the space, as if the builder began with these declarations."""
         by_name = {parameter.name: parameter for parameter in space}
         for parameter in space.parents_first:
             name, bare = parameter.name, parameter.conditioned({})
@@ -244,7 +260,7 @@ class TracedHyperparameters(InlineDeclarations):
                     self._readable.setdefault(visible, parameter.otherwise)
 
     def _set_value(self, name: str, key: str, parameter: Parameter) -> None:
-        """Gives a parameter its value, which the builder reads by `name`."""
+        """Gives a parameter the chosen value, or the default. The builder reads it by `name`."""
         first = self._tracer.parameters.get(key, parameter)
         value = self._assignment.get(key, first.default)
         value = first.canonical(value) if first.contains(value) else first.default
@@ -254,8 +270,8 @@ class TracedHyperparameters(InlineDeclarations):
     def _declare(self, parameter: Parameter) -> Any:
         name, space = parameter.name, self._tracer.space
         if space is not None and any(name in (n, read_as(n)) for n in space.names):
-            # The space's declaration counts. If that parameter is not active, the builder gets the
-            # default of the builder's declaration.
+            # The space declares this name, too, and only the space's declaration counts. If the
+            # space's parameter is not active, the builder gets the default of its own declaration.
             if not all(scope.met for scope in self._scopes):
                 return None
             if name in self._keys:
@@ -269,7 +285,8 @@ class TracedHyperparameters(InlineDeclarations):
         name = parameter.name
         another = not same_domain(self._declared[name], parameter)
         if another and self._recorded and name not in self._tracer.merged:
-            # A name has one value in a build, as in Keras Tuner, so its domains must be merged.
+            # This build declares the name with two domains. As in Keras Tuner, a name has only one
+            # value in a build, so the two domains must be merged.
             self._tracer.clashes.add(name)
         if name not in self._keys:
             self._set_value(name, self._tracer.key_of(parameter) or name, parameter)

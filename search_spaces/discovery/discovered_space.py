@@ -28,11 +28,12 @@ from search_spaces.parameters.values import identity
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300
-"""The most builds. As a build of a Keras model takes 10 to 50 ms, 300 builds take 3 to 15 seconds.
-A builder with 15 parameters needs 20 to 60 builds."""
+"""The most builds, unless the caller gives another limit. A build of a Keras model takes 10 to
+50 ms, so 300 builds take 3 to 15 seconds. A builder with 15 parameters needs 20 to 60 builds."""
 
 _MOST_RESTARTS: Final = 5
-"""How often all builds may start again because a domain got wider, as in `hp.Int("b", 1, a)`."""
+"""How often all builds may be repeated because a domain got wider. For example, the domain of
+`hp.Int("b", 1, a)` gets wider in every build with a larger `a` than before."""
 
 
 class Discovery(NamedTuple):
@@ -63,27 +64,30 @@ def discover(
 
     The space has the conditions that the builder states by `conditional_scope` or `parent_name`.
     Other conditions are inferred, such as "active if optimizer is sgd and layers is 2 or 3". A
-    parameter in a branch such as `if a or b:` is active in more trials than use it.
+    condition can't say "if a or b". So a parameter in a branch such as `if a or b:` is active even
+    in some trials that do not use it.
 
     A name that is declared with several domains becomes several parameters if conditions separate
     the domains. Otherwise it becomes one parameter with all the values.
 
     Discovery can miss a branch that needs three values other than the defaults, or a number in the
-    middle of a long range. If a trial declares a parameter in such a branch, it joins the space.
+    middle of a long range. If a trial later declares a parameter in such a branch, the parameter
+    joins the space.
 
     Args:
         build: The builder, called with an `hp` (or `trial`). Its result is ignored.
         before: A function that is called before each build, e.g. to reset global state.
-        limit: The most builds, 1 or more.
+        limit: The largest number of builds, at least 1.
         space: A space declared outside the builder. The builder's declarations are added to it.
-        stops: Gets each exception of the builder. True ends the discovery and raises the exception.
+        stops: A function that gets each exception of the builder. If it returns True, the discovery
+            ends and raises the exception.
 
     Returns:
         The space, and how it was found.
 
     Raises:
         SearchSpaceError: If the builder declares nothing, if a declaration is wrong, if one name
-            has domains of different kinds, or if every build raises.
+            has domains of different kinds, or if every build raises an exception.
         Exception: If the builder raises it and `stops` returns True.
 
     Example:
@@ -102,7 +106,8 @@ def discover(
         traced = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened
-        # The builds before a domain got wider did not try the new values.
+        # The builds before a domain got wider could not try the new values, so all builds are
+        # repeated.
         again = tracer.widened and widened < _MOST_RESTARTS
         if traced is not None and not (again and traced.complete):
             break
@@ -135,11 +140,11 @@ class _Traced(NamedTuple):
     """Whether all planned builds were run."""
     inferred: Conditions
     conditions: dict[str, Condition]
-    """The inferred conditions that can be met. A condition that a build contradicts is empty."""
+    """The inferred conditions that can be met. Conditions that a build contradicts are empty."""
 
 
 def _traced(tracer: Tracer) -> _Traced | None:
-    """Runs the builds. Returns None if a name's domains must be merged first."""
+    """Runs the builds. Returns None if they must be repeated with merged domains of a name."""
     complete = True
     try:
         inferred = Explorer(tracer).explore()
@@ -155,7 +160,7 @@ def _traced(tracer: Tracer) -> _Traced | None:
 
 
 def _separate(name: str, tracer: Tracer, conditions: Mapping[str, Condition]) -> bool:
-    """Returns whether no two parameters of one name are ever active together."""
+    """Returns whether no trial can have two active parameters of this name."""
     keys = [key for key in tracer.variants[name] if key in conditions]
     if len(keys) < 2:
         return True
@@ -194,7 +199,11 @@ def _check_sound(tracer: Tracer) -> None:
 
 
 def _consistent(tracer: Tracer, inferred: Conditions) -> dict[str, Condition]:
-    """Returns the conditions that can be met. Empties a condition that a build contradicts."""
+    """Returns the conditions that can be met.
+
+    A build contradicts a condition if it declared the parameter without meeting the condition. Such
+    a condition becomes empty, so that the parameter is always active.
+    """
     conditions = {name: condition for name, condition in inferred.items() if condition is not None}
     if not conditions:
         raise SearchSpaceError(
@@ -220,7 +229,10 @@ def _space(tracer: Tracer, conditions: Mapping[str, Condition]) -> SearchSpace:
 
 
 def _named(tracer: Tracer, conditions: Mapping[str, Condition]) -> SearchSpace:
-    """Returns the space, with names such as "rate when optimizer is sgd"."""
+    """Returns the space.
+
+    If a name has several parameters, they get names such as "rate when optimizer is sgd".
+    """
     several = {
         name for name, keys in tracer.variants.items() if sum(key in conditions for key in keys) > 1
     }

@@ -1,8 +1,9 @@
 """Infers under which condition a builder declares a parameter.
 
 A condition lists parents, each with the values that the parent may have. The parents are chosen
-greedily: as few as explain all builds that did not declare the parameter. If no condition fits, as
-for `if a or b:`, the parameter is active too often rather than too seldom.
+greedily, so that few parents explain all builds that did not declare the parameter. No condition is
+exact for a branch such as `if a or b:`. The inferred condition is then too weak, not too strict:
+the parameter is active even in some trials that do not use it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.values import Scalar
 
 MOST_TRIED: Final = 6
-"""A numeric range with at most so many values is tried as a whole, in five builds. In a longer
-range, bisection takes four or five builds, if anything depends on the number."""
+"""If a numeric range has at most this many values, all are tried, which takes five builds besides
+that of the default. In a longer range, bisection takes four or five builds if the declarations
+depend on the number."""
 
 _MOST_LISTED: Final = 1000
-"""No condition is inferred on a number with more values, since a condition lists them."""
+"""A numeric parameter with more values is never an inferred parent, since a condition lists every
+allowed value of a parent."""
 
 Conditions = dict[str, Condition | None]
 """The condition of each parameter, or None if it can't be met."""
@@ -53,7 +56,7 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Calls `look` with these indices. Then bisects where neighbouring results differ.
+    """Calls `look` with these indices. Then bisects between neighbours whose results differ.
 
     Returns the results by index.
     """
@@ -71,7 +74,7 @@ def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen
 
 
 def conditions_of(tracer: Tracer, run: Run) -> Conditions:
-    """Returns the conditions of all parameters. Runs builds with values that were not tried."""
+    """Returns the conditions of all parameters. To infer them, runs builds with further values."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: None if condition is None else _without_implied(tracer, condition, conditions)
@@ -82,8 +85,9 @@ def conditions_of(tracer: Tracer, run: Run) -> Conditions:
 def stated_condition(tracer: Tracer, name: str) -> Condition | None:
     """Returns the condition that the builder states, for example by `hp.conditional_scope`.
 
-    If a parameter is declared in several scopes, the condition has the parents that all scopes
-    have. A parent may have its values of all scopes. None if no declaration can ever be active.
+    If a parameter is declared in several scopes, the condition has only the parents that all of
+    these scopes name. A parent may have every value that one of these scopes allows. Returns None
+    if no declaration can ever be active.
     """
     scopes = [scope for scope in tracer.occurrences[name] if all(scope.values())]
     if not scopes:
@@ -131,7 +135,8 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
             for trace in tracer.traces
             if name not in trace.values and trace.error is None and met_in(trace, stated, tracer)
         ]
-        # A parent must come before its child in every build, so conditions form no circles.
+        # Only parameters that come before this one in every build may be its parents, so that
+        # conditions form no circles.
         common = set.intersection(
             *(set(itertools.takewhile(name.__ne__, trace.values)) for trace in having)
         )
@@ -143,7 +148,8 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
             and 1 < (parameters[parent].count or 0) <= _MOST_LISTED
         }
         chosen = _explaining_parents(without, seen)
-        # Further builds change one value of the build that is nearest to the defaults.
+        # Further builds change one value of this build, which is the one nearest to the defaults
+        # among the builds that declared the parameter.
         home = min(having, key=lambda trace: _distance(tracer, trace))
         inferred = {}
         for parent in chosen:
@@ -165,7 +171,8 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
 def _explaining_parents(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
     """Chooses parents whose values explain why builds did not declare the parameter.
 
-    A parent explains a build if no build that declared the parameter had the same value of it.
+    For example, the parent "optimizer" explains builds with the value "adam" if no build with this
+    value declared the parameter.
     """
     explanations = (
         [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
@@ -185,7 +192,8 @@ def _allowed(
 ) -> tuple[Scalar, ...]:
     """Returns the values of a parent under which a parameter may be active.
 
-    A value is also allowed if its build raised, or if the limit of builds was reached before.
+    A value is also allowed if the build with this value raised an error, or was not run because the
+    limit of builds was reached.
     """
     values = values_of(parent)
     keys = [parent.identity(value) for value in values]

@@ -12,9 +12,10 @@ from search_spaces.optuna_and_keras_tuner_declarations import read_as
 from search_spaces.space import SearchSpace
 
 _MOST_ROWS: Final = 8
-"""The most builds with values of choices and short ranges in turn."""
+"""The most builds that go through the values of all choices and short ranges, one after another."""
 _MOST_DRAWN: Final = 16
-"""The most builds with random values. They find names that only rare branches read."""
+"""The most builds with random values. These builds find names that are read only in rare
+branches."""
 
 
 class Reading(NamedTuple):
@@ -41,9 +42,10 @@ def reading_of(
 ) -> Reading:
     """Runs a builder with a few sets of values, the defaults first, and records what it reads.
 
-    A builder that declares nothing is run until it has read all names. One run is mostly enough.
-    `read_elsewhere` are names that the training reads, such as "epochs". `stops` gets each
-    exception of the builder. If it returns True, the exception is raised.
+    A builder that declares nothing is run only until it has read all names of the space. Mostly, it
+    reads all in the first run. `before` is called before each run. `read_elsewhere` are names that
+    the training reads, such as "epochs". `stops` gets each exception of the builder. If `stops`
+    returns True, the exception is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
@@ -64,7 +66,7 @@ def reading_of(
         except Exception as error:
             if stops(error):
                 raise
-            # A trial with these values will report the error.
+            # The error is ignored here, because a trial with these values will report it.
         read |= hp.read
         # "use_l2" counts as read if "l2" is read, since "l2" is active only if "use_l2" is True.
         for parameter in reversed(space.parents_first):

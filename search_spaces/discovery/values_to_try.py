@@ -2,7 +2,7 @@
 
 - All values of choices and of short ranges are tried.
 - In a long range, the ends and the middle are tried. If two of these builds declare different
-  parameters, bisection finds where that changes.
+  parameters, bisection finds the values at which the declared parameters change.
 - Further builds combine pairs of values, to find branches such as `if a and b:`. One build covers
   many pairs. Three values at once are not tried: most failures of software depend on one or two
   parameters (Kuhn, Wallace and Gallo 2004, doi:10.1109/TSE.2004.24).
@@ -40,7 +40,7 @@ class Explorer:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer, self._parameters = tracer, tracer.parameters
-        # By parameter: the values, other than defaults, with which the builder declares it.
+        # For each parameter, the values other than defaults that a build needs to declare it.
         self._contexts: dict[str, dict[str, Any]] = {}
         # New parameters, each with the values of the parameters declared before it.
         self._new: list[tuple[str, dict[str, Any]]] = []
@@ -82,7 +82,7 @@ class Explorer:
         return trace
 
     def _probe(self) -> None:
-        """Tries the values of new parameters, together if they have the same context."""
+        """Tries the values of new parameters. Parameters with the same context share builds."""
         groups: list[tuple[dict[str, Any], list[Parameter]]] = []
         while self._new:
             name, values = self._new.pop(0)
@@ -112,8 +112,9 @@ class Explorer:
     def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
         """Tries the ends and the middle of all new ranges at once.
 
-        If one of these builds declares other parameters, tries the values of each range. Then tries
-        the ends of earlier ranges, since the bounds of the new ranges may depend on these.
+        If one of these builds declares other parameters than the build with `context` alone, tries
+        each range by itself. If `context` is not empty, then also tries the ends of the ranges that
+        are declared earlier, because the bounds of the new ranges may depend on earlier values.
         """
         usual = _outcome(self._run(context))
 
@@ -141,7 +142,10 @@ class Explorer:
         survey(landmarks(parameter), outcome)
 
     def _activate_stated(self) -> None:
-        """Runs a build for each parameter that was only declared in scopes that were not active."""
+        """Activates each parameter that was declared only in scopes that were not active.
+
+        For this, runs a build with values that meet the stated condition.
+        """
         for name in list(self._parameters):
             if name in self._contexts or name in self._activated:
                 continue
@@ -153,9 +157,10 @@ class Explorer:
             self._run({**row, **{parent: values[0] for parent, values in stated.items()}})
 
     def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
-        """Returns the values of a build with a new pair of values. None if no pair is left.
+        """Returns the values of a build that combines two values for the first time.
 
-        Skips pairs that the conditions rule out, and values with which every build raised.
+        Returns None if no pair of values is left. Skips pairs that the conditions rule out, and
+        values with which every build raised an error.
         """
         sound = {item for t in self._tracer.traces if t.error is None for item in t.keys.items()}
         domains: dict[str, list[tuple[Any, Item]]] = {}

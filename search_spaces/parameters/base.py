@@ -35,7 +35,8 @@ from search_spaces.parameters.values import (
 )
 
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
-"""The values that a parent may have, by the parent's name. All parents must match."""
+"""The values that each parent may have, by the parent's name. Every parent must have one of its
+values."""
 
 Kind = TypeVar("Kind", bound="Parameter")
 
@@ -67,7 +68,8 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     """Turns a class with attrs fields into a class of parameters."""
     defined = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
-    # attrs would only refuse changes of fields, with a shorter message.
+    # The `__setattr__` of attrs refuses only changes of fields, and its message does not say what
+    # to do.
     defined.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
     names = [field.alias for field in attrs.fields(cast(Any, defined)) if field.init]
     initialize: Any = defined.__init__
@@ -166,13 +168,16 @@ def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeS
 
 @attrs_parameter
 class Parameter(abc.ABC):
-    """A hyperparameter. It can't be changed. Parameters are equal if they declare the same.
+    """A hyperparameter. It can't be changed.
+
+    Two parameters are equal if everything that they declare is equal.
 
     Args:
         name: A non-empty string without `=`, control characters, or a space at either end.
         role: One of `ROLES`.
-        when: The condition under which the parameter is active, such as `{"optimizer": "sgd"}`. It
-            has the value of each parent, or a list, tuple or set of values. All parents must match.
+        when: The condition under which the parameter is active, such as `{"optimizer": "sgd"}`. For
+            each parent, it has the allowed value, or a list, tuple or set of allowed values. The
+            parameter is active if all parents are active and have allowed values.
         otherwise: The value that a builder reads while the parameter is not active.
 
     Attributes:
@@ -233,7 +238,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
-        """Returns the equal value of the domain's type, e.g. `1.0` for `1` in a Float.
+        """Returns a value in the type that the domain has, e.g. `1.0` for `1` in a Float.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -243,8 +248,8 @@ class Parameter(abc.ABC):
     def to_unit(self, value: Any) -> float:
         """Returns the coordinate of a value in the sampling scale, from 0 to 1.
 
-        All values of a choice have equal shares of the scale, and so do evenly spaced numbers. The
-        coordinate of such a value is the middle of its share.
+        The values of a choice divide the interval from 0 to 1 into equal shares, and so do evenly
+        spaced numbers. The coordinate of such a value is the middle of the value's share.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -254,8 +259,9 @@ class Parameter(abc.ABC):
     def from_unit(self, unit: float) -> Any:
         """Returns the value at a coordinate from 0 to 1, as the inverse of `to_unit`.
 
-        `from_unit(to_unit(value))` may differ from a continuous float by a rounding error: by at
-        most 1e-12 of the value on a logarithmic scale, and of the range's width on a linear scale.
+        For a continuous float, `from_unit(to_unit(value))` may differ from `value` by a rounding
+        error. On a logarithmic scale, the error is at most 1e-12 of the value. On a linear scale,
+        it is at most 1e-12 of the range's width.
 
         Raises:
             SearchSpaceError: If the coordinate is not a number from 0 to 1.
@@ -271,11 +277,11 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
-        """Returns the arguments between the name and the default, as Python code."""
+        """Returns the arguments between the name and the default, as Python code for `repr`."""
 
     @abc.abstractmethod
     def _usual_default(self) -> Any:
-        """Returns the default of a parameter that declares none."""
+        """Returns the default of a parameter that declares no default."""
 
     def contains(self, value: object) -> bool:
         """Returns whether a value is in the domain."""

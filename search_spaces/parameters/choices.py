@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters with listed values. Also reads all kinds from JSON."""
+"""Choice, Boolean and Fixed: parameters with listed values. Also reads any parameter from JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _SWITCH: Final = (False, True)
 
 
 def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
-    # A string would be read as a list of letters. Sets have no order.
+    # A string is refused, because it would be read as a list of letters. A set is refused, because
+    # it has no order.
     if not isinstance(values, Iterable) or isinstance(
         values, str | bytes | Mapping | set | frozenset
     ):
@@ -60,7 +61,7 @@ class Listed(Parameter):
 
     @functools.cached_property
     def values(self) -> tuple[Scalar, ...]:
-        """The values, in declared order. The tuple (64, 32) is the text "(64, 32)"."""
+        """The values, in declared order. A tuple such as (64, 32) is the text "(64, 32)"."""
         return tuple(map(spelling, self._declared))
 
     @functools.cached_property
@@ -97,7 +98,7 @@ class Listed(Parameter):
         return _opened(value, self.objects)
 
     def _index(self, value: object) -> int | None:
-        """Returns the index of a value, or None. A list may stand for a tuple, as in JSON."""
+        """Returns the index of a value, or None. A list may stand for a tuple, which JSON lacks."""
         index = self._indices.get(identity(value))
         if index is not None or not self.objects or not is_object(value):
             return index
@@ -109,7 +110,7 @@ class Listed(Parameter):
         return indices[0] if len(indices) == 1 else None
 
     def canonical(self, value: Any) -> Scalar:
-        """Returns the value as it was declared."""
+        """Returns the entry of `values` for a value: "(64, 32)" for the tuple (64, 32)."""
         return self.values[self.index(value)]
 
     def to_unit(self, value: Any) -> float:
@@ -144,7 +145,7 @@ class Choice(Listed):
         values: Strings, ints, finite floats, booleans and None, in any mixture. 1, 1.0 and True are
             three values. A value may also be a tuple, list or dict of these. A builder reads the
             tuple (64, 32), and records show the text "(64, 32)".
-        default: The value to begin with; None is a value. If left out, the first value.
+        default: The value to begin with. None means the value None. If left out, the first value.
         role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
@@ -208,8 +209,8 @@ class Fixed(Listed):
 
     Args:
         name: The parameter's name.
-        value: A string, an int, a finite float, a boolean or None; or a tuple, list or dict.
-        when: The condition under which it is active. See `Parameter`.
+        value: A string, an int, a finite float, a boolean, None, or a tuple, list or dict of these.
+        when: The condition under which the parameter is active. See `Parameter`.
         otherwise: The value that a builder reads while the parameter is not active.
 
     Raises:
@@ -253,7 +254,7 @@ def parameter_from_dict(content: object) -> Parameter:
     if not isinstance(content, Mapping):
         raise SearchSpaceError.of_setting("A parameter", "a JSON object", content)
     kind = choice("The kind of a parameter", content.get("kind"), _KINDS, SearchSpaceError)
-    # A Fixed takes no default and no role, which `to_dict` writes.
+    # `to_dict` also writes the default and the role of a Fixed, but the class takes neither.
     unused = ("kind", "objects", *(("default", "role") if kind == "fixed" else ()))
     arguments = {key: value for key, value in content.items() if key not in unused}
     objects = content.get("objects", ())

@@ -2,10 +2,11 @@
 
 The scales are those of Keras Tuner (https://keras.io/keras_tuner/api/hyperparameters/):
 
-- `linear`.
+- `linear`: for values whose differences matter, such as a number of layers.
 - `log`: for values whose order of magnitude matters, such as a learning rate.
-- `reverse_log`: `low + high - value` is searched on a log scale. For a momentum from 0.01 to 0.99,
-  this is `1 - momentum`.
+- `reverse_log`: for values whose distance from the upper end matters, such as a momentum. On this
+  scale, `low + high - value` is searched on a log scale. For a momentum from 0.01 to 0.99, this is
+  `1 - momentum`.
 """
 
 from __future__ import annotations
@@ -30,17 +31,19 @@ Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
 SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
 
 LARGEST_INT: Final = 2**40
-"""The largest bound of an Int, about 1e12. Up to it, the logarithms of neighbouring ints differ in
-double precision."""
+"""The largest bound of an Int, about 1e12. Up to this bound, the logarithms of neighbouring ints
+differ in double precision."""
 
 MOST_VALUES: Final = 1_000_000
-"""The most values of a Float with a step. With more values, it may as well be continuous."""
+"""The most values of a Float with a step. A Float with more values may as well be continuous."""
 
 FIT_TOLERANCE: Final = 1e-9
-"""How far from `high` the last step may end, in steps: steps such as 1/3 are not exact."""
+"""How far from `high` the last step may end, as a share of a step. Steps such as 1/3 are not exact
+floats, so they miss `high` by a rounding error."""
 
 _DEFAULT_DIGITS: Final = 6
-# A user may have given the thread's decimal context another precision.
+# Decimals are computed in this context, because a user may have changed the precision of the
+# thread's own context.
 _EXACT: Final = decimal.Context(prec=28)
 
 Number = TypeVar("Number", int, float)
@@ -94,12 +97,12 @@ def _logarithmic(value: float, low: float, high: float) -> float:
 
 
 def decimal_of(number: float) -> Decimal:
-    """Returns a number as Python prints it, as a decimal: exactly a tenth for `0.1`."""
+    """Returns the decimal number that Python prints for a number: exactly a tenth for `0.1`."""
     return Decimal(repr(number))
 
 
 def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
-    """Returns the number of steps from low to high, with a fraction if they don't fit.
+    """Returns the number of steps from low to high. It is a fraction if no step ends at high.
 
     Differences are computed in decimals: exactly five steps of 0.1 lead from 0 to 0.5.
     """
@@ -120,13 +123,14 @@ class Grid(Generic[Number]):
     low: Number
     high: Number
     step: Number
-    """The difference between neighbours, or their ratio."""
+    """The difference between neighbouring values. If `ratio` is True, their ratio."""
     ratio: bool
     count: int
 
     def value(self, index: int) -> Number:
         """Returns the value at an index, from 0 to `count - 1`."""
-        # A step that fits within `FIT_TOLERANCE` may miss `high` by a rounding error.
+        # The last step may miss `high` by a rounding error within `FIT_TOLERANCE`, so the last
+        # value is not computed.
         if index == self.count - 1:
             return self.high
         return self.low if index == 0 else value_at(self.low, self.step, index, self.ratio)
@@ -145,7 +149,10 @@ class Grid(Generic[Number]):
 
 
 def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
-    """Returns whether steps lead from low to high: for floats, within `FIT_TOLERANCE`."""
+    """Returns whether whole steps lead from low to high.
+
+    Floats may miss high by `FIT_TOLERANCE` of a step.
+    """
     exact = steps_between(low, high, step, ratio)
     if isinstance(step, int):
         return value_at(low, step, round(exact), ratio) == high
@@ -158,7 +165,7 @@ def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
         return low * step**index if ratio else low + step * index
     if ratio:
         exact = _EXACT.multiply(decimal_of(low), _EXACT.power(decimal_of(step), index))
-        # A float can have 15 exact decimal digits.
+        # A float keeps 15 decimal digits exactly, so further digits are dropped.
         return float(f"{exact:.15g}")
     return float(_EXACT.fma(index, decimal_of(step), decimal_of(low))) + 0.0
 
@@ -217,7 +224,7 @@ class Ranged(Parameter):
         return None if self.grid is None else self.grid.count
 
     def nearest(self, value: float) -> Any:
-        """Returns the domain's value that is nearest to a number, in or out of the range."""
+        """Returns the domain's value nearest to a number, which may lie outside the range."""
         clipped = min(max(value, self.low), self.high)
         if self.grid is None:
             return float(clipped)
@@ -257,7 +264,7 @@ class Ranged(Parameter):
 
     @abc.abstractmethod
     def _edges(self) -> tuple[float, float]:
-        """Returns the ends of the sampling scale: for an Int, half an int beyond the range."""
+        """Returns the ends of the sampling scale. For an Int, they are 0.5 beyond the range."""
 
     def _reason_outside(self, value: float) -> str | None:
         """Returns why a number of the right type is not in the domain, or None."""
@@ -333,13 +340,15 @@ class Float(Ranged):
         low: The lower end, included. Above 0 if the scale is logarithmic.
         high: The upper end, included.
         scale: "linear"; "log", if the order of magnitude matters; or "reverse_log", if the distance
-            from the top matters.
-        step: The difference between neighbours. On a log scale, their ratio, above 1, as in Keras
-            Tuner (https://keras.io/keras_tuner/api/hyperparameters/). Steps must lead from `low` to
+            from the upper end matters.
+        step: The difference between neighbouring values. On a log scale, it is the ratio of
+            neighbouring values, above 1, as in Keras Tuner
+            (https://keras.io/keras_tuner/api/hyperparameters/). Steps must lead from `low` to
             `high` exactly, in decimal arithmetic: `Float("x", 0, 0.5, step=0.1)` has the six
-            values 0.0, 0.1, 0.2, 0.3, 0.4, 0.5. None: the range is continuous.
-        default: The value to begin with. If left out, the middle of the range in its scale, to six
-            digits. With a step, the middle value of the grid (the upper one of two).
+            values 0.0, 0.1, 0.2, 0.3, 0.4, 0.5. If the step is None, the range is continuous.
+        default: The value to begin with. If left out, the middle of the range in its scale, rounded
+            to six digits. With a step, it is the middle value of the grid, or the upper one of two
+            middle values.
         role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:
@@ -395,10 +404,10 @@ class Int(Ranged):
         low: The lower end, included. Above 0 if the scale is logarithmic.
         high: The upper end, included.
         scale: "linear"; "log", if the order of magnitude matters; or "reverse_log", if the distance
-            from the top matters.
-        step: 1 for every int. A larger step is the difference between neighbours, on a log scale
-            their ratio: `Int("units", 16, 512, scale="log", step=2)` doubles. Steps must lead from
-            `low` to `high` exactly.
+            from the upper end matters.
+        step: With 1, the range has every int. A larger step is the difference between neighbouring
+            values. On a log scale, it is their ratio: `Int("units", 16, 512, scale="log", step=2)`
+            has the values 16, 32, 64 and so on. Steps must lead from `low` to `high` exactly.
         default: The value to begin with. If left out, the middle of the range in its scale.
         role: See `Parameter`, also for `when` and `otherwise`.
 

@@ -21,7 +21,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 
 class NotGiven(enum.Enum):
-    """The type of `NOT_GIVEN`. A pickled enum member comes back as the same object."""
+    """The type of `NOT_GIVEN`: an enum, because its member is the same object after pickling."""
 
     NOT_GIVEN = "not given"
 
@@ -31,7 +31,7 @@ class NotGiven(enum.Enum):
 
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
-"""The default of arguments that users may set to None."""
+"""The default of arguments for which None is a value like any other."""
 
 MaybeScalar: TypeAlias = Scalar | Literal[NotGiven.NOT_GIVEN]
 
@@ -49,8 +49,8 @@ def is_object(value: object) -> bool:
 def plain_scalar(value: object, setting: str) -> Scalar:
     """Returns a value as a str, int, float, bool or None.
 
-    numpy's float64 and other subclasses become Python's types. Minus zero becomes zero, since the
-    two are equal and print differently.
+    numpy's float64 and other subclasses become Python's types. Minus zero becomes zero, because the
+    two are equal but print differently.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -84,7 +84,10 @@ def plain_value(value: object, setting: str) -> Any:
 
 
 def without_numpy(value: Any) -> Any:
-    """Returns a numpy scalar as a Python number, without importing numpy. Other values stay."""
+    """Returns a numpy scalar as a Python number, without importing numpy.
+
+    Returns other values as they are.
+    """
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 

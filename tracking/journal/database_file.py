@@ -5,17 +5,20 @@ writes it. Other processes may read it at any time.
 
 - On a local disk, the database has a write-ahead log (WAL): a commit takes microseconds, and
   readers never block the writer. Commits that begin or end a trial are synced to disk. A power
-  failure may lose epochs after the last of these commits, but the state file of the training has
-  the same epochs.
+  failure may lose epochs that were committed later, but the training resumes from its state file,
+  which has the same epochs.
 - On a network disk, SQLite's WAL does not work (https://www.sqlite.org/wal.html). The database of
   a study there has a rollback journal, which is slower.
 - If the folder can't be written, e.g. in a snapshot, readers open a temporary copy of the database
   and its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
 
-A search is a study under one engine. `revision` counts the transactions. The exporter finds changed
-rows by their `revision`: that of the last change of a search, trial, fit or confirmation. Epochs
-are only added, and SQLite never uses an id of an epoch again. The search with the highest
-`launched` was launched last. `launched` is a revision, since a clock may go back.
+A search is a study under one engine, and has a row in `searches`. `study.revision` counts the
+transactions. Each search, trial, fit and confirmation has the `revision` of its last change, by
+which the exporter finds changed rows. Epochs never change. The exporter finds new epochs by their
+ids, because SQLite never uses the id of an epoch again.
+
+`searches.launched` is the revision of the last launch. It is not a time, since a clock may go back.
+So the search with the highest `launched` was launched last.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ FILE_NAME: Final = "journal.db"
 DELETED: Final = "deleted.db"
 """The journal's name while its study is being deleted."""
 OFF: Final = "off"
-"""The `server` of a study that no MLflow server gets."""
+"""The `server` of a study that is sent to no MLflow server."""
 FORMAT: Final = 1
 """The version of the tables. Raise it whenever they change."""
 
@@ -134,8 +137,9 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]:
     """Opens a journal to read it. Raises StoreError if it can't be read.
 
-    With `at_once`, all queries are in one transaction, and see the same state. Otherwise each query
-    sees the present state. On a network disk, a reader's transaction blocks the writer.
+    With `at_once`, all queries are in one transaction, and see the journal in the same state.
+    Otherwise each query sees all that is committed before it. On a network disk, a reader's
+    transaction blocks the writer.
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)

@@ -38,12 +38,12 @@ class Header:
     uuid: str
     name: str
     launched: int  # The time of the last launch, as Unix time in milliseconds.
-    server: str  # An MLflow server's address; empty, or "off", if there is none.
-    engines: tuple[str, ...]  # Sorted by the last launch.
+    server: str  # The address of an MLflow server. Without a server, "off" or empty.
+    engines: tuple[str, ...]  # The engine that was launched last comes last.
 
     @property
     def address(self) -> str:
-        """The address of the MLflow server that also gets the study, or empty."""
+        """The address of the MLflow server to which the study is also sent, or empty."""
         return "" if self.server == OFF else self.server
 
 
@@ -120,7 +120,7 @@ class ConfirmationRecord:
 
 
 class JournalReader:
-    """Reads the journal in a study's folder. Except within `held_open`, each call opens it."""
+    """Reads the journal in a study's folder. Each call opens the file, except in `held_open`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE_NAME
@@ -128,7 +128,7 @@ class JournalReader:
 
     @contextlib.contextmanager
     def held_open(self) -> Iterator[JournalReader]:
-        """Keeps the journal open for several calls. Each call reads the present state."""
+        """Keeps the file open for several calls. Each call sees all that is committed before it."""
         with reading(self.path, at_once=False) as database:
             self._opened = database
             try:
@@ -137,7 +137,7 @@ class JournalReader:
                 self._opened = None
 
     def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """Returns the rows of a query, by the names of the columns."""
+        """Returns the rows of a query, each as a dict with the names of the columns."""
         opened = self._opened
         with reading(self.path) if opened is None else contextlib.nullcontext(opened) as database:
             cursor = database.execute(query, values)
@@ -164,7 +164,7 @@ class JournalReader:
         return {row["uuid"] for row in rows}
 
     def searches(self, engine: str | None = None) -> list[Search]:
-        """Returns the searches of all engines, or of one, in the order of their last launches."""
+        """Returns the searches of all engines, or of one engine, the last launched search last."""
         rows = self._rows(
             "SELECT id, uuid, definition AS description, status, ended_by, stopped, keeps, "
             "created, ended, git, corrected, revision, (SELECT name FROM study) AS name "
@@ -189,7 +189,8 @@ class JournalReader:
         rows = self._rows(
             "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
             "started, losses, verified, ended, whole FROM trials "
-            # Without "+", SQLite would read the whole table, instead of the index of revisions.
+            # With "+", SQLite finds the rows by the index of revisions. Without it, SQLite would
+            # read the whole table in the order of ids.
             "WHERE search = ? AND revision > ? ORDER BY +id",
             search,
             since,
@@ -232,7 +233,7 @@ class JournalReader:
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 
     def curves(self, fits: Iterable[str]) -> dict[str, dict[int, dict[str, float]]]:
-        """Returns the metrics of fits by epoch, by the fits' uuids.
+        """Returns the metrics of each epoch of fits, by the uuid of the fit and by the epoch.
 
         `fits` are uuids of fits or of trials. A trial's uuid selects all fits of the trial.
         """
@@ -244,15 +245,17 @@ class JournalReader:
         )
         curves: dict[str, dict[int, dict[str, float]]] = {}
         for row in rows:
-            # An objective function may report several values for one epoch.
+            # An objective function may report several values for one epoch, so an epoch may have
+            # several rows.
             epoch = curves.setdefault(row["uuid"], {}).setdefault(row["epoch"], {})
             epoch.update(json.loads(row["metrics"]))
         return curves
 
     def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
-        """Returns the epochs after a row of the table `epochs`, and the id of the last row.
+        """Returns new epochs by the uuid of the fit, and the id of the newest row.
 
-        The epochs are grouped by the uuid of the fit.
+        An epoch is new if the id of its row in the table `epochs` is above `after`. Without new
+        epochs, the returned id is `after`.
         """
         rows = self._rows(
             "SELECT e.id, f.uuid, e.epoch, e.time, e.metrics FROM epochs e "
@@ -275,7 +278,11 @@ class JournalReader:
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns the evaluations of a search on a test part. None selects all of them."""
+        """Returns evaluations on test parts, the oldest first.
+
+        `search` selects the evaluations of one search. `digest` selects the evaluations on the test
+        part that has this digest.
+        """
         rows = self._rows(
             "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
             "AND (?2 IS NULL OR digest = ?2) ORDER BY time, id",
@@ -305,7 +312,7 @@ class JournalReader:
         return None
 
     def code(self, digests: Collection[str]) -> dict[str, str]:
-        """Returns recorded source texts by their digests."""
+        """Returns the recorded source texts that have these digests, by digest."""
         rows = self._rows(
             "SELECT digest, content FROM code WHERE digest IN (SELECT value FROM json_each(?))",
             json.dumps(list(digests)),

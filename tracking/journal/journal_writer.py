@@ -35,7 +35,7 @@ class Journal:
         self.description = description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # The revision and the beginning of the open transaction, or of the last one.
+        # The revision of the open transaction, or of the last one, and the time when it began.
         self._revision = self._time = 0
         # The epochs that the next commit writes.
         self._epochs: list[tuple[str, EpochResult, int]] = []
@@ -55,7 +55,11 @@ class Journal:
     def begin(
         cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
     ) -> Journal:
-        """Records a new study under an engine. Replaces a study that has no finished trial."""
+        """Records a new study under an engine.
+
+        Removes the record of a former study under this engine. The caller must make sure that the
+        former study has no finished trial.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE_NAME
         if not path.exists():
@@ -106,7 +110,8 @@ class Journal:
     def write_findings(self, findings: DataFindings) -> None:
         """Records findings about the study's data.
 
-        Keeps earlier findings if `findings` are of quick checks, and the data is the same.
+        If `findings` are from the quick checks only, and there are earlier findings about the same
+        data, keeps the earlier findings, which may be from all checks.
         """
         with self._transaction():
             before = self._value("looked")
@@ -120,13 +125,13 @@ class Journal:
         self.write_definition()
 
     def set_running(self, git: Mapping[str, str]) -> None:
-        """Records that a launch begins, and the commit of git."""
+        """Records that a launch begins, and the git commit of the study's code."""
         with self._transaction(synced=True) as database:
-            # A later launch may keep fewer checkpoints, but not more.
+            # A later launch may keep fewer checkpoints, but not more, because the others are gone.
             before = self._value("keeps")
             former = None if before in ("", _ALL) else int(before)
             counts = [count for count in (self.description.keep, former) if count is not None]
-            # A killed launch may have left the study running under another engine.
+            # A killed launch under another engine may have left the status RUNNING.
             database.execute(
                 "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
                 "WHERE status = 'RUNNING' AND id != ?",
@@ -150,13 +155,13 @@ class Journal:
         self.close()
 
     def set_server(self, address: str) -> None:
-        """Records the MLflow server that gets a copy of the study, or "off"."""
+        """Records the MLflow server to which the study is also sent, or "off"."""
         with self._transaction() as database:
             database.execute("UPDATE study SET server = ?", (address,))
             self._change()
 
     def set_corrected(self, text: str) -> None:
-        """Records the study's corrected value, as JSON."""
+        """Records the study's best value after the correction for chance, a `Corrected` in JSON."""
         with self._transaction():
             self._change(corrected=text)
 
@@ -201,7 +206,7 @@ class Journal:
         return self._begin_fit(trial if only else _uuid(), spec, trial=trial)
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
-        """Takes the metrics of an epoch, which the next transaction or `flush` writes."""
+        """Keeps the metrics of an epoch in memory. The next transaction or `flush` writes them."""
         self._epochs.append((fit, epoch, self._now()))
 
     def flush(self) -> None:
@@ -225,7 +230,10 @@ class Journal:
         self._end_trial(trial, result.state, result=to_json(result))
 
     def lose_trial(self, trial: str, losses: int) -> None:
-        """Ends an attempt whose process died. `losses` counts the attempts that ended so."""
+        """Ends an attempt whose process died.
+
+        `losses` is the number of the trial's attempts that ended in this way.
+        """
         self._end_trial(trial, "interrupted", losses=losses)
 
     def end_left_over(self) -> None:
@@ -244,7 +252,7 @@ class Journal:
             self._update("trials", trial, verified=text)
 
     def set_whole(self, trial: str, whole: Repeat) -> None:
-        """Records the training of a cross-validated trial on all folds together."""
+        """Records the training of a cross-validated trial's model on the data of all folds."""
         with self._transaction(synced=True):
             self._update("trials", trial, whole=to_json(whole))
 
@@ -298,7 +306,10 @@ class Journal:
             self._change()
 
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
-        """Records that a confirmation begins, or resumes (uuid `unfinished`). Returns the uuid."""
+        """Records that a confirmation begins, and returns its uuid.
+
+        `unfinished` is the uuid of an interrupted confirmation, if that confirmation resumes.
+        """
         self.end_left_over()
         identity = unfinished or _uuid()
         with self._transaction(synced=True):
@@ -326,14 +337,14 @@ class Journal:
         return self._begin_fit(_uuid(), spec, **owner)
 
     def end_training(self, training: str, result: TrialResult | None) -> None:
-        """Records the result of a confirmation's training; None if it was interrupted."""
+        """Records the result of a confirmation's training, or with None, its interruption."""
         if result is None:
             self._end("fits", training, "interrupted")
         else:
             self.end_fit(training, result)
 
     def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
-        """Records the outcome of a confirmation; None if it was interrupted."""
+        """Records the outcome of a confirmation, or with None, its interruption."""
         self.settle()
         values: dict[str, object] = {"state": "interrupted"}
         if outcome is not None:
@@ -459,7 +470,7 @@ class Journal:
             self._fits.clear()
 
     def _write_epochs(self, database: sqlite3.Connection) -> None:
-        # An epoch is left out if the beginning of its fit was rolled back.
+        # An epoch is left out if its fit has no row, because the fit's beginning was rolled back.
         rows = [
             (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
             for fit, epoch, now in self._epochs

@@ -25,7 +25,10 @@ Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
 
 
 def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
-    """Returns the most frequent class of a part. None unless there is one target with classes."""
+    """Returns the most frequent class of a part.
+
+    Returns None unless the data has exactly one target with classes.
+    """
     counts = next(iter(classes.values())).get(part, {}) if len(classes) == 1 else {}
     if not any(counts.values()):
         return None
@@ -58,7 +61,7 @@ class DataFindings:
     notes: str = ""  # Sentences on parts that were not checked, or not completely.
     thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
     picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
-    picture_rows: str = ""  # The classes in the rows of the picture. May be empty.
+    picture_rows: str = ""  # The names of the classes in the picture's rows. May be empty.
 
     def __str__(self) -> str:
         """Returns a line for each finding."""
@@ -75,9 +78,10 @@ class DataFindings:
 
     @property
     def guess(self) -> ConstantGuess | None:
-        """The most frequent class of the validation samples. With folds, of the samples in folds.
+        """The most frequent class of the validation samples.
 
-        None unless the classes of all these samples are known.
+        In cross-validation, each sample in a fold is a validation sample. The result is None unless
+        the classes of all validation samples are known.
         """
         part = "validation" if self.sizes.get("validation") else "train"
         samples = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
@@ -101,4 +105,5 @@ class DataDescription:
     digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
     sizes: Mapping[str, int]  # The number of samples by part.
     details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
-    override: str = ""  # The file of ``--data``, perhaps with ``?target=COLUMN``; or empty.
+    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty without it.
+    override: str = ""

@@ -25,8 +25,9 @@ class Evaluation:
 
     Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
     on `resamples` random draws of the test samples, with replacement, and the ends of the interval
-    are the 2.5 % and 97.5 % quantiles. Intervals show the chance in the choice of test samples, not
-    in the training. (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
+    are the 2.5 % and 97.5 % quantiles (Efron and Tibshirani, An Introduction to the Bootstrap,
+    1993, chapter 13). An interval shows how much a metric may vary with the choice of test samples.
+    It does not show how much the metric varies between trainings.
     """
 
     study: str
@@ -55,7 +56,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and its interval."""
+    """A value and its confidence interval."""
 
     value: float
     low: float
@@ -65,7 +66,7 @@ class Interval:
 
 @dataclass(frozen=True, repr=False)
 class Corrected:
-    """The best value of a study, corrected for the luck of being the best of many trials.
+    """The best value of a study, corrected for the choice of the best trial, which is partly luck.
 
     The method is the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis,
     Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
@@ -74,7 +75,7 @@ class Corrected:
 
     reported: float  # The best value before the correction.
     estimate: Interval
-    trials: int  # The number of trials that the best was chosen from.
+    trials: int  # The number of trials from which the best trial was chosen.
     samples: int  # The number of validation samples.
     resamples: int
     note: str = ""  # A sentence, e.g. that trials without scores were left out. May be empty.
@@ -91,7 +92,7 @@ class Racer:
     """A trial in the race of a confirmation, which trains the best trials again with new seeds."""
 
     trial: int  # The trial's number. -1 for the space's defaults.
-    # The objective on the validation data by seed. None if a training was infeasible.
+    # The objective on the validation data, one value by seed. None for an infeasible training.
     values: tuple[float | None, ...]
     model_parameters: int = 0  # The number of scalar weights.
     epochs: int = 0
@@ -112,16 +113,16 @@ class Confirmation:
     # The seeds of the race. A trial that left the race early has values for the first seeds only.
     seeds: tuple[int, ...]
     race: tuple[Racer, ...]  # The best trial first.
-    # The trainings with the space's defaults, under `test_seeds`. None if there were none.
+    # The trainings with the space's defaults, under `test_seeds`. None without such trainings.
     default: Racer | None
     winner: int
     confirmed: Interval | None = None  # The winner's value on the test part, or None.
-    # By how much the winner is better than the defaults, or None. Above 0 means better, also for
-    # the direction "min".
+    # By how much the winner is better than the defaults, or None. A gain above 0 means that the
+    # winner is better, even if the objective is minimized.
     gain: Interval | None = None
     test_samples: int = 0
     test_digest: str = ""  # The SHA-256 of the test part, or empty.
-    readings: int = 0  # The number of evaluations on this test part so far, with this one.
+    readings: int = 0  # The number of evaluations on this test part so far, including this one.
     notes: tuple[str, ...] = ()  # Sentences with further facts for the user.
     time: int = 0  # The end, as Unix time in milliseconds.
     # The seeds of the trainings that were evaluated on the test part. The race has other seeds.

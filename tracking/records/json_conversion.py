@@ -35,7 +35,7 @@ def from_json(kind: type[Record], text: str) -> Record:
 
 @cache
 def _converter() -> JsonConverter:
-    # Commands that read no record don't need cattrs.
+    # cattrs is imported here, because commands that read no record don't need it.
     from cattrs.gen import make_dict_unstructure_fn, override
     from cattrs.preconf.json import make_converter
 
@@ -44,7 +44,8 @@ def _converter() -> JsonConverter:
     converter = make_converter(detailed_validation=False)
     converter.register_unstructure_hook(SearchSpace, lambda space: space.to_dict())
     converter.register_structure_hook(SearchSpace, lambda value, _: SearchSpace.from_dict(value))
-    # The journal records code and findings in other columns, and no warnings.
+    # The JSON has no source texts and no findings, because the journal records them in columns of
+    # their own. It has no warnings, because warnings are not recorded.
     for kind, omitted in (
         (CodeDescription, ("source", "texts")),
         (StudyDescription, ("warnings", "looked")),

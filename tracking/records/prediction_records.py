@@ -13,7 +13,7 @@ PredictionKind = Literal["classes", "binary", "regression"]
 MOST_SAMPLES: Final = 24
 """The most samples in `ValidationPredictions.worst`."""
 MOST_POINTS: Final = 2_000
-"""The most pairs in `ValidationPredictions.truth` and `predicted`."""
+"""The most samples in `ValidationPredictions.truth` and `ValidationPredictions.predicted`."""
 MOST_CLASSES: Final = 100
 """The most classes of a confusion matrix."""
 
@@ -54,7 +54,7 @@ class WorstSample:
 
 @dataclass(frozen=True)
 class ValidationPredictions:
-    """The champion's predictions for the validation data. Sample weights play no part."""
+    """The champion's predictions for the validation data. All counts ignore sample weights."""
 
     uuid: str  # The trial's uuid.
     trial: int
@@ -68,13 +68,16 @@ class ValidationPredictions:
     confusion: tuple[tuple[int, ...], ...] = ()
     # The samples whose true class got the lowest probability, the lowest first.
     worst: tuple[WorstSample, ...] = ()
-    # The targets of a regression. With more than `MOST_POINTS` samples, of every k-th sample.
+    # The targets of a regression. With more than `MOST_POINTS` validation samples, only the targets
+    # of `MOST_POINTS` evenly spaced samples.
     truth: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()  # The predictions for the samples of `truth`.
-    # The inputs of the samples of `truth` before preprocessing, if an input is one number.
+    # The input of each sample in `truth`, as it was before preprocessing. Empty unless each input
+    # is a single number.
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
-    rule: tuple[float, ...] = ()  # The targets without noise, if a known rule made the data.
+    # The targets in `truth` without noise, if `feature` is known and a known rule made the targets.
+    rule: tuple[float, ...] = ()
     output: str = ""  # The output's name; empty if the model has one output.
     others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.
 

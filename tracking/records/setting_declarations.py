@@ -34,7 +34,7 @@ TrainerName = Literal["auto", "compiled", "plain"]
 
 @dataclass(frozen=True)
 class Setting:
-    """The facts of a setting besides the name, type and default of the field.
+    """What is declared about a setting besides the name, type and default of its field.
 
     Attributes:
         help: A line for the command line and the docs.

@@ -74,10 +74,11 @@ class CodeDescription:
     study_name: str = ""  # The study's name in the file. A launch may give another name.
     folder: str = ""  # The working folder of the launch.
     source_digest: str = ""  # SHA-256 of the text.
-    # The SHA-256 of the user's modules that the file imports, by the path from the file's folder.
-    # None if the modules are not known.
+    # The SHA-256 of each of the user's modules that the file imports. The keys are the modules'
+    # paths relative to the file's folder. None if the modules are not known.
     modules: Mapping[str, str] | None = None
-    texts: Mapping[str, str] = field(default_factory=dict)  # The modules' texts, by the same paths.
+    # The text of each of these modules, by the same paths.
+    texts: Mapping[str, str] = field(default_factory=dict)
     # Sentences on the settings that the study takes from a script for Optuna or Keras Tuner.
     said: Sequence[str] = ()
 
@@ -117,7 +118,8 @@ class CodeDescription:
     def same_as(self, digest: str) -> bool:
         """Returns whether a trial with this digest ran from this code.
 
-        The digest may be that of the file alone, if the file imported no modules then.
+        If the file imported no modules when the trial ran, the trial's digest is that of the file's
+        text alone.
         """
         return digest in (self.digest, self.own_digest)
 
@@ -149,7 +151,7 @@ def sha256(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyDescription(RecordedSettings):
-    """A study's definition, without code objects and arrays."""
+    """A study's definition, without Python functions and arrays, so that it can be recorded."""
 
     name: str
     space: SearchSpace
@@ -161,13 +163,16 @@ class StudyDescription(RecordedSettings):
     code: CodeDescription
     # Whether hyperparameters can join the space when the builder of a trial declares them.
     discovered: bool = False
-    # The names of the hyperparameters in the `space` of `Study`. Empty if the builder declares all.
+    # The names of the hyperparameters in the argument `space` of `Study`. Empty if the builder
+    # declares all hyperparameters.
     declared: Sequence[str] = ()
     unread: Sequence[str] = ()  # The names of hyperparameters that the builder never reads.
-    # Whether a training can be resumed after an epoch: False for a HyperModel's own `fit`.
+    # Whether an interrupted training can be resumed after its last epoch. False for a HyperModel's
+    # own `fit` and for an objective function.
     goes_on: bool = True
-    initial: Sequence[Mapping[str, Any]] = ()  # The values of the first trials, complete.
-    initial_from: str = ""  # The file, or study:NAME, with these values. May be empty.
+    # The values with which the study begins. Each entry has all active hyperparameters of a trial.
+    initial: Sequence[Mapping[str, Any]] = ()
+    initial_from: str = ""  # The file, or study:NAME, with the values in `initial`. May be empty.
     class_weight: ClassWeight | None = None
     # The launch's changes of the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
@@ -196,8 +201,8 @@ class StudyDescription(RecordedSettings):
     def first_values(self, number: int) -> dict[str, Any] | None:
         """Returns the values of one of the first trials. None if the engine chooses the values.
 
-        Trial 0 has the defaults, if `try_defaults` is set. The next trials have the values of
-        `initial`, except the defaults.
+        Trial 0 has the defaults, if `try_defaults` is set. The next trials have the values in
+        `initial`, but those that equal the defaults are not tried again.
         """
         # The driver calls this for every trial, so the answer for later trials must be quick.
         if number > len(self.initial):

@@ -16,7 +16,7 @@ from tracking.records.study_description import ClassWeight, Objective, Rank
 from tracking.records.verification_texts import differs
 
 ALL_FOLDS = -1
-"""The `fold` of a cross-validated champion's training on all folds together."""
+"""The `fold` of the training of a cross-validated champion, on the data of all folds."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class TrialSpec:
     """All that a training's result depends on, besides the study's code and environment."""
 
     number: int  # The trial's number, from 0.
-    attempt: int  # 1, and one more after each interruption. No result depends on it.
+    # The number of this attempt at the trial, from 1. After an interruption, a new attempt begins.
+    # The result does not depend on this number.
+    attempt: int
     values: Mapping[str, Any]  # The active hyperparameters by name.
     seed: int
     epochs: int
@@ -32,21 +34,26 @@ class TrialSpec:
     threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
     data_digest: str  # SHA-256 of the data.
     objective: Objective  # The objective decides which epoch is the best.
-    # The number of the trial that this trial continues, with the same seed. The result has the same
-    # bits as a training without a break.
+    # The number of the trial whose model this trial trains further, under the same seed. The result
+    # has the same bits as one training over all these epochs.
     goes_on_from: int | None = None
-    initial_epoch: int = 0  # The number of epochs of the continued trial.
+    # The number of epochs that are not trained again, because the continued trial has trained them.
+    initial_epoch: int = 0
     repeat: int = 0  # The number of this training of the trial, from 0.
     begun_as: int | None = None  # The number of the first trial in a chain of continued trials.
-    # Class weights that depend on hyperparameters are recorded for the default values.
+    # If the class weights depend on hyperparameters, the recorded ones are for the default values.
     class_weight: ClassWeight | None = None
-    # The number of the fold with this training's validation data, from 0; or `ALL_FOLDS`.
+    # The number, from 0, of the fold that is this training's validation data, or `ALL_FOLDS`. None
+    # without cross-validation.
     fold: int | None = None
-    hardware: str = ""  # The kind of hardware. Results have the same bits on one kind.
+    hardware: str = ""  # The kind of hardware. On another kind, the results may have other bits.
 
     @property
     def built_as(self) -> int:
-        """The trial number for the builder. For a continued trial, that of the first trial."""
+        """The trial number that the builder reads.
+
+        If the trial continues another one, this is the number of the first trial in the chain.
+        """
         return self.number if self.begun_as is None else self.begun_as
 
 
@@ -99,22 +106,26 @@ class TrialTask:
     space: SearchSpace
     checkpoint: Path  # The file for the weights of the best epoch.
     state: Path | None = None  # The file for the training's state, from which the trial resumes.
-    # The state file of the continued trial. Without a usable `state` or `origin`, the trial begins
-    # at the first epoch, with the same result.
+    # The state file of the trial that this trial continues. If neither `state` nor `origin` can be
+    # used, the training begins at the first epoch, and has the same result.
     origin: Path | None = None
-    # None means the study's setting. A HyperModel's own `fit` ignores it.
+    # The trainer. None means the trainer in the study's settings. A HyperModel's own `fit` ignores
+    # the setting.
     trainer: TrainerName | None = None
-    # The rank of the worst trial whose checkpoint is kept. None if more checkpoints can be kept.
+    # The rank of the worst trial among the trials whose checkpoints are kept. None while the study
+    # has fewer checkpoints than it keeps.
     last_kept: Rank | None = None
     scores: Path | None = None  # The file for the scores of validation samples, if needed.
-    # Whether to score the best epoch (if samples are few, the best two) or every epoch.
+    # "every" scores every epoch. "best" scores the best epoch, and if there are few samples, also
+    # the second best.
     scores_of: ScoresOf = "best"
 
     def may_stay(self, best: BestEpoch) -> bool:
         """Returns whether a checkpoint of the best epoch can be among the kept checkpoints.
 
-        With more trials, `last_kept` only gets better: a checkpoint that can't stay now can't stay
-        later. The checkpoint of a fold never stays, as a champion is trained on all folds together.
+        With more trials, the rank `last_kept` only gets better. So a checkpoint that can't be kept
+        now can't be kept later. The checkpoint of a fold is never kept, because a champion is
+        trained on the data of all folds.
         """
         spec = self.spec
         if spec.fold not in (None, ALL_FOLDS):
@@ -124,8 +135,8 @@ class TrialTask:
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "end", "stop"]
-"""What a trial does after an epoch. ``end`` begins the trial's next fit. A trial can be resumed
-after ``stop``."""
+"""What a trial does after an epoch. ``prune`` ends the trial. ``end`` ends only the present fit, so
+the trial's next fit begins. ``stop`` interrupts the trial, which can be resumed."""
 
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
 
@@ -146,13 +157,13 @@ class Repeat:
     scores_bytes: int = 0
     unscored: str = ""
     fold: int | None = None  # The number of the fold. None for a repeat.
-    # For a fold, the objective at the trial's best epoch, which all folds share. None for a repeat,
-    # or if the trial has no best epoch.
+    # For a fold, the fold's objective at the trial's best epoch. This epoch is the same for all
+    # folds. None for a repeat, or if the trial has no best epoch.
     value: float | None = None
 
     @property
     def counted(self) -> float:
-        """The value that counts in the trial's mean."""
+        """The training's value. The trial's value is the mean of these."""
         return self.best.value if self.value is None else self.value
 
 
@@ -175,7 +186,7 @@ class TrialResult:
     trainer: str = ""
     trainer_reason: str = ""  # Why the trainer is not "compiled", or empty.
     # The hyperparameters that the builder declared and that were not in the space, from
-    # `Parameter.to_dict`. The trial had the defaults.
+    # `Parameter.to_dict`. The trial used the default values of these hyperparameters.
     joined: Sequence[Mapping[str, Any]] = ()
     # The trainings of a repeated or cross-validated trial. The mean of these trainings' values is
     # the trial's value. The trial's weights are those of the training `best_repeat`.
@@ -208,7 +219,10 @@ class TrialResult:
 
     @property
     def of_no_epoch(self) -> bool:
-        """Whether the value belongs to no epoch: an objective function may train several models."""
+        """Whether the trial's value is not the value of an epoch.
+
+        This is so if an objective function trains several models, or no Keras model.
+        """
         return self.trainer == "objective" and bool(self.unsaved)
 
     @property
@@ -246,8 +260,9 @@ class TrialRecord:
     # Whether plain `model.fit` gives the same result: a text of `verification_texts`, or empty.
     verified: str = ""
     ended: int = 0  # Unix time in milliseconds, or 0 while the trial runs.
-    # The training on all folds together, if a cross-validated trial was the champion. As there is
-    # no validation data, `whole.best` is the trial's best epoch.
+    # If a cross-validated trial was chosen as the champion, the training of its model on the data
+    # of all folds. This training has no validation data, so `whole.best` has the value of the
+    # trial's best epoch.
     whole: Repeat | None = None
 
     @property
@@ -257,7 +272,7 @@ class TrialRecord:
 
     @property
     def holds(self) -> bool:
-        """False if plain `model.fit` gave another result."""
+        """Whether the result can be trusted. False if plain `model.fit` gave another result."""
         return not differs(self.verified)
 
     @property
@@ -312,7 +327,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def cut_short(self) -> bool:
-        """Whether the trial was pruned, or ended early for another reason than a callback."""
+        """Whether the trial was pruned, or ended early, but not because of a callback."""
         return self.state == "pruned" or bool(self.result.reason)
 
     @property
@@ -322,15 +337,15 @@ class EndedTrial(TrialRecord):
 
     @property
     def epoch(self) -> int | None:
-        """The number of the best epoch, from 1; None if the value belongs to no epoch."""
+        """The number of the best epoch, from 1. None if the value is not that of an epoch."""
         return None if self.result.of_no_epoch else super().epoch
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
-        """The spec of the training that wrote the trial's checkpoint, and the best epoch.
+        """The spec and the best epoch of the training that wrote the trial's checkpoint.
 
-        This is the training on all folds, if there is one. Otherwise it is the best repeat or fold,
-        or the trial's only training.
+        This is the training on the data of all folds, if there is one. Otherwise it is the best
+        repeat or fold, or the trial's only training.
         """
         assert self.result.best is not None, "it has no checkpoint"
         if self.whole is not None:
@@ -344,7 +359,10 @@ class EndedTrial(TrialRecord):
 
     @property
     def whole_spec(self) -> TrialSpec:
-        """The spec of the training on all folds, which ends at the trial's best epoch."""
+        """The spec of the training on the data of all folds.
+
+        This training has as many epochs as the trial had up to its best epoch.
+        """
         assert self.result.best is not None, "it has a value"
         return dataclasses.replace(
             self.spec,

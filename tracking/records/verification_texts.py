@@ -16,8 +16,8 @@ kerastudy trains trials a second time, by plain `model.fit`. `verified` has the 
 | ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | `kerastudy reproduce` succeeded |
 | ``not reproduced on …: …`` | `kerastudy reproduce` failed |
 
-A later outcome replaces an earlier one. There is one exception: after a comparison with the same
-code, data and versions, a difference with other code, data or versions is not recorded.
+A later outcome replaces an earlier one. There is one exception: if a trial was compared under the
+same code, data and versions, a later difference under other code, data or versions is not recorded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TRAINED_BY_FIT = "model.fit, trained by it"
 TRAINED_BY_OWN_FIT = "a fit of its own, trained by it"
 TRAINED_BY_OBJECTIVE = "an objective function, trained by it"
 TRAINED_BY_ITSELF = (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, TRAINED_BY_OBJECTIVE)
-"""The texts of trials that are not compared, as the same code would train them again."""
+"""The texts of trials that are not compared, because the same code would only run a second time."""
 
 DIFFERS = "model.fit, differs: "
 REPRODUCED = "reproduced bit for bit"

@@ -16,8 +16,8 @@ def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
     """Yields a temporary path next to ``path``. At the end, renames that file to ``path``.
 
     The content is synced to disk before the renaming, so that neither a kill nor a power failure
-    leaves half a file under ``path``. On an error nothing changes. If ``path`` is a device or a
-    pipe, such as ``/dev/stdout``, the function yields ``path`` itself.
+    leaves half a file under ``path``. If an error is raised, ``path`` keeps its content. If
+    ``path`` is a device or a pipe, such as ``/dev/stdout``, the function yields ``path`` itself.
 
     With `keeping`, the old file is first renamed to `one_before(path)`. If the process is killed
     before the second renaming, there is no file under ``path``.
@@ -25,7 +25,8 @@ def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
     if is_device(path):
         yield path
         return
-    # "partial-" is a prefix, since Keras only writes files whose names end with ".weights.h5".
+    # "partial-" is a prefix and not a suffix, because Keras writes weights only to files whose
+    # names end with ".weights.h5".
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     try:
         yield partial
@@ -45,7 +46,7 @@ def is_device(path: Path) -> bool:
 
 
 def followed(path: Path) -> Path:
-    """Resolves a symbolic link to a file, so that `replacing` keeps the link."""
+    """Resolves a symbolic link to a file, so that `replacing` replaces the file, not the link."""
     return path.resolve() if path.is_symlink() and path.is_file() else path
 
 
@@ -55,9 +56,10 @@ def one_before(path: Path) -> Path:
 
 
 def remove_pieces(folder: Path, name: str | None = None) -> None:
-    """Removes the partial files that killed processes left in a folder, of one file name or all.
+    """Removes the partial files that killed processes left in a folder.
 
-    No process may be writing in the folder.
+    With `name`, removes only the partial files of the file with this name. No process may be
+    writing in the folder.
     """
     for path in folder.glob("partial-*"):
         if is_piece(path, name):
@@ -65,7 +67,7 @@ def remove_pieces(folder: Path, name: str | None = None) -> None:
 
 
 def is_piece(path: Path, name: str | None = None) -> bool:
-    """Returns whether a path is a partial file, of one file name or any."""
+    """Returns whether a path is a partial file. With `name`, only of the file with this name."""
     piece = rf"partial-\d+-{'.+' if name is None else re.escape(name)}"
     return re.fullmatch(piece, path.name) is not None and path.is_file()
 
@@ -77,9 +79,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def cached(name: str, make: Callable[[], bytes]) -> bytes:
-    """Returns the content of a file in the user's cache folder. Writes a missing file.
+    """Returns the content of a file in the user's cache folder.
 
-    `make` returns the content. If the cache folder can't be written, `make` is called each time.
+    If the file is missing, calls `make` for the content, and writes the file. If the cache folder
+    can't be written, `make` is called each time.
     """
     path = platformdirs.user_cache_path("kerastudy") / name
     with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """The paths and digests of checkpoints, and the paths of training states and scores.
 
-A checkpoint is a ``.weights.h5`` file of Keras, which has no checksum. The journal has a digest of
-the checkpoint's arrays. A digest of the file would differ when the same model is built again, since
-Keras writes layer names into the file.
+A checkpoint is a ``.weights.h5`` file of Keras, which has no checksum. So the journal has a digest
+of the checkpoint's arrays. A digest of the whole file would differ when the same model is built
+again, because Keras writes layer names into the file, and these change.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _digest_in(file: h5py.File) -> str:
     file.visititems(note)
     digest = hashlib.sha256()
     for name in sorted(datasets):
-        # This takes half the time of `dataset[...]`.
+        # Reading into an array takes half the time of `dataset[...]`.
         array = np.empty(datasets[name].shape, datasets[name].dtype)
         datasets[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
@@ -67,7 +67,11 @@ def _digest_in(file: h5py.File) -> str:
 
 
 def checkpoint_fault(path: Path, digest: str) -> str:
-    """Returns why a checkpoint can't be used, or an empty text. It may have another digest."""
+    """Returns why a checkpoint can't be used, or an empty text if it can.
+
+    A checkpoint can't be used if the file can't be read, or has another digest than `digest`. An
+    empty `digest` is not compared.
+    """
     try:
         present = checkpoint_digest(path)
     except CheckpointError as error:
@@ -76,9 +80,10 @@ def checkpoint_fault(path: Path, digest: str) -> str:
 
 
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields the number and the digest of each training of a trial that wrote a checkpoint.
+    """Yields a number and a digest for each training of a trial that wrote a checkpoint.
 
-    In a cross-validated trial, only the training on all folds writes one. A digest may be empty.
+    In a cross-validated trial, only the training on the data of all folds writes a checkpoint. The
+    digest is that of the checkpoint, and may be empty.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):
@@ -103,11 +108,11 @@ class StudyFiles:
         return self.folder / f"{_stem(number, repeat)}.weights.h5"
 
     def state(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of a training's state after the last epoch."""
+        """Returns the path of the file with a training's state after its last epoch so far."""
         return self.folder / f"{_stem(number, repeat)}.state.safetensors"
 
     def scores(self, number: int, repeat: int = 0) -> Path:
-        """Returns the path of the file with the scores of validation samples."""
+        """Returns the path of the file with a training's scores of its validation samples."""
         return self.folder / f"{_stem(number, repeat)}.scores.safetensors"
 
 

@@ -67,7 +67,8 @@ class Store:
         """Returns the folder of the study with a name, or None."""
         usual = self.root / name
         for folder in (usual, *self.folders()):
-            # A damaged journal in another folder is probably that of another study.
+            # A damaged journal in a folder with another name is probably that of another study, so
+            # it is ignored.
             ignored = () if folder == usual else (StoreError,)
             with contextlib.suppress(*ignored):
                 if (folder / FILE_NAME).is_file() and JournalReader(folder).header().name == name:
@@ -75,7 +76,10 @@ class Store:
         return None
 
     def new_folder(self, name: str) -> Path:
-        """Returns a folder for a new study, which is empty or does not exist yet."""
+        """Returns the path for the folder of a new study.
+
+        The folder does not exist yet, or has no files besides a lock and partial files.
+        """
         names = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
         return next(self.root / each for each in names if not _has_files(self.root / each))
 
@@ -172,7 +176,7 @@ def check_writable(root: Path) -> None:
             f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
             "Choose another folder with --store."
         )
-    # A test file might be left behind, so none is written.
+    # No test file is written to find out, because a kill might leave it behind.
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "

@@ -43,14 +43,14 @@ def read_facts(root: Path) -> dict[str, Any] | None:
 
 
 def is_store(root: Path) -> bool:
-    """Returns whether a folder is a store. A store may have a study and no ``store.json``."""
+    """Returns whether a folder is a store: it has ``store.json``, or at least one study."""
     return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
 
 
 def facts_fault(root: Path) -> str:
-    """Returns ``"missing"``, ``"damaged"``, or an empty text if ``store.json`` is sound.
+    """Returns ``"missing"``, ``"damaged"``, or an empty text if ``store.json`` is intact.
 
-    Raises StoreError for the format of another version.
+    Raises StoreError if the store has the format of another version of kerastudy.
     """
     if not (root / "store.json").exists():
         return "missing"
@@ -73,7 +73,10 @@ def facts_fault(root: Path) -> str:
 
 
 def write_facts(root: Path, *, new: bool = False) -> None:
-    """Writes ``store.json`` with the users of the old file. With `new`, this user is the maker."""
+    """Writes ``store.json`` in the present format.
+
+    The users are those in the old file. With `new`, the only user is this one, as the maker.
+    """
     if new:
         salt = uuid.uuid4().hex
         maker = f"{_user()} on {platform.node() or 'a machine'}"
@@ -140,7 +143,7 @@ def _fingerprint(salt: str) -> str:
 
 
 def _user() -> str:
-    # A container may have no name for the user.
+    # In a container, the user may have no name, so the name is unknown.
     with contextlib.suppress(OSError, KeyError, ImportError):
         return getpass.getuser()
     return "a user"

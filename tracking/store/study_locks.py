@@ -1,4 +1,4 @@
-"""Locks, by which one process at a time runs a study or writes `store.json`.
+"""Locks, so that only one process at a time runs a study, or writes `store.json`.
 
 A study's folder has a file lock, and ``lock.json`` with the process that has the lock. On a network
 disk, a machine may not see the locks of other machines. Then ``lock.json`` keeps other machines
@@ -46,7 +46,7 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
             f"Wait for it, or stop it; if that machine is gone, delete {str(holder)!r}."
         )
     try:
-        # For an instant, `holder_of` in another process may have the lock.
+        # `holder_of` in another process may have the lock for an instant, so this waits a little.
         lock.acquire(timeout=_SECONDS_TO_WAIT)
     except Timeout:
         raise StoreLockedError(
@@ -73,7 +73,7 @@ def holder_of(folder: Path) -> str:
     except Timeout:
         return _in_words(_read_holder(folder / _HOLDER))
     except OSError:
-        # In a folder that can't be written, no process runs a study.
+        # The folder can't be written, so no process can run the study.
         return ""
     lock.release()
     return ""
