@@ -1,8 +1,9 @@
 """Files with the scores of validation samples: one for each training, next to the checkpoint.
 
 A file is in the safetensors format (https://huggingface.co/docs/safetensors): arrays and a JSON
-header, which can be read without running code. Zeros and ones take a bit each. Other numbers take
-16 bits if these are precise enough. A study keeps the files of its best trials, up to 64 MB.
+header, which can be read without running code. In an array of zeros and ones, a number takes one
+bit. Other numbers take 16 bits if that is precise enough, else 32 bits. A study keeps the files of
+its best trials, up to 64 MB in all.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from tracking.store.atomic_writing import replacing
 _HALF = 1e-5
 # The most bytes that the files of a study under one engine may take.
 _MOST_BYTES: Final = 64 * 10**6
-# The header has no arrays. It has no `members`, as each training has its file.
+# These fields are not in the header: the file has the arrays as tensors, and the members (the
+# trainings or folds) have files of their own.
 _LEFT_OUT = ("values", "weights", "members", "groups")
 
 
 class ScoresError(InternalError):
-    """Scores of samples are missing, damaged, or of other weights."""
+    """Scores of samples are missing or damaged, or belong to other weights."""
 
 
 def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
@@ -66,7 +68,7 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
         try:
             save_file(arrays, partial, metadata=metadata)
         except SafetensorError as error:
-            # E.g. the disk is full.
+            # safetensors raises its own error if, for example, the disk is full.
             raise OSError(str(error)) from error
 
 
@@ -74,7 +76,8 @@ def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
     """Reads a training's scores.
 
     Raises ScoresError if the file is missing or damaged, or if the scores belong to weights with
-    another digest than `weights_sha256`. An empty `weights_sha256` stands for any weights.
+    another digest than `weights_sha256`. With an empty `weights_sha256`, scores of any weights are
+    read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -106,7 +109,7 @@ def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]
 
 
 def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
-    """Returns the values for the file, and whether they take a bit each."""
+    """Returns the values as the file has them, and whether each value takes only one bit."""
     values = np.asarray(scores.values)
     if values.dtype.kind in "biuf" and bool(((values == 0) | (values == 1)).all()):
         return np.packbits(values.reshape(-1).astype(bool)), True
