@@ -207,7 +207,7 @@ class StoreCheck:
 def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
     """Checks a store, and with `fix` mends what can be mended.
 
-    It can be killed at any moment, and called again.
+    The process can be killed at any moment. The next call then does the rest.
     """
     root = real_folder(path)
     if not is_store(root):
@@ -235,7 +235,7 @@ def _check_study(
 ) -> list[StoreFault]:
     """Checks a study. If a process runs the study, adds it to `running`.
 
-    `fix` locks the study, so that no process can run it meanwhile.
+    With `fix`, the study is locked during the checks, so that no process can run it.
     """
     holder, faults = holder_of(folder), list[StoreFault]()
     if not holder:
@@ -245,7 +245,8 @@ def _check_study(
         except StoreLockedError:
             holder = holder_of(folder) or "process unknown"
         else:
-            # A process may have begun meanwhile. Its unfinished writes look like damage.
+            # Without the lock, a process may have begun to run the study during the checks. Its
+            # unfinished writes look like damage, so the faults are dropped.
             holder = "" if fix else holder_of(folder)
     if not holder:
         return faults

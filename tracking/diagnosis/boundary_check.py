@@ -37,7 +37,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 
     - At least half of the best trials are in the last tenth of the range on its scale, or at the
       last value of a short grid. With fewer than 50 trials, the last fifth counts instead.
-    - The chance that so many are there is below 1 % (binomial distribution).
+    - The probability that so many trials are there by chance is below 1 % (binomial distribution).
     - In the half of the range next to the end, trials get better towards the end (Spearman's rank
       correlation, one-sided, 5 %). Otherwise the sampler may only have preferred the end.
     """
@@ -98,7 +98,8 @@ def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
     near = distances <= 0.5
     if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
         return 0
-    # This is Spearman's correlation. The import of `scipy.stats` would take half a second.
+    # This computes Spearman's correlation by numpy, as the import of `scipy.stats` takes half a
+    # second.
     correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
     return crowding if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
 
@@ -150,7 +151,10 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
 
 
 def part(parameter: Float | Int, low_unit: float, high_unit: float) -> str:
-    """Returns the part of a domain between two results of `to_unit`; empty if that is all."""
+    """Returns the part of a domain between two results of `to_unit`, in the form of ``--set``.
+
+    The text is empty if this part is the whole domain.
+    """
     low, high = parameter.low, parameter.high
     # The ends are rounded outwards, so that no good value is cut off.
     if low_unit > 0:
@@ -169,7 +173,10 @@ def _rounded(parameter: Float | Int, value: float, rounding: str) -> float:
 
 
 def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -> str:
-    """Returns a range in the form of ``--set``; empty for the present range or an invalid one."""
+    """Returns a range in the form of ``--set``.
+
+    The text is empty if the range is the present one, or is not valid for the hyperparameter.
+    """
     if isinstance(parameter, Int):
         low, high = round(low), round(high)
     elif parameter.count is None:

@@ -126,7 +126,8 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
     below = 0
     for place, ((unit, infeasible), (next_unit, next_infeasible)) in enumerate(pairwise(placed), 1):
         below += infeasible
-        # Only cuts between a failed trial and a sound one can be the best.
+        # The best cut is between a failed trial and a trial with a value, so all other places are
+        # skipped.
         if unit == next_unit or infeasible == next_infeasible:
             continue
         cut = (unit + next_unit) / 2

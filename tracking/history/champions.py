@@ -99,7 +99,7 @@ def set_promotion(history: StudyHistory, reason: str) -> None:
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records a text of `verification_texts` as a trial's `verified`. Returns the changed trial."""
+    """Records a text of `verification_texts` as a trial's `verified`. Returns the new record."""
     text = text[:_LONGEST_TEXT]
     with history.writing() as journal:
         journal.set_verified(trial.uuid, text)

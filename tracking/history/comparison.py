@@ -347,7 +347,10 @@ def _groups(
 
 
 def _search(description: StudyDescription) -> tuple[object, ...]:
-    """Returns all settings that define a search, the engine first: not the name and the seed."""
+    """Returns the settings that define a search: those of a study, without name and seed.
+
+    The engine is first.
+    """
     code = description.code
     # In a notebook the code is not recorded, so only the name identifies the builder.
     builder = (code.digest, code.variable, code.study_name) if code.digest else description.name

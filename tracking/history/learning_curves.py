@@ -157,7 +157,7 @@ def mean_so_far(curves: Mapping[int, Mapping[int, float]], fold: int, epoch: int
 
 
 class FoldCurves:
-    """Reads the values that a pruner saw of cross-validated trials: `mean_so_far` at each step."""
+    """Reads the values that a pruner got of cross-validated trials: `mean_so_far` at each step."""
 
     def __init__(
         self,

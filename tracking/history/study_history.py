@@ -168,7 +168,7 @@ class StudyHistory:
         return files_of(self.folder, self.description.engine)
 
     def checkpoint_faults(self, trial: EndedTrial) -> dict[int, str]:
-        """Returns the faults of a trial's lost or damaged checkpoints, by training."""
+        """Returns the faults of a trial's lost or damaged checkpoints, by the training's number."""
         faults = {
             repeat: checkpoint_fault(self.files.checkpoint(trial.number, repeat), digest)
             for repeat, digest in recorded_checkpoints(trial)

@@ -1,4 +1,4 @@
-"""Ranks a study's recorded trials, completes their values, and puts them into a table."""
+"""Ranks a study's recorded trials, and makes a table of them."""
 
 from __future__ import annotations
 

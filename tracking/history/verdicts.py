@@ -157,7 +157,7 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns sentences on how good a trial is, or an empty text if the verdict says this.
+    """Returns sentences on how good a trial is, or an empty text if the verdict is about it.
 
     A verdict is about the winner of the last confirmation, or else about the best trial.
     """

@@ -164,7 +164,10 @@ class SampleScores:
         return np.asarray(np.sqrt(means) if self.kind == "root_mean" else means)
 
     def _of_folds(self, counts: np.ndarray) -> np.ndarray:
-        """Returns the mean objective of the folds that have a drawn sample."""
+        """Returns the mean objective of the folds, on each resample.
+
+        Folds from which a resample draws no sample are left out.
+        """
         ends = np.cumsum([len(fold) for fold in self.members])
         parts = np.split(counts, ends[:-1], axis=1)
         of_folds = [fold.of_resamples(part) for fold, part in zip(self.members, parts, strict=True)]
@@ -175,7 +178,7 @@ class SampleScores:
 
 
 def average(scores: Sequence[SampleScores]) -> SampleScores:
-    """Returns the scores of a trial that was trained several times: the mean of the trainings."""
+    """Returns the scores of a repeated trial: the mean of the scores of its trainings."""
     first, members = scores[0], tuple(scores)
     if len(scores) == 1:
         return first

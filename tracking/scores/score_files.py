@@ -123,7 +123,7 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
-    """Returns the name of an equal array in `arrays`; adds the array as `name` if there is none."""
+    """Returns the name of an equal array in `arrays`. Adds the array as `name` if none is equal."""
     kind = name.partition(".")[2]
     for other, stored in arrays.items():
         if other.endswith(kind) and np.array_equal(stored, array):
