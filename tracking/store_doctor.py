@@ -46,7 +46,7 @@ class StoreFault:
 
 
 Check = Iterable[tuple[StoreFault, Callable[[], object] | None]]
-"""Faults, each with the function that mends it. It is None if only a person can mend the fault."""
+"""Faults, each with the function that mends it (None if only a person can mend the fault)."""
 
 
 def _results(check: Check, *, fix: bool) -> Iterator[StoreFault]:

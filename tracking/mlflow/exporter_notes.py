@@ -23,7 +23,8 @@ FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The `place` of the store's own MLflow database. The place of a server is its address."""
 _FORMAT: Final = 3
-# The states of a run: perhaps without params and data set; with both; deleted by a person.
+# The states of a run. A created run may lack its params and its data set. A written run has both. A
+# deleted run was deleted by a person in MLflow.
 _CREATED, _WRITTEN, _DELETED = range(3)
 _TABLES: Final = f"""
 BEGIN;
@@ -58,7 +59,7 @@ def locked_notes(folder: Path, seconds: float = -1) -> Iterator[None]:
     """Locks a study's ``exports.db`` for this process.
 
     Waits at most `seconds`, or forever if `seconds` is negative. Raises Timeout if another process
-    keeps the lock, StoreError if the study was deleted.
+    keeps the lock, and StoreError if the study was deleted.
     """
     journal, path = folder / JOURNAL, folder / "exports.lock"
     deleted = StoreError(f"There is no study in {str(folder)!r} any more.")
@@ -127,12 +128,12 @@ class ExporterNotes:
         self._execute(query, revision, epochs)
 
     def has_file(self, name: str, mark: str) -> bool:
-        """Returns whether the content of a file that was last sent had this mark."""
+        """Returns whether a file was last sent with this mark, which stands for its content."""
         query = "SELECT 1 FROM files WHERE name = ? AND mark = ? AND place = ?"
         return self._execute(query, name, mark).fetchone() is not None
 
     def note_file(self, name: str, mark: str) -> None:
-        """Notes that a file was sent. Another content has another mark."""
+        """Notes that a file was sent. `mark` changes with the file's content."""
         query = "INSERT OR REPLACE INTO files (name, mark, place) VALUES (?, ?, ?)"
         self._execute(query, name, mark)
 
@@ -222,7 +223,8 @@ def _opened(path: Path) -> sqlite3.Connection:
             if not tables:
                 database.executescript(_TABLES)
             if not tables or version == _FORMAT:
-                # If a power failure loses notes, the exporter finds its runs by their uuids.
+                # Syncs to disk are not needed: if a power failure loses notes, the exporter finds
+                # its runs by their uuids.
                 database.execute("PRAGMA synchronous=OFF")
                 return database
         except sqlite3.DatabaseError:

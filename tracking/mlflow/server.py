@@ -107,7 +107,8 @@ def open_store_client(store: Store) -> MlflowClient:
             with replacing(path) as partial:
                 partial.write_bytes(cached(f"mlflow-{version('mlflow')}.db", _empty_database))
                 client = open_client(f"sqlite:///{partial.as_posix()}")
-                # No study uses MLflow's "Default" experiment. Its tag identifies the database.
+                # No study uses MLflow's "Default" experiment. It is deleted, but its tag identifies
+                # the database.
                 client.set_experiment_tag("0", UUID, uuid.uuid4().hex)
                 client.delete_experiment("0")
                 with contextlib.closing(sqlite3.connect(partial)) as database:
@@ -120,7 +121,7 @@ def open_store_client(store: Store) -> MlflowClient:
 
 
 def _empty_database() -> bytes:
-    """Returns the bytes of a new MLflow database. MLflow takes 1.4 s to create one."""
+    """Returns the bytes of a new MLflow database, which MLflow takes 1.4 s to create."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         open_client(f"sqlite:///{path.as_posix()}").get_experiment("0")
@@ -204,7 +205,8 @@ def as_server_errors(place: str) -> Iterator[None]:
             f"{advice if status in (401, 403) else ''}"
         ) from error
     except Exception as error:
-        # If artifacts are stored elsewhere, e.g. in S3, a library or a password may be missing.
+        # If the server stores artifacts elsewhere, e.g. in S3, a Python package or a password for
+        # S3 may be missing here.
         raise ServerRefusedError(
             f"The study can't be sent to the {place}: {type(error).__name__}: {_in_a_line(error)}."
         ) from error
@@ -305,7 +307,7 @@ def serving(
                     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                 },
-                # This folder is empty: the server imports modules from its working folder.
+                # The server imports modules from its working folder, so this folder is empty.
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,

@@ -28,7 +28,8 @@ from tracking.summary import Summary, summary_of
 Columns = dict[str, list[Any]]
 """A table: for each column, a list with the values of all rows."""
 
-# All curves together have at most this many points: of a large page, curves are the largest part.
+# All curves together have at most this many points, because they are the largest part of a large
+# page.
 _MOST_POINTS = 24_000
 
 
@@ -36,7 +37,7 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    If the study is in the store `without`, its commands don't need ``--store``.
+    Commands have ``--store``, unless the study is in the store `without`.
     """
 
     history: StudyHistory
@@ -149,8 +150,8 @@ class StudyData:
         """A table with a row for each trial and epoch.
 
         ``value`` is the objective on validation data, ``training`` the objective on training data.
-        ``best`` is 1 at the best epoch, else 0. Of long curves, only every n-th epoch is in the
-        table, and the best and the last one.
+        ``best`` is 1 at the best epoch, else 0. For long curves, the table has only every n-th
+        epoch, the best epoch and the last epoch.
         """
         history = self.history
         ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
@@ -335,8 +336,8 @@ def importances(
     The method is fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing
     hyperparameter importance, ICML 2014). fANOVA fits a random forest to the trials, and splits the
     variance of the predictions into the effects of single hyperparameters. The forest gets values
-    scaled to 0 … 1. A hyperparameter that is not active in a trial gets a random value, as no value
-    makes a difference.
+    scaled to 0 … 1. A hyperparameter that is not active in a trial gets a random value, as its
+    value makes no difference there.
 
     The shares add up to 1, the largest first. The result is empty if fewer than `FEWEST_TRIALS`
     trials have a value, or if all have the same value.
@@ -374,7 +375,10 @@ def importances(
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
 ) -> float | int:
-    """Returns a trial's value as `unit` does, or the index of a choice; random if not active."""
+    """Returns a trial's value for the forest: the result of `unit`, or the index of a choice.
+
+    The value is random if the hyperparameter is not active in the trial.
+    """
     parameter, unit = axis.parameter, axis.unit(values)
     if not isinstance(parameter, Listed):
         return float(rng.random()) if unit is None else unit

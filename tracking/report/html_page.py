@@ -58,12 +58,12 @@ _OPTIONS = {
 }
 
 
-# Without debug mode, Altair skips its schema checks, which take a third of a page's time.
+# Without debug mode, Altair skips its schema checks, which take a third of the time to make a page.
 @debug_mode(False)
 def study_page(history: StudyHistory, without: Path | None = None) -> str:
     """Returns the report of a study as HTML.
 
-    If the study is in the store `without`, its commands don't need ``--store``.
+    The commands on the page have ``--store``, unless the study is in the store `without`.
     """
     data = StudyData(history, without)
     description, shown = history.description, sections(data)
@@ -78,7 +78,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         tables(data),
         {
             "picked": picked,
-            # The page's script puts the number of the picked trial between the two.
+            # The page's script puts the number of the picked trial between these two parts.
             "command": (before, after),
             "headings": data.headings,
         },
@@ -262,7 +262,10 @@ def _policy(*scripts: str) -> str:
 
 
 def _embedded(document: Any) -> str:
-    """Returns a document as JSON for a script element, which ``</script>`` in a text would end."""
+    """Returns a document as JSON for a script element.
+
+    Each ``<`` is escaped, since ``</script>`` in a text would end the element.
+    """
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for color, style in _STYLED.items():
         text = text.replace(f'"{color}"', f'"{style}"')
@@ -417,6 +420,6 @@ def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
     """Writes a page that compares studies, or one study's engines.
 
     Raises:
-        ComparisonError: If they can't be compared.
+        ComparisonError: If the studies or engines can't be compared.
     """
     write_atomically(page, comparison_page(histories))

@@ -23,14 +23,14 @@ _MOST_LINES = 400
 # The names of the axes are horizontal if the number of axes times the length of the longest name is
 # below this number. Longer names would overlap.
 _LEVEL_LETTERS = 115
-# The height of "not active" on the axes, on which other values are from 0 to 1.
+# The height of "not active" on an axis. All other values are at heights from 0 to 1.
 _OFF = -0.12
 # The background of `contour` has 40 x 40 cells in 9 colours, if there are 12 trials or more.
 _CELLS = 40
 _BANDS = 9
 _LEAST_POINTS = 12
-# The standard deviation of the Gaussian weights. A cell is drawn if the sum of its weights is at
-# least _NEAR.
+# The standard deviation of the Gaussian weights of trials around a cell, on axes from 0 to 1. A
+# cell is drawn if the sum of these weights is above _NEAR.
 _KERNEL = 0.07
 _NEAR = 0.2
 

@@ -222,7 +222,7 @@ class StudyPlots:
 
 
 def _in_points(size: re.Match[str]) -> str:
-    """Returns the size of an SVG for vl-convert, which takes a pixel for a point of the PDF."""
+    """Returns an SVG's size in points, since vl-convert draws each pixel as a point of the PDF."""
     width, height = (float(pixels) * _POINTS_PER_PIXEL for pixels in size.groups())
     return f'width="{width}" height="{height}"'
 

@@ -218,7 +218,8 @@ def _row(place: str, interval: Interval) -> dict[str, Any]:
 def _seeded(
     place: str, values: Sequence[float | None], seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    # Values on the test part lack infeasible trainings. Then the seed of each value is unknown.
+    # An infeasible training has no value on the test part, so there may be fewer values than seeds.
+    # Then it is unknown which value belongs to which seed.
     names = [str(seed) for seed in seeds] if len(seeds) == len(values) else ["new"] * len(values)
     return [
         {"place": place, "value": value, "seed": name}

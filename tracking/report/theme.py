@@ -35,7 +35,7 @@ _STATES = (
     ("running", GREEN, "diamond"),
     ("contradicted", INK, "stroke"),
 )
-# These Vega expressions use the parameters that `finished` explains.
+# Vega expressions on the parameters `chosen` and `picked`, which `finished` explains.
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
 # See `visible_ends`.
@@ -131,10 +131,11 @@ def tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
 
 
 def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
-    """Returns the ends of an axis for ascending sort keys of trials.
+    """Returns the ends of the objective's axis, as sort keys.
 
-    The axis has room for the better half of the trials, and for trials that are at most _FAR times
-    as far from the best as the median. Charts draw all other trials at the edge.
+    `keys` are the trials' sort keys in ascending order, so the best is first. The axis has room for
+    the better half of the trials, and for trials that are at most _FAR times as far from the best
+    trial as the median trial is. Charts draw all other trials at the edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
     edge = best + _FAR * (usual - best)
@@ -146,7 +147,7 @@ def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
 
 
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
-    """Returns the scale of objective values, which is logarithmic over a wide range."""
+    """Returns the scale of objective values. It is logarithmic if the values have a wide range."""
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])

@@ -169,7 +169,10 @@ class KeptScores:
             self._dropped.add(last.number)
 
     def dropped(self) -> set[int]:
-        """Returns the numbers of the trials whose files must be deleted, each number only once."""
+        """Returns the numbers of the trials whose files must be deleted.
+
+        The next call does not return them again.
+        """
         dropped, self._dropped = self._dropped, set()
         return dropped
 
