@@ -75,8 +75,8 @@ def _check_facts(root: Path) -> Check:
 def _check_pieces(folder: Path, study: str = "") -> Check:
     """Checks a folder for the partial files of killed processes.
 
-    The folder is the store's, or that of a `study`, whose subfolders are checked too. No process
-    may be writing in the folder.
+    `folder` is the store's folder, or the folder of the study with the name `study`. In a study's
+    folder, subfolders are checked, too. No process may be writing in the folder.
     """
     pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
     for path in sorted(path for path in pieces if is_piece(path)):
@@ -88,7 +88,8 @@ def _check_pieces(folder: Path, study: str = "") -> Check:
 
 def _check_folders(store: Store) -> Check:
     """Checks for interrupted deletions, and for studies with the same name."""
-    # `delete_study` renames the journal and the folder before it deletes the files.
+    # `delete_study` renames the journal and the folder before it deletes the files. So one of these
+    # names shows that a deletion was interrupted.
     left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
     for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
         what = f"the deletion of a study in {folder.name!r} was interrupted"
@@ -112,7 +113,7 @@ def _check_journal(folder: Path) -> Check:
     try:
         fault = fault_of(path, thorough=True)
     except StoreError as error:
-        # The journal may be of a newer kerastudy.
+        # A newer version of kerastudy may have written the journal, which is not damaged then.
         yield StoreFault("journal", str(error), "nothing is changed", path=str(path)), None
         return
     if fault:
@@ -259,7 +260,7 @@ def _check_histories(store: Store, folder: Path, *, fix: bool) -> Iterator[Store
     histories = histories_in(store, folder)
     if histories:
         yield from _results(_check_pieces(folder, histories[0].description.name), fix=fix)
-    # Each check reads what the checks before it have mended.
+    # The checks run one after another, so each check finds what earlier checks have mended.
     for check in (_check_running, _check_champion, _check_checkpoints):
         for history in histories:
             yield from _results(check(history), fix=fix)

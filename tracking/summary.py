@@ -42,7 +42,7 @@ _MOST_REASONS = 5
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
 _TABLES = (".csv", ".tsv", ".parquet")
-# These states of trials are followed by an explanation.
+# Summaries write these explanations after the states of trials.
 _STATES = {"pruned": " (given up early)", "infeasible": " (no usable value)"}
 _TRAINERS = {
     "compiled": "by compiled steps, which give the same numbers as model.fit",
@@ -319,7 +319,8 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
 def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     """Returns the value of the search space's defaults, and a sentence on the gain over them.
 
-    Without a confirmation, the gain is the difference from the value to expect.
+    Without a confirmation, the gain is the difference between the value to expect and the value of
+    the defaults.
     """
     expected, default = verdict.expected, history.default
 

@@ -18,7 +18,7 @@ from tracking.diagnosis.diagnosed_study import Array, Changes, DiagnosedStudy, F
 
 _LEAST_TRIALS: Final = 10
 _MANY_TRIALS: Final = 50
-# See `boundary`. 1.645 is the 95 % quantile of the normal distribution.
+# `boundary` explains these numbers. 1.645 is the 95 % quantile of the normal distribution.
 _EDGE: Final = 0.1
 _EDGE_OF_FEW: Final = 0.2
 _UNLIKELY: Final = 0.01

@@ -62,8 +62,8 @@ class Finding:
         check: The check's name, e.g. ``"boundary"``.
         severity: ``"problem"`` if the study does not answer its question, ``"hint"`` if the next
             study can be better, ``"ok"`` if all is well.
-        title: A few words.
-        verdict: A sentence with the figures.
+        title: The finding in a few words.
+        verdict: The finding in a sentence, with figures.
         advice: A sentence on what to do; may be empty.
         command: A command that follows the advice; empty if the user must edit the study's code. A
             check sets only the verb, e.g. ``confirm``, or nothing. `diagnose` writes the command.
@@ -94,7 +94,7 @@ class TooThinError(InternalError):
 
 
 class Noise(NamedTuple):
-    """The size of random differences between trials' values, and the source in words."""
+    """The size of random differences between trials' values, and a text that names their source."""
 
     value: float
     source: str
@@ -291,7 +291,7 @@ class DiagnosedStudy:
         If the scores of samples are recorded, the standard error comes from a bootstrap (Efron and
         Tibshirani 1993, An Introduction to the Bootstrap, 6). Otherwise an accuracy p on n samples
         has the standard error sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3). For other
-        metrics, the standard error is unknown: None.
+        metrics, the standard error is unknown, and the result is None.
         """
         if not self.ranked:
             return None

@@ -43,8 +43,8 @@ class NextLaunch:
         description = history.description
         settings = dict(self.settings)
         if description.cross_validation.isdigit():
-            # The number of folds comes from an option of the present launch, which the next launch
-            # must repeat, or from the study's file. In that case, the option does no harm.
+            # If an option of the present launch has set the number of folds, the next launch needs
+            # this option, too. If the study's file has set the number, the option does no harm.
             settings["cross_validation"] = int(description.cross_validation)
         if description.code.path:
             options = _options(self.tailoring, settings)

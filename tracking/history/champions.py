@@ -32,8 +32,8 @@ def register_champion(
 
     `saved` is a folder from `mlflow.keras.save_model`, which is moved into the study's folder.
     `reason` says why the trial was chosen; it is empty for the best trial. Returns the model's
-    address in MLflow, ``models:/NAME@champion``. If another registered model in MLflow has the
-    study's name, MLflow's name becomes ``NAME (2)``.
+    address in MLflow, ``models:/NAME@champion``. If MLflow has another registered model of this
+    name, the champion's model is called ``NAME (2)`` there.
     """
     _, best = trial.best_training
     facts = {"epoch": best.epoch, "value": best.value}

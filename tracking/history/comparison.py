@@ -407,7 +407,7 @@ def _seed_sentences(
 def _on_test(
     histories: Sequence[StudyHistory], groups: Mapping[str, Sequence[int]], objective: Objective
 ) -> tuple[Difference, ...]:
-    """Returns the differences of confirmed values, if all studies were confirmed on one test part.
+    """Returns the differences of the winners' values, if all were confirmed on the same test part.
 
     Returns no differences if a search was launched under several seeds.
     """

@@ -45,7 +45,8 @@ def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
         return curves[trial.uuid]
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
     folds = any(repeat.fold is not None for repeat in repeats)
-    # The mean is over `repeats`, without the training on all folds, as that has no validation data.
+    # The training on all folds has no validation data. It is not in `repeats`, so it does not count
+    # in the mean.
     fits = [curves[repeat.uuid] for repeat in repeats if repeat.uuid in curves]
     return mean_epochs(fits or list(curves.values()), len(fits) if folds else 0)
 
@@ -157,7 +158,10 @@ def mean_so_far(curves: Mapping[int, Mapping[int, float]], fold: int, epoch: int
 
 
 class FoldCurves:
-    """Reads the values that a pruner got of cross-validated trials: `mean_so_far` at each step."""
+    """Reads the values that a pruner got from cross-validated trials.
+
+    The value at each step is `mean_so_far`.
+    """
 
     def __init__(
         self,

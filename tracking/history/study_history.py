@@ -54,7 +54,7 @@ class StudyHistory:
         registered: The saved model of the champion, which another engine may have proposed.
         ended_by: Why the last launch ended: ``"trials"`` (all done), ``"space"`` (everything was
             tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or ``"error"``.
-            Empty if it has not ended, or was killed.
+            Empty if the launch has not ended, or was killed.
         stopped: A sentence on why the last launch ended.
         keeps: How many of the best trials keep their checkpoints: the smallest `keep` of all
             launches so far. None if all trials keep them.
@@ -381,8 +381,9 @@ def delete_study(
 ) -> None:
     """Deletes a study's folder. Raises StoreLockedError if a process runs the study.
 
-    The folder is renamed first, so that no process finds a study whose deletion was interrupted.
-    The folder is renamed within the context `forgetting`, which deletes the study from MLflow.
+    Before its files are deleted, the folder is renamed, so that no process finds a study whose
+    deletion was interrupted. The folder is renamed within the context `forgetting`, which deletes
+    the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
         deleted = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")

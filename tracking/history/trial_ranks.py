@@ -57,7 +57,10 @@ def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
-    """Returns the best trial whose value counts (`TrialRecord.holds`), or None. Ignores None."""
+    """Returns the best trial whose value counts (`TrialRecord.holds`), or None.
+
+    Entries of `trials` that are None are ignored.
+    """
     recorded = [trial for trial in trials if trial is not None]
     return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
 

@@ -133,7 +133,7 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
 
 
 def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdict:
-    """Returns the verdict on a study by a confirmation that need not be the last one."""
+    """Returns the verdict on a study that follows from one of its confirmations."""
     metric, reported = confirmation.metric, confirmation.reported
     facts = (metric, reported, confirmation.corrected, "", (confirmation,))
     return StudyVerdict(*facts, _ties(history), looked_at(history))

@@ -179,7 +179,7 @@ _TOP, _MOST_COLUMNS, _SIDE_BY_SIDE, _MOST_ROWS = 10, 7, 5, 30
 
 @dataclass(frozen=True)
 class Pages:
-    """The ids and names in the addresses of a study's pages."""
+    """The ids and names that the addresses of a study's pages in MLflow contain."""
 
     experiment: str
     parent: str  # The id of the study's parent run.
@@ -202,7 +202,7 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()
     summary = summary_of(history)
-    # These facts are already in the verdict, or in `stopped`.
+    # These facts are left out, as they are already in the verdict or in `stopped`.
     stated = ("warning", "expect", "seen", "ended")
     facts = [fact for fact in summary.facts if fact.name not in stated]
     lines = [

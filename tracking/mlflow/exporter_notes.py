@@ -123,7 +123,7 @@ class ExporterNotes:
         self.runs, self._intended, self._states = {}, set(), {}
 
     def note_sent(self, revision: int, epochs: int) -> None:
-        """Notes the last revision of the journal, and the last row of `epochs`, that were sent."""
+        """Notes what was sent last: a revision of the journal, and a row of its table `epochs`."""
         query = "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?"
         self._execute(query, revision, epochs)
 

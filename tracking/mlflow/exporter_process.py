@@ -169,7 +169,8 @@ def bring_up_to_date(
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the exporter's process, for a study's folder and ``--follow`` or ``--report``."""
-    # This process ignores Ctrl-C: it ends only when the launch has ended, which closes the pipe.
+    # Ctrl-C must not end this process. It ends the launch, whose end closes the pipe. Then this
+    # process sends the rest.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, *options = arguments
     with contextlib.suppress(BrokenPipeError):

@@ -97,7 +97,7 @@ class ModelRegistry:
                 model_id=logged.model_id,
             )
             # By this tag, the page of the logged model shows the version. A server of MLflow writes
-            # the tag itself, but the store's database has no server.
+            # the tag itself. The store's database has no server, so the tag is written here.
             shown = json.dumps(
                 [{"name": name, "version": str(version.version)}], ensure_ascii=False
             )
@@ -159,7 +159,7 @@ class ModelRegistry:
                     ),
                 )
             except MlflowException as error:
-                # Another registered model has the name.
+                # If another registered model has the name, the next number is tried.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 number += 1

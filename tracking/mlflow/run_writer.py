@@ -38,7 +38,9 @@ class RunWriter:
         return self.notes.runs
 
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
-        """Creates the run of a uuid, if there is none. `name` is the run's name until it ends.
+        """Creates the run of a uuid, if MLflow has none.
+
+        `name` is the run's name until the run ends.
 
         Returns True if the run has no params yet. Then the next `write` must have all params.
         """

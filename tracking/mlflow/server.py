@@ -52,7 +52,7 @@ _LOG_LEVELS: Final = {
 
 
 def check_server(address: str) -> str:
-    """Checks the address of an MLflow server, or "off". Returns it without a final slash."""
+    """Checks an MLflow server's address, or "off". Returns the address without a final slash."""
     if address == OFF:
         return address
     try:
@@ -83,7 +83,10 @@ def server_of_environment() -> str | None:
 
 
 def open_client(address: str) -> MlflowClient:
-    """Returns MLflow's client for an address, without a request. The import takes 2 s of CPU."""
+    """Returns MLflow's client for an address. Sends no request.
+
+    The import of MLflow takes 2 s of CPU.
+    """
     # If MLflow repeated a request, it might create a run twice.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -112,7 +115,7 @@ def open_store_client(store: Store) -> MlflowClient:
                 client.set_experiment_tag("0", UUID, uuid.uuid4().hex)
                 client.delete_experiment("0")
                 with contextlib.closing(sqlite3.connect(partial)) as database:
-                    # In this mode, readers such as the UI never block the exporter.
+                    # In WAL mode, readers such as the UI never block the exporter.
                     database.execute("PRAGMA journal_mode=WAL")
         finally:
             for left in path.parent.glob(f"{partial.name}-*"):
@@ -162,9 +165,9 @@ def set_aside(store: Store) -> None:
 def identity_of(client: MlflowClient) -> str:
     """Returns the identity of an MLflow database, from its "Default" experiment.
 
-    In a store's own database, the experiment has a tag for it; elsewhere, the identity is the
-    experiment's creation time. The text is empty if the experiment was deleted for good, e.g. by
-    `mlflow gc`.
+    In a store's own database, the identity is a tag of this experiment. In other databases, it is
+    the experiment's creation time. The text is empty if the experiment was deleted for good, e.g.
+    by `mlflow gc`.
     """
     from mlflow.exceptions import MlflowException
 

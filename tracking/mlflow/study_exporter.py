@@ -56,7 +56,7 @@ class StudyExporter:
         self.destination = Destination(store, folder, address)
         self._so_far: dict[int, TrialsSoFar] = {}
         self._deleted_gone = False
-        # The result of `_state` before the last update.
+        # The result of `_state` before the last update. While it stays the same, nothing is sent.
         self._sent: tuple[int, str] | None = None
         # The address of the study's table of trials; empty if a person deleted the experiment.
         self.page = ""
@@ -293,7 +293,8 @@ class Destination:
             return None
         experiment = min(experiments, key=lambda e: e.lifecycle_stage != "active")
         runs: dict[str, str] = {}
-        # A copy of the study in another store may have sent other runs to the same experiment.
+        # A copy of the study in another store may have sent other runs to the same experiment. Only
+        # runs that this journal records count.
         recorded = JournalReader(self._folder).uuids()
         for run in search_runs(self.client, experiment.experiment_id):
             uuid = run.data.tags.get(tags.UUID)

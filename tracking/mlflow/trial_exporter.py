@@ -80,7 +80,7 @@ class TrialsSoFar:
 class TrialExporter:
     """Sends the trials of a study that changed after the journal's revision `since`."""
 
-    root: Path  # The store's folder, for commands.
+    root: Path  # The store's folder, for ``--store`` in commands.
     journal: JournalReader
     several: bool  # Whether the study has several engines.
     runs: RunWriter
@@ -301,7 +301,7 @@ def _origin(search: Search) -> dict[str, str]:
         origin = {tags.SOURCE: path, tags.SOURCE_TYPE: "LOCAL"}
     if commit := search.git.get("commit", ""):
         origin[tags.COMMIT] = commit
-    # A user may have no name, as in many containers.
+    # `getuser` fails if the user has no name, as in many containers.
     with contextlib.suppress(OSError, KeyError):
         origin[tags.USER] = getpass.getuser()
     return origin

@@ -144,7 +144,7 @@ def _saved(name: str, state: Mapping[str, Any], created: int) -> str:
 
 
 def _columns(description: StudyDescription, best: str, *, several: bool) -> dict[str, str]:
-    """Returns the table's columns: the heading by MLflow's id."""
+    """Returns the headings of the table's columns, by MLflow's ids of the columns."""
     params = [to_mlflow(name) for name in description.space.dimensions[:_MOST_TABLE_COLUMNS]]
     tagged = [tags.STATE, tags.BEST_EPOCH, *([tags.ENGINE] if several else [])]
     return {

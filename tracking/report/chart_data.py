@@ -76,7 +76,7 @@ class StudyData:
 
     @property
     def root(self) -> Path | None:
-        """The store's folder for ``--store``, or None."""
+        """The store's folder for ``--store``, or None if commands need no ``--store``."""
         root = self.history.store.root
         return None if root == self.without else root
 
@@ -236,7 +236,10 @@ class HyperparameterAxis:
         return not self.labels
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns a trial's values by column: None if the hyperparameter is not active."""
+        """Returns a trial's values in the columns of this axis.
+
+        The values are None if the hyperparameter is not active in the trial.
+        """
         unit = self.unit(values)
         value = None if unit is None else values[self.name]
         if isinstance(self.parameter, Listed):
@@ -324,7 +327,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # The values 1 and "1" have the same text.
+    # The values 1 and "1" have the same text. Then labels are written as in Python, with quotes.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 

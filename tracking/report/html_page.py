@@ -48,11 +48,12 @@ _STYLED = {
     theme.ORANGE: "var(--best)",
 }
 _OPTIONS = {
-    # With "ast", Vega interprets expressions. The page's policy forbids `eval`.
+    # With "ast", Vega interprets expressions instead of calling `eval`, which the page's content
+    # security policy forbids.
     "ast": True,
     "mode": "vega-lite",
     "renderer": "svg",
-    # The page has its own menu and its own colours of tooltips.
+    # Vega-Embed's menu and colours of tooltips are off, as the page has its own.
     "actions": False,
     "tooltip": {"theme": "custom"},
 }

@@ -235,8 +235,8 @@ def contour(
 ) -> alt.LayerChart:
     """Returns a chart of the objective over two hyperparameters.
 
-    If both are ranges of numbers, the background shows the mean of the trials nearby, with Gaussian
-    weights (Nadaraya-Watson).
+    If both are ranges of numbers, the background shows the mean value of the trials nearby, with
+    Gaussian weights (the Nadaraya-Watson estimator).
     """
     objective = data.history.description.objective
     colors = _contour_colors(data)
@@ -296,7 +296,7 @@ def _contour_colors(data: StudyData) -> alt.Color:
 def _cells(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> list[dict[str, Any]]:
-    """Returns the background's cells, with the mean of the trials nearby.
+    """Returns the background's cells, with the mean value of the trials nearby.
 
     Cells without trials nearby are left out.
     """

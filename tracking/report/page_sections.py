@@ -30,7 +30,7 @@ _MARKS = {
     "interrupted": "squares",
     "running": "diamonds",
 }
-# How to read the charts of findings.
+# Sentences on how to read a finding's chart, by the kind of chart.
 _LEGENDS = {
     "curves": "Blue: validation; dashed: training.",
     "intervals": "Lines are intervals around the values.",

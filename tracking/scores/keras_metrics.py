@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 Settings = Mapping[str, Any]
-# `auc` counts at most this many predictions at once, which take 64 MiB.
+# `auc` handles at most this many predictions at once, so that its arrays take about 64 MiB.
 _MOST_CELLS = 1 << 22
 
 
@@ -141,8 +141,8 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     )
 
 
-# A function takes two sums over samples: the sum of the values, of shape (resamples, ...), and the
-# sum of the weights, of shape (resamples,).
+# Each of these functions takes two sums over the samples of a resample: the sum of the values, of
+# shape (resamples, ...), and the sum of the weights, of shape (resamples,).
 OF_SUMS: Final[Mapping[str, Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]]] = {
     "precision": _share,
     "recall": _share,

@@ -225,7 +225,7 @@ def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     Otherwise an entry is a pseudo-value of the jackknife, n·v - (n - 1)·v₋ᵢ. The mean of
     pseudo-values has the objective's variance (J. Tukey, Bias and confidence in not-quite large
     samples, Annals of Mathematical Statistics 29, 1958). If there are more than 1,000 groups, they
-    are joined to 1,000.
+    are joined into 1,000 larger groups.
     """
     return np.stack([_as_means(seed) for seed in scores])
 

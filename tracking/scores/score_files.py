@@ -37,9 +37,10 @@ class ScoresError(InternalError):
 
 
 def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
-    """Writes a training's scores, after the best epoch or after each epoch, atomically.
+    """Writes a training's scores to a file, atomically.
 
-    `weights_sha256` is the digest of the best epoch's weights.
+    `scores` has the scores after the best epoch only, or after several epochs. `weights_sha256` is
+    the digest of the best epoch's weights.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file

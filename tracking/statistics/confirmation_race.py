@@ -11,7 +11,7 @@ from tracking.records.study_description import Direction
 
 @dataclass(frozen=True)
 class Round:
-    """A round of a race: each of the best `racers` trials trains under `seeds` more seeds."""
+    """A round of a race. `racers` trials take part, and each trains under `seeds` further seeds."""
 
     racers: int
     seeds: int

@@ -92,7 +92,7 @@ def guess_clause(
     confirmation: Confirmation | None,
     guess: ConstantGuess | None,
 ) -> str:
-    """Returns a clause that compares with a model that always answers the most frequent class.
+    """Returns a clause on how good a model is that always answers the most frequent class.
 
     The text is empty if this class is not frequent enough to mention it, or if the metric is
     neither an accuracy nor the AUC.
@@ -245,7 +245,10 @@ def _winner(confirmation: Confirmation | None) -> list[str]:
 
 
 def gain_sentences(confirmation: Confirmation) -> list[str]:
-    """Returns a sentence on whether tuning paid; none if the default was not compared."""
+    """Returns a list with one sentence on whether tuning paid.
+
+    The list is empty if the winner was not compared with the default.
+    """
     gain, default = confirmation.gain, confirmation.default
     if default is not None and default.trial == confirmation.winner:
         return ["Tuning did not pay: the default was best."]
@@ -266,10 +269,11 @@ def gain_sentences(confirmation: Confirmation) -> list[str]:
 def worth_having(default: float, direction: Direction) -> float:
     """Returns the least gain over the default's value that is worth having.
 
-    For an accuracy, or another metric whose best value is 1, it is 0.01, or a tenth of the
-    default's distance from 1 if that is less. For a loss, it is one percent of the default's value.
-    A. Benavoli et al. also treat accuracies as equal if they differ by less than 0.01: Time for a
-    change: a tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18, 2017.
+    For an accuracy, or another metric whose best value is 1, the least gain is 0.01, or a tenth of
+    the default's distance from 1 if that is less. For a loss, it is one percent of the default's
+    value. A. Benavoli et al. also treat accuracies as equal if they differ by less than 0.01: Time
+    for a change: a tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18,
+    2017.
 
     Example:
         >>> worth_having(0.8, "max"), round(worth_having(0.99, "max"), 4), worth_having(0.5, "min")
