@@ -135,7 +135,7 @@ def _fault_of(history: StudyHistory, kind: Kind, what: str, how: str, **more: An
 
 
 def _check_running(history: StudyHistory) -> Check:
-    """Checks for a study or trials that a killed process left RUNNING.
+    """Checks whether a process that was killed left the study or trials RUNNING.
 
     No process may be running the study.
     """

@@ -47,7 +47,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
     losses = np.array([study.loss(trial) for trial in active])
     best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
-    # The last value of a short grid is a larger part of the range.
+    # The last value of a short grid may be a larger part of the range than the edge.
     width = max(edge, 1 / parameter.count) if parameter.count else edge
     way: Literal["lower", "upper"] = "upper"
     crowding = _crowded(1 - units, losses, best, width)

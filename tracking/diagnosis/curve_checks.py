@@ -177,7 +177,7 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _end(losses: Array) -> float:
-    """Returns the mean of the last tenth of the epochs, but at least of the last two."""
+    """Returns the mean over the last tenth of the epochs, but at least over the last two epochs."""
     return float(losses[-max(2, len(losses) // 10) :].mean())
 
 

@@ -72,7 +72,8 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     ]
     best, *others = sorted(isolated, key=lambda value: value.expected)
     level = 1 - (1 - _LEVEL) / len(others)
-    # The differences from the best value, and half the widths of their intervals.
+    # `gaps` has, for each other value, the difference from the best value, and half the width of
+    # the interval of this difference.
     gaps = {
         other.label: (other.expected - best.expected, _half_width(level, best, other))
         for other in others
@@ -176,7 +177,7 @@ def _half_width(level: float, *isolated: _Isolated) -> float:
 
 
 def _quoted(parameter: Parameter, label: str) -> str:
-    """Returns a value for a sentence: a text gets quotes."""
+    """Returns a value as a sentence shows it. Texts get quotes."""
     return repr(label) if isinstance(parameter, Listed) and label in parameter.values else label
 
 

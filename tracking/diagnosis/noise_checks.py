@@ -136,7 +136,7 @@ def _others(near: int) -> str:
 
 
 def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
-    """Returns the chart's rows: the best trials, with the noise added on both sides."""
+    """Returns the chart's rows: the values of the best trials, plus and minus the noise."""
     rows = []
     for trial in study.ranked[:_SHOWN]:
         value = study.value(study.loss(trial))

@@ -6,14 +6,14 @@ The cost of a study is its epochs and its seconds of training, summed over all t
 - If a trial continues another trial, only its own epochs count.
 - The sum does not depend on the number of workers.
 
-There are two ways to say which study is better at equal budget. Both give an interval of the
-difference:
+There are two ways to say which study is better at equal budget. Both give a difference with an
+interval:
 
-- Each search was launched under several seeds. A search is a study's definition without the name
-  and the seed, so several studies may be the same search. The difference is that of the searches'
-  mean best values.
-- Each study has one seed, and was confirmed on the same test part. The difference is that of the
-  winners' confirmed values.
+- If each search was launched under several seeds, the searches' mean best values are compared. A
+  search is a study's definition without the name and the seed, so several studies may be the same
+  search.
+- If each search has one seed, and all were confirmed on the same test part, the winners' confirmed
+  values are compared.
 
 Otherwise the answer is that it is unknown which study is better: under another seed, the other
 study may be ahead.

@@ -2,7 +2,7 @@
 
 The file is beside a study's journal. If the file is lost, the exporter finds its runs in MLflow by
 the tag ``kerastudy.uuid``. The exporter notes the uuid of a run before it creates the run, and
-MLflow's run id afterwards. So even a killed exporter creates no run twice.
+MLflow's run id afterwards. So no run is created twice, even if the exporter is killed.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class ExporterNotes:
         self._execute(query, name, mark)
 
     def forget_run(self, uuid: str) -> None:
-        """Drops the note on a run that was deleted because the journal lacks it."""
+        """Drops the note on a run that was deleted because the journal no longer has its uuid."""
         self._execute("DELETE FROM runs WHERE uuid = ? AND place = ?", uuid)
         del self.runs[uuid]
         self._states.pop(uuid, None)

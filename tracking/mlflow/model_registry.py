@@ -79,7 +79,8 @@ class ModelRegistry:
                 client.delete_model_version(version.name, version.version)
                 version = None
         elif version is None:
-            # The notes say that the version was created, so a person has deleted it.
+            # The notes say that the version was created, so a person has deleted it. It is not
+            # created again.
             return
         name = self._model().name
         if version is None:

@@ -70,7 +70,7 @@ class TrialsSoFar:
             if best is None or best.value is None:
                 continue
             if before is None or (before.number, before.value) != (best.number, best.value):
-                # Under the name of a metric that trials have, the UI would sort the parent run
+                # If this metric had the name of a trial's metric, the UI would sort the parent run
                 # among the trials.
                 name = f"study/best_{self._objective.metric}"
                 self.unsent += metrics_of({name: best.value}, trial.ended, len(self._counted))
@@ -271,7 +271,8 @@ def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str
         # values.
         values = complete(space, values)
     if description.objective_function:
-        # An objective function chooses its own epochs and batch size.
+        # An objective function chooses its own epochs and batch size, so the run has no such
+        # params.
         return dict(space.resolve(values))
     return {"epochs": spec.epochs, "batch_size": spec.batch_size, **space.resolve(values)}
 

@@ -202,7 +202,8 @@ def _curves(metrics: Sequence[str]) -> list[Chart]:
     for name, pair in pairs.items():
         lines = [to_mlflow(_FIT.sub(r"\1val_", name)), to_mlflow(name)]
         if pair == [name]:
-            # A learning rate, or a value from `trial.report`, has no "val_" metric.
+            # A learning rate, or a value from `trial.report`, has no "val_" metric, so its chart
+            # has one line.
             del lines[0]
         charts.append(
             {

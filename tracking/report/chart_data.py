@@ -266,7 +266,8 @@ class HyperparameterAxis:
         return alt.Tooltip(field=self.field, type=kind, title=self.name)
 
     def _channel(self, *, horizontal: bool) -> dict[str, Any]:
-        # A longer title would leave no room for the chart, whose heading has the whole name.
+        # A longer title would leave no room for the chart. The heading of the chart has the whole
+        # name.
         short = self.name
         if len(short) > _TITLE_LETTERS:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"

@@ -37,7 +37,7 @@ from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
-# `page.css` gives these CSS variables other values in dark mode.
+# In a page, these colours become CSS variables, which have other values in dark mode (`page.css`).
 _STYLED = {
     theme.INK: "var(--ink)",
     theme.MUTED: "var(--muted)",
@@ -230,7 +230,7 @@ def _render(
 
 
 def templates() -> jinja2.Environment:
-    """Returns the environment of the pages' templates, which escapes all values."""
+    """Returns Jinja's environment for the templates of pages. It escapes all values."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )

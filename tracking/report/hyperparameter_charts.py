@@ -310,7 +310,8 @@ def _cells(
         x, y = first.unit(trial.params), second.unit(trial.params)
         if x is not None and y is not None and trial.value is not None:
             places.append((x, y))
-            # A value that is far off would hide differences between other trials nearby.
+            # Values beyond the ends of the axis are replaced by the ends. A value that is far off
+            # would hide differences between other trials nearby.
             values.append(min(max(trial.value, low), high))
     if len(places) < _LEAST_POINTS:
         return []

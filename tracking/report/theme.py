@@ -66,7 +66,7 @@ def finished(
 
 
 def brush(name: str) -> alt.Parameter:
-    """Returns a selection of trials by dragging over an area of the chart."""
+    """Returns a selection: dragging over an area of the chart chooses the trials in this area."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
     return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
 
@@ -116,12 +116,12 @@ def scatter(
 
 
 def value_tooltip(column: str, name: str) -> alt.Tooltip:
-    """Returns the line of a metric's value in a tooltip."""
+    """Returns the line of a tooltip that shows a metric's value."""
     return alt.Tooltip(f"{column}:Q", title=name, format=".5~g")
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
-    """Returns the lines of a trial's tooltip. `axes` is the number of hyperparameters in it."""
+    """Returns the lines of a trial's tooltip, with the `axes` most important hyperparameters."""
     return [
         *("trial:Q", "state:N"),
         value_tooltip("value", data.history.description.objective.metric),
@@ -179,7 +179,7 @@ def whole_axis(**further: Any) -> alt.Axis:
 
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
-    """Returns a chart with the rows of its tables, so that it can be drawn outside a page."""
+    """Returns a chart that contains the rows of its tables, so it can be drawn outside a page."""
     filled: alt.LayerChart = drawn.copy(deep=False)
     filled.layer = [layer.copy(deep=False) for layer in drawn.layer]
     for part in (filled, *filled.layer):

@@ -95,8 +95,8 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
         negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
         areas[:, column] = _areas(positive, negative, settings)
         if settings["curve"] == "ROC":
-            # If a class is missing, Keras returns 0, which would count as the worst value. NaN does
-            # not count.
+            # If a class is missing, Keras returns 0, which would count as the worst value. NaN is
+            # ignored.
             both = positive.any(axis=1) & negative.any(axis=1)
             areas[~both, column] = np.nan
     return np.asarray(areas.mean(axis=1))
