@@ -429,7 +429,10 @@ def _on_test(
 
 
 def _confirmed(history: StudyHistory) -> Interval | None:
-    """Returns the last confirmed value on the test part, if the best trial is still the same."""
+    """Returns the last confirmed value on the test part.
+
+    Returns None if the study was not confirmed, or if its best value has changed since.
+    """
     confirmations = read_confirmations(history)
     if not confirmations or history.best is None:
         return None

@@ -284,7 +284,10 @@ def study_description(
 
 
 def is_replaceable(text: str) -> bool:
-    """Returns whether an experiment's description is empty or from `study_description`."""
+    """Returns whether an experiment's description may be replaced.
+
+    It may if it is empty, or if kerastudy wrote it (`study_description`).
+    """
     return not text or view_id("trials") in text
 
 

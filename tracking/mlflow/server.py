@@ -291,8 +291,8 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs MLflow's server on a store's database within the context.
 
-    Set `stopped` to end the wait for the server's start. (An exception from a signal handler might
-    leave the new process running.)
+    If `stopped` is set, the wait for the server's start ends. Signal handlers should set it: if
+    they raised an exception instead, the new process might keep running.
     """
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
         log = Path(folder, "log")

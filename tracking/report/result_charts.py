@@ -121,7 +121,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         .mark_line(point=alt.OverlayMarkDef(size=22))
         .encode(
             x=x,
-            # Vega's default format shows no digits if all values are equal.
+            # Vega's default format shows no decimals if all values are equal, so a format is set.
             y=alt.Y(
                 f"{field}:Q",
                 title=None,

@@ -159,7 +159,7 @@ class KeptScores:
         return {rank.number for rank, _ in self._kept}
 
     def add(self, rank: Rank, size: int) -> None:
-        """Adds a trial with the size of its file in bytes, which is 0 if there is no file."""
+        """Adds a trial, and the size of its file in bytes. Without a file, the size is 0."""
         if not size:
             return
         bisect.insort(self._kept, (rank, size))

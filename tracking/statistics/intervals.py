@@ -19,7 +19,7 @@ from search_spaces.errors import StatisticsError
 from tracking.records.evaluation_records import Interval
 from tracking.records.study_description import Direction
 
-# If v * (1 - v) of a share v is below this number, v counts as 0 or 1, so all samples agree.
+# A share v counts as 0 or 1, so all samples agree, if v * (1 - v) is below this number.
 _AGREED = 1e-9
 # `crossed_share` adds half a group of samples that all agree, so that its intervals are not too
 # narrow.
