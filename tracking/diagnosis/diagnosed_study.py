@@ -264,8 +264,9 @@ class DiagnosedStudy:
     def noise(self) -> Noise | None:
         """The noise in the value of a trial; None if the noise is unknown.
 
-        - If trials have repeats or folds, the value of a trial is their mean. The noise is the
-          pooled standard deviation of repeats or folds, divided by the square root of their number.
+        - If trials have repeats or folds, the value of a trial is the mean over these trainings.
+          The noise is the pooled standard deviation of repeats or folds, divided by the square root
+          of their number.
         - Otherwise, if there are confirmations, the noise is the pooled standard deviation of the
           trainings under new seeds.
         - Otherwise, the noise is `standard_error`.

@@ -17,7 +17,7 @@ from tracking.shell_commands import launch_command
 
 @dataclass(frozen=True)
 class NextLaunch:
-    """The launch that findings suggest after a study's present one.
+    """The launch of a study that findings suggest as the next one.
 
     Attributes:
         name: The name of the next study, or the present name if the launch resumes the study.

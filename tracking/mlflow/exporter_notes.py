@@ -67,7 +67,8 @@ def locked_notes(folder: Path, seconds: float = -1) -> Iterator[None]:
         raise deleted
     with FileLock(path, timeout=seconds):
         if not journal.is_file():
-            # The study was deleted meanwhile, and FileLock created its folder again.
+            # The study was deleted while this process waited, and FileLock created the study's
+            # folder again.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()

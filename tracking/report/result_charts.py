@@ -59,8 +59,8 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
 def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerChart:
     """Returns a chart of all learning curves, with those of the best trials in front.
 
-    `trials` are the numbers of other trials to show in front. Dashed lines then show the curves of
-    these trials on training data.
+    If `trials` has numbers of trials, these trials are in front instead. Then dashed lines show
+    their curves on training data.
     """
     objective = data.history.description.objective
     top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]

@@ -13,7 +13,7 @@ from tracking.records.study_description import Direction
 _LEVEL = 0.95
 # Numbers from 0.0001 to 1,000,000 are written without an exponent.
 _SMALLEST, _LARGEST = 1e-4, 1e6
-# A bound of a gain that would be written as 0 gets up to this many more decimals.
+# If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
 _MORE = 3
 # See `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
