@@ -1,4 +1,4 @@
-"""The first floor: it records and reads studies. It may import `search_spaces`, not `studies`."""
+"""Records studies and reads them back. It may import `search_spaces`, but not `studies`."""
 
 import lazy_loader
 

@@ -25,7 +25,8 @@ def shell_command(
 ) -> str:
     """Returns a command on a study, e.g. ``kerastudy confirm NAME``.
 
-    `options` must be quoted. `several` adds ``--engine``, and `store` adds ``--store``.
+    `options` must already be quoted for a shell. `several` adds ``--engine``, and `store` adds
+    ``--store``.
     """
     words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
     words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
@@ -39,7 +40,7 @@ def launch_command(
     *,
     store: Path | None = None,
 ) -> str:
-    """Returns the command that launches a study under a name, perhaps with changed settings."""
+    """Returns the command that launches a study under a name, with further options."""
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     if name != (description.code.study_name or name):
         words.append(f"--name {shlex.quote(name)}")
@@ -66,7 +67,7 @@ def _store_option(store: Path | None) -> str:
 
 def _data_options(description: StudyDescription) -> list[str]:
     """Returns the options ``--data`` and ``--target`` with which the study was launched."""
-    # `studies.data.datasets` writes FILE?target=COLUMN.
+    # `override` has the form FILE?target=COLUMN, which `studies.data.datasets` writes.
     file, _, column = description.data.override.partition("?target=")
     options = [f"--data {shlex.quote(file)}"] if file else []
     return [*options, f"--target {shlex.quote(column)}"] if column else options

@@ -46,7 +46,7 @@ class StoreFault:
 
 
 Check = Iterable[tuple[StoreFault, Callable[[], object] | None]]
-"""Faults, each with the function that mends it. It is None if only a person can mend the fault."""
+"""Faults, each with the function that mends it (None if only a person can mend the fault)."""
 
 
 def _results(check: Check, *, fix: bool) -> Iterator[StoreFault]:
@@ -75,8 +75,8 @@ def _check_facts(root: Path) -> Check:
 def _check_pieces(folder: Path, study: str = "") -> Check:
     """Checks a folder for the partial files of killed processes.
 
-    The folder is the store's, or that of a `study`, whose subfolders are checked too. No process
-    may be writing in the folder.
+    `folder` is the store's folder, or the folder of the study with the name `study`. In a study's
+    folder, subfolders are checked, too. No process may be writing in the folder.
     """
     pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
     for path in sorted(path for path in pieces if is_piece(path)):
@@ -88,7 +88,8 @@ def _check_pieces(folder: Path, study: str = "") -> Check:
 
 def _check_folders(store: Store) -> Check:
     """Checks for interrupted deletions, and for studies with the same name."""
-    # `delete_study` renames the journal and the folder before it deletes the files.
+    # `delete_study` renames the journal and the folder before it deletes the files. So one of these
+    # names shows that a deletion was interrupted.
     left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
     for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
         what = f"the deletion of a study in {folder.name!r} was interrupted"
@@ -112,7 +113,7 @@ def _check_journal(folder: Path) -> Check:
     try:
         fault = fault_of(path, thorough=True)
     except StoreError as error:
-        # The journal may be of a newer kerastudy.
+        # A newer version of kerastudy may have written the journal, which is not damaged then.
         yield StoreFault("journal", str(error), "nothing is changed", path=str(path)), None
         return
     if fault:
@@ -134,7 +135,7 @@ def _fault_of(history: StudyHistory, kind: Kind, what: str, how: str, **more: An
 
 
 def _check_running(history: StudyHistory) -> Check:
-    """Checks for a study or trials that a killed process left RUNNING.
+    """Checks whether a process that was killed left the study or trials RUNNING.
 
     No process may be running the study.
     """
@@ -207,7 +208,7 @@ class StoreCheck:
 def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
     """Checks a store, and with `fix` mends what can be mended.
 
-    It can be killed at any moment, and called again.
+    The process can be killed at any moment. The next call then does the rest.
     """
     root = real_folder(path)
     if not is_store(root):
@@ -235,7 +236,7 @@ def _check_study(
 ) -> list[StoreFault]:
     """Checks a study. If a process runs the study, adds it to `running`.
 
-    `fix` locks the study, so that no process can run it meanwhile.
+    With `fix`, the study is locked during the checks, so that no process can run it.
     """
     holder, faults = holder_of(folder), list[StoreFault]()
     if not holder:
@@ -245,7 +246,8 @@ def _check_study(
         except StoreLockedError:
             holder = holder_of(folder) or "process unknown"
         else:
-            # A process may have begun meanwhile. Its unfinished writes look like damage.
+            # Without the lock, a process may have begun to run the study during the checks. Its
+            # unfinished writes look like damage, so the faults are dropped.
             holder = "" if fix else holder_of(folder)
     if not holder:
         return faults
@@ -258,7 +260,7 @@ def _check_histories(store: Store, folder: Path, *, fix: bool) -> Iterator[Store
     histories = histories_in(store, folder)
     if histories:
         yield from _results(_check_pieces(folder, histories[0].description.name), fix=fix)
-    # Each check reads what the checks before it have mended.
+    # The checks run one after another, so each check finds what earlier checks have mended.
     for check in (_check_running, _check_champion, _check_checkpoints):
         for history in histories:
             yield from _results(check(history), fix=fix)

@@ -42,7 +42,7 @@ _MOST_REASONS = 5
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
 _TABLES = (".csv", ".tsv", ".parquet")
-# These states of trials are followed by an explanation.
+# Summaries write these explanations after the states of trials.
 _STATES = {"pruned": " (given up early)", "infeasible": " (no usable value)"}
 _TRAINERS = {
     "compiled": "by compiled steps, which give the same numbers as model.fit",
@@ -67,7 +67,7 @@ class Command(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """The value with which terminals and pages begin, as texts.
+    """The value that terminals and pages show first, as texts.
 
     It is the value to expect of the champion on new data. If this is unknown, it is the best value
     of the search.
@@ -88,7 +88,7 @@ class Summary:
     Attributes:
         history: The study.
         verdict: The verdict on the study's best value.
-        without: The store for which commands need no ``--store``.
+        without: The store whose commands have no ``--store``, e.g. the default store.
     """
 
     history: StudyHistory
@@ -319,7 +319,8 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
 def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     """Returns the value of the search space's defaults, and a sentence on the gain over them.
 
-    Without a confirmation, the gain is the difference from the value to expect.
+    Without a confirmation, the gain is the difference between the value to expect and the value of
+    the defaults.
     """
     expected, default = verdict.expected, history.default
 
@@ -449,9 +450,9 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
 
 
 def validation_parts(history: StudyHistory) -> int:
-    """Returns the number of sets of samples on which trials were validated.
+    """Returns the number of different validation sets that the trials' own data had.
 
-    It is 0 if all trials have the study's data.
+    It is 0 if all trials were validated on the study's data.
     """
     digests = {trial.result.validation_digest for trial in history.ended}
     return len(digests - {""})

@@ -18,7 +18,7 @@ from tracking.diagnosis.diagnosed_study import Array, Changes, DiagnosedStudy, F
 
 _LEAST_TRIALS: Final = 10
 _MANY_TRIALS: Final = 50
-# See `boundary`. 1.645 is the 95 % quantile of the normal distribution.
+# `boundary` explains these numbers. 1.645 is the 95 % quantile of the normal distribution.
 _EDGE: Final = 0.1
 _EDGE_OF_FEW: Final = 0.2
 _UNLIKELY: Final = 0.01
@@ -37,7 +37,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 
     - At least half of the best trials are in the last tenth of the range on its scale, or at the
       last value of a short grid. With fewer than 50 trials, the last fifth counts instead.
-    - The chance that so many are there is below 1 % (binomial distribution).
+    - The probability that so many trials are there by chance is below 1 % (binomial distribution).
     - In the half of the range next to the end, trials get better towards the end (Spearman's rank
       correlation, one-sided, 5 %). Otherwise the sampler may only have preferred the end.
     """
@@ -47,7 +47,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
     losses = np.array([study.loss(trial) for trial in active])
     best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
-    # The last value of a short grid is a larger part of the range.
+    # The last value of a short grid may be a larger part of the range than the edge.
     width = max(edge, 1 / parameter.count) if parameter.count else edge
     way: Literal["lower", "upper"] = "upper"
     crowding = _crowded(1 - units, losses, best, width)
@@ -98,7 +98,8 @@ def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
     near = distances <= 0.5
     if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
         return 0
-    # This is Spearman's correlation. The import of `scipy.stats` would take half a second.
+    # This computes Spearman's correlation by numpy, as the import of `scipy.stats` takes half a
+    # second.
     correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
     return crowding if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
 
@@ -150,7 +151,10 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
 
 
 def part(parameter: Float | Int, low_unit: float, high_unit: float) -> str:
-    """Returns the part of a domain between two results of `to_unit`; empty if that is all."""
+    """Returns the part of a domain between two results of `to_unit`, in the form of ``--set``.
+
+    The text is empty if this part is the whole domain.
+    """
     low, high = parameter.low, parameter.high
     # The ends are rounded outwards, so that no good value is cut off.
     if low_unit > 0:
@@ -169,7 +173,10 @@ def _rounded(parameter: Float | Int, value: float, rounding: str) -> float:
 
 
 def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -> str:
-    """Returns a range in the form of ``--set``; empty for the present range or an invalid one."""
+    """Returns a range in the form of ``--set``.
+
+    The text is empty if the range is the present one, or is not valid for the hyperparameter.
+    """
     if isinstance(parameter, Int):
         low, high = round(low), round(high)
     elif parameter.count is None:

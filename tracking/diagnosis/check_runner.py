@@ -28,8 +28,8 @@ from tracking.shell_commands import shell_command
 class Check(NamedTuple):
     """A check of a study's record, and the chart that shows its finding.
 
-    `run` is called once for the study. If the check has `parameters`, `run` is called once for each
-    hyperparameter that this function returns.
+    `run` is called once for the study. If there is a function `parameters`, `run` is called once
+    for each hyperparameter that this function returns.
     """
 
     name: str
@@ -52,7 +52,7 @@ _NONE_SCIENTIFIC: Final = (
 
 
 class Unchecked(NamedTuple):
-    """A check that did not run, as the record has too few trials (see `reason`)."""
+    """A check that did not run, and the reason, e.g. that the study has too few trials."""
 
     check: str
     reason: str
@@ -92,7 +92,7 @@ class Diagnosis:
 def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
     """Runs all checks on a study's record, without training.
 
-    If the study is in the store `without`, the commands don't need ``--store``.
+    The commands have ``--store``, unless the study is in the store `without`.
     """
     study = DiagnosedStudy(history)
     findings: list[Finding] = []
@@ -125,7 +125,7 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
 
 
 def _command(history: StudyHistory, finding: Finding, root: Path | None) -> str:
-    """Returns a finding's command; empty if the user must edit the study's code."""
+    """Returns a finding's command, or an empty text if the user must edit the study's code."""
     if finding.command:
         several = len(history.engines) > 1
         return shell_command(finding.command, history.description, store=root, several=several)

@@ -43,7 +43,7 @@ class CurveCheck:
 
     Attributes:
         epochs: Only curves of at least this many epochs count. At least three curves must count.
-        measure: Returns how strongly a trial shows the fault, or None if the trial is sound.
+        measure: Returns how strongly a trial shows the fault, or None if it does not.
         always: Whether all of the best trials must show the fault, instead of more than half.
         sentence: The finding's verdict, with placeholders: `{trials}` says how many of the best
             trials show the fault. `{typical}`, `{largest}` and `{first}` are the median measure,
@@ -118,8 +118,9 @@ class CurveCheck:
 def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns how much the last quarter of the epochs improved the best value, or None.
 
-    It is None for gains that converged trainings have by chance: at most the noise from epoch to
-    epoch, or 2 % of the training's whole improvement (a rule of thumb).
+    The result is None if the gain is so small that a converged training may have it by chance: at
+    most the noise from epoch to epoch, or at most 2 % of the training's whole improvement (a rule
+    of thumb).
     """
     start = math.ceil(len(curve.losses) * _LAST_QUARTER)
     if curve.best < start or curve.ended_itself:
@@ -129,11 +130,11 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns the first epoch that is as good as the best, or None after the first quarter.
+    """Returns the first epoch that is as good as the best, if it is in the first quarter.
 
-    An epoch is as good as the best if the difference is at most the noise from epoch to epoch, or
-    2 % of the training's whole improvement. (The playbook takes the first tenth of the training,
-    but a tenth of a short training is less than an epoch.) Trials that overfit don't count.
+    An epoch is as good as the best if the difference is at most the noise from epoch to epoch, or 2
+    % of the training's whole improvement. (The playbook takes the first tenth of the training, but
+    a tenth of a short training is less than an epoch.) The result is None for trials that overfit.
     """
     near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
@@ -162,7 +163,8 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
 
     A trial underfits if its objective on training data is poor, and no better than on validation
     data. By a rule of thumb, an accuracy below 0.9 is poor, and a loss above half of the first
-    epoch's loss. Other maximized metrics are not checked, as nothing says what is poor.
+    epoch's loss. Other maximized metrics are not checked, as there is no rule which of their values
+    are poor.
     """
     accuracy = "accuracy" in study.objective.metric.split("_")
     if curve.training is None or (not accuracy and study.objective.direction == "max"):
@@ -175,7 +177,7 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _end(losses: Array) -> float:
-    """Returns the mean of the last tenth of the epochs, but at least of the last two."""
+    """Returns the mean over the last tenth of the epochs, but at least over the last two epochs."""
     return float(losses[-max(2, len(losses) // 10) :].mean())
 
 

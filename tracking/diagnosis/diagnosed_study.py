@@ -62,8 +62,8 @@ class Finding:
         check: The check's name, e.g. ``"boundary"``.
         severity: ``"problem"`` if the study does not answer its question, ``"hint"`` if the next
             study can be better, ``"ok"`` if all is well.
-        title: A few words.
-        verdict: A sentence with the figures.
+        title: The finding in a few words.
+        verdict: The finding in a sentence, with figures.
         advice: A sentence on what to do; may be empty.
         command: A command that follows the advice; empty if the user must edit the study's code. A
             check sets only the verb, e.g. ``confirm``, or nothing. `diagnose` writes the command.
@@ -94,7 +94,7 @@ class TooThinError(InternalError):
 
 
 class Noise(NamedTuple):
-    """The size of random differences between trials' values, and the source in words."""
+    """The size of random differences between trials' values, and a text that names their source."""
 
     value: float
     source: str
@@ -102,9 +102,10 @@ class Noise(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial's objective by epoch on validation data (`losses`), and if recorded on training data.
+    """A trial's objective by epoch: `losses` on validation data, `training` on training data.
 
-    A maximized objective is negated, so lower values are better.
+    `training` is None if it was not recorded. Values of a maximized objective are negated, so lower
+    values are always better.
     """
 
     trial: EndedTrial
@@ -158,7 +159,7 @@ class DiagnosedStudy:
 
     @cached_property
     def losses(self) -> Array:
-        """The ranked trials' results of `loss`, in ascending order."""
+        """The result of `loss` for each trial of `ranked`, in ascending order."""
         return np.array([self.loss(trial) for trial in self.ranked], dtype=np.float64)
 
     def loss(self, trial: EndedTrial) -> float:
@@ -166,7 +167,7 @@ class DiagnosedStudy:
         return math.inf if trial.value is None else self.objective.sort_key(trial.value)
 
     def value(self, loss: float) -> float:
-        """Returns the value of the objective for a result of `loss`."""
+        """Converts a result of `loss` back into a value of the objective."""
         # `sort_key` negates a maximized value. Called again, it returns the value.
         return self.objective.sort_key(loss)
 
@@ -195,7 +196,10 @@ class DiagnosedStudy:
         return trials[: min(max(round(len(trials) / 10), _FEWEST_TOP), _MOST_TOP)]
 
     def check_trials(self, least: int, trials: Sequence[EndedTrial] | None = None) -> None:
-        """Raises TooThinError if there are fewer than `least` trials, by default of `ranked`."""
+        """Raises TooThinError if there are fewer than `least` trials.
+
+        By default, the trials of `ranked` are counted.
+        """
         count = len(self.ranked if trials is None else trials)
         if count < least:
             raise TooThinError(
@@ -228,10 +232,12 @@ class DiagnosedStudy:
                 for by_trial in (objective, training)
             )
             epochs = sorted(values)
-            # The values of an objective function with several models belong to no epoch.
+            # If an objective function trained several models, its value is not that of an epoch, so
+            # the trial has no curve to check.
             if len(epochs) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
-            # The checks compare epoch by epoch, so there must be a value of each epoch.
+            # The checks compare both curves epoch by epoch, so the curve on training data must have
+            # a value at each epoch.
             is_complete = values.keys() <= fit.keys()
             curves.append(
                 Curve(
@@ -249,7 +255,8 @@ class DiagnosedStudy:
         whole = [trial for trial in self.ranked if not trial.cut_short]
         longest = max((trial.spec.epochs for trial in whole), default=0)
         if "epochs" not in self.history.description.space:
-            # Hyperband trains many trials for fewer epochs.
+            # Hyperband trains many trials for fewer epochs. These trials are left out, as the
+            # checks would find that their trainings end too early.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
         return self.curves(self.top(whole))
 
@@ -257,8 +264,9 @@ class DiagnosedStudy:
     def noise(self) -> Noise | None:
         """The noise in the value of a trial; None if the noise is unknown.
 
-        - If trials have repeats or folds, the value of a trial is their mean. The noise is the
-          pooled standard deviation of repeats or folds, divided by the square root of their number.
+        - If trials have repeats or folds, the value of a trial is the mean over these trainings.
+          The noise is the pooled standard deviation of repeats or folds, divided by the square root
+          of their number.
         - Otherwise, if there are confirmations, the noise is the pooled standard deviation of the
           trainings under new seeds.
         - Otherwise, the noise is `standard_error`.
@@ -279,12 +287,12 @@ class DiagnosedStudy:
 
     @cached_property
     def standard_error(self) -> float | None:
-        """The standard error of the best value, by the choice of validation samples; or None.
+        """The standard error that the best value has because of the choice of validation samples.
 
         If the scores of samples are recorded, the standard error comes from a bootstrap (Efron and
         Tibshirani 1993, An Introduction to the Bootstrap, 6). Otherwise an accuracy p on n samples
         has the standard error sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3). For other
-        metrics, it is unknown.
+        metrics, the standard error is unknown, and the result is None.
         """
         if not self.ranked:
             return None
@@ -324,12 +332,12 @@ def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
 
 
 def weights_of_best(total: int, draws: int) -> Array:
-    """Returns, for each of `total` sorted values, the chance to be the best of `draws` values.
+    """Returns, for each of `total` sorted values, the probability to be the best of `draws` values.
 
-    The values are drawn without replacement. With these chances as weights, the sum of the values
-    is the mean of the best of `draws` values: an unbiased estimate of the best value that a search
-    of `draws` trials finds (Dodge et al. 2019, "Show Your Work", arXiv:1909.03004; without
-    replacement: Tang et al. 2020, arXiv:2004.13705).
+    The values are drawn at random, without replacement. With these probabilities as weights, the
+    sum of all values is the mean of the best of `draws` values: an unbiased estimate of the best
+    value that a search of `draws` trials finds (Dodge et al. 2019, "Show Your Work",
+    arXiv:1909.03004; without replacement: Tang et al. 2020, arXiv:2004.13705).
     """
     weights = np.zeros(total)
     weight = draws / total

@@ -43,9 +43,9 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     indicate a bug in the training code."
 
     Here the fraction is very large if a fifth of the trials fail, and at least two (a rule of
-    thumb). The finding names the part of a range, or the value of a choice, where failures are most
-    unlikely by chance (Fisher's exact test, at 1 % over all hyperparameters). At least 70 % of the
-    trials there must have failed.
+    thumb). The finding names the part of a range, or the value of a choice, where so many failures
+    are most unlikely to be chance (Fisher's exact test, at 1 % over all hyperparameters). At least
+    70 % of the trials there must have failed.
     """
     ended, failed = [*study.ranked, *study.infeasible], study.infeasible
     if len(failed) < _LEAST_FAILED or len(failed) < _MANY_FAILED * len(ended):
@@ -85,7 +85,7 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
 
 
 def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
-    """Returns the region where failures are most unlikely by chance, if they are significant."""
+    """Returns the region whose failures are least likely to be chance, if they are significant."""
     regions = [
         region
         for parameter in study.varying
@@ -106,7 +106,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
 
     def region(text: str, failed_inside: int, inside: int, rest: str) -> Iterator[_Region]:
         if failed_inside >= _LEAST_FAILED and failed_inside >= _PURE * inside:
-            # This import takes half a second.
+            # This import takes half a second, and most studies do not need it.
             from scipy import stats
 
             chance = float(stats.hypergeom.sf(failed_inside - 1, total, failed, inside))
@@ -126,7 +126,8 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
     below = 0
     for place, ((unit, infeasible), (next_unit, next_infeasible)) in enumerate(pairwise(placed), 1):
         below += infeasible
-        # Only cuts between a failed trial and a sound one can be the best.
+        # The best cut is between a failed trial and a trial with a value, so all other places are
+        # skipped.
         if unit == next_unit or infeasible == next_infeasible:
             continue
         cut = (unit + next_unit) / 2

@@ -49,17 +49,18 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     each value, take "the best trial across some (or all) of the nuisance hyperparameters", and
     compare these trials. A continuous hyperparameter is divided into buckets.
 
-    The best of many trials tends to be better than the best of few. So for each value, the
-    `expected_best` of the same number of draws is compared: a third of the trials of the rarest
-    value. This estimate is a U-statistic. Its standard error comes from the jackknife, and is not
-    too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"). The bootstrap
-    gives too small standard errors for a minimum of so many draws.
+    The best of many trials tends to be better than the best of few. So the values are compared by
+    their `expected_best` of the same number of draws, a third of the number of trials with the
+    rarest value. This estimate is a U-statistic. Its standard error comes from the jackknife, and
+    is not too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"). The
+    bootstrap gives too small standard errors for a minimum of so many draws.
 
     A difference from the best value is clear if the interval of the difference does not contain 0.
     The interval is Student's, with Satterthwaite's degrees of freedom. All intervals together have
-    a level of 95 % (Bonferroni). In simulated studies of a hyperparameter that does not matter, 2
-    to 6 % find a difference. The interval shows the chance in the search of the nuisance
-    hyperparameters, not the chance in seeds. So values that are close need a confirmation.
+    a level of 95 % (Bonferroni). In simulated studies of a hyperparameter without any effect, the
+    check found a difference in 2 to 6 % of the studies. The interval covers the randomness in the
+    search over nuisance hyperparameters, but not the randomness of seeds. So values that are close
+    need a confirmation.
     """
     groups = _groups(study, parameter)
     if len(groups) < 2:
@@ -71,7 +72,8 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     ]
     best, *others = sorted(isolated, key=lambda value: value.expected)
     level = 1 - (1 - _LEVEL) / len(others)
-    # The differences from the best value, and half the widths of their intervals.
+    # `gaps` has, for each other value, the difference from the best value, and half the width of
+    # the interval of this difference.
     gaps = {
         other.label: (other.expected - best.expected, _half_width(level, best, other))
         for other in others
@@ -127,7 +129,10 @@ def answers(history: StudyHistory) -> Mapping[str, str]:
 
 
 def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, list[EndedTrial]]:
-    """Returns trials, the best first, by value, or by quarter of a range; without rare values."""
+    """Groups trials by the hyperparameter's value, or by quarter of its range.
+
+    The best trial of a group is first. Values that fewer than 6 trials have are left out.
+    """
     name, count = parameter.name, parameter.count
     buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)
     groups: dict[str, list[EndedTrial]] = {}
@@ -172,7 +177,7 @@ def _half_width(level: float, *isolated: _Isolated) -> float:
 
 
 def _quoted(parameter: Parameter, label: str) -> str:
-    """Returns a value for a sentence: a text gets quotes."""
+    """Returns a value as a sentence shows it. Texts get quotes."""
     return repr(label) if isinstance(parameter, Listed) and label in parameter.values else label
 
 
@@ -207,10 +212,11 @@ def _fits(
     groups: Mapping[str, Sequence[EndedTrial]],
     worse: Sequence[str],
 ) -> str:
-    """Returns a sentence on the values whose best trials overfit or underfit, or nothing.
+    """Returns a sentence on the values whose best trials overfit or underfit, or an empty text.
 
     A value underfits if it is clearly worse, also on training data: in the value's best trial, the
-    metrics on training and on validation data are closer to each other than to the best value.
+    metric on validation data is closer to the metric on training data than to the best trial of all
+    values.
     """
     best = {
         trial.number: label
@@ -227,7 +233,8 @@ def _fits(
         if rise is not None:
             after = f"by {difference(rise)} after epoch {curve.epochs[curve.best]:g}"
             over.append(f"{_quoted(parameter, label)} ({after})")
-        # A trial with another loss may be worse in the metric without underfitting.
+        # If the hyperparameter is the loss, a trial may be worse in the metric without
+        # underfitting.
         elif label in worse and curve.training is not None and parameter.name != "loss":
             reached, trained = curve.losses.min(), curve.training.min()
             if least < trained and abs(trained - reached) < reached - least:

@@ -29,9 +29,10 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
     """Finds whether twice as many trials are worth their cost.
 
     `expected_best` estimates the best value that a search with half of the trials finds. The
-    difference from the best value is the gain of the last doubling. As gains shrink, the next
-    doubling is expected to bring no more. If the gain is not above the noise, there are enough
-    trials. The estimate ignores the order of the trials, which matters for a sampler that learns.
+    difference from the best value is the gain of the last doubling. Gains shrink as a search goes
+    on, so the next doubling is expected to gain no more than the last one. If the last gain is not
+    above the noise, there are enough trials. The estimate ignores the order of the trials, which
+    matters for a sampler that learns.
 
     The Deep Learning Tuning Playbook, "Not sampling enough points in the search space", also asks
     "how many points are in the 'good' region of the search space". Here a trial is good if it
@@ -135,7 +136,7 @@ def _others(near: int) -> str:
 
 
 def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
-    """Returns the chart's rows: the best trials, with the noise added on both sides."""
+    """Returns the chart's rows: the values of the best trials, plus and minus the noise."""
     rows = []
     for trial in study.ranked[:_SHOWN]:
         value = study.value(study.loss(trial))

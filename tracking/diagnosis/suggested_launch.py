@@ -17,11 +17,12 @@ from tracking.shell_commands import launch_command
 
 @dataclass(frozen=True)
 class NextLaunch:
-    """The launch that findings suggest after a study's present one.
+    """The launch of a study that findings suggest as the next one.
 
     Attributes:
         name: The name of the next study, or the present name if the launch resumes the study.
-        tailoring: The changes to the space of the study's file, also those of the present launch.
+        tailoring: The changes to the space in the study's file: those of the present launch, and
+            the new ones.
         space: The space with these changes.
         settings: The settings that the launch changes, by name.
         reasons: Each change's name, and the title of the finding that suggests the change. Empty if
@@ -42,8 +43,8 @@ class NextLaunch:
         description = history.description
         settings = dict(self.settings)
         if description.cross_validation.isdigit():
-            # The study's file or an option of the present launch has set the number of folds. In
-            # the first case, the option does no harm.
+            # If an option of the present launch has set the number of folds, the next launch needs
+            # this option, too. If the study's file has set the number, the option does no harm.
             settings["cross_validation"] = int(description.cross_validation)
         if description.code.path:
             options = _options(self.tailoring, settings)

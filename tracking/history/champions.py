@@ -32,8 +32,8 @@ def register_champion(
 
     `saved` is a folder from `mlflow.keras.save_model`, which is moved into the study's folder.
     `reason` says why the trial was chosen; it is empty for the best trial. Returns the model's
-    address in MLflow, ``models:/NAME@champion``. If MLflow has another model of this name, the name
-    there is ``NAME (2)``.
+    address in MLflow, ``models:/NAME@champion``. If MLflow has another registered model of this
+    name, the champion's model is called ``NAME (2)`` there.
     """
     _, best = trial.best_training
     facts = {"epoch": best.epoch, "value": best.value}
@@ -89,14 +89,17 @@ def _recorded(
 
 
 def set_promotion(history: StudyHistory, reason: str) -> None:
-    """Records why the champion was chosen. If `reason` is empty, launches may choose another."""
+    """Records why the champion was chosen.
+
+    If `reason` is empty, later launches may choose another champion.
+    """
     if history.registered is not None:
         with history.writing() as journal:
             journal.set_reason(history.registered.number, reason)
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records a text of `verification_texts` as a trial's `verified`. Returns the changed trial."""
+    """Records a text of `verification_texts` as a trial's `verified`. Returns the new record."""
     text = text[:_LONGEST_TEXT]
     with history.writing() as journal:
         journal.set_verified(trial.uuid, text)
@@ -146,7 +149,7 @@ def model_fault(champion: Champion) -> str:
 def read_validation_predictions(history: StudyHistory) -> ValidationPredictions | None:
     """Returns the champion's predictions for the validation data.
 
-    Returns None without a champion, and for kinds of outputs that kerastudy doesn't know.
+    Returns None if there is no champion, or if kerastudy can't interpret the outputs of its model.
     """
     registered = history.registered
     if registered is None or not registered.predictions:

@@ -6,15 +6,17 @@ The cost of a study is its epochs and its seconds of training, summed over all t
 - If a trial continues another trial, only its own epochs count.
 - The sum does not depend on the number of workers.
 
-There are two ways to say which study is better at equal budget. Both give an interval of the
-difference:
+There are two ways to say which study is better at equal budget. Both give a difference with an
+interval:
 
-- Each search was launched under several seeds. A search is a study without its name and its seed.
-  The difference is that of the searches' mean best values.
-- Each study has one seed, and was confirmed on the same test part. The difference is that of the
-  winners' confirmed values.
+- If each search was launched under several seeds, the searches' mean best values are compared. A
+  search is a study's definition without the name and the seed, so several studies may be the same
+  search.
+- If each search has one seed, and all were confirmed on the same test part, the winners' confirmed
+  values are compared.
 
-Otherwise the answer is that it can't be said: under another seed, the other study may be ahead.
+Otherwise the answer is that it is unknown which study is better: under another seed, the other
+study may be ahead.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from tracking.statistics.verdict_texts import interval_text
 
 @dataclass(frozen=True)
 class Reached:
-    """The cost of reaching a target: that of all trials up to the first that reaches it.
+    """The cost of reaching a target: the cost of all trials up to the first one that reaches it.
 
     The three costs are None if no trial reaches the target.
 
@@ -255,11 +257,11 @@ class Answer:
     """Which of several studies or engines is better.
 
     Attributes:
-        budget: The smallest budget that one of the studies has spent.
+        budget: The cost of the study that cost least. All studies are compared at this budget.
         unit: The budget's unit: ``"epochs"``, or ``"trials"`` if trials have no epochs.
-        values: The best value of each study at this budget; None if it has none.
-        over: The ground of the differences: ``"seeds"``, ``"test part"``, or empty if there are no
-            differences.
+        values: The best value that each study reached within this budget, or None.
+        over: How the differences were computed: over ``"seeds"``, or on the ``"test part"``. Empty
+            if there are no differences.
         differences: The best search or study compared with each of the others.
         sentences: The answer in sentences.
     """
@@ -276,7 +278,8 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
     """Returns which of several studies or engines is better at equal budget."""
     objective = histories[0].description.objective
     ended = [history.ended for history in histories if history.holding]
-    # An objective function that only returns a value has no epochs.
+    # The trials of an objective function that only returns a value have no epochs, so trials are
+    # counted instead.
     unit = "epochs" if all(any(map(epochs_of, trials)) for trials in ended) else "trials"
     costs = [sum(_cost(trial, unit) for trial in trials) for trials in ended]
     budget = min(costs, default=0)
@@ -344,7 +347,10 @@ def _groups(
 
 
 def _search(description: StudyDescription) -> tuple[object, ...]:
-    """Returns all settings that define a search, the engine first: not the name and the seed."""
+    """Returns the settings that define a search: those of a study, without name and seed.
+
+    The engine is first.
+    """
     code = description.code
     # In a notebook the code is not recorded, so only the name identifies the builder.
     builder = (code.digest, code.variable, code.study_name) if code.digest else description.name
@@ -401,9 +407,9 @@ def _seed_sentences(
 def _on_test(
     histories: Sequence[StudyHistory], groups: Mapping[str, Sequence[int]], objective: Objective
 ) -> tuple[Difference, ...]:
-    """Returns the differences of confirmed values, if all studies were confirmed on one test part.
+    """Returns the differences of the winners' values, if all were confirmed on the same test part.
 
-    Returns none if a search was launched under several seeds.
+    Returns no differences if a search was launched under several seeds.
     """
     confirmed = {label: _confirmed(histories[places[0]]) for label, places in groups.items()}
     digests = {history.description.data.digests.get("test", "") for history in histories}
@@ -423,7 +429,10 @@ def _on_test(
 
 
 def _confirmed(history: StudyHistory) -> Interval | None:
-    """Returns the last confirmed value on the test part, if the best trial is still the same."""
+    """Returns the last confirmed value on the test part.
+
+    Returns None if the study was not confirmed, or if its best value has changed since.
+    """
     confirmations = read_confirmations(history)
     if not confirmations or history.best is None:
         return None

@@ -19,7 +19,7 @@ from tracking.records import (
 )
 
 Epochs = dict[int, dict[str, float]]
-"""Metrics by epoch, from 1."""
+"""The metrics of epochs, by the number of the epoch, from 1."""
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -45,7 +45,8 @@ def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
         return curves[trial.uuid]
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
     folds = any(repeat.fold is not None for repeat in repeats)
-    # `repeats` lacks the training on all folds, which has no validation data.
+    # The training on all folds has no validation data. It is not in `repeats`, so it does not count
+    # in the mean.
     fits = [curves[repeat.uuid] for repeat in repeats if repeat.uuid in curves]
     return mean_epochs(fits or list(curves.values()), len(fits) if folds else 0)
 
@@ -100,7 +101,7 @@ def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def common_best(
     curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
 ) -> BestEpoch | None:
-    """Returns the epoch with the best mean over folds, or None.
+    """Returns the epoch at which the objective's mean over the folds is best, or None.
 
     Only epochs with a finite objective and finite losses in all folds count.
     """
@@ -138,7 +139,9 @@ class RecordedCurves:
 
 
 def pruner_step(fold: int, epoch: int, longest: int) -> int:
-    """Returns the step at which a pruner sees an epoch of a fold: the same step in all trials.
+    """Returns the step under which a pruner gets the value of a fold's epoch.
+
+    The same epoch of the same fold has the same step in all trials, so a pruner can compare trials.
 
     Folds count from 0, epochs from 1. `longest` is the largest number of epochs of a trial.
     """
@@ -146,13 +149,19 @@ def pruner_step(fold: int, epoch: int, longest: int) -> int:
 
 
 def mean_so_far(curves: Mapping[int, Mapping[int, float]], fold: int, epoch: int) -> float | None:
-    """Returns an epoch's mean over the folds 0 to `fold`; None if the epoch is missing in one."""
+    """Returns the objective's mean at an epoch, over the folds 0 to `fold`.
+
+    Returns None if one of these folds has no value at the epoch.
+    """
     values = [curves.get(n, {}).get(epoch, math.nan) for n in range(fold + 1)]
     return statistics.fmean(values) if all(map(math.isfinite, values)) else None
 
 
 class FoldCurves:
-    """Reads the values that a pruner saw of cross-validated trials: `mean_so_far` at each step."""
+    """Reads the values that a pruner got from cross-validated trials.
+
+    The value at each step is `mean_so_far`.
+    """
 
     def __init__(
         self,
@@ -165,7 +174,7 @@ class FoldCurves:
         self._curves = _curves(folder, (trial.uuid for trial in finished_trials(recorded)))
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
-        """Returns the values that a pruner saw of a trial, by step."""
+        """Returns the values that a pruner got from a trial, by step."""
         folds = trial.result.repeats if isinstance(trial, EndedTrial) else ()
         curves = {
             fold: {

@@ -11,11 +11,14 @@ from tracking.scores.score_files import ScoresError, read_scores
 
 
 def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
-    """Returns the scores of trials by number: after the best epoch, or after each epoch if kept.
+    """Returns the scores of validation samples, by trial number.
+
+    A trial has the scores after its best epoch, and after other epochs if these were recorded, too.
 
     - A repeated trial has one entry, the average of its trainings at their best epochs.
-    - A cross-validated trial has the out-of-fold scores of all samples, for each epoch that all
-      folds have. If samples are split into folds several times, only the first split counts.
+    - A cross-validated trial has the out-of-fold scores of all samples, for each epoch after which
+      all folds have scores. If samples are split into folds several times, only the first split
+      counts.
     - Trials that are not in `StudyHistory.holding` are left out, and so are trials whose files are
       missing or damaged.
     """
@@ -53,7 +56,7 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
 
 
 def folds_of_one_split(history: StudyHistory) -> int:
-    """Returns the number of folds in one split, which validate each sample once."""
+    """Returns the number of folds in one split. Together, these folds validate each sample once."""
     data = history.description.data
     left = data.sizes.get("validation", 0)
     for number, fold in enumerate(data.details.get("folds", ()), start=1):

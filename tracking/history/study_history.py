@@ -33,9 +33,9 @@ ALIAS = "champion"
 REFIT = "refit"
 """The alias of the champion trained again on training and validation data."""
 CONFIRMED = "it won under new seeds"
-"""The reason of a champion that won `kerastudy confirm`."""
+"""The recorded reason if the champion was chosen because it won `kerastudy confirm`."""
 PROMOTED = "promoted"
-"""The reason of a champion that a user promoted. The user's own words may follow."""
+"""The recorded reason if a user promoted the champion. The user's own words may follow."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,15 +48,16 @@ class StudyHistory:
         description: The study's definition.
         engines: The study's engines, in the order of their last launches.
         search: The journal's id of the study under this engine.
-        status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. A killed process leaves RUNNING.
+        status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. If the process of a launch was
+            killed, the status is still RUNNING.
         trials: The last attempt at each trial, by number.
         registered: The saved model of the champion, which another engine may have proposed.
         ended_by: Why the last launch ended: ``"trials"`` (all done), ``"space"`` (everything was
             tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or ``"error"``.
-            Empty if it has not ended, or was killed.
+            Empty if the launch has not ended, or was killed.
         stopped: A sentence on why the last launch ended.
-        keeps: The number of best trials whose checkpoints are kept: the smallest number that a
-            launch had. None if all checkpoints are kept.
+        keeps: How many of the best trials keep their checkpoints: the smallest `keep` of all
+            launches so far. None if all trials keep them.
         server: The MLflow server that gets a copy of the study, or empty.
         superseded: The number of infeasible attempts that a later attempt replaced.
         recorded_correction: The correction of the best value as JSON, or empty.
@@ -134,7 +135,11 @@ class StudyHistory:
 
     @cached_property
     def holding(self) -> list[EndedTrial]:
-        """The trials with a value that `model.fit` doesn't contradict, the best first."""
+        """The trials whose value counts, the best first.
+
+        A trial with a value does not count if a second training, by plain `model.fit`, gave another
+        result.
+        """
         trials = ranked(self.trials, self.description.objective)
         return [trial for trial in trials if trial.holds]
 
@@ -163,7 +168,7 @@ class StudyHistory:
         return files_of(self.folder, self.description.engine)
 
     def checkpoint_faults(self, trial: EndedTrial) -> dict[int, str]:
-        """Returns the faults of a trial's lost or damaged checkpoints, by training."""
+        """Returns the faults of a trial's lost or damaged checkpoints, by the training's number."""
         faults = {
             repeat: checkpoint_fault(self.files.checkpoint(trial.number, repeat), digest)
             for repeat, digest in recorded_checkpoints(trial)
@@ -198,7 +203,7 @@ def existing_store(store: str | Path | Store | None) -> Store:
     """Opens a store, by default that of ``KERASTUDY_STORE``.
 
     Raises:
-        StudyNotFoundError: If there is none.
+        StudyNotFoundError: If there is no store.
     """
     if isinstance(store, Store):
         return store
@@ -276,7 +281,10 @@ def refreshed(history: StudyHistory) -> StudyHistory:
 
 
 def read_source(history: StudyHistory, digest: str) -> str:
-    """Returns the study file's text by a trial's `code_digest`, or an empty text."""
+    """Returns the text of the study file that a trial ran, or an empty text.
+
+    `digest` is the trial's `code_digest`.
+    """
     return read_code(history, digest).source
 
 
@@ -291,7 +299,8 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
         return replace(code, digest="", source_digest="")
     own, modules = digest, dict[str, str]()
     manifest = _sound(history.journal.code([digest])).get(digest, "")
-    # If a study file imports modules, `digest` is that of a manifest with the digests of all texts.
+    # If a study file imports the user's modules, `digest` is the digest of a manifest: a JSON text
+    # with the digests of the study file and of the modules.
     try:
         fields = json.loads(manifest)
         own, modules = str(fields["source"]), dict(fields["modules"])
@@ -372,8 +381,9 @@ def delete_study(
 ) -> None:
     """Deletes a study's folder. Raises StoreLockedError if a process runs the study.
 
-    The folder is renamed first, so that no process finds a study whose deletion was interrupted.
-    This happens within the context `forgetting`, which deletes the study from MLflow.
+    Before its files are deleted, the folder is renamed, so that no process finds a study whose
+    deletion was interrupted. The folder is renamed within the context `forgetting`, which deletes
+    the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
         deleted = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")

@@ -1,4 +1,4 @@
-"""Ranks a study's recorded trials, completes their values, and puts them into a table."""
+"""Ranks a study's recorded trials, and makes a table of them."""
 
 from __future__ import annotations
 
@@ -50,13 +50,17 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTri
 def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     """Returns the rank of a trial that has a value."""
     assert trial.best is not None, "it has a value"
-    # If the value belongs to no epoch, the recorded metrics are those of one of several models.
+    # Of equal values, the one with the lower validation loss ranks first. If an objective function
+    # trained several models, the recorded loss is that of only one of them, so it doesn't count.
     best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
     return best.rank(objective, trial.number)
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
-    """Returns the best trial, or None. Ignores trials that `model.fit` contradicts, and None."""
+    """Returns the best trial whose value counts (`TrialRecord.holds`), or None.
+
+    Entries of `trials` that are None are ignored.
+    """
     recorded = [trial for trial in trials if trial is not None]
     return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
 
@@ -64,8 +68,9 @@ def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> En
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
     """Returns a study's definition with the hyperparameters that its trials added to the space.
 
-    Tracing a builder may miss a branch with further hyperparameters. They join the space when a
-    trial's builder declares them. In this and all earlier trials they had their default values.
+    The space was discovered by tracing the builder, which may miss a branch that declares further
+    hyperparameters. When the builder declares them in a trial, they join the space. In this trial
+    and all earlier ones, they had their default values.
     """
     if not description.discovered:
         return description
@@ -98,7 +103,10 @@ class Reason(NamedTuple):
 
 
 def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
-    """Returns why trials are infeasible, then why they ended early, by falling frequency."""
+    """Returns the reasons why trials are infeasible, then why trials ended early.
+
+    Of both, the most frequent reason is first.
+    """
     numbers: dict[tuple[Kind, str], list[int]] = {}
     for trial in finished_trials(trials):
         if not trial.result.reason:
@@ -118,7 +126,7 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
     - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (the best epoch,
       from 1), ``epochs`` (how many were trained), ``started`` (UTC), ``seconds``, ``seed``,
       ``reason`` (why the trial is infeasible or ended early),
-    - ``params_NAME`` for each hyperparameter; missing where it was not active,
+    - ``params_NAME`` for each hyperparameter; missing for trials in which it was not active,
     - ``metrics_NAME`` for each metric at the best epoch.
     """
     import pandas as pd

@@ -67,7 +67,7 @@ class StudyVerdict:
 
     @property
     def valid_confirmation(self) -> Confirmation | None:
-        """The last confirmation, if the best value is still the same."""
+        """The last confirmation, or None if the study's best value has changed since."""
         last = self.confirmation
         return last if last is not None and last.reported == self.reported else None
 
@@ -78,7 +78,7 @@ class StudyVerdict:
 
     @property
     def guess(self) -> str:
-        """A clause if a constant guess of one class is as good as the best value, or empty."""
+        """A clause that compares with always answering the most frequent class, or empty."""
         guess = None if self.looked is None else self.looked.guess
         if self.reported is None:
             return ""
@@ -133,7 +133,7 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
 
 
 def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdict:
-    """Returns the verdict on a study from one confirmation."""
+    """Returns the verdict on a study that follows from one of its confirmations."""
     metric, reported = confirmation.metric, confirmation.reported
     facts = (metric, reported, confirmation.corrected, "", (confirmation,))
     return StudyVerdict(*facts, _ties(history), looked_at(history))
@@ -157,7 +157,7 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns sentences on how good a trial is, or an empty text if the verdict says this.
+    """Returns sentences on how good a trial is, or an empty text if the verdict is about it.
 
     A verdict is about the winner of the last confirmation, or else about the best trial.
     """
@@ -175,7 +175,7 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
 def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:
     """Returns sentences on the champion: which trial, why it was chosen, and its `worth`.
 
-    Without a champion there are none.
+    If there is no champion, the result is empty.
     """
     if history.registered is None:
         return ()
@@ -225,7 +225,7 @@ def _key(history: StudyHistory) -> str:
 
 
 def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
-    # Where a correction is recorded, these imports would cost time.
+    # These imports take time, and are not needed if a correction is recorded.
     from tracking.history.scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
@@ -262,9 +262,10 @@ def read_confirmations(history: StudyHistory) -> list[Confirmation]:
 
 
 def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
-    """Returns the uuid and the outcome of the latest confirmation with a plan (`Plan.to_json`).
+    """Returns the uuid and the outcome of the latest confirmation that had this plan.
 
-    The uuid is empty if no confirmation had the plan. The outcome is None if it has not ended.
+    `plan` is a text from `Plan.to_json`. The uuid is empty if no confirmation had the plan. The
+    outcome is None if the confirmation has not ended.
     """
     for record in reversed(history.journal.confirmations(history.search)):
         if record.plan == plan:
@@ -273,7 +274,10 @@ def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation
 
 
 def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
-    """Returns the results and the uuids of all trainings by `confirm`, by `Training.identity`."""
+    """Returns the result and the uuid of each training by `kerastudy confirm`.
+
+    The keys are the trainings' identities (`Fit.identity`).
+    """
     journal = history.journal
     return {
         fit.identity: (fit.result, fit.uuid)
@@ -289,7 +293,10 @@ def read_evaluations(history: StudyHistory) -> list[Evaluation]:
 
 
 def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
-    """Returns all evaluations on a test part by the studies of a store, the earliest first."""
+    """Returns all evaluations on a test part by a store's studies, the earliest first.
+
+    `digest` is the digest of the test part.
+    """
     readings = (JournalReader(folder).evaluations(digest=digest) for folder in store.folders())
     return sorted(itertools.chain(*readings), key=lambda evaluation: evaluation.time)
 

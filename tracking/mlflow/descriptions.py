@@ -139,7 +139,7 @@ def with_verdict(text: str, former: str, verdict: str) -> str:
     return f"**{plain(verdict)}**\n\n{text}" if verdict else text
 
 
-# In these characters, the UI would see Markdown, HTML, or a link (@name).
+# The UI would read these characters as Markdown, as HTML, or as a link (@name).
 _MARKS = re.compile(r"[\\`*\[\]<>&|!#~@{}]|(?<![^\W_])_|_(?![^\W_])")
 
 
@@ -155,13 +155,15 @@ def link(text: str, address: str) -> str:
 
 def code_block(lines: Iterable[str]) -> list[str]:
     """Returns a Markdown code block."""
-    # The block is indented, as three backticks in a line would end a fenced block.
+    # The block is indented instead of fenced, as three backticks in a line would end a fenced
+    # block.
     return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Returns a Markdown table."""
-    # The UI puts no space between columns, and drops their alignment.
+    # The UI puts no space between columns, and ignores their alignment. So each cell ends with a
+    # space.
     padded = [[f"{cell}&emsp;" for cell in row] for row in (header, *rows)]
     padded.insert(1, ["---"] * len(header))
     return [f"| {' | '.join(row)} |" for row in padded]
@@ -177,7 +179,7 @@ _TOP, _MOST_COLUMNS, _SIDE_BY_SIDE, _MOST_ROWS = 10, 7, 5, 30
 
 @dataclass(frozen=True)
 class Pages:
-    """The ids and names in the addresses of a study's pages."""
+    """The ids and names that the addresses of a study's pages in MLflow contain."""
 
     experiment: str
     parent: str  # The id of the study's parent run.
@@ -200,7 +202,7 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()
     summary = summary_of(history)
-    # These facts are already in the verdict, or in `stopped`.
+    # These facts are left out, as they are already in the verdict or in `stopped`.
     stated = ("warning", "expect", "seen", "ended")
     facts = [fact for fact in summary.facts if fact.name not in stated]
     lines = [
@@ -282,19 +284,25 @@ def study_description(
 
 
 def is_replaceable(text: str) -> bool:
-    """Returns whether an experiment's description is empty or from `study_description`."""
+    """Returns whether an experiment's description may be replaced.
+
+    It may if it is empty, or if kerastudy wrote it (`study_description`).
+    """
     return not text or view_id("trials") in text
 
 
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns an engine's line. The link to the summary is first, as the UI shows one line."""
+    """Returns an engine's line.
+
+    The link to the summary is first, as the UI shows only one line of a long description.
+    """
     text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
         state = "Running" if running else "Its launch was killed; launch it again to resume it"
         text = f"{state}: the best trial so far is the first of the trials."
     elif history.best is not None:
         sentences = study_verdict(history).sentences
-        # Without the sentences after "Expect …", the links are in view.
+        # The sentences after "Expect …" are left out, so that the links are in view.
         ends = [i for i, sentence in enumerate(sentences, 1) if sentence.startswith("Expect ")]
         verdict = " ".join(sentences[: ends[0]] if ends else sentences)
         metric = history.description.objective.metric

@@ -2,7 +2,7 @@
 
 The file is beside a study's journal. If the file is lost, the exporter finds its runs in MLflow by
 the tag ``kerastudy.uuid``. The exporter notes the uuid of a run before it creates the run, and
-MLflow's run id afterwards. So even a killed exporter creates no run twice.
+MLflow's run id afterwards. So no run is created twice, even if the exporter is killed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The `place` of the store's own MLflow database. The place of a server is its address."""
 _FORMAT: Final = 3
-# The states of a run: perhaps without params and data set; with both; deleted by a person.
+# The states of a run. A created run may lack its params and its data set. A written run has both. A
+# deleted run was deleted by a person in MLflow.
 _CREATED, _WRITTEN, _DELETED = range(3)
 _TABLES: Final = f"""
 BEGIN;
@@ -58,7 +59,7 @@ def locked_notes(folder: Path, seconds: float = -1) -> Iterator[None]:
     """Locks a study's ``exports.db`` for this process.
 
     Waits at most `seconds`, or forever if `seconds` is negative. Raises Timeout if another process
-    keeps the lock, StoreError if the study was deleted.
+    keeps the lock, and StoreError if the study was deleted.
     """
     journal, path = folder / JOURNAL, folder / "exports.lock"
     deleted = StoreError(f"There is no study in {str(folder)!r} any more.")
@@ -66,7 +67,8 @@ def locked_notes(folder: Path, seconds: float = -1) -> Iterator[None]:
         raise deleted
     with FileLock(path, timeout=seconds):
         if not journal.is_file():
-            # The study was deleted meanwhile, and FileLock created its folder again.
+            # The study was deleted while this process waited, and FileLock created the study's
+            # folder again.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -122,22 +124,22 @@ class ExporterNotes:
         self.runs, self._intended, self._states = {}, set(), {}
 
     def note_sent(self, revision: int, epochs: int) -> None:
-        """Notes the last revision of the journal, and the last row of `epochs`, that were sent."""
+        """Notes what was sent last: a revision of the journal, and a row of its table `epochs`."""
         query = "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?"
         self._execute(query, revision, epochs)
 
     def has_file(self, name: str, mark: str) -> bool:
-        """Returns whether the content of a file that was last sent had this mark."""
+        """Returns whether a file was last sent with this mark, which stands for its content."""
         query = "SELECT 1 FROM files WHERE name = ? AND mark = ? AND place = ?"
         return self._execute(query, name, mark).fetchone() is not None
 
     def note_file(self, name: str, mark: str) -> None:
-        """Notes that a file was sent. Another content has another mark."""
+        """Notes that a file was sent. `mark` changes with the file's content."""
         query = "INSERT OR REPLACE INTO files (name, mark, place) VALUES (?, ?, ?)"
         self._execute(query, name, mark)
 
     def forget_run(self, uuid: str) -> None:
-        """Drops the note on a run that was deleted because the journal lacks it."""
+        """Drops the note on a run that was deleted because the journal no longer has its uuid."""
         self._execute("DELETE FROM runs WHERE uuid = ? AND place = ?", uuid)
         del self.runs[uuid]
         self._states.pop(uuid, None)
@@ -222,7 +224,8 @@ def _opened(path: Path) -> sqlite3.Connection:
             if not tables:
                 database.executescript(_TABLES)
             if not tables or version == _FORMAT:
-                # If a power failure loses notes, the exporter finds its runs by their uuids.
+                # Syncs to disk are not needed: if a power failure loses notes, the exporter finds
+                # its runs by their uuids.
                 database.execute("PRAGMA synchronous=OFF")
                 return database
         except sqlite3.DatabaseError:

@@ -47,12 +47,12 @@ _PROGRAM: Final = (
 
 
 def is_on() -> bool:
-    """Returns whether MLflow is kept up to date."""
+    """Returns whether studies are sent to MLflow, which ``KERASTUDY_MLFLOW=off`` prevents."""
     return os.environ.get(VARIABLE, "") != "off"
 
 
 class Exporter:
-    """Starts and ends the exporter's process of a launch. `say` gets the process's messages."""
+    """Starts and ends the exporter's process of a launch. Calls `say` with each of its messages."""
 
     def __init__(self, folder: Path, say: Callable[[str], None], *, report: bool) -> None:
         self._folder, self._say, self._report = folder, say, report
@@ -169,7 +169,8 @@ def bring_up_to_date(
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the exporter's process, for a study's folder and ``--follow`` or ``--report``."""
-    # Ctrl-C ends the launch, which then closes the pipe.
+    # Ctrl-C must not end this process. It ends the launch, whose end closes the pipe. Then this
+    # process sends the rest.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, *options = arguments
     with contextlib.suppress(BrokenPipeError):
@@ -231,7 +232,8 @@ class _Follower:
                 del self._away[address]
                 _say(f"the {exporter.destination.shown} answers")
         except ServerAwayError as error:
-            # Nobody knows whether the last write has arrived, so a new exporter begins again.
+            # It is unknown whether the last write has arrived. The next attempt begins with a new
+            # exporter, which repeats the writes that are not noted.
             self._exporters.pop(address, None)
             if address not in self._away:
                 _say(f"warning: {error} The study continues; the rest is sent later.")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-# The address of MLflow in the code that a registered model shows.
+# Matches MLflow's address in the code that a registered model's description shows.
 _TRACKING_URI = re.compile(r"(?<=mlflow\.set_tracking_uri\().*(?=\))")
 
 
@@ -74,16 +74,18 @@ class ModelRegistry:
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
         if not runs.notes.has_file(f"model {mark}", ""):
             if version is not None and not self._find_logged(champion):
-                # The version's files were deleted for good, together with the experiment.
+                # The version's files were deleted for good, together with the experiment, so the
+                # version is of no use.
                 client.delete_model_version(version.name, version.version)
                 version = None
         elif version is None:
-            # The notes say that the version was created, so a person has deleted it.
+            # The notes say that the version was created, so a person has deleted it. It is not
+            # created again.
             return
         name = self._model().name
         if version is None:
             logged = self._logged(champion, trial, facts, parent)
-            # A killed process may have created this version, but not written the tag.
+            # A process that was killed may have created this version without writing its tag.
             version = next((v for v in versions if v.source == logged.artifact_location), None)
             version = version or client.create_model_version(
                 name,
@@ -95,8 +97,8 @@ class ModelRegistry:
                 description=self._description(history, trial, champion, logged),
                 model_id=logged.model_id,
             )
-            # The page of the logged model shows the version. MLflow's server writes this tag
-            # itself, but nobody does for a database without a server.
+            # By this tag, the page of the logged model shows the version. A server of MLflow writes
+            # the tag itself. The store's database has no server, so the tag is written here.
             shown = json.dumps(
                 [{"name": name, "version": str(version.version)}], ensure_ascii=False
             )
@@ -119,8 +121,8 @@ class ModelRegistry:
     ) -> None:
         """Writes the verdict on the champion's value into the description of the model version.
 
-        If a person promoted the champion, the verdict is about another trial. Then the text is
-        about the value of the champion.
+        If a person promoted the champion, the verdict may be about another trial. Then the text
+        says how good the champion is instead.
         """
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)
@@ -158,7 +160,7 @@ class ModelRegistry:
                     ),
                 )
             except MlflowException as error:
-                # Another registered model has the name.
+                # If another registered model has the name, the next number is tried.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 number += 1
@@ -238,7 +240,7 @@ class ModelRegistry:
 
 
 def write_address(client: MlflowClient, address: str) -> None:
-    """Writes the address of MLflow's pages into the code that registered models show."""
+    """Writes MLflow's address into the code that the descriptions of registered models show."""
     for model in client.search_registered_models(f"tags.`{tags.KIND}` = 'study'", 1000):
         text = _TRACKING_URI.sub(lambda _: repr(address), model.description or "")
         if text != (model.description or ""):

@@ -1,4 +1,7 @@
-"""Writes MLflow's runs: their params, metrics, tags and status. A tag has the journal's uuid."""
+"""Writes MLflow's runs: their params, metrics, tags and status.
+
+A tag of each run has the uuid under which the journal records the trial, the fit or the study.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ class RunWriter:
         return self.notes.runs
 
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
-        """Creates the run of a uuid, if there is none. `name` is the run's name until it ends.
+        """Creates the run of a uuid, if MLflow has none.
+
+        `name` is the run's name until the run ends.
 
         Returns True if the run has no params yet. Then the next `write` must have all params.
         """
@@ -43,7 +48,7 @@ class RunWriter:
         if uuid in self.ids:
             return not self.notes.is_written(uuid)
         if self.notes.may_exist(uuid):
-            # Killed processes may even have created the run twice.
+            # Processes that were killed may have created the run once, or even twice.
             runs = search_runs(self.client, self.experiment, f"tags.`{tags.UUID}` = '{uuid}'")
             for double in runs[1:]:
                 self.client.delete_run(double.info.run_id)
@@ -70,9 +75,10 @@ class RunWriter:
         status: str = "",
         ended: int | None = None,
     ) -> None:
-        """Adds metrics, params and tags to a run, then sets the status. Skips runs without an id.
+        """Adds metrics, params and tags to a run, then sets its status.
 
-        If a person has renamed the run, the name among the tags is not written.
+        Does nothing if MLflow has no run of the uuid. If a person has renamed the run, the run
+        keeps this name.
         """
         if uuid not in self.ids:
             return
@@ -127,12 +133,12 @@ class RunWriter:
         try:
             return bool(self.client.get_run(run).info.lifecycle_stage == "deleted")
         except MlflowException as error:
-            # `mlflow gc` removes deleted runs.
+            # `mlflow gc` removes deleted runs for good. Then MLflow does not find them.
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
 
 def search_runs(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:
-    """Returns the runs of an experiment, with deleted runs, the oldest first.
+    """Returns the runs of an experiment, including deleted ones, the oldest first.
 
     `condition` is a filter in MLflow's syntax.
     """

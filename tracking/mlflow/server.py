@@ -52,7 +52,7 @@ _LOG_LEVELS: Final = {
 
 
 def check_server(address: str) -> str:
-    """Checks the address of an MLflow server, or "off". Returns it without a final slash."""
+    """Checks an MLflow server's address, or "off". Returns the address without a final slash."""
     if address == OFF:
         return address
     try:
@@ -83,7 +83,10 @@ def server_of_environment() -> str | None:
 
 
 def open_client(address: str) -> MlflowClient:
-    """Returns MLflow's client for an address, without a request. The import takes 2 s of CPU."""
+    """Returns MLflow's client for an address. Sends no request.
+
+    The import of MLflow takes 2 s of CPU.
+    """
     # If MLflow repeated a request, it might create a run twice.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -107,11 +110,12 @@ def open_store_client(store: Store) -> MlflowClient:
             with replacing(path) as partial:
                 partial.write_bytes(cached(f"mlflow-{version('mlflow')}.db", _empty_database))
                 client = open_client(f"sqlite:///{partial.as_posix()}")
-                # No study uses MLflow's "Default" experiment. Its tag identifies the database.
+                # No study uses MLflow's "Default" experiment. It is deleted, but its tag identifies
+                # the database.
                 client.set_experiment_tag("0", UUID, uuid.uuid4().hex)
                 client.delete_experiment("0")
                 with contextlib.closing(sqlite3.connect(partial)) as database:
-                    # In this mode, readers such as the UI never block the exporter.
+                    # In WAL mode, readers such as the UI never block the exporter.
                     database.execute("PRAGMA journal_mode=WAL")
         finally:
             for left in path.parent.glob(f"{partial.name}-*"):
@@ -120,7 +124,7 @@ def open_store_client(store: Store) -> MlflowClient:
 
 
 def _empty_database() -> bytes:
-    """Returns the bytes of a new MLflow database. MLflow takes 1.4 s to create one."""
+    """Returns the bytes of a new MLflow database, which MLflow takes 1.4 s to create."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         open_client(f"sqlite:///{path.as_posix()}").get_experiment("0")
@@ -161,9 +165,9 @@ def set_aside(store: Store) -> None:
 def identity_of(client: MlflowClient) -> str:
     """Returns the identity of an MLflow database, from its "Default" experiment.
 
-    In a store's own database, the experiment has a tag for it; elsewhere, the identity is the
-    experiment's creation time. The text is empty if the experiment was deleted for good, e.g. by
-    `mlflow gc`.
+    In a store's own database, the identity is a tag of this experiment. In other databases, it is
+    the experiment's creation time. The text is empty if the experiment was deleted for good, e.g.
+    by `mlflow gc`.
     """
     from mlflow.exceptions import MlflowException
 
@@ -204,7 +208,8 @@ def as_server_errors(place: str) -> Iterator[None]:
             f"{advice if status in (401, 403) else ''}"
         ) from error
     except Exception as error:
-        # If artifacts are stored elsewhere, e.g. in S3, a library or a password may be missing.
+        # If the server stores artifacts elsewhere, e.g. in S3, a Python package or a password for
+        # S3 may be missing here.
         raise ServerRefusedError(
             f"The study can't be sent to the {place}: {type(error).__name__}: {_in_a_line(error)}."
         ) from error
@@ -286,8 +291,8 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs MLflow's server on a store's database within the context.
 
-    Set `stopped` to end the wait for the server's start. (An exception from a signal handler might
-    leave the new process running.)
+    If `stopped` is set, the wait for the server's start ends. Signal handlers should set it: if
+    they raised an exception instead, the new process might keep running.
     """
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
         log = Path(folder, "log")
@@ -305,7 +310,7 @@ def serving(
                     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                 },
-                # This folder is empty: the server imports modules from its working folder.
+                # The server imports modules from its working folder, so this folder is empty.
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,

@@ -56,7 +56,7 @@ class StudyExporter:
         self.destination = Destination(store, folder, address)
         self._so_far: dict[int, TrialsSoFar] = {}
         self._deleted_gone = False
-        # The result of `_state` before the last update.
+        # The result of `_state` before the last update. While it stays the same, nothing is sent.
         self._sent: tuple[int, str] | None = None
         # The address of the study's table of trials; empty if a person deleted the experiment.
         self.page = ""
@@ -64,8 +64,9 @@ class StudyExporter:
     def update(self, *, whole: bool = False) -> int:
         """Sends what has changed, and returns how many runs were written.
 
-        `whole` also sends the summaries if nothing has changed. Raises ServerAwayError if the
-        destination does not answer, ServerRefusedError if it refuses.
+        With `whole`, the summaries are sent even if nothing has changed. Raises ServerAwayError if
+        the destination does not answer, and ServerRefusedError if the destination refuses a
+        request.
         """
         journal = JournalReader(self._folder)
         if self._sent is not None and not whole and self._sent == self._state(journal):
@@ -75,7 +76,8 @@ class StudyExporter:
             opened_notes(self._folder, self.destination.place) as notes,
             journal.held_open(),
         ):
-            # The state is read before sending. The next update sends what is recorded meanwhile.
+            # The state is read before anything is sent, so the next update sends whatever is
+            # recorded during this one.
             state = self._state(journal)
             written = self._update(notes, journal, whole)
         self._sent = state
@@ -91,13 +93,15 @@ class StudyExporter:
             return 0
         runs = RunWriter(destination.client, notes, experiment.experiment_id)
         if not self._deleted_gone:
-            # A launch may replace a study without finished trials, whose runs are then deleted.
+            # A launch may replace a study that has no finished trials. Then the journal lacks the
+            # former trials, and their runs are deleted.
             for uuid in runs.ids.keys() - journal.uuids():
                 runs.delete(uuid)
             self._deleted_gone = True
         note = notes.study
         assert note is not None, "the experiment is noted"
-        # The revision is read first. The next update sends what is recorded after that.
+        # The revision is read before the trials, so the next update sends whatever is recorded
+        # after it.
         revision, since = journal.revision(), note.revision
         points, last = journal.points(note.epochs)
         searches = journal.searches()
@@ -133,7 +137,8 @@ class StudyExporter:
         histories = [
             history
             for history in histories_in(self._store, self._folder)
-            # Another engine may have been launched since the journal was read.
+            # Another engine may have been launched since `searches` was read. The next update sends
+            # it.
             if history.description.engine in by_engine
         ]
         model = "" if running else ModelRegistry(journal, runs).update(histories)
@@ -265,8 +270,8 @@ class Destination:
                 # The database is the same, so a person deleted the experiment for good.
                 return None
         if experiment is None or experiment.tags.get(tags.UUID) != header.uuid:
-            # Nothing is noted, or the notes are about another database, in which the experiment's
-            # id belongs to another study.
+            # Nothing is noted, or the notes are about another database. In this database, the noted
+            # id may be that of another study's experiment.
             experiment = self._find(notes, header, database)
             experiment = experiment or self._create(notes, header, database)
         artifacts = f"{self._store.artifacts_uri}/"
@@ -288,7 +293,8 @@ class Destination:
             return None
         experiment = min(experiments, key=lambda e: e.lifecycle_stage != "active")
         runs: dict[str, str] = {}
-        # A copy of the study in another store may have sent other runs to the same experiment.
+        # A copy of the study in another store may have sent other runs to the same experiment. Only
+        # runs that this journal records count.
         recorded = JournalReader(self._folder).uuids()
         for run in search_runs(self.client, experiment.experiment_id):
             uuid = run.data.tags.get(tags.UUID)

@@ -2,8 +2,8 @@
 
 MLflow allows 250 characters in a name: letters, digits and ``_ - . space : /``. A name must also be
 a normal path, e.g. not ``a//b``. Names in Keras and in search spaces may be longer and contain
-other characters. `to_mlflow` replaces such a character by its code, e.g. ``@`` by ``:x40:``, and
-cuts longer names.
+other characters. `to_mlflow` replaces characters that MLflow refuses by their codes, e.g. ``@`` by
+``:x40:``, and cuts longer names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KIND: Final = "kerastudy.kind"
 REPEAT: Final = "kerastudy.repeat"
 ENGINE: Final = "kerastudy.engine"
 HYPERPARAMETERS: Final = "kerastudy.hyperparameters"
-"""A trial's exact hyperparameters, as JSON: the params have four digits."""
+"""A trial's exact hyperparameters, as JSON. The run's params are rounded to four digits."""
 NUMBER: Final = "kerastudy.trial"
 STATE: Final = "kerastudy.state"
 REASON: Final = "kerastudy.reason"
@@ -38,7 +38,7 @@ CHAMPION_RUN: Final = "kerastudy.champion_run"
 PROMOTED: Final = "kerastudy.promoted"
 """Why the champion is another trial than the best one, e.g. "promoted"."""
 REFIT_OF: Final = "kerastudy.refit_of"
-"""On a refit, a model that was trained again on more data: the run id of the trial."""
+"""For a refit (the champion trained again on more data): the run id of the champion's trial."""
 VERDICT: Final = "kerastudy.verdict"
 """The verdict on a champion's value."""
 UNREAD: Final = "kerastudy.unread"
@@ -48,7 +48,7 @@ VIEW: Final = "mlflow.sharedViewState."
 """The prefix of the tags in which MLflow's UI keeps an experiment's views."""
 PARENT: Final = "mlflow.parentRunId"
 REGISTERED: Final = "mlflow.modelVersions"
-"""On a logged model: the name and version of the registered model."""
+"""For a logged model: the name and version of the registered model."""
 RUN_NAME: Final = "mlflow.runName"
 NOTE: Final = "mlflow.note.content"
 USER: Final = "mlflow.user"
@@ -68,7 +68,7 @@ _NO_NAME: Final = ":x:"
 def to_mlflow(name: str) -> str:
     """Returns the name of a metric, param or tag in MLflow's spelling.
 
-    Different names have different spellings: a digest is added to a name that is cut.
+    Different names have different spellings, because a digest is added to a name that is cut.
     """
     spelled = _REFUSED.sub(_spell, name) or _NO_NAME
     outside = spelled == "." or spelled.startswith(("/", ".."))

@@ -51,8 +51,8 @@ class TrialsSoFar:
 
     def __init__(self, objective: Objective, trials: Iterable[TrialRecord]) -> None:
         self.metrics: set[str] = set()
-        # The new best values, to be sent to the parent run. The step of a metric is the number of
-        # ended trials.
+        # The new best values, which are still to be sent to the parent run as metrics. The step of
+        # such a metric is the number of ended trials.
         self.unsent: list[Metric] = []
         self._objective = objective
         self._counted: set[int] = set()
@@ -70,7 +70,8 @@ class TrialsSoFar:
             if best is None or best.value is None:
                 continue
             if before is None or (before.number, before.value) != (best.number, best.value):
-                # With a trial's metric name, the UI would sort the parent run among the trials.
+                # If this metric had the name of a trial's metric, the UI would sort the parent run
+                # among the trials.
                 name = f"study/best_{self._objective.metric}"
                 self.unsent += metrics_of({name: best.value}, trial.ended, len(self._counted))
 
@@ -79,7 +80,7 @@ class TrialsSoFar:
 class TrialExporter:
     """Sends the trials of a study that changed after the journal's revision `since`."""
 
-    root: Path  # The store's folder, for commands.
+    root: Path  # The store's folder, for ``--store`` in commands.
     journal: JournalReader
     several: bool  # Whether the study has several engines.
     runs: RunWriter
@@ -101,7 +102,8 @@ class TrialExporter:
                 runs.notes.note_intended(trial.uuid for trial in some)
                 for trial in some:
                     self._send_trial(search, trial)
-            # The other fits are of running trials, or trainings of champions on all folds.
+            # The remaining fits belong to running trials, or are trainings of champions on all
+            # folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
                 self._send_fit(search, fit)
             ended = so_far[search.id]
@@ -110,7 +112,8 @@ class TrialExporter:
                 runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
             written += len(attempts)
-        # The remaining epochs belong to fits without other changes, or to confirmations.
+        # The remaining epochs belong to fits of which nothing else has changed, or to
+        # confirmations. If MLflow has a run of the fit, they are sent.
         for uuid in list(self.points):
             runs.write(uuid, self._metrics(uuid))
         return written
@@ -141,7 +144,7 @@ class TrialExporter:
             self._send_fit(search, fit)
 
     def _send_fit(self, search: Search, fit: Fit) -> None:
-        """Sends one fit of a trial with several, unless MLflow has no run of the trial."""
+        """Sends one fit of a trial that has several fits, unless MLflow has no run of the trial."""
         if fit.trial not in self.runs.ids or self.runs.notes.is_deleted(fit.trial):
             return
         tagged = {
@@ -228,7 +231,10 @@ def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metri
 
 
 def params_of(values: Mapping[str, Any]) -> list[Param]:
-    """Returns values as MLflow's params, floats with four digits: the UI's table shows all."""
+    """Returns values as MLflow's params.
+
+    Floats are rounded to four digits, since the UI's table shows all digits of a param.
+    """
     from mlflow.entities import Param
 
     return [
@@ -243,7 +249,7 @@ def dataset_inputs(description: StudyDescription) -> list[Any]:
 
     data = description.data
     if not data.digest:
-        # An objective function loads its own data.
+        # An objective function loads its own data, so the study has no data set.
         return []
     source = json.dumps({"source": data.source}, ensure_ascii=False)
     profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
@@ -261,10 +267,12 @@ def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str
     """Returns the params of a trial's run: epochs, batch size and hyperparameters."""
     space, values = description.space, spec.values
     if description.discovered and not space.contains(values):
-        # Hyperparameters joined the space after the trial began.
+        # Hyperparameters joined the space after the trial began. The trial used their default
+        # values.
         values = complete(space, values)
     if description.objective_function:
-        # An objective function chooses its own epochs and batch size.
+        # An objective function chooses its own epochs and batch size, so the run has no such
+        # params.
         return dict(space.resolve(values))
     return {"epochs": spec.epochs, "batch_size": spec.batch_size, **space.resolve(values)}
 
@@ -294,14 +302,14 @@ def _origin(search: Search) -> dict[str, str]:
         origin = {tags.SOURCE: path, tags.SOURCE_TYPE: "LOCAL"}
     if commit := search.git.get("commit", ""):
         origin[tags.COMMIT] = commit
-    # A user may have no name, as in many containers.
+    # `getuser` fails if the user has no name, as in many containers.
     with contextlib.suppress(OSError, KeyError):
         origin[tags.USER] = getpass.getuser()
     return origin
 
 
 def _result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
-    """Returns the metrics of which a trial has one value, by name.
+    """Returns the metrics that have one value for the whole trial, by name.
 
     Time, memory and model size get names of MLflow's "system metrics", which the UI shows on
     another page. Otherwise the UI would show a bar chart of each among the learning curves.

@@ -16,7 +16,7 @@ from tracking.records import StudyDescription
 
 VIEWS: Final[Mapping[str, str]] = {"trials": "TABLE", "charts": "CHART", "curves": "CHART"}
 """A study's prepared views, each with MLflow's `compareRunsMode`."""
-# MLflow's UI has this mode for model training, and another one for prompts.
+# MLflow's UI has two modes: this one for model training, another one for prompts.
 _TRAINING: Final = "workflowType=machine_learning"
 
 
@@ -65,7 +65,8 @@ _MOST_AXES: Final = 8
 _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
 
 _NAME: Final = "attributes.`Run Name`"
-# The id that the UI gives its column "Created", which can't be hidden. This width fits its icon.
+# The id of the UI's own column "Created", which can't be hidden. The width, in pixels, fits an
+# icon.
 _CREATED: Final = "runDateAndNestInfo"
 _ICON: Final = 66
 
@@ -90,7 +91,7 @@ def view_tags(
     best = to_mlflow(f"best_{objective.metric}")
     columns = _columns(description, best, several=several)
     widths = {column: _width(len(text)) for column, text in columns.items()}
-    # The column of names also has the runs' colors, and the last column has the sort arrow.
+    # The column of names has room for the runs' colors, and the last column for the sort arrow.
     widths[list(columns)[-1]] += 30
     widths |= {_CREATED: _ICON, _NAME: 60 + _width(_longest_name(description, several=several))}
     table = {
@@ -102,7 +103,7 @@ def view_tags(
         "columnWidths": widths,
     }
     curves = _curves(names)
-    # The UI adds a chart for each metric without one. A chart marked as deleted prevents that.
+    # The UI adds a chart for each metric that has none. A chart marked as deleted prevents that.
     drawn = {chart["metricKey"] for chart in curves}
     single = [_deleted(name) for name in (best, *_SINGLE)]
     hidden = [_deleted(to_mlflow(name)) for name in names]
@@ -143,13 +144,13 @@ def _saved(name: str, state: Mapping[str, Any], created: int) -> str:
 
 
 def _columns(description: StudyDescription, best: str, *, several: bool) -> dict[str, str]:
-    """Returns the table's columns: the heading by MLflow's id."""
+    """Returns the headings of the table's columns, by MLflow's ids of the columns."""
     params = [to_mlflow(name) for name in description.space.dimensions[:_MOST_TABLE_COLUMNS]]
     tagged = [tags.STATE, tags.BEST_EPOCH, *([tags.ENGINE] if several else [])]
     return {
         **{f"params.`{name}`": name for name in params},
         **{f"tags.`{tag}`": tag for tag in tagged},
-        # Names of runs have the value in four digits. The metric has all digits.
+        # The names of runs also show the value, but only four digits.
         f"metrics.`{best}`": best,
     }
 
@@ -180,7 +181,8 @@ def _page(**sections: int) -> dict[str, Any]:
 def _values(description: StudyDescription, best: str) -> list[Chart]:
     """Returns the charts of the best values: by trial, and by hyperparameters."""
     space = description.space
-    # The UI leaves out a run without a value for an axis: conditional hyperparameters get no axis.
+    # The UI leaves out runs that lack a value for one of the axes. So conditional hyperparameters
+    # get no axis.
     axes = [axis_of(p) for p in space if p.role != "fixed" and not p.when][:_MOST_AXES]
     scientific = [p.name for p in space if p.role == "scientific"]
     charts = [_scatter("Trials", "trial", best)]
@@ -200,7 +202,8 @@ def _curves(metrics: Sequence[str]) -> list[Chart]:
     for name, pair in pairs.items():
         lines = [to_mlflow(_FIT.sub(r"\1val_", name)), to_mlflow(name)]
         if pair == [name]:
-            # A learning rate, or a value from `trial.report`, has no "val_" metric.
+            # A learning rate, or a value from `trial.report`, has no "val_" metric, so its chart
+            # has one line.
             del lines[0]
         charts.append(
             {

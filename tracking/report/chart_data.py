@@ -28,7 +28,8 @@ from tracking.summary import Summary, summary_of
 Columns = dict[str, list[Any]]
 """A table: for each column, a list with the values of all rows."""
 
-# All curves together have at most this many points: of a large page, curves are the largest part.
+# All curves together have at most this many points, because they are the largest part of a large
+# page.
 _MOST_POINTS = 24_000
 
 
@@ -36,7 +37,7 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    If the study is in the store `without`, its commands don't need ``--store``.
+    Commands have ``--store``, unless the study is in the store `without`.
     """
 
     history: StudyHistory
@@ -75,7 +76,7 @@ class StudyData:
 
     @property
     def root(self) -> Path | None:
-        """The store's folder for ``--store``, or None."""
+        """The store's folder for ``--store``, or None if commands need no ``--store``."""
         root = self.history.store.root
         return None if root == self.without else root
 
@@ -149,8 +150,8 @@ class StudyData:
         """A table with a row for each trial and epoch.
 
         ``value`` is the objective on validation data, ``training`` the objective on training data.
-        ``best`` is 1 at the best epoch, else 0. Of long curves, only every n-th epoch is in the
-        table, and the best and the last one.
+        ``best`` is 1 at the best epoch, else 0. For long curves, the table has only every n-th
+        epoch, the best epoch and the last epoch.
         """
         history = self.history
         ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
@@ -235,7 +236,10 @@ class HyperparameterAxis:
         return not self.labels
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns a trial's values by column: None if the hyperparameter is not active."""
+        """Returns a trial's values in the columns of this axis.
+
+        The values are None if the hyperparameter is not active in the trial.
+        """
         unit = self.unit(values)
         value = None if unit is None else values[self.name]
         if isinstance(self.parameter, Listed):
@@ -262,7 +266,8 @@ class HyperparameterAxis:
         return alt.Tooltip(field=self.field, type=kind, title=self.name)
 
     def _channel(self, *, horizontal: bool) -> dict[str, Any]:
-        # A longer title would leave no room for the chart, whose heading has the whole name.
+        # A longer title would leave no room for the chart. The heading of the chart has the whole
+        # name.
         short = self.name
         if len(short) > _TITLE_LETTERS:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
@@ -323,7 +328,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # The values 1 and "1" have the same text.
+    # The values 1 and "1" have the same text. Then labels are written as in Python, with quotes.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 
@@ -335,8 +340,8 @@ def importances(
     The method is fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing
     hyperparameter importance, ICML 2014). fANOVA fits a random forest to the trials, and splits the
     variance of the predictions into the effects of single hyperparameters. The forest gets values
-    scaled to 0 … 1. A hyperparameter that is not active in a trial gets a random value, as no value
-    makes a difference.
+    scaled to 0 … 1. A hyperparameter that is not active in a trial gets a random value, as its
+    value makes no difference there.
 
     The shares add up to 1, the largest first. The result is empty if fewer than `FEWEST_TRIALS`
     trials have a value, or if all have the same value.
@@ -374,7 +379,10 @@ def importances(
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
 ) -> float | int:
-    """Returns a trial's value as `unit` does, or the index of a choice; random if not active."""
+    """Returns a trial's value for the forest: the result of `unit`, or the index of a choice.
+
+    The value is random if the hyperparameter is not active in the trial.
+    """
     parameter, unit = axis.parameter, axis.unit(values)
     if not isinstance(parameter, Listed):
         return float(rng.random()) if unit is None else unit

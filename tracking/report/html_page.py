@@ -37,7 +37,7 @@ from tracking.summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
-# `page.css` gives these CSS variables other values in dark mode.
+# In a page, these colours become CSS variables, which have other values in dark mode (`page.css`).
 _STYLED = {
     theme.INK: "var(--ink)",
     theme.MUTED: "var(--muted)",
@@ -48,22 +48,23 @@ _STYLED = {
     theme.ORANGE: "var(--best)",
 }
 _OPTIONS = {
-    # With "ast", Vega interprets expressions. The page's policy forbids `eval`.
+    # With "ast", Vega interprets expressions instead of calling `eval`, which the page's content
+    # security policy forbids.
     "ast": True,
     "mode": "vega-lite",
     "renderer": "svg",
-    # The page has its own menu and its own colours of tooltips.
+    # Vega-Embed's menu and colours of tooltips are off, as the page has its own.
     "actions": False,
     "tooltip": {"theme": "custom"},
 }
 
 
-# Without debug mode, Altair skips its schema checks, which take a third of a page's time.
+# Without debug mode, Altair skips its schema checks, which take a third of the time to make a page.
 @debug_mode(False)
 def study_page(history: StudyHistory, without: Path | None = None) -> str:
     """Returns the report of a study as HTML.
 
-    If the study is in the store `without`, its commands don't need ``--store``.
+    The commands on the page have ``--store``, unless the study is in the store `without`.
     """
     data = StudyData(history, without)
     description, shown = history.description, sections(data)
@@ -78,7 +79,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         tables(data),
         {
             "picked": picked,
-            # The page's script puts the number of the picked trial between the two.
+            # The page's script puts the number of the picked trial between these two parts.
             "command": (before, after),
             "headings": data.headings,
         },
@@ -229,7 +230,7 @@ def _render(
 
 
 def templates() -> jinja2.Environment:
-    """Returns the environment of the pages' templates, which escapes all values."""
+    """Returns Jinja's environment for the templates of pages. It escapes all values."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )
@@ -262,7 +263,10 @@ def _policy(*scripts: str) -> str:
 
 
 def _embedded(document: Any) -> str:
-    """Returns a document as JSON for a script element, which ``</script>`` in a text would end."""
+    """Returns a document as JSON for a script element.
+
+    Each ``<`` is escaped, since ``</script>`` in a text would end the element.
+    """
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for color, style in _STYLED.items():
         text = text.replace(f'"{color}"', f'"{style}"')
@@ -417,6 +421,6 @@ def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
     """Writes a page that compares studies, or one study's engines.
 
     Raises:
-        ComparisonError: If they can't be compared.
+        ComparisonError: If the studies or engines can't be compared.
     """
     write_atomically(page, comparison_page(histories))

@@ -23,14 +23,14 @@ _MOST_LINES = 400
 # The names of the axes are horizontal if the number of axes times the length of the longest name is
 # below this number. Longer names would overlap.
 _LEVEL_LETTERS = 115
-# The height of "not active" on the axes, on which other values are from 0 to 1.
+# The height of "not active" on an axis. All other values are at heights from 0 to 1.
 _OFF = -0.12
 # The background of `contour` has 40 x 40 cells in 9 colours, if there are 12 trials or more.
 _CELLS = 40
 _BANDS = 9
 _LEAST_POINTS = 12
-# The standard deviation of the Gaussian weights. A cell is drawn if the sum of its weights is at
-# least _NEAR.
+# The standard deviation of the Gaussian weights of trials around a cell, on axes from 0 to 1. A
+# cell is drawn if the sum of these weights is above _NEAR.
 _KERNEL = 0.07
 _NEAR = 0.2
 
@@ -235,8 +235,8 @@ def contour(
 ) -> alt.LayerChart:
     """Returns a chart of the objective over two hyperparameters.
 
-    If both are ranges of numbers, the background shows the mean of the trials nearby, with Gaussian
-    weights (Nadaraya-Watson).
+    If both are ranges of numbers, the background shows the mean value of the trials nearby, with
+    Gaussian weights (the Nadaraya-Watson estimator).
     """
     objective = data.history.description.objective
     colors = _contour_colors(data)
@@ -296,7 +296,7 @@ def _contour_colors(data: StudyData) -> alt.Color:
 def _cells(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> list[dict[str, Any]]:
-    """Returns the background's cells, with the mean of the trials nearby.
+    """Returns the background's cells, with the mean value of the trials nearby.
 
     Cells without trials nearby are left out.
     """
@@ -310,7 +310,8 @@ def _cells(
         x, y = first.unit(trial.params), second.unit(trial.params)
         if x is not None and y is not None and trial.value is not None:
             places.append((x, y))
-            # A value that is far off would hide differences between other trials nearby.
+            # Values beyond the ends of the axis are replaced by the ends. A value that is far off
+            # would hide differences between other trials nearby.
             values.append(min(max(trial.value, low), high))
     if len(places) < _LEAST_POINTS:
         return []

@@ -76,7 +76,7 @@ class NotebookChart(alt.LayerChart):
         least = min(0.6 * width, _COLUMN)
         height = height or max(drawn["height"] * _POINTS_PER_PIXEL / _PIXELS_PER_INCH, least)
         drawn["width"], drawn["height"] = width * _PIXELS_PER_INCH, height * _PIXELS_PER_INCH
-        # The axes and legends are within the width.
+        # With this setting, the width includes axes and legends.
         drawn["autosize"] = {"type": "fit", "contains": "padding"}
         drawn["config"]["padding"] = 2
         drawn["config"]["legend"]["gradientLength"] = width * _PIXELS_PER_INCH / 2
@@ -105,7 +105,7 @@ class NotebookChart(alt.LayerChart):
         """Returns the chart's specification, with the look of reports and the user's config."""
         drawn: dict[str, Any] = drawable(self.to_dict())
         config = drawn.get("config", {})
-        # Altair writes its defaults into "view".
+        # Altair writes its defaults into "view", where they would replace the look of reports.
         config.pop("view", None)
         drawn["config"] = {**theme.config(font), "background": "white", "padding": 12, **config}
         return drawn
@@ -222,7 +222,7 @@ class StudyPlots:
 
 
 def _in_points(size: re.Match[str]) -> str:
-    """Returns the size of an SVG for vl-convert, which takes a pixel for a point of the PDF."""
+    """Returns an SVG's size in points, since vl-convert draws each pixel as a point of the PDF."""
     width, height = (float(pixels) * _POINTS_PER_PIXEL for pixels in size.groups())
     return f'width="{width}" height="{height}"'
 

@@ -30,7 +30,7 @@ _MARKS = {
     "interrupted": "squares",
     "running": "diamonds",
 }
-# How to read the charts of findings.
+# Sentences on how to read a finding's chart, by the kind of chart.
 _LEGENDS = {
     "curves": "Blue: validation; dashed: training.",
     "intervals": "Lines are intervals around the values.",
@@ -43,7 +43,7 @@ class Figure:
 
     Attributes:
         text: The explanation below the chart.
-        small: Whether several charts are side by side.
+        small: Whether the page shows several such charts side by side.
         half: Whether the chart takes half of the page's width.
         mark: A word before the heading, such as "problem", or empty.
         command: A shell command to copy, or empty.
@@ -104,7 +104,8 @@ def sections(data: StudyData) -> list[Section]:
     data_findings = looked_at(data.history)
     if data_findings is not None:
         parts.append(_of_data(data_findings, data_command(data.history.description, data.root)))
-    # If all is well, the diagnosis has neither figures nor findings, only a text.
+    # If all is well, the section of the diagnosis has neither figures nor findings, but its text
+    # says that all is well.
     always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
     return [
         section
@@ -247,7 +248,11 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
 
 
 def _marks(data: StudyData) -> str:
-    """Returns which mark a state has, and from how many trials on the page shows importance."""
+    """Returns a text that says which mark stands for which state of a trial.
+
+    If there are too few trials to show which hyperparameters matter most, the text says how many
+    are needed.
+    """
     states = set(data.trials.get("state", ()))
     marks = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in states]
     if not marks or not data.axes:
@@ -269,7 +274,8 @@ def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
 
 
 def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
-    # Charts need different names. The charts of the first output have no suffix.
+    # Charts of several outputs need different names, so their names get a suffix, except for the
+    # first output.
     suffix = f"_{place + 1}" if place else ""
     if output.confusion:
         yield Figure(

@@ -26,7 +26,8 @@ _TARGET, _PREDICTION, _RULE = "target", "prediction", "true"
 def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     """Returns a chart of the numbers of samples by true and predicted class.
 
-    If a model has several outputs, each chart's name needs another suffix.
+    `suffix` is appended to the chart's name. If a model has several outputs, the chart of each
+    output needs another suffix.
     """
     names = list(output.class_names)
     if len(set(names)) < len(names):

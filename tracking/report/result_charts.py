@@ -59,8 +59,8 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
 def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerChart:
     """Returns a chart of all learning curves, with those of the best trials in front.
 
-    `trials` are the numbers of other trials to show in front. Dashed lines then show the curves of
-    these trials on training data.
+    If `trials` has numbers of trials, these trials are in front instead. Then dashed lines show
+    their curves on training data.
     """
     objective = data.history.description.objective
     top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]
@@ -121,7 +121,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         .mark_line(point=alt.OverlayMarkDef(size=22))
         .encode(
             x=x,
-            # Vega's default format shows no digits if all values are equal.
+            # Vega's default format shows no decimals if all values are equal, so a format is set.
             y=alt.Y(
                 f"{field}:Q",
                 title=None,
@@ -218,7 +218,8 @@ def _row(place: str, interval: Interval) -> dict[str, Any]:
 def _seeded(
     place: str, values: Sequence[float | None], seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    # Values on the test part lack infeasible trainings. Then the seed of each value is unknown.
+    # An infeasible training has no value on the test part, so there may be fewer values than seeds.
+    # Then it is unknown which value belongs to which seed.
     names = [str(seed) for seed in seeds] if len(seeds) == len(values) else ["new"] * len(values)
     return [
         {"place": place, "value": value, "seed": name}

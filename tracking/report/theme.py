@@ -35,7 +35,7 @@ _STATES = (
     ("running", GREEN, "diamond"),
     ("contradicted", INK, "stroke"),
 )
-# These Vega expressions use the parameters that `finished` explains.
+# Vega expressions on the parameters `chosen` and `picked`, which `finished` explains.
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
 # See `visible_ends`.
@@ -66,7 +66,7 @@ def finished(
 
 
 def brush(name: str) -> alt.Parameter:
-    """Returns a selection of trials by dragging over an area of the chart."""
+    """Returns a selection: dragging over an area of the chart chooses the trials in this area."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
     return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
 
@@ -116,12 +116,12 @@ def scatter(
 
 
 def value_tooltip(column: str, name: str) -> alt.Tooltip:
-    """Returns the line of a metric's value in a tooltip."""
+    """Returns the line of a tooltip that shows a metric's value."""
     return alt.Tooltip(f"{column}:Q", title=name, format=".5~g")
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
-    """Returns the lines of a trial's tooltip. `axes` is the number of hyperparameters in it."""
+    """Returns the lines of a trial's tooltip, with the `axes` most important hyperparameters."""
     return [
         *("trial:Q", "state:N"),
         value_tooltip("value", data.history.description.objective.metric),
@@ -131,10 +131,11 @@ def tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
 
 
 def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
-    """Returns the ends of an axis for ascending sort keys of trials.
+    """Returns the ends of the objective's axis, as sort keys.
 
-    The axis has room for the better half of the trials, and for trials that are at most _FAR times
-    as far from the best as the median. Charts draw all other trials at the edge.
+    `keys` are the trials' sort keys in ascending order, so the best is first. The axis has room for
+    the better half of the trials, and for trials that are at most _FAR times as far from the best
+    trial as the median trial is. Charts draw all other trials at the edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
     edge = best + _FAR * (usual - best)
@@ -146,7 +147,7 @@ def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
 
 
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
-    """Returns the scale of objective values, which is logarithmic over a wide range."""
+    """Returns the scale of objective values. It is logarithmic if the values have a wide range."""
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])
@@ -178,7 +179,7 @@ def whole_axis(**further: Any) -> alt.Axis:
 
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
-    """Returns a chart with the rows of its tables, so that it can be drawn outside a page."""
+    """Returns a chart that contains the rows of its tables, so it can be drawn outside a page."""
     filled: alt.LayerChart = drawn.copy(deep=False)
     filled.layer = [layer.copy(deep=False) for layer in drawn.layer]
     for part in (filled, *filled.layer):

@@ -1,6 +1,6 @@
-"""Keras metrics that are no mean over samples (AUC, F1, R2, …), on any resample of the samples.
+"""Keras metrics that are not a mean over samples (AUC, F1, R2, …), computed on resamples.
 
-The functions compute the same as Keras 3.15, with double precision.
+The functions compute the same values as Keras 3.15, with double precision.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from typing import Any, Final
 import numpy as np
 
 Settings = Mapping[str, Any]
-# `auc` counts at most this many predictions at once, which take 64 MiB.
+# `auc` handles at most this many predictions at once, so that its arrays take about 64 MiB.
 _MOST_CELLS = 1 << 22
 
 
 def _share(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
     """Computes `Precision` or `Recall`.
 
-    A sample has two values: its true positives, and its false positives or false negatives.
+    A sample has two values. The first is the number of true positives. For `Precision`, the second
+    is the number of false positives; for `Recall`, the number of false negatives.
     """
     return _ratio(sums[:, 0], sums[:, 0] + sums[:, 1])
 
@@ -28,7 +29,8 @@ def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndar
 
     A sample has three values for each class: true positives, false positives, false negatives.
 
-    Settings: beta, average (None: `index` is the class), epsilon.
+    Settings: beta, average, epsilon. If average is None, `index` is the class whose score is
+    returned.
     """
     average, epsilon = settings["average"], settings["epsilon"]
     if average == "micro":
@@ -51,9 +53,10 @@ def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
     """Computes `R2Score`.
 
     A sample has three values for each output: the target, the square of the target, and the squared
-    error. The targets of all samples may be shifted by the same number.
+    error. The targets of all samples may be shifted by the same number, since that does not change
+    R2.
 
-    Settings: aggregation (None: `index` is the output).
+    Settings: aggregation. If it is None, `index` is the output whose score is returned.
     """
     targets, squares, errors = sums[:, 0], sums[:, 1], sums[:, 2]
     total = squares - targets**2 / totals[:, None]
@@ -70,10 +73,11 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
     """Computes `AUC`. The area under a ROC curve is NaN if one class is missing.
 
     `codes` has the shape (n, predictions). A code is twice the number of thresholds below the
-    prediction, plus one if the prediction should be positive. `drawn` has the shape (resamples, n),
-    and contains the weights of the samples.
+    prediction, plus one if the prediction should be positive. `drawn` has the shape (resamples, n).
+    An entry says how often a resample drew a sample, times the sample's weight.
 
-    Settings: thresholds (their number), curve, labels (whether each column has its own curve).
+    Settings: thresholds (the number of thresholds), curve ("ROC" or "PR"), labels (whether each
+    column of predictions has its own curve).
     """
     rows = max(1, _MOST_CELLS // codes.size)
     if len(drawn) > rows:
@@ -82,7 +86,7 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
     bins = 2 * (settings["thresholds"] + 1)
     curves = codes.T if settings["labels"] else codes.reshape(1, -1)
     weights = drawn if settings["labels"] else np.repeat(drawn, codes.shape[1], axis=1)
-    # Each resample has other bins.
+    # Each resample has its own bins, so that one call of `bincount` counts all resamples.
     first = bins * np.arange(len(drawn))[:, None]
     areas = np.empty((len(drawn), len(curves)))
     for column, curve in enumerate(curves):
@@ -91,14 +95,19 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
         negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
         areas[:, column] = _areas(positive, negative, settings)
         if settings["curve"] == "ROC":
-            # If a class is missing, Keras returns 0, which would count as the worst value.
+            # If a class is missing, Keras returns 0, which would count as the worst value. NaN is
+            # ignored.
             both = positive.any(axis=1) & negative.any(axis=1)
             areas[~both, column] = np.nan
     return np.asarray(areas.mean(axis=1))
 
 
 def _areas(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> np.ndarray:
-    """Returns the areas under curves, from counts between thresholds of shape (curves, bins)."""
+    """Returns the areas under curves.
+
+    `positive` and `negative` have the shape (curves, bins). They count the predictions between two
+    neighbouring thresholds, by the class of the target.
+    """
     # Column i counts the predictions above threshold i.
     tp = positive[:, ::-1].cumsum(axis=1)[:, -2::-1]
     fp = negative[:, ::-1].cumsum(axis=1)[:, -2::-1]
@@ -132,8 +141,8 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     )
 
 
-# The functions take sums over samples: of values (shape (resamples, ...)), and of weights (shape
-# (resamples,)).
+# Each of these functions takes two sums over the samples of a resample: the sum of the values, of
+# shape (resamples, ...), and the sum of the weights, of shape (resamples,).
 OF_SUMS: Final[Mapping[str, Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]]] = {
     "precision": _share,
     "recall": _share,

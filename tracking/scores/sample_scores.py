@@ -17,7 +17,8 @@ from tracking.scores.keras_metrics import OF_SUMS, Settings, auc
 ScoreKind = Literal[
     "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"
 ]
-# If there are more groups than this, several of them share a pseudo-value.
+# If there are more groups of samples than this, several groups share one pseudo-value, to save
+# time.
 _MOST_PSEUDO_VALUES = 1000
 
 
@@ -33,9 +34,9 @@ class SampleScores:
             of folds; the samples of the first fold are first. `keras_metrics` has a function for
             each other kind.
         values: For means, an array of shape (n,) with the loss of each sample, or with hits: 1 if
-            the prediction for the sample is right, else 0. For a function of `keras_metrics`, an
-            array of shape (n, ...), which the function explains. For ``"pooled"``, only the length
-            counts.
+            the prediction for the sample is right, else 0. For the kinds of `keras_metrics`, an
+            array of shape (n, ...); the function of the kind explains the entries. For
+            ``"pooled"``, only the array's length counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: A number to add to the mean, such as penalties of regularizers in ``val_loss``.
@@ -86,13 +87,14 @@ class SampleScores:
 
     @property
     def fewest(self) -> float:
-        """The least number of independent samples that these samples may be worth.
+        """A lower bound of the effective sample size.
 
-        A group counts as one sample, as all samples in it may agree. Samples with weights count as
-        so many samples without weights whose mean varies as much (L. Kish, Survey sampling, 1965,
-        ch. 8). For an area under a ROC curve, only the smaller class counts (Z. W. Birnbaum and O.
-        M. Klose, Bounds for the variance of the Mann-Whitney statistic, Annals of Mathematical
-        Statistics 28, 1957).
+        The effective sample size is the number of independent samples, without weights, that tell
+        as much about the objective as these samples. A group counts as one sample, as all samples
+        in it may agree. Samples with weights count as the number of samples without weights whose
+        mean would vary as much (L. Kish, Survey sampling, 1965, ch. 8). For an area under a ROC
+        curve, only the smaller class counts (Z. W. Birnbaum and O. M. Klose, Bounds for the
+        variance of the Mann-Whitney statistic, Annals of Mathematical Statistics 28, 1957).
         """
         if self.kind == "pooled":
             return sum(fold.fewest for fold in self.members)
@@ -106,13 +108,14 @@ class SampleScores:
             positive = (values & 1).mean(axis=1)
             classes = [weights * positive, weights * (1 - positive)]
         else:
-            # Not all samples count: for a recall, for example, only those of the positive class.
+            # Samples whose values are all 0 don't count. For a recall, for example, only the
+            # samples of the positive class count.
             classes = [weights * values.any(axis=1)]
         return min(_as_many(_by_group(weighted, self.groups)) for weighted in classes)
 
     @property
     def most(self) -> float:
-        """The greatest number of independent samples that these samples may be worth."""
+        """An upper bound of the effective sample size."""
         if self.kind == "pooled":
             return sum(fold.most for fold in self.members)
         if self.kind == "average":
@@ -161,7 +164,10 @@ class SampleScores:
         return np.asarray(np.sqrt(means) if self.kind == "root_mean" else means)
 
     def _of_folds(self, counts: np.ndarray) -> np.ndarray:
-        """Returns the mean objective of the folds that have a drawn sample."""
+        """Returns the mean objective of the folds, on each resample.
+
+        Folds from which a resample draws no sample are left out.
+        """
         ends = np.cumsum([len(fold) for fold in self.members])
         parts = np.split(counts, ends[:-1], axis=1)
         of_folds = [fold.of_resamples(part) for fold, part in zip(self.members, parts, strict=True)]
@@ -172,7 +178,7 @@ class SampleScores:
 
 
 def average(scores: Sequence[SampleScores]) -> SampleScores:
-    """Returns the scores of a trial that was trained several times: the mean of the trainings."""
+    """Returns the scores of a repeated trial: the mean of the scores of its trainings."""
     first, members = scores[0], tuple(scores)
     if len(scores) == 1:
         return first
@@ -188,7 +194,7 @@ def pooled(folds: Sequence[SampleScores]) -> SampleScores:
 
     I. Tsamardinos, E. Greasidou and G. Borboudakis pool out-of-fold scores in this way (Machine
     Learning 107, 2018). If the scores of folds are means without weights, and the sizes of folds
-    differ by at most one sample, the pooled scores are a mean too.
+    differ by at most one sample, the pooled scores have the kind ``"mean"``, too.
     """
     first, sizes = folds[0], [len(fold) for fold in folds]
     weighted = any(fold.weights is not None for fold in folds)
@@ -219,7 +225,7 @@ def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     Otherwise an entry is a pseudo-value of the jackknife, n·v - (n - 1)·v₋ᵢ. The mean of
     pseudo-values has the objective's variance (J. Tukey, Bias and confidence in not-quite large
     samples, Annals of Mathematical Statistics 29, 1958). If there are more than 1,000 groups, they
-    are joined to 1,000.
+    are joined into 1,000 larger groups.
     """
     return np.stack([_as_means(seed) for seed in scores])
 
@@ -248,6 +254,9 @@ def _by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def _as_many(weights: np.ndarray) -> float:
-    """Returns how many samples of equal weight have a mean that varies as much as that of these."""
+    """Returns the effective sample size of weighted samples, as by Kish.
+
+    This is the number of samples with equal weights whose mean varies as much as the weighted mean.
+    """
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0

@@ -1,8 +1,9 @@
 """Files with the scores of validation samples: one for each training, next to the checkpoint.
 
 A file is in the safetensors format (https://huggingface.co/docs/safetensors): arrays and a JSON
-header, which can be read without running code. Zeros and ones take a bit each. Other numbers take
-16 bits if these are precise enough. A study keeps the files of its best trials, up to 64 MB.
+header, which can be read without running code. In an array of zeros and ones, a number takes one
+bit. Other numbers take 16 bits if that is precise enough, else 32 bits. A study keeps the files of
+its best trials, up to 64 MB in all.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ from tracking.store.atomic_writing import replacing
 _HALF = 1e-5
 # The most bytes that the files of a study under one engine may take.
 _MOST_BYTES: Final = 64 * 10**6
-# The header has no arrays. It has no `members`, as each training has its file.
+# These fields are not in the header: the file has the arrays as tensors, and the members (the
+# trainings or folds) have files of their own.
 _LEFT_OUT = ("values", "weights", "members", "groups")
 
 
 class ScoresError(InternalError):
-    """Scores of samples are missing, damaged, or of other weights."""
+    """Scores of samples are missing or damaged, or belong to other weights."""
 
 
 def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
-    """Writes a training's scores, after the best epoch or after each epoch, atomically.
+    """Writes a training's scores to a file, atomically.
 
-    `weights_sha256` is the digest of the best epoch's weights.
+    `scores` has the scores after the best epoch only, or after several epochs. `weights_sha256` is
+    the digest of the best epoch's weights.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -66,7 +69,7 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
         try:
             save_file(arrays, partial, metadata=metadata)
         except SafetensorError as error:
-            # E.g. the disk is full.
+            # safetensors raises its own error if, for example, the disk is full.
             raise OSError(str(error)) from error
 
 
@@ -74,7 +77,8 @@ def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
     """Reads a training's scores.
 
     Raises ScoresError if the file is missing or damaged, or if the scores belong to weights with
-    another digest than `weights_sha256`. An empty `weights_sha256` stands for any weights.
+    another digest than `weights_sha256`. With an empty `weights_sha256`, scores of any weights are
+    read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -106,7 +110,7 @@ def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]
 
 
 def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
-    """Returns the values for the file, and whether they take a bit each."""
+    """Returns the values as the file has them, and whether each value takes only one bit."""
     values = np.asarray(scores.values)
     if values.dtype.kind in "biuf" and bool(((values == 0) | (values == 1)).all()):
         return np.packbits(values.reshape(-1).astype(bool)), True
@@ -120,7 +124,7 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
-    """Returns the name of an equal array in `arrays`; adds the array as `name` if there is none."""
+    """Returns the name of an equal array in `arrays`. Adds the array as `name` if none is equal."""
     kind = name.partition(".")[2]
     for other, stored in arrays.items():
         if other.endswith(kind) and np.array_equal(stored, array):
@@ -155,7 +159,7 @@ class KeptScores:
         return {rank.number for rank, _ in self._kept}
 
     def add(self, rank: Rank, size: int) -> None:
-        """Adds a trial with the size of its file in bytes, which is 0 if there is no file."""
+        """Adds a trial, and the size of its file in bytes. Without a file, the size is 0."""
         if not size:
             return
         bisect.insort(self._kept, (rank, size))
@@ -166,7 +170,10 @@ class KeptScores:
             self._dropped.add(last.number)
 
     def dropped(self) -> set[int]:
-        """Returns the numbers of the trials whose files must be deleted, each number only once."""
+        """Returns the numbers of the trials whose files must be deleted.
+
+        The next call does not return them again.
+        """
         dropped, self._dropped = self._dropped, set()
         return dropped
 

@@ -11,7 +11,7 @@ from tracking.records.study_description import Direction
 
 @dataclass(frozen=True)
 class Round:
-    """A round of a race: each of the best `racers` trials trains under `seeds` more seeds."""
+    """A round of a race. `racers` trials take part, and each trains under `seeds` further seeds."""
 
     racers: int
     seeds: int
@@ -23,7 +23,7 @@ class Round:
 
 
 def rounds(top: int, seeds: int, budget: int) -> tuple[Round, ...]:
-    """Plans a race: each round halves the trials, and the last two get the rest of the budget.
+    """Plans a race: each round halves the trials. The last two trials get the rest of the budget.
 
     For example, with 8 trials and a budget of 16 trainings, 8 trials train under one new seed, the
     best 4 under another, and the best 2 under two more. This is successive halving over seeds: K.
@@ -48,9 +48,9 @@ def survivors(
 ) -> tuple[int, ...]:
     """Returns the trials that stay in a race, best first.
 
-    The mean over new seeds decides. The value in the study does not count, as the trial was chosen
-    because of it. Of trials that tie, the one with the lower number is better. Trials with
-    infeasible trainings come last.
+    The mean over new seeds decides. A trial's value in the study does not count, because the trial
+    was chosen for this value. Of trials that tie, the one with the lower number is better. Trials
+    with infeasible trainings come last.
 
     `values` has, by trial number, the objective under each new seed so far, or None for an
     infeasible training.
@@ -67,7 +67,7 @@ def survivors(
 
 
 def _halving(top: int, seeds: int) -> list[Round]:
-    """Returns rounds of one seed each, until two racers or no seeds are left."""
+    """Returns rounds of one seed each, until two racers are left or all seeds are used."""
     plan = [Round(top, 1)]
     while plan[-1].racers > 2 and len(plan) < seeds:
         plan.append(Round((plan[-1].racers + 1) // 2, 1))

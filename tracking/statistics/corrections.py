@@ -1,7 +1,7 @@
-"""The value to expect on new data of the trial that a study chooses.
+"""The objective to expect on new data from the trial that a study chooses.
 
-`corrected` estimates this value without training, from the scores of validation samples.
-`confirmed_value` estimates this value from trainings under new seeds.
+`corrected` estimates this value from the recorded scores of validation samples, without further
+training. `confirmed_value` estimates it from trainings under new seeds, scored on the test part.
 """
 
 from __future__ import annotations
@@ -39,26 +39,28 @@ def corrected(
 ) -> Corrected:
     """Corrects a study's best value by the bootstrap bias correction (BBC).
 
-    The best of many values is too good by chance. So BBC repeats the choice on resamples. A
-    resample of n validation samples draws n samples with replacement, or whole groups of samples.
-    The trial and epoch that are best on the drawn samples are chosen, and scored on the samples
-    that were not drawn. Of choices that tie, the one with the earlier epoch is taken, then the one
-    with the lower trial number. I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping the
-    out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
-    2018.
+    The best of many trials' values is too good by chance. So BBC repeats the choice of the best
+    trial on many resamples of the validation samples. A resample draws n of n samples with
+    replacement. If samples are in groups, it draws whole groups. The trial and epoch with the best
+    objective on the drawn samples are chosen, and are then scored on the samples that were not
+    drawn. If several are equally good, the earliest epoch is chosen, then the lowest trial number.
+    I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping the out-of-sample predictions for
+    efficient and accurate cross-validation, Machine Learning 107, 2018.
 
     The estimate is the mean score of the choices. There is one exception: if trials have the scores
-    of several epochs, and the objective is a mean, then the samples are shuffled and split into
-    tenths many times. The choice is made on nine tenths, and scored on the last tenth. The reason
-    is in docs/decisions/0041-the-corrected-value.md.
+    of several epochs, and the objective is a mean over samples, then the estimate comes from other
+    choices. The samples are shuffled and split into tenths, many times. Each choice is made on nine
+    tenths, and scored on the remaining tenth. The reason is in
+    docs/decisions/0041-the-corrected-value.md.
 
-    The interval begins at the lower bound of a single model with the value of BBC's mean or of the
-    estimate, whichever is lower. The interval ends at the upper bound of a single model with the
-    best value of a trial. If low values are better, the two ends are exchanged.
+    The interval begins at the lower confidence bound of a single model whose value is BBC's mean or
+    the estimate, whichever is lower. The interval ends at the upper confidence bound of a single
+    model whose value is the best value of a trial. For an objective that is minimized, the best
+    value has the lower bound, and the higher of BBC's mean and the estimate has the upper bound.
     `share_bounds` computes the bounds of values between 0 and 1, `loss_interval` all others.
 
     `scores` has, by trial number, the scores after one or several epochs, all on the same samples.
-    `reported` is the study's best value, which a trial without scores may have.
+    `reported` is the study's best value. By default, it is the best value that `scores` give.
     """
     candidates, left_out = _candidates(scores)
     groups = candidates[0].places
@@ -82,20 +84,23 @@ def corrected(
         value = float(_resampled(candidates, tenths, direction)[0].mean())
     low, high = min(mean, value, best), max(mean, value, best)
     if all(candidate.is_share(direction) for candidate in candidates):
-        # A bootstrap's variance is (n - 1) / n of the true one.
+        # The variance over bootstrap resamples is (n - 1) / n of the true variance, so it is
+        # scaled.
         variances *= count / (count - 1)
         limits = candidates[first].fewest, candidates[first].most
         half = values >= np.median(values) if direction == "max" else values <= np.median(values)
-        # Trials that learned nothing may vary less over groups than other trials, and the best
-        # trials may hardly vary. So the smaller number is safe.
+        # The effective sample size is estimated from the better half of the trials, and from all
+        # trials. Each estimate may be too large: the values of trials that learned nothing may vary
+        # little between groups of samples, and so may the values of the best trials. The smaller
+        # estimate is safe.
         independent = min(
             independent_samples(values[some], variances[some], *limits)
             for some in (half, np.full(len(values), True))
         )
         low, high = share_bounds(low, high, independent)
     else:
-        # `loss_interval` needs two seeds, but there is one model. The same scores under both seeds
-        # have no variance of seeds.
+        # `loss_interval` needs scores under two seeds, but there is one model. Its scores stand for
+        # both seeds, so the variance between seeds is 0.
         best_scores = candidates[first]
         same = np.tile(score_matrix([best_scores]), (2, 1))
         fixed = loss_interval(same, nonnegative=best_scores.is_nonnegative)
@@ -114,15 +119,16 @@ def corrected(
 def confirmed_value(
     scores: Sequence[SampleScores], direction: Direction, *, level: float = _LEVEL
 ) -> tuple[Interval, str]:
-    """Returns the expected objective on new data under new seeds, and a warning or an empty text.
+    """Returns the objective to expect on new data under new seeds, and a warning or an empty text.
 
-    `scores` come from trainings under at least 2 seeds, on samples that no choice was based on.
+    `scores` has the scores of one configuration's trainings, under at least 2 seeds. The samples
+    must not have been used to choose the configuration.
     """
     matrix, first = score_matrix(scores), scores[0]
     if all(seed.is_share(direction) for seed in scores):
         value = float(np.mean([seed.value for seed in scores]))
-        # Several seeds are worth more samples, but not if samples have weights: the few errors may
-        # all be on samples of small weight.
+        # Trainings under several seeds raise the upper bound of the effective sample size. This is
+        # not so if samples have weights: all of the few errors may be on samples of small weight.
         most = first.most * (len(scores) if first.weights is None else 1)
         return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":
@@ -136,10 +142,11 @@ def confirmed_value(
 def _resampled(
     candidates: Sequence[SampleScores], resamples: Iterable[np.ndarray], direction: Direction
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Chooses the best candidate on each resample.
+    """Chooses the best candidate, a trial's scores after an epoch, on each resample.
 
-    Returns two arrays: the finite objectives of the choices on the samples that were not drawn, and
-    the variance of each candidate's objective over the resamples.
+    Returns two arrays. The first array has, for each resample, the chosen candidate's objective on
+    the samples that were not drawn; NaN and infinities are left out. The second array has, for each
+    candidate, the variance of its objective over the resamples.
     """
     values = np.array([candidate.value for candidate in candidates])
     sums, squares = np.zeros((2, len(candidates)))
@@ -168,7 +175,7 @@ def _resampled(
 
 
 def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yields arrays like `resample_counts`, whose rows leave out a tenth of the samples.
+    """Yields arrays in the form of `resample_counts`. Each row leaves out a tenth of the groups.
 
     A sample that is left out has the count 0, all other samples have 1. Each array has ten rows,
     one for each tenth of the shuffled groups. There must be at least 10 groups.
@@ -186,7 +193,8 @@ def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Ite
 def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[SampleScores], int]:
     """Returns the scores with a finite value, and the number of trials without such scores.
 
-    The scores are sorted by epoch, then by trial number: of scores that tie, the first one wins.
+    The scores are sorted by epoch, then by trial number, because the first of several equally good
+    scores is chosen.
     """
     usable = {
         number: [epoch for epoch in epochs if np.isfinite(epoch.value)]
@@ -223,7 +231,10 @@ def _can_be_corrected(scores: SampleScores) -> bool:
 def _objectives(
     candidates: Sequence[SampleScores], counts: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields blocks of candidates: the index of the first one, and the objectives on resamples."""
+    """Yields the objectives of candidates on resamples, in blocks of candidates.
+
+    A block has the index of its first candidate, and an array of shape (resamples, candidates).
+    """
     width = max(1, min(BLOCK // counts.shape[1], len(candidates)))
     for start in range(0, len(candidates), width):
         block = candidates[start : start + width]
@@ -234,9 +245,10 @@ def _objectives(
 
 
 def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:
-    """Returns the objectives of scores that are means, by one product of matrices.
+    """Returns the objectives of candidates whose objective is a mean, by one matrix product.
 
-    In float32, sums of hits are exact up to 16 million samples, so ties stay ties.
+    The sums are in float32. Sums of hits (0 or 1) are exact up to 16 million samples, so equal
+    accuracies stay equal.
     """
     values = np.stack([np.asarray(candidate.values, np.float32) for candidate in block], axis=1)
     totals = counts.sum(axis=1, keepdims=True)

@@ -1,8 +1,9 @@
-"""Intervals of values, of gains, and of differences.
+"""Confidence intervals of values, of gains, and of differences.
 
 `crossed` computes the variance of a mean over seeds and samples. From this variance,
 `crossed_share` (for accuracies and other shares), `loss_interval` and `gain` compute intervals. The
-samples must be such that no choice was based on them.
+samples must not have been used to choose the model. For example, they are the samples of the test
+part.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from search_spaces.errors import StatisticsError
 from tracking.records.evaluation_records import Interval
 from tracking.records.study_description import Direction
 
-# If a variance of shares is below this number, all samples agree.
+# A share v counts as 0 or 1, so all samples agree, if v * (1 - v) is below this number.
 _AGREED = 1e-9
-# `crossed_share` adds half a group whose samples all agree.
+# `crossed_share` adds half a group of samples that all agree, so that its intervals are not too
+# narrow.
 _AGREEING = 0.5
 _RESAMPLES = 2000
-# `heavy_tails` warns if one sample has more than this share of the squared deviations.
+# `heavy_tails` warns if one sample has more than this share of the sum of squared deviations.
 _HEAVY = 0.4
-# If losses may be negative, a log scale needs a mean of at least this many standard errors.
+# If losses may be negative, `loss_interval` uses a log scale only if the mean loss is more than
+# this many standard errors.
 _FAR = 4
 # `loss_interval` refuses an interval that reaches beyond this many times the value.
 _MOST_TIMES = 100
@@ -33,7 +36,7 @@ _MOST_TIMES = 100
 
 @dataclass(frozen=True)
 class Crossed:
-    """A mean over seeds and samples, and the two parts of its variance."""
+    """A mean over seeds and samples. Its variance has two parts: `of_seeds` and `of_samples`."""
 
     mean: float
     of_seeds: float
@@ -55,12 +58,13 @@ class Crossed:
         """
         if self.variance == 0:
             return float(self.samples - 1)
-        # The parts are divided by the variance, since squares of small variances underflow.
+        # The parts are divided by the variance, since the squares of small variances would
+        # underflow to 0.
         seeds, samples = self.of_seeds / self.variance, self.of_samples / self.variance
         return 1 / (seeds**2 / (self.seeds - 1) + samples**2 / (self.samples - 1))
 
     def quantile(self, level: float) -> float:
-        """Returns half the width of an interval, in standard errors."""
+        """Returns half the width of the mean's confidence interval, in standard errors."""
         from scipy.special import stdtrit
 
         return float(stdtrit(self.freedom, (1 + level) / 2))
@@ -107,14 +111,14 @@ def share_bounds(
 
     The bounds differ even if all samples agree, and stay between 0 and 1. C. J. Clopper and E. S.
     Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial,
-    Biometrika 26, 1934. The result is the lower bound of the share `low` and the upper bound of the
-    share `high`, which are equal if there is one estimate.
+    Biometrika 26, 1934. The result has the lower bound of the share `low`, and the upper bound of
+    the share `high`. If there is one estimate, `low` and `high` are the same share.
 
-    `samples` is the number of independent samples whose share varies as much, which may be a
-    fraction. So the bounds also hold for weighted or grouped samples: E. L. Korn and B. I.
-    Graubard, Confidence intervals for proportions with small expected number of positive counts
-    estimated from survey data, Survey Methodology 24, 1998. If `samples` was computed from a
-    variance, `freedom` is the degrees of freedom of this variance.
+    `samples` is the effective sample size: the number of independent samples whose share varies as
+    much as the given one. It may be a fraction, so the bounds also hold for weighted or grouped
+    samples: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data, Survey Methodology 24, 1998. If `samples`
+    was computed from a variance, `freedom` is the degrees of freedom of this variance.
     """
     from scipy.special import betaincinv, stdtrit
 
@@ -130,15 +134,16 @@ def share_bounds(
 def independent_samples(
     values: np.ndarray, variances: np.ndarray, fewest: float, most: float
 ) -> float:
-    """Returns the number of independent samples whose share varies as much as `values`.
+    """Returns the effective sample size of models' shares, such as accuracies, on the same samples.
 
-    `values` are the shares of one or more models on the same samples, and `variances` are the
-    variances of these shares. Variances are summed over the models, as a model without errors has
-    no variance. The result is at least `fewest` and at most `most`; see `SampleScores.fewest`.
+    This is the number of independent samples whose shares would vary as much. `values` has the
+    share of each model, and `variances` the variance of each share. Variances are summed over the
+    models, because the variance of a model without errors is 0, which says nothing about the
+    samples. The result is at least `fewest` and at most `most`, which `SampleScores` explains.
     """
     variance = float(np.sum(variances))
     spread = float(np.sum(np.asarray(values) * (1 - np.asarray(values))))
-    # If all samples agree, rounding may still leave a small variance and spread.
+    # If all samples agree, the spread may not be exactly 0, because of rounding errors.
     if variance <= 0 or spread < _AGREED:
         return fewest
     return min(max(spread / variance, fewest), most)
@@ -151,10 +156,11 @@ def crossed_share(
 
     A few groups say little about how much groups differ. So half a group is added whose samples all
     agree. In simulated studies with 12 groups, 86 to 96 % of the intervals contained the truth
-    without this half group, and 92 to 100 % with it. With many groups, it hardly matters.
+    without this half group, and 92 to 100 % with it. With many groups, the half group hardly
+    matters.
 
-    `values` has the shape (seeds, samples), on samples that no choice was based on. `value` is the
-    mean of the seeds' shares.
+    `values` has the shape (seeds, samples). The samples must not have been used to choose the
+    model. `value` is the mean of the seeds' shares.
     """
     mean = crossed(values)
     samples = independent_samples(np.array(value), np.array(mean.of_samples), fewest, most)
@@ -162,7 +168,8 @@ def crossed_share(
     if spread > _AGREED:
         of_samples = spread / samples
         of_samples += _AGREEING * (spread / fewest - of_samples) / fewest
-        # The variance of the seeds is added: more samples do not reduce the variance of the seeds.
+        # More samples do not reduce the variance between seeds. So that variance is added to the
+        # variance between samples.
         samples = spread / (of_samples + mean.of_seeds)
     low, high = share_bounds(value, value, samples, level=level, freedom=mean.freedom)
     return Interval(value, low, high, level)
@@ -179,15 +186,16 @@ def loss_interval(
     """Returns the expected loss of a configuration on new data and under new seeds.
 
     Losses are skewed: a few samples have much of the sum. So the interval is a bootstrap-t on a log
-    scale. Each resample draws samples with replacement, and adds normal noise with the variance of
-    the seeds. The deviation of the resample's mean is divided by the resample's standard error. The
-    quantiles of these quotients replace the quantiles of Student's t: B. Efron and R. Tibshirani,
-    An introduction to the bootstrap, 1993, ch. 12; P. Hall, Theoretical comparison of bootstrap
-    confidence intervals, Annals of Statistics 16, 1988. If a loss may be negative and the mean is
-    near 0, the scale is linear.
+    scale. Each resample draws samples with replacement, and adds normal noise with the variance
+    between seeds. The deviation of the resample's mean from the mean loss is divided by the
+    resample's standard error. The quantiles of these quotients replace the quantiles of Student's
+    t: B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993, ch. 12; P. Hall,
+    Theoretical comparison of bootstrap confidence intervals, Annals of Statistics 16, 1988. If a
+    loss may be negative and the mean is near 0, the scale is linear.
 
-    `values` has the shape (seeds, samples), on samples that no choice was based on. `nonnegative`
-    is whether the mean can't be below 0, though single values may be.
+    `values` has the shape (seeds, samples). The samples must not have been used to choose the
+    configuration. If `nonnegative` is true, the mean can't be below 0. Single values may still be
+    negative, as the pseudo-values of `score_matrix` may be.
     """
     mean = crossed(values)
     if mean.variance == 0:
@@ -228,12 +236,13 @@ def loss_interval(
 
 
 def heavy_tails(values: np.ndarray) -> str:
-    """Returns a warning if a few samples decide a mean loss, or an empty text.
+    """Returns a warning if one sample decides the mean loss, or an empty text.
 
-    If one loss decides the mean, new data may have a larger loss, outside of the interval. In
-    simulations with 360 samples, 94 to 95 % of the intervals of `loss_interval` contained the truth
-    for exponential losses and cross-entropies, but 71 % for a log-normal distribution of spread 3.
-    The warning appears if one sample has more than two fifths of the sum of squared deviations.
+    If one very large loss decides the mean, new data may contain an even larger loss, so their mean
+    may lie outside of the interval. In simulations with 360 samples, 94 to 95 % of the intervals of
+    `loss_interval` contained the true mean for exponential losses and cross-entropies, but only 71
+    % for losses from a log-normal distribution of spread 3. The warning appears if one sample has
+    more than two fifths of the sum of squared deviations.
     """
     per_sample = _checked(values).mean(axis=0)
     squares = (per_sample - per_sample.mean()) ** 2
@@ -289,15 +298,16 @@ def gain(
 def difference_of_means(
     one: Sequence[float], other: Sequence[float], pairs: int = 1, level: float = 0.95
 ) -> Interval | None:
-    """Returns the difference of two means, `one` minus `other`, of at least 2 values each.
+    """Returns the mean of `one` minus the mean of `other`, with its interval.
 
-    The method is Welch's: the variances and the numbers of values may differ. If `pairs` of means
-    are compared, all intervals together have the level `level`, by Bonferroni's inequality. The
-    result is None if neither `one` nor `other` varies, as the interval would have no width.
+    Both need at least 2 values. The method is Welch's, so the variances and the numbers of values
+    may differ. `pairs` is the number of pairs of means that are compared: all of their intervals
+    together have the level `level`, by Bonferroni's inequality. The result is None if neither `one`
+    nor `other` varies, as the interval would have no width.
 
     In simulated searches over 3 to 10 seeds, 94 to 99 % of the intervals contained the true
-    difference of the mean best values, for losses and for accuracies; with 3 seeds against 8, 92 to
-    94 %.
+    difference of the mean best values, for losses and for accuracies. If one search had 3 seeds and
+    the other 8, it was 92 to 94 %.
     """
     from scipy.special import stdtrit
 
@@ -316,11 +326,11 @@ def difference_of_intervals(one: Interval, other: Interval, pairs: int = 1) -> I
 
     The method is MOVER: G. Y. Zou and A. Donner, Construction of confidence limits about effect
     measures: a general approach, Statistics in Medicine 27, 2008. It assumes that the values are
-    independent. For two values on the same test part, the interval is therefore rather too wide
-    than too narrow.
+    independent. Two values on the same test part are not: they tend to be high or low together. So
+    the interval of their difference is too wide rather than too narrow.
 
-    If `pairs` of values are compared, the interval is wider, by Bonferroni's inequality and as far
-    as for a normal distribution.
+    `pairs` is the number of pairs of values that are compared. With more pairs, the interval is
+    wider, by Bonferroni's inequality. The factor is that of a normal distribution.
     """
     level, normal = min(one.level, other.level), NormalDist()
     widening = normal.inv_cdf(1 - (1 - level) / 2 / pairs) / normal.inv_cdf((1 + level) / 2)
@@ -331,17 +341,18 @@ def difference_of_intervals(one: Interval, other: Interval, pairs: int = 1) -> I
 
 
 def level_of_reading(readings: int, level: float = 0.95) -> float:
-    """Returns the level of the intervals at the r-th reading of a test part: 1 - 0.05 / r.
+    """Returns the confidence level at the r-th evaluation on the same test part: 1 - 0.05 / r.
 
-    People who read a test part again may keep the better result. If each of r = `readings`
-    intervals has this level, all intervals together have the level `level`, by Bonferroni's
-    inequality: O. J. Dunn, Multiple comparisons among means, Journal of the American Statistical
-    Association 56, 1961.
+    People who evaluate on a test part again may keep the better result. So each interval gets a
+    higher level: if each of r = `readings` intervals has this level, all of them together have the
+    level `level`, by Bonferroni's inequality: O. J. Dunn, Multiple comparisons among means, Journal
+    of the American Statistical Association 56, 1961.
     """
     return 1 - (1 - level) / readings
 
 
-# A block has this many numbers. They take 16 MiB as float32, and twice as much during drawing.
+# Resamples are computed in blocks, to save memory. A block has this many numbers, which take 16 MiB
+# as float32, and twice as much while samples are drawn.
 BLOCK = 1 << 22
 
 

@@ -1,4 +1,4 @@
-"""The verdict on a study's best value, in sentences: what to expect, and whether tuning paid."""
+"""The verdict in sentences: which value to expect on new data, and whether tuning paid."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from tracking.records.study_description import Direction
 _LEVEL = 0.95
 # Numbers from 0.0001 to 1,000,000 are written without an exponent.
 _SMALLEST, _LARGEST = 1e-4, 1e6
-# A bound of a gain that would be written as 0 gets up to this many more decimals.
+# If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
 _MORE = 3
 # See `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
-# If the most frequent class has this share, the verdict says what always answering it achieves.
+# If at least this share of the samples is of one class, the verdict says how accurate a model is
+# that always answers this class.
 _MOSTLY = 0.8
-# If a model always answers one class, these metrics have the share of the class as their value.
+# If a model always answers the same class, the value of these metrics is the share of samples of
+# this class.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
 
@@ -36,12 +38,12 @@ def verdict_sentences(
 ) -> tuple[str, ...]:
     """Returns the verdict: what to expect, whether tuning paid, and what was reported.
 
-    If always answering the most frequent class is as good, the verdict says so. Numbers are rounded
-    to two significant digits of the interval's width.
+    If a model that always answers the most frequent class is as good, the verdict says so. Numbers
+    are rounded to two significant digits of the interval's width.
 
-    `unknown` is why there is no correction, without a period. `ties` is a sentence on which of
-    several trials with the best value counts. `guess` is the most frequent class of the validation
-    samples.
+    `unknown` says why there is no corrected value, without a period. `ties` is a sentence that says
+    which trial counts if several trials have the best value. `guess` is the most frequent class of
+    the validation samples.
 
     Example:
         >>> from tracking.records.evaluation_records import Corrected, Interval
@@ -63,7 +65,8 @@ def verdict_sentences(
         sentences = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
         sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
         return (*filter(None, sentences), *gain)
-    # Without a test part, a confirmation may choose a trial, but has no expected value of it.
+    # Without a test part, a confirmation may have another trial as its winner, but the expected
+    # value is that of the reported trial.
     whose = ""
     if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
         whose = f" of trial {confirmation.reported_trial}"
@@ -89,12 +92,16 @@ def guess_clause(
     confirmation: Confirmation | None,
     guess: ConstantGuess | None,
 ) -> str:
-    """Returns a clause on always answering one class, if that is right often, or an empty text.
+    """Returns a clause on how good a model is that always answers the most frequent class.
+
+    The text is empty if this class is not frequent enough to mention it, or if the metric is
+    neither an accuracy nor the AUC.
 
     `guess` is the most frequent class of the validation samples.
     """
     if confirmation is not None and confirmation.confirmed:
-        # The expected value is on the test part, so the most frequent class is, too.
+        # The expected value was measured on the test part, so the class must be the most frequent
+        # one there.
         guess = confirmation.guess
     expected = expected_value(corrected, confirmation) or Interval(reported, reported, reported)
     if guess is None or (guess.share < expected.low and guess.share < _MOSTLY):
@@ -111,7 +118,10 @@ def guess_clause(
 def worth_sentences(
     trial: int, value: float, best: int, confirmation: Confirmation | None
 ) -> tuple[str, ...]:
-    """Returns sentences on a trial that the verdict is not about, such as a promoted one."""
+    """Returns sentences on the value of a trial that the verdict is not about.
+
+    For example, the user may have promoted another trial than the best one.
+    """
     text = f"{_called(trial)} has a validation value of {value:.4g}"
     if confirmation is None:
         return (f"{text}, not confirmed; the best is trial {best}.",)
@@ -172,7 +182,7 @@ def grounds(
 def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
     """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
 
-    With `nonzero`, a small bound gets more decimals, so that the text is not 0.
+    With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
     """
     shown = (interval.value, interval.low, interval.high)
     value, low, high = interval_numbers(interval, *shown, nonzero=nonzero)
@@ -185,7 +195,7 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
     bounds = [abs(v) for v in (interval.low, interval.high) if math.isfinite(v)]
     largest = max([*bounds, *(abs(v) for v in values if math.isfinite(v))], default=0.0)
     if not math.isfinite(width) or width <= 0:
-        # Without a width, values have four significant digits of the largest one.
+        # Without a width, values are rounded to four significant digits of the largest value.
         width = largest / 100
     decimals = 1 - _magnitude(width)
     smallest = min((bound for bound in bounds if bound), default=0.0)
@@ -195,13 +205,16 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
 
 
 def _reported(expected: Interval, reported: float) -> str:
-    """Returns the reported value as a text, with so many digits that the text is not 0."""
+    """Returns the reported value as a text.
+
+    It is rounded like the bounds of `expected`, but a value other than 0 is never written as 0.
+    """
     shown = interval_numbers(expected, reported)[0]
     return f"{reported:.2g}" if reported and not float(shown.replace(",", "")) else shown
 
 
 def _number(value: float, decimals: int, largest: float) -> str:
-    """Returns a number with `decimals` decimals. If negative, it is rounded to tens and so on."""
+    """Returns a number with `decimals` decimals. With -1, it is rounded to tens."""
     if not math.isfinite(value):
         return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     rounded = round(value, decimals) + 0.0
@@ -232,7 +245,10 @@ def _winner(confirmation: Confirmation | None) -> list[str]:
 
 
 def gain_sentences(confirmation: Confirmation) -> list[str]:
-    """Returns a sentence on whether tuning paid. Without a comparison, the list is empty."""
+    """Returns a list with one sentence on whether tuning paid.
+
+    The list is empty if the winner was not compared with the default.
+    """
     gain, default = confirmation.gain, confirmation.default
     if default is not None and default.trial == confirmation.winner:
         return ["Tuning did not pay: the default was best."]
@@ -253,10 +269,11 @@ def gain_sentences(confirmation: Confirmation) -> list[str]:
 def worth_having(default: float, direction: Direction) -> float:
     """Returns the least gain over the default's value that is worth having.
 
-    For an accuracy, or another metric whose best value is 1, it is 0.01, or a tenth of the
-    default's distance from 1 if that is less. For a loss, it is one percent of the default's value.
-    A. Benavoli et al. also treat accuracies as equal if they differ by less than 0.01: Time for a
-    change: a tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18, 2017.
+    For an accuracy, or another metric whose best value is 1, the least gain is 0.01, or a tenth of
+    the default's distance from 1 if that is less. For a loss, it is one percent of the default's
+    value. A. Benavoli et al. also treat accuracies as equal if they differ by less than 0.01: Time
+    for a change: a tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18,
+    2017.
 
     Example:
         >>> worth_having(0.8, "max"), round(worth_having(0.99, "max"), 4), worth_having(0.5, "min")
