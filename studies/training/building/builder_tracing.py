@@ -101,8 +101,7 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
                 f"fit: {_about_function(str(error).partition('. Mend it')[0])}"
             ) from None
         raise BuilderError(
-            f"The hyperparameters of {study.name!r} can't be found by tracing its builder: "
-            f"{error}"
+            f"The hyperparameters of {study.name!r} can't be found by tracing its builder: {error}"
         ) from None
 
 
