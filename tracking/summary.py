@@ -67,7 +67,7 @@ class Command(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """The value that terminals and pages show first, as texts.
+    """The texts of the value that terminals and pages show first.
 
     It is the value to expect of the champion on new data. If this is unknown, it is the best value
     of the search.

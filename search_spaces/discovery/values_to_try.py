@@ -40,7 +40,8 @@ class Explorer:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer, self._parameters = tracer, tracer.parameters
-        # For each parameter, the values other than defaults that a build needs to declare it.
+        # A builder may declare a parameter only if others have certain values. For each parameter,
+        # the values of others, apart from defaults, with which the builder declares it.
         self._contexts: dict[str, dict[str, Any]] = {}
         # New parameters, each with the values of the parameters declared before it.
         self._new: list[tuple[str, dict[str, Any]]] = []

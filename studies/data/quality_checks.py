@@ -33,8 +33,8 @@ ByName = Mapping[str, np.ndarray]
 _QUICK_BYTES = 64 * 2**20
 # If more than this share of the samples is repeated, the finding is a problem, not a hint.
 _OFTEN = 0.01
-# If more than this share of the training samples repeats another training sample, samples may be
-# equal by chance. Then samples that are in two parts are only a hint, not a problem.
+# If a larger share of the training samples are duplicates of other training samples, samples may
+# be equal by chance. Then samples that are in two parts are only a hint, not a problem.
 _ALIKE_BY_CHANCE = 0.1
 _UNBALANCED = 10
 # A column in which more than this share of the values is missing should be left out.

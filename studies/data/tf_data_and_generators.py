@@ -532,7 +532,7 @@ def _capital(text: str) -> str:
 
 
 def first_samples(stream: Stream) -> tuple[Part, bool]:
-    """Returns the first samples of a part, without weights, and whether these are all samples.
+    """Returns the first samples of a part, without weights, and whether the part has no others.
 
     Reads batches until there are 5,000 samples or 64 MiB.
     """

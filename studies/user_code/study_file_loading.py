@@ -239,8 +239,8 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
         )
     if target.study_name:
         raise StudyFileError(
-            f"{path!r} has no study named {target.study_name!r} at its top level, where it can be "
-            "loaded from: not within a function or a main guard."
+            f"{path!r} has no study named {target.study_name!r} at its top level. A study can be "
+            "loaded only from there, not from within a function or a main guard."
         )
     if objectives := objectives_of(file.module):
         name = objectives[0]

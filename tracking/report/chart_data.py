@@ -247,7 +247,7 @@ class HyperparameterAxis:
         return {self.field: significant(value), self.drawn: unit}
 
     def unit(self, values: Mapping[str, Any]) -> float | None:
-        """Returns a trial's value scaled to 0 … 1, or None if the hyperparameter is not active."""
+        """Returns a trial's value of this hyperparameter, scaled to 0 … 1, or None if inactive."""
         if self.name not in values or not self.parameter.contains(values[self.name]):
             return None
         return round(self.parameter.to_unit(values[self.name]), 4)
