@@ -143,6 +143,8 @@ _RARE = 0.2
 _DATA = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
 _IMAGE = 3
 _SIDE = 64
+# A folder with one of these is a project, and not a folder of samples.
+_OF_PROJECTS = (".git", ".venv", "pyproject.toml")
 _PIXELS = (
     f"keras.layers.Input(({_SIDE}, {_SIDE}, 3))",
     "keras.layers.Rescaling(1 / 255)",
@@ -222,6 +224,11 @@ def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
 
 def _of_folder(folder: Path, kind: Kind | None) -> Samples:
     place = absolute_path(folder)
+    if project := [name for name in _OF_PROJECTS if (place / name).exists()]:
+        raise DataError(
+            f"{str(folder)!r} has {project[0]!r} in it: it holds a project, not samples.",
+            hint="Name the study's file, or the folder whose folders are the classes.",
+        )
     texts = folder_kind(place) == "texts"
     classes = classes_in(folders_of_parts(place)["train"])
     output = output_for(np.arange(len(classes)), kind, str(folder))

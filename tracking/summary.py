@@ -165,7 +165,7 @@ class Summary:
         if history.status == "RUNNING" and holder_of(history.folder):
             return []
         if history.status != "FINISHED" or history.best is None:
-            purpose = "Resume the launch, which was interrupted"
+            purpose = "Resume the launch, which was interrupted, with the options that it had"
             if history.status == "FINISHED":
                 purpose = "Launch it again, once the cause is mended: no trial has a value"
             text = launch_command(description, description.name, (), store=self._store)
@@ -392,7 +392,8 @@ def trial_rows(
     rows = []
     for trial in trials:
         params, result, planned = trial.params, trial.result, trial.spec.epochs
-        if result is not None and result.trainer == "objective":
+        # Early stopping may end a complete trial before its last epoch.
+        if result is not None and (result.trainer == "objective" or result.state == "complete"):
             planned = result.epochs
         value = "-" if trial.value is None else f"{trial.value:.{_DIGITS}g}"
         epoch = "-" if trial.epoch is None else f"{trial.epoch}/{planned}"

@@ -6,8 +6,8 @@ long steps to short ones. `callbacks` is a function of `hp`, so that what runs i
 as everything else is.
 
 `callbacks` is the scientific hyperparameter, the learning rate a nuisance. Look at "answer" in
-`kerastudy show callbacks`, at the row "epoch" of its table, and in the report at the curves: where
-does a training end, and how does it get there?
+`kerastudy show callbacks`, at the column "epoch" of its table, and in the report at the curves:
+where does a training end, and how does it get there?
 
 What was found, by plain Keras over five seeds: early stopping changes no value here, for the best
 epoch counts anyway. At a rate of 0.01 it ends after 16.0 ± 0.7 of 40 epochs, with the same loss,

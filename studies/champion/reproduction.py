@@ -79,7 +79,7 @@ def reproduce(
     trainer, gives the same bits. If a HyperModel overrides `fit`, its `fit` always trains.
     """
     progress = progress or NoProgress()
-    trial = history.best if number is None else history.trial(number)
+    trial = history.chosen if number is None else history.trial(number)
     name = history.description.name
     if trial is None:
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")

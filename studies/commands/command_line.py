@@ -247,7 +247,7 @@ def kerastudy() -> None:
     kerastudy diagnose digits            what to search next, and why
     kerastudy report digits              its report, in the browser
     kerastudy ui digits                  look at it in the MLflow UI
-    kerastudy reproduce digits           run the best trial again, bit for bit
+    kerastudy reproduce digits           run the champion again, bit for bit
     kerastudy predict digits --input new.npy
     kerastudy confirm digits             how far to believe its choice
     kerastudy evaluate digits            its champion on the sealed test part

@@ -20,7 +20,7 @@ _FORMATS = (*_OF_TRIALS, "csv", "latex")
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
 @click.argument("study")
 @click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="See above.")
-@click.option("--trial", type=int, help="The trial's number.  [default: the best]")
+@click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

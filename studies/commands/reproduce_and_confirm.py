@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "reproduce", short_help="Run a trial again from its record, and compare bit for bit."
 )
 @click.argument("study")
-@click.option("--trial", type=int, help="The trial's number.  [default: the best]")
+@click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
 @click.option(
     "--trainer",
     type=click.Choice(["plain", "compiled"]),

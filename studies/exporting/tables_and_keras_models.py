@@ -195,11 +195,11 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns the trial `number`, or the best trial if `number` is None.
+    """Returns the trial `number`, by default the champion's, or the best without a champion.
 
     Raises StudyNotFoundError if the trial has no value.
     """
-    trial = history.best if number is None else history.trial(number)
+    trial = history.chosen if number is None else history.trial(number)
     name = history.description.name
     if trial is None:
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to export.")

@@ -89,6 +89,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert trial.verified in ("model.fit, identical", "model.fit, trained by it")
     shown = kinds.run("show", "kinds").stdout
     assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
+    assert f"trial {worst} of kinds" in kinds.run("export", "kinds", "--as", "keras").stdout
 
     splits = kinds.module()["study"].data.load()
     model = models(kinds, "champion")

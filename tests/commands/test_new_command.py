@@ -102,6 +102,9 @@ def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> Non
             place = tmp_path / "the texts" / part / name
             place.mkdir(parents=True)
             (place / "1.txt").write_text("some words", encoding="utf-8")
+    (tmp_path / "pyproject.toml").touch()
+    refused = kerastudy_here(tmp_path, "new", "study.py", "--data", ".", expect=2)
+    assert "'pyproject.toml'" in refused.last and "not samples" in refused.last
     kerastudy_here(tmp_path, "new", "study.py", "--data", "the texts")
     text = (tmp_path / "study.py").read_text(encoding="utf-8")
     assert 'data = ks.datasets.text("the texts")' in text

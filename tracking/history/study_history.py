@@ -104,6 +104,11 @@ class StudyHistory:
         """The champion's trial, if it is a trial of this engine."""
         return next((trial for trial in self.ended if self.is_champion(trial)), None)
 
+    @property
+    def chosen(self) -> EndedTrial | None:
+        """The champion's trial. Without a champion of this engine, the best trial."""
+        return self.champion or self.best
+
     def is_champion(self, trial: TrialRecord) -> bool:
         """Returns whether the champion is a model of this trial."""
         return self.registered is not None and trial.uuid == self.registered.trial

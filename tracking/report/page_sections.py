@@ -186,9 +186,11 @@ def _diagnosed(data: StudyData) -> Section:
         sentences = (finding.verdict, finding.advice, _LEGENDS.get(finding.chart, ""))
         explanation = " ".join(filter(None, sentences))
         figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
-    missing = dict.fromkeys(unchecked.check for unchecked in data.summary.diagnosis.unchecked)
+    missing = dict.fromkeys(
+        f"{check} ({why})" for check, why, _ in data.summary.diagnosis.unchecked
+    )
     text += f" Nothing to do: {'. '.join(good)}." if good else ""
-    text += f" Too few trials for these checks: {', '.join(missing)}." if missing else ""
+    text += f" Not checked: {', '.join(missing)}." if missing else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
 
 

@@ -106,6 +106,11 @@ def _wrong_shape(loss: _Loss, y: np.ndarray, output: Shape) -> str:
             f"{_SPARSE}, as kerastudy.outputs.classes({units}) does"
         )
     if not _same_shape(y.shape, output):
+        if label_of_each and y.dtype.kind in "iu" and y.min() >= 0 and units == y.max() + 1 > 2:
+            return (
+                f"these are class numbers, and the last layer has a unit for each of {units} "
+                f"classes: use {_SPARSE}, as kerastudy.outputs.classes({units}) does"
+            )
         return (
             f"the output of a sample has shape {output[1:]} and its target {y.shape[1:]}, "
             f"and {loss.name} compares them number by number: give the last layer a unit for each "

@@ -110,6 +110,15 @@ def test_a_softmax_of_one_unit_is_refused_in_each_model(make: Model, loss: Any) 
         (dense(1, "sigmoid"), "binary_focal_crossentropy", ZERO_OR_ONE * 2 - 1, f"{BEYOND}-1 to"),
         *[(dense(3), loss, ZERO_OR_ONE, "number by number") for loss in SQUARED],
         *[
+            (
+                dense(3, "softmax"),
+                loss,
+                LABELS,
+                "class numbers.*use sparse_categorical",
+            )
+            for loss in ("mse", BINARY[0])
+        ],
+        *[
             (dense(units, "sigmoid"), loss, y, "number by number")
             for loss in ("mae", losses.Huber(0.5), "log_cosh", BINARY[0])
             for units, y in ((3, ZERO_OR_ONE[:, None]), (1, ONE_HOT), (2, ONE_HOT))
