@@ -325,6 +325,12 @@ def _make_champion(
         trial = record_verified(history, trial, Verifier(executor, progress).verify(history, trial))
         if not trial.holds:
             raise StudyError(trial.verified)
+        engine, former = history.description.engine, history.champion_engine
+        if former not in ("", engine):
+            progress.say(
+                f"trial {trial.number} of {engine} replaces the champion, a trial of {former}; "
+                "with --keep it stays"
+            )
         with tempfile.TemporaryDirectory() as folder:
             champion, _ = make_champion(history, trial, executor, Path(folder), progress, CONFIRMED)
         progress.say(f"trial {trial.number} is the champion now: {champion}")

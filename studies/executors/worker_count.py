@@ -10,7 +10,6 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -157,12 +156,16 @@ def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
 def _named(devices: str) -> tuple[str, ...]:
     """Returns the GPUs that a value of `DEVICES_VARIABLE` names.
 
-    Like CUDA, ignores a negative number and everything after it.
+    Like CUDA, ignores a negative number or a repeated name, and everything after it.
 
     Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """
-    names = map(str.strip, devices.split(","))
-    return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
+    names: list[str] = []
+    for name in map(str.strip, devices.split(",")):
+        if not name or name.startswith("-") or name in names:
+            break
+        names.append(name)
+    return tuple(names)
 
 
 def _listed_by_program() -> int:

@@ -94,6 +94,8 @@ def _connection(handle: str) -> Connection:
     """Returns the connection to the driver. `handle` identifies a socket that the driver opened."""
     if sys.platform == "win32":
         return Connection(socket.fromshare(bytes.fromhex(handle)).detach())
+    # Otherwise the user's processes would inherit the socket, and keep it open after this process.
+    os.set_inheritable(int(handle), False)
     return Connection(int(handle))
 
 

@@ -306,10 +306,6 @@ class WorkerProcess:
             pass_fds=() if sys.platform == "win32" else (theirs.fileno(),),
         )
         assert self._process.stdin is not None and self._process.stdout is not None
-        if sys.platform == "win32":
-            handle = theirs.share(self._process.pid).hex()
-        else:
-            handle = str(theirs.fileno())
         self._killed_before = _killed_for_memory()
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
@@ -318,6 +314,10 @@ class WorkerProcess:
         threading.Thread(target=self._hang_up_at_its_end, args=sockets, daemon=True).start()
         # If the process has died already, writing fails, and the first `receive` reports that.
         with contextlib.suppress(OSError):
+            if sys.platform == "win32":
+                handle = theirs.share(self._process.pid).hex()
+            else:
+                handle = str(theirs.fileno())
             shared = os.fsencode(load.shared).hex()
             self._process.stdin.write(f"{handle}\t{load.threads}\t{shared}\n")
             self._process.stdin.flush()
@@ -360,14 +360,16 @@ class WorkerProcess:
             self._process.stdout.close()
 
     def _hang_up_at_its_end(self, ours: socket.socket, theirs: socket.socket) -> None:
-        """Makes `recv` raise EOFError after the last message of the process.
+        """Makes `recv` raise EOFError after the last message of the process, and `send` an OSError.
 
         The user's code may have forked other processes from the worker. They have the connection
         open, too, so without this method `recv` would wait for them.
         """
         with ours, theirs:
             self._process.wait()
-            ours.shutdown(socket.SHUT_RD)
+            # Windows would lose messages that are not read yet. It has no forked processes.
+            if sys.platform != "win32":
+                ours.shutdown(socket.SHUT_RDWR)
 
     def _ended(self) -> WorkerError:
         try:

@@ -394,8 +394,8 @@ def _seed_sentences(
     ]
     if len(differences) < len(known) - 1:
         sentences.append(
-            f"{at}searches that find the same value under each seed have a difference without an "
-            "interval."
+            f"{at}other searches found the same best value under each seed: their difference has "
+            "no interval."
         )
     return [
         *sentences,

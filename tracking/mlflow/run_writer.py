@@ -90,7 +90,8 @@ class RunWriter:
             from mlflow.entities import RunTag
 
             # A run with `written` tags is new, so nobody has renamed it.
-            former = "" if written else self._names.get(uuid, "")
+            renames = tags.RUN_NAME in texts and not written
+            former = self._names.get(uuid, "") if renames else ""
             if former and self.client.get_run(run).info.run_name != former:
                 texts.pop(tags.RUN_NAME, None)
             # MLflow's client splits large batches.

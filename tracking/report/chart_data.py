@@ -37,11 +37,13 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    Commands have ``--store``, unless the study is in the store `without`.
+    Commands have ``--store``, unless the study is in the store `without`. If `whole`, charts show
+    all values at their places. Otherwise they draw values that are far off at the edge.
     """
 
     history: StudyHistory
     without: Path | None = None
+    whole: bool = False
 
     @cached_property
     def summary(self) -> Summary:

@@ -81,7 +81,9 @@ def _ends(data: StudyData) -> tuple[float, float]:
     """Returns the sort keys at the ends of the objective's axis."""
     key = data.history.description.objective.sort_key
     keys = [key(trial.value) for trial in data.ranked if trial.value is not None]
-    best, end = theme.visible_ends(keys) if keys else (0.0, 0.0)
+    best, end = (keys[0], keys[-1]) if keys else (0.0, 0.0)
+    if keys and not data.whole:
+        best, end = theme.visible_ends(keys)
     return (best, end) if end > best else (best, best + 1.0)
 
 
@@ -210,7 +212,7 @@ def importance(data: StudyData) -> alt.LayerChart:
 def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.LayerChart:
     """Returns a chart of the trials' values by one hyperparameter."""
     objective = data.history.description.objective
-    scale = theme.objective_scale(data.trials["value"], objective)
+    scale = theme.objective_scale(data.trials["value"], objective, whole=data.whole)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     further: dict[str, Any] = {}
     if not axis.numeric:

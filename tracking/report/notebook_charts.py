@@ -127,7 +127,7 @@ class StudyPlots:
     """
 
     def __init__(self, history: StudyHistory) -> None:
-        self._all_data = StudyData(history)
+        self._all_data = StudyData(history, whole=True)
 
     def __repr__(self) -> str:
         """Returns the names of the charts."""

@@ -32,7 +32,7 @@ _COLORS = {
 def optimization_history(data: StudyData) -> alt.LayerChart:
     """Returns a chart of each trial's value, and of the best value so far."""
     objective = data.history.description.objective
-    scale = theme.objective_scale(data.trials["value"], objective)
+    scale = theme.objective_scale(data.trials["value"], objective, whole=data.whole)
     x = theme.whole_numbers("trial", "trial", data.trials["trial"])
     y, best_so_far = (
         alt.Y(f"{column}:Q", title=objective.metric, scale=scale)
@@ -66,7 +66,7 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
     top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]
     is_top = f"{json.dumps({str(number): 1 for number in trials or top})}[datum.trial]"
     heights = [*data.curves["value"], *(data.curves["training"] if trials else ())]
-    scale = theme.objective_scale(heights, objective)
+    scale = theme.objective_scale(heights, objective, whole=data.whole)
     x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     tooltip = ["trial:Q", "epoch:Q", theme.value_tooltip("value", objective.metric)]

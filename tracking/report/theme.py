@@ -146,8 +146,13 @@ def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
     return best, end + 0.08 * (end - best)
 
 
-def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
-    """Returns the scale of objective values. It is logarithmic if the values have a wide range."""
+def objective_scale(
+    values: Sequence[float | None], objective: Objective, *, whole: bool = False
+) -> alt.Scale:
+    """Returns the scale of objective values. It is logarithmic if the values have a wide range.
+
+    If `whole`, it has room for all values. Otherwise see `visible_ends`.
+    """
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])
@@ -158,7 +163,7 @@ def objective_scale(values: Sequence[float | None], objective: Objective) -> alt
         return alt.Scale(domain=[low - pad, low + pad], zero=False)
     if low > 0 and high / low > 200:
         return alt.Scale(type="log", domain=[low, high], nice=False)
-    best, end = visible_ends(keys)
+    best, end = (keys[0], keys[-1]) if whole else visible_ends(keys)
     ends = sorted(map(objective.sort_key, (best, end)))
     clamp = alt.Undefined if end == keys[-1] else True
     return alt.Scale(domain=ends, clamp=clamp, zero=False, nice=True)

@@ -77,11 +77,8 @@ class Cluster:
 
         Nodes whose ids are in `without` do not count.
         """
-        return sum(
-            min((int(node.get(n, 0) / a + 1e-9) for n, a in needs.items() if a), default=0)
-            for node_id, node in self.nodes().items()
-            if node_id not in without
-        )
+        nodes = self.nodes().items()
+        return sum(_room_on(node, needs) for node_id, node in nodes if node_id not in without)
 
     def check_room(self, needs: Mapping[str, float]) -> None:
         """Raises StudyError if no node has the resources that a worker needs."""
@@ -102,6 +99,18 @@ class Cluster:
             f"{count} of {workers} workers wait for resources ({_amounts(needs)} each); the "
             f"cluster has {_amounts(needs, totals)} in all"
         )
+
+
+def _room_on(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """Returns how many workers fit on a node. A worker's share of a GPU can't span two GPUs."""
+    counts = []
+    for name, amount in needs.items():
+        has = node.get(name, 0)
+        if name == "GPU" and 0 < amount < 1:
+            counts.append(int(has) * int(1 / amount + 1e-9))
+        elif amount:
+            counts.append(int(has / amount + 1e-9))
+    return min(counts, default=0)
 
 
 def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:

@@ -316,8 +316,10 @@ class RayWorkers(LaunchWorkers):
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
         # Ray raises ActorUnavailableError as long as it only knows that the node does not answer.
-        if isinstance(error, ActorUnavailableError) or (
-            process.node_id and process.node_id not in self._cluster.nodes()
+        if (
+            isinstance(error, ActorUnavailableError)
+            or getattr(error, "preempted", False)
+            or (process.node_id and process.node_id not in self._cluster.nodes())
         ):
             return WorkerError(f"{where} is gone", killed=True, machine_gone=True)
         # The last line of Ray's message says why.

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from studies.executors import (
     Machine,
     Session,
     Worker,
+    WorkerError,
     WorkerPool,
     asked_workers,
     described_workers,
@@ -383,6 +385,7 @@ def test_a_containers_limits_count(tmp_path: Path) -> None:
         ("0", ("0",)),
         ("1, 0", ("1", "0")),
         ("2,-1,3", ("2",)),
+        ("0,0,1", ("0",)),
         ("GPU-8f7d,MIG-1/2/3", ("GPU-8f7d", "MIG-1/2/3")),
     ],
 )
@@ -403,6 +406,29 @@ def local(
 ) -> LocalWorkers:
     load = LoadStudy(Target(str(file)), folder)
     return kind(load, trials=None, workers=None, on_output=told.append)
+
+
+def test_a_message_to_a_dead_worker_is_an_error(tmp_path: Path) -> None:
+    """Also while a process that the study's file has started lives on."""
+    file = tmp_path / "study.py"
+    file.write_text("import os\n\nos.system('sleep 20 &')\n", encoding="utf-8")
+    workers = local(tmp_path, file, [])
+    try:
+        worker = workers.pool._workers[0]
+        process = psutil.Process(pid_of(worker))
+        deadline = time.monotonic() + 60
+        while not process.children() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        started = process.children(recursive=True)
+        assert started, "the study's file is loaded"
+        process.kill()
+        with pytest.raises(WorkerError):
+            for _ in range(10):
+                worker.process.send(bytes(1_000_000))
+        for child in started:
+            child.kill()
+    finally:
+        workers.close()
 
 
 def test_a_worker_for_each_gpu_sees_its_own(

@@ -17,13 +17,15 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pytest
-from handmade import make_spec, trial_record
+from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
 from PIL import Image
 from reported import EVIL, MARKED, record, usual
+from scripted import describe
 
 import kerastudy as ks
 from search_spaces import StudyError
-from tracking.history import trials_table
+from tracking.history import read_study, trials_table
+from tracking.journal import Journal
 from tracking.records import Objective, RecordedSettings, settings_of
 from tracking.report import (
     NotebookChart,
@@ -279,6 +281,29 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
         plots.slice("momentun")
     with pytest.raises(ks.errors.StudyError, match="nothing to draw"):
         StudyPlots(record(store, "no plots", 0)).history()
+
+
+def test_figures_draw_values_that_are_far_off_at_their_places(store: Store) -> None:
+    journal = Journal.begin(store.root / "far off", describe(name="far off"), ENVIRONMENT)
+    for number, loss in enumerate([0.1, 0.11, 0.12, 0.13, 0.14, 9.0]):
+        record_trial(journal, make_spec(number), losses(loss))
+    journal.end("FINISHED", "trials", "all trials are done")
+    history = read_study(store, "far off")
+    report = [
+        figure.chart for section in sections(StudyData(history)) for figure in section.figures
+    ]
+    assert any('"clamp": true' in chart.to_json() for chart in report)
+    for chart in (StudyPlots(history).history(), StudyPlots(history).learning_curves()):
+        scales = [scale for scale in scales_of(chart.to_dict()) if "domain" in scale]
+        assert any(max(scale["domain"]) == 9 for scale in scales)
+        assert not any(scale.get("clamp") for scale in scales)
+
+
+def scales_of(chart: Any) -> list[dict[str, Any]]:
+    """Returns the scales of values on the vertical axis of a chart and of its layers."""
+    inner = [scale for layer in chart.get("layer", ()) for scale in scales_of(layer)]
+    y = chart.get("encoding", {}).get("y", {})
+    return [*inner, y["scale"]] if "scale" in y else inner
 
 
 def test_figures_for_a_paper_are_as_wide_as_a_column(store: Store, tmp_path: Path) -> None:
