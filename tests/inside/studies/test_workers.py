@@ -21,6 +21,7 @@ from suite import exhaustive
 from worker_here import ThreadInPlaceOfProcess
 
 from search_spaces import StudyError
+from search_spaces.errors import WorkerError
 from studies.executors import (
     Executor,
     InProcessExecutor,
@@ -29,7 +30,6 @@ from studies.executors import (
     Machine,
     Session,
     Worker,
-    WorkerError,
     WorkerPool,
     asked_workers,
     described_workers,

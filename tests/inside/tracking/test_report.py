@@ -289,10 +289,8 @@ def test_figures_draw_values_that_are_far_off_at_their_places(store: Store) -> N
         record_trial(journal, make_spec(number), losses(loss))
     journal.end("FINISHED", "trials", "all trials are done")
     history = read_study(store, "far off")
-    report = [
-        figure.chart for section in sections(StudyData(history)) for figure in section.figures
-    ]
-    assert any('"clamp": true' in chart.to_json() for chart in report)
+    report = [each for section in sections(StudyData(history)) for each in section.figures]
+    assert any('"clamp": true' in figure.chart.to_json() for figure in report)
     for chart in (StudyPlots(history).history(), StudyPlots(history).learning_curves()):
         scales = [scale for scale in scales_of(chart.to_dict()) if "domain" in scale]
         assert any(max(scale["domain"]) == 9 for scale in scales)
