@@ -410,23 +410,21 @@ def local(
 
 def test_a_message_to_a_dead_worker_is_an_error(tmp_path: Path) -> None:
     """Also while a process that the study's file has started lives on."""
-    file = tmp_path / "study.py"
-    file.write_text("import os\n\nos.system('sleep 20 &')\n", encoding="utf-8")
+    file, started = tmp_path / "study.py", tmp_path / "started"
+    command = f"sleep 60 & echo $! > {started}"
+    file.write_text(f"import os\n\nos.system({command!r})\n", encoding="utf-8")
     workers = local(tmp_path, file, [])
     try:
         worker = workers.pool._workers[0]
-        process = psutil.Process(pid_of(worker))
         deadline = time.monotonic() + 60
-        while not process.children() and time.monotonic() < deadline:
+        while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        started = process.children(recursive=True)
-        assert started, "the study's file is loaded"
-        process.kill()
+        child = psutil.Process(int(started.read_text()))
+        os.kill(pid_of(worker), signal.SIGKILL)
         with pytest.raises(WorkerError):
             for _ in range(10):
                 worker.process.send(bytes(1_000_000))
-        for child in started:
-            child.kill()
+        child.kill()
     finally:
         workers.close()
 
