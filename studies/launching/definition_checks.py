@@ -83,9 +83,12 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     changes = differences(before.description, with_joined(now, before.trials))
     if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
         listed = "; ".join(change.removesuffix(".") for change in changes)
+        options = _recorded_options(before.description, now)
+        given = f" (if the first launch had options: {' '.join(options)})" if options else ""
         raise StudyChangedError(
             f"The study {now.name!r} is recorded with another definition: {listed}",
-            hint="Undo the change to resume it, or start a new one under another name with --name.",
+            hint=f"Undo the change to resume it{given}, or start a new one under another name with "
+            "--name.",
         )
 
 
@@ -135,6 +138,16 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
             if was != is_now:
                 changes.append(f"{name} was {_shown(was)} and is {_shown(is_now)}")
     return changes
+
+
+def _recorded_options(before: StudyDescription, now: StudyDescription) -> list[str]:
+    """Returns the launch options, e.g. ``--epochs 40``, that give changed settings' old values."""
+    return [
+        f"{setting.option or '--' + name.replace('_', '-')} {getattr(before, name)}"
+        for name, setting in settings_of(StudyDefinition).items()
+        if setting.section and setting.at_launch and setting.another_study
+        if type(getattr(before, name)) is int and getattr(before, name) != getattr(now, name)
+    ]
 
 
 def most_epochs(description: StudyDescription) -> int:

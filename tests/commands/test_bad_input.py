@@ -184,7 +184,7 @@ CHANGES = {
     "data": ({"data": "ks.datasets.arrays(x + 1, y)"}, ["data differs", "train", "validation"]),
     "settings": (
         {"objective": '"val_loss"', "epochs": "epochs=3"},
-        ["objective", "val_accuracy", "val_loss", "epochs was 2 and is 3"],
+        ["objective", "val_accuracy", "val_loss", "epochs was 2 and is 3", "--epochs 2)"],
     ),
 }
 
