@@ -189,7 +189,9 @@ def _confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str
         rows.append(_racer_row(default, "defaults"))
     heading = ["trial", confirmation.metric, "seeds", "weights", "epochs", ""]
     columns = [list(column) for column in zip(heading, *rows, strict=True)]
-    lines = [*wrapped(verdict.text, indent=0), "", *in_blocks(columns), ""]
+    # Without this line, readers take these values for those of the test part.
+    race = "The race under new seeds, on validation samples:"
+    lines = [*wrapped(verdict.text, indent=0), "", race, "", *in_blocks(columns), ""]
     for sentence in verdict.grounds:
         lines += wrapped(f"  {sentence}", indent=2)
     return "\n".join(lines)
