@@ -278,7 +278,7 @@ class Study(StudyDefinition):
         not recorded. The command ``kerastudy reproduce`` runs the recorded code.
 
         Args:
-            trial: The trial's number. None: the best trial.
+            trial: The trial's number. None: the champion, or the best trial without a champion.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
             engine: The engine that proposed the trial, if the study was launched with several
                 engines. None: the engine of the best trial.

@@ -48,7 +48,7 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script   the study's files, and a script that trains the best trial, or
+    script   the study's files, and a script that trains the champion, or
              --trial, to the same weights by plain Keras, without kerastudy
     keras    the trial's model as a .keras file
     csv      a row for each trial

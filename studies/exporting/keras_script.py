@@ -100,7 +100,7 @@ def export_script(
 
     Args:
         history: The study.
-        number: The trial's number; None for the best trial.
+        number: The trial's number; None for the champion, or the best trial without one.
         output: The folder to write; None for ``STUDY-trial-N`` in the current folder.
         force: Whether to replace a folder that was exported before.
         data: The new path of the data file, if the file has moved.
