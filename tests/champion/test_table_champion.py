@@ -153,6 +153,18 @@ def other_ways(houses: Houses, made: np.ndarray) -> None:
     np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
 
 
+def test_a_sign_for_a_missing_number_is_read_as_one_and_said(houses: Houses) -> None:
+    new = houses.new.astype({"hidden": object})
+    new.loc[new.index[:2], "hidden"] = ["-", "unknown"]
+    new.to_csv(houses.folder / "signs.csv", index=False)
+    new["hidden"] = houses.new["hidden"].where(~new["hidden"].isin(["-", "unknown"]))
+    new.to_csv(houses.folder / "gaps.csv", index=False)
+    predict = ("predict", "houses", "--input")
+    with_signs = kerastudy_here(houses.folder, *predict, "signs.csv")
+    assert "'-' and 'unknown' in hidden: read as missing" in with_signs.stderr
+    assert with_signs.stdout == kerastudy_here(houses.folder, *predict, "gaps.csv").stdout
+
+
 def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     folder, file = houses.folder, houses.folder / "the houses.csv"
     houses.new.drop(columns="hidden").to_csv(folder / "less.csv", index=False)
