@@ -372,7 +372,7 @@ class StudySize:
     folder: Path
     trials: int
     bytes: int  # The size of all files in the folder.
-    server: str  # The MLflow server with a copy of the study, or empty.
+    server: str  # The address of the MLflow server that has a copy of the study, or empty.
 
 
 def study_size(store: Store, name: str) -> StudySize:

@@ -221,9 +221,9 @@ def _is_of_keras(thing: object) -> bool:
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras can compare targets and output of two shapes number by number.
+    """Returns whether Keras can compare the targets with the output element by element.
 
-    One of the shapes may have an additional last axis of length 1.
+    Their shapes must be equal, except that one may have an additional last axis of length 1.
     """
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
