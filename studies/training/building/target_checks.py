@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +67,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 
 
 def _check_input(model: keras.Model, x: Arrays) -> None:
-    tensors = getattr(model, "inputs", None) or ()
+    tensors: Sequence[Any] = getattr(model, "inputs", None) or ()
     if len(tensors) != 1 or not isinstance(x, np.ndarray):
         return
     taken: Shape = tuple(tensors[0].shape)
