@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -187,6 +188,17 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     study = ks.read_study("houses", store=houses.store)
     with pytest.raises(ks.errors.DataError, match="lacks the columns 'built'"):
         study.predict(houses.new.drop(columns="built"))
+
+
+def test_the_champion_is_taken_whichever_engine_proposed_it(houses: Houses, tmp_path: Path) -> None:
+    folder = shutil.copytree(houses.folder, tmp_path / "copy")
+    options = ("--engine", "optuna:random", "--trials", "1", "--verify", "off", "-q")
+    kerastudy_here(folder, "launch", "study.py", *HERE, *options)
+    best = kerastudy_here(folder, "show", "houses", "--json").stdout
+    assert json.loads(best)["engine"] == "optuna:tpe"
+    kerastudy_here(folder, "promote", "houses", "--engine", "optuna:random", "--trial", "0")
+    exported = kerastudy_here(folder, "export", "houses", "--as", "keras").stdout
+    assert "trial 0 of houses (optuna:random)" in exported
 
 
 @pytest.mark.exhaustive
