@@ -18,12 +18,7 @@ from study_record import weights_in
 
 from search_spaces import StudyError
 from studies.executors import Session
-from studies.exporting import (
-    script_parts,
-    training_of,
-    try_script,
-    write_script,
-)
+from studies.exporting import script_parts, training_of, try_script, write_script
 from studies.user_code import Target, load_study
 from tracking.history import StudyHistory
 from tracking.records import EndedTrial, TrialSpec
