@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.mlflow import to_mlflow
 from tracking.records import Objective, TrialSpec
 
@@ -31,7 +32,22 @@ def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
 
 
 def outcome(history: StudyHistory) -> list[tuple]:
-    return [(dict(t.spec.values), t.spec.seed, t.state, t.best) for t in history.trials]
+    return [
+        (dict(t.spec.values), t.spec.seed, t.spec.goes_on_from, t.state, t.best)
+        for t in history.trials
+    ]
+
+
+def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> StudyHistory:
+    """Launches a study that Ctrl-C ends before a trial, and launches it again."""
+
+    def interrupt(spec: TrialSpec) -> None:
+        if spec.number == cut:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, replace(executor, before=interrupt))
+    return launch(folder, executor)
 
 
 class TestJoining:
@@ -58,17 +74,8 @@ class TestJoining:
         self, folder: Path, engine: str, cut: int
     ) -> None:
         wanted = launch(folder, self.executor("uncut", engine))
-
-        def interrupt(spec: TrialSpec) -> None:
-            if spec.number == cut:
-                raise KeyboardInterrupt
-
-        name = f"cut at {cut}"
-        executor = self.executor(name, engine)
-        executor.before = interrupt
-        with pytest.raises(KeyboardInterrupt):
-            launch(folder, executor)
-        assert outcome(launch(folder, self.executor(name, engine))) == outcome(wanted)
+        found = cut_and_resumed(folder, self.executor(f"cut at {cut}", engine), cut)
+        assert outcome(found) == outcome(wanted)
 
     def test_a_declared_space_stays_as_declared(self, folder: Path) -> None:
         description = describe(name="declared", trials=5)
@@ -124,20 +131,9 @@ class TestGoingOn:
     def test_resumed_it_goes_on_as_if_uninterrupted(
         self, folder: Path, history: StudyHistory, cut: int
     ) -> None:
-        def interrupt(spec: TrialSpec) -> None:
-            if spec.number == cut:
-                raise KeyboardInterrupt
-
-        name = f"going on, cut at {cut}"
-        description = describe(name=name, **self.HYPERBAND)
-        with pytest.raises(KeyboardInterrupt):
-            launch(folder, ScriptedExecutor(description, before=interrupt))
-        resumed = launch(folder, ScriptedExecutor(description))
-        assert outcome(resumed) == outcome(history)
-        again = read_study(resumed.store, name)
-        assert [t.spec.goes_on_from for t in again.trials] == [
-            t.spec.goes_on_from for t in history.trials
-        ]
+        description = describe(name=f"going on, cut at {cut}", **self.HYPERBAND)
+        found = cut_and_resumed(folder, ScriptedExecutor(description), cut)
+        assert outcome(found) == outcome(history)
 
 
 def test_names_of_any_length_are_recorded_and_those_that_show_late(tmp_path: Path) -> None:
