@@ -9,12 +9,11 @@ from typing import Any
 
 import optuna
 import pytest
-from blobs import write_study
 from optuna.exceptions import ExperimentalWarning
 from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
+from stores import store_at
 from suite import exhaustive_but
-from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace, SearchSpaceError, StudyError
@@ -22,7 +21,7 @@ from studies.definition import ENGINES, sampler_seed
 from studies.exporting import export_table
 from studies.launching import read_rows
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, ranked
+from tracking.history import StudyHistory, ranked, study_names
 
 
 class Answer(NoProgress):
@@ -259,17 +258,7 @@ def test_a_value_by_hand_that_is_not_in_the_space_is_named(folder: Path, tmp_pat
         begin(folder, "wrong", initial_from=str(tmp_path / "b.json"))
 
 
-def test_on_the_command_line(tmp_path: Path) -> None:
-    write_study(tmp_path)
-    here = ("--executor", "in-process", "--verify", "off", "--no-report", "--json")
-    first = kerastudy_here(tmp_path, "launch", "my_study.py", "--trials", "2", *here)
-    top = [trial["params"] for trial in json.loads(first.stdout)["top"]]
-    other = ("launch", "my_study.py", "--name", "other", "--start-with", "study:blobs", *here)
-    planned = kerastudy_here(tmp_path, *other, "--dry-run")
-    assert json.loads(planned.stdout)["initial"] == top
-    assert json.loads(planned.stdout)["initial_from"] == "study:blobs"
-    assert "starts with the best 2 of the study 'blobs'" in planned.stderr
-    nowhere = ("launch", "my_study.py", "--name", "n", "--start-with", "study:nowhere", *here)
-    told = kerastudy_here(tmp_path, *nowhere, expect=2)
-    assert "'nowhere'" in told.last
-    assert len(json.loads(kerastudy_here(tmp_path, "list", "--json").stdout)) == 1
+def test_a_study_that_is_not_there_is_named_before_anything_begins(folder: Path) -> None:
+    with pytest.raises(StudyError, match="'nowhere'"):
+        begin(folder, "from nowhere", initial_from="study:nowhere")
+    assert "from nowhere" not in study_names(store_at(folder / "store"))
