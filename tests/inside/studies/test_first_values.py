@@ -12,7 +12,6 @@ import pytest
 from optuna.exceptions import ExperimentalWarning
 from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
-from stores import store_at
 from suite import exhaustive_but
 
 import kerastudy as ks
@@ -258,7 +257,9 @@ def test_a_value_by_hand_that_is_not_in_the_space_is_named(folder: Path, tmp_pat
         begin(folder, "wrong", initial_from=str(tmp_path / "b.json"))
 
 
-def test_a_study_that_is_not_there_is_named_before_anything_begins(folder: Path) -> None:
+def test_a_study_that_is_not_there_is_named_before_anything_begins(
+    folder: Path, old: StudyHistory
+) -> None:
     with pytest.raises(StudyError, match="'nowhere'"):
         begin(folder, "from nowhere", initial_from="study:nowhere")
-    assert "from nowhere" not in study_names(store_at(folder / "store"))
+    assert "from nowhere" not in study_names(old.store)
