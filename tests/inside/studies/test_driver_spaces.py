@@ -12,10 +12,8 @@ from scripted import SPACE, ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import SearchSpace
 from tracking.history import StudyHistory
-from tracking.mlflow import to_mlflow
-from tracking.records import Objective, TrialSpec
+from tracking.records import TrialSpec
 
 ENGINES = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
 LATE = ks.Float("late", 0.0, 1.0, default=0.25)
@@ -134,27 +132,3 @@ class TestGoingOn:
         description = describe(name=f"going on, cut at {cut}", **self.HYPERBAND)
         found = cut_and_resumed(folder, ScriptedExecutor(description), cut)
         assert outcome(found) == outcome(history)
-
-
-def test_names_of_any_length_are_recorded_and_those_that_show_late(tmp_path: Path) -> None:
-    """MLflow takes 250 characters: it gets long ones cut, those of the same beginning apart."""
-    long, late = (
-        ks.Float(letter * 400 + end, 0.0, 1.0, default=0.25) for letter, end in ("aa", "ab")
-    )
-    bees = ks.Float("🐝" * 40, 0.0, 1.0)
-    objective = Objective("val_" + long.name, "min")
-    description = describe(
-        space=SearchSpace(*SPACE, long, bees), objective=objective, discovered=True, trials=4
-    )
-    executor = ScriptedExecutor(description, joined={1: [late]})
-    history = run_study(executor, store=tmp_path / "s")
-    assert history.counts()["complete"] == 4
-    assert history.description.objective == objective
-    trial = history.trial(3)
-    assert {long.name, late.name, bees.name} < trial.spec.values.keys()
-    params = InMlflow(history).run(trial.uuid).data.params
-    shown = [float(params[name]) for name in params if name.startswith("aaa")]
-    values = [trial.spec.values[p.name] for p in (long, late)]
-    assert sorted(shown) == pytest.approx(sorted(values), rel=1e-3)
-    bee = trial.spec.values[bees.name]
-    assert float(params[to_mlflow(bees.name)]) == pytest.approx(bee, rel=1e-3)
