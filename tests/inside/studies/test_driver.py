@@ -61,12 +61,11 @@ def test_the_best_epoch_counts(undisturbed: StudyHistory) -> None:
         assert values[trial.best.epoch] == trial.best.value
 
 
-def test_keeps_the_checkpoints_of_the_best(undisturbed: StudyHistory) -> None:
+def test_keeps_the_checkpoints_of_the_best_and_writes_none_that_can_not_stay(
+    undisturbed: StudyHistory,
+) -> None:
     kept = {t.number for t in undisturbed.trials if undisturbed.checkpoint(t)}
     assert kept == {t.number for t in undisturbed.top(3)}
-
-
-def test_writes_no_checkpoint_that_can_not_stay(undisturbed: StudyHistory) -> None:
     written = {t.number for t in undisturbed.trials if t.result and t.result.checkpoint_sha256}
     values = [(t.best.value, t.best.epoch, t.number) for t in undisturbed.trials if t.best]
     assert written == {n for n, each in enumerate(values) if each in sorted(values[: n + 1])[:3]}
