@@ -211,10 +211,10 @@ class EasyFirstFold(ScriptedExecutor):
 
 
 def test_folds_are_pruned_alike_after_an_interruption_and_then_have_no_value(folder: Path) -> None:
-    settings = {"trials": 30, "pruner": "median", "engine": "optuna:random"}
+    settings = {"trials": 16, "pruner": "median", "engine": "optuna:random"}
 
     def interrupt(spec: TrialSpec) -> None:
-        if (spec.number, spec.repeat) == (20, 0):
+        if (spec.number, spec.repeat) == (11, 0):
             raise KeyboardInterrupt
 
     history = launch(folder, EasyFirstFold(described("pruned", "fold", **settings)))

@@ -15,7 +15,13 @@ from scripted import ScriptedExecutor, describe, loss, run_study
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import OptunaSpace, SearchSpace, SearchSpaceError, StudyError
+from search_spaces import (
+    OptunaSpace,
+    SearchSpace,
+    SearchSpaceError,
+    StudyError,
+    StudyNotFoundError,
+)
 from studies.definition import ENGINES, sampler_seed
 from studies.exporting import export_table
 from studies.launching import read_rows
@@ -257,6 +263,6 @@ def test_its_own_trials_and_a_study_that_is_not_there_are_refused(
 ) -> None:
     with pytest.raises(StudyError, match="can't start with its own trials"):
         begin(folder, "old", **OLD, initial_from="study:old")
-    with pytest.raises(StudyError, match="'nowhere'"):
+    with pytest.raises(StudyNotFoundError, match="'nowhere'"):
         begin(folder, "from nowhere", initial_from="study:nowhere")
     assert "from nowhere" not in study_names(old.store)
