@@ -150,7 +150,8 @@ def _images(seed: int, value: Any) -> Parts:
             )
     else:
         (x, y), test = keras.datasets.mnist.load_data()
-    return split(x, y, seed, test=1)._replace(test=test)
+    parts = train_test_split(x, y, test_size=0.2, stratify=y, random_state=seed)
+    return Parts((parts[0], parts[2]), (parts[1], parts[3]), test)
 
 
 def _wide(value: Any, rate: float, parts: Parts) -> keras.Model:
