@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pages import recipe_of
 from user_commands import environment
 
 import kerastudy as ks
+from studies.commands import study_text
 from studies.definition import LaunchOptions
 from studies.executors import Session
 from studies.launching import launch_target
@@ -111,8 +112,8 @@ study = ks.Study(
     data=ks.datasets.arrays(x, y, validation=30, test=None),
     build=build,
     space=ks.SearchSpace(ks.dropout(0.1, 0.6)),
-    trials=3,
-    epochs=3,
+    trials=2,
+    epochs=2,
     batch_size=16,
     callbacks=lambda hp: [*callbacks, Shrink()],
 )
@@ -130,14 +131,14 @@ def test_a_trial_is_that_of_a_fresh_process_that_loads_the_file(tmp_path: Path) 
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     launch(tmp_path / "stateful.py", tmp_path / "store")
     done = subprocess.run(
-        [sys.executable, "by_hand.py", "2"],
+        [sys.executable, "by_hand.py", "1"],
         cwd=tmp_path,
         env=environment(KERAS_BACKEND="tensorflow", KERASTUDY_STORE="store"),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("identical in 3 epochs")
+    assert done.stdout.startswith("identical in 2 epochs")
 
 
 def launch(file: Path, store: Path) -> StudyHistory:
@@ -145,25 +146,49 @@ def launch(file: Path, store: Path) -> StudyHistory:
     return launch_target(resolve_target(str(file)), options)
 
 
-def test_a_hypermodels_attributes_are_set_back(tmp_path: Path) -> None:
-    class Growing(keras_tuner.HyperModel):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.built = 0
+class Growing(keras_tuner.HyperModel):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.built = 0
 
-        def build(self, hp: Any) -> keras.Model:
-            self.built += 1
-            rate = hp.Float("rate", 0.01, 0.1)
-            return compiled(stack(keras.layers.Dense(self.built)), keras.optimizers.SGD(rate))
+    def build(self, hp: Any) -> keras.Model:
+        self.built += 1
+        return of_width(self.built, hp)
 
+
+def growing() -> Callable[[Any], keras.Model]:
+    calls: list[int] = []
+
+    def build(hp: Any) -> keras.Model:
+        calls.append(0)
+        return of_width(len(calls), hp)
+
+    return build
+
+
+def of_width(units: int, hp: Any) -> keras.Model:
+    optimizer = keras.optimizers.SGD(hp.Float("rate", 0.01, 0.1))
+    return compiled(stack(layers.Dense(units)), optimizer)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"), [(Growing, "Growing"), (growing, "calls (test_users_state.py)")]
+)
+def test_what_a_builder_counts_is_set_back_and_told_once(
+    make: Any, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     part = samples().train
     data = ks.datasets.arrays(part.x, part.y, validation=10, test=None)
-    study = ks.Study("growing", data=data, build=Growing(), trials=2, epochs=1)
+    study = ks.Study("growing", data=data, build=make(), trials=2, epochs=1)
     # Also for a second launch in the same process.
     for store in ("first", "second"):
-        results = study.launch(store=tmp_path / store, progress=False, verify="off", report=False)
+        history = study.launch(store=tmp_path / store, progress=False, verify="off")
+        results = [trial.result for trial in history.trials if trial.result is not None]
         # Twelve weights and a bias of the first layer, two for each class of the second.
-        assert [trial.result.model_parameters for trial in results.trials] == [12 + 1 + 6] * 2
+        assert [each.model_parameters for each in results] == [12 + 1 + 6] * 2
+        assert [each.trainer for each in results] == ["compiled"] * 2
+    assert caplog.text.count(told) == 1
+    assert "2 of 2 trials by compiled steps" in study_text(history)
 
 
 class Holder:
