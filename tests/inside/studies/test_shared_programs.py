@@ -122,22 +122,18 @@ def set_zone(hours: float) -> None:
     time.tzset()
 
 
+set_module = functools.partial(setattr, settings, "FACTOR")
+set_inner = functools.partial(setattr, package.inner, "FACTOR")
 # What a loss may read while it is traced, and how that changes from trial to trial.
 READ: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
-    "a module": (lambda: settings.FACTOR, lambda v: setattr(settings, "FACTOR", v)),
-    "a module in a module": (
-        lambda: package.inner.FACTOR,
-        lambda v: setattr(package.inner, "FACTOR", v),
-    ),
-    "a module by a name": (
-        lambda: getattr(settings, "FACTOR"),  # noqa: B009
-        lambda v: setattr(settings, "FACTOR", v),
-    ),
-    "an import": (imported, lambda v: setattr(settings, "FACTOR", v)),
-    "an import from": (imported_from, lambda v: setattr(settings, "FACTOR", v)),
-    "an inner import": (imported_inner, lambda v: setattr(package.inner, "FACTOR", v)),
-    "a function": (lambda: scaled(1.0), lambda v: setattr(scaled, "factor", v)),
-    "a class": (lambda: Scaled.factor, lambda v: setattr(Scaled, "factor", v)),
+    "a module": (lambda: settings.FACTOR, set_module),
+    "a module in a module": (lambda: package.inner.FACTOR, set_inner),
+    "a module by a name": (lambda: getattr(settings, "FACTOR"), set_module),  # noqa: B009
+    "an import": (imported, set_module),
+    "an import from": (imported_from, set_module),
+    "an inner import": (imported_inner, set_inner),
+    "a function": (lambda: scaled(1.0), functools.partial(setattr, scaled, "factor")),
+    "a class": (lambda: Scaled.factor, functools.partial(setattr, Scaled, "factor")),
     "the environment": (
         lambda: float(os.environ["USER_FACTOR"]),
         lambda v: os.environ.__setitem__("USER_FACTOR", str(v)),
@@ -159,15 +155,12 @@ READ: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
     ),
     "a name of Python": (
         lambda: USER_FACTOR,  # type: ignore[name-defined]  # noqa: F821
-        lambda v: setattr(builtins, "USER_FACTOR", v),
+        functools.partial(setattr, builtins, "USER_FACTOR"),
     ),
     "the clock": (lambda: 1.0 + time.localtime(0).tm_hour, set_zone),
-    "a held module": (lambda: Holder.held.FACTOR, lambda v: setattr(settings, "FACTOR", v)),
+    "a held module": (lambda: Holder.held.FACTOR, set_module),
     "a made object": (lambda: Started(0).factor, write_all),
-    "globals": (
-        lambda: globals()["settings"].FACTOR,
-        lambda v: setattr(settings, "FACTOR", v),
-    ),
+    "globals": (lambda: globals()["settings"].FACTOR, set_module),
 }
 
 

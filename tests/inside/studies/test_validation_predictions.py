@@ -32,10 +32,10 @@ def model(*layers: Any, loss: Any) -> Any:
     return made
 
 
-def predicted(made: Any, splits: Any, **sizes: int) -> tuple[ValidationPredictions, np.ndarray]:
+def predicted(made: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray]:
     """What is recorded, and what the model predicts by hand."""
     made.build((None, *splits.validation.at_hand.x.shape[1:]))
-    found = validation_predictions(made, splits, 7, sizes.get("batch_size", 16))
+    found = validation_predictions(made, splits, 7, 16)
     assert found is not None
     assert from_json(ValidationPredictions, to_json(found)) == found
     return found, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
