@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blobs import Launched, write_study
@@ -32,6 +33,7 @@ def check_refused(told: Answer, *words: str) -> None:
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'", "1h30m"]),
         (["digits", "--workers", "2", "--executor", "in-process"], ["'in-process'", "2"]),
         (["digits", "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
+        (["digits", "--set", "dropout"], ["--set takes NAME=VALUE"]),
     ],
 )
 def test_launch_refuses_before_any_worker_starts(
@@ -111,8 +113,8 @@ def test_what_is_not_in_the_store(
 
 
 # Study files that are wrong: the file's text, or what is replaced in it (see `blobs.PLACES`), and
-# what the message names.
-CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
+# what the message names, and options of the launch.
+CASES: dict[str, tuple[Any, ...]] = {
     "does not parse": ("a = 1\nb = = 2\n", ["my_study.py", "does not parse", "line 2"]),
     "raises": ("\n\nraise ValueError('of mine')\n",
                ["my_study.py", "line 3", "ValueError: of mine"]),
@@ -152,10 +154,18 @@ CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
     "has mismatched lengths": ({"data": "ks.datasets.arrays(x, y[1:])"}, ["150", "149", "length"]),
     "has a grid without steps": ({"seed": "    epochs=2, engine='optuna:grid',"},
                                  ["grid", "learning_rate"]),
+    "warms up by a negative number": (
+        {"seed": "    epochs=2, pruner='median,n_warmup_steps=-1',"}, ["negative"]
+    ),
+    "lacks the bound of its pruner": ({"seed": "    epochs=2, pruner='threshold',"}, ["lower"]),
+    "has no file to start with": ({}, ["'nowhere.json' cannot be read"],
+                                  "--start-with", "nowhere.json"),
+    "lacks what is to be tuned": ({}, ["'learning_rat'", "Did you mean 'learning_rate'?"],
+                                  "--only", "learning_rat"),
 }  # fmt: skip
 
 
-# Of what a worker can't load, the executors' conformance tells in `studies/test_executors`.
+# Of what a worker can't load, the executors' conformance tells in `test_workers`.
 @pytest.mark.parametrize(
     ("name", "executor"),
     [
@@ -164,11 +174,11 @@ CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
     ],
 )
 def test_a_study_that(tmp_path: Path, name: str, executor: str) -> None:
-    case, words = CASES[name]
+    case, words, *options = CASES[name]
     file = write_study(tmp_path, **(case if isinstance(case, dict) else {}))
     if isinstance(case, str):
         file.write_text(case)
-    told = kerastudy_here(tmp_path, "launch", file, "--executor", executor, expect=2)
+    told = kerastudy_here(tmp_path, "launch", file, "--executor", executor, *options, expect=2)
     check_refused(told, *words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}

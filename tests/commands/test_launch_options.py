@@ -62,26 +62,3 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
     assert document["trials"]["total"] == 3
     shown = kerastudy_here(folder, "show", "blobs")
     assert document["stopped"] in " ".join(shown.stdout.split())
-
-
-@pytest.mark.parametrize(
-    "options, told",
-    [
-        (["--only", "dropuot"], "'dropuot' is not in the search space. Did you mean 'dropout'?"),
-        (["--set", "dropout"], "--set takes NAME=VALUE"),
-        (["--set", "dropout=0.5..0.1"], "dropout"),
-        (["--start-with", "nowhere.json"], "'nowhere.json' cannot be read"),
-        (["--repeats", "0"], "repeats must be a whole number of at least 1"),
-        (["--engine", "keras-tuner:grid"], "learning_rate"),
-        (["--pruner", "median,n_warmup_steps=-1"], "negative"),
-        (["--pruner", "threshold"], "lower"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], told: str) -> None:
-    before = sorted(path.name for path in folder.iterdir())
-    arguments = ["--json", "--name", "another", "--executor", "in-process", *options]
-    answer = kerastudy_here(folder, "launch", "my_study.py", *arguments, expect=2)
-    assert told in answer.last and answer.stdout == ""
-    assert answer.stderr.count("kerastudy: ") == 1
-    assert sorted(path.name for path in folder.iterdir()) == before
