@@ -58,13 +58,15 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
 ) -> None:
     told = launch(launched, copied_store)
     assert "warning" not in told.stderr
+    again, before = json.loads(told.stdout), launched.document
+    assert (again["trials"], again["best"]["uuid"]) == (before["trials"], before["best"]["uuid"])
     folder, client = copied_store / "blobs", client_of(store_at(copied_store))
     check_equal(client, folder)
     experiment = client.get_experiment_by_name("blobs")
     (study,) = client.search_runs([experiment.experiment_id], "tags.kerastudy.kind = 'study'")
     assert "report.html" in [file.path for file in client.list_artifacts(study.info.run_id)]
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"{json.loads(told.stdout)['best']['value']:.4g}" in page
+    assert f"{again['best']['value']:.4g}" in page
 
     kerastudy_here(launched.folder, "delete", "blobs", "--yes", "--store", copied_store)
     assert not folder.exists()
@@ -83,8 +85,7 @@ def test_a_launch_goes_on_without_mlflow_and_says_so_once(
 ) -> None:
     (copied_store / "mlflow.db").write_text("no database")
     told = launch(launched, copied_store, KERASTUDY_REPORT="off")
-    best = json.loads(told.stdout)["best"]
-    assert best["uuid"] == launched.document["best"]["uuid"]
+    assert json.loads(told.stdout)["best"]["uuid"] == launched.document["best"]["uuid"]
     said = " ".join(told.stderr.split())
     assert said.count("warning: ") == said.count("mlflow.db") == 1, told.stderr
     assert "the journal has everything" in said and "Traceback" not in said
