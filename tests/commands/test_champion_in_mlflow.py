@@ -76,10 +76,7 @@ def evaluate(arguments: list[str], cwd: Path) -> Any:
 def evaluate_here(arguments: list[str], cwd: Path) -> Any:
     before, printed = mlflow.get_tracking_uri(), io.StringIO()
     try:
-        with (
-            patch.object(sys, "argv", ["-c", *arguments]),
-            contextlib.redirect_stdout(printed),
-        ):
+        with patch.object(sys, "argv", ["-c", *arguments]), contextlib.redirect_stdout(printed):
             exec(EVALUATE, {})
     finally:
         mlflow.set_tracking_uri(before)

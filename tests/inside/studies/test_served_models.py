@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, MaxAbsScaler, RobustScaler, StandardScaler
-from user_commands import environment
+from user_commands import run
 
 from studies.data import Splits, datasets
 from studies.training import save_for_mlflow
@@ -159,14 +158,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
             pd.DataFrame(raw.x, columns=x.columns).astype(x.dtypes).to_pickle(
                 folder / f"{name}.pkl"
             )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", SCORE, str(folder), *CASES],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run(folder, [sys.executable, "-P", "-c", SCORE, str(folder), *CASES])
     return own, json.loads(done.stdout.splitlines()[-1])
 
 

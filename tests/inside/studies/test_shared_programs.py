@@ -283,10 +283,7 @@ def test_what_cannot_be_read_is_like_nothing_else() -> None:
     assert len({structure.key for structure in structures}) == 3
 
 
-@pytest.mark.parametrize(
-    "what",
-    exhaustive_but(["a file", "a name of Python"], READ),
-)
+@pytest.mark.parametrize("what", exhaustive_but(["a file", "a name of Python"], READ))
 def test_trained_with_what_it_reads_now(what: str) -> None:
     read, change = READ[what]
     trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)

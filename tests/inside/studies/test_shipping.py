@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from suite import exhaustive_but
-from user_commands import environment
+from user_commands import run
 
 import kerastudy as ks
 from search_spaces import StudyError
@@ -145,16 +145,10 @@ def test_a_script_is_not_run_again_and_what_it_imports_is_found(tmp_path: Path) 
     (script.parent / "beside.py").write_text("UNITS = 40\n")
     sent = tmp_path / "sent"
     sent.mkdir()
-    run([str(script), str(sent)])
+    run(tmp_path, [sys.executable, str(script), str(sent)])
     script.write_text("raise AssertionError('run again')")
-    assert run(["-c", RECEIVER, str(sent)]).split(maxsplit=1) == ["42", f"{script}\n"]
-
-
-def run(arguments: list[str]) -> str:
-    command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, env=environment(), capture_output=True, text=True, check=True
-    ).stdout
+    done = run(tmp_path, [sys.executable, "-c", RECEIVER, str(sent)])
+    assert done.stdout.split(maxsplit=1) == ["42", f"{script}\n"]
 
 
 # The code of a model's own layers and losses goes with the registered model.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ import tensorflow as tf
 from exact_training import by_hand, samples, spec_of
 from model_zoo import compiled, stack
 from pages import recipe_of
-from user_commands import environment
+from user_commands import run
 
 import kerastudy as ks
 from studies.commands import study_text
@@ -130,14 +129,8 @@ def test_a_trial_is_that_of_a_fresh_process_that_loads_the_file(tmp_path: Path) 
     }.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     launch(tmp_path / "stateful.py", tmp_path / "store")
-    done = subprocess.run(
-        [sys.executable, "by_hand.py", "1"],
-        cwd=tmp_path,
-        env=environment(KERAS_BACKEND="tensorflow", KERASTUDY_STORE="store"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    usual = {"KERAS_BACKEND": "tensorflow", "KERASTUDY_STORE": "store"}
+    done = run(tmp_path, [sys.executable, "by_hand.py", "1"], **usual)
     assert done.stdout.startswith("identical in 2 epochs")
 
 
