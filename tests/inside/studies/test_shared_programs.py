@@ -28,15 +28,10 @@ from model_zoo import compiled, stack
 from sklearn.metrics import f1_score
 from suite import exhaustive_but
 
-from studies.training import CompiledTrainer, Structure, configure_tensorflow
+from studies.training import CompiledTrainer, Structure
 from studies.training.traced_programs import numbers_as_variables as numbers
 
 layers = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
 
 
 def module(name: str, **values: Any) -> types.ModuleType:

@@ -20,12 +20,7 @@ from suite import exhaustive_but
 import kerastudy as ks
 from studies.data import PROFILE_SEED
 from studies.definition import epoch_seed, resolve_class_weight
-from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
+from studies.training import CompiledTrainer, PlainTrainer
 
 
 def check(

@@ -20,13 +20,6 @@ from studies.executors import Handler, LoadStudy, Worker, WorkerPool, job_runner
 from studies.progress import NoProgress
 from studies.user_code import Target
 from tracking.records import TrialResult, TrialTask
-from tracking.store import create_store
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for all: making its databases takes longer than any study here."""
-    return create_store(tmp_path_factory.mktemp("together") / "store").root
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,6 @@ from studies.training import (
     CompiledTrainer,
     PlainTrainer,
     Structure,
-    configure_tensorflow,
     is_due,
 )
 from studies.training.traced_programs import compiled_trainer as compiling
@@ -48,11 +47,6 @@ def warm() -> CompiledTrainer:
 def only_compiled(warm: CompiledTrainer) -> CompiledTrainer:
     """One with the same programs that trains by nothing else."""
     return warm.in_mode("compiled")
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
 
 
 class TestCompiledTrainer(TrainerConformance):

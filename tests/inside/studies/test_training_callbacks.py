@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from exact_training import by_fit, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 from suite import exhaustive_but
 
-from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
+from studies.training import CompiledTrainer, PlainTrainer
 
 layers = keras.layers
 SPARSE = "sparse_categorical_crossentropy"
@@ -20,9 +20,8 @@ Build = Callable[[], keras.Model]
 
 
 @pytest.fixture(scope="module")
-def trainer() -> Iterator[CompiledTrainer]:
-    configure_tensorflow(None)
-    yield CompiledTrainer()
+def trainer() -> CompiledTrainer:
+    return CompiledTrainer()
 
 
 def small() -> keras.Model:

@@ -19,7 +19,6 @@ from search_spaces import BuilderError, Hyperparameters, ObjectiveError, StudyEr
 from studies.training import (
     PlainTrainer,
     check_study,
-    configure_tensorflow,
     remember_settings,
     resolve_space,
     run_trial,
@@ -27,11 +26,6 @@ from studies.training import (
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 SPARSE = "sparse_categorical_crossentropy"
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
 
 
 def run(study: ks.Study, folder: Path, epochs: int = 3, **fields: Any) -> TrialResult:

@@ -44,12 +44,6 @@ class Saying(NoProgress):
         return found
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for all: making its databases takes longer than any study here."""
-    return tmp_path_factory.mktemp("verification") / "store"
-
-
 def launch(
     folder: Path, description: StudyDescription, verify: str = "full", **settings: Any
 ) -> tuple[StudyHistory, Compiled, Saying]:
