@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,8 +17,6 @@ import pytest
 import tensorflow as tf
 from exact_training import by_hand, samples, spec_of
 from model_zoo import compiled, stack
-from pages import recipe_of
-from user_commands import run
 
 import kerastudy as ks
 from studies.commands import study_text
@@ -32,106 +29,6 @@ from tracking.history import StudyHistory
 from tracking.records import CodeDescription, EpochResult, TrialTask
 
 layers = keras.layers
-HELPERS = """
-import numpy as np
-
-rng = np.random.default_rng(7)
-
-
-class Made:
-    count = 0
-
-    def __init__(self):
-        Made.count += 1
-"""
-LATE = """
-calls = []
-
-
-def called():
-    calls.append(1)
-    return len(calls)
-"""
-STUDY = """
-import keras
-import numpy as np
-
-import own_helpers
-import kerastudy as ks
-from own_helpers import Made
-
-x = np.random.default_rng(3).normal(size=(120, 6)).astype("float32")
-y = (x[:, 0] + 0.5 * x[:, 1] > 0).astype("int32")
-scale = keras.Variable(1.0, name="scale")
-seeds = keras.random.SeedGenerator(5)
-rng = np.random.default_rng(0)
-callbacks = [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", patience=0, factor=0.5)]
-steps = 0
-
-
-class Shrink(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        global steps
-        steps += 1
-        scale.assign(scale * 0.7)
-        rate = self.model.optimizer.learning_rate
-        rate.assign(float(rate) * (1 + 0.1 * rng.random() + 0.01 * steps))
-
-
-class Noise(keras.layers.Layer):
-    def call(self, inputs, training=False):
-        if not training:
-            return inputs
-        return inputs + 0.1 * keras.random.normal(keras.ops.shape(inputs), seed=seeds)
-
-
-def loss(y_true, y_pred):
-    return scale * keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
-
-
-def build(hp):
-    import own_late
-
-    Made()
-    model = keras.Sequential(
-        [
-            keras.Input((6,)),
-            keras.layers.Dense(3 + Made.count + own_late.called(), activation="relu"),
-            Noise(),
-            keras.layers.Dropout(hp["dropout"] * own_helpers.rng.random()),
-            keras.layers.Dense(2, activation="softmax"),
-        ]
-    )
-    model.compile("adam", loss, metrics=["accuracy"])
-    return model
-
-
-study = ks.Study(
-    "stateful",
-    data=ks.datasets.arrays(x, y, validation=30, test=None),
-    build=build,
-    space=ks.SearchSpace(ks.dropout(0.1, 0.6)),
-    trials=2,
-    epochs=2,
-    batch_size=16,
-    callbacks=lambda hp: [*callbacks, Shrink()],
-)
-"""
-
-
-def test_a_trial_is_that_of_a_fresh_process_that_loads_the_file(tmp_path: Path) -> None:
-    """In which plain Keras trains it, as docs/reproducing.md says."""
-    for name, text in {
-        "own_helpers": HELPERS,
-        "own_late": LATE,
-        "stateful": STUDY,
-        "by_hand": recipe_of("stateful"),
-    }.items():
-        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-    launch(tmp_path / "stateful.py", tmp_path / "store")
-    usual = {"KERAS_BACKEND": "tensorflow", "KERASTUDY_STORE": "store"}
-    done = run(tmp_path, [sys.executable, "by_hand.py", "1"], **usual)
-    assert done.stdout.startswith("identical in 2 epochs")
 
 
 def launch(file: Path, store: Path) -> StudyHistory:
