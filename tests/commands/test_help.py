@@ -14,7 +14,7 @@ import pexpect
 import pytest
 from stores import empty_store
 from suite import exhaustive_but
-from user_commands import environment, kerastudy, kerastudy_here, run
+from user_commands import environment, kerastudy_here, run
 
 COMMANDS = [
     "new", "launch", "list", "data", "show", "report", "compare", "diagnose", "reproduce",
@@ -74,7 +74,7 @@ def test_on_a_terminal_the_line_of_what_it_waits_for_goes_away(tmp_path: Path) -
 
 
 def test_version_and_the_list_of_commands(tmp_path: Path) -> None:
-    assert kerastudy(tmp_path, "--version").stdout == f"kerastudy {version('kerastudy')}\n"
+    assert kerastudy_here(tmp_path, "--version").stdout == f"kerastudy {version('kerastudy')}\n"
     told = kerastudy_here(tmp_path, "--help")
     assert set(COMMANDS) <= set(re.findall(r"^  (\w+) +\S", told.stdout, flags=re.MULTILINE))
 
