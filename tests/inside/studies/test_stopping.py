@@ -85,7 +85,7 @@ class Replacing(ScriptedExecutor):
             return
         self.waits += 1
         assert self.waits < 50, "nobody looks whether to stop"
-        if self.waits == 2 and self.fails is not None:
+        if self.waits == 2:
             ctrl_c()
         assert seconds is not None, "it would wait for ever"
         if self.waits == 2 and self.fails:

@@ -23,20 +23,6 @@ from studies.definition import epoch_seed, resolve_class_weight
 from studies.training import CompiledTrainer, PlainTrainer
 
 
-def check(
-    train: Any, validation: Any, model_of: Any = model, class_weight: Any = None, **options: Any
-) -> list[Any]:
-    """Trains as a trial and by hand, compares them to the bit, and returns the epochs."""
-    splits = ks.datasets.batches(train, validation, **options).load()
-    assert not splits.warnings
-    if class_weight is not None:
-        class_weight = resolve_class_weight(class_weight, splits)
-    spec = spec_of(epochs=3, class_weight=class_weight)
-    epochs = streamed.by_hand(model_of, train, validation, spec, **options)
-    assert by_trainer(CompiledTrainer(), model_of, splits, spec) == epochs
-    return epochs
-
-
 def several_steps_at_once() -> keras.Model:
     """More than an epoch has left at its end: 6 batches of training, 3 of validation."""
     made = model()
@@ -58,7 +44,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     **{
         f"{kind}, several steps": (
             *(TRAINING[kind], VALIDATION[kind]),
-            {"model_of": several_steps_at_once},
+            {"model": several_steps_at_once},
         )
         for kind in ("tf.data", "uneven", "generator")
     },
@@ -81,10 +67,16 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 )
 def test_batches_train_as_fit_by_hand(name: str) -> None:
     train, validation, options = CASES[name]
-    epochs = check(train, validation, **options)
+    model_of = options.get("model", model)
+    steps = {key: count for key, count in options.items() if "steps" in key}
+    splits = ks.datasets.batches(train, validation, **steps).load()
+    assert not splits.warnings
+    class_weight = resolve_class_weight(options.get("class_weight"), splits)
+    spec = spec_of(epochs=3, class_weight=class_weight)
+    epochs = streamed.by_hand(model_of, train, validation, spec, **steps)
+    assert by_trainer(CompiledTrainer(), model_of, splits, spec) == epochs
     if name in ("shuffles itself", "generator"):
         splits = ks.datasets.batches(train, validation).load()
-        spec = spec_of(epochs=3)
         again = by_trainer(PlainTrainer(), model, splits, spec, epochs[0].state, initial_epoch=1)
         assert again == epochs[1:], "from the second epoch, as where a training was cut"
 

@@ -43,12 +43,6 @@ def warm() -> CompiledTrainer:
     return CompiledTrainer()
 
 
-@pytest.fixture(scope="module")
-def only_compiled(warm: CompiledTrainer) -> CompiledTrainer:
-    """One with the same programs that trains by nothing else."""
-    return warm.in_mode("compiled")
-
-
 class TestCompiledTrainer(TrainerConformance):
     @pytest.fixture
     def trainer(
@@ -190,8 +184,8 @@ def test_random_numbers_that_are_drawn_while_it_is_traced_are_the_trials_own() -
     assert trainer.used[0] == "plain" and "random numbers" in trainer.used[1]
 
 
-def test_trials_share_no_state(only_compiled: CompiledTrainer) -> None:
-    trainer, splits = only_compiled, samples()
+def test_trials_share_no_state(warm: CompiledTrainer) -> None:
+    trainer, splits = warm.in_mode("compiled"), samples()
     models = []
 
     def build() -> keras.Model:
