@@ -140,9 +140,10 @@ def test_a_setting_that_the_space_overrules(settings: dict[str, Any], said: list
 
 
 def test_a_study_never_changes() -> None:
-    other = make().with_overrides({"epochs": 3, "initial": Path("a.csv")})
+    study = make(initial="study:old")
+    other = study.with_overrides({"epochs": 3, "initial": Path("a.csv")})
     assert type(other) is ks.Study and repr(other).startswith("<study 'fast': ")
-    assert (other.epochs, other.initial) == (3, "a.csv")
+    assert (study.initial, other.initial, other.epochs) == ("study:old", "a.csv", 3)
     for name in ("epochs", "anything"):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(other, name, 4)
@@ -180,29 +181,16 @@ def test_what_is_wrong_is_refused_before_anything_is_loaded(
         make(**settings).launch(**options)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        *({"callbacks": each} for each in (lambda hp: [], lambda *_: [], lambda hp, more=2: [])),
-        {"initial": "study:old"},
-    ],
-)
-def test_what_is_taken_as_it_is(settings: dict[str, Any]) -> None:
-    (name,) = settings
-    assert getattr(make(**settings), name) is settings[name]
+def test_functions_that_take_hp_are_taken() -> None:
+    for callbacks in (lambda hp: [], lambda *given: [], lambda hp, more=2: []):
+        make(callbacks=callbacks)
 
 
-@pytest.mark.parametrize(
-    ("asked", "executor"),
-    [
-        ({}, "in-process"),
-        ({"workers": 1}, "worker"),
-        ({"executor": "worker"}, "worker"),
-        ({"executor": "in-process"}, "in-process"),
-    ],
-)
-def test_workers_are_processes(asked: dict[str, Any], executor: str) -> None:
-    assert LaunchOptions(**asked).runs_in(otherwise="in-process") == executor
+def test_workers_are_processes() -> None:
+    for options in (LaunchOptions(workers=1), LaunchOptions(executor="worker")):
+        assert options.runs_in(otherwise="in-process") == "worker"
+    for options in (LaunchOptions(), LaunchOptions(executor="in-process")):
+        assert options.runs_in(otherwise="in-process") == "in-process"
 
 
 def test_other_data_under_the_same_code(tmp_path: Path) -> None:
