@@ -24,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(folder: Path, *options: str) -> Answer:
-    launching = ("launch", "my_study.py", "--json", "--verify", "off")
-    return kerastudy_here(folder, *launching, *options, expect=None)
+    launching = ("launch", "my_study.py", "--json", "--verify", "off", "--executor", "in-process")
+    return kerastudy_here(folder, *launching, *options)
 
 
 TAILORED = [
@@ -38,7 +38,7 @@ TAILORED = [
 @pytest.mark.exhaustive
 def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -> None:
     """A dry run shows it; `show` tells why the study ended."""
-    told = launch(folder, *TAILORED, "--dry-run", "--executor", "in-process")
+    told = launch(folder, *TAILORED, "--dry-run")
     document = json.loads(told.stdout)
     space = {p["name"]: p for p in document["space"]["parameters"]}
     assert (space["dropout"]["low"], space["dropout"]["high"]) == (0.1, 0.3)
@@ -47,15 +47,13 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
     assert document["initial"][0]["dropout"] == space["dropout"]["default"]
     assert document["engine"] == "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
     assert not (folder / "kerastudy-store").exists()
-    told = launch(folder, *TAILORED, "--executor", "in-process")
-    assert told.returncode == 0, told.stderr
+    told = launch(folder, *TAILORED)
     top = {trial["trial"]: trial["params"] for trial in json.loads(told.stdout)["top"]}
     assert [top[number]["learning_rate"] for number in (0, 1, 2)] == [0.001, 0.5, 0.01]
     assert [top[number]["dropout"] for number in (0, 2)] == [0.25, 0.3]
     for params in top.values():
         assert params["kind"] == "b" and 0.1 <= params["dropout"] <= 0.3
-    reached = ("--executor", "in-process", "--stop-at", "0.05", "--trials", "40")
-    launch(folder, *TAILORED, *reached)
+    launch(folder, *TAILORED, "--stop-at", "0.05", "--trials", "40")
     document = json.loads(kerastudy_here(folder, "show", "blobs", "--json").stdout)
     assert (document["ended_by"], document["status"]) == ("stop_at", "FINISHED")
     assert document["stopped"].startswith("val_accuracy reached 0.05")
