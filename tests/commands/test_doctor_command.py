@@ -53,21 +53,23 @@ def test_what_is_wrong_and_mended_is_a_line_each(copied_store: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "command",
-    [["launch", "FILE", "--executor", "in-process"], ["show", "blobs"], ["doctor", "--fix"]],
+    ("command", "code"),
+    [
+        (["launch", "FILE", "--executor", "in-process"], 2),
+        (["show", "blobs"], 2),
+        (["doctor", "--fix"], 1),
+    ],
 )
 def test_a_damaged_record_is_told_in_one_line(
-    launched: Launched, copied_store: Path, tmp_path: Path, command: list[str]
+    launched: Launched, copied_store: Path, tmp_path: Path, command: list[str], code: int
 ) -> None:
     journal = copied_store / "blobs" / "journal.db"
     tear_last_page(journal)
     cut_short(journal)
     before = contents(copied_store)
     arguments = [str(launched.file) if word == "FILE" else word for word in command]
-    told = kerastudy_here(
-        tmp_path, *arguments, "--store", copied_store, expect=1 if command[0] == "doctor" else 2
-    )
-    if command[0] == "doctor":
+    told = kerastudy_here(tmp_path, *arguments, "--store", copied_store, expect=code)
+    if code == 1:
         assert "the journal is damaged" in told.stdout and told.stderr == ""
     else:
         assert told.stderr.count("kerastudy: ") == 1 and "kerastudy doctor" in told.last
