@@ -63,7 +63,7 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
     folder, client = copied_store / "blobs", client_of(store_at(copied_store))
     check_equal(client, folder)
     experiment = client.get_experiment_by_name("blobs")
-    (study,) = client.search_runs([experiment.experiment_id], "tags.kerastudy.kind = 'study'")
+    (study,) = client.search_runs([experiment.experiment_id], "tags.`kerastudy.kind` = 'study'")
     assert "report.html" in [file.path for file in client.list_artifacts(study.info.run_id)]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f"{again['best']['value']:.4g}" in page
