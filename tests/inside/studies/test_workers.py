@@ -66,9 +66,9 @@ class TestInProcess(ExecutorConformance):
         return in_process
 
 
-def all_free(pool: WorkerPool, handler: Collecting | None = None) -> None:
+def all_free(pool: WorkerPool) -> None:
     while pool.free < len(pool):
-        pool.wait(handler or Collecting())
+        pool.wait(Collecting())
 
 
 def pid_of(worker: Worker) -> int:
@@ -96,7 +96,6 @@ class TestPool(ExecutorConformance):
     test_the_same_spec_gives_the_same_bits = exhaustive(
         ExecutorConformance.test_the_same_spec_gives_the_same_bits
     )
-
     test_a_task_may_ask_for_another_trainer = exhaustive(
         ExecutorConformance.test_a_task_may_ask_for_another_trainer
     )
@@ -107,15 +106,12 @@ class TestPool(ExecutorConformance):
     )
 
     def test_comes_to_the_bits_of_a_training_in_this_process(
-        self, executor: WorkerPool, tmp_path: Path
+        self, executor: WorkerPool, file: Path, tmp_path: Path
     ) -> None:
         """With one thread each: threads belong to the spec."""
-        assert executor.description.threads == 1
-        file, spec = tmp_path / "study.py", make_spec(executor)
-        file.write_text(STUDY_FILE, encoding="utf-8")
         with in_process(file) as here:
-            if here.description.threads != 1:
-                pytest.skip("TensorFlow has more threads in this process")
+            assert executor.description.threads == here.description.threads == 1
+            spec = make_spec(executor)
             digests = [
                 Collecting().run(each, spec, tmp_path).weights_sha256 for each in (executor, here)
             ]
