@@ -11,6 +11,9 @@ from handmade import contents
 from user_commands import Answer, kerastudy_here
 
 
+HERE = ("--executor", "in-process")
+
+
 def check_refused(told: Answer, *words: str) -> None:
     """One line of ours at the end, with these words in it."""
     assert "Traceback" not in told.stderr
@@ -31,8 +34,8 @@ def check_refused(told: Answer, *words: str) -> None:
         (["digits", "--name", "../digits"], ["'../digits'", "'/'"]),
         (["digits", "--keep", "few"], ["keep", "'few'"]),
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'", "1h30m"]),
-        (["digits", "--workers", "2", "--executor", "in-process"], ["'in-process'", "2"]),
-        (["digits", "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
+        (["digits", "--workers", "2", *HERE], ["'in-process'", "2"]),
+        (["digits", *HERE, "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
         (["digits", "--set", "dropout"], ["--set takes NAME=VALUE"]),
     ],
 )
@@ -92,8 +95,7 @@ def test_no_store_says_how_to_start_and_wrong_options_are_told_before_it_is_read
         *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("show", "ui", "diagnose")),
         *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("reproduce", "promote")),
         (["confirm", "blobs", "--budget", "3"], ["too small for a race of 3 trials"]),
-        (["confirm", "blobs", "--executor", "in-process", "--workers", "2"],
-         ["Leave one of the two out"]),
+        (["confirm", "blobs", *HERE, "--workers", "2"], ["Leave one of the two out"]),
         (["reproduce", "blobs", "--trial", "99"], ["no trial 99", "0 to 2"]),
         (["reproduce", "blobs", "--trial", "-1"], ["-1", "0 to 2"]),
         (["show", "blobs", "--engine", "random"], ["optuna:random", "optuna:tpe"]),
@@ -194,8 +196,8 @@ def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_
         epochs="epochs=3",
     )
     before = contents(copied_store)
-    arguments = ("launch", file, "--store", copied_store, "--executor", "in-process")
-    told = kerastudy_here(tmp_path, *arguments, "--trials", "4", expect=2)
+    arguments = ("launch", file, "--store", copied_store, *HERE, "--trials", "4")
+    told = kerastudy_here(tmp_path, *arguments, expect=2)
     of_data, of_settings = "data differs (train, validation", "epochs was 2 and is 3"
     check_refused(told, "'blobs'", "--name", "dropout", "learning_rate", of_data, of_settings)
     check_refused(told, "objective", "val_accuracy", "val_loss", "--epochs 2)")

@@ -45,8 +45,8 @@ def test_mlflow_loads_the_champion_of_a_moved_store_which_predicts_what_is_recor
     best = launched.document["best"]
     assert scores["accuracy"] == best["value"]
     assert scores["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
-    for found, size in ((signature.inputs, 4), (signature.outputs, 3)):
-        assert found.to_dict()[0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, size]}
+    for told, size in ((signature.inputs, 4), (signature.outputs, 3)):
+        assert told.to_dict()[0]["tensor-spec"] == {"dtype": "float32", "shape": (-1, size)}
     artifacts = in_mlflow.experiment.artifact_location
     assert artifacts.startswith((store / "mlartifacts").as_uri())
 

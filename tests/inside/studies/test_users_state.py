@@ -62,16 +62,20 @@ def of_width(units: int, hp: Any) -> keras.Model:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"), [(Growing, "Growing"), (growing, "calls (test_users_state.py)")]
+    ("make", "told", "stores"),
+    [
+        # A second launch in the same process, too.
+        (Growing, "Growing", ["first", "second"]),
+        (growing, "calls (test_users_state.py)", ["first"]),
+    ],
 )
 def test_what_a_builder_counts_is_set_back_and_told_once(
-    make: Any, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make: Any, told: str, stores: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     part = samples().train
     data = ks.datasets.arrays(part.x, part.y, validation=10, test=None)
     study = ks.Study("growing", data=data, build=make(), trials=2, epochs=1)
-    # Also for a second launch in the same process.
-    for store in ("first", "second"):
+    for store in stores:
         history = study.launch(store=tmp_path / store, progress=False, verify="off")
         results = [trial.result for trial in history.trials if trial.result is not None]
         # Twelve weights and a bias of the first layer, two for each class of the second.

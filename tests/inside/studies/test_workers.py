@@ -390,6 +390,7 @@ def local(
     return kind(load, trials=None, workers=None, on_output=told.append)
 
 
+@pytest.mark.exhaustive
 def test_a_message_to_a_dead_worker_is_an_error(tmp_path: Path) -> None:
     """Also while a process that the study's file has started lives on."""
     file, started = tmp_path / "study.py", tmp_path / "started"
