@@ -10,7 +10,6 @@ from blobs import Launched, write_study
 from handmade import contents
 from user_commands import Answer, kerastudy_here
 
-
 HERE = ("--executor", "in-process")
 
 
