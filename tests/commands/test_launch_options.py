@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from blobs import write_study
+from blobs import Launched, write_study
 from user_commands import Answer, kerastudy_here
 
 SPACE = """ks.SearchSpace(
@@ -60,3 +60,14 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
     assert document["trials"]["total"] == 3
     shown = kerastudy_here(folder, "show", "blobs")
     assert document["stopped"] in " ".join(shown.stdout.split())
+
+
+def test_a_study_starts_with_the_best_of_another(launched: Launched) -> None:
+    """How, and what is wrong with it, is in `test_first_values`."""
+    words = ("--store", launched.store, "--name", "other", "--start-with", "study:blobs")
+    here = ("--executor", "in-process", "--dry-run", "--json")
+    planned = kerastudy_here(launched.folder, "launch", launched.file, *words, *here)
+    document = json.loads(planned.stdout)
+    assert document["initial"] == [trial["params"] for trial in launched.document["top"]]
+    assert document["initial_from"] == "study:blobs"
+    assert "starts with the best 3 of the study 'blobs'" in planned.stderr
