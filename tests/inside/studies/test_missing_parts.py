@@ -14,11 +14,7 @@ from conformance.engine import SMALL, Played, make
 from conformance.models import SPACE, by_hand, make_spec, make_study, samples
 
 import kerastudy as ks
-from search_spaces import (
-    EngineError,
-    Hyperparameters,
-    StudyError,
-)
+from search_spaces import EngineError, Hyperparameters, StudyError
 from studies.engines import keras_tuner_engine
 from studies.library_internals import (
     keras_internals,
@@ -174,11 +170,7 @@ def test_what_is_done_by_public_means_comes_to_the_same(monkeypatch: pytest.Monk
     nested = keras.Sequential([keras.Input((4, 3), 8), keras.layers.LSTM(2, stateful=True)])
     outer = keras.Sequential([keras.Input((4, 3), 8), nested, keras.layers.Dense(1)])
     within = {id(layer) for layer in keras_internals.layers_within(outer)}
-    for name in (
-        "Layer._flatten_layers",
-        "Model._compile_config",
-        "KerasTensor._keras_history",
-    ):
+    for name in ("Layer._flatten_layers", "Model._compile_config", "KerasTensor._keras_history"):
         take_away(PARTS[name], monkeypatch)
     assert {id(layer) for layer in keras_internals.layers_within(outer)} >= within
     assert stateful_layers(outer) == nested.layers

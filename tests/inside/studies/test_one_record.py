@@ -16,12 +16,7 @@ KNOWN = (
     {"rate": 0.0002, "units": 64, "kind": "b", "momentum": 0.0},
 )
 # What tells one engine, one run or one moment from another.
-OWN = (
-    "kerastudy.engine",
-    "kerastudy.uuid",
-    "mlflow.parentRunId",
-    "mlflow.note.content",
-)
+OWN = ("kerastudy.engine", "kerastudy.uuid", "mlflow.parentRunId", "mlflow.note.content")
 
 
 def launch(folder: Path, engine: str) -> StudyHistory:

@@ -292,9 +292,7 @@ def test_both_are_found(repository: Path, before: str) -> None:
     assert done.stderr == ""
 
 
-def test_a_name_that_both_define_is_ours_and_an_error_in_theirs_is_theirs(
-    repository: Path,
-) -> None:
+def test_a_name_that_both_define_is_ours_and_an_error_in_theirs_is_theirs(repository: Path) -> None:
     file = repository / "studies" / "interruption.py"
     file.write_text("import math\nX = 1\ndef raising_interrupts(): ...\n", encoding="utf-8")
     code = (

@@ -47,12 +47,7 @@ class Runner:
         self.epochs: list[EpochResult] = []
 
     def run(
-        self,
-        kind: str | None,
-        splits: Any = None,
-        *,
-        stop_after: int = 0,
-        **fields: Any,
+        self, kind: str | None, splits: Any = None, *, stop_after: int = 0, **fields: Any
     ) -> TrialResult:
         """Runs a trial that keeps the scores of its best epoch, of every epoch, or none."""
         self.epochs = []

@@ -84,9 +84,7 @@ def pieces(store: Store) -> str:
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [facts_gone, left_running, half_deleted, pieces],
-    ids=lambda damage: damage.__name__,
+    "damage", [facts_gone, left_running, half_deleted, pieces], ids=lambda damage: damage.__name__
 )
 def test_what_is_damaged_is_said_and_mended(
     store: Store, undisturbed: list[tuple], damage: Callable[[Store], str]
@@ -202,9 +200,7 @@ def test_a_damaged_checkpoint_is_said_and_trained_again_for_the_champion(
     assert examine_store(store.root).faults == ()
 
 
-def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(
-    store: Store,
-) -> None:
+def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(store: Store) -> None:
     path, number = damage_best(store, cut_short)
     damaged = path.read_bytes()
 

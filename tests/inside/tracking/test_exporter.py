@@ -14,14 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from exported import check_equal, experiment_of, runs_of
-from handmade import (
-    ENVIRONMENT,
-    losses,
-    make_result,
-    make_spec,
-    record_confirmation,
-    record_trial,
-)
+from handmade import ENVIRONMENT, losses, make_result, make_spec, record_confirmation, record_trial
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from scripted import WithModel, describe, run_study

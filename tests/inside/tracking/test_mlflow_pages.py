@@ -22,14 +22,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history import StudyHistory, read_study, record_evaluation
 from tracking.journal import Journal
-from tracking.mlflow import (
-    Pages,
-    study_description,
-    study_note,
-    to_mlflow,
-    view_id,
-    view_tags,
-)
+from tracking.mlflow import Pages, study_description, study_note, to_mlflow, view_id, view_tags
 from tracking.records import Evaluation, Measured, Objective
 from tracking.shell_commands import again_command
 from tracking.store import Store

@@ -21,12 +21,7 @@ from stores import history_at, store_at
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import (
-    SearchSpace,
-    ServerAwayError,
-    ServerRefusedError,
-    TrackingError,
-)
+from search_spaces import SearchSpace, ServerAwayError, ServerRefusedError, TrackingError
 from studies.executors import Handler
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import (

@@ -91,10 +91,7 @@ def test_other_metrics() -> None:
     [
         ({}, f"{EXPECTED} {PAID} {REPORTED}"),
         ({"gain": None, "default": None}, f"{EXPECTED} {REPORTED}"),
-        (
-            {"winner": 12},
-            f"{EXPECTED} {PAID} Trial 12 was best under 4 new seeds. {REPORTED}",
-        ),
+        ({"winner": 12}, f"{EXPECTED} {PAID} Trial 12 was best under 4 new seeds. {REPORTED}"),
         # The default lacks 0.05, of which a tenth is worth having.
         (
             {"gain": Interval(0.001, -0.0031, 0.0051)},
