@@ -24,12 +24,7 @@ from studies.library_internals import (
     private_names,
     tensorflow_internals,
 )
-from studies.training import (
-    CompiledTrainer,
-    begin_trial,
-    run_trial,
-    stateful_layers,
-)
+from studies.training import CompiledTrainer, begin_trial, run_trial, stateful_layers
 from tracking.records import TrialTask
 
 PARTS = {
