@@ -32,6 +32,7 @@ PARTS = {
     for name in ("tensorflow", "keras")
     for part in private_names.private_parts(name)
 }
+PrivatePart = private_names.PrivatePart
 SYMBOLICALLY = "keras.src.backend.compute_output_spec"
 # Without these no program can be exact, or none can be made.
 NEEDED_TO_COMPILE = {
@@ -81,7 +82,7 @@ def trained_by_hand(build: Any) -> tuple[list[dict[str, float]], list[np.ndarray
     return metrics, weights[-1]
 
 
-def take_away(part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part, "name", f"{part.name}_of_another_version")
 
 
@@ -156,9 +157,7 @@ def test_seeds_are_set_without_a_private_part(monkeypatch: pytest.MonkeyPatch) -
         assert drawn() == wanted
 
 
-def test_data_in_batches_is_refused_without_what_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_need_what_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = streamed.study()
     take_away(PARTS["keras.src.trainers.data_adapters.data_adapter.DataAdapter"], monkeypatch)
     with pytest.raises(StudyError, match=r"version of Keras .*: keras .* lacks .*DataAdapter"):
@@ -171,9 +170,7 @@ assert keras_tuner_engine and keras_tuner_internals and optuna_internals
 
 
 @pytest.mark.parametrize("part", private_names.private_parts("optuna"), ids=str)
-def test_a_study_by_optuna_runs_without(
-    part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(part, monkeypatch)
     played = Played(make("optuna:tpe", "median", SMALL))
     played.play(12, infeasible=[2, 3])
@@ -186,8 +183,8 @@ def test_a_study_by_optuna_runs_without(
 
 
 @pytest.mark.parametrize("part", private_names.private_parts("keras-tuner"), ids=str)
-def test_an_oracle_that_lacks_it_is_refused(
-    part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch
+def test_an_oracle_without_it_is_refused(
+    part: PrivatePart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_away(part, monkeypatch)
     refused = []

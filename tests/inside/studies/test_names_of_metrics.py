@@ -14,7 +14,7 @@ from tracking.history import StudyHistory
 from tracking.mlflow import to_mlflow
 
 LONG = "a name of 400 characters " + 375 * "n"
-LOGGED = ["100 %", "정확도", "a/b", "a: b", LONG + "1", "late " + 40 * "🐝"]
+LOGGED = ["100 %", "정확도", "a/b", "../a", "a: b", LONG + "1", "late " + 40 * "🐝"]
 NAMES = {*LOGGED, LONG, f"val_{LONG}", "loss", "val_loss"}
 RATE = "속도 %/a: " + LONG
 STUDY = f"""

@@ -73,9 +73,7 @@ def raising(trial: Any) -> float:
         (raising, "ValueError: too wide (test_objective_functions.py, line"),
     ],
 )
-def test_without_a_finite_number_it_is_infeasible(
-    objective: Objective, reason: str, tmp_path: Path
-) -> None:
+def test_no_finite_number_is_infeasible(objective: Objective, reason: str, tmp_path: Path) -> None:
     result, _ = run(objective, tmp_path)
     assert result.state == "infeasible" and result.best is None
     assert reason in result.reason and bool(result.raised) == (objective is raising)

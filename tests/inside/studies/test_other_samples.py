@@ -151,9 +151,7 @@ def test_texts_are_trained_on_as_by_hand(dtype: str) -> None:
     ],
     ids=["texts", "autoencoder"],
 )
-def test_such_studies_register_a_champion(
-    tmp_path: Path, model: Any, data: Any, objective: str
-) -> None:
+def test_a_champion_is_registered(tmp_path: Path, model: Any, data: Any, objective: str) -> None:
     study = ks.Study(
         "samples",
         data=data,

@@ -98,9 +98,7 @@ def test_more_running_trials_than_lines_are_counted() -> None:
     assert "and 14 more" in lines_of(file)
 
 
-def test_what_comes_after_the_last_trial_is_no_part_of_the_rate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_time_after_the_last_trial_is_no_part_of_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     live, _, _ = shown(80)

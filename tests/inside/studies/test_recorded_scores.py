@@ -107,9 +107,7 @@ def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "samples", "scored"), [("every", 60, 5), ("best", 60, 2), ("best", 300, 1)]
 )
-def test_epochs_have_scores_that_agree_with_their_values(
-    kind: str, samples: int, scored: int, tmp_path: Path
-) -> None:
+def test_scores_agree_with_values(kind: str, samples: int, scored: int, tmp_path: Path) -> None:
     """All epochs, the best two where samples are few, or the best one."""
     x, y = (np.repeat(array, 20, axis=0)[:samples] for array in VALIDATION)
     train = SPLITS.train.x, SPLITS.train.y
@@ -187,9 +185,7 @@ def raising(hp: Any) -> keras.Model:
         (build, "loss", "loss is no metric of the validation data"),
     ],
 )
-def test_why_there_are_no_scores_is_recorded(
-    builder: Any, metric: str, why: str, tmp_path: Path
-) -> None:
+def test_why_there_are_none_is_told(builder: Any, metric: str, why: str, tmp_path: Path) -> None:
     runner = Runner(tmp_path, builder)
     # Of an earlier attempt.
     runner.scores.write_bytes(b"old")

@@ -30,9 +30,7 @@ def history(folder: Path) -> ks.StudyResults:
     return ks.read_study("작은 & 연구", store=folder / "kerastudy-store")
 
 
-def test_the_best_of_all_curves_and_a_table_with_a_row_for_each_trial(
-    history: ks.StudyResults,
-) -> None:
+def test_the_best_of_all_curves_and_a_table_with_a_row_a_trial(history: ks.StudyResults) -> None:
     curves = {trial.number: trial.curve["val_loss"] for trial in history.trials}
     lowest = pd.DataFrame(curves).unstack()
     number, epoch = lowest.idxmin()

@@ -29,9 +29,7 @@ BEST = [7, 1, 5, 3, 6, 0, 4]
 
 @pytest.mark.parametrize("keep", [1, 3, 6, 7, None])
 @pytest.mark.parametrize("recorded", [0, 4, 8])
-def test_the_best_are_kept_and_no_other_is_written(
-    keep: int | None, recorded: int, tmp_path: Path
-) -> None:
+def test_the_best_are_kept_and_no_others(keep: int | None, recorded: int, tmp_path: Path) -> None:
     engine = make("optuna:random")
     for attempt in range(20):
         trials = random.Random(attempt).sample(TRIALS, len(TRIALS))

@@ -96,9 +96,7 @@ def test_sample_weights_count_where_keras_counts_them() -> None:
         assert weighted.of_resamples(COUNTS) == pytest.approx(resampled, rel=1e-4)
 
 
-def test_a_loss_has_weights_in_its_values_and_penalties_as_a_constant(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_loss_has_weights_in_its_values_penalties_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand = -WEIGHTS * np.log(classes().predicted[np.arange(SAMPLES), LABELS])
     first, last = classes().model.layers[0].kernel, classes().model.layers[-1].bias
     penalties = 0.1 * np.sum(np.square(first)) + 0.01 * np.sum(np.abs(last))

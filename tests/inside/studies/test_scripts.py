@@ -94,9 +94,7 @@ def test_the_study_has_the_scripts_settings(guide: tuple[Path, Any, CodeDescript
         ("(x, x)", {0, 1}, "validation_split=0.3"),
     ],
 )
-def test_several_inputs_and_weights_are_split_alike(
-    tmp_path: Path, x: str, names: set[Any], given: str
-) -> None:
+def test_inputs_and_weights_are_split(tmp_path: Path, x: str, names: set[Any], given: str) -> None:
     first = "" if "split" in given else "[:22]"
     last, rest = x.replace("x", "x[22:32]"), x.replace("x", f"x{first}")
     weighted = f"y[:32]{first}, sample_weight=y[:32]{first} ** 2"
@@ -299,9 +297,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changed", "message"), REFUSED.items(), ids=REFUSED.values())
-def test_what_a_study_can_not_do(
-    tmp_path: Path, changed: tuple[str | None, str], message: str
-) -> None:
+def test_what_no_study_does(tmp_path: Path, changed: tuple[str | None, str], message: str) -> None:
     old, new = changed
     assert old is None or old in tuner_scripts.GRID
     with pytest.raises(StudyError, match=message.replace("(", r"\(")):
@@ -399,9 +395,7 @@ def test_a_file_that_launches_studies_at_its_top_level(
         ('make("second", initial=[history.best.spec.values])', "not launched"),
     ],
 )
-def test_a_study_that_depends_on_the_result_of_another_is_refused(
-    tmp_path: Path, new: str, message: str
-) -> None:
+def test_a_study_of_another_ones_result_is_refused(tmp_path: Path, new: str, message: str) -> None:
     """It would be another than the one that was launched."""
     with pytest.raises(StudyFileError, match=message):
         load_launching(tmp_path, 'make("second", trials=7)', new, study_name="second")

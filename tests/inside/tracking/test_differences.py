@@ -48,9 +48,7 @@ def accuracies(samples: int, worst: float, best: float) -> Draw:
     ],
     ids=["normal", "losses", "equal accuracies", "accuracies"],
 )
-def test_an_interval_over_seeds_holds_the_true_difference(
-    one: Draw, other: Draw, seeds: tuple[int, int]
-) -> None:
+def test_an_interval_over_seeds_holds(one: Draw, other: Draw, seeds: tuple[int, int]) -> None:
     generator = np.random.default_rng(list(seeds))
     truth = one(generator, (30_000,)).mean() - other(generator, (30_000,)).mean()
     first, second = (
@@ -93,9 +91,7 @@ def exact(hits: int, samples: int) -> Interval:
 
 @pytest.mark.parametrize("together", [0.0, 0.8])
 @pytest.mark.parametrize("accuracy", [(0.9, 0.9), (0.99, 0.95), (0.7, 0.6)])
-def test_a_difference_of_confirmed_values_holds_the_truth(
-    accuracy: tuple[float, float], together: float
-) -> None:
+def test_a_confirmed_difference_holds(accuracy: tuple[float, float], together: float) -> None:
     """On the same samples the models may fail together: the interval is then too wide."""
     generator, samples = np.random.default_rng(2), 300
     draws = generator.random((SEARCHES, 2, samples))

@@ -183,9 +183,7 @@ def launch_saving(store: Store, executor: Saving) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: flip_byte(path, b'"attempt": ')])
-def test_a_damaged_checkpoint_is_said_and_trained_again_for_the_champion(
-    store: Store, damage: Callable[[Path], object]
-) -> None:
+def test_a_damaged_checkpoint_is_made_again(store: Store, damage: Callable[[Path], object]) -> None:
     whole = contents(store.root)
     path, number = damage_best(store, damage)
     (finding,) = examine_store(store.root).left
@@ -226,9 +224,7 @@ def test_no_more_checkpoints_are_missed_than_were_ever_kept(store: Store) -> Non
 
 @pytest.mark.parametrize("damage", [shutil.rmtree, lambda folder: flip_byte(
     folder / "data" / "model.keras", b'"attempt": ')])  # fmt: skip
-def test_a_damaged_champion_is_said_and_registered_anew_by_a_launch(
-    store: Store, damage: Callable[[Path], object]
-) -> None:
+def test_a_damaged_champion_is_made_anew(store: Store, damage: Callable[[Path], object]) -> None:
     launch_saving(store, Saving(DESCRIPTION))
     assert examine_store(store.root).faults == ()
     (champion,) = (store.root / "scripted" / "champion").iterdir()
@@ -250,9 +246,7 @@ def newer(path: Path) -> None:
     ("damage", "told"),
     [(tear_pages, "damaged"), (tear_last_page, "damaged"), (newer, "newer kerastudy")],
 )
-def test_a_journal_that_cannot_be_used_is_left_as_it_is(
-    store: Store, damage: Callable[[Path], None], told: str
-) -> None:
+def test_an_unusable_journal_stays(store: Store, damage: Callable[[Path], None], told: str) -> None:
     """And the other studies are checked all the same."""
     launch(store.root, name="other", trials=2)
     damage(store.root / "scripted" / "journal.db")

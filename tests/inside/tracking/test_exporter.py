@@ -223,9 +223,7 @@ def killed_at(store: Store, name: str, at: int, *, after: bool) -> bool:
 
 
 @pytest.mark.parametrize(("name", "after"), [(NAME, True), ("repeated", False)])
-def test_killed_again_and_again_it_sends_everything_once(
-    store: Store, name: str, after: bool
-) -> None:
+def test_killed_again_and_again_it_sends_all_once(store: Store, name: str, after: bool) -> None:
     calls = next(n for n in itertools.count(1) if not killed_at(store, name, n, after=after))
     assert calls > 20
     check(store, name)

@@ -81,9 +81,7 @@ def test_an_ended_trial_is_in_mlflow_while_the_study_runs(new_store: Store) -> N
     check_equal(client_of(new_store), history.folder)
 
 
-def test_a_launch_ends_though_its_server_does_not_answer(
-    new_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launch_ends_without_an_answer(new_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what is left, and the exporter goes on when it has ended."""
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 0.5)
     said, asked, may_answer = Said(), threading.Event(), threading.Event()

@@ -91,9 +91,7 @@ def _another(path: Path) -> None:
         (Path.unlink, "is gone. Restore .* backup"),
     ],
 )
-def test_a_journal_that_cannot_be_used_is_told_and_left(
-    tmp_path: Path, damage: Any, told: str
-) -> None:
+def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, told: str) -> None:
     journal = begin(tmp_path)
     for number in range(9):
         record_trial(journal, make_spec(number), losses(0.5))
@@ -246,9 +244,7 @@ def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_a_folder_that_cannot_be_written_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what is only in the write-ahead log."""
     journal = begin(tmp_path)
     reader = JournalReader(journal.folder)

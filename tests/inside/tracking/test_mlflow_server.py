@@ -179,9 +179,7 @@ def test_a_trained_study_is_there_with_its_champion(
         ("https://me:secret@mlflow.example.org", "MLFLOW_TRACKING_PASSWORD"),
     ],
 )
-def test_what_is_no_server_is_refused(
-    monkeypatch: pytest.MonkeyPatch, address: str, told: str
-) -> None:
+def test_bad_addresses_are_told(monkeypatch: pytest.MonkeyPatch, address: str, told: str) -> None:
     with pytest.raises(TrackingError, match=told) as raised:
         check_server(address)
     assert "secret" not in str(raised.value)
@@ -222,9 +220,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 
 @pytest.mark.exhaustive
-def test_two_people_send_studies_of_one_name_at_the_same_time(
-    team: MlflowServer, tmp_path: Path
-) -> None:
+def test_two_people_send_studies_of_one_name_at_once(team: MlflowServer, tmp_path: Path) -> None:
     support = Path(__file__).parents[2] / "support"
     running = {}
     for person in ("ada", "grace"):
@@ -262,9 +258,7 @@ class Odd(ScriptedExecutor):
 
 
 @pytest.mark.exhaustive
-def test_what_postgresql_does_not_take_is_sent_as_it_does(
-    team: MlflowServer, tmp_path: Path
-) -> None:
+def test_what_postgresql_refuses_is_sent_as_it_takes_it(team: MlflowServer, tmp_path: Path) -> None:
     """SQLite takes texts of any length, with any character in them."""
     space = SearchSpace(
         ks.Float("rate", 1e-310, 1e-1),

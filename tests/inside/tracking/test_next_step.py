@@ -71,9 +71,7 @@ def test_a_hint_alone_does_not_delay_the_confirmation(tmp_path: Path) -> None:
     ("source", "samples"),
     [("", "new.npy"), ("/a folder/x.csv.gz", "new.csv"), ("x.parquet", "new.parquet")],
 )
-def test_a_confirmed_study_predicts_a_file_of_its_kind(
-    tmp_path: Path, source: str, samples: str
-) -> None:
+def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, samples: str) -> None:
     description = describe(name="sure", data=replace(DATA, source=source))
     store = create_store(tmp_path / "store")
     journal = Journal.begin(store.root / "sure", description, ENVIRONMENT)
