@@ -37,7 +37,7 @@ def accuracies(samples: int, worst: float, best: float) -> Draw:
     return draw
 
 
-@pytest.mark.parametrize("seeds", [(3, 3), (5, 5), (10, 10), (5, 8)])
+@pytest.mark.parametrize("seeds", [(3, 3), (10, 10), (5, 8)])
 @pytest.mark.parametrize(
     ("one", "other"),
     [
