@@ -130,23 +130,9 @@ def record_study(
 
 def record_confirmed(journal: Journal, study: str, value: float, low: float, high: float) -> None:
     """Records a confirmation whose winner, trial 0, has this value on the test part."""
-    uuid = journal.begin_confirmation("{}")
-    outcome = Confirmation(
-        study=study,
-        engine="optuna:tpe",
-        uuid=uuid,
-        metric="val_accuracy",
-        direction="max",
-        reported_trial=0,
-        reported=value,
-        corrected=None,
-        seeds=(1,),
-        race=(),
-        default=None,
-        winner=0,
-        confirmed=Interval(value, low, high),
-    )
-    journal.end_confirmation(uuid, outcome)
+    best: Any = {"reported_trial": 0, "reported": value, "confirmed": Interval(value, low, high)}
+    of_accuracy: Any = {"metric": "val_accuracy", "direction": "max", "gain": None}
+    record_confirmation(journal, study, [Racer(0, (value,))], **best, **of_accuracy)
 
 
 def record_repeated(
@@ -176,7 +162,11 @@ def other_data() -> DataDescription:
 
 
 def record_confirmation(
-    journal: Journal, study: str, race: Sequence[Racer], trainings: Sequence[TrialSpec] = ()
+    journal: Journal,
+    study: str,
+    race: Sequence[Racer],
+    trainings: Sequence[TrialSpec] = (),
+    **fields: Any,
 ) -> None:
     """Records a confirmation that has ended, by its race, the winner first."""
     uuid = journal.begin_confirmation('{"options": {"top": 2}}')
@@ -188,7 +178,7 @@ def record_confirmation(
         study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
         race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
     )  # fmt: skip
-    journal.end_confirmation(uuid, outcome)
+    journal.end_confirmation(uuid, replace(outcome, **fields))
 
 
 def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -> None:
