@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -98,7 +99,7 @@ def test_a_confirmed_difference_holds(accuracy: tuple[float, float], together: f
     shared = generator.random((SEARCHES, samples)) < together
     draws[:, 1][shared] = draws[:, 0][shared]
     hits = (draws < np.array(accuracy)[:, None]).sum(axis=2).tolist()
-    known = {count: exact(count, samples) for pair in hits for count in pair}
+    known = {count: exact(count, samples) for count in {*itertools.chain(*hits)}}
     intervals = [difference_of_intervals(known[a], known[b]) for a, b in hits]
     truth = accuracy[0] - accuracy[1]
     assert np.mean([each.low <= truth <= each.high for each in intervals]) > 0.94
