@@ -220,7 +220,7 @@ import mlflow
 
 begin, go = os.pipe()
 children = []
-for _ in range(4):
+for _ in range(3):
     child = os.fork()
     if not child:
         os.close(go)
