@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 def launch(store: Path, name: str, **settings: Any) -> StudyHistory:
     """Runs a study with every kind of end that a trial has; it is sent nowhere."""
-    description = describe(name=name, pruner="median", **{"trials": 8, **settings})
+    description = describe(name=name, pruner="median,n_startup_trials=1", **{"trials": 5, **settings})
     executor = ScriptedExecutor(description, infeasible={2}, lost=[3])
     return run_study(executor, store=store)
 
@@ -58,13 +58,13 @@ def export(history: StudyHistory, server: MlflowServer) -> int:
 def test_the_server_has_what_the_journal_has(server: MlflowServer, tmp_path: Path) -> None:
     """Also of a study that goes on, and of another store's study of the same name."""
     history = launch(tmp_path / "first", "the same", repeats=2)
-    assert export(history, server) == 9
+    assert export(history, server) == 6
     check_equal(server.client, history.folder)
     assert export(history, server) == 0
     other = launch(tmp_path / "second", "the same", trials=3)
     export(other, server)
     check_equal(server.client, other.folder)
-    history = launch(tmp_path / "first", "the same", trials=10, repeats=2)
+    history = launch(tmp_path / "first", "the same", trials=6, repeats=2)
     export(history, server)
     check_equal(server.client, history.folder)
     names = [experiment_of(server.client, each.folder).name for each in (history, other)]
@@ -107,7 +107,7 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
     arguments = ("push", "pushed", "--store", "store", "--tracking-uri")
     told = kerastudy_here(tmp_path, *arguments, nobody, expect=2)
     assert told.stdout == "" and f"{nobody} does not answer" in told.last
-    for sent in ("9", "0"):
+    for sent in ("6", "0"):
         told = kerastudy_here(tmp_path, *arguments, server.address)
         assert told.stderr == "" and told.stdout.startswith(f"{sent} runs of pushed sent")
         check_equal(server.client, history.folder)
