@@ -94,4 +94,4 @@ def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) ->
     assert f"trial {shown['best']['trial']}: val_accuracy" in told.stdout
     assert shown["best"]["checkpoint"] in told.stdout
     assert "kerastudy ui blobs" in told.stdout
-    assert "kerastudy confirm blobs --store" in told.stdout
+    assert "kerastudy confirm blobs --store '" in told.stdout
