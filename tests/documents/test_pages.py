@@ -127,12 +127,15 @@ def test_the_cells_of_the_notebook_run(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.exhaustive
 def test_the_notebook_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its study goes to a worker, in which it is reproduced; a command can't send it there."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
     assert notebook.cells[-1].outputs[0]["data"]["text/plain"] == "True"
+    told = kerastudy_here(tmp_path, "reproduce", "digits in a notebook", expect=2).stderr
+    assert "study.reproduce(" in told
 
 
 def test_documents_in_json_are_as_their_schemas_say(tmp_path: Path) -> None:

@@ -342,8 +342,6 @@ def test_a_model_that_is_built_anew_leaves_settings_and_random_states_alone(
     np.random.seed(3)
     try:
         model = ks.load_model("anew", store=tmp_path / "store")
-        assert best is not None
-        assert model.evaluate(part.x, part.y, verbose=0) == pytest.approx(best.value, rel=1e-6)
         assert model.dtype_policy.name == "mixed_bfloat16"
         assert keras.config.dtype_policy().name == "float32"
         assert keras.config.epsilon() == 1e-3
@@ -352,5 +350,7 @@ def test_a_model_that_is_built_anew_leaves_settings_and_random_states_alone(
             random.Random(3).random(),
             np.random.RandomState(3).rand(),
         )
+        assert best is not None
+        assert model.evaluate(part.x, part.y, verbose=0) == pytest.approx(best.value, rel=1e-6)
     finally:
         keras.config.set_epsilon(before)
