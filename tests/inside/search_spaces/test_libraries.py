@@ -1,8 +1,11 @@
-"""How Optuna and Keras Tuner get each kind of parameter, and what is refused when read back."""
+"""How Optuna and Keras Tuner get each kind of parameter, and when they are loaded for that."""
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+import search_spaces
 from search_spaces import (
     Boolean,
     Choice,
@@ -211,3 +215,28 @@ def test_a_space_that_keras_tuner_declares() -> None:
     # Keras Tuner's oracles would propose them by default.
     defaults = Hyperparameters(space, space.defaults()).values
     assert defaults == {k: v for k, v in declared.values.items() if k in defaults}
+
+
+HEAVY = ["optuna", "numpy", "tensorflow", "keras", "mlflow", "keras_tuner", "sqlalchemy", "ray"]
+TRANSLATED = "import search_spaces as s; o = s.OptunaSpace(s.SearchSpace(s.dropout()))"
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import search_spaces as s; s.SearchSpace(s.l2(), s.optimizer()).defaults()", set()),
+        ("import search_spaces as s; s.KerasTunerSpace(s.SearchSpace(s.dropout()))", set()),
+        (TRANSLATED, set()),
+        (f"{TRANSLATED}; o.distributions", {"optuna", "numpy", "sqlalchemy"}),
+    ],
+)
+def test_libraries_are_loaded_when_they_are_needed(statement: str, heavy: set[str]) -> None:
+    root = Path(search_spaces.__file__).parents[1]
+    program = (
+        f"import sys, json; sys.path.insert(0, {str(root)!r}); {statement}; "
+        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert set(json.loads(done.stdout)) <= heavy
