@@ -169,11 +169,7 @@ class TunesTraining(keras_tuner.HyperModel):
 
 
 fit_tunes_training = ks.Study(
-    "fit tunes training",
-    data=classes(),
-    build=TunesTraining(),
-    objective="val_accuracy",
-    epochs=3,
+    "fit tunes training", data=classes(), build=TunesTraining(), objective="val_accuracy", epochs=3
 )
 
 

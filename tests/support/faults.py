@@ -277,13 +277,7 @@ def campaigns(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[Campaign, li
 
 # Every way for a trial to end, and a best one that takes the first one's place.
 EACH_STATE = Plan(
-    0,
-    {
-        "trials": 4,
-        "epochs": 3,
-        "pruner": "successive-halving",
-        "engine": "optuna:random",
-    },
+    0, {"trials": 4, "epochs": 3, "pruner": "successive-halving", "engine": "optuna:random"}
 )
 
 

@@ -150,10 +150,7 @@ def record_confirmed(journal: Journal, study: str, value: float, low: float, hig
 
 
 def record_repeated(
-    journal: Journal,
-    spec: TrialSpec,
-    curve: Sequence[Mapping[str, float]],
-    epochs: Sequence[int],
+    journal: Journal, spec: TrialSpec, curve: Sequence[Mapping[str, float]], epochs: Sequence[int]
 ) -> None:
     """Records a trial of 6 s whose repeats trained so many epochs, without their curves."""
     result = make_result(spec, curve)

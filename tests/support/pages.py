@@ -68,11 +68,7 @@ def run_page(page: Path, folder: Path, *, short: bool, seed: int | None = None) 
         seed: A seed for all launches.
     """
     command = functools.partial(bash, short=short, seed=seed)
-    parsers = [
-        PythonCodeBlockParser(),
-        CodeBlockParser("bash", command),
-        SkipParser(),
-    ]
+    parsers = [PythonCodeBlockParser(), CodeBlockParser("bash", command), SkipParser()]
     count = 0
     with contextlib.chdir(folder), own_modules(folder), short_launches(short):
         document = Sybil(parsers).parse(page)
