@@ -39,18 +39,9 @@ LOSS = Objective("val_loss", "min")
 
 def make_spec(number: int = 0, **fields: Any) -> TrialSpec:
     """What a trial depends on, made up; it belongs to `scripted.SPACE`."""
-    made: dict[str, Any] = {
-        "number": number,
-        "attempt": 1,
-        "values": VALUES,
-        "seed": 17 + number,
-        "epochs": 3,
-        "batch_size": 32,
-        "threads": 1,
-        "data_digest": "d" * 64,
-        "objective": LOSS,
-    }
-    return TrialSpec(**{**made, **fields})
+    made: dict[str, Any] = {"attempt": 1, "values": VALUES, "seed": 17 + number, "epochs": 3}
+    made |= {"batch_size": 32, "threads": 1, "data_digest": "d" * 64, "objective": LOSS}
+    return TrialSpec(number, **{**made, **fields})
 
 
 def make_result(
@@ -132,20 +123,9 @@ def record_confirmed(journal: Journal, study: str, value: float, low: float, hig
     """Records a confirmation whose winner, trial 0, has this value on the test part."""
     uuid = journal.begin_confirmation("{}")
     outcome = Confirmation(
-        study=study,
-        engine="optuna:tpe",
-        uuid=uuid,
-        metric="val_accuracy",
-        direction="max",
-        reported_trial=0,
-        reported=value,
-        corrected=None,
-        seeds=(1,),
-        race=(),
-        default=None,
-        winner=0,
-        confirmed=Interval(value, low, high),
-    )
+        study, "optuna:tpe", uuid, "val_accuracy", "max", 0, value, None, (1,), (), None, 0,
+        Interval(value, low, high),
+    )  # fmt: skip
     journal.end_confirmation(uuid, outcome)
 
 
@@ -201,16 +181,7 @@ def trial_record(
 ) -> TrialRecord:
     """A trial as read back, with this best value at this epoch."""
     best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
-    trial = TrialRecord(
-        uuid=f"trial-{number}",
-        spec=make_spec(number),
-        state="running",
-        result=None,
-        engine_state={},
-        environment={},
-        code_digest="",
-        started=0,
-    )
+    trial = TrialRecord(f"trial-{number}", make_spec(number), "running", None, {}, {}, "", 0)
     if state == "running":
         return trial
     return trial.with_result(TrialResult(number, state, epochs=epoch, best=best))
