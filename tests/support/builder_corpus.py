@@ -38,14 +38,7 @@ def run(
 ) -> ks.StudyResults:
     """Launches a style, which is loaded and traced once for all engines.
 
-    Args:
-        style: The name of the study.
-        engine: The full name of an engine.
-        store: The store's folder.
-        trials: Trials in total.
-        name: The study's name, if not its own with the engine's: one study each, so that no test
-            needs another.
-        epochs: Epochs of a trial, if not as the study has it.
+    Its study is its own with the engine's name, if no other is given: no test needs another.
     """
     ready = session(style)
     name = name or f"{style} by {engine.replace(':', ' ')}"

@@ -51,14 +51,9 @@ _MOST_FAULTS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, and what happens to it.
+    """A study, the faults of its workers and nodes, and of each launch's driver.
 
-    Attributes:
-        seed: All else follows from it.
-        settings: Of the study.
-        workers: How many there are, so many on a node.
-        faults: Of workers and nodes.
-        of_driver: What happens to each launch's driver, and after what share of its steps.
+    Those of a driver happen after some share of its steps. All follows from the seed.
     """
 
     seed: int
@@ -70,7 +65,6 @@ class Plan:
 
     @classmethod
     def of(cls, seed: int) -> Plan:
-        """Draws one."""
         drawn = random.Random(seed)
         workers = drawn.choice([1, 2, 3, 4, 6, 9])
         settings: dict[str, Any] = {
@@ -169,11 +163,7 @@ def in_child(action: Callable[[], int], errors: Path) -> int:
 class Campaign:
     """A study that is run undisturbed, and then with faults.
 
-    Attributes:
-        plan: The study, and what happens to its workers.
-        folder: For all.
-        template: A new store, to be copied; None: the launches make it.
-        happened: What did happen.
+    `template` is a new store, to be copied; None: the launches make it.
     """
 
     plan: Plan
@@ -284,11 +274,8 @@ EACH_STATE = Plan(
 def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) -> dict[str, Any]:
     """Runs a study with one fault, at one step after another; returns what went wrong at which.
 
-    Args:
-        folder: For the studies.
-        fault: What happens.
-        every: Whether it happens at every step; else at the last one for each table and folder.
-        new_store: Whether it happens while the store is made; else later.
+    At `every` step, or at the last one for each table and folder; of those of a `new_store`, or
+    later.
     """
     campaign = Campaign(EACH_STATE, folder / "steps", None if new_store else _template(folder))
     answer = campaign.undisturbed()

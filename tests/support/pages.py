@@ -43,7 +43,6 @@ IN_MLFLOW = {"KERASTUDY_MLFLOW": ""}
 
 
 def pages() -> list[Path]:
-    """Returns the pages for users."""
     papers = [ROOT / "README.md", ROOT / "README.ko.md"]
     return [*filter(Path.is_file, papers), *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -59,13 +58,9 @@ def recipe_of(module: str) -> str:
 
 
 def run_page(page: Path, folder: Path, *, short: bool, seed: int | None = None) -> int:
-    """Runs the blocks of a page, and returns how many there were.
+    """Runs the blocks of a page in a folder, and returns how many there were.
 
-    Args:
-        page: The page.
-        folder: Where its commands run.
-        short: Whether launches are shortened, and what costs a process is left out.
-        seed: A seed for all launches.
+    If `short`, launches are shortened, and what costs a process is left out.
     """
     command = functools.partial(bash, short=short, seed=seed)
     parsers = [PythonCodeBlockParser(), CodeBlockParser("bash", command), SkipParser()]
@@ -127,7 +122,6 @@ def written(example: Example) -> bool:
 
 
 def bash(example: Example, *, short: bool, seed: int | None) -> None:
-    """Runs the commands of a block."""
     for words, place in commands(example):
         if "launch" in words[1:2] and seed is not None:
             words += ["--seed", str(seed)]
