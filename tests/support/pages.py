@@ -130,7 +130,8 @@ def bash(example: Example, *, short: bool, seed: int | None) -> None:
             check_arguments(words[1:], place)
             runs_command(words[1:], int(expected[1]) if expected else 0, place, short)
         else:
-            runs_script(words[1:])
+            with patch.object(sys, "argv", words[1:]):
+                runpy.run_path(words[1], run_name="__main__")
 
 
 def check_arguments(words: list[str], place: str) -> None:
@@ -156,24 +157,14 @@ def runs_command(words: list[str], expect: int, place: str, short: bool) -> None
     if words[0] == "ui" or (short and words[0] in CHECKED):
         return
     if short:
-        words = shortened(words)
+        if "--workers" in words:
+            place = words.index("--workers")
+            words = words[:place] + words[place + 2 :]
+        words = [*words, *FEW_OPTIONS.get(words[0], "").split()]
     # Later blocks may read MLflow.
     done = kerastudy_here(Path.cwd(), *words, expect=None, **({} if short else IN_MLFLOW))
     wait_for_exporters()
     assert done.returncode == expect, f"{place}\n{done.stdout}{done.stderr}"
-
-
-def shortened(words: list[str]) -> list[str]:
-    options = FEW_OPTIONS.get(words[0], "").split()
-    if "--workers" in words:
-        place = words.index("--workers")
-        words = words[:place] + words[place + 2 :]
-    return [*words, *options]
-
-
-def runs_script(words: list[str]) -> None:
-    with patch.object(sys, "argv", words):
-        runpy.run_path(words[0], run_name="__main__")
 
 
 @contextlib.contextmanager
