@@ -235,10 +235,15 @@ class Campaign:
 
 
 def _lose_the_last(root: Path, rng: random.Random) -> None:
-    """Cuts the end of each journal's write-ahead log off, somewhere in its last quarter."""
+    """Cuts off, or spoils, the end of each journal's write-ahead log, in its last quarter."""
     for log in root.glob("*/journal.db-wal"):
         size = log.stat().st_size
-        os.truncate(log, size - rng.randrange(size // 4 + 1))
+        left = size - rng.randrange(size // 4 + 1)
+        os.truncate(log, left)
+        if rng.random() < 0.5:
+            # SQLite notices it by its checksums.
+            with log.open("ab") as file:
+                file.write(rng.randbytes(size - left))
 
 
 def _as_it_should(fault: Fault, code: int, told: str) -> bool:

@@ -161,7 +161,7 @@ STORED = {"kind": "b", "share": 0.5, "units (index)": 1, "odd": 5}
     ("changed", "message"),
     [
         ({"share": None}, "no 'share'.* is active"),
-        ({"kind": "a"}, "'share': 0.5, which is not active.* 'kind' is 'b'"),
+        ({"kind": "a"}, "'share', which is not active.* 'kind' is 'b'.*another space"),
         ({"kind": "c"}, "'kind' is 'c'.*another space"),
         ({"unts (index)": 1}, r"'unts \(index\)'.*Did you mean 'units \(index\)'"),
         ({"share": 1.5}, "1.5.*another space"),
