@@ -8,6 +8,7 @@ chapter. A training counts with its best epoch.
     python -m benchmarks.course                              # all chapters, about half an hour
     python -m benchmarks.course initializers --seeds 10
     python -m benchmarks.course --output course.jsonl        # keeps each training; resumes
+    KERASTUDY_BENCHMARK_DATA=mnist.npz python -m benchmarks.course mnist    # without a download
 
 The tables have the mean over the seeds ± their standard deviation. "behind" is the difference from
 the best value, of the same seed, each value at its best rate.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +27,11 @@ from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_classification
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import train_test_split
 
 Arrays = tuple[Any, Any]
@@ -55,6 +60,7 @@ class Chapter:
         fit: Returns further arguments of `model.fit` for a value and the parts.
         epochs, batch: The number of epochs, and the batch size; 0 if the value says it.
         also: Other keys of the history, of which the best epoch's value is kept.
+        more: Returns further values of the model after an epoch, by their keys of the history.
         reuse: Whether models of a value have the same structure whatever the seed.
     """
 
@@ -68,6 +74,7 @@ class Chapter:
     batch: int = 32
     fit: Callable[[Any, Parts], dict[str, Any]] = field(default=lambda value, parts: {})
     also: Sequence[str] = ()
+    more: Callable[[keras.Model, Parts], dict[str, float]] = field(default=lambda model, parts: {})
     reuse: bool = True
 
 
@@ -109,6 +116,102 @@ def dense(units: int, **options: Any) -> keras.layers.Dense:
 
 
 adam = keras.optimizers.Adam
+
+
+def test_accuracy(model: keras.Model, parts: Parts) -> dict[str, float]:
+    """Returns the accuracy on the test part."""
+    read = model.evaluate(*parts.test, 1000, 0, return_dict=True)
+    return {"test_accuracy": read["accuracy"]}
+
+
+def _momentum(value: Any, rate: float, parts: Parts) -> keras.Model:
+    return classifier([dense(64)], keras.optimizers.SGD(rate, momentum=0.9))
+
+
+def _one_hot(seed: int, value: Any) -> Parts:
+    parts = digits()(seed, value)
+    rows = keras.utils.to_categorical
+    return Parts(*((x, rows(y) if value == "one-hot" else y) for x, y in parts))
+
+
+def _either_target(value: Any, rate: float, parts: Parts) -> keras.Model:
+    output = keras.layers.Dense(10, activation="softmax")
+    model = keras.Sequential([keras.layers.Input((64,)), dense(64), output])
+    sparse = "" if value == "one-hot" else "sparse_"
+    model.compile(adam(rate), f"{sparse}categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _images(seed: int, value: Any) -> Parts:
+    if file := os.environ.get("KERASTUDY_BENCHMARK_DATA"):
+        with np.load(file) as arrays:
+            (x, y), test = (
+                (arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test")
+            )
+    else:
+        (x, y), test = keras.datasets.mnist.load_data()
+    return split(x, y, seed, test=1)._replace(test=test)
+
+
+def _wide(value: Any, rate: float, parts: Parts) -> keras.Model:
+    begin = [keras.layers.Input((28, 28)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    output = keras.layers.Dense(10, activation="softmax")
+    layers = [dense(512), keras.layers.Dropout(0.3), output]
+    model = keras.Sequential([*begin, *layers])
+    steps = 10 * -(-len(parts.train[1]) // 128)
+    down: Any = keras.optimizers.schedules.CosineDecay(rate, steps)
+    optimizer = adam(down if value == "cosine" else rate)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+_PER_METRE: Final = {"hills": 1.5, "lake": 3.0, "harbour": 4.5, "station": 2.0, "old town": 3.5}
+
+
+def houses() -> pd.DataFrame:
+    """Returns the table of the chapter `tabular`."""
+    random = np.random.default_rng(0)
+    district = random.choice(list(_PER_METRE), 1000, p=[0.3, 0.15, 0.1, 0.35, 0.1])
+    area = random.uniform(40, 200, 1000).round()
+    built = random.integers(1880, 2025, 1000).astype(float)
+    garden = random.random(1000) < 0.4
+    heating = random.choice(["gas", "oil", "heat pump"], 1000, p=[0.5, 0.3, 0.2]).astype(object)
+    price = area * [_PER_METRE[name] for name in district] + 30 * garden
+    price = price + 25 * (heating == "heat pump") - 0.5 * (2025 - built)
+    price = price + random.normal(0, 15, 1000)
+    rooms = np.clip((area / 30 + random.normal(0, 0.7, 1000)).round(), 1, 8)
+    table = pd.DataFrame({"area": area, "rooms": rooms, "built": built, "garden": garden})
+    table = table.assign(district=district, heating=heating, price=price.round(1))
+    table.loc[(built < 1940) & (random.random(1000) < 0.6), "built"] = np.nan
+    table.loc[random.random(1000) < 0.1, "heating"] = None
+    return table
+
+
+def _houses(seed: int, value: Any) -> Parts:
+    table = houses()
+    x = pd.get_dummies(
+        table.drop(columns="price").assign(unknown=table["built"].isna()), dtype=float
+    )
+    x = x.fillna(x.mean()).to_numpy("float32")
+    return _standardized(split(x, table["price"].to_numpy("float32"), seed, classes=False))
+
+
+def _priced(value: Any, rate: float, parts: Parts) -> keras.Model:
+    mean, deviation = float(parts.train[1].mean()), float(parts.train[1].std())
+    last = [keras.layers.Dense(1), keras.layers.Rescaling(scale=deviation, offset=mean)]
+    inputs = keras.layers.Input(parts.train[0].shape[1:])
+    model = keras.Sequential([inputs, dense(48), dense(48), *last])
+    model.compile(adam(rate), "mean_squared_error", metrics=["mean_absolute_error"])
+    return model
+
+
+def trees_and_line(model: keras.Model, parts: Parts) -> dict[str, float]:
+    """Returns the mean absolute errors of scikit-learn's models, and of always the mean."""
+    (x, y), (x_validation, y_validation) = parts.train, parts.validation
+    others = {"trees": HistGradientBoostingRegressor(), "linear": LinearRegression()}
+    predicted = {name: other.fit(x, y).predict(x_validation) for name, other in others.items()}
+    predicted["mean"] = np.full(len(y_validation), y.mean())
+    return {name: float(np.abs(y_validation - p).mean()) for name, p in predicted.items()}
 
 
 def _initializers(value: Any, rate: float, parts: Parts) -> keras.Model:
@@ -382,6 +485,40 @@ def _transfer(value: Any, rate: float, parts: Parts) -> keras.Model:
 CROSSENTROPY: Final = "val_sparse_categorical_crossentropy"
 LARGE: Final = ("large", "large, L2", "large, dropout")
 CHAPTERS: Final[dict[str, Chapter]] = {
+    "digits": Chapter(
+        ("momentum",),
+        digits(),
+        _momentum,
+        (0.01, 0.1),
+        epochs=6,
+        batch=64,
+        also=("test_accuracy",),
+        more=test_accuracy,
+    ),
+    "one-hot": Chapter(("labels", "one-hot"), _one_hot, _either_target, (5e-3,)),
+    "mnist": Chapter(
+        ("constant", "cosine"),
+        _images,
+        _wide,
+        (2e-3,),
+        epochs=10,
+        batch=128,
+        also=("test_accuracy",),
+        more=test_accuracy,
+        reuse=False,
+    ),
+    "tabular": Chapter(
+        ("network",),
+        _houses,
+        _priced,
+        (5e-3, 2e-2),
+        "val_mean_absolute_error",
+        min,
+        epochs=40,
+        also=("trees", "linear", "mean"),
+        more=trees_and_line,
+        reuse=False,
+    ),
     "initializers": Chapter(
         ("glorot_uniform", "he_normal", "random_normal", "zeros"), digits(), _initializers
     ),
@@ -394,8 +531,18 @@ CHAPTERS: Final[dict[str, Chapter]] = {
         "val_mean_absolute_error",
         min,
         epochs=40,
+        also=("slope", "intercept"),
+        more=lambda model, parts: dict(
+            zip(
+                ("slope", "intercept"),
+                map(float, map(np.squeeze, model.get_weights())),
+                strict=True,
+            )
+        ),
     ),
-    "batch-normalization": Chapter((False, True), digits(), _batch_normalization, (3e-3, 0.3)),
+    "batch-normalization": Chapter(
+        (False, True), digits(), _batch_normalization, (3e-3, 3e-2, 0.3)
+    ),
     "optimizers": Chapter(
         tuple(_OPTIMIZERS), digits(), _optimizers, lambda value: _OPTIMIZERS[value][1]
     ),
@@ -437,6 +584,7 @@ CHAPTERS: Final[dict[str, Chapter]] = {
         (5e-3,),
         epochs=20,
         also=("test_accuracy",),
+        more=test_accuracy,
     ),
     "underfitting-overfitting": Chapter(
         ("small", "medium", *LARGE),
@@ -527,12 +675,9 @@ def train(chapter: Chapter, value: Any, rate: float, seed: int) -> dict[str, flo
     if chapter.reuse:
         model = _again(model, repr((chapter.metric, chapter.build, value)), rate)
 
-    def read_test(epoch: int, logs: Any) -> None:
-        if "test_accuracy" in chapter.also:
-            read = model.evaluate(*parts.test, 1000, 0, return_dict=True)
-            logs["test_accuracy"] = read["accuracy"]
-
-    test = keras.callbacks.LambdaCallback(on_epoch_end=read_test)
+    more = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: logs.update(chapter.more(model, parts))
+    )
     options = chapter.fit(value, parts)
     history = model.fit(
         *parts.train,
@@ -541,7 +686,7 @@ def train(chapter: Chapter, value: Any, rate: float, seed: int) -> dict[str, flo
         batch_size=batch,
         validation_batch_size=1000,
         verbose=0,
-        **{**options, "callbacks": [test, *options.get("callbacks", ())]},
+        **{**options, "callbacks": [more, *options.get("callbacks", ())]},
     ).history
     curve = history[chapter.metric]
     place = curve.index(best(curve))

@@ -62,9 +62,9 @@ class InlineDeclarations:
         raise NotImplementedError
 
     def _parent(self, name: str) -> tuple[Parameter | None, Any]:
-        """Returns the parameter that a condition names, and its value.
+        """Returns the parent that a condition names, and the parent's current value.
 
-        The value is NOT_GIVEN if the parameter is not active. The parameter is None if the name is
+        The value is NOT_GIVEN if the parent is not active. The parent is None if the name is
         unknown.
         """
         raise NotImplementedError

@@ -156,12 +156,14 @@ class _EncodedSpace(Generic[_AnyEncoding]):
             return encoding.decode(stored[encoding.name])
 
         values = self._values(value_of)
-        for name, content in stored.items():
+        for name in stored:
             parameter = self.space[self._names[name]]
             if parameter.name not in values:
                 raise SearchSpaceError(
-                    f"The trial has {name!r}: {content!r}, which is not active: "
-                    f"{condition_in_words(parameter)}."
+                    f"The trial has a value for {name!r}, which is not active: "
+                    f"{condition_in_words(parameter)}",
+                    received=dict(stored),
+                    hint=f"Leave {name!r} out. Or is the trial of another space?",
                 )
         return values
 

@@ -65,9 +65,9 @@ def _results(check: Check, *, fix: bool) -> Iterator[StoreFault]:
 
 
 def _check_facts(root: Path) -> Check:
-    """Checks ``store.json``."""
-    if fault := facts_fault(root):
-        what, path = f"store.json is {fault}: no command finds the store", root / "store.json"
+    """Checks ``store.json``. A folder with copied studies is a store without such a file."""
+    if facts_fault(root) == "damaged":
+        what, path = "store.json is damaged: no command opens the store", root / "store.json"
         how = "--fix writes it again"
         yield StoreFault("store", what, how, path=str(path)), partial(write_facts, root)
 

@@ -22,7 +22,6 @@ from tracking.history.trial_ranks import Reason, reasons
 from tracking.history.verdicts import (
     StudyVerdict,
     champion_sentences,
-    read_evaluations,
     study_verdict,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
@@ -249,8 +248,11 @@ class Summary:
             for state, amount in history.counts().items()
             if amount
         )
-        total = f"{len(history.trials):,} of {description.trials:,}"
-        yield Fact("trials", f"{total}: {states or 'none has begun'}")
+        count = f"{len(history.trials):,}"
+        # The last launch may have asked for fewer trials than there were before.
+        if len(history.trials) <= description.trials:
+            count += f" of {description.trials:,}"
+        yield Fact("trials", f"{count}: {states or 'none has begun'}")
         if history.stopped and history.ended_by != "trials":
             yield Fact("ended", history.stopped)
         yield Fact("progress", _progress(history))
@@ -467,7 +469,7 @@ def _on_test(history: StudyHistory) -> str:
     """Returns a clause on the last evaluation on the test part; empty without a test part."""
     if "test" not in history.description.data.digests:
         return ""
-    readings = read_evaluations(history)
+    readings = history.journal.evaluations(digest=history.description.data.digests["test"])
     if not readings:
         samples = counted(_test_samples(history), "sample")
         return f"{samples}, sealed: nothing has seen them yet"
@@ -478,7 +480,8 @@ def _on_test(history: StudyHistory) -> str:
         for name, each in last.metrics.items()
     )
     times = counted(len(readings), "time")
-    return f"{measured or 'not scored'}, by trial {last.trial}; read {times}"
+    engine = "" if last.engine == history.description.engine else f" of {last.engine}"
+    return f"{measured or 'not scored'}, by trial {last.trial}{engine}; read {times}"
 
 
 def _progress(history: StudyHistory) -> str:

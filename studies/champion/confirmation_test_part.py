@@ -76,7 +76,7 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
             validation=trial.best.value if plan.folds else validated,
         )
         confirmed = fields["confirmed"]
-        if confirmed is not None and readings == 1:
+        if confirmed is not None:
             measured = replace(measured, low=confirmed.low, high=confirmed.high)
         metrics[description.objective.metric.removeprefix("val_")] = measured
     if not records:
@@ -91,6 +91,7 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
             note=how,
             time=now,
             confirmation=uuid,
+            level=level_of_reading(readings),
         )
         record_evaluation(history, evaluation)
     return fields, notes
@@ -169,10 +170,7 @@ def warn_of_readings(trainings: Trainings) -> None:
     digest = history.description.data.digests["test"]
     earlier = earlier_readings(history, digest, trainings.uuid)
     if earlier:
-        level = 100 * level_of_reading(len(earlier) + 1)
-        trainings.progress.say(
-            f"warning: {warning_of(earlier)} The intervals are of {level:.3g} % instead of 95 %."
-        )
+        trainings.progress.say(f"warning: {warning_of(earlier)}")
 
 
 def not_paired(plan: Plan, scores: Mapping[int, Mapping[int, SampleScores]]) -> str:

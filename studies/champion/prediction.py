@@ -18,7 +18,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import listed, quoted
-from studies.data import ENDINGS, is_table, read_images, read_table
+from studies.data import ENDINGS, gaps_among_numbers, is_table, read_images, read_table
 from studies.error_texts import describe
 from studies.library_internals.quiet_imports import import_quietly
 from studies.results.model_loading import (
@@ -120,10 +120,11 @@ def predict_file(
     saved = Model.load(str(folder))
     metadata: Mapping[str, Any] = saved.metadata or {}
     files: Sequence[str] = ()
-    notes = []
+    notes: list[str] = []
     if "table" in metadata:
         model = load_champion(history, trust=trust, alias=alias)
-        samples: Any = columns_for(model, _read_columns(path, metadata), repr(str(path)))
+        table, notes = _read_columns(path, metadata)
+        samples: Any = columns_for(model, table, repr(str(path)))
     else:
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
@@ -141,7 +142,8 @@ def predict_file(
     return Predictions(columns, files, notes)
 
 
-def _read_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
+def _read_columns(path: Path, metadata: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Returns the columns of a file by name, and notes on texts that are read as missing values."""
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":
         raise DataError(
@@ -150,10 +152,17 @@ def _read_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
         )
     if suffix != ".npz":
         texts = [column["name"] for column in metadata["table"] if column["kind"] == "category"]
-        return read_table(path, texts=texts, missing=metadata["missing"])
+        table = read_table(path, texts=texts, missing=metadata["missing"])
+        numbers = {column["name"] for column in metadata["table"]} - {*texts}
+        gaps = {name: gaps_among_numbers(table[name]) for name in table if name in numbers}
+        gaps = {name: words for name, words in gaps.items() if words}
+        table = table.assign(**{n: table[n].mask(table[n].isin(gaps[n])) for n in gaps})
+        return table, [
+            f"{quoted(words)} in {name}: read as missing" for name, words in gaps.items()
+        ]
     try:
         with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+            return dict(file), []
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} can't be read: {' '.join(str(error).split())}") from None
 

@@ -26,7 +26,13 @@ from studies.user_code import (
     text_of,
     what_is_loaded,
 )
-from tracking.history.study_history import StudyHistory, existing_store, read_code, read_study
+from tracking.history.study_history import (
+    StudyHistory,
+    existing_store,
+    read_code,
+    read_study,
+    with_champion,
+)
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.study_description import sha256
 from tracking.shell_commands import again_command
@@ -64,8 +70,8 @@ def champion_or(
     """
     name = history.description.name
     if number is None:
-        if engine is None and history.champion_engine not in ("", history.description.engine):
-            history = read_study(history.store, name, history.champion_engine)
+        if engine is None:
+            history = with_champion(history)
         champions = [trial for trial in history.trials if history.is_champion(trial)]
         if not champions:
             what = f"The study {name!r} has no champion"

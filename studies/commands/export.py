@@ -73,10 +73,12 @@ def export_command(
     if format_ in _OF_TRIALS:
         check_trusted(store, trust)
         write = export_script if format_ == "script" else export_keras
-        history = history_of(study, engine, store)
+        history = history_of(study, engine, store, champion=trial is None)
+        several = len(history.engines) > 1
         with showing() as progress:
             export: Any = write(history, trial, output, force=force, data=data, progress=progress)
     else:
+        several = False
         best = history_of(study, engine, store)
         name, first = best.description.name, best.description.engine
         others = read_engines(best.store, name) if engine is None else []
@@ -89,16 +91,20 @@ def export_command(
     document = {"as": format_}
     for name, value in dataclasses.asdict(export).items():
         document[name] = str(value) if isinstance(value, Path) else None if value == "" else value
-    answer(as_json, lambda: document, lambda: "\n".join(_lines(export)))
+    answer(as_json, lambda: document, lambda: "\n".join(_lines(export, several)))
 
 
-def _lines(export: Any) -> list[str]:
-    """Returns lines that name the written file or folder, and the command that runs a script."""
+def _lines(export: Any, name_engine: bool) -> list[str]:
+    """Returns lines that name the written file or folder, and the command that runs a script.
+
+    With `name_engine`, they name the trial's engine.
+    """
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     kind = type(export).__name__
     what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
-    lines = [f"{shown}: {what} of {export.study}"]
+    engine = f" ({export.engine})" if name_engine else ""
+    lines = [f"{shown}: {what} of {export.study}{engine}"]
     if kind == "ScriptExport":
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:

@@ -126,7 +126,8 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     """Evaluate the champion on the sealed test part.
 
     No trial, pruner or choice has read the test part. So the first evaluation says what to expect
-    on new data. All evaluations are recorded, and from the second on you are warned.
+    on new data. All evaluations are recorded. From the second on you are warned, and intervals get
+    wider.
 
     Shows the model's loss and metrics on the test part and on the validation part, with 95 %
     intervals: exact ones for accuracies (Clopper and Pearson), for other metrics percentiles of
@@ -177,7 +178,7 @@ def _evaluation_text(reading: Reading) -> str:
         *reading.flaws,
         f"{evaluation.study}: trial {evaluation.trial}, epoch {evaluation.epoch}, on "
         f"{evaluation.samples} sealed test samples",
-        *table(["", "test", "95 % interval", "validation"], rows),
+        *table(["", "test", f"{100 * evaluation.level:.3g} % interval", "validation"], rows),
     ]
     if evaluation.resamples:
         lines.append(

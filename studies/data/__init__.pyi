@@ -26,6 +26,7 @@ from .arrays.nested_arrays import map_arrays as map_arrays
 from .arrays.nested_arrays import named_arrays as named_arrays
 from .arrays.sample_checks import by_rule as by_rule
 from .column_kinds import FREE_TEXT as FREE_TEXT
+from .column_kinds import gaps_among_numbers as gaps_among_numbers
 from .column_values import date_of_part as date_of_part
 from .column_values import model_columns as model_columns
 from .column_values import numbers_of as numbers_of

@@ -97,6 +97,14 @@ def missing_words(series: Any) -> list[str]:
     return list(texts[signs])
 
 
+def gaps_among_numbers(series: Any) -> list[str]:
+    """Returns the texts, such as "-", that stand for missing values in a column of numbers."""
+    if series.dtype.kind in "biufmM":
+        return []
+    texts = series.dropna().astype(str)
+    return list(texts[texts.str.strip().str.lower().isin((*_SIGNS, *_WORDS))].unique())
+
+
 def _not_numbers(texts: Any) -> Any:
     import pandas as pd
 

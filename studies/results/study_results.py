@@ -102,7 +102,10 @@ class StudyResults(StudyHistory):
 
     @cached_property
     def verdict(self) -> StudyVerdict:
-        """How much of the best value to believe: ``history.verdict.text`` is a sentence or two."""
+        """The verdict on the best value: how far to trust it.
+
+        ``history.verdict.text`` is the verdict in a few sentences.
+        """
         return study_verdict(self)
 
     @property

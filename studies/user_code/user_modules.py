@@ -196,7 +196,10 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
 
 
 class _Roots(NamedTuple):
-    """A study's folder, and the folders of its own modules: this folder and its repository."""
+    """The folder of a study's file, and the roots below which the study's own modules are.
+
+    The roots are that folder and, if it is in a Git repository, the repository's top folder.
+    """
 
     folder: Path
     roots: list[Path]

@@ -40,10 +40,13 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     wait_for_exporters()
     assert "read 2 times" in page.read_text(encoding="utf-8")
     page.unlink()
-    assert "read once before, last by another trial 8 on 2023-11-1" in " ".join(told.stderr.split())
+    warning = " ".join(told.stderr.split())
+    assert "read once before, last by another trial 8 on 2023-11-1" in warning
+    assert "intervals are of 97.5 % instead of 95 %" in warning
 
     found = as_json(told)
     assert found["trial"] == kinds.trials[0]["trial"] and found["samples"] == 50
+    assert found["level"] == pytest.approx(1 - 0.05 / 2)
     assert [each["study"] for each in found["earlier"]] == ["another"]
     for name, value in by_hand.items():
         measured = found["metrics"][name]
@@ -57,6 +60,7 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     )
     text = kinds.run("evaluate", "kinds", COLUMNS="80").stdout
     assert all(len(line) <= 80 for line in text.splitlines())
+    assert "98.3 % interval" in text
     assert "accuracy" in text and "bootstrap resamples" in text
 
 

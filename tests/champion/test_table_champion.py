@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -153,6 +154,18 @@ def other_ways(houses: Houses, made: np.ndarray) -> None:
     np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
 
 
+def test_a_sign_for_a_missing_number_is_read_as_one_and_said(houses: Houses) -> None:
+    new = houses.new.astype({"hidden": object})
+    new.loc[new.index[:2], "hidden"] = ["-", "unknown"]
+    new.to_csv(houses.folder / "signs.csv", index=False)
+    new["hidden"] = houses.new["hidden"].where(~new["hidden"].isin(["-", "unknown"]))
+    new.to_csv(houses.folder / "gaps.csv", index=False)
+    predict = ("predict", "houses", "--input")
+    with_signs = kerastudy_here(houses.folder, *predict, "signs.csv")
+    assert "'-' and 'unknown' in hidden: read as missing" in with_signs.stderr
+    assert with_signs.stdout == kerastudy_here(houses.folder, *predict, "gaps.csv").stdout
+
+
 def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     folder, file = houses.folder, houses.folder / "the houses.csv"
     houses.new.drop(columns="hidden").to_csv(folder / "less.csv", index=False)
@@ -175,6 +188,17 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     study = ks.read_study("houses", store=houses.store)
     with pytest.raises(ks.errors.DataError, match="lacks the columns 'built'"):
         study.predict(houses.new.drop(columns="built"))
+
+
+def test_the_champion_is_taken_whichever_engine_proposed_it(houses: Houses, tmp_path: Path) -> None:
+    folder = shutil.copytree(houses.folder, tmp_path / "copy")
+    options = ("--engine", "optuna:random", "--trials", "1", "--verify", "off", "-q")
+    kerastudy_here(folder, "launch", "study.py", *HERE, *options)
+    best = kerastudy_here(folder, "show", "houses", "--json").stdout
+    assert json.loads(best)["engine"] == "optuna:tpe"
+    kerastudy_here(folder, "promote", "houses", "--engine", "optuna:random", "--trial", "0")
+    exported = kerastudy_here(folder, "export", "houses", "--as", "keras").stdout
+    assert "trial 0 of houses (optuna:random)" in exported
 
 
 @pytest.mark.exhaustive

@@ -169,8 +169,11 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
         tmp_path, "two", [], space=SPACE.with_parameters(ks.Int("units", 1, 9)), data=other_data()
     )
     proposal = {**FALLING[0], "units": 3}
-    record_trial(other, make_spec(values=proposal), losses(0.5), device="an accelerator")
+    record_trial(other, make_spec(values=proposal), losses(0.6, 0.5), device="an accelerator")
     told = document(tmp_path, "compare", "one", "two")
+    # Advice to launch more seeds would be wrong.
+    (sentence,) = told["answer"]["sentences"]
+    assert "Their data differ" in sentence and "another seed" not in sentence
     of_data, of_space, of_device = told["notes"]
     assert "made up" in of_data and "elsewhere" in of_data and "e" * 12 in of_data
     assert "'units' is only in 'two'" in of_space

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from blobs import write_study
+from blobs import Launched, write_study
 from user_commands import Answer, kerastudy_here
 
 SPACE = """ks.SearchSpace(
@@ -85,3 +85,14 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], tol
     assert told in answer.last and answer.stdout == ""
     assert answer.stderr.count("kerastudy: ") == 1
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_study_starts_with_the_best_of_another(launched: Launched) -> None:
+    """How, and what is wrong with it, is in `test_first_values`."""
+    words = ("--store", launched.store, "--name", "other", "--start-with", "study:blobs")
+    here = ("--executor", "in-process", "--dry-run", "--json")
+    planned = kerastudy_here(launched.folder, "launch", launched.file, *words, *here)
+    document = json.loads(planned.stdout)
+    assert document["initial"] == [trial["params"] for trial in launched.document["top"]]
+    assert document["initial_from"] == "study:blobs"
+    assert "starts with the best 3 of the study 'blobs'" in planned.stderr

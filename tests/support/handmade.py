@@ -39,18 +39,9 @@ LOSS = Objective("val_loss", "min")
 
 def make_spec(number: int = 0, **fields: Any) -> TrialSpec:
     """What a trial depends on, made up; it belongs to `scripted.SPACE`."""
-    made: dict[str, Any] = {
-        "number": number,
-        "attempt": 1,
-        "values": VALUES,
-        "seed": 17 + number,
-        "epochs": 3,
-        "batch_size": 32,
-        "threads": 1,
-        "data_digest": "d" * 64,
-        "objective": LOSS,
-    }
-    return TrialSpec(**{**made, **fields})
+    made: dict[str, Any] = {"attempt": 1, "values": VALUES, "seed": 17 + number, "epochs": 3}
+    made |= {"batch_size": 32, "threads": 1, "data_digest": "d" * 64, "objective": LOSS}
+    return TrialSpec(number, **{**made, **fields})
 
 
 def make_result(
@@ -130,16 +121,16 @@ def record_study(
 
 def record_confirmed(journal: Journal, study: str, value: float, low: float, high: float) -> None:
     """Records a confirmation whose winner, trial 0, has this value on the test part."""
-    best: Any = {"reported_trial": 0, "reported": value, "confirmed": Interval(value, low, high)}
-    of_accuracy: Any = {"metric": "val_accuracy", "direction": "max", "gain": None}
-    record_confirmation(journal, study, [Racer(0, (value,))], **best, **of_accuracy)
+    uuid = journal.begin_confirmation("{}")
+    outcome = Confirmation(
+        study, "optuna:tpe", uuid, "val_accuracy", "max", 0, value, None, (1,), (), None, 0,
+        Interval(value, low, high),
+    )  # fmt: skip
+    journal.end_confirmation(uuid, outcome)
 
 
 def record_repeated(
-    journal: Journal,
-    spec: TrialSpec,
-    curve: Sequence[Mapping[str, float]],
-    epochs: Sequence[int],
+    journal: Journal, spec: TrialSpec, curve: Sequence[Mapping[str, float]], epochs: Sequence[int]
 ) -> None:
     """Records a trial of 6 s whose repeats trained so many epochs, without their curves."""
     result = make_result(spec, curve)
@@ -194,16 +185,7 @@ def trial_record(
 ) -> TrialRecord:
     """A trial as read back, with this best value at this epoch."""
     best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
-    trial = TrialRecord(
-        uuid=f"trial-{number}",
-        spec=make_spec(number),
-        state="running",
-        result=None,
-        engine_state={},
-        environment={},
-        code_digest="",
-        started=0,
-    )
+    trial = TrialRecord(f"trial-{number}", make_spec(number), "running", None, {}, {}, "", 0)
     if state == "running":
         return trial
     return trial.with_result(TrialResult(number, state, epochs=epoch, best=best))

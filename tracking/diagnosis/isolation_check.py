@@ -201,7 +201,7 @@ def _comparison(
     )
     leader, metric = _quoted(parameter, best), study.objective.metric
     if not worse:
-        return f"{parameter.name}: no clear difference in {metric}. {leader} leads {close}."
+        return f"{parameter.name}: no clear difference in {metric}; {leader} is ahead of {close}."
     also = f" No clear difference from {close}." if close else ""
     return f"{parameter.name}: {leader} has a better {metric} than {worse}.{also}"
 

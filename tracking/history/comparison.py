@@ -304,6 +304,13 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
         )
     elif len(known) < 2:
         sentences.append("So there is nothing to compare yet.")
+    elif len({history.description.data.digest for history in histories}) > 1:
+        differences = _on_test(histories, groups, objective)
+        over = "test part" if differences else ""
+        sentences += _test_sentences(differences, objective) or [
+            f"{at}{_best_values(known, objective)}. Their data differ, so that does not say which "
+            "is better: launch both on the same data."
+        ]
     elif min(map(len, known.values())) > 1:
         over, differences = "seeds", _over_seeds(known, objective)
         sentences += _seed_sentences(known, differences, objective, at)
@@ -455,10 +462,14 @@ def _test_sentences(differences: Sequence[Difference], objective: Objective) -> 
 
 def _unknown(known: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
     few = [label for label, values in known.items() if len(values) < 2]
-    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in known.items()]
     return [
-        f"{at}the best {objective.metric} is {listed(means)}. That does not say which is better: "
-        "another seed may turn it.",
+        f"{at}{_best_values(known, objective)}. That does not say which is better: another seed "
+        "may turn it.",
         f"To tell, launch {listed(few)} under another --seed and --name, twice or more, and "
         "compare all of them; or confirm each, to compare the winners on the test part.",
     ]
+
+
+def _best_values(known: Mapping[str, Sequence[float]], objective: Objective) -> str:
+    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in known.items()]
+    return f"the best {objective.metric} is {listed(means)}"

@@ -242,6 +242,13 @@ def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
     return next((h for h in histories if best is not None and h.best is best), histories[0])
 
 
+def with_champion(history: StudyHistory) -> StudyHistory:
+    """Returns the study under the engine that proposed its champion. Unchanged without champion."""
+    if history.champion_engine in ("", history.description.engine):
+        return history
+    return read_study(history.store, history.description.name, history.champion_engine)
+
+
 def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
     """Reads a study under each of its engines, or under one. The last launched engine is first.
 
@@ -365,7 +372,7 @@ class StudySize:
     folder: Path
     trials: int
     bytes: int  # The size of all files in the folder.
-    server: str  # The MLflow server with a copy of the study, or empty.
+    server: str  # The address of the MLflow server that has a copy of the study, or empty.
 
 
 def study_size(store: Store, name: str) -> StudySize:

@@ -61,7 +61,9 @@ class DataFindings:
     notes: str = ""  # Sentences on parts that were not checked, or not completely.
     thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
     picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
-    picture_rows: str = ""  # The names of the classes in the picture's rows. May be empty.
+    # The class of each row of `picture`, from top to bottom, such as "cat, dog". Empty if the rows
+    # are not classes.
+    picture_rows: str = ""
 
     def __str__(self) -> str:
         """Returns a line for each finding."""

@@ -14,7 +14,7 @@ class Measured:
     """A metric on the test part."""
 
     value: float
-    low: float | None = None  # The lower end of the 95 % interval, or None.
+    low: float | None = None  # The lower end of the confidence interval, or None.
     high: float | None = None
     validation: float | None = None  # The same metric on the validation part, or None.
 
@@ -25,9 +25,9 @@ class Evaluation:
 
     Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
     on `resamples` random draws of the test samples, with replacement, and the ends of the interval
-    are the 2.5 % and 97.5 % quantiles (Efron and Tibshirani, An Introduction to the Bootstrap,
-    1993, chapter 13). An interval shows how much a metric may vary with the choice of test samples.
-    It does not show how much the metric varies between trainings.
+    are quantiles, of 2.5 % and 97.5 % for the level 0.95 (Efron and Tibshirani, An Introduction to
+    the Bootstrap, 1993, chapter 13). An interval shows how much a metric may vary with the choice
+    of test samples. It does not show how much the metric varies between trainings.
     """
 
     study: str
@@ -43,6 +43,7 @@ class Evaluation:
     # The uuid of the confirmation that trained the trial again and evaluated the new weights. Empty
     # if the trial's checkpoint was evaluated.
     confirmation: str = ""
+    level: float = 0.95  # The confidence level of the intervals, e.g. 0.95 for 95 % intervals.
 
     def __repr__(self) -> str:
         """Returns the evaluation in one line."""

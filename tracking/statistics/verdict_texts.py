@@ -118,9 +118,10 @@ def guess_clause(
 def worth_sentences(
     trial: int, value: float, best: int, confirmation: Confirmation | None
 ) -> tuple[str, ...]:
-    """Returns sentences on the value of a trial that the verdict is not about.
+    """Returns sentences on the value of a trial, if the verdict is about another trial.
 
-    For example, the user may have promoted another trial than the best one.
+    A verdict is about the winner of the last confirmation, or else about the best trial. The user
+    may have promoted another one.
     """
     text = f"{_called(trial)} has a validation value of {value:.4g}"
     if confirmation is None:

@@ -151,7 +151,7 @@ def _short_trial_document(trial: TrialRecord) -> dict[str, Any]:
 
 
 def definition_document(description: StudyDescription) -> dict[str, Any]:
-    """Returns a study's definition, before its launch, as a JSON document."""
+    """Returns the JSON document of `launch --dry-run`: the definition and its warnings."""
     from studies.launching import warnings_of
 
     fields = json.loads(to_json(description))

@@ -153,10 +153,10 @@ class Hyperparameters(dict):
 
 
 class Ignored:
-    """Replaces any object of kerastudy that no builder needs, such as a search space.
+    """Stands in for any object of kerastudy that no builder needs, such as a search space.
 
-    While the study's files are loaded, its calls, items and attributes return the object itself.
-    After that, using it raises an error.
+    While the study's files are loaded, the stand-in's calls, items and attributes return the
+    stand-in itself. After that, using it raises an error.
     """
 
     def __init__(self, name):

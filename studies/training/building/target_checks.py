@@ -1,8 +1,9 @@
-"""Checks that a model's output layer and loss fit the targets."""
+"""Checks that a model's input fits the samples, and its output layer and loss the targets."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +41,7 @@ class _Loss:
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Raises BuilderError if the output layer or the loss certainly does not fit the targets.
+    """Raises BuilderError if a model certainly does not fit the samples or the targets.
 
     With such a mistake, Keras raises an error during a trial, or the model learns nothing. Models
     with several outputs are not checked, nor are a user's own losses, layers and models. All
@@ -52,6 +53,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     """
     if not _is_of_keras(model):
         return
+    _check_input(model, x)
     if not model.built:
         model(as_keras_reads(map_arrays(lambda array: array[:1], x)))
     output = single_output(model)
@@ -61,6 +63,18 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     if problems:
         raise BuilderError(
             f"The model can't learn the targets of shape {y.shape}: {'; '.join(problems)}."
+        )
+
+
+def _check_input(model: keras.Model, x: Arrays) -> None:
+    tensors: Sequence[Any] = getattr(model, "inputs", None) or ()
+    if len(tensors) != 1 or not isinstance(x, np.ndarray):
+        return
+    taken: Shape = tuple(tensors[0].shape)
+    if not _same_shape(x.shape, taken):
+        raise BuilderError(
+            f"The model takes samples of shape {taken[1:]}, and the data's samples have shape "
+            f"{x.shape[1:]}: write keras.Input({x.shape[1:]}), or reshape the samples."
         )
 
 
@@ -208,9 +222,9 @@ def _is_of_keras(thing: object) -> bool:
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras can compare targets and output of two shapes number by number.
+    """Returns whether Keras can compare the targets with the output element by element.
 
-    One of the shapes may have an additional last axis of length 1.
+    Their shapes must be equal, except that one may have an additional last axis of length 1.
     """
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]

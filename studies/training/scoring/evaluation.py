@@ -1,4 +1,4 @@
-"""Evaluates a model on its validation part, or on the sealed test part with 95 % intervals."""
+"""Evaluates a model on its validation part, or on the sealed test part with intervals."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 _RESAMPLES, _SEED = 1_000, 0
-_QUANTILES = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's loss and metrics on the test part, with 95 % intervals."""
+    """A model's loss and metrics on the test part, with confidence intervals."""
 
     scores: Mapping[str, float]  # The values of `model.evaluate`.
     intervals: Mapping[str, tuple[float, float]]  # By the metric's name.
@@ -40,8 +39,13 @@ class Scores:
     digest: str  # SHA-256 of the test part.
 
 
-def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
-    """Evaluates a compiled model on the sealed test part. No other function unseals the part."""
+def evaluate_test_part(
+    model: keras.Model, splits: LoadedData, batch_size: int, level: float = 0.95
+) -> Scores:
+    """Evaluates a compiled model on the sealed test part. No other function unseals the part.
+
+    `level` is the confidence level of the intervals, between 0 and 1.
+    """
     # The functions called below use the validation part, so the test part replaces it.
     tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     values = scalars(evaluated(model, tested, batch_size))
@@ -63,7 +67,7 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
             notes.append(f"{name} (its samples can't be scored: {scores})")
             continue
         samples = len(scores)
-        low, high = _interval(scores, values[name] if name in accuracies else None)
+        low, high = _interval(scores, values[name] if name in accuracies else None, level)
         if low < high:
             intervals[name] = low, high
         else:
@@ -72,8 +76,8 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
     return Scores(values, intervals, resamples, ", ".join(notes), samples, digest)
 
 
-def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, float]:
-    """Returns the 95 % interval of a metric, by bootstrap percentiles of samples or groups.
+def _interval(scores: SampleScores, accuracy: float | None, level: float) -> tuple[float, float]:
+    """Returns the confidence interval of a metric, by bootstrap percentiles of samples or groups.
 
     If a model is right on all samples, or wrong on all, both percentiles are equal. So an accuracy
     gets the interval of Clopper and Pearson instead. Its sample size is the effective one: on so
@@ -82,11 +86,11 @@ def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, floa
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(some) for some in counts])
     if accuracy is None:
-        low, high = np.nanquantile(values, _QUANTILES).tolist()
+        low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2]).tolist()
         return low, high
     variance = np.nanvar(values, ddof=1)
     worth = independent_samples(np.array(accuracy), variance, scores.fewest, scores.most)
-    return share_bounds(accuracy, accuracy, worth)
+    return share_bounds(accuracy, accuracy, worth, level=level)
 
 
 def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:

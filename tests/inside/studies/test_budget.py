@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from stores import history_at
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.records import TrialSpec
 
 
@@ -23,40 +22,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("budget") / "store"
 
 
-@dataclass
-class ToldClock:
-    """The module `time` for a launch, whose time goes on when a test says so."""
-
-    seconds: float = 0.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> ToldClock:
-    clock = ToldClock()
-    monkeypatch.setattr("studies.launching.trial_proposals.time", clock)
-    return clock
-
-
-@pytest.fixture
-def a_while(clock: ToldClock) -> Callable[..., None]:
-    """Epochs that take time."""
-
-    def pass_time(spec: TrialSpec, epoch: int) -> None:
-        clock.seconds += 0.06
-
-    return pass_time
-
-
 @pytest.fixture
 def launch(folder: Path, request: pytest.FixtureRequest) -> Any:
     def launch_named(executor: dict[str, Any] | None = None, **settings: Any) -> StudyHistory:
         description = describe(name=request.node.name, **{"trials": 12, **settings})
         simulated = SimulatedWorkers(description, **(executor or {}))
-        history = run_study(simulated, store=folder, workers=2)
-        return read_study(history.store, description.name)
+        return run_study(simulated, store=folder, workers=2)
 
     return launch_named
 
@@ -89,8 +60,15 @@ def test_patience_ends_a_study_without_any_value(launch: Any) -> None:
     assert "no value" in history.stopped
 
 
-def test_running_trials_are_finished_when_the_time_is_up(launch: Any, a_while: Any) -> None:
-    history = launch({"before_epoch": a_while}, timeout=0.5, trials=500)
+def test_running_trials_are_finished_when_the_time_is_up(
+    launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    # Each epoch takes time.
+    clock = SimpleNamespace(monotonic=lambda: 0.06 * len(begun))
+    monkeypatch.setattr("studies.launching.trial_proposals.time", clock)
+    before = {"before_epoch": lambda spec, epoch: begun.append(epoch)}
+    history = launch(before, timeout=0.5, trials=500)
     assert (history.ended_by, history.status) == ("timeout", "FINISHED")
     assert 0 < history.counts()["complete"] == len(history.trials) < 500
 
@@ -113,20 +91,14 @@ def test_a_space_that_was_tried_ends_a_study(launch: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "ended_by", "status", "stopped"),
+    ("error", "ended"),
     [
-        (KeyboardInterrupt(), "interrupt", "KILLED", "interrupted; launch again to resume"),
-        (StudyError("made up"), "error", "FAILED", "an error"),
+        (KeyboardInterrupt(), ("interrupt", "KILLED", "interrupted; launch again to resume")),
+        (StudyError("made up"), ("error", "FAILED", "an error")),
     ],
 )
 def test_an_error_ends_a_launch(
-    launch: Any,
-    folder: Path,
-    request: pytest.FixtureRequest,
-    error: BaseException,
-    ended_by: str,
-    status: str,
-    stopped: str,
+    launch: Any, folder: Path, request: pytest.FixtureRequest, error: BaseException, ended: Any
 ) -> None:
     def before_epoch(spec: TrialSpec, epoch: int) -> None:
         if (spec.number, epoch) == (3, 2):
@@ -135,7 +107,7 @@ def test_an_error_ends_a_launch(
     with pytest.raises(type(error)):
         launch({"before_epoch": before_epoch})
     history = history_at(folder, request.node.name)
-    assert (history.ended_by, history.status, history.stopped) == (ended_by, status, stopped)
+    assert (history.ended_by, history.status, history.stopped) == ended
     assert history.counts()["running"] == 0
     history = launch()
     assert (history.ended_by, history.stopped) == ("trials", "all 12 trials are done")

@@ -16,7 +16,6 @@ from handmade import make_spec
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 from sklearn.utils.class_weight import compute_sample_weight
-from stores import history_at
 
 import kerastudy as ks
 from search_spaces import BuilderError, StudyChangedError, StudyError
@@ -99,8 +98,9 @@ def test_what_can_not_be_class_weights_is_refused_at_once(class_weight: Any, sai
         ({0: 2.0}, {"kind": Y}, {}, "for a single output, as in Keras.*arrays named 'kind'"),
         ({0: 0.0, 1: 0.0, 2: 0.0}, Y, {}, "all training samples the weight 0"),
         ("balanced", Y, {"sample_weight": np.ones(60)}, "can't be used together, as in Keras"),
+        (lambda hp: "even", Y, {}, "class_weight must be weights by class"),
+        (lambda hp: {1: 2.0}, np.linspace(0, 1, 60), {}, "needs targets that are classes"),
     ],
-    ids=["unknown", "column", "regression", "negative", "rows", "several", "nothing", "both"],
 )
 def test_what_does_not_suit_the_data_is_refused_before_anything_runs(
     tmp_path: Path, class_weight: Any, y: Any, options: dict[str, Any], said: str
@@ -153,13 +153,11 @@ def test_a_fit_that_takes_no_weights_is_refused(tmp_path: Path) -> None:
 
 
 def launch(folder: Path, **settings: Any) -> StudyHistory:
-    executor = ScriptedExecutor(describe(**settings))
-    return run_study(executor, store=folder / "store")
+    return run_study(ScriptedExecutor(describe(**settings)), store=folder)
 
 
 def test_they_are_recorded_and_others_are_refused(tmp_path: Path) -> None:
-    launch(tmp_path, trials=2, class_weight={0: 1.0, 10: 5.5})
-    history = history_at(tmp_path / "store", "scripted", "optuna:tpe")
+    history = launch(tmp_path, trials=2, class_weight={0: 1.0, 10: 5.5})
     assert history.description.class_weight == {0: 1.0, 10: 5.5}
     assert [t.spec.class_weight for t in history.trials] == [{0: 1.0, 10: 5.5}] * 2
     assert InMlflow(history).parent.data.params["class_weight"] == '{"0": 1.0, "10": 5.5}'
@@ -180,22 +178,7 @@ def test_a_state_is_of_one_weighting() -> None:
 def test_they_may_depend_on_hyperparameters(tmp_path: Path) -> None:
     space = ks.SearchSpace(*SPACE, ks.Float("rare", 1.0, 9.0))
     made = study(lambda hp: {0: hp["rare"]}, space=space, initial=[{"rare": 2.0}])
-    made.launch(store=tmp_path, progress=False, verify="full")
-    history = history_at(tmp_path, "weighted", "optuna:tpe")
+    history = made.launch(store=tmp_path, progress=False, verify="full")
     assert [t.result.class_weight for t in history.ended] == [{0: 5.0}, {0: 2.0}]
     assert history.description.unread == ()
     assert history.best is not None and history.best.verified == "model.fit, identical"
-
-
-@pytest.mark.parametrize(
-    ("y", "weights", "said"),
-    [
-        (Y, "even", "class_weight must be weights by class"),
-        (np.linspace(0, 1, 60), {1: 2.0}, "needs targets that are classes"),
-    ],
-)
-def test_what_a_function_returns_is_checked_at_once(
-    tmp_path: Path, y: Any, weights: Any, said: str
-) -> None:
-    with pytest.raises(StudyError, match=said):
-        study(lambda hp: weights, y).launch(store=tmp_path, progress=False)

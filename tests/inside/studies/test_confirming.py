@@ -127,11 +127,6 @@ def launched_plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def launched_folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launched(tmp_path_factory.mktemp("a folder"), "folds")
-
-
-@pytest.fixture(scope="module")
 def folder(launched_plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the folder with the plain study, confirmed after Ctrl-C."""
     copied = Path(shutil.copytree(launched_plain, tmp_path_factory.mktemp("confirmed") / "again"))
@@ -248,20 +243,20 @@ def test_the_verdict_is_that_of_models_trained_by_plain_keras(
 
 @pytest.mark.exhaustive
 def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
-    launched_folds: Path, by_hand: ByHand, tmp_path: Path
+    by_hand: ByHand, tmp_path: Path
 ) -> None:
-    history, x, y = history_in(launched_folds, "folds"), by_hand.x, by_hand.y
+    launched(tmp_path, "folds")
+    history, x, y = history_in(tmp_path, "folds"), by_hand.x, by_hand.y
     # Without the trial of the defaults, the epoch to train them for is not known.
     plan = make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
     assert plan.test_trainings(DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
     assert "so the epoch to train them for is not known" in not_paired(plan, {1: {}})
-    copy = Path(shutil.copytree(launched_folds, tmp_path / "copied"))
     with pytest.raises(KeyboardInterrupt, match=r"^5 of 22 trainings are recorded"):
         confirm_study(
-            history_in(copy, "folds"), OF_FOLDS, in_process=True, progress=Interrupting(5)
+            history_in(tmp_path, "folds"), OF_FOLDS, in_process=True, progress=Interrupting(5)
         )
-    found = confirm_study(history_in(copy, "folds"), OF_FOLDS, in_process=True)
-    ended = [fit for fit in trainings_in(copy, "folds") if fit.result is not None]
+    found = confirm_study(history_in(tmp_path, "folds"), OF_FOLDS, in_process=True)
+    ended = [fit for fit in trainings_in(tmp_path, "folds") if fit.result is not None]
     assert len(ended) == 22
 
     pool, test = train_test_split(
@@ -289,7 +284,7 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
         both.append(np.array([by_hand.right(values, epochs[-1], test) for epochs in trained]))
     assert values == history.description.space.defaults()
     check_statistics(found, *both)
-    (reading,) = read_evaluations(history_in(copy, "folds"))
+    (reading,) = read_evaluations(history_in(tmp_path, "folds"))
     assert reading.confirmation == found.uuid
     assert reading.metrics["accuracy"].validation == history.trial(found.winner).value
 
@@ -328,7 +323,7 @@ def test_again_nothing_is_trained(folder: Path, found: Confirmation, tmp_path: P
     assert len(evaluations_on(history_in(copied).store, found.test_digest)) == 1
 
 
-def check_champion(folder: Path, found: Confirmation) -> None:
+def test_the_winner_is_the_champion(folder: Path, found: Confirmation) -> None:
     """The registered model, by MLflow's client, is the winner's, with the verdict on it."""
     history = history_in(folder)
     shown = InMlflow(history)
@@ -348,8 +343,9 @@ def check_champion(folder: Path, found: Confirmation) -> None:
     assert f"champion: trial {found.winner}, it won under new seeds" in note
 
 
-def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path: Path) -> None:
-    check_champion(folder, found)
+def test_a_champion_by_hand_stays_until_the_next_confirmation(
+    folder: Path, found: Confirmation, tmp_path: Path
+) -> None:
     copied = Path(shutil.copytree(folder, tmp_path / "promoted"))
     history = history_in(copied)
     left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in found.race})
@@ -363,11 +359,8 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path:
     )
     assert worth.rstrip(".") in " ".join(told.split())
     kerastudy_here(copied, "confirm", NAME, *SETTINGS, "--keep")
-    version = InMlflow(history_in(copied)).champion
-    assert (version.tags["kerastudy.trial"], version.tags["kerastudy.verdict"]) == (
-        str(left),
-        worth,
-    )
+    tags = InMlflow(history_in(copied)).champion.tags
+    assert (tags["kerastudy.trial"], tags["kerastudy.verdict"]) == (str(left), worth)
     # The next confirmation registers its winner, also if it is interrupted before it does so.
     with pytest.raises(KeyboardInterrupt):
         confirm_study(
@@ -376,7 +369,9 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path:
     assert history_in(copied).is_champion(history.trial(left))
     done = kerastudy_here(copied, "confirm", NAME, *SETTINGS)
     assert "its winner becomes the champion" in done.stderr
-    check_champion(copied, found)
+    tags = InMlflow(history_in(copied)).champion.tags
+    assert tags["kerastudy.trial"] == str(found.winner)
+    assert tags["kerastudy.verdict"] == study_verdict(history_in(copied)).text
 
 
 @pytest.mark.exhaustive

@@ -13,6 +13,7 @@ from stores import history_at
 from user_commands import as_json, kerastudy, kerastudy_here
 
 import kerastudy as ks
+from studies.commands import definition_text
 from tracking.history import StudyHistory, fit_metrics
 
 STUDY = '''
@@ -71,9 +72,16 @@ def history(folder: Path) -> StudyHistory:
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
+    """What the file defines, and the indices by scikit-learn: of all folds, and of each."""
     names: dict[str, Any] = {}
     exec(STUDY, names)
-    return names
+    y = names["Y"]
+    pool, _ = train_test_split(
+        np.arange(111), test_size=21, train_size=90, random_state=0, stratify=y
+    )
+    split = StratifiedKFold(3, shuffle=True, random_state=0).split(pool, y[pool])
+    folds = [(pool[train], pool[validation]) for train, validation in split]
+    return {**names, "pool": pool, "folds": folds}
 
 
 def trained_by_hand(
@@ -83,10 +91,7 @@ def trained_by_hand(
     import keras
 
     x, y = made["X"], made["Y"]
-    rest, _ = train_test_split(
-        np.arange(111), test_size=21, train_size=90, random_state=0, stratify=y
-    )
-    weights = compute_class_weight("balanced", classes=np.array([0, 1, 2]), y=y[rest])
+    weights = compute_class_weight("balanced", classes=np.array([0, 1, 2]), y=y[made["pool"]])
     keras.utils.set_random_seed(seed)
     model = made["build"](params)
     found = []
@@ -109,25 +114,13 @@ def trained_by_hand(
     return model, found
 
 
-def pool_and_folds(made: dict[str, Any]) -> tuple[Any, list[Any]]:
-    y = made["Y"]
-    rest, _ = train_test_split(
-        np.arange(111), test_size=21, train_size=90, random_state=0, stratify=y
-    )
-    split = StratifiedKFold(3, shuffle=True, random_state=0).split(rest, y[rest])
-    return rest, [(rest[train], rest[validation]) for train, validation in split]
-
-
 def test_a_fold_is_model_fit_on_the_indices_of_scikit_learn(
     history: StudyHistory, made: dict[str, Any]
 ) -> None:
     trial = history.ended[0]
-    _, folds = pool_and_folds(made)
     curves = []
-    for recorded, (train, validation) in zip(trial.result.repeats, folds, strict=True):
-        _, epochs = trained_by_hand(
-            made, trial.params, recorded.seed, train, validation, recorded.epochs
-        )
+    for recorded, parts in zip(trial.result.repeats, made["folds"], strict=True):
+        _, epochs = trained_by_hand(made, trial.params, recorded.seed, *parts, recorded.epochs)
         assert epochs == list(fit_metrics(history.folder, recorded.uuid).values())
         curves.append([metrics["val_loss"] for metrics in epochs])
     means = np.mean(curves, axis=0)
@@ -142,8 +135,7 @@ def test_the_champion_is_model_fit_on_all_folds_for_the_common_best_epoch(
 ) -> None:
     best = history.best
     assert best is not None and best.epoch is not None
-    pool, _ = pool_and_folds(made)
-    model, _ = trained_by_hand(made, best.params, best.spec.seed, pool, None, best.epoch)
+    model, _ = trained_by_hand(made, best.params, best.spec.seed, made["pool"], None, best.epoch)
     champion = ks.load_model("folds", store=folder / "kerastudy-store")
     for loaded, expected in zip(champion.get_weights(), model.get_weights(), strict=True):
         assert np.array_equal(loaded, expected)
@@ -163,7 +155,7 @@ def test_reproduce_trains_folds_and_champion_again_in_a_new_process(
     assert kept.exists(), "trained again, it gets back its weights"
 
 
-def test_what_people_read(folder: Path) -> None:
+def test_what_people_read(folder: Path, history: StudyHistory) -> None:
     shown = kerastudy_here(folder, "show", "folds", COLUMNS="80").stdout
     assert "the mean of the folds' " in " ".join(shown.split())
     assert "folds      3 for each trial" in shown
@@ -171,8 +163,8 @@ def test_what_people_read(folder: Path) -> None:
     assert max(map(len, lines)) <= 80
     shown = kerastudy_here(folder, "show", "folds", "--trial", "0").stdout
     assert "\nfold 1     " in shown and "\nfold 3     " in shown
-    here = ("--executor", "in-process", "--dry-run")
-    planned = kerastudy_here(folder, "launch", "study.py", *here).stdout
+    # What --dry-run shows.
+    planned = definition_text(history.description)
     assert "trials     2 of 3 folds" in planned and "90 in folds, 21 test" in planned
 
 
@@ -193,18 +185,6 @@ def test_what_is_made_of_the_champion_alone(folder: Path, history: StudyHistory)
 # Refused
 
 
-def study(made: dict[str, Any], **fields: Any) -> ks.Study:
-    return ks.Study(
-        **{
-            "name": "refused",
-            "data": ks.datasets.arrays(made["X"], made["Y"]),
-            "build": made["build"],
-            "cross_validation": 3,
-            **fields,
-        }
-    )
-
-
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -222,17 +202,19 @@ def study(made: dict[str, Any], **fields: Any) -> ks.Study:
 def test_what_can_not_be_cross_validated(
     made: dict[str, Any], fields: dict[str, Any], told: str
 ) -> None:
+    data = ks.datasets.arrays(made["X"], made["Y"])
+    usual: dict[str, Any] = {"data": data, "build": made["build"], "cross_validation": 3}
     with pytest.raises(ks.errors.StudyError, match=told):
-        study(made, **fields)
+        ks.Study("refused", **{**usual, **fields})
     with pytest.raises(ks.errors.StudyError, match="Groups can't be given at launch alone"):
-        study(made).with_overrides({"cross_validation": ks.splits.grouped([0, 1, 1])})
+        ks.Study("refused", **usual).with_overrides(
+            {"cross_validation": ks.splits.grouped([0, 1, 1])}
+        )
 
 
 def test_more_folds_than_samples_of_a_class_is_one_line(folder: Path) -> None:
-    command = ("launch", "study.py", "--folds", "23", "--executor", "in-process", "--name", "many")
-    refused = kerastudy_here(folder, *command, expect=2)
+    command = ("launch", "study.py", "--executor", "in-process", "--folds")
+    refused = kerastudy_here(folder, *command, "23", "--name", "many", expect=2)
     assert "rarest class of y has 20 sample(s), fewer than 23 folds" in refused.stderr
-    changed = kerastudy_here(
-        folder, "launch", "study.py", "--folds", "4", "--executor", "in-process", expect=2
-    )
+    changed = kerastudy_here(folder, *command, "4", expect=2)
     assert "cross_validation was '3' and is '4'" in changed.stderr

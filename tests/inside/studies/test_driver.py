@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import pytest
 from scripted import SPACE, ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
-from stores import history_at, store_at
+from stores import history_at
 from study_record import attempts
 from suite import exhaustive_but
 
@@ -25,8 +23,9 @@ from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.engines import Engine, EngineSettings, make_engine
 from studies.launching import driver
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.records import CodeDescription, TrialSpec
+from tracking.store import locked_study
 
 
 def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
@@ -62,12 +61,11 @@ def test_the_best_epoch_counts(undisturbed: StudyHistory) -> None:
         assert values[trial.best.epoch] == trial.best.value
 
 
-def test_keeps_the_checkpoints_of_the_best(undisturbed: StudyHistory) -> None:
+def test_keeps_the_checkpoints_of_the_best_and_writes_none_that_can_not_stay(
+    undisturbed: StudyHistory,
+) -> None:
     kept = {t.number for t in undisturbed.trials if undisturbed.checkpoint(t)}
     assert kept == {t.number for t in undisturbed.top(3)}
-
-
-def test_writes_no_checkpoint_that_can_not_stay(undisturbed: StudyHistory) -> None:
     written = {t.number for t in undisturbed.trials if t.result and t.result.checkpoint_sha256}
     values = [(t.best.value, t.best.epoch, t.number) for t in undisturbed.trials if t.best]
     assert written == {n for n, each in enumerate(values) if each in sorted(values[: n + 1])[:3]}
@@ -76,13 +74,13 @@ def test_writes_no_checkpoint_that_can_not_stay(undisturbed: StudyHistory) -> No
 
 def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> None:
     executor = ScriptedExecutor(describe(pruner="median", trials=6))
-    launch(tmp_path / "store", executor)
+    launch(tmp_path, executor)
     more = ScriptedExecutor(describe(pruner="median", trials=14))
-    history = launch(tmp_path / "store", more)
+    history = launch(tmp_path, more)
     assert [number for number, _ in more.ran] == list(range(6, 14))
     assert outcome(history) == outcome(undisturbed)
     again = ScriptedExecutor(describe(pruner="median", trials=14))
-    launch(tmp_path / "store", again)
+    launch(tmp_path, again)
     assert again.ran == []
 
 
@@ -104,19 +102,18 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
         setattr(engine, call, raise_later)
         return engine
 
-    description, folder = describe(pruner="median", trials=9), tmp_path / "store"
+    description = describe(pruner="median", trials=9)
 
     def launch() -> StudyHistory:
-        workers = SimulatedWorkers(description, workers=3)
-        return run_study(workers, store=folder)
+        return run_study(SimulatedWorkers(description, workers=3), store=tmp_path)
 
     with monkeypatch.context() as patch:
         patch.setattr("studies.launching.launch.make_engine", raising)
         told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
         with pytest.raises(EngineError, match=told):
             launch()
-    stopped = history_at(folder, "scripted")
-    assert "running" not in attempts(folder, "scripted")
+    stopped = history_at(tmp_path, "scripted")
+    assert "running" not in attempts(tmp_path, "scripted")
     assert stopped.status == "FAILED"
     history = launch()
     assert history.counts()["complete"] + history.counts()["pruned"] == 9
@@ -127,39 +124,39 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
             assert (now.uuid, now.best) == (before.uuid, before.best)
 
 
-class TestInterruption:
-    def interrupt(self, folder: Path, at: int) -> None:
-        def before(spec: TrialSpec) -> None:
-            if spec.number == at:
-                os.kill(os.getpid(), signal.SIGINT)
+def interrupting(number: int, attempt: int = 1) -> Callable[[TrialSpec], None]:
+    """Presses Ctrl-C before an attempt at a trial."""
 
-        executor = ScriptedExecutor(describe(pruner="median", trials=14), before)
-        with pytest.raises(KeyboardInterrupt):
-            launch(folder, executor)
-        assert executor.closed
+    def before(spec: TrialSpec) -> None:
+        if (spec.number, spec.attempt) == (number, attempt):
+            os.kill(os.getpid(), signal.SIGINT)
 
-    @pytest.mark.parametrize("at", exhaustive_but([0, 13], [0, 5, 13]))
-    def test_once_leaves_a_study_that_goes_on_as_if_nothing_happened(
-        self, tmp_path: Path, undisturbed: StudyHistory, at: int
-    ) -> None:
-        self.interrupt(tmp_path / "store", at)
-        store = store_at(tmp_path / "store")
-        stopped = read_study(store, "scripted")
-        assert "running" not in attempts(store.root, "scripted")
-        assert stopped.status == "KILLED"
-        executor = ScriptedExecutor(describe(pruner="median", trials=14))
-        history = launch(tmp_path / "store", executor)
-        assert outcome(history) == outcome(undisturbed)
-        assert executor.ran[0] == (at, 2), "the trial that was cut runs again, as attempt 2"
+    return before
+
+
+@pytest.mark.parametrize("at", exhaustive_but([0, 13], [0, 5, 13]))
+def test_ctrl_c_leaves_a_study_that_goes_on_as_if_nothing_happened(
+    tmp_path: Path, undisturbed: StudyHistory, at: int
+) -> None:
+    description = describe(pruner="median", trials=14)
+    executor = ScriptedExecutor(description, interrupting(at))
+    with pytest.raises(KeyboardInterrupt):
+        launch(tmp_path, executor)
+    assert executor.closed
+    assert history_at(tmp_path, "scripted").status == "KILLED"
+    assert "running" not in attempts(tmp_path, "scripted")
+    executor = ScriptedExecutor(description)
+    assert outcome(launch(tmp_path, executor)) == outcome(undisturbed)
+    assert executor.ran[0] == (at, 2), "the trial that was cut runs again, as attempt 2"
 
 
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_trial_that_kills_three_workers_is_infeasible(tmp_path: Path, times: int) -> None:
     executor = ScriptedExecutor(describe(trials=4), lost=[1] * times)
-    history = launch(tmp_path / "store", executor)
+    history = launch(tmp_path, executor)
     assert executor.ran == [(0, 1), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]
     assert history.counts()["complete"] == (4 if times == 2 else 3)
-    assert "running" not in attempts(history.store.root, "scripted")
+    assert "running" not in attempts(tmp_path, "scripted")
     trial = history.trial(1)
     assert trial.result is not None
     if times == 3:
@@ -172,7 +169,7 @@ def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(
     tmp_path: Path, times: int
 ) -> None:
     executor = ScriptedExecutor(describe(trials=8), out_of_memory=[1] * times, workers=3)
-    history = launch(tmp_path / "store", executor)
+    history = launch(tmp_path, executor)
     assert [each for each in executor.ran if each[0] == 1] == [(1, 1), (1, 2)]
     assert executor.together[0] == {0, 1, 2}
     assert [each for each in executor.together[1:] if 1 in each] == [{1}]
@@ -188,7 +185,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     tmp_path: Path,
 ) -> None:
     def launch_again(executor: ScriptedExecutor, **options: bool) -> StudyHistory:
-        return run_study(executor, store=tmp_path / "store", **options)
+        return run_study(executor, store=tmp_path, **options)
 
     mended = CodeDescription("", "", "", "mended")
     broken = ScriptedExecutor(describe(trials=6), raises={0, 1, 2, 3, 4, 5})
@@ -196,8 +193,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     with pytest.raises(StudyError, match=said):
         launch_again(broken)
     assert broken.ran == [(0, 1), (1, 1), (2, 1)]
-    store = store_at(tmp_path / "store")
-    stopped = read_study(store, "scripted")
+    stopped = history_at(tmp_path, "scripted")
     assert (stopped.ended_by, stopped.stopped) == ("error", "its first trials failed alike")
     assert "infeasible 3 trials: the builder raised NameError: modl" in study_text(stopped)
 
@@ -205,7 +201,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     history = launch_again(executor, retry_infeasible=True)
     assert executor.ran == [(0, 2), (1, 2), (2, 2), (3, 1), (4, 1), (5, 1)]
     assert (history.counts()["complete"], history.superseded) == (6, 3)
-    assert attempts(store.root, "scripted") == ["infeasible"] * 3 + ["complete"] * 6
+    assert attempts(tmp_path, "scripted") == ["infeasible"] * 3 + ["complete"] * 6
     for before, now in zip(stopped.trials, history.trials, strict=False):
         assert dict(before.spec.values) == dict(now.spec.values)
         assert before.uuid != now.uuid
@@ -217,16 +213,16 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
 
 def test_a_study_of_which_some_trials_fail_goes_on(tmp_path: Path) -> None:
     executor = ScriptedExecutor(describe(trials=6), raises={0, 1, 3, 4, 5})
-    assert launch(tmp_path / "store", executor).counts()["infeasible"] == 5
+    assert launch(tmp_path, executor).counts()["infeasible"] == 5
     again = ScriptedExecutor(describe(trials=9), raises={6, 7, 8})
-    assert launch(tmp_path / "store", again).counts()["infeasible"] == 8, "a trial has a value"
+    assert launch(tmp_path, again).counts()["infeasible"] == 8, "a trial has a value"
 
 
 def test_epochs_and_batch_size_in_the_space_are_the_trials_own(tmp_path: Path) -> None:
     space = ks.SearchSpace(
         ks.Float("rate", 0.01, 0.03), ks.Fixed("units", 8), ks.epochs(2, 7), ks.batch_size([8, 64])
     )
-    history = launch(tmp_path / "store", space=space, trials=5)
+    history = launch(tmp_path, space=space, trials=5)
     for trial in history.trials:
         assert trial.spec.epochs == trial.spec.values["epochs"]
         assert trial.spec.batch_size == trial.spec.values["batch_size"]
@@ -236,90 +232,61 @@ def test_epochs_and_batch_size_in_the_space_are_the_trials_own(tmp_path: Path) -
 OTHER_DEFAULT = ks.SearchSpace(
     *(p if p.name != "units" else ks.Int("units", 4, 64, default=8) for p in SPACE)
 )
-OTHER_DATA = replace(describe().data, digest="e" * 64, digests={"train": "3" * 64})
 
 
-class TestChangedDefinition:
-    @pytest.mark.parametrize(
-        "change, told",
-        [
-            ({"epochs": 5}, "epochs was 4 and is 5"),
-            ({"initial": ({"rate": 0.01, "units": 8, "kind": "a"},)}, r"initial was \(\)"),
-            ({"space": ks.SearchSpace(ks.Float("rate", 0.1, 1.0), ks.Int("units", 4, 64))}, "rate"),
-            ({"space": OTHER_DEFAULT}, "'units': default was 34, and is now 8"),
-            ({"data": OTHER_DATA}, r"the data differs \(train, validation\)\. "),
-        ],
-    )
-    def test_is_refused_with_what_differs(
-        self, tmp_path: Path, change: dict[str, Any], told: str
-    ) -> None:
-        before = launch(tmp_path / "store", trials=2)
-        with pytest.raises(StudyChangedError, match=f"{told}.*--name"):
-            launch(tmp_path / "store", **change)
-        assert outcome(history_at(tmp_path / "store", "scripted")) == outcome(before)
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"initial": ({"rate": 0.01, "units": 8, "kind": "a"},)}, r"initial was \(\)"),
+        ({"space": OTHER_DEFAULT}, "'units': default was 34, and is now 8"),
+    ],
+)
+def test_a_changed_definition_is_refused_with_what_differs(
+    tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    """Of other changes, `commands/test_bad_input` tells."""
+    before = launch(tmp_path, trials=2)
+    with pytest.raises(StudyChangedError, match=f"{told}.*--name"):
+        launch(tmp_path, **change)
+    assert outcome(history_at(tmp_path, "scripted")) == outcome(before)
 
-    def test_is_taken_while_nothing_has_finished(self, tmp_path: Path) -> None:
-        def stop(spec: TrialSpec) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
 
-        with pytest.raises(KeyboardInterrupt):
-            launch(tmp_path / "store", ScriptedExecutor(describe(), stop))
-        history = launch(tmp_path / "store", epochs=5, trials=2)
-        assert [t.spec.epochs for t in history.trials] == [5, 5]
-        assert "running" not in attempts(history.store.root, "scripted")
+def test_a_changed_definition_is_taken_while_nothing_has_finished(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        launch(tmp_path, ScriptedExecutor(describe(), interrupting(0)))
+    history = launch(tmp_path, epochs=5, trials=2)
+    assert [t.spec.epochs for t in history.trials] == [5, 5]
+    assert "running" not in attempts(tmp_path, "scripted")
 
-    def test_another_engine_is_a_configuration_beside_the_first(self, tmp_path: Path) -> None:
-        launch(tmp_path / "store", trials=3)
-        history = launch(tmp_path / "store", engine="optuna:random", trials=2)
-        assert history.engines == ("optuna:tpe", "optuna:random")
-        assert len(history.trials) == 2
-        first = launch(tmp_path / "store", trials=4)
-        assert first.engines == ("optuna:random", "optuna:tpe")
-        assert len(first.trials) == 4
+
+def test_another_engine_is_a_configuration_beside_the_first(tmp_path: Path) -> None:
+    launch(tmp_path, trials=3)
+    history = launch(tmp_path, engine="optuna:random", trials=2)
+    assert history.engines == ("optuna:tpe", "optuna:random")
+    assert len(history.trials) == 2
+    first = launch(tmp_path, trials=4)
+    assert first.engines == ("optuna:random", "optuna:tpe")
+    assert len(first.trials) == 4
 
 
 def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: Path) -> None:
-    def stop(attempt: int) -> Callable[[TrialSpec], None]:
-        def before(spec: TrialSpec) -> None:
-            if (spec.number, spec.attempt) == (1, attempt):
-                os.kill(os.getpid(), signal.SIGINT)
-
-        return before
-
     for attempt in (2, 4):
         with pytest.raises(KeyboardInterrupt):
-            executor = ScriptedExecutor(describe(trials=3), stop(attempt), lost=[1])
-            launch(tmp_path / "store", executor)
-    history = launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), lost=[1]))
+            executor = ScriptedExecutor(describe(trials=3), interrupting(1, attempt), lost=[1])
+            launch(tmp_path, executor)
+    history = launch(tmp_path, ScriptedExecutor(describe(trials=3), lost=[1]))
     trial = history.trial(1)
     assert trial.state == "infeasible" and trial.result is not None
     assert "3 attempts" in trial.result.reason
 
 
-def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
-    history = launch(tmp_path / "store", trials=1)
-    folder = history.files.folder
-    (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
-    launch(tmp_path / "store", trials=2)
-    assert not list(folder.glob("partial-*"))
-
-
-def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
-    first = launch(tmp_path / "store", trials=1)
-    script = (
-        "import sys; from pathlib import Path; from tracking.store import locked_study\n"
-        f"with locked_study(Path({str(first.folder)!r}), 'scripted'):\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    with pytest.raises(StoreError, match=f"process {process.pid}"):
-        launch(tmp_path / "store")
-    process.kill()
-    process.communicate()
-    assert len(launch(tmp_path / "store", trials=2).trials) == 2
+def test_a_study_that_runs_already_is_refused(tmp_path: Path) -> None:
+    """By whichever process: see `test_store`."""
+    first = launch(tmp_path, trials=1)
+    refused = pytest.raises(StoreError, match=f"process {os.getpid()}")
+    with locked_study(first.folder, "scripted"), refused:
+        launch(tmp_path)
+    assert len(launch(tmp_path, trials=2).trials) == 2
 
 
 def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,10 +12,8 @@ from scripted import SPACE, ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from tracking.history import StudyHistory, read_study
-from tracking.mlflow import to_mlflow
-from tracking.records import Objective, TrialSpec
+from tracking.history import StudyHistory
+from tracking.records import TrialSpec
 
 ENGINES = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
 LATE = ks.Float("late", 0.0, 1.0, default=0.25)
@@ -31,7 +30,22 @@ def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
 
 
 def outcome(history: StudyHistory) -> list[tuple]:
-    return [(dict(t.spec.values), t.spec.seed, t.state, t.best) for t in history.trials]
+    return [
+        (dict(t.spec.values), t.spec.seed, t.spec.goes_on_from, t.state, t.best)
+        for t in history.trials
+    ]
+
+
+def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> StudyHistory:
+    """Launches a study that Ctrl-C ends before a trial, and launches it again."""
+
+    def interrupt(spec: TrialSpec) -> None:
+        if spec.number == cut:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, replace(executor, before=interrupt))
+    return launch(folder, executor)
 
 
 class TestJoining:
@@ -58,17 +72,8 @@ class TestJoining:
         self, folder: Path, engine: str, cut: int
     ) -> None:
         wanted = launch(folder, self.executor("uncut", engine))
-
-        def interrupt(spec: TrialSpec) -> None:
-            if spec.number == cut:
-                raise KeyboardInterrupt
-
-        name = f"cut at {cut}"
-        executor = self.executor(name, engine)
-        executor.before = interrupt
-        with pytest.raises(KeyboardInterrupt):
-            launch(folder, executor)
-        assert outcome(launch(folder, self.executor(name, engine))) == outcome(wanted)
+        found = cut_and_resumed(folder, self.executor(f"cut at {cut}", engine), cut)
+        assert outcome(found) == outcome(wanted)
 
     def test_a_declared_space_stays_as_declared(self, folder: Path) -> None:
         description = describe(name="declared", trials=5)
@@ -124,41 +129,6 @@ class TestGoingOn:
     def test_resumed_it_goes_on_as_if_uninterrupted(
         self, folder: Path, history: StudyHistory, cut: int
     ) -> None:
-        def interrupt(spec: TrialSpec) -> None:
-            if spec.number == cut:
-                raise KeyboardInterrupt
-
-        name = f"going on, cut at {cut}"
-        description = describe(name=name, **self.HYPERBAND)
-        with pytest.raises(KeyboardInterrupt):
-            launch(folder, ScriptedExecutor(description, before=interrupt))
-        resumed = launch(folder, ScriptedExecutor(description))
-        assert outcome(resumed) == outcome(history)
-        again = read_study(resumed.store, name)
-        assert [t.spec.goes_on_from for t in again.trials] == [
-            t.spec.goes_on_from for t in history.trials
-        ]
-
-
-def test_names_of_any_length_are_recorded_and_those_that_show_late(tmp_path: Path) -> None:
-    """MLflow takes 250 characters: it gets long ones cut, those of the same beginning apart."""
-    long, late = (
-        ks.Float(letter * 400 + end, 0.0, 1.0, default=0.25) for letter, end in ("aa", "ab")
-    )
-    bees = ks.Float("🐝" * 40, 0.0, 1.0)
-    objective = Objective("val_" + long.name, "min")
-    description = describe(
-        space=SearchSpace(*SPACE, long, bees), objective=objective, discovered=True, trials=4
-    )
-    executor = ScriptedExecutor(description, joined={1: [late]})
-    history = run_study(executor, store=tmp_path / "s")
-    assert history.counts()["complete"] == 4
-    assert history.description.objective == objective
-    trial = history.trial(3)
-    assert {long.name, late.name, bees.name} < trial.spec.values.keys()
-    params = InMlflow(history).run(trial.uuid).data.params
-    shown = [float(params[name]) for name in params if name.startswith("aaa")]
-    values = [trial.spec.values[p.name] for p in (long, late)]
-    assert sorted(shown) == pytest.approx(sorted(values), rel=1e-3)
-    bee = trial.spec.values[bees.name]
-    assert float(params[to_mlflow(bees.name)]) == pytest.approx(bee, rel=1e-3)
+        description = describe(name=f"going on, cut at {cut}", **self.HYPERBAND)
+        found = cut_and_resumed(folder, ScriptedExecutor(description), cut)
+        assert outcome(found) == outcome(history)

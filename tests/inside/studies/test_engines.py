@@ -6,7 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from conformance.engine import (
     curve,
     make,
     tell,
-    value_of,
 )
 from keras_tuner import oracles
 from suite import exhaustive
@@ -32,7 +31,7 @@ import kerastudy as ks
 from search_spaces import EngineError, KerasTunerSpace, SearchSpace, canonical_json
 from studies.definition import ENGINES, PRUNERS, hyperband_trials, sampler_seed
 from studies.engines import Engine, check_engine_serves
-from tracking.records import BestEpoch, Objective, TrialResult
+from tracking.records import BestEpoch, Objective, TrialRecord, TrialResult
 
 # A threshold has no usual one.
 PRUNING = [
@@ -316,29 +315,17 @@ def test_pruners_work_as_with_optunas_engines(engine: str, pruner: str) -> None:
 def test_what_a_pruner_noted_of_trials_is_restored(pruner: str) -> None:
     """Though each recorded trial is judged alone then, where it can be."""
 
-    def play(played: Played, trials: int) -> list[int]:
-        """Plays trials of up to 9 epochs; returns after how many each ended."""
-        ended = []
-        for _ in range(trials):
-            proposal = played.ask()
-            assert proposal is not None
-            number, values = proposal.number, proposal.values
-            for epoch in range(1, 10):
-                if played.engine.report(number, epoch, value_of(values, epoch)) and epoch < 9:
-                    break
-            best = BestEpoch(epoch, value_of(values, epoch), {})
-            result = TrialResult(number, "pruned" if epoch < 9 else "complete", epoch, best)
-            played.engine.tell(number, result)
-            played.records.append(played.unfinished(proposal).with_result(result))
-            ended.append(epoch)
-        return ended
+    def played(recorded: Sequence[TrialRecord] = ()) -> Played:
+        return Played(make("optuna:random", pruner, SPACE, epochs=9), recorded, epochs=9)
 
-    through = Played(make("optuna:random", pruner, SPACE, epochs=9))
-    wanted = play(through, 40)
-    resumed = Played(make("optuna:random", pruner, SPACE, epochs=9), through.records[:20])
-    resumed.engine.restore(through.records[:20], curve)
-    assert play(resumed, 20) == wanted[20:]
-    assert len(set(wanted[20:])) >= 2, "else this shows nothing"
+    through = played()
+    through.play(40)
+    resumed = played(through.records[:20])
+    resumed.engine.restore(resumed.records, curve)
+    resumed.play(20)
+    wanted = [record.result for record in through.records]
+    assert [record.result for record in resumed.records] == wanted
+    assert len({result and result.epochs for result in wanted[20:]}) >= 2, "else this shows nothing"
 
 
 # The process that asks

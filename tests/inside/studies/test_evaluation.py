@@ -35,20 +35,21 @@ def network(**compiled: Any) -> Any:
     return built(keras.Sequential(layers), loss="binary_crossentropy", **compiled)
 
 
-def resampled(values: Any, samples: int = 100) -> tuple[float, float]:
+def resampled(values: Any, samples: int = 100, level: float = 0.95) -> tuple[float, float]:
     """The bounds of a function of a resample's places, as the documentation describes them."""
     drawing = np.random.default_rng(0)
     found = [values(drawing.integers(0, samples, samples)) for _ in range(1000)]
-    return tuple(np.quantile(found, [0.025, 0.975]))
+    return tuple(np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
 
 
-def test_metrics_and_their_intervals() -> None:
+@pytest.mark.parametrize("level", [0.95, 0.975])
+def test_metrics_and_their_intervals(level: float) -> None:
     import keras
 
-    auc = keras.metrics.AUC(num_thresholds=2000)
+    auc = keras.metrics.AUC(num_thresholds=2000, name="auc")
     model = network(metrics=["accuracy", auc])
     splits = datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load()
-    found = evaluate_test_part(model, splits, 32)
+    found = evaluate_test_part(model, splits, 32, level)
     by_hand = model.evaluate(X[TEST], Y[TEST], batch_size=32, verbose=0, return_dict=True)
     assert found.scores == pytest.approx(by_hand, rel=1e-6)
     assert (found.samples, found.resamples, found.note) == (100, 1000, "")
@@ -56,15 +57,15 @@ def test_metrics_and_their_intervals() -> None:
 
     made = model.predict(X[TEST], verbose=0)[:, 0].astype(float)
     right = (made > 0.5) == Y[TEST]
-    exact = binomtest(int(right.sum()), 100).proportion_ci(0.95, method="exact")
+    exact = binomtest(int(right.sum()), 100).proportion_ci(level, method="exact")
     assert found.intervals["accuracy"] == pytest.approx((exact.low, exact.high))
     loss = -np.log(np.where(Y[TEST], made, 1 - made))
     regularization = by_hand["loss"] - loss.mean()
     assert regularization > 0.01
     assert found.intervals["loss"] == pytest.approx(
-        resampled(lambda i: loss[i].mean() + regularization), rel=1e-4
+        resampled(lambda i: loss[i].mean() + regularization, level=level), rel=1e-4
     )
-    of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], made[i]))
+    of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], made[i]), level=level)
     assert found.intervals["auc"] == pytest.approx(of_auc, abs=2e-3)
 
 

@@ -66,32 +66,37 @@ KEPT = [
 ]
 
 
+@functools.cache
+def fitted(name: str) -> tuple[Any, ...]:
+    """How a case is trained, and what plain Keras comes to; last, generators that it keeps."""
+    case, splits = CORPUS[name], CORPUS[name].data()
+    builders = [functools.partial(case.build, values) for values in case.values]
+    spec = spec_of(2, case.batch_size, class_weight=case.class_weight)
+    epochs = [case.judge(builder, splits, spec) for builder in builders]
+    return builders, splits, spec, epochs, [*GENERATORS]
+
+
 @pytest.mark.parametrize("name", exhaustive_but(KEPT, CORPUS))
 def test_every_way_to_train_comes_to_what_fit_comes_to(
     name: str, trainer: CompiledTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Programs for each set of values, for the first ones again, and from the second epoch."""
-    case = CORPUS[name]
-    builders = [functools.partial(case.build, values) for values in case.values]
-    splits = case.data()
-    spec = spec_of(2, case.batch_size, class_weight=case.class_weight)
-    fitted = [case.judge(builder, splits, spec) for builder in builders]
-    generators = [*GENERATORS]
-    made = trainer.programs.made
+    case, made = CORPUS[name], trainer.programs.made
+    builders, splits, spec, wanted, generators = fitted(name)
     with monkeypatch.context() as patch:
         leave_out_checks(patch)
-        for builder, wanted in zip(builders, fitted, strict=True):
-            assert by_trainer(trainer, builder, splits, spec) == wanted
+        for builder, epochs in zip(builders, wanted, strict=True):
+            assert by_trainer(trainer, builder, splits, spec) == epochs
             assert trainer.used[0] == case.trainer, trainer.used
     if case.trainer == "plain":
         return
     # Its program is checked now, if it was used by other values.
-    assert by_trainer(trainer, builders[0], splits, spec) == fitted[0]
+    assert by_trainer(trainer, builders[0], splits, spec) == wanted[0]
     assert trainer.programs.made - made == case.programs, "programs are used again"
     if case.resumes and case.judge is by_hand:
-        rest = by_trainer(trainer, builders[0], splits, spec, fitted[0][0].state, 1)
-        assert rest == fitted[0][1:]
-    assert by_trainer(PlainTrainer(), builders[-1], splits, spec) == fitted[-1]
+        rest = by_trainer(trainer, builders[0], splits, spec, wanted[0][0].state, 1)
+        assert rest == wanted[0][1:]
+    assert by_trainer(PlainTrainer(), builders[-1], splits, spec) == wanted[-1]
     if generators:
         model = built(builders[0])
         assert ks.seed_states(model)[-len(generators) :] == GENERATORS
@@ -185,10 +190,8 @@ def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
 ) -> None:
     """Batch by batch, the same bits."""
     monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
-    case = CORPUS[name]
-    build, splits = functools.partial(case.build, case.values[0]), case.data()
-    wanted = by_hand(build, splits, spec_of())
-    assert by_trainer(PlainTrainer(), build, splits, spec_of()) == wanted
+    builders, splits, spec, wanted, _ = fitted(name)
+    assert by_trainer(PlainTrainer(), builders[0], splits, spec) == wanted[0]
 
 
 @pytest.mark.exhaustive

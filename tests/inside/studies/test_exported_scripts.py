@@ -14,19 +14,15 @@ from pathlib import Path
 
 import pytest
 from builder_corpus import run, session
+from scripted import run_study
 from study_record import weights_in
 
 from search_spaces import StudyError
-from studies.executors import Session
-from studies.exporting import (
-    script_parts,
-    training_of,
-    try_script,
-    write_script,
-)
+from studies.executors import InProcessExecutor, Session
+from studies.exporting import script_parts, training_of, try_script, write_script
 from studies.user_code import Target, load_study
 from tracking.history import StudyHistory
-from tracking.records import EndedTrial, TrialSpec
+from tracking.records import TrialSpec
 
 # A text that would end its place in a script, if it were not quoted.
 ODD = '"""\nraise SystemExit("""\\"a\u2028raise x\x85\x0c' + "' + '\n#"
@@ -168,11 +164,6 @@ print(json.dumps(codes))
 FOREIGN = "studies tracking search_spaces mlflow"
 
 
-def loaded(folder: Path, variable: str) -> Session:
-    study, code = load_study(Target(str(folder / "study.py"), variable))
-    return Session.open(study, code, None)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("scripts")
@@ -181,56 +172,50 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def exported(ready: Session, history: StudyHistory, folder: Path) -> EndedTrial:
-    """Writes the script of the best trial."""
+def write(ready: Session, history: StudyHistory, folder: Path) -> Path:
+    """Writes the script of the best trial; returns the checkpoint that is recorded of it."""
     trial = history.best
     assert trial is not None
     parts = script_parts(ready, history.description.space, training_of(trial))
     write_script(history, trial, parts, ready.description.code, folder)
-    return trial
+    return history.files.checkpoint(trial.number, trial.result.best_repeat)
+
+
+def exported(folder: Path, variable: str) -> Path:
+    """Launches a study, and writes its script into a folder of its name."""
+    study, code = load_study(Target(str(folder / "study.py"), variable))
+    ready = Session.open(study, code, None)
+    history = run_study(InProcessExecutor(ready), store=folder / "store", verify="off")
+    return write(ready, history, folder / variable)
 
 
 def ran(folders: Sequence[Path], foreign: str, saved: str = "") -> list[int]:
     """Runs scripts, and returns their exit codes."""
-    scripts = [str(each / "retrain.py") for each in folders]
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", RUN, foreign, saved, *scripts],
-        capture_output=True,
-        text=True,
-        cwd=folders[0].parent,
-    )
+    command = [sys.executable, "-I", "-c", RUN, foreign, saved]
+    command += [str(each / "retrain.py") for each in folders]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folders[0].parent)
     assert done.returncode == 0, done.stderr
     codes: list[int] = json.loads(done.stdout.splitlines()[-1])
     return codes
 
 
 def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
-    checkpoints, made = [], []
-    for name in ("kept", "weighted", "several"):
-        ready = loaded(folder, name)
-        history = ready.study.launch(store=folder / "store", verify="off")  # type: ignore[attr-defined]
-        made.append(folder / name)
-        trial = exported(ready, history, made[-1])
-        checkpoints.append(history.files.checkpoint(trial.number, trial.result.best_repeat))
+    recorded = {name: exported(folder, name) for name in ("kept", "weighted", "several")}
     # The script itself is what compares: it must see a difference.
-    made.append(folder / "other")
-    shutil.copytree(folder / "weighted", made[-1])
-    text = (folder / "weighted" / "retrain.py").read_text()
-    other = re.sub(r"^SEED = \d+", "SEED = 1", text, flags=re.M)
-    (folder / "other" / "retrain.py").write_text(other)
+    other = Path(shutil.copytree(folder / "weighted", folder / "other")) / "retrain.py"
+    other.write_text(re.sub(r"^SEED = \d+", "SEED = 1", other.read_text(), flags=re.M))
+    made = [folder / name for name in (*recorded, "other")]
     assert ran(made, f"{FOREIGN} optuna keras_tuner", "saved") == [0, 0, 0, 1]
-    for place, checkpoint in zip(made, checkpoints, strict=False):
-        with zipfile.ZipFile(place / "retrain.py.keras") as archive:
+    for name, checkpoint in recorded.items():
+        with zipfile.ZipFile(folder / name / "retrain.py.keras") as archive:
             saved = weights_in(io.BytesIO(archive.read("model.weights.h5")))
-        recorded = {k: v for k, v in weights_in(checkpoint).items() if "optimizer" not in k}
-        assert recorded and recorded.items() <= saved.items()
+        kept = {k: v for k, v in weights_in(checkpoint).items() if "optimizer" not in k}
+        assert kept and kept.items() <= saved.items()
 
 
 @pytest.mark.exhaustive
 def test_a_builder_that_needs_kerastudy_is_refused(folder: Path) -> None:
-    ready = loaded(folder, "imported")
-    history = ready.study.launch(store=folder / "store", verify="off")  # type: ignore[attr-defined]
-    exported(ready, history, folder / "imported")
+    exported(folder, "imported")
     with pytest.raises(StudyError, match="it uses kerastudy's epoch_seed, which its stand-in"):
         try_script(folder / "imported", "imported", str(folder))
 
@@ -241,8 +226,7 @@ def test_a_builder_that_needs_kerastudy_is_refused(folder: Path) -> None:
     "style", ["conditional_scopes", "several_domains", "tuner_space", "two_optimizers"]
 )
 def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_path: Path) -> None:
-    history = run(style, "random", tmp_path / "store", 1)
-    exported(session(style), history, tmp_path / "exported")
+    write(session(style), run(style, "random", tmp_path / "store", 1), tmp_path / "exported")
     # Their files may import Keras Tuner and Optuna.
     assert ran([tmp_path / "exported"], FOREIGN) == [0]
 

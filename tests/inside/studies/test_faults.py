@@ -67,7 +67,7 @@ def test_all_kinds_of_faults_on_simulated_workers(
 def test_a_fault_at_any_step(
     run: Faults, tmp_path: Path, fault: str, least: int, every: bool
 ) -> None:
-    """After lost power, files are ahead of the record; refused writes are told in a line."""
+    """After lost power, the record lacks its end, and files are ahead; refused writes are told."""
     found = run(folder=str(tmp_path), fault=fault, every=every, new_store=False)
     assert {*found["states"]} == {"complete", "pruned", "infeasible"}
     assert found["champions"] == 1

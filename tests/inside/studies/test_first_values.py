@@ -9,20 +9,24 @@ from typing import Any
 
 import optuna
 import pytest
-from blobs import write_study
 from optuna.exceptions import ExperimentalWarning
 from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
 from suite import exhaustive_but
-from user_commands import kerastudy_here
 
 import kerastudy as ks
-from search_spaces import OptunaSpace, SearchSpace, SearchSpaceError, StudyError
+from search_spaces import (
+    OptunaSpace,
+    SearchSpace,
+    SearchSpaceError,
+    StudyError,
+    StudyNotFoundError,
+)
 from studies.definition import ENGINES, sampler_seed
 from studies.exporting import export_table
 from studies.launching import read_rows
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, ranked
+from tracking.history import StudyHistory, ranked, study_names
 
 
 class Answer(NoProgress):
@@ -142,15 +146,19 @@ def best(old: StudyHistory) -> list[dict[str, Any]]:
     return [dict(trial.spec.values) for trial in found]
 
 
-def test_the_best_ten_of_another_study(folder: Path, best: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("source", ["study:old", "old.csv"])
+def test_the_best_ten_of_another_study_or_of_its_table(
+    folder: Path, tmp_path: Path, old: StudyHistory, best: list[dict[str, Any]], source: str
+) -> None:
+    """Exactly, also as a table has them."""
+    assert len({each["kind"] for each in best[:10]}) > 1
+    if source == "old.csv":
+        source = str(export_table([old], "csv", tmp_path / source).file)
     told = Answer()
-    history = begin(folder, "from old", told, initial_from="study:old")
-    assert values(history)[0] == SPACE.defaults()
-    assert values(history)[1:11] == best[:10]
-    assert "starts with the best 10 of the study 'old'" in told.lines
-    assert history.description.initial_from == "study:old"
-    with pytest.raises(StudyError, match="can't start with its own trials"):
-        begin(folder, "old", **OLD, initial_from="study:old")
+    history = begin(folder, f"from {Path(source).name}", told, initial_from=source)
+    assert values(history)[:11] == [SPACE.defaults(), *best[:10]]
+    assert history.description.initial_from == source
+    assert any(line.startswith("starts with the best 10 of ") for line in told.lines)
 
 
 def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
@@ -178,15 +186,6 @@ def test_what_is_not_in_the_space_is_passed_over_and_counted(
         StudyError, match=r"No trial of the study 'old' can be tried here: 24 not in"
     ):
         begin(folder, "none", space=SearchSpace(ks.Float("x", 0, 1)), initial_from="study:old")
-
-
-def test_an_exported_table_gives_its_best_ten_exactly(
-    folder: Path, tmp_path: Path, old: StudyHistory, best: list[dict[str, Any]]
-) -> None:
-    table = export_table([old], "csv", tmp_path / "old.csv")
-    history = begin(folder, "from a table", initial_from=str(table.file))
-    assert values(history)[1:11] == best[:10]
-    assert len({each["kind"] for each in values(history)[1:11]}) > 1
 
 
 def test_a_table_of_optunas_is_usable(folder: Path, tmp_path: Path) -> None:
@@ -259,17 +258,11 @@ def test_a_value_by_hand_that_is_not_in_the_space_is_named(folder: Path, tmp_pat
         begin(folder, "wrong", initial_from=str(tmp_path / "b.json"))
 
 
-def test_on_the_command_line(tmp_path: Path) -> None:
-    write_study(tmp_path)
-    here = ("--executor", "in-process", "--verify", "off", "--no-report", "--json")
-    first = kerastudy_here(tmp_path, "launch", "my_study.py", "--trials", "2", *here)
-    top = [trial["params"] for trial in json.loads(first.stdout)["top"]]
-    other = ("launch", "my_study.py", "--name", "other", "--start-with", "study:blobs", *here)
-    planned = kerastudy_here(tmp_path, *other, "--dry-run")
-    assert json.loads(planned.stdout)["initial"] == top
-    assert json.loads(planned.stdout)["initial_from"] == "study:blobs"
-    assert "starts with the best 2 of the study 'blobs'" in planned.stderr
-    nowhere = ("launch", "my_study.py", "--name", "n", "--start-with", "study:nowhere", *here)
-    told = kerastudy_here(tmp_path, *nowhere, expect=2)
-    assert "'nowhere'" in told.last
-    assert len(json.loads(kerastudy_here(tmp_path, "list", "--json").stdout)) == 1
+def test_its_own_trials_and_a_study_that_is_not_there_are_refused(
+    folder: Path, old: StudyHistory
+) -> None:
+    with pytest.raises(StudyError, match="can't start with its own trials"):
+        begin(folder, "old", **OLD, initial_from="study:old")
+    with pytest.raises(StudyNotFoundError, match="'nowhere'"):
+        begin(folder, "from nowhere", initial_from="study:nowhere")
+    assert "from nowhere" not in study_names(old.store)

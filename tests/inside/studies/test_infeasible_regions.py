@@ -1,4 +1,7 @@
-"""Engines keep away from where trials turn out infeasible."""
+"""Engines keep away from where trials turn out infeasible.
+
+Without such trials, TPE is Optuna's own: see `test_first_values`.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,20 @@ import dataclasses
 import itertools
 import math
 import sys
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 import scripted
+from conformance.engine import Played, ask, make
 from scripted import run_study
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import OptunaSpace, SearchSpace
-from studies.definition import sampler_seed
-from studies.engines import Engine, EngineSettings, make_engine
-from tracking.records import (
-    BestEpoch,
-    EndedTrial,
-    Objective,
-    Proposal,
-    TrialRecord,
-    TrialResult,
-    TrialSpec,
-)
+from search_spaces import SearchSpace
+from tracking.records import Objective, TrialResult, TrialSpec
 
-LOSS = Objective("val_loss", "min")
 SEEDS = range(4)
 Values = Mapping[str, Any]
 
@@ -67,13 +58,8 @@ def towards(values: Values) -> float:
     return kind - rate / 4 - values["units"] / 500 - values["layers"] / 8
 
 
-def engine_of(space: SearchSpace, engine: str, pruner: str = "none", seed: int = 0) -> Engine:
-    settings = {"space": space, "objective": LOSS, "epochs": 3, "seed": seed}
-    return make_engine(EngineSettings(name="x", engine=engine, pruner=pruner, **settings))
-
-
-class Study:
-    """A study played without training."""
+class Study(Played):
+    """A study played without training, some of whose trials fail."""
 
     def __init__(
         self,
@@ -83,36 +69,20 @@ class Study:
         seed: int = 0,
         engine: str = "optuna:tpe",
     ) -> None:
-        self.fails, self.objective = fails, objective
-        self.records: list[TrialRecord] = []
-        self.engine = engine_of(space, engine, seed=seed)
+        made = make(engine, space=space, seed=seed)
+        super().__init__(made, value_of=lambda values, epoch: objective(values))
+        self.fails = fails
 
-    def play(self, trials: int, workers: int = 1) -> list[Values]:
+    def proposed(self, trials: int, workers: int = 1) -> list[Values]:
         """Plays trials, some of them side by side; returns what was proposed."""
-        running: deque[Proposal] = deque()
-        proposed = []
-        for _ in range(trials):
-            proposal = self.engine.ask()
-            assert proposal is not None
-            proposed.append(proposal.values)
-            running.append(proposal)
-            if len(running) == workers:
-                self.finish(running.popleft())
-        while running:
-            self.finish(running.popleft())
-        return proposed
-
-    def finish(self, proposal: Proposal) -> None:
-        number, values = proposal.number, proposal.values
-        if self.fails(values):
-            result = TrialResult(number, "infeasible", reason="made up")
-        else:
-            best = BestEpoch(1, self.objective(values), {})
-            result = TrialResult(number, "complete", epochs=1, best=best)
-        self.engine.tell(number, result)
-        spec = TrialSpec(number, 1, values, 0, 1, 32, 1, "", LOSS)
-        state = proposal.state
-        self.records.append(EndedTrial("run", spec, result.state, result, state, {}, "", 0))
+        proposals = []
+        for number in range(trials + workers - 1):
+            if number < trials:
+                proposals.append(ask(self.engine))
+            if number >= workers - 1:
+                ended = proposals[number - workers + 1]
+                self.finish(ended, self.fails(ended.values))
+        return [proposal.values for proposal in proposals]
 
 
 SPACES = {"flat": FLAT, "conditional": CONDITIONAL}
@@ -133,7 +103,7 @@ def test_later_trials_of_tpe_fail_less_often(
     first = later = 0
     for seed in SEEDS:
         study = Study(SPACES[space], HALVES[half], objective, seed)
-        failed = list(map(HALVES[half], study.play(60, workers)))
+        failed = list(map(HALVES[half], study.proposed(60, workers)))
         first += sum(failed[:30])
         later += sum(failed[30:])
     assert later < (1 / 2 if objective is away else 2 / 3) * first
@@ -142,7 +112,7 @@ def test_later_trials_of_tpe_fail_less_often(
 @pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
 def test_where_all_has_failed_tpe_looks_elsewhere(space: SearchSpace) -> None:
     """With nothing feasible known, it does not stay where it has been."""
-    proposed = Study(space, lambda values: True).play(40)[20:]
+    proposed = Study(space, lambda values: True).proposed(40)[20:]
     units = [space["learning_rate"].to_unit(values["learning_rate"]) for values in proposed]
     for quarter in range(4):
         assert any(quarter / 4 <= unit <= (quarter + 1) / 4 for unit in units)
@@ -152,29 +122,17 @@ def test_where_all_has_failed_tpe_looks_elsewhere(space: SearchSpace) -> None:
 @pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
 def test_what_was_learned_is_restored(space: SearchSpace) -> None:
     fails = HALVES["a product"]
-    wanted = Study(space, fails, towards).play(40)
+    wanted = Study(space, fails, towards).proposed(40)
     before = Study(space, fails, towards)
-    before.play(25)
+    before.proposed(25)
     resumed = Study(space, fails, towards)
     resumed.engine.restore(before.records, lambda trial: {})
-    assert resumed.play(15) == wanted[25:]
-
-
-def test_without_infeasible_trials_it_is_optunas_own() -> None:
-    """With conditions; for a space without, see test_optuna_engine."""
-    played, study = Study(CONDITIONAL, lambda values: False), optuna.create_study()
-    for number, proposed in enumerate(played.play(25)):
-        study.sampler = optuna.samplers.TPESampler(
-            seed=sampler_seed(0, number), multivariate=True, group=True
-        )
-        trial = study.ask()
-        assert proposed == OptunaSpace(CONDITIONAL).suggest(trial)
-        study.tell(trial, away(proposed))
+    assert resumed.proposed(15) == wanted[25:]
 
 
 def test_pruners_pass_infeasible_trials_over() -> None:
     """Five trials are enough for a median, but not if they came to nothing."""
-    engine = engine_of(FLAT, "optuna:random", "median")
+    engine = make("optuna:random", "median", FLAT)
     for number in range(6):
         assert engine.ask() is not None
         assert not engine.report(number, 1, 0.1)
@@ -193,7 +151,7 @@ def test_keras_tuners_bayesian_optimization_keeps_away_too(half: str, workers: i
         return abs(values["rate"] - 0.4) - 0.1 * (values["kind"] == "b")
 
     study = Study(space, fails, objective, seed=3, engine="keras-tuner:bayesian")
-    failed = list(map(fails, study.play(20, workers)))
+    failed = list(map(fails, study.proposed(20, workers)))
     assert any(failed[:10])
     assert sum(failed[10:]) < sum(failed[:10]) / 2
 

@@ -299,3 +299,31 @@ def test_sequences_of_any_length_are_compared_in_what_is_known() -> None:
     check_targets(model, x, np.zeros((4, 5), int))
     with pytest.raises(BuilderError, match="one label for each output"):
         check_targets(model, x, np.zeros(4, int))
+
+
+@pytest.mark.parametrize("taken", [(28, 28), (63,), (8, 8, 1)])
+def test_an_input_of_another_shape_is_refused_before_the_targets(taken: tuple[int, ...]) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([layers.Input(taken), layers.Dense(10, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = np.zeros((4, 64), np.float32), np.arange(4)
+    with pytest.raises(BuilderError, match=rf"takes samples of shape \({taken[0]}.*shape \(64,\)"):
+        check_targets(model, x, y)
+    with pytest.raises(ValueError, match="shape"):
+        model.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "shape"), [((64, 1), (4, 64)), ((None,), (4, 8)), ((8,), (4, 8, 1))]
+)
+def test_an_input_that_keras_reshapes_is_taken(
+    taken: tuple[int | None, ...], shape: tuple[int, ...]
+) -> None:
+    keras.utils.set_random_seed(0)
+    known = [layers.Flatten()]
+    first = known if None not in taken else [layers.Embedding(3, 2), layers.GlobalMaxPooling1D()]
+    model = keras.Sequential([layers.Input(taken), *first, layers.Dense(5, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = np.zeros(shape, np.float32), np.arange(4)
+    check_targets(model, x, y)
+    model.fit(x, y, verbose=0)

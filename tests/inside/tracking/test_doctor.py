@@ -48,8 +48,8 @@ def store(made: Path, tmp_path: Path) -> Store:
     return store_at(tmp_path / "store")
 
 
-def facts_gone(store: Store) -> str:
-    (store.root / "store.json").unlink()
+def facts_damaged(store: Store) -> str:
+    (store.root / "store.json").write_text("{")
     return "store"
 
 
@@ -81,7 +81,9 @@ def pieces(store: Store) -> str:
 
 
 @pytest.mark.parametrize(
-    "damage", [facts_gone, left_running, half_deleted, pieces], ids=lambda damage: damage.__name__
+    "damage",
+    [facts_damaged, left_running, half_deleted, pieces],
+    ids=lambda damage: damage.__name__,
 )
 def test_what_is_damaged_is_said_and_mended(
     store: Store, undisturbed: list[tuple], damage: Callable[[Store], str]
@@ -104,6 +106,11 @@ def test_what_is_damaged_is_said_and_mended(
     assert outcome(launch(store.root, said, trials=9)) == undisturbed
     assert not [line for line in said.lines if "damaged" in line]
     assert examine_store(store.root).faults == ()
+
+
+def test_a_folder_with_a_copied_study_is_sound(store: Store, tmp_path: Path) -> None:
+    shutil.copytree(history_of(store).folder, tmp_path / "sent" / "scripted")
+    assert examine_store(tmp_path / "sent").faults == ()
 
 
 KILLED = """

@@ -1,21 +1,14 @@
-"""What happens to a store from without, between launches and during one."""
+"""A disk that is full, or read-only, in the midst of a study or between launches."""
 
 from __future__ import annotations
 
 import errno
-import os
-import shutil
-import signal
-import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import scripted
 from scripted import WithModel, describe, run_study
 from stores import history_at
 from study_record import differences, left_behind, read_record
@@ -23,7 +16,6 @@ from user_commands import kerastudy_here
 
 from studies.commands import telling_errors
 from tracking.records import TrialSpec
-from tracking.store import create_store
 from tracking.store_doctor import examine_store
 
 SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
@@ -112,82 +104,3 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
     remount("rw")
     launch(disk / "store")
     assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]
-
-
-KILLED = f"""
-import os, signal, sys
-sys.path[:0] = {[str(Path(scripted.__file__).parent)]!r}
-from scripted import WithModel, describe, run_study
-
-def before(spec):
-    if spec.number == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-description = describe(name="faults", keep=1, **{SETTINGS!r})
-run_study(WithModel(description, before, infeasible={{1}}), store=sys.argv[1])
-"""
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose driver was killed, as it was left."""
-    root = create_store(tmp_path_factory.mktemp("killed") / "store").root
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(root)])
-    assert ended.returncode == -signal.SIGKILL
-    return root
-
-
-# SQLite's write-ahead log: https://www.sqlite.org/fileformat.html#walformat
-_HEADER, _FRAME_HEADER = 32, 24
-
-
-def commits(log: Path) -> list[tuple[int, int]]:
-    """Returns where each commit of a log begins and ends, in the order of the commits."""
-    content = log.read_bytes()
-    page = int.from_bytes(content[8:12], "big")
-    salts, found, begin = content[16:24], [], _HEADER
-    for frame in range(_HEADER, len(content), _FRAME_HEADER + page):
-        header = content[frame : frame + _FRAME_HEADER]
-        if header[8:16] != salts:
-            # Left from an earlier round of the log.
-            break
-        if int.from_bytes(header[4:8], "big"):
-            end = frame + _FRAME_HEADER + page
-            found.append((begin, end))
-            begin = end
-    return found
-
-
-def change_last_bytes(log: Path, of_commits: int) -> None:
-    """Changes some bytes in the middle of each frame of the last commits; cuts nothing."""
-    content = bytearray(log.read_bytes())
-    page = int.from_bytes(content[8:12], "big")
-    begin, end = commits(log)[-of_commits][0], commits(log)[-1][1]
-    for frame in range(begin, end, _FRAME_HEADER + page):
-        for place in range(frame + page // 2, frame + page // 2 + 8):
-            content[place] ^= 0xA5
-    log.write_bytes(content)
-
-
-def dumped(database: Path) -> list[str]:
-    """Returns all that a database holds."""
-    with closing(sqlite3.connect(database)) as connection:
-        return [*connection.iterdump()]
-
-
-def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
-    killed: Path, tmp_path: Path, undisturbed: Any
-) -> None:
-    """Bytes of its last commits are changed: SQLite's checksums notice, and those before count."""
-    root, whole, shorter = (tmp_path / name for name in ("store", "whole", "shorter"))
-    for copy in (root, whole, shorter):
-        shutil.copytree(killed, copy)
-    journal = Path("faults", "journal.db")
-    log = shorter / f"{journal}-wal"
-    os.truncate(log, commits(log)[-7][0])
-    change_last_bytes(root / f"{journal}-wal", 7)
-    found = dumped(root / journal)
-    assert found == dumped(shorter / journal) != dumped(whole / journal)
-    launch(root)
-    assert not [*differences(undisturbed, read_record(root, "faults"))]
-    assert not left_behind(root)
