@@ -46,10 +46,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 def launch(store: Path, name: str, **settings: Any) -> StudyHistory:
     """Runs a study with every kind of end that a trial has; it is sent nowhere."""
-    description = describe(
-        name=name, pruner="median,n_startup_trials=1", **{"trials": 5, **settings}
-    )
-    executor = ScriptedExecutor(description, infeasible={2}, lost=[3])
+    settings = {"trials": 5, "pruner": "median,n_startup_trials=1", **settings}
+    executor = ScriptedExecutor(describe(name=name, **settings), infeasible={2}, lost=[3])
     return run_study(executor, store=store)
 
 
