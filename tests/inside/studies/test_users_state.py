@@ -248,9 +248,12 @@ study = ks.Study(
 def test_a_model_that_is_built_anew_leaves_settings_and_random_states_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it can't be saved, loading it calls its builder."""
+    """As it can't be saved, loading it calls its builder, whose text is in the record."""
     (tmp_path / "anew.py").write_text(ANEW, encoding="utf-8")
-    launch(tmp_path / "anew.py", tmp_path / "store")
+    best = launch(tmp_path / "anew.py", tmp_path / "store").best
+    (tmp_path / "anew.py").unlink()
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+    part = ks.datasets.arrays(x, x[:, :2]).load().validation
     before = keras.config.epsilon()
     keras.config.set_epsilon(1e-3)
     monkeypatch.setenv("SET_BY_A_BUILDER", "")
@@ -266,5 +269,7 @@ def test_a_model_that_is_built_anew_leaves_settings_and_random_states_alone(
             random.Random(3).random(),
             np.random.RandomState(3).rand(),
         )
+        assert best is not None
+        assert model.evaluate(part.x, part.y, verbose=0) == pytest.approx(best.value, rel=1e-6)
     finally:
         keras.config.set_epsilon(before)
