@@ -136,7 +136,7 @@ CASES: dict[str, tuple[Any, ...]] = {
          "    model = keras.Sequential([wide, top])\n"
          "    model.compile('sgd', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
          "    return model\n"},
-        ["'blobs'", "expected axis -1", "build in my_study.py, line"],
+        ["samples of shape (7,)", "(4,)", "keras.Input((4,))"],
     ),
     "calls what is not there": ({"returned": "    return mdel\n"},
                                 ["NameError", "'mdel'", "my_study.py, line 22"]),
