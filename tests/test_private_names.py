@@ -36,7 +36,7 @@ SHARED: Mapping[str, set[str]] = {
         "_declared",
         "_out_of_scope",
         "_declare",
-    },
+    }
 }
 
 

@@ -129,23 +129,7 @@ tuner_space = ks.Study(
 )
 
 
-# HyperModel.fit that says how long is trained.
-class TunesEpochs(keras_tuner.HyperModel):
-    def build(self, hp):
-        model = keras.Sequential([keras.Input((FEATURES,))])
-        model.add(layers.Dense(hp.Int("units", 4, 16, step=4), activation="relu"))
-        model.add(layers.Dense(1))
-        model.compile("adam", loss="mse")
-        return model
-
-    def fit(self, hp, model, *args, **kwargs):
-        return model.fit(*args, epochs=hp.Int("epochs", 1, 3), **kwargs)
-
-
-fit_tunes_epochs = ks.Study("fit tunes epochs", data=numbers(), build=TunesEpochs())
-
-
-# HyperModel.fit that tunes what model.fit is called with.
+# HyperModel.fit that tunes what model.fit is called with, and says how long is trained.
 class TunesTraining(keras_tuner.HyperModel):
     def build(self, hp):
         model = keras.Sequential(
@@ -162,6 +146,7 @@ class TunesTraining(keras_tuner.HyperModel):
     def fit(self, hp, model, *args, **kwargs):
         return model.fit(
             *args,
+            epochs=hp.Int("epochs", 1, 3, default=2),
             batch_size=hp.Choice("batch_size", [8, 16]),
             shuffle=hp.Boolean("shuffle"),
             **kwargs,
@@ -169,11 +154,7 @@ class TunesTraining(keras_tuner.HyperModel):
 
 
 fit_tunes_training = ks.Study(
-    "fit tunes training",
-    data=classes(),
-    build=TunesTraining(),
-    objective="val_accuracy",
-    epochs=3,
+    "fit tunes training", data=classes(), build=TunesTraining(), objective="val_accuracy"
 )
 
 

@@ -6,11 +6,10 @@ Each runs under the engines, leaves a record, and comes to the same when it runs
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from builder_corpus import STYLES as FILE
-from builder_corpus import check_same_again, launch, run, session, without_tracing
+from builder_corpus import check_same_again, run, session, without_tracing
 from in_mlflow import InMlflow
 from suite import exhaustive_but
 from user_commands import as_json, kerastudy_here
@@ -21,7 +20,6 @@ STYLES = [
     "plain",
     "conditional_scopes",
     "tuner_space",
-    "fit_tunes_epochs",
     "fit_tunes_training",
     "fit_returns_dict",
     "fit_custom_loop",
@@ -41,7 +39,12 @@ ENGINES = [
 ROTATED = [
     (style, ENGINES[(number + turn) % 5]) for turn in (0, 1) for number, style in enumerate(STYLES)
 ]
-KEPT = [("two_optimizers", "keras-tuner:random"), ("conditional_scopes", "optuna:tpe")]
+KEPT = [
+    ("two_optimizers", "keras-tuner:random"),
+    ("conditional_scopes", "optuna:tpe"),
+    ("fit_tunes_training", "keras-tuner:random"),
+    ("fit_returns_dict", "keras-tuner:random"),
+]
 
 pytestmark = [
     # Of Keras with numpy 2, of MLflow with SQLAlchemy, and of `without_tracing`.
@@ -68,6 +71,15 @@ def check(style: str, history: ks.StudyResults) -> ks.Trial:
     assert best is not None
     # Keras saves no class that lacks get_config.
     assert history.is_champion(best) == (style != "two_optimizers")
+    curve = history.curve(best)
+    if style == "fit_tunes_training":
+        names = {"units", "epochs", "batch_size", "shuffle"}
+        assert set(history.description.space.names) == names
+        assert best.result.epochs == len(curve) == best.spec.values["epochs"]
+    elif style == "fit_returns_dict":
+        *earlier, last = curve.values()
+        assert all("loss" in each and "typical_error" not in each for each in earlier)
+        assert last["typical_error"] == best.value <= last["worst_error"]
     return best
 
 
@@ -78,18 +90,21 @@ def test_each_runs_and_its_best_trial_runs_again(
     style: str, engine: str, store: Path, tmp_path: Path
 ) -> None:
     space = session(style).description.space
-    refused = {
-        "keras-tuner:grid": "continuous" if any(each.count is None for each in space) else "",
-        "keras-tuner:hyperband": "how many epochs" if "epochs" in space else "",
-    }.get(engine, "")
     trials, epochs = (1, 0) if engine == "keras-tuner:random" else (3, 3 * ("band" in engine) or 1)
     with without_tracing():
-        if refused:
-            with pytest.raises(ks.errors.EngineError, match=refused):
+        if engine == "keras-tuner:grid" and any(each.count is None for each in space):
+            with pytest.raises(ks.errors.EngineError, match="continuous"):
                 run(style, engine, store, trials=3)
             return
         history = run(style, engine, store, trials, epochs=epochs)
         check_same_again(style, history, check(style, history), tmp_path)
+
+
+def launch(style: str, store: Path, file: Path = FILE) -> ks.StudyResults:
+    options = ("--executor", "in-process", "--verify", "off", "--trials", "1", "--store", store)
+    command = ("launch", f"{file}:{style}", "--engine", "keras-tuner:random", *options)
+    kerastudy_here(store.parent, *command)
+    return ks.read_study(style.replace("_", " "), store=store)
 
 
 @pytest.mark.exhaustive
@@ -98,10 +113,11 @@ def test_each_runs_and_its_best_trial_runs_again(
 )
 def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> None:
     """Traced by TensorFlow, as all trials are but those of the other tests here."""
-    history = launch(style, "keras-tuner:random", store, trials=1)
+    history = launch(style, store)
     words = ("reproduce", history.name, "--store", store, "--json")
     again = as_json(kerastudy_here(store.parent, *words))
-    assert again["identical"] and again["epochs"] == history.description.epochs
+    assert history.best is not None and history.best.result is not None
+    assert again["identical"] and again["epochs"] == history.best.result.epochs
     if style == "fit_custom_loop":
         (trial,) = history.trials
         losses = [metrics["my_loss"] for metrics in history.curve(trial).values()]
@@ -109,38 +125,8 @@ def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> No
         assert trial.best.value == min(losses), "it returns its best"
 
 
-@pytest.mark.parametrize(
-    ("style", "conditions"),
-    [
-        (
-            "conditional_scopes",
-            {
-                "wide_units": {"kind": ("wide",)},
-                "depth": {"kind": ("deep",)},
-                "deep_units": {"kind": ("deep",)},
-                "l2": {"kind": ("linear",)},
-            },
-        ),
-        pytest.param(
-            "several_domains",
-            {
-                "learning_rate when optimizer is adam": {"optimizer": ("adam",)},
-                "learning_rate when optimizer is sgd": {"optimizer": ("sgd",)},
-            },
-            marks=pytest.mark.exhaustive,
-        ),
-        pytest.param("fit_tunes_training", {}, marks=pytest.mark.exhaustive),
-    ],
-)
-def test_what_is_tuned_is_found(style: str, conditions: dict[str, Any]) -> None:
-    """See also `test_discovery`, of builders that make no models."""
-    space = session(style).description.space
-    assert {each.name: each.when for each in space if each.when} == conditions
-    if style == "fit_tunes_training":
-        assert set(space.names) == {"units", "batch_size", "shuffle"}
-
-
 def test_what_a_builder_declares_beside_the_space() -> None:
+    """What it declares alone is in `test_discovery`."""
     description = session("tuner_space").description
     assert description.space["drop"] == ks.Float("drop", 0.0, 0.2, step=0.1, default=0.0)
     assert description.space["units"] == ks.Int("units", 4, 16, step=4, default=8)
@@ -155,7 +141,7 @@ def test_what_the_builder_never_reads(tmp_path: Path) -> None:
     assert text.count(fixed) == 1
     file.write_text(text.replace(fixed, f"{fixed}\ndeclared.Boolean('idle')"), encoding="utf-8")
     with without_tracing():
-        history = launch("tuner_space", "keras-tuner:random", tmp_path / "store", 1, file)
+        history = launch("tuner_space", tmp_path / "store", file)
     in_mlflow = InMlflow(history)
     for trial in history.trials:
         params = in_mlflow.run(trial.uuid).data.params
@@ -164,26 +150,6 @@ def test_what_the_builder_never_reads(tmp_path: Path) -> None:
     assert in_mlflow.parent.data.tags["kerastudy.unread"] == "idle"
     shown = kerastudy_here(tmp_path, "show", history.name, "--store", tmp_path / "store")
     assert "never read idle" in shown.stdout
-
-
-class TestFit:
-    def test_epochs_are_those_that_it_tunes(self, store: Path) -> None:
-        with without_tracing():
-            history = run("fit_tunes_epochs", "keras-tuner:random", store, 1, name="epochs")
-        (trial,) = history.trials
-        assert trial.result is not None
-        assert trial.result.epochs == len(history.curve(trial)) == trial.spec.values["epochs"]
-
-    def test_what_it_measures_is_recorded(self, store: Path) -> None:
-        with without_tracing():
-            history = run("fit_returns_dict", "keras-tuner:random", store, 1, name="measured")
-        (trial,) = history.trials
-        assert trial.best is not None
-        curve = history.curve(trial)
-        assert set(curve) == {1, 2}
-        assert "loss" in curve[1] and "typical_error" not in curve[1]
-        assert curve[2]["typical_error"] == trial.best.value
-        assert curve[2]["worst_error"] >= trial.best.value
 
 
 @pytest.mark.exhaustive
@@ -198,6 +164,6 @@ def test_the_number_of_a_trial_counts_for_its_champion(store: Path) -> None:
 @pytest.mark.exhaustive
 def test_a_ready_hypermodel(store: Path) -> None:
     with without_tracing():
-        history = launch("ready_hypermodel", "keras-tuner:random", store, trials=1)
+        history = launch("ready_hypermodel", store)
     assert history.counts()["complete"] == 1
     assert "num_residual_blocks" in history.description.space

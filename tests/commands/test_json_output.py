@@ -8,9 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from blobs import Launched
 from user_commands import Answer, kerastudy_here
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
 
 def document(told: Answer) -> Any:
@@ -69,17 +72,6 @@ def test_progress_is_not_on_standard_output(launched: Launched) -> None:
     assert "\x1b" not in launched.told.stderr
 
 
-def test_launching_a_finished_study_runs_nothing(launched: Launched, copied_store: Path) -> None:
-    told = kerastudy_here(
-        launched.folder,
-        *("launch", launched.file, "--store", copied_store, "--executor", "in-process", "--json"),
-        *("--verify", "off"),
-    )
-    again, before = document(told), document(launched.told)
-    assert again["trials"] == before["trials"]
-    assert again["best"]["uuid"] == before["best"]["uuid"]
-
-
 def test_list_names_the_studies(launched: Launched, shown: Any, tmp_path: Path) -> None:
     told = kerastudy_here(launched.folder, "list", "--json", KERASTUDY_STORE=str(launched.store))
     (study,) = document(told)
@@ -94,4 +86,15 @@ def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) ->
     assert f"trial {shown['best']['trial']}: val_accuracy" in told.stdout
     assert shown["best"]["checkpoint"] in told.stdout
     assert "kerastudy ui blobs" in told.stdout
-    assert "kerastudy confirm blobs --store" in told.stdout
+    assert "kerastudy confirm blobs --store '" in told.stdout
+
+
+def test_documents_are_as_their_schemas_say(launched: Launched, shown: Any) -> None:
+    """The schemas name all that the documents have."""
+    trial = ("show", "blobs", "--trial", "0", "--json", "--store", launched.store)
+    told = kerastudy_here(launched.folder, *trial)
+    for name, found in {"study": shown, "trial": document(told)}.items():
+        schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)
+        assert set(found) <= set(schema["properties"])

@@ -230,11 +230,12 @@ _slices = tf.data.Dataset.from_tensor_slices
         (lambda: iter([(tf.ragged.constant([[1], [2]]), Y[:2])]), "x of batch 1.*Received:.*Ragg"),
         (lambda: streamed.without_end(1), "training data has no end. Pass steps_per_epoch"),
         (broken, "read: InvalidArgumentError: ValueError: file 17 is broken"),
+        (lambda: 1 / 0, "training data can't be read: ZeroDivisionError"),
     ],
     ids=[
         "empty", "nothing", "pair", "array", "once", "without targets", "other arrays", "four",
         "samples", "generator of samples", "list of inputs", "lengths", "not a number", "ragged",
-        "endless", "raises",
+        "endless", "raises", "raises at once",
     ],
 )  # fmt: skip
 def test_batches_without_a_use_are_refused(train: Any, words: str) -> None:

@@ -115,8 +115,6 @@ _made_outside: Any = None
         ({"build": Own()}, "its own fit, which is given arrays"),
         ({"class_weight": "balanced"}, "needs all targets at once"),
         ({"train": streamed.generator, "class_weight": {0: 2.0}}, "Python generator, as in Keras"),
-        ({"train": streamed.without_end}, "training data has no end. Pass steps_per_epoch"),
-        ({"train": lambda seed: 1 / 0}, "training data can't be read: ZeroDivisionError"),
         ({"train": one_hot, "validation": one_hot}, "takes one label for each sample"),
         ({"train": "itself"}, "Dataset can't be sent to another process. Make it in a function"),
         ({"train": lambda: _made_outside}, "Dataset can't be sent to another process"),

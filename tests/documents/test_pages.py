@@ -1,25 +1,25 @@
-"""The code on the documentation's pages, the examples, the notebook: they run; and the schemas."""
+"""The code of the documentation runs: pages, examples, the notebook, docstrings."""
 
 from __future__ import annotations
 
+import doctest
 import functools
 import inspect
-import json
 import linecache
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import nbclient
 import nbformat
 import pages as support
 import pytest
 from pages import ROOT, check_page, pages, run_page, short_launches
 from suite import one_thread
-from user_commands import as_json, environment, kerastudy_here, run, write_study
+from user_commands import as_json, environment, kerastudy_here, run
 
 import kerastudy as ks
 
@@ -127,25 +127,44 @@ def test_the_cells_of_the_notebook_run(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.exhaustive
 def test_the_notebook_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its study goes to a worker, in which it is reproduced; a command can't send it there."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
     assert notebook.cells[-1].outputs[0]["data"]["text/plain"] == "True"
+    told = kerastudy_here(tmp_path, "reproduce", "digits in a notebook", expect=2).stderr
+    assert "study.reproduce(" in told
 
 
-def test_documents_in_json_are_as_their_schemas_say(tmp_path: Path) -> None:
-    """The schemas name all that the documents have."""
-    write_study(tmp_path)
-    study = as_json(kerastudy_here(tmp_path, "launch", "study.py", "--trials", "1", *SHORT))
-    shown = ("show", study["study"], "--trial", str(study["best"]["trial"]), "--json")
-    for name, document in {
-        "study": study,
-        "trial": as_json(kerastudy_here(tmp_path, *shown)),
-    }.items():
-        text = (ROOT / "docs" / "schemas" / f"{name}.json").read_text(encoding="utf-8")
-        schema = json.loads(text)
-        jsonschema.Draft202012Validator.check_schema(schema)
-        jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
-        assert set(document) <= set(schema["properties"])
+def doctests() -> Iterator[doctest.DocTest]:
+    """Yields the examples of what `kerastudy` exports, and of what its modules export."""
+    finder = doctest.DocTestFinder(recurse=True, exclude_empty=True)
+    for name in ks.__all__:
+        found = getattr(ks, name)
+        parts = [found]
+        if inspect.ismodule(found):
+            parts = [value for _, value in inspect.getmembers(found, inspect.isroutine)]
+        elif inspect.isclass(found):
+            parts = [part for part in found.__mro__ if part is not object]
+        for part in filter(lambda part: inspect.isclass(part) or inspect.isroutine(part), parts):
+            module = inspect.getmodule(part)
+            yield from finder.find(part, part.__qualname__, module=module, globs={"ks": ks})
+
+
+DOCTESTS = [
+    test for test in {test.docstring: test for test in doctests()}.values() if test.examples
+]
+
+
+@pytest.mark.parametrize("example", DOCTESTS, ids=lambda test: test.name)
+def test_an_example_of_a_docstring(
+    example: doctest.DocTest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Some examples use TensorFlow, and a process keeps the threads that it had first.
+    one_thread()
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(example, out=said.append, clear_globs=False)
+    assert len(DOCTESTS) >= 35 and not failed, "".join(said)

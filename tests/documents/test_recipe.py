@@ -10,6 +10,26 @@ from pages import recipe_of
 from suite import exhaustive_but
 from user_commands import kerastudy_here, run
 
+HELPERS = """
+import numpy as np
+
+rng = np.random.default_rng(7)
+
+
+class Made:
+    count = 0
+
+    def __init__(self):
+        Made.count += 1
+"""
+LATE = """
+calls = []
+
+
+def called():
+    calls.append(1)
+    return len(calls)
+"""
 STUDY = """
 import random
 
@@ -17,27 +37,45 @@ import keras
 import numpy as np
 
 import kerastudy as ks
+import own_helpers
+from own_helpers import Made
 
 rng = np.random.default_rng(3)
 x = rng.normal(size=(100, 8, 8, 1)).astype("float32")
 y = (x.mean(axis=(1, 2, 3)) > 0).astype("int32")
 weights = rng.uniform(0.5, 2.0, size=100).astype("float32")
 prior = keras.layers.Dense(4, activation="gelu")
+# Each fit changes these too, and begins as if its process had just loaded the file.
+scale = keras.Variable(1.0, name="scale")
+seeds = keras.random.SeedGenerator(5)
+slower = [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", patience=0, factor=0.5)]
+steps = 0
 
 
 class Jitter(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
+        global steps
+        steps += 1
+        scale.assign(scale * 0.7)
         rate = self.model.optimizer.learning_rate
-        rate.assign(float(rate) * (0.9 + 0.1 * random.random() + 0.1 * np.random.random()))
+        drawn = random.random() + np.random.random() + rng.random()
+        rate.assign(float(rate) * (0.9 + 0.1 * drawn + 0.01 * steps))
+
+
+class Noise(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        return inputs + 0.1 * keras.random.normal(keras.ops.shape(inputs), seed=seeds)
 
 
 class Block(keras.layers.Layer):
-    def __init__(self, rate):
+    def __init__(self, units, rate):
         super().__init__()
-        self.rate = rate
+        self.units, self.rate = units, rate
 
     def build(self, shape):
-        self.dense = keras.layers.Dense(8, activation="gelu")
+        self.dense = keras.layers.Dense(self.units, activation="gelu")
         self.dropout = keras.layers.Dropout(self.rate)
 
     def call(self, inputs, training=False):
@@ -45,26 +83,32 @@ class Block(keras.layers.Layer):
 
 
 class Net(keras.Model):
-    def __init__(self, rate):
+    def __init__(self, units, rate):
         super().__init__()
         self.augment = keras.layers.RandomTranslation(0.2, 0.2)
-        self.flat, self.block = keras.layers.Flatten(), Block(rate)
-        self.normal = keras.layers.BatchNormalization()
+        self.flat, self.block = keras.layers.Flatten(), Block(units, rate)
+        self.noise, self.normal = Noise(), keras.layers.BatchNormalization()
         self.last = keras.layers.Dense(2, activation="softmax")
 
     def call(self, inputs, training=False):
         hidden = self.flat(self.augment(inputs, training=training))
-        hidden = self.normal(self.block(hidden, training=training), training=training)
+        hidden = self.noise(self.block(hidden, training=training), training=training)
+        hidden = self.normal(hidden, training=training)
         return self.last(prior(hidden))
 
 
+def loss(y_true, y_pred):
+    return scale * keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+
 def build(hp):
-    model = Net(hp["dropout"])
+    import own_late
+
+    Made()
+    units = 6 + Made.count + own_late.called()
+    model = Net(units, hp["dropout"] * own_helpers.rng.random())
     optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
-    model.compile(
-        optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"],
-        weighted_metrics=["accuracy"],
-    )
+    model.compile(optimizer, loss, metrics=["accuracy"], weighted_metrics=["accuracy"])
     return model
 
 
@@ -73,8 +117,9 @@ study = ks.Study(
     data=ks.datasets.arrays(x, y, validation=20, test=None, **(WEIGHTED)),
     build=build,
     space=ks.SearchSpace(ks.dropout(0.1, 0.6), ks.Choice("batch_size", [SIZE])),
-    callbacks=lambda hp: [Jitter()],
-    trials=1,
+    callbacks=lambda hp: [*slower, Jitter()],
+    trials=2,
+    keep=2,
     epochs=3,
     SETTINGS,
 )
@@ -95,16 +140,21 @@ SETTINGS = {
 def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path, setting: str) -> None:
     weighted, size, settings = SETTINGS[setting]
     text = STUDY.replace("WEIGHTED", weighted).replace("SIZE", size).replace("SETTINGS", settings)
-    (tmp_path / "all_of_it.py").write_text(text, encoding="utf-8")
     recipe = recipe_of("all_of_it").replace("_threads(1)  # the", f"_threads({settings[8]})  # the")
-    (tmp_path / "by_hand.py").write_text(recipe + WEIGHTS, encoding="utf-8")
+    for name, written in {
+        "all_of_it": text,
+        "own_helpers": HELPERS,
+        "own_late": LATE,
+        "by_hand": recipe + WEIGHTS,
+    }.items():
+        (tmp_path / f"{name}.py").write_text(written, encoding="utf-8")
     # A process has the threads that it had at its first training: see `conftest.py`.
     where = ("--executor", "in-process") if "threads=1" in settings else ("--workers", "1")
     kerastudy_here(
         tmp_path, "launch", "all_of_it.py", "--store", "store", "--verify", "off", *where
     )
-    (checkpoint,) = (tmp_path / "store").rglob("trial-00000.weights.h5")
+    (checkpoint,) = (tmp_path / "store").rglob("trial-00001.weights.h5")
     usual = {"KERAS_BACKEND": "tensorflow", "KERASTUDY_STORE": "store"}
-    done = run(tmp_path, [sys.executable, "by_hand.py", "0", str(checkpoint)], **usual)
+    done = run(tmp_path, [sys.executable, "by_hand.py", "1", str(checkpoint)], **usual)
     assert done.stdout.startswith("identical in 3 epochs")
     assert done.stdout.endswith("and in its weights\n")

@@ -1,4 +1,7 @@
-"""Launch, look, reproduce: what the README promises, on the study that comes along."""
+"""Launch, look, reproduce: what the README promises, on the study that comes along.
+
+The first screen and the page have one number and one next step.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 import shlex
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +19,140 @@ import pexpect
 import pytest
 from in_mlflow import InMlflow
 from rich.cells import cell_len
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 from stores import history_at
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
 
+# The texts of a page in the order in which people read them, with the sizes of their letters.
+TEXTS = """
+    const walk = document.createTreeWalker(document.querySelector(".page"), NodeFilter.SHOW_TEXT);
+    const texts = [];
+    while (walk.nextNode()) {
+        const text = walk.currentNode.textContent.trim(), place = walk.currentNode.parentElement;
+        if (text && place.checkVisibility() && !place.closest("svg"))
+            texts.push([text, parseFloat(getComputedStyle(place).fontSize)]);
+    }
+    return texts;
+"""
+TICKS = """
+    return [...document.querySelectorAll("[data-chart=history] .role-axis-label text")].map(
+        (each) => each.textContent,
+    );
+"""
+
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """The catalog's study with two trials, in a folder with a space and Korean letters.
+    """A study of 20 trials, as launched first of all, in a folder with spaces and Korean letters.
 
-    `test_wheel` launches with workers.
+    Its folder, and its JSON document. `test_wheel` launches with workers.
     """
     folder = tmp_path_factory.mktemp("내 연구 폴더") / "my project"
     folder.mkdir()
-    options = ("--executor", "in-process", "--trials", "2", "--verify", "off", "--json")
-    return folder, as_json(kerastudy_here(folder, "launch", "digits", *options))
+    options = ("--executor", "in-process", "--trials", "20", "--verify", "off", "--json")
+    launched = as_json(kerastudy_here(folder, "launch", "digits", *options))
+    kerastudy_here(folder, "report", "digits", "--no-open")
+    return folder, launched
 
 
-def test_launch_gives_what_show_shows(digits: tuple[Path, Any]) -> None:
+@pytest.fixture(scope="module", params=[(1500, 1000), (390, 844)], ids=["desk", "telephone"])
+def page(
+    browser: webdriver.Chrome, digits: tuple[Path, Any], request: pytest.FixtureRequest
+) -> Iterator[tuple[webdriver.Chrome, int]]:
+    """The browser at the drawn report, and the width of the screen."""
+    folder, _ = digits
+    width, height = request.param
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.get((folder / "kerastudy-store/digits/report.html").as_uri())
+        drawn = "return Number(document.body.dataset.drawn)"
+        WebDriverWait(browser, 60).until(lambda b: b.execute_script(drawn), "the charts")
+        yield browser, width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_report_begins_with_the_number_to_expect(
+    page: tuple[webdriver.Chrome, int], digits: tuple[Path, Any]
+) -> None:
+    browser, width = page
+    expected = digits[1]["verdict"]["expected"]
+    texts = browser.execute_script(TEXTS)
+    numbers = [each for each in texts if re.fullmatch(r"[\d.]+", each[0])]
+    assert float(numbers[0][0]) == pytest.approx(expected["value"], abs=0.001)
+    assert numbers[0][1] == max(size for _, size in texts) > 40
+    shown = " ".join(text for text, _ in texts)
+    assert f"{expected['low']:.3f} to {expected['high']:.3f}" in shown
+    # Beside it the default's value and the gain; the best one that was seen is smaller.
+    default = next(each for each in digits[1]["all"] if each["trial"] == 0)
+    best = digits[1]["best"]["value"]
+    for said in (f"{default['value']:.3f} with the default", "Tuning gains about", f"{best:.3f}"):
+        assert said in shown
+        assert all(size < 20 for text, size in texts if said in text), said
+    commands = browser.find_elements(By.CSS_SELECTOR, "header code")
+    assert [each.text for each in commands] == ["kerastudy confirm digits"]
+    screen = browser.execute_script("return innerHeight")
+    assert commands[0].location["y"] < screen
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_is_short_and_its_parts_have_an_order(page: tuple[webdriver.Chrome, int]) -> None:
+    browser, width = page
+    headings = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "main h2")]
+    assert headings == [
+        "How much of it to believe", "The best so far", "Trials", "How the best trials trained",
+        "What the hyperparameters do", "What the record asks for",
+        "The champion on validation data", "The data", "Definition and versions",
+    ]  # fmt: skip
+    charts = [
+        str(each.get_attribute("data-chart"))
+        for each in browser.find_elements(By.CSS_SELECTOR, "main [data-chart]")
+    ]
+    kinds = list(dict.fromkeys(re.split(r"_p?\d", name)[0] for name in charts))
+    assert kinds == [
+        "belief", "history", "curves", "slice", "importance", "parallel", "contour", "confusion",
+    ]  # fmt: skip
+    if width == 1500:
+        assert browser.execute_script("return document.documentElement.scrollHeight") <= 6000
+    summary = browser.find_element(By.CSS_SELECTOR, ".layers").get_attribute("textContent")
+    assert summary is not None and "Total params: " in summary
+
+
+def test_axes_have_room_for_the_trials_that_compete(
+    page: tuple[webdriver.Chrome, int], digits: tuple[Path, Any]
+) -> None:
+    """Trials that were given up after an epoch stand at the edge, and the text says how many."""
+    browser, _ = page
+    values = sorted((t["value"] for t in digits[1]["all"] if t["value"] is not None), reverse=True)
+    ticks = [float(text) for text in browser.execute_script(TICKS) if re.fullmatch(r"0\.\d+", text)]
+    assert values[0] - min(ticks) <= 6 * (values[0] - values[len(values) // 2])
+    assert min(values) < min(ticks) - 0.1
+    texts = " ".join(text for text, _ in browser.execute_script(TEXTS))
+    assert re.search(r"\d of 20 trials are far off, and drawn at the edge", texts)
+
+
+def test_show_says_the_same_and_shows_the_champions_layers(digits: tuple[Path, Any]) -> None:
     folder, launched = digits
-    shown = as_json(kerastudy_here(folder, "show", "digits", "--json"))
-    assert shown == launched
-    assert shown["study"] == "digits"
-    assert shown["trials"]["total"] == 2
-    assert shown["best"]["value"] > 0.8
-    assert Path(shown["best"]["checkpoint"]).is_file()
-    assert shown["best"]["model_uri"] == "models:/digits@champion"
-    assert shown["status"] == "FINISHED"
-
-
-def test_text_names_the_best_and_the_commands(digits: tuple[Path, Any]) -> None:
-    folder, launched = digits
-    best = launched["best"]
-    # The store is named where it is not the one that a command finds there.
-    found = kerastudy_here(folder, "show", "digits").stdout
-    assert found.endswith("\n           kerastudy confirm digits\n")
-    store = ["--store", str(folder / "kerastudy-store")]
-    text = kerastudy_here(folder.parent, "show", "digits", *store).stdout
-    assert (
-        f"trial {best['trial']}: val_accuracy {best['value']:.6g} at epoch {best['epoch']}" in text
+    expected, best = launched["verdict"]["expected"], launched["best"]
+    lines = kerastudy_here(folder, "show", "digits", COLUMNS="80").stdout.splitlines()
+    interval = f"({expected['low']:.3f} to {expected['high']:.3f} at 95 %)"
+    assert lines[1] == (
+        f"expect     {expected['value']:.3f} {interval}: val_accuracy of trial {best['trial']} on "
+        "new data"
     )
-    assert "kerastudy ui digits --store '" in text
-    assert text.splitlines()[-1].startswith("           kerastudy confirm digits --store '")
+    assert [line.strip() for line in lines if "kerastudy " in line and "look" not in line] == [
+        "kerastudy ui digits",
+        *launched["next"],
+    ]
+    assert launched["next"] == ["kerastudy confirm digits"]
+    model = as_json(kerastudy_here(folder, "show", "digits", "--model", "--json"))
+    assert "Total params: " in model["summary"] and "(Dense)" in model["summary"]
+    assert model["champion"].startswith(f"trial {best['trial']}: models:/digits@champion")
 
 
 def reproduced_at_a_terminal(folder: Path, arguments: list[str], launched: Any) -> Any:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from in_mlflow import InMlflow
-from user_commands import as_json, environment, kerastudy_here
+from user_commands import as_json, kerastudy_here, run
 
 import kerastudy as ks
 
@@ -101,26 +100,18 @@ print(json.dumps({"scores": scores, "ours": ours}))
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "study"
+# A model that can't be saved is built anew: see `test_users_state`.
+@pytest.mark.exhaustive
+def test_they_load_where_nothing_of_the_study_is(tmp_path: Path) -> None:
+    folder, random = tmp_path / "study", np.random.default_rng(0)
     (folder / "helpers").mkdir(parents=True)
     (folder / "own.py").write_text(STUDY)
     (folder / "helpers" / "scales.py").write_text(HELPERS)
     (folder / "helpers" / "factors.py").write_text("FACTOR = 2.0\n")
     (folder / "losses.py").write_text(LOSSES)
-    random = np.random.default_rng(0)
     np.savez(folder / "data.npz", x=random.normal(7, 3, (40, 3)), y=random.normal(size=(40, 1)))
-    return folder
-
-
-@pytest.mark.exhaustive
-def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -> None:
-    launched = as_json(
-        kerastudy_here(
-            folder, "launch", "own.py", "--executor", "in-process", "--verify", "off", "--json"
-        )
-    )
+    options = ("--executor", "in-process", "--verify", "off", "--json")
+    launched = as_json(kerastudy_here(folder, "launch", "own.py", *options))
     data = np.load(folder / "data.npz")
     part = ks.datasets.arrays(data["x"], data["y"]).load().validation
     np.savez(tmp_path / "part.npz", x=part.x, y=part.y)
@@ -129,33 +120,7 @@ def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -
     InMlflow(ks.read_study("own", store=store))
     shutil.rmtree(folder)
     uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", LOAD, uri, str(tmp_path / "part.npz"), str(store)],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, [sys.executable, "-P", "-c", LOAD, uri, "part.npz", str(store)])
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["scores"]["loss"] == pytest.approx(launched["best"]["value"], rel=1e-6)
     assert not found["ours"]
-
-
-@pytest.mark.exhaustive
-def test_one_with_a_lambda_is_built_anew(folder: Path, tmp_path: Path) -> None:
-    """Its text is in the record, and the modules that it imports are where they were."""
-    study = folder / "own.py"
-    study.write_text(STUDY.replace("Lambda(shifted)", "Lambda(lambda x: x + SHIFT)"))
-    done = kerastudy_here(folder, "launch", "own.py")
-    told = " ".join(done.stderr.split())
-    assert "holds a lambda, which Keras loads in its unsafe mode alone" in told
-    study.unlink()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        model = ks.load_model("own")
-        data = np.load("data.npz")
-        part = ks.datasets.arrays(data["x"], data["y"]).load().validation
-    found = model.evaluate(part.x, part.y, verbose=0, return_dict=True)
-    best = as_json(kerastudy_here(folder, "show", "own", "--json"))["best"]
-    assert found["loss"] == pytest.approx(best["value"], rel=1e-6)

@@ -64,30 +64,17 @@ study = ks.Study(
     epochs=2,
 )
 """
-HERE = ("--executor", "in-process", "--verify", "off", "--json")
-
-
-def spec(name: str, dtype: str, *shape: int) -> dict[str, Any]:
-    tensor = {"dtype": dtype, "shape": [-1, *shape]}
-    return {"name": name, "type": "tensor", "tensor-spec": tensor}
 
 
 def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
     """What its process needs is in `commands/test_champion_in_mlflow`."""
     (tmp_path / "several.py").write_text(SEVERAL, encoding="utf-8")
-    launched = as_json(kerastudy_here(tmp_path, "launch", "several.py", *HERE))
+    options = ("--executor", "in-process", "--verify", "off", "--json")
+    launched = as_json(kerastudy_here(tmp_path, "launch", "several.py", *options))
     best = launched["best"]
     assert best["trainer"] == "compiled"
     assert {"val_kind_accuracy", "val_kind_loss", "val_size_loss"} <= set(best["metrics"])
-    assert as_json(kerastudy_here(tmp_path, "show", "several", "--json")) == launched
     in_mlflow = InMlflow(ks.read_study("several", store=launched["store"]))
-    names: dict[str, Any] = {}
-    exec(DATA, names)
-    x, kind = names["x"], names["kind"]
-    y = {"kind": kind, "size": kind / 2}
-    data = ks.datasets.arrays(x, y, sample_weight=1.0 + kind)
-    raw = data.load().validation
-    assert isinstance(raw.x, dict) and isinstance(raw.y, dict) and raw.sample_weight is not None
     mlflow.set_tracking_uri(launched["tracking_uri"])
     try:
         model = mlflow.keras.load_model("models:/several@champion")
@@ -96,15 +83,20 @@ def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
         mlflow.set_tracking_uri(None)
     zeros = {"image": np.zeros((7, 4, 4), "uint8"), "tabular": np.zeros((7, 5), "float32")}
     predicted = model.predict(zeros, verbose=0)
-    assert {name: array.shape for name, array in predicted.items()} == {
-        "kind": (7, 3),
-        "size": (7, 1),
-    }
+    shapes = {name: array.shape for name, array in predicted.items()}
+    assert shapes == {"kind": (7, 3), "size": (7, 1)}
     # Both as they are given: the model standardizes the table itself.
     assert info.signature is not None
-    wanted = [spec("image", "uint8", 4, 4), spec("tabular", "float64", 5)]
-    assert json.loads(json.dumps(info.signature.inputs.to_dict())) == wanted
+    assert json.loads(json.dumps(info.signature.inputs.to_dict())) == [
+        {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}
+        for name, dtype, shape in (("image", "uint8", (4, 4)), ("tabular", "float64", (5,)))
+    ]
     assert [each["name"] for each in info.signature.outputs.to_dict()] == ["kind", "size"]
+    names: dict[str, Any] = {}
+    exec(DATA, names)
+    x, kind = names["x"], names["kind"]
+    y = {"kind": kind, "size": kind / 2}
+    raw: Any = ks.datasets.arrays(x, y, sample_weight=1.0 + kind).load().validation
     weights = dict.fromkeys(raw.y, raw.sample_weight)
     scores = model.evaluate(
         raw.x, raw.y, sample_weight=weights, batch_size=32, verbose=0, return_dict=True

@@ -13,14 +13,7 @@ import pexpect
 import psutil
 import pytest
 from rich.cells import cell_len
-from user_commands import (
-    KERASTUDY,
-    as_json,
-    environment,
-    kerastudy_here,
-    launched,
-    write_study,
-)
+from user_commands import KERASTUDY, as_json, environment, kerastudy_here, launched, write_study
 
 
 def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:

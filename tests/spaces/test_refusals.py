@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from refusals import refusal
 
 import kerastudy as ks
 
@@ -33,6 +32,13 @@ WRONG: dict[str, list[Any]] = {
     "values": [[], "relu", {"a", "b"}, {"a": 1}, 5, None, *([value] for value in NO_VALUES)],
     "value": NO_VALUES,
 }
+
+
+def refusal(code: str, **names: Any) -> ks.errors.SearchSpaceError:
+    """The error that an expression raises; it knows what `kerastudy` exports, and names."""
+    with pytest.raises(ks.errors.SearchSpaceError) as raised:
+        eval(code, {**{name: getattr(ks, name) for name in ks.__all__}, **names})
+    return raised.value
 
 
 def wrong_arguments() -> Iterator[tuple[Any, str, Any]]:
@@ -194,8 +200,8 @@ REFUSED = {
 
 @pytest.mark.parametrize(("code", "message"), REFUSED.items(), ids=lambda code: code[:60])
 def test_python_is_refused(code: str, message: str) -> None:
-    names = {"SPACE": SPACE, "GRIDLESS": GRIDLESS, "CIRCLE": CIRCLE}
-    error = refusal(code, {**names, "HP": ks.Hyperparameters(SPACE, SPACE.defaults())})
+    hp = ks.Hyperparameters(SPACE, SPACE.defaults())
+    error = refusal(code, SPACE=SPACE, GRIDLESS=GRIDLESS, CIRCLE=CIRCLE, HP=hp)
     assert re.search(message, str(error)), error
 
 
@@ -248,9 +254,9 @@ def test_values_are_in_the_space_or_the_reason_is_said(
 
 def test_errors_are_also_of_the_kind_that_python_would_raise() -> None:
     hp = ks.Hyperparameters(SPACE, SPACE.defaults())
-    assert isinstance(refusal('HP["nesterov"]', {"HP": hp}), KeyError)
-    assert isinstance(refusal('delattr(Boolean("x"), "name")', {}), AttributeError)
-    assert isinstance(refusal("SearchSpace()", {}), ValueError)
+    assert isinstance(refusal('HP["nesterov"]', HP=hp), KeyError)
+    assert isinstance(refusal('delattr(Boolean("x"), "name")'), AttributeError)
+    assert isinstance(refusal("SearchSpace()"), ValueError)
     with pytest.raises(TypeError):
         hp["loss"] = "mae"  # type: ignore[index]
     with pytest.raises(TypeError):

@@ -47,14 +47,7 @@ study = ks.Study(
 
 @dataclass(frozen=True)
 class Launched:
-    """A launched study.
-
-    Attributes:
-        folder: Where the command ran.
-        file: The study file.
-        store: The store's folder.
-        told: What the command answered.
-    """
+    """A launched study: where the command ran, the file, the store, and what was answered."""
 
     folder: Path
     file: Path
@@ -63,15 +56,11 @@ class Launched:
 
     @property
     def document(self) -> Any:
-        """What it printed with ``--json``."""
         return as_json(self.told)
 
 
 def write_study(folder: Path, **replaced: str) -> Path:
-    """Writes the study file with some of its text replaced.
-
-    Keys are the names of `PLACES`; values take the place of that text.
-    """
+    """Writes the study file with the text of some of `PLACES` replaced."""
     text = STUDY_FILE
     for place, new in replaced.items():
         old = PLACES[place]

@@ -15,26 +15,12 @@ from scripted import run_study
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.champion import max_difference
-from studies.definition import LaunchOptions
 from studies.executors import InProcessExecutor, Session
-from studies.launching import launch_target
 from studies.training import prepare_environment, remember_settings
 from studies.user_code import load_study, resolve_target
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
 
 STYLES = Path(__file__).parents[1] / "builders" / "styles.py"
-
-
-def launch(
-    style: str, engine: str, store: Path, trials: int, file: Path = STYLES
-) -> ks.StudyResults:
-    """What `kerastudy launch FILE:STYLE --engine ENGINE --trials TRIALS` does, in this process."""
-    launched = launch_target(
-        resolve_target(f"{file}:{style}"),
-        LaunchOptions(store=store, executor="in-process", progress=False, verify="off"),
-        overrides={"engine": engine, "trials": trials},
-    )
-    return ks.StudyResults.of(launched)
 
 
 @cache
@@ -50,16 +36,9 @@ def session(style: str) -> Session:
 def run(
     style: str, engine: str, store: Path, trials: int, *, name: str = "", epochs: int = 0
 ) -> ks.StudyResults:
-    """As `launch`, but that the study is not loaded and traced again for each engine.
+    """Launches a style, which is loaded and traced once for all engines.
 
-    Args:
-        style: The name of the study.
-        engine: The full name of an engine.
-        store: The store's folder.
-        trials: Trials in total.
-        name: The study's name, if not its own with the engine's: one study each, so that no test
-            needs another.
-        epochs: Epochs of a trial, if not as the study has it.
+    Its study is its own with the engine's name, if no other is given: no test needs another.
     """
     ready = session(style)
     name = name or f"{style} by {engine.replace(':', ' ')}"

@@ -33,7 +33,6 @@ def tear_last_page(database: Path) -> None:
 
 
 def cut_short(path: Path, share: float = 0.6) -> None:
-    """Cuts a file short."""
     if path.suffix == ".db":
         settle(path)
     content = path.read_bytes()

@@ -20,8 +20,6 @@ ENGINE = "optuna:tpe"
 
 
 class Said(NoProgress):
-    """Keeps what is said."""
-
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []

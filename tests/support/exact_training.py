@@ -46,8 +46,9 @@ def samples(classes: int = 3, inputs: Any = None, targets: Any = None, **options
 
 
 def spec_of(epochs: int = 2, batch_size: int = 16, **fields: Any) -> TrialSpec:
-    fields = {"objective": Objective("val_loss", "min"), "data_digest": "digest", **fields}
-    return TrialSpec(0, 1, {"unused": 0.0}, SEED, epochs, batch_size, 1, **fields)
+    fields = {"values": {"unused": 0.0}, "objective": Objective("val_loss", "min"), **fields}
+    fields = {"seed": SEED, "threads": 1, "data_digest": "digest", **fields}
+    return TrialSpec(0, 1, epochs=epochs, batch_size=batch_size, **fields)
 
 
 def built(model_of: Callable[[], keras.Model], seed: int = SEED) -> keras.Model:

@@ -163,9 +163,7 @@ def _check_files(client: MlflowClient, place: str, saved: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         files = Path(
             download_artifacts(
-                artifact_uri=place,
-                dst_path=temporary,
-                tracking_uri=client.tracking_uri,
+                artifact_uri=place, dst_path=temporary, tracking_uri=client.tracking_uri
             )
         )
         names = {p.relative_to(saved) for p in saved.rglob("*") if p.is_file()}

@@ -13,16 +13,18 @@ database open. It reads orders, a line each, and answers each with a line:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import re
 import shutil
 import signal
+import sqlite3
 import sys
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,13 +32,13 @@ from typing import Any, Literal
 from unittest import mock
 
 import study_record
-from scripted import describe, run_study
+from scripted import describe, loss, run_study
 from simulated_workers import SimulatedWorkers
-from unbroken import broken, interrupted
 from write_steps import NEEDS_NO_ROOM, Steps
 
 from benchmarks.many_workers.cluster import Faults
 from studies.commands import telling_errors
+from tracking.records import FINISHED_STATES, TrialSpec, from_json
 from tracking.store import create_store
 
 # "power" kills too, and then the journal lacks what it was told last. "full" and "read-only" refuse
@@ -49,14 +51,9 @@ _MOST_FAULTS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, and what happens to it.
+    """A study, the faults of its workers and nodes, and of each launch's driver.
 
-    Attributes:
-        seed: All else follows from it.
-        settings: Of the study.
-        workers: How many there are, so many on a node.
-        faults: Of workers and nodes.
-        of_driver: What happens to each launch's driver, and after what share of its steps.
+    Those of a driver happen after some share of its steps. All follows from the seed.
     """
 
     seed: int
@@ -68,7 +65,6 @@ class Plan:
 
     @classmethod
     def of(cls, seed: int) -> Plan:
-        """Draws one."""
         drawn = random.Random(seed)
         workers = drawn.choice([1, 2, 3, 4, 6, 9])
         settings: dict[str, Any] = {
@@ -167,11 +163,7 @@ def in_child(action: Callable[[], int], errors: Path) -> int:
 class Campaign:
     """A study that is run undisturbed, and then with faults.
 
-    Attributes:
-        plan: The study, and what happens to its workers.
-        folder: For all.
-        template: A new store, to be copied; None: the launches make it.
-        happened: What did happen.
+    `template` is a new store, to be copied; None: the launches make it.
     """
 
     plan: Plan
@@ -280,24 +272,15 @@ def campaigns(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[Campaign, li
 
 # Every way for a trial to end, and a best one that takes the first one's place.
 EACH_STATE = Plan(
-    0,
-    {
-        "trials": 4,
-        "epochs": 3,
-        "pruner": "successive-halving",
-        "engine": "optuna:random",
-    },
+    0, {"trials": 4, "epochs": 3, "pruner": "successive-halving", "engine": "optuna:random"}
 )
 
 
 def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) -> dict[str, Any]:
     """Runs a study with one fault, at one step after another; returns what went wrong at which.
 
-    Args:
-        folder: For the studies.
-        fault: What happens.
-        every: Whether it happens at every step; else at the last one for each table and folder.
-        new_store: Whether it happens while the store is made; else later.
+    At `every` step, or at the last one for each table and folder; of those of a `new_store`, or
+    later.
     """
     campaign = Campaign(EACH_STATE, folder / "steps", None if new_store else _template(folder))
     answer = campaign.undisturbed()
@@ -334,6 +317,50 @@ def _template(folder: Path) -> Path:
     template = folder / "template"
     assert in_child(lambda: create_store(template) and 0, folder / "errors") == 0
     return template
+
+
+def broken(root: Path, name: str, expected: int) -> Iterator[str]:
+    """Yields what is wrong with the record of a complete study of so many scripted trials.
+
+    That is what no study may have, whatever has happened; read from its journal by SQL.
+    """
+    journal = study_record.folder_of(root, name) / "journal.db"
+    with contextlib.closing(sqlite3.connect(journal)) as database:
+        trials = database.execute("SELECT number, spec ->> 'attempt', state FROM trials").fetchall()
+        fits = database.execute("SELECT id, spec, state FROM fits WHERE trial != ''").fetchall()
+        curves: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for fit, epoch, metrics in database.execute(
+            "SELECT fit, epoch, metrics FROM epochs ORDER BY id"
+        ):
+            curves[fit].append((epoch, json.loads(metrics)["val_loss"]))
+    ended = Counter(number for number, _, state in trials if state in FINISHED_STATES)
+    if sorted(ended.elements()) != list(range(expected)):
+        yield f"trials with a result: {sorted(ended.elements())}"
+    attempts = Counter((number, attempt) for number, attempt, _ in trials)
+    for (number, attempt), count in attempts.items():
+        if count > 1:
+            yield f"attempt {attempt} at trial {number} is there {count} times"
+    for fit, text, state in fits:
+        spec = from_json(TrialSpec, text)
+        epochs = [epoch for epoch, _ in curves[fit]]
+        if epochs != list(range(1, len(epochs) + 1)):
+            yield f"trial {spec.number} ({state}) has epochs {epochs}"
+        wrong = [epoch for epoch, value in curves[fit] if value != loss(spec, epoch)]
+        if wrong:
+            yield f"trial {spec.number} ({state}) has other values in epochs {wrong}"
+        if state == "complete" and len(epochs) != spec.epochs:
+            yield f"trial {spec.number} is complete, after {len(epochs)} epochs"
+
+
+def interrupted(root: Path) -> int:
+    """Returns how many attempts and fits have no result, as something failed."""
+    count = 0
+    for journal in root.glob("*/journal.db"):
+        with contextlib.closing(sqlite3.connect(journal)) as database:
+            for table in ("trials", "fits"):
+                query = f"SELECT count(*) FROM {table} WHERE state = 'interrupted'"
+                count += database.execute(query).fetchone()[0]
+    return count
 
 
 def prepare(folder: Path) -> None:

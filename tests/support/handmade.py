@@ -39,18 +39,9 @@ LOSS = Objective("val_loss", "min")
 
 def make_spec(number: int = 0, **fields: Any) -> TrialSpec:
     """What a trial depends on, made up; it belongs to `scripted.SPACE`."""
-    made: dict[str, Any] = {
-        "number": number,
-        "attempt": 1,
-        "values": VALUES,
-        "seed": 17 + number,
-        "epochs": 3,
-        "batch_size": 32,
-        "threads": 1,
-        "data_digest": "d" * 64,
-        "objective": LOSS,
-    }
-    return TrialSpec(**{**made, **fields})
+    made: dict[str, Any] = {"attempt": 1, "values": VALUES, "seed": 17 + number, "epochs": 3}
+    made |= {"batch_size": 32, "threads": 1, "data_digest": "d" * 64, "objective": LOSS}
+    return TrialSpec(number, **{**made, **fields})
 
 
 def make_result(
@@ -132,28 +123,14 @@ def record_confirmed(journal: Journal, study: str, value: float, low: float, hig
     """Records a confirmation whose winner, trial 0, has this value on the test part."""
     uuid = journal.begin_confirmation("{}")
     outcome = Confirmation(
-        study=study,
-        engine="optuna:tpe",
-        uuid=uuid,
-        metric="val_accuracy",
-        direction="max",
-        reported_trial=0,
-        reported=value,
-        corrected=None,
-        seeds=(1,),
-        race=(),
-        default=None,
-        winner=0,
-        confirmed=Interval(value, low, high),
-    )
+        study, "optuna:tpe", uuid, "val_accuracy", "max", 0, value, None, (1,), (), None, 0,
+        Interval(value, low, high),
+    )  # fmt: skip
     journal.end_confirmation(uuid, outcome)
 
 
 def record_repeated(
-    journal: Journal,
-    spec: TrialSpec,
-    curve: Sequence[Mapping[str, float]],
-    epochs: Sequence[int],
+    journal: Journal, spec: TrialSpec, curve: Sequence[Mapping[str, float]], epochs: Sequence[int]
 ) -> None:
     """Records a trial of 6 s whose repeats trained so many epochs, without their curves."""
     result = make_result(spec, curve)
@@ -176,7 +153,11 @@ def other_data() -> DataDescription:
 
 
 def record_confirmation(
-    journal: Journal, study: str, race: Sequence[Racer], trainings: Sequence[TrialSpec] = ()
+    journal: Journal,
+    study: str,
+    race: Sequence[Racer],
+    trainings: Sequence[TrialSpec] = (),
+    **fields: Any,
 ) -> None:
     """Records a confirmation that has ended, by its race, the winner first."""
     uuid = journal.begin_confirmation('{"options": {"top": 2}}')
@@ -188,7 +169,7 @@ def record_confirmation(
         study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
         race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
     )  # fmt: skip
-    journal.end_confirmation(uuid, outcome)
+    journal.end_confirmation(uuid, replace(outcome, **fields))
 
 
 def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -> None:
@@ -204,16 +185,7 @@ def trial_record(
 ) -> TrialRecord:
     """A trial as read back, with this best value at this epoch."""
     best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
-    trial = TrialRecord(
-        uuid=f"trial-{number}",
-        spec=make_spec(number),
-        state="running",
-        result=None,
-        engine_state={},
-        environment={},
-        code_digest="",
-        started=0,
-    )
+    trial = TrialRecord(f"trial-{number}", make_spec(number), "running", None, {}, {}, "", 0)
     if state == "running":
         return trial
     return trial.with_result(TrialResult(number, state, epochs=epoch, best=best))

@@ -36,13 +36,7 @@ def wait_for_exporters() -> None:
 
 
 class InMlflow:
-    """A study in its store's MLflow, brought up to date.
-
-    Attributes:
-        client: MLflow's.
-        experiment: The study's.
-        runs: All runs of the experiment, deleted ones too.
-    """
+    """A study in its store's MLflow, brought up to date; its runs are deleted ones too."""
 
     def __init__(self, history: StudyHistory) -> None:
         # Late, as it imports MLflow.
@@ -69,11 +63,9 @@ class InMlflow:
         return parent
 
     def of_kind(self, kind: str) -> list[Run]:
-        """The runs of a kind, such as "trial"."""
         return [run for run in self.runs if run.data.tags["kerastudy.kind"] == kind]
 
     def below(self, run: Run) -> list[Run]:
-        """The runs below a run."""
         parent = run.info.run_id
         return [each for each in self.runs if each.data.tags.get("mlflow.parentRunId") == parent]
 
@@ -83,12 +75,10 @@ class InMlflow:
         return sorted((point.step, point.value) for point in points)
 
     def page(self, server: str, run: Run) -> str:
-        """The address of a run's page at a server."""
         return f"{server}/#/experiments/{self.experiment.experiment_id}/runs/{run.info.run_id}"
 
     @property
     def champion(self) -> ModelVersion:
-        """The registered champion."""
         return self.client.get_model_version_by_alias(self._name, "champion")
 
 

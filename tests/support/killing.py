@@ -178,10 +178,8 @@ class Launch:
 class Campaign:
     """One study that is killed again and again.
 
-    Attributes:
-        done: How many kills there were, by victim, without pauses.
-        slowest: Seconds until the workers of a killed driver had ended, at most.
-        launches: How often it was launched.
+    `done` counts kills by victim, without pauses; `slowest` is in how many seconds the workers of
+    a killed driver had ended, at most.
     """
 
     folder: Path

@@ -67,12 +67,7 @@ study = ks.Study(
 
 @dataclass(frozen=True)
 class Kinds:
-    """The launched study.
-
-    Attributes:
-        folder: Where its file is, and commands run.
-        trials: Its trials, best first, as `show --json` has them.
-    """
+    """The launched study: its folder, and its trials, best first, as `show --json` has them."""
 
     folder: Path
     trials: list[dict[str, Any]]

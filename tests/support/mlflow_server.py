@@ -26,14 +26,9 @@ def free_port() -> int:
 
 
 class MlflowServer:
-    """A server that keeps all in one folder. It gives its clients no path of its machine.
+    """A server that keeps all in one folder, if it is given no other database.
 
-    Args:
-        folder: For its files.
-        database: Its address; None: SQLite's, in the folder.
-
-    Attributes:
-        address: Where it listens.
+    It gives its clients no path of its machine.
     """
 
     def __init__(self, folder: Path, database: str | None = None) -> None:

@@ -43,7 +43,6 @@ IN_MLFLOW = {"KERASTUDY_MLFLOW": ""}
 
 
 def pages() -> list[Path]:
-    """Returns the pages for users."""
     papers = [ROOT / "README.md", ROOT / "README.ko.md"]
     return [*filter(Path.is_file, papers), *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -59,20 +58,12 @@ def recipe_of(module: str) -> str:
 
 
 def run_page(page: Path, folder: Path, *, short: bool, seed: int | None = None) -> int:
-    """Runs the blocks of a page, and returns how many there were.
+    """Runs the blocks of a page in a folder, and returns how many there were.
 
-    Args:
-        page: The page.
-        folder: Where its commands run.
-        short: Whether launches are shortened, and what costs a process is left out.
-        seed: A seed for all launches.
+    If `short`, launches are shortened, and what costs a process is left out.
     """
     command = functools.partial(bash, short=short, seed=seed)
-    parsers = [
-        PythonCodeBlockParser(),
-        CodeBlockParser("bash", command),
-        SkipParser(),
-    ]
+    parsers = [PythonCodeBlockParser(), CodeBlockParser("bash", command), SkipParser()]
     count = 0
     with contextlib.chdir(folder), own_modules(folder), short_launches(short):
         document = Sybil(parsers).parse(page)
@@ -131,7 +122,6 @@ def written(example: Example) -> bool:
 
 
 def bash(example: Example, *, short: bool, seed: int | None) -> None:
-    """Runs the commands of a block."""
     for words, place in commands(example):
         if "launch" in words[1:2] and seed is not None:
             words += ["--seed", str(seed)]
@@ -140,7 +130,8 @@ def bash(example: Example, *, short: bool, seed: int | None) -> None:
             check_arguments(words[1:], place)
             runs_command(words[1:], int(expected[1]) if expected else 0, place, short)
         else:
-            runs_script(words[1:])
+            with patch.object(sys, "argv", words[1:]):
+                runpy.run_path(words[1], run_name="__main__")
 
 
 def check_arguments(words: list[str], place: str) -> None:
@@ -166,24 +157,14 @@ def runs_command(words: list[str], expect: int, place: str, short: bool) -> None
     if words[0] == "ui" or (short and words[0] in CHECKED):
         return
     if short:
-        words = shortened(words)
+        if "--workers" in words:
+            place = words.index("--workers")
+            words = words[:place] + words[place + 2 :]
+        words = [*words, *FEW_OPTIONS.get(words[0], "").split()]
     # Later blocks may read MLflow.
     done = kerastudy_here(Path.cwd(), *words, expect=None, **({} if short else IN_MLFLOW))
     wait_for_exporters()
     assert done.returncode == expect, f"{place}\n{done.stdout}{done.stderr}"
-
-
-def shortened(words: list[str]) -> list[str]:
-    options = FEW_OPTIONS.get(words[0], "").split()
-    if "--workers" in words:
-        place = words.index("--workers")
-        words = words[:place] + words[place + 2 :]
-    return [*words, *options]
-
-
-def runs_script(words: list[str]) -> None:
-    with patch.object(sys, "argv", words):
-        runpy.run_path(words[0], run_name="__main__")
 
 
 @contextlib.contextmanager

@@ -20,10 +20,7 @@ _ATTEMPTS = 4
 
 @contextlib.contextmanager
 def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
-    """Yields a cluster that this process is connected to; its head is one of the nodes.
-
-    Not connected if it is for other processes.
-    """
+    """Yields a cluster, whose head is one of the nodes; connects if it is for this process."""
     import ray
     from ray.cluster_utils import Cluster
 

@@ -18,14 +18,8 @@ from tracking.records import StudyDescription, TrialResult, TrialSpec
 class SimulatedWorkers(SimulatedCluster):
     """Workers whose trainings leave what real ones do.
 
-    Args:
-        description: The study.
-        workers: How many trials run at once.
-        seed: Decides which of them comes on next.
-        before_epoch: Called before each epoch; may raise.
-        infeasible: Tells which trials are infeasible.
-        saves: Whether the champion is saved, without a model in it.
-        options: Others of the cluster.
+    `before_epoch` is called before each epoch, and may raise; `saves` says whether the champion is
+    saved, without a model in it.
     """
 
     def __init__(

@@ -66,14 +66,14 @@ def order(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(SAMPLES)
 
 
-def tf_data(seed: int) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(SAMPLES, seed=seed).batch(SIZE)
+def tf_data(seed: int, *, whole: bool = False) -> tf.data.Dataset:
+    shuffled = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(SAMPLES, seed=seed)
+    return shuffled.batch(SIZE, drop_remainder=whole)
 
 
 def full_batches(seed: int) -> tf.data.Dataset:
     """Of a size that TensorFlow knows."""
-    shuffled = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(SAMPLES, seed=seed)
-    return shuffled.batch(SIZE, drop_remainder=True)
+    return tf_data(seed, whole=True)
 
 
 def uneven(seed: int) -> tf.data.Dataset:

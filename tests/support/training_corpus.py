@@ -364,10 +364,7 @@ CORPUS: dict[str, Case] = {
         ),
     ),
     "seeded": stacked(
-        lambda hp: [
-            layers.Dense(8, kernel_initializer=hp["start"]),
-            layers.Dropout(0.5, seed=3),
-        ],
+        lambda hp: [layers.Dense(8, kernel_initializer=hp["start"]), layers.Dropout(0.5, seed=3)],
         lambda hp: "adam",
         values=[{"start": "he_normal"}, {"start": "orthogonal"}],
         batch_size=100,
@@ -415,11 +412,7 @@ CORPUS |= {
     "clipped": optimized(lambda hp: optimizers.Ftrl(hp["lr"], clipvalue=0.1)),
     "averaged": optimized(
         lambda hp: optimizers.Lion(
-            hp["lr"],
-            use_ema=True,
-            ema_momentum=0.9,
-            ema_overwrite_frequency=3,
-            weight_decay=0.01,
+            hp["lr"], use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3, weight_decay=0.01
         )
     ),
     # `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.

@@ -39,11 +39,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Answer(subprocess.CompletedProcess[str]):
-    """What a command answered."""
-
     @property
     def last(self) -> str:
-        """The last line on standard error."""
         return self.stderr.strip().rpartition("\n")[2]
 
 
@@ -106,11 +103,7 @@ def kerastudy_here(
 def launched(
     folder: Path, *arguments: str, new_session: bool = False, **more: str
 ) -> tuple[subprocess.Popen[str], IO[str]]:
-    """Launches a folder's study in a process.
-
-    Returns:
-        The process, once its study has begun, and what it says from there on standard error.
-    """
+    """Launches a folder's study; returns its process once it has begun, and its further errors."""
     process = subprocess.Popen(
         [*KERASTUDY, "launch", "study.py", *arguments],
         cwd=folder,

@@ -34,21 +34,18 @@ class ThreadInPlaceOfProcess:
             serve(connection, load)
 
     def send(self, message: object) -> None:
-        """See `ProcessLike`."""
         try:
             self.connection.send(message)
         except OSError:
             raise WorkerError("the thread of the worker has ended") from None
 
     def receive(self) -> Any:
-        """See `ProcessLike`."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             raise WorkerError("the thread of the worker has ended") from None
 
     def end(self) -> None:
-        """See `ProcessLike`."""
         self.connection.close()
         self._thread.join()
 

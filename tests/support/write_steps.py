@@ -30,14 +30,7 @@ _ERRORS = {
 
 @dataclass
 class Steps:
-    """Counts what this process writes under a folder, from now on.
-
-    Attributes:
-        root: The folder.
-        fault: How steps are refused, or None.
-        at: From which step on they are refused.
-        seen: The steps so far, in words.
-    """
+    """Notes in words what this process writes under a folder; refuses steps from one on."""
 
     root: Path
     fault: Refusal | None = None
@@ -52,12 +45,7 @@ class Steps:
         sqlite3.connect = functools.partial(sqlite3.connect, factory=_Watched)
 
     def step(self, what: str, error: Callable[[], Exception]) -> None:
-        """Takes note of a step that is about to be done.
-
-        Args:
-            what: It, in words.
-            error: Makes what is raised if it is refused.
-        """
+        """Takes note of a step that is about to be done; raises the error if it is refused."""
         number = len(self.seen)
         self.seen.append(what)
         if self.fault is None or number < self.at:

@@ -13,7 +13,6 @@ from search_spaces import argument_checks as checks
 
 CHECKS: dict[str, Any] = {
     "count": lambda value: checks.whole_number("trials", value, StudyError),
-    "share": lambda value: checks.share("test", value, StudyError),
     "seconds": lambda value: checks.positive_number("timeout", value, StudyError, of="of seconds"),
     "seed": lambda value: checks.seed("seed", value, StudyError),
     "verify": lambda value: checks.choice("verify", value, ("full", "some", "off"), StudyError),
@@ -21,17 +20,15 @@ CHECKS: dict[str, Any] = {
 
 
 def test_a_good_value_comes_back_as_a_plain_one() -> None:
-    values = {"count": np.int64(7), "share": np.float32(0.5), "seed": 2**32 - 1, "verify": "some"}
+    values = {"count": np.int64(7), "seed": 2**32 - 1, "verify": "some"}
     checked = {name: CHECKS[name](value) for name, value in values.items()}
-    assert repr(checked) == "{'count': 7, 'share': 0.5, 'seed': 4294967295, 'verify': 'some'}"
+    assert repr(checked) == "{'count': 7, 'seed': 4294967295, 'verify': 'some'}"
 
 
 @pytest.mark.parametrize(
     ("check", "value", "text"),
     [
-        ("count", 0, "trials must be a whole number of at least 1. Received: 0."),
         ("count", True, "trials must be a whole number of at least 1. Received: True."),
-        ("share", 1, "test must be a share between 0 and 1, both excluded. Received: 1."),
         ("seconds", float("inf"), "timeout must be a number of seconds above 0. Received: inf."),
         ("seed", np.zeros(9), "seed must be a whole number from 0 to 2**32 - 1. "
                               "Received: an object of type ndarray."),

@@ -1,8 +1,11 @@
-"""How Optuna and Keras Tuner get each kind of parameter, and what is refused when read back."""
+"""How Optuna and Keras Tuner get each kind of parameter, and when they are loaded for that."""
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+import search_spaces
 from search_spaces import (
     Boolean,
     Choice,
@@ -211,3 +215,27 @@ def test_a_space_that_keras_tuner_declares() -> None:
     # Keras Tuner's oracles would propose them by default.
     defaults = Hyperparameters(space, space.defaults()).values
     assert defaults == {k: v for k, v in declared.values.items() if k in defaults}
+
+
+LOADING = """
+import json, sys
+import search_spaces as s
+
+def loaded():
+    heavy = "optuna numpy tensorflow keras mlflow keras_tuner sqlalchemy ray".split()
+    return [name for name in heavy if name in sys.modules]
+
+s.SearchSpace(s.l2(), s.optimizer()).defaults()
+s.KerasTunerSpace(s.SearchSpace(s.dropout()))
+translated, before = s.OptunaSpace(s.SearchSpace(s.dropout())), loaded()
+translated.distributions
+print(json.dumps([before, loaded()]))
+"""
+
+
+def test_libraries_are_loaded_when_they_are_needed() -> None:
+    root = Path(search_spaces.__file__).parents[1]
+    command = [sys.executable, "-c", LOADING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    before, after = json.loads(done.stdout)
+    assert before == [] and set(after) <= {"optuna", "numpy", "sqlalchemy"}

@@ -41,7 +41,6 @@ def make(
     epochs: int = EPOCHS,
     objective: Objective = OBJECTIVE,
 ) -> Engine:
-    """Makes an engine by its name."""
     return make_engine(
         EngineSettings(
             name="conformance",

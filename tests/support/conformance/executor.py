@@ -93,11 +93,7 @@ class Collecting:
         self.lost.append((spec.number, str(error)))
 
     def run(
-        self,
-        executor: Executor,
-        spec: TrialSpec,
-        folder: Path,
-        trainer: TrainerName | None = None,
+        self, executor: Executor, spec: TrialSpec, folder: Path, trainer: TrainerName | None = None
     ) -> TrialResult:
         path = folder / f"{spec.number}.weights.h5"
         executor.submit(TrialTask(spec, executor.description.space, path, trainer=trainer))

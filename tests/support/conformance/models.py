@@ -16,10 +16,10 @@ import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.data import Splits
 from studies.training import StateError, read_state
-from tracking.records import Objective, TrialSpec
+from tracking.records import TrialSpec
 
 layers = keras.layers
-SEED = 3_000_000_007
+SEED = exact_training.SEED
 SPACE = ks.SearchSpace(ks.Float("rate", 0.0, 0.5, default=0.3))
 VALUES = {"rate": 0.3}
 Model = Callable[[Hyperparameters], keras.Model]
@@ -51,9 +51,6 @@ def unbuilt(hp: Hyperparameters) -> keras.Model:
     return model
 
 
-MODELS: dict[str, Model] = {"dense": dense, "unbuilt": unbuilt}
-
-
 def samples(count: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(5)
     return random.normal(size=(count, 12)).astype("float32"), np.arange(count) % 3
@@ -68,8 +65,7 @@ def make_study(model: Model, **settings: Any) -> ks.Study:
 
 
 def make_spec(epochs: int = 4, batch_size: int = 16) -> TrialSpec:
-    objective = Objective("val_loss", "min")
-    return TrialSpec(0, 1, VALUES, SEED, epochs, batch_size, 1, "digest", objective)
+    return exact_training.spec_of(epochs, batch_size, values=VALUES)
 
 
 def by_hand(model_of: Model, splits: Splits, spec: TrialSpec) -> tuple[list[dict], list[list]]:
