@@ -119,6 +119,7 @@ def main() -> None:
     names = [OURS, *SEARCHES]
     parser.add_argument("--systems", nargs="+", choices=names, default=names)
     parser.add_argument("--seeds", type=int, default=9)
+    parser.add_argument("--first-seed", type=int, default=1, help="To add seeds to earlier ones.")
     parser.add_argument("--random", type=int, default=400, help="Random trials for the target.")
     parser.add_argument("--target", type=float, help="The target, if it is known.")
     parser.add_argument("--limit", type=float, default=600, help="Seconds of a search at most.")
@@ -132,7 +133,7 @@ def main() -> None:
             for column in ("search", "seconds", "from", "to", "CPU s", "not reached"):
                 table.add_column(column, justify="left" if column == "search" else "right")
             times: dict[str, list[tuple[float, float]]] = {name: [] for name in options.systems}
-            for seed in range(1, options.seeds + 1):
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
                 for system in options.systems:
                     times[system].append(measurements.reached(system, target, seed))
                     print(work, system, seed, *times[system][-1], file=sys.stderr, flush=True)
