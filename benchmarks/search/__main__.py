@@ -64,18 +64,16 @@ SEARCHES = {
     "Keras Tuner Hyperband": Search("keras-tuner:hyperband"),
     "Keras Tuner Bayesian": Search("keras-tuner:bayesian"),
 }
-BUDGETS = (20, 40, 100)
 _OF_RANDOM = 40
 
 
 def _progresses(
-    store: Path, task: str, name: str, seeds: Sequence[int], fixed: float, workers: int
+    options: argparse.Namespace, task: str, name: str, seeds: Sequence[int]
 ) -> list[Progress]:
-    table = Table(store, task)
-    epochs = table.curves.shape[1]
-    budget = max(BUDGETS) * (epochs + fixed)
+    table, fixed = Table(options.store, task), options.fixed
+    budget = max(options.budgets) * (table.curves.shape[1] + fixed)
     return [
-        replay(table, SEARCHES[name], seed=seed, budget=budget, fixed=fixed, workers=workers)
+        replay(table, SEARCHES[name], seed, budget, fixed, options.workers, options.most)
         for seed in seeds
     ]
 
@@ -87,19 +85,17 @@ def _rows(options: argparse.Namespace, task: str) -> Iterator[list[str]]:
     seeds = range(1, options.seeds + 1)
     with ProcessPoolExecutor(options.processes) as processes:
         futures = {
-            name: processes.submit(
-                _progresses, options.store, task, name, seeds, options.fixed, options.workers
-            )
+            name: processes.submit(_progresses, options, task, name, seeds)
             for name in options.searches
         }
         for name, future in futures.items():
             progresses = future.result()
             reached = [p.reaches(target) * options.workers / trial for p in progresses]
             row = [name, f"{np.median(reached):.1f}"]
-            for budget in BUDGETS:
+            for budget in options.budgets:
                 time = budget * trial / options.workers
                 row.append(f"{np.mean([p.at(time) - best for p in progresses]) / table.span:.3f}")
-            for trials in BUDGETS:
+            for trials in options.budgets:
                 ends = np.array([p.ends[min(trials, len(p.ends)) - 1] for p in progresses])
                 losses = [p.at(end) - best for p, end in zip(progresses, ends, strict=True)]
                 row.append(f"{np.mean(losses) / table.span:.3f}")
@@ -117,8 +113,8 @@ def _replay(options: argparse.Namespace) -> None:
             f"{options.workers} workers, a trial costs {options.fixed:g} epochs more; surrogate: "
             f"{quality.explained:.0%} of the variance, rank correlation {quality.rank:.2f}"
         )
-        columns = ["search", "to target", *(f"within {budget}" for budget in BUDGETS)]
-        for trials in BUDGETS:
+        columns = ["search", "to target", *(f"within {budget}" for budget in options.budgets)]
+        for trials in options.budgets:
             columns += [f"after {trials}", "time"]
         for column in columns:
             printed.add_column(column, justify="left" if column == "search" else "right")
@@ -152,6 +148,10 @@ def main() -> None:
     parser.add_argument(
         "--fixed", type=float, default=3.0, help="A trial's cost besides its epochs, in epochs."
     )
+    parser.add_argument(
+        "--budgets", nargs="+", type=int, default=(20, 40, 100), help="In full trials."
+    )
+    parser.add_argument("--most", type=int, help="A search's trials at most, pruned or not.")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     (_train if options.step == "train" else _replay)(options)

@@ -54,7 +54,13 @@ class _Trial:
 
 
 def replay(
-    table: Table, search: Search, *, seed: int, budget: float, fixed: float, workers: int = 1
+    table: Table,
+    search: Search,
+    seed: int,
+    budget: float,
+    fixed: float,
+    workers: int = 1,
+    trials: int | None = None,
 ) -> Progress:
     """Returns the progress of a search.
 
@@ -65,6 +71,7 @@ def replay(
         budget: The time after which no trial begins, in epochs of training, of all workers.
         fixed: The cost of a trial besides its epochs, in epochs.
         workers: How many trials train at once.
+        trials: How many trials begin at most; None: as many as the budget allows.
     """
     epochs = table.curves.shape[1]
     settings = EngineSettings(
@@ -83,7 +90,7 @@ def replay(
     times, losses, ends = [0.0], [float("inf")], []
 
     def begin(now: float) -> None:
-        if now >= budget / workers:
+        if now >= budget / workers or len(ended) + len(events) == trials:
             return
         trial = _proposed(engine, table, ended, epochs, random)
         if trial is not None:
