@@ -12,7 +12,7 @@ from tracking.records import StudyDescription, TrialRecord
 
 _DEFAULT_ENGINE: Final = "optuna:tpe"
 # `kerastudy launch` takes the studies in this folder by name.
-_CATALOG: Final = Path(__file__).parents[2] / "studies" / "catalog"
+_CATALOG: Final = Path(__file__).parents[1] / "studies" / "catalog"
 
 
 def shell_command(

@@ -129,6 +129,8 @@ def test_the_report_of_a_line_says_what_was_found_and_what_is_true(
     page = html.unescape(path.read_text(encoding="utf-8"))
     assert notes in page
     assert re.search(r"Found: y = [-.0-9]+ x [+-] [.0-9]+\. True: y = 3 x \+ 1\.", page)
+    # A study of the catalog is named in commands, not the path of its file.
+    assert "kerastudy data linear-regression" in re.sub("<[^>]+>", "", page)
 
 
 @pytest.mark.exhaustive
