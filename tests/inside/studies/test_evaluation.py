@@ -42,10 +42,10 @@ def resampled(values: Any, samples: int = 100, level: float = 0.95) -> tuple[flo
     return tuple(np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
 
 
-@pytest.mark.parametrize("level", [0.95, 0.975])
-def test_metrics_and_their_intervals(level: float) -> None:
+def test_metrics_and_their_intervals() -> None:
     import keras
 
+    level = 0.975
     auc = keras.metrics.AUC(num_thresholds=2000, name="auc")
     model = network(metrics=["accuracy", auc])
     splits = datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load()
