@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exact_training import taken
+from exact_training import set_generators, taken
 from exported import rows
 from handmade import record_reading
 from in_mlflow import InMlflow, wait_for_exporters
@@ -107,10 +107,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     by_hand = kinds.module()["build"](dict(spec.values))
     for epoch in range(1, epochs + 1):
         order = ks.permutation(spec.seed, epoch, len(x))
-        for position, state in enumerate(
-            v for v in by_hand.variables if v.name == "seed_generator_state"
-        ):
-            state.assign([ks.epoch_seed(spec.seed, epoch, position), 0])
+        set_generators(by_hand, spec.seed, epoch)
         by_hand.fit(taken(x, order), taken(y, order), batch_size=16, shuffle=False, verbose=0)
     refitted = models(kinds, "refit")
     for made, expected in zip(refitted.get_weights(), by_hand.get_weights(), strict=True):

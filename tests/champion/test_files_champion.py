@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from user_commands import as_json, kerastudy_here
+from user_commands import as_json, kerastudy_here, run
 
 LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process", "-q")
 IMAGES = """
@@ -54,13 +53,7 @@ assert "kerastudy" not in sys.modules
 def alone(folder: Path, code: str, *arguments: Any) -> np.ndarray:
     """What a process without kerastudy predicts by the champion's file."""
     (model,) = (folder / "kerastudy-store").glob("*/champion/**/model.keras")
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, str(model), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-    )
+    done = run(folder, [sys.executable, "-P", "-c", code, str(model), *map(str, arguments)])
     return np.array(json.loads(done.stdout.splitlines()[-1]))
 
 

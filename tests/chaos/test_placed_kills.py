@@ -18,45 +18,14 @@ import psutil
 import pytest
 from exported import check_equal
 from in_mlflow import InMlflow, client_of
-from killing import REPEATABLE
+from killing import NAME, REPEATABLE, STUDY_FILE
 from stores import history_at, store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run
 
-NAME = "placed kills"
-STUDY_FILE = f"""
-import numpy as np
-
-import kerastudy as ks
-
-random = np.random.default_rng(0)
-x = random.normal(size=(1200, 12)).astype("float32")
-y = (x[:, :4].sum(axis=1) + 0.5 * random.normal(size=1200) > 0).astype("int64")
-
-
-def build(hp):
-    import keras
-
-    model = keras.Sequential([keras.layers.Input((12,))])
-    model.add(keras.layers.Dense(hp["units"], activation="relu"))
-    model.add(keras.layers.Dense(1, activation="sigmoid"))
-    model.compile(
-        keras.optimizers.Adam(hp["learning_rate"]), "binary_crossentropy", metrics=["accuracy"]
-    )
-    return model
-
-
-study = ks.Study(
-    {NAME!r},
-    data=ks.datasets.arrays(x, y, validation=0.2, test=0.2),
-    build=build,
-    space=ks.SearchSpace(ks.learning_rate(), ks.units(4, 32)),
-    trials=6,
-    epochs=5,
-    seed=3,
-)
-"""
-LAUNCH = ("launch", "study.py", "--workers", "2", *REPEATABLE, "--store", "store")
+# No units are unlucky.
+TAILORED = ("--set", "units=4..6", "--trials", "6", "--epochs", "5", "--seed", "3")
+LAUNCH = ("launch", "study.py", "--workers", "2", *REPEATABLE, *TAILORED, "--store", "store")
 CONFIRM = ("confirm", NAME, "--budget", "12", "--store", "store")
 # A command that is killed right before a step of its own: an audit event, of a path that ends so.
 UNTIL = """
@@ -223,6 +192,6 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     kill.before("os.rename", NAME, "delete", NAME, "--yes", "--store", "store")
     kerastudy(folder, "doctor", "--fix", "--store", "store")
     store = store_at(folder / "store")
-    assert store.folders() == [] and not any(store.root.glob("*placed*"))
+    assert store.folders() == [] and not any(store.root.glob(f"*{NAME}*"))
     assert client_of(store).search_experiments() == []
     assert kill.count >= 16

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blobs import Launched, write_study
 from handmade import contents
 from user_commands import Answer, kerastudy_here
+
+HERE = ("--executor", "in-process")
 
 
 def check_refused(told: Answer, *words: str) -> None:
@@ -30,8 +33,9 @@ def check_refused(told: Answer, *words: str) -> None:
         (["digits", "--name", "../digits"], ["'../digits'", "'/'"]),
         (["digits", "--keep", "few"], ["keep", "'few'"]),
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'", "1h30m"]),
-        (["digits", "--workers", "2", "--executor", "in-process"], ["'in-process'", "2"]),
-        (["digits", "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
+        (["digits", "--workers", "2", *HERE], ["'in-process'", "2"]),
+        (["digits", *HERE, "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
+        (["digits", "--set", "dropout"], ["--set takes NAME=VALUE"]),
     ],
 )
 def test_launch_refuses_before_any_worker_starts(
@@ -90,8 +94,7 @@ def test_no_store_says_how_to_start_and_wrong_options_are_told_before_it_is_read
         *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("show", "ui", "diagnose")),
         *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("reproduce", "promote")),
         (["confirm", "blobs", "--budget", "3"], ["too small for a race of 3 trials"]),
-        (["confirm", "blobs", "--executor", "in-process", "--workers", "2"],
-         ["Leave one of the two out"]),
+        (["confirm", "blobs", *HERE, "--workers", "2"], ["Leave one of the two out"]),
         (["reproduce", "blobs", "--trial", "99"], ["no trial 99", "0 to 2"]),
         (["reproduce", "blobs", "--trial", "-1"], ["-1", "0 to 2"]),
         (["show", "blobs", "--engine", "random"], ["optuna:random", "optuna:tpe"]),
@@ -111,8 +114,8 @@ def test_what_is_not_in_the_store(
 
 
 # Study files that are wrong: the file's text, or what is replaced in it (see `blobs.PLACES`), and
-# what the message names.
-CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
+# what the message names, and options of the launch.
+CASES: dict[str, tuple[Any, ...]] = {
     "does not parse": ("a = 1\nb = = 2\n", ["my_study.py", "does not parse", "line 2"]),
     "raises": ("\n\nraise ValueError('of mine')\n",
                ["my_study.py", "line 3", "ValueError: of mine"]),
@@ -133,7 +136,7 @@ CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
          "    model = keras.Sequential([wide, top])\n"
          "    model.compile('sgd', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
          "    return model\n"},
-        ["'blobs'", "expected axis -1", "build in my_study.py, line"],
+        ["samples of shape (7,)", "(4,)", "keras.Input((4,))"],
     ),
     "calls what is not there": ({"returned": "    return mdel\n"},
                                 ["NameError", "'mdel'", "my_study.py, line 22"]),
@@ -152,10 +155,18 @@ CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
     "has mismatched lengths": ({"data": "ks.datasets.arrays(x, y[1:])"}, ["150", "149", "length"]),
     "has a grid without steps": ({"seed": "    epochs=2, engine='optuna:grid',"},
                                  ["grid", "learning_rate"]),
+    "warms up by a negative number": (
+        {"seed": "    epochs=2, pruner='median,n_warmup_steps=-1',"}, ["negative"]
+    ),
+    "lacks the bound of its pruner": ({"seed": "    epochs=2, pruner='threshold',"}, ["lower"]),
+    "has no file to start with": ({}, ["'nowhere.json' cannot be read"],
+                                  "--start-with", "nowhere.json"),
+    "lacks what is to be tuned": ({}, ["'learning_rat'", "Did you mean 'learning_rate'?"],
+                                  "--only", "learning_rat"),
 }  # fmt: skip
 
 
-# Of what a worker can't load, the executors' conformance tells in `studies/test_executors`.
+# Of what a worker can't load, the executors' conformance tells in `test_workers`.
 @pytest.mark.parametrize(
     ("name", "executor"),
     [
@@ -164,38 +175,29 @@ CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
     ],
 )
 def test_a_study_that(tmp_path: Path, name: str, executor: str) -> None:
-    case, words = CASES[name]
+    case, words, *options = CASES[name]
     file = write_study(tmp_path, **(case if isinstance(case, dict) else {}))
     if isinstance(case, str):
         file.write_text(case)
-    told = kerastudy_here(tmp_path, "launch", file, "--executor", executor, expect=2)
+    told = kerastudy_here(tmp_path, "launch", file, "--executor", executor, *options, expect=2)
     check_refused(told, *words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}
 
 
-# A study that has changed since it was launched.
-
-CHANGES = {
-    "space": (
-        {"space": "ks.SearchSpace(ks.learning_rate(1e-2, 1.0), ks.dropout())"},
-        ["dropout", "learning_rate"],
-    ),
-    "data": ({"data": "ks.datasets.arrays(x + 1, y)"}, ["data differs", "train", "validation"]),
-    "settings": (
-        {"objective": '"val_loss"', "epochs": "epochs=3"},
-        ["objective", "val_accuracy", "val_loss", "epochs was 2 and is 3", "--epochs 2)"],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_study_that_has_changed(copied_store: Path, tmp_path: Path, name: str) -> None:
+def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_path: Path) -> None:
     """It is told what differs and how to start anew; the record stays as it was."""
-    replaced, words = CHANGES[name]
-    file = write_study(tmp_path, **replaced)
+    file = write_study(
+        tmp_path,
+        space="ks.SearchSpace(ks.learning_rate(1e-2, 1.0), ks.dropout())",
+        data="ks.datasets.arrays(x + 1, y)",
+        objective='"val_loss"',
+        epochs="epochs=3",
+    )
     before = contents(copied_store)
-    arguments = ("launch", file, "--store", copied_store, "--executor", "in-process")
-    told = kerastudy_here(tmp_path, *arguments, "--trials", "4", expect=2)
-    check_refused(told, "'blobs'", "--name", *words)
+    arguments = ("launch", file, "--store", copied_store, *HERE, "--trials", "4")
+    told = kerastudy_here(tmp_path, *arguments, expect=2)
+    of_data, of_settings = "data differs (train, validation", "epochs was 2 and is 3"
+    check_refused(told, "'blobs'", "--name", "dropout", "learning_rate", of_data, of_settings)
+    check_refused(told, "objective", "val_accuracy", "val_loss", "--epochs 2)")
     assert contents(copied_store) == before

@@ -35,8 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
 def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     def export(*options: str, code: int = 0) -> str:
         words = ("export", "scripted", "--store", str(made.store.root), *options)
-        done = kerastudy_here(tmp_path, *words, expect=None)
-        assert done.returncode == code, done.stderr
+        done = kerastudy_here(tmp_path, *words, expect=code)
         return done.stdout if code == 0 else done.stderr
 
     # The header, and a row for each trial with a value, the best first.
@@ -97,8 +96,7 @@ def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
     script = Path(told["script"])
     assert [*tmp_path.iterdir()] == [script.parent] == [tmp_path / "blobs-trial-1"]
     assert subprocess.run([sys.executable, "-I", script], cwd="/").returncode == 0
-    again = kerastudy_here(tmp_path, *words, expect=None)
-    assert again.returncode == 2 and "exists" in again.stderr
+    assert "exists" in kerastudy_here(tmp_path, *words, expect=2).stderr
     (tmp_path / "mine").mkdir()
-    mine = kerastudy_here(tmp_path, *words, "--output", "mine", "--force", expect=None)
-    assert mine.returncode == 2 and "this one holds other files" in mine.stderr
+    mine = kerastudy_here(tmp_path, *words, "--output", "mine", "--force", expect=2)
+    assert "this one holds other files" in mine.stderr

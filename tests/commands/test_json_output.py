@@ -72,17 +72,6 @@ def test_progress_is_not_on_standard_output(launched: Launched) -> None:
     assert "\x1b" not in launched.told.stderr
 
 
-def test_launching_a_finished_study_runs_nothing(launched: Launched, copied_store: Path) -> None:
-    told = kerastudy_here(
-        launched.folder,
-        *("launch", launched.file, "--store", copied_store, "--executor", "in-process", "--json"),
-        *("--verify", "off"),
-    )
-    again, before = document(told), document(launched.told)
-    assert again["trials"] == before["trials"]
-    assert again["best"]["uuid"] == before["best"]["uuid"]
-
-
 def test_list_names_the_studies(launched: Launched, shown: Any, tmp_path: Path) -> None:
     told = kerastudy_here(launched.folder, "list", "--json", KERASTUDY_STORE=str(launched.store))
     (study,) = document(told)

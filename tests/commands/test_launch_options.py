@@ -24,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(folder: Path, *options: str) -> Answer:
-    launching = ("launch", "my_study.py", "--json", "--verify", "off")
-    return kerastudy_here(folder, *launching, *options, expect=None)
+    launching = ("launch", "my_study.py", "--json", "--verify", "off", "--executor", "in-process")
+    return kerastudy_here(folder, *launching, *options)
 
 
 TAILORED = [
@@ -38,7 +38,7 @@ TAILORED = [
 @pytest.mark.exhaustive
 def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -> None:
     """A dry run shows it; `show` tells why the study ended."""
-    told = launch(folder, *TAILORED, "--dry-run", "--executor", "in-process")
+    told = launch(folder, *TAILORED, "--dry-run")
     document = json.loads(told.stdout)
     space = {p["name"]: p for p in document["space"]["parameters"]}
     assert (space["dropout"]["low"], space["dropout"]["high"]) == (0.1, 0.3)
@@ -47,44 +47,19 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
     assert document["initial"][0]["dropout"] == space["dropout"]["default"]
     assert document["engine"] == "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
     assert not (folder / "kerastudy-store").exists()
-    told = launch(folder, *TAILORED, "--executor", "in-process")
-    assert told.returncode == 0, told.stderr
+    told = launch(folder, *TAILORED)
     top = {trial["trial"]: trial["params"] for trial in json.loads(told.stdout)["top"]}
     assert [top[number]["learning_rate"] for number in (0, 1, 2)] == [0.001, 0.5, 0.01]
     assert [top[number]["dropout"] for number in (0, 2)] == [0.25, 0.3]
     for params in top.values():
         assert params["kind"] == "b" and 0.1 <= params["dropout"] <= 0.3
-    reached = ("--executor", "in-process", "--stop-at", "0.05", "--trials", "40")
-    launch(folder, *TAILORED, *reached)
+    launch(folder, *TAILORED, "--stop-at", "0.05", "--trials", "40")
     document = json.loads(kerastudy_here(folder, "show", "blobs", "--json").stdout)
     assert (document["ended_by"], document["status"]) == ("stop_at", "FINISHED")
     assert document["stopped"].startswith("val_accuracy reached 0.05")
     assert document["trials"]["total"] == 3
     shown = kerastudy_here(folder, "show", "blobs")
     assert document["stopped"] in " ".join(shown.stdout.split())
-
-
-@pytest.mark.parametrize(
-    "options, told",
-    [
-        (["--only", "dropuot"], "'dropuot' is not in the search space. Did you mean 'dropout'?"),
-        (["--set", "dropout"], "--set takes NAME=VALUE"),
-        (["--set", "dropout=0.5..0.1"], "dropout"),
-        (["--start-with", "nowhere.json"], "'nowhere.json' cannot be read"),
-        (["--repeats", "0"], "repeats must be a whole number of at least 1"),
-        (["--engine", "keras-tuner:grid"], "learning_rate"),
-        (["--pruner", "median,n_warmup_steps=-1"], "negative"),
-        (["--pruner", "threshold"], "lower"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], told: str) -> None:
-    before = sorted(path.name for path in folder.iterdir())
-    arguments = ["--json", "--name", "another", "--executor", "in-process", *options]
-    answer = kerastudy_here(folder, "launch", "my_study.py", *arguments, expect=2)
-    assert told in answer.last and answer.stdout == ""
-    assert answer.stderr.count("kerastudy: ") == 1
-    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_a_study_starts_with_the_best_of_another(launched: Launched) -> None:

@@ -40,29 +40,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# In the suite, a test of the catalog launches what is written without options, and
+# `test_tables_from_work` what is written for a table.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("options", "objective"),
     [
-        # What is written without options is that of digits, which a test of the catalog launches.
-        pytest.param((), "val_accuracy", marks=pytest.mark.exhaustive),
+        ((), "val_accuracy"),
         (("--data", "the houses.csv", "--target", "price"), "val_mean_absolute_error"),
-        *(
-            pytest.param(*each, marks=pytest.mark.exhaustive)
-            for each in (
-                (("--from", "binary"), "val_loss"),
-                (("--data", "images.npz"), "val_accuracy"),
-                (("--data", "two.npz"), "val_mean_absolute_error"),
-                (("--data", "one_hot.npz"), "val_accuracy"),
-            )
-        ),
+        (("--from", "binary"), "val_loss"),
+        (("--data", "images.npz"), "val_accuracy"),
+        (("--data", "two.npz"), "val_mean_absolute_error"),
+        (("--data", "one_hot.npz"), "val_accuracy"),
     ],
 )
 def test_a_new_file_launches(
     folder: Path, tmp_path: Path, options: tuple[str, ...], objective: str
 ) -> None:
     file = tmp_path / "my_study.py"
-    written = as_json(kerastudy_here(folder, "new", file, *options, "--json"))
-    assert written == {"file": str(file), "study": "my study"}
+    kerastudy_here(folder, "new", file, *options)
     store = ("--store", tmp_path / "store")
     document = as_json(kerastudy_here(folder, "launch", file, *LAUNCH, *store, "--json"))
     assert document["study"] == "my study"
@@ -89,7 +85,8 @@ def test_targets_are_taken_for_what_they_look_like(
     folder: Path, tmp_path: Path, options: list[str], output: str
 ) -> None:
     file = tmp_path / "study.py"
-    kerastudy_here(folder, "new", file, "--data", *options)
+    written = as_json(kerastudy_here(folder, "new", file, "--data", *options, "--json"))
+    assert written == {"file": str(file), "study": "study"}
     text = file.read_text(encoding="utf-8")
     ast.parse(text)
     assert f"output = ks.outputs.{output}\n" in text

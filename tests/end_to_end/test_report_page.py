@@ -287,11 +287,16 @@ def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
     ]
     # Pages of the browser itself, such as its first one, are no requests either.
     assert set(asked) <= {"file", "data", "blob", "chrome"}
+    # Nor does it allow scripts but its own.
     refused = page.execute_async_script(
         """
-        const done = arguments[0];
-        document.addEventListener("securitypolicyviolation", (e) => done(e.effectiveDirective));
+        const done = arguments[0], refused = new Set(), image = new Image();
+        document.addEventListener("securitypolicyviolation", (e) => {
+            if (refused.add(e.effectiveDirective).size === 3) done([...refused].sort());
+        });
         fetch("http://127.0.0.1:9/").catch(() => undefined);
+        image.src = "http://127.0.0.1:9/x.png";
+        document.body.append(Object.assign(document.createElement("script"), { text: "evil()" }));
         """
     )
-    assert refused == "connect-src"
+    assert refused == ["connect-src", "img-src", "script-src-elem"]

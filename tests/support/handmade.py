@@ -153,7 +153,11 @@ def other_data() -> DataDescription:
 
 
 def record_confirmation(
-    journal: Journal, study: str, race: Sequence[Racer], trainings: Sequence[TrialSpec] = ()
+    journal: Journal,
+    study: str,
+    race: Sequence[Racer],
+    trainings: Sequence[TrialSpec] = (),
+    **fields: Any,
 ) -> None:
     """Records a confirmation that has ended, by its race, the winner first."""
     uuid = journal.begin_confirmation('{"options": {"top": 2}}')
@@ -165,7 +169,7 @@ def record_confirmation(
         study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
         race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
     )  # fmt: skip
-    journal.end_confirmation(uuid, outcome)
+    journal.end_confirmation(uuid, replace(outcome, **fields))
 
 
 def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import streamed
 from conformance.engine import SMALL, Played, make
-from conformance.models import SPACE, by_hand, make_spec, make_study, samples
+from conformance.models import SPACE, by_hand, make_spec, make_study
+from model_zoo import compiled, stack
+from suite import exhaustive_but
 
-import kerastudy as ks
-from search_spaces import (
-    EngineError,
-    Hyperparameters,
-    StudyError,
-)
+from search_spaces import EngineError, Hyperparameters, StudyError
 from studies.engines import keras_tuner_engine
 from studies.library_internals import (
     keras_internals,
@@ -27,13 +24,7 @@ from studies.library_internals import (
     private_names,
     tensorflow_internals,
 )
-from studies.training import (
-    CompiledTrainer,
-    begin_trial,
-    configure_tensorflow,
-    run_trial,
-    stateful_layers,
-)
+from studies.training import CompiledTrainer, begin_trial, run_trial, stateful_layers
 from tracking.records import TrialTask
 
 PARTS = {
@@ -41,6 +32,7 @@ PARTS = {
     for name in ("tensorflow", "keras")
     for part in private_names.private_parts(name)
 }
+PrivatePart = private_names.PrivatePart
 SYMBOLICALLY = "keras.src.backend.compute_output_spec"
 # Without these no program can be exact, or none can be made.
 NEEDED_TO_COMPILE = {
@@ -72,35 +64,16 @@ class Doubling(keras.layers.Layer):
 
 
 def with_own_layer(hp: Hyperparameters) -> keras.Model:
-    layers = keras.layers
-    made = keras.Sequential(
-        [layers.Input((12,)), Doubling(), layers.Dropout(hp["rate"]), layers.Dense(3)]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    made.compile("adam", loss)
-    return made
+    return compiled(stack(Doubling(), keras.layers.Dropout(hp["rate"])))
 
 
 def model(hp: Hyperparameters) -> keras.Model:
     """It needs every part that the compiled trainer does, but for one."""
-    layers = keras.layers
-    made = keras.Sequential(
-        [
-            layers.Input((12,)),
-            layers.Dense(2, kernel_regularizer=keras.regularizers.L2(1e-3), name="first"),
-            layers.GaussianDropout(hp["rate"]),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
+    first = keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L2(1e-3), name="first")
     optimizer = keras.optimizers.AdamW(0.01)
-    optimizer.exclude_from_weight_decay([made.layers[0].kernel])
-    made.compile(optimizer, "sparse_categorical_crossentropy")
+    made = compiled(stack(first, keras.layers.GaussianDropout(hp["rate"])), optimizer, metrics=())
+    optimizer.exclude_from_weight_decay([first.kernel])
     return made
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
 
 
 @functools.cache
@@ -109,33 +82,19 @@ def trained_by_hand(build: Any) -> tuple[list[dict[str, float]], list[np.ndarray
     return metrics, weights[-1]
 
 
-def batched(names: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(names), size):
-        yield names[start : start + size]
-
-
-def take_away(part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part, "name", f"{part.name}_of_another_version")
 
 
 # Each is done without by itself: several at once are so too. One by one where all is run.
 _DONE_WITHOUT = sorted(PARTS.keys() - NEEDED_TO_COMPILE)
-NEEDED_EACH_TIME = sorted(NEEDED_TO_COMPILE)[::16]
-TOGETHER = {f"{names[0]} …": names for names in batched(_DONE_WITHOUT, 24)}
-ALONE = {name: [name] for name in PARTS}
+EACH_TIME = [_DONE_WITHOUT[::2], _DONE_WITHOUT[1::2], [min(NEEDED_TO_COMPILE)]]
 
 
 @pytest.mark.parametrize(
     "names",
-    [
-        *(pytest.param(names, id=name) for name, names in TOGETHER.items()),
-        *(
-            pytest.param(
-                names, id=name, marks=[] if name in NEEDED_EACH_TIME else pytest.mark.exhaustive
-            )
-            for name, names in ALONE.items()
-        ),
-    ],
+    exhaustive_but(EACH_TIME, [*EACH_TIME[:2], *([name] for name in PARTS)]),
+    ids=lambda names: names[0],
 )
 def test_without_private_parts_trials_come_to_the_same(
     names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -174,11 +133,7 @@ def test_what_is_done_by_public_means_comes_to_the_same(monkeypatch: pytest.Monk
     nested = keras.Sequential([keras.Input((4, 3), 8), keras.layers.LSTM(2, stateful=True)])
     outer = keras.Sequential([keras.Input((4, 3), 8), nested, keras.layers.Dense(1)])
     within = {id(layer) for layer in keras_internals.layers_within(outer)}
-    for name in (
-        "Layer._flatten_layers",
-        "Model._compile_config",
-        "KerasTensor._keras_history",
-    ):
+    for name in ("Layer._flatten_layers", "Model._compile_config", "KerasTensor._keras_history"):
         take_away(PARTS[name], monkeypatch)
     assert {id(layer) for layer in keras_internals.layers_within(outer)} >= within
     assert stateful_layers(outer) == nested.layers
@@ -202,21 +157,8 @@ def test_seeds_are_set_without_a_private_part(monkeypatch: pytest.MonkeyPatch) -
         assert drawn() == wanted
 
 
-def test_data_in_batches_is_refused_without_what_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import tensorflow as tf
-
-    def batches() -> Any:
-        return tf.data.Dataset.from_tensor_slices(samples(20)).batch(4)
-
-    study = ks.Study(
-        "batches",
-        data=ks.datasets.batches(batches, validation=batches),
-        build=model,
-        space=SPACE,
-        objective="val_loss",
-    )
+def test_batches_need_what_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = streamed.study()
     take_away(PARTS["keras.src.trainers.data_adapters.data_adapter.DataAdapter"], monkeypatch)
     with pytest.raises(StudyError, match=r"version of Keras .*: keras .* lacks .*DataAdapter"):
         study.launch(store=tmp_path / "store", progress=False)
@@ -225,31 +167,24 @@ def test_data_in_batches_is_refused_without_what_reads_it(
 
 
 assert keras_tuner_engine and keras_tuner_internals and optuna_internals
-OF_OPTUNA, OF_KERAS_TUNER = (
-    private_names.private_parts("optuna"),
-    private_names.private_parts("keras-tuner"),
-)
 
 
-@pytest.mark.parametrize("part", OF_OPTUNA, ids=str)
-def test_a_study_by_optuna_runs_without(
-    part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("part", private_names.private_parts("optuna"), ids=str)
+def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(part, monkeypatch)
-    engine = make("optuna:tpe", "median", SMALL)
-    played = Played(engine)
+    played = Played(make("optuna:tpe", "median", SMALL))
     played.play(12, infeasible=[2, 3])
     # One that is told anew.
     proposal = played.ask()
     assert proposal is not None
     for _ in range(2):
-        engine.report(proposal.number, 1, 1.0)
+        played.engine.report(proposal.number, 1, 1.0)
     played.finish(proposal)
 
 
-@pytest.mark.parametrize("part", OF_KERAS_TUNER, ids=str)
-def test_an_oracle_that_lacks_it_is_refused(
-    part: private_names.PrivatePart, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part", private_names.private_parts("keras-tuner"), ids=str)
+def test_an_oracle_without_it_is_refused(
+    part: PrivatePart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_away(part, monkeypatch)
     refused = []

@@ -7,34 +7,35 @@ import json
 import pytest
 from exported import check_equal, rows
 from in_mlflow import InMlflow
+from stores import history_at
 from user_commands import kerastudy_here
 
-from studies.definition import LaunchOptions
-from studies.launching import launch_target
-from studies.user_code import resolve_target
 from tracking.history import StudyHistory
 from tracking.mlflow import to_mlflow
 
-STUDY = """
+LONG = "a name of 400 characters " + 375 * "n"
+LOGGED = ["100 %", "정확도", "a/b", "../a", "a: b", LONG + "1", "late " + 40 * "🐝"]
+NAMES = {*LOGGED, LONG, f"val_{LONG}", "loss", "val_loss"}
+RATE = "속도 %/a: " + LONG
+STUDY = f"""
 import keras
 import numpy as np
 
 import kerastudy as ks
 
-LONG = "a name of 400 characters " + 375 * "n"
-NAMES = ["100 %", "정확도", "a/b", "a: b", LONG + "1", "late " + 40 * "🐝"]
+LONG, LOGGED, RATE = {LONG!r}, {LOGGED!r}, {RATE!r}
 x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
 
 
 class Logs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
-        logs.update({name: epoch + place / 10 for place, name in enumerate(NAMES)})
+        logs.update((name, epoch + place / 10) for place, name in enumerate(LOGGED))
 
 
 def build(hp):
     model = keras.Sequential([keras.layers.Dense(1)])
     metric = keras.metrics.MeanAbsoluteError(name=LONG)
-    model.compile(keras.optimizers.SGD(hp["속도 %/a: " + LONG]), "mse", metrics=[metric])
+    model.compile(keras.optimizers.SGD(hp[RATE]), "mse", metrics=[metric])
     return model
 
 
@@ -42,27 +43,21 @@ study = ks.Study(
     "names",
     data=ks.datasets.arrays(x, x[:, :1]),
     build=build,
-    space=ks.SearchSpace(ks.Float("속도 %/a: " + LONG, 0.001, 0.1)),
+    space=ks.SearchSpace(ks.Float(RATE, 0.001, 0.1)),
     objective=ks.Objective("val_" + LONG, "min"),
     callbacks=lambda hp: [Logs()],
     epochs=2,
     trials=2,
 )
 """
-LONG = "a name of 400 characters " + 375 * "n"
-LOGGED = ["100 %", "정확도", "a/b", "a: b", LONG + "1", "late " + 40 * "🐝"]
-NAMES = {*LOGGED, LONG, f"val_{LONG}", "loss", "val_loss"}
-RATE = "속도 %/a: " + LONG
 
 
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     folder = tmp_path_factory.mktemp("names")
-    (folder / "names_study.py").write_text(STUDY, encoding="utf-8")
-    return launch_target(
-        resolve_target(str(folder / "names_study.py")),
-        LaunchOptions(store=folder / "store", executor="in-process", progress=False, verify="full"),
-    )
+    (folder / "study.py").write_text(STUDY, encoding="utf-8")
+    kerastudy_here(folder, "launch", "study.py", "--executor", "in-process", "--verify", "full")
+    return history_at(folder / "kerastudy-store", "names")
 
 
 def test_the_record_has_them_as_they_are(launched: StudyHistory) -> None:
@@ -82,13 +77,12 @@ def test_the_record_has_them_as_they_are(launched: StudyHistory) -> None:
 
 
 def test_show_has_them_as_they_are(launched: StudyHistory) -> None:
-    place = ("--store", launched.store.root)
-    shown = json.loads(kerastudy_here(launched.folder, "show", "names", "--json", *place).stdout)
+    place, show = launched.store.root.parent, ("show", "names")
+    shown = json.loads(kerastudy_here(place, *show, "--json").stdout)
     assert shown["objective"]["metric"] == f"val_{LONG}"
     assert set(shown["best"]["metrics"]) == NAMES
     assert set(shown["best"]["params"]) == {RATE}
-    for options in ([], ["--all"]):
-        assert kerastudy_here(launched.folder, "show", "names", *options, *place).stdout
+    assert kerastudy_here(place, *show).stdout and kerastudy_here(place, *show, "--all").stdout
 
 
 def test_mlflow_has_them_in_its_spelling_once(launched: StudyHistory) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from handmade import trial_record
 
-import kerastudy as ks
 from studies.launching import ValidationParts
 from studies.training import fit_digests
-from tracking.records import EndedTrial, TrialResult, TrialSpec
+from tracking.records import EndedTrial, TrialResult
 
 X, Y = np.arange(16.0).reshape(8, 2), np.arange(8.0)
 
@@ -65,20 +64,14 @@ def test_large_arrays_are_sampled_at_equal_distances(monkeypatch: pytest.MonkeyP
     assert fit_digests({"x": between}).data == digest != fit_digests({"x": counted}).data
 
 
-def trial(number: int, data: str, validation: str = "v") -> EndedTrial:
-    objective = ks.Objective("value", "max")
-    spec = TrialSpec(number, 1, {}, 7, 1, 32, 1, "", objective)
-    result = TrialResult(
-        number,
-        "complete",
-        trainer="objective",
-        data_digest=hashlib.sha256(data.encode()).hexdigest(),
-        validation_digest=validation,
-    )
-    return EndedTrial(str(number), spec, "complete", result, {}, {}, "", 0)
+def validated(number: int, on: str) -> EndedTrial:
+    digests: Any = {"data_digest": "d" * 64, "validation_digest": on}
+    result = TrialResult(number, "complete", trainer="objective", **digests)
+    return trial_record(number, None, state="running").with_result(result)
 
 
 def test_other_validation_samples_are_warned_of_once() -> None:
-    parts = ValidationParts([trial(0, "a")])
-    assert "trial 1 was validated on other samples than trial 0" in parts.take(trial(1, "a", "w"))
-    assert parts.take(trial(2, "a", "u")) == ""
+    parts = ValidationParts([validated(0, "v")])
+    told = parts.take(validated(1, "w"))
+    assert "trial 1 was validated on other samples than trial 0" in told
+    assert parts.take(validated(2, "u")) == ""

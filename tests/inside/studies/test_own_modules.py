@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedExecutor, describe, run_study
+from doctored import Said, launch
 
-from studies.progress import NoProgress
 from studies.user_code import commit_of, import_texts, own_modules, place_of, text_of
-from tracking.history import StudyHistory, read_code
+from tracking.history import read_code
 from tracking.records import CodeDescription
 
 
@@ -35,7 +34,8 @@ def imports(tmp_path: Path) -> Iterator[None]:
 
 def write(root: Path, **texts: str) -> None:
     for name, text in texts.items():
-        file = root / (name.replace("__", "/") + ".py")
+        place = name.replace("__", "/").replace("//init/", "/__init__")
+        file = root / f"{place}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
@@ -49,20 +49,13 @@ def test_imports_of_imports_are_found_wherever_they_stand(tmp_path: Path) -> Non
     write(tmp_path, first="def f():\n    from pack import part\n", second="import first", third="")
     write(tmp_path, pack__part="from . import other\nfrom .deep.down import x\n", pack__other="")
     write(tmp_path, pack__deep__down="import json, keras, numpy.linalg as l\n", unused="")
-    (tmp_path / "pack" / "__init__.py").write_text("")
+    write(tmp_path, pack____init__="")
     source = (
         "import second\nif False:\n    import importlib\n"
         "    importlib.import_module('third')\nimport nowhere.at_all\nfrom first import f\n"
     )
-    assert found(tmp_path, source) == [
-        "first.py",
-        "pack/__init__.py",
-        "pack/deep/down.py",
-        "pack/other.py",
-        "pack/part.py",
-        "second.py",
-        "third.py",
-    ]
+    package = [f"pack/{name}.py" for name in ("__init__", "deep/down", "other", "part")]
+    assert found(tmp_path, source) == ["first.py", *package, "second.py", "third.py"]
     assert text_of(tmp_path / "study.py", "second.py") == "import first"
 
 
@@ -125,28 +118,15 @@ def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
     assert texts == {"changed.py": "X = 'now'"}
 
 
-class Said(NoProgress):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def test_a_launch_tells_which_module_has_changed_and_keeps_both_texts(tmp_path: Path) -> None:
-    def launch(trials: int, code: CodeDescription) -> tuple[StudyHistory, str]:
-        said = Said()
-        executor = ScriptedExecutor(describe(trials=trials, code=code))
-        return run_study(executor, store=tmp_path, progress=said), "\n".join(said.lines)
-
-    def code(text: str) -> CodeDescription:
+    said = Said()
+    for trials, text in ((1, "X = 1"), (2, "X = 2")):
+        assert "has changed" not in "\n".join(said.lines)
         texts = {"helper.py": text}
-        return CodeDescription.of("/gone/study.py", "", "s", texts, study_name="", folder="")
-
-    assert "has changed" not in launch(1, code("X = 1"))[1]
-    history, told = launch(2, code("X = 2"))
-    assert "the study's code has changed since it was last launched (helper.py);" in told
+        code = CodeDescription.of("/gone/study.py", "", "s", texts, study_name="", folder="")
+        history = launch(tmp_path, said, trials=trials, code=code)
+    told = "the study's code has changed since it was last launched (helper.py);"
+    assert told in "\n".join(said.lines)
     recorded = [read_code(history, trial.code_digest) for trial in history.trials]
     assert [each.texts for each in recorded] == [{"helper.py": "X = 1"}, {"helper.py": "X = 2"}]
 
@@ -159,10 +139,8 @@ def test_the_commit_and_what_it_lacks(tmp_path: Path) -> None:
         )
 
     def dirty(**texts: str) -> str:
-        described = CodeDescription.of(
-            str(tmp_path / "study.py"), "", "x", texts, study_name="", folder=""
-        )
-        known = commit_of(described)
+        path = str(tmp_path / "study.py")
+        known = commit_of(CodeDescription.of(path, "", "x", texts, study_name="", folder=""))
         assert len(known["commit"]) == (40 if known["dirty"] else 0)
         return known["dirty"]
 
@@ -234,9 +212,7 @@ from pathlib import Path
 import kerastudy as ks
 import use
 import studies.progress, studies.data, studies.study, tracking.store.store_folder
-from studies.user_code import load_study
-from studies.user_code import resolve_target
-from studies.user_code import own_modules
+from studies.user_code import load_study, own_modules, resolve_target
 
 study, code = load_study(resolve_target(sys.argv[1]))
 assert study.name == "mine 2" and isinstance(study, ks.Study), study
@@ -261,9 +237,7 @@ assert "tensorflow" not in sys.modules
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("a repository")
     (root / ".git").mkdir()
-    for name, text in REPOSITORY.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, encoding="utf-8")
+    write(root, **{name.removesuffix(".py"): text for name, text in REPOSITORY.items()})
     return root
 
 
@@ -275,26 +249,22 @@ def run(code: str, repository: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        "",
-        # Theirs first: ours take the names over, theirs do not run twice.
-        "import use\n",
-        # As notebooks do; ours first.
-        "import sys; here = sys.path.pop(0)\nimport kerastudy\nsys.path.append(here)\n",
-    ],
-    ids=["after ours", "before ours", "from a path that changes"],
-)
+BEFORE = {
+    "after ours": "",
+    # Ours take the names over, theirs do not run twice.
+    "before ours": "import use\n",
+    # As notebooks do; ours first.
+    "later": "import sys; here = sys.path.pop(0)\nimport kerastudy\nsys.path.append(here)\n",
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
 def test_both_are_found(repository: Path, before: str) -> None:
     done = run(before + CHECK, repository)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_name_that_both_define_is_ours_and_an_error_in_theirs_is_theirs(
-    repository: Path,
-) -> None:
+def test_a_name_that_both_define_is_ours_and_an_error_in_theirs_is_theirs(repository: Path) -> None:
     file = repository / "studies" / "interruption.py"
     file.write_text("import math\nX = 1\ndef raising_interrupts(): ...\n", encoding="utf-8")
     code = (

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade import make_spec
@@ -27,13 +28,11 @@ from tracking.records import BestEpoch, EpochResult, Objective, TrialResult
 ACCURACY = Objective("val_정확도", "max")
 
 
-def shown(columns: int, *, height: int = 24) -> tuple[LiveProgress, Console, io.StringIO]:
+def shown(columns: int, height: int = 24) -> tuple[LiveProgress, io.StringIO]:
     """Returns a display on a terminal of this width, and what it gets."""
     file = io.StringIO()
-    console = Console(
-        file=file, force_terminal=True, width=columns, height=height, color_system=None
-    )
-    return LiveProgress(console), console, file
+    size: Any = {"width": columns, "height": height}
+    return LiveProgress(Console(file=file, force_terminal=True, color_system=None, **size)), file
 
 
 def lines_of(file: io.StringIO) -> list[str]:
@@ -49,7 +48,7 @@ def ended(number: int, epochs: int, value: float, state: str = "complete") -> Tr
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) -> None:
-    live, _, file = shown(columns)
+    live, file = shown(columns)
     live.wait("loading TensorFlow and my_study.py")
     live.begin(replace(describe(trials=100), objective=ACCURACY), 41, 100, (7, 0.9))
     for number in (41, 42, 43):
@@ -90,7 +89,7 @@ def test_a_terminal_that_can_not_erase_lines_gets_plain_ones(
 
 
 def test_more_running_trials_than_lines_are_counted() -> None:
-    live, _, file = shown(80, height=10)
+    live, file = shown(80, height=10)
     live.begin(describe(trials=100), 0, 100)
     for number in range(20):
         live.trial_begins(make_spec(number))
@@ -98,12 +97,10 @@ def test_more_running_trials_than_lines_are_counted() -> None:
     assert "and 14 more" in lines_of(file)
 
 
-def test_what_comes_after_the_last_trial_is_no_part_of_the_rate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_time_after_the_last_trial_is_no_part_of_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    live, _, _ = shown(80)
+    live, _ = shown(80)
     live.begin(describe(trials=10), 8, 10)
     live.trial_begins(make_spec(8))
     live.trial_begins(make_spec(9))
@@ -178,13 +175,8 @@ def before(spec):
 executor = ScriptedExecutor(describe(trials=4), before)
 run_study(executor, store={str(tmp_path / "store")!r}, progress=make_progress())
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=writes,
-        text=True,
-    )
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": writes}
+    process = subprocess.Popen([sys.executable, "-c", script], text=True, **pipes)
     os.close(writes)
     assert process.stdin is not None and process.stdout is not None
     assert process.stdout.readline() == "hang up\n"

@@ -152,9 +152,7 @@ def refused(folder: Path, *options: str, target: str = "digits") -> str:
     return " ".join(done.stderr.split())
 
 
-def test_a_cluster_that_can_not_run_a_trial(
-    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
     ray = ("--executor", "ray", "--workers", "1")
     more = ("--cpus-per-trial", "4", "--gpus-per-trial", "2")
@@ -348,7 +346,7 @@ def test_without_a_cluster_ray_starts_and_ends_with_the_launch(folder: Path, exp
         ("x = x + 1", "have changed while it ran"),
     ],
 )
-def test_a_node_that_can_not_run_the_study_is_left_out(
+def test_a_node_that_is_unlike_is_left_out(
     folder: Path, nodes: Any, unlike: str, told: str
 ) -> None:
     there = f"\nimport os\nif 'KERASTUDY_TEST_OTHER' in os.environ:\n    {unlike}\n\ndef build("

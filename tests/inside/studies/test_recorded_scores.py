@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ from exact_training import SPACE, samples, spec_of
 from model_zoo import compiled, stack
 
 import kerastudy as ks
-from studies.training import CompiledTrainer, HyperModelTrainer, configure_tensorflow, run_trial
+from studies.training import CompiledTrainer, HyperModelTrainer, run_trial
 from tracking.history import best_scores
 from tracking.records import EpochResult, Objective, TrialResult, TrialTask
 from tracking.scores import read_scores
 
 layers = keras.layers
 ACCURACY = Objective("val_accuracy", "max")
-SPLITS = samples()
+SPLITS: Any = samples()
+VALIDATION = SPLITS.validation.x, SPLITS.validation.y
 # One for all, so that a structure is traced once.
 TRAINER = CompiledTrainer()
 
@@ -34,25 +34,15 @@ def build(hp: Any) -> keras.Model:
     return compiled(stack(dense, layers.BatchNormalization(), layers.Dropout(0.3)))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def single_threaded() -> None:
-    configure_tensorflow(None)
-
-
 class Runner:
     """Runs trials of a builder in a folder."""
 
-    def __init__(self, folder: Path, builder: Callable[[Any], Any] = build) -> None:
+    def __init__(self, folder: Path, builder: Any = build) -> None:
         self.folder, self.builder = folder, builder
         self.epochs: list[EpochResult] = []
 
     def run(
-        self,
-        kind: str | None,
-        splits: Any = None,
-        *,
-        stop_after: int = 0,
-        **fields: Any,
+        self, kind: str | None, splits: Any = None, *, stop_after: int = 0, **fields: Any
     ) -> TrialResult:
         """Runs a trial that keeps the scores of its best epoch, of every epoch, or none."""
         self.epochs = []
@@ -70,7 +60,7 @@ class Runner:
             scores=None if kind is None else self.scores,
             scores_of="every" if kind == "every" else "best",
         )
-        data = ks.datasets.arrays(*_arrays(SPLITS), test=None)
+        data = ks.datasets.arrays(*VALIDATION, test=None)
         study = ks.Study("scored", data=data, build=self.builder, space=SPACE)
         trainer: Any = TRAINER
         if isinstance(self.builder, keras_tuner.HyperModel):
@@ -86,10 +76,6 @@ class Runner:
         model = self.builder(None)
         model.load_weights(self.folder / "trial.weights.h5")
         return np.asarray(model.predict(x, batch_size=16, verbose=0))
-
-
-def _arrays(splits: Any) -> tuple[np.ndarray, np.ndarray]:
-    return splits.validation.x, splits.validation.y
 
 
 def test_a_trial_with_scores_has_the_bits_of_one_without(tmp_path: Path) -> None:
@@ -112,7 +98,7 @@ def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
     assert result.best is not None
     read = read_scores(runner.scores, weights_sha256=result.weights_sha256)
     scores = best_scores(read, result.best.epoch)
-    x, y = _arrays(SPLITS)
+    x, y = VALIDATION
     assert np.array_equal(scores.values, runner.predicted(x).argmax(axis=1) == y)
     assert (scores.epoch, scores.metric) == (result.best.epoch, "val_accuracy")
     assert (result.scores_bytes, result.unscored) == (runner.scores.stat().st_size, "")
@@ -121,11 +107,9 @@ def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "samples", "scored"), [("every", 60, 5), ("best", 60, 2), ("best", 300, 1)]
 )
-def test_epochs_have_scores_that_agree_with_their_values(
-    kind: str, samples: int, scored: int, tmp_path: Path
-) -> None:
+def test_scores_agree_with_values(kind: str, samples: int, scored: int, tmp_path: Path) -> None:
     """All epochs, the best two where samples are few, or the best one."""
-    x, y = (np.repeat(array, 20, axis=0)[:samples] for array in _arrays(SPLITS))
+    x, y = (np.repeat(array, 20, axis=0)[:samples] for array in VALIDATION)
     train = SPLITS.train.x, SPLITS.train.y
     splits = ks.datasets.arrays(*train, validation=(x, y), test=None).load()
     runner = Runner(tmp_path)
@@ -143,11 +127,9 @@ def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> Non
     expected = read_scores(runner.scores)[0]
     runner.scores.unlink()
     (tmp_path / "trial.state.safetensors").unlink()
-
     stopped = runner.run("every", epochs=4, stop_after=2)
     assert stopped.state == "interrupted" and not runner.scores.exists()
     resumed = runner.run("every", epochs=4)
-
     assert runner.epochs[0].epoch == 1 and resumed.weights_sha256 == whole.weights_sha256
     (scores,) = read_scores(runner.scores, weights_sha256=whole.weights_sha256)
     assert np.array_equal(scores.values, expected.values)
@@ -155,18 +137,13 @@ def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> Non
 
 
 def test_streamed_samples_are_scored_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
-    def batches(x: np.ndarray, y: np.ndarray) -> Any:
-        return streamed.Batches(x, y)
-
-    validation = streamed.X_VALIDATION, streamed.Y_VALIDATION
-    splits = ks.datasets.batches(batches(streamed.X, streamed.Y), batches(*validation)).load()
+    train, validation = streamed.Batches(streamed.X, streamed.Y), streamed.validation_py_dataset()
     runner = Runner(tmp_path)
-
-    result = runner.run("best", splits, batch_size=8)
-
+    result = runner.run("best", ks.datasets.batches(train, validation).load(), batch_size=8)
     assert result.best is not None
     scores = best_scores(read_scores(runner.scores), result.best.epoch)
-    assert np.array_equal(scores.values, runner.predicted(validation[0]).argmax(1) == validation[1])
+    predicted = runner.predicted(validation.x).argmax(1)
+    assert np.array_equal(scores.values, predicted == validation.y)
     assert scores.value == pytest.approx(result.best.value)
 
 
@@ -180,9 +157,6 @@ class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
         model.fit(x, y, verbose=0)
         values = model.evaluate(*keywords["validation_data"], verbose=0, return_dict=True)
         return {"val_loss": values["loss"]}
-
-    def __call__(self, hp: Any) -> keras.Model:
-        return self.build(hp)
 
 
 def test_a_hypermodel_s_own_fit_has_scores(tmp_path: Path) -> None:
@@ -211,14 +185,10 @@ def raising(hp: Any) -> keras.Model:
         (build, "loss", "loss is no metric of the validation data"),
     ],
 )
-def test_why_there_are_no_scores_is_recorded(
-    builder: Any, metric: str, why: str, tmp_path: Path
-) -> None:
+def test_why_there_are_none_is_told(builder: Any, metric: str, why: str, tmp_path: Path) -> None:
     runner = Runner(tmp_path, builder)
     # Of an earlier attempt.
     runner.scores.write_bytes(b"old")
-
     result = runner.run("best", objective=Objective(metric, "min"))
-
     assert result.state == "complete" and result.unscored.startswith(why), result.unscored
     assert result.scores_bytes == 0 and not runner.scores.exists()

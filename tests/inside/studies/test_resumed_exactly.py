@@ -16,14 +16,7 @@ from model_zoo import Holding, Unseeded, compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.training import (
-    CompiledTrainer,
-    Trainer,
-    configure_tensorflow,
-    read_state,
-    run_trial,
-    weights_digest,
-)
+from studies.training import CompiledTrainer, read_state, run_trial, weights_digest
 from tracking.records import TrialResult, TrialTask
 
 layers = keras.layers
@@ -59,65 +52,50 @@ def by_epoch() -> list[keras.callbacks.Callback]:
     return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))]
 
 
-def none() -> list[keras.callbacks.Callback]:
-    return []
-
-
-# The model, its callbacks, and how many epochs are in the state of a training that is cut after the
-# second one, if there is a state; last, from which epoch it goes on.
-CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks, int | None, int]] = {
-    "variables of a loss and a metric": (lambda: with_state(Moving, Lasting), none, None, 0),
-    "a generator that is made late": (lambda: with_state(MakingLate), none, None, 0),
-    "a variable of TensorFlow's": (lambda: compiled(stack(Holding())), none, None, 0),
-    "an unseeded draw": (lambda: compiled(stack(Unseeded())), none, None, 0),
-    "a closure": (small, closing_over, None, 0),
-    "a schedule": (small, by_epoch, 2, 2),
-    "a schedule that counts": (small, counting, None, 0),
+# The model, and its callbacks.
+CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks]] = {
+    "variables of a loss and a metric": (lambda: with_state(Moving, Lasting), list),
+    "a generator that is made late": (lambda: with_state(MakingLate), list),
+    "a variable of TensorFlow's": (lambda: compiled(stack(Holding())), list),
+    "an unseeded draw": (lambda: compiled(stack(Unseeded())), list),
+    "a closure": (small, closing_over),
+    "a schedule": (small, by_epoch),
+    "a schedule that counts": (small, counting),
 }
 
 
 @pytest.mark.parametrize("what", exhaustive_but(["a closure", "a schedule"], CASES))
 def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    configure_tensorflow(None)
-    build, callbacks, kept, _ = CASES[what]
-    splits, spec, trainer = samples(), spec_of(4), CompiledTrainer()
-    data = ks.datasets.arrays(
-        *(splits.train.x, splits.train.y),
-        validation=(splits.validation.x, splits.validation.y),
-        test=None,
-    )
+    build, callbacks = CASES[what]
+    splits, spec, state = samples(), spec_of(4), tmp_path / "trial.state"
     study = ks.Study(
-        "cut", data=data, build=lambda hp: build(), space=SPACE, callbacks=lambda hp: callbacks()
+        "cut",
+        data=ks.datasets.arrays(splits.train.x, splits.train.y),
+        build=lambda hp: build(),
+        space=SPACE,
+        callbacks=lambda hp: callbacks(),
     )
 
-    def run(
-        trainer: Trainer, attempt: int, until: int, **files: Any
-    ) -> tuple[TrialResult, dict[int, Any]]:
+    def run(attempt: int, until: int) -> tuple[TrialResult, dict[int, Any]]:
         found: dict[int, Any] = {}
 
         def on_epoch(epoch: Any) -> Any:
             found[epoch.epoch] = epoch.metrics
             return "stop" if epoch.epoch == until else "continue"
 
-        task = TrialTask(
-            dataclasses.replace(spec, attempt=attempt), SPACE, tmp_path / "best.weights.h5", **files
-        )
-        return run_trial(study, splits, task, on_epoch, trainer), found
+        fit = dataclasses.replace(spec, attempt=attempt)
+        task = TrialTask(fit, SPACE, tmp_path / "best.weights.h5", state)
+        return run_trial(study, splits, task, on_epoch, CompiledTrainer()), found
 
     fitted = by_fit(build, splits, spec, callbacks())
-    state = tmp_path / "trial.state"
-    cut, _ = run(trainer, 1, 2, state=state)
-    assert state.exists() == (kept is not None), cut.trainer_reason
-    if kept is None:
-        assert "starts from its first epoch" in cut.trainer_reason
+    cut, _ = run(1, until=2)
+    if what == "a schedule":
+        assert len(read_state(state).epochs) == 2
     else:
-        assert len(read_state(state).epochs) == kept
+        assert not state.exists() and "starts from its first epoch" in cut.trainer_reason
     with caplog.at_level(logging.WARNING):
-        again, found = run(CompiledTrainer(), 2, 9, state=state)
+        again, found = run(2, until=9)
     assert list(found.values()) == [epoch.metrics for epoch in fitted]
     best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
     assert again.weights_sha256 == weights_digest(best.weights)
-    told = [record.getMessage() for record in caplog.records]
-    assert any("trained from its first epoch" in text for text in told) == (
-        kept is not None and CASES[what][3] == 0
-    )
+    assert "trained from its first epoch" not in caplog.text

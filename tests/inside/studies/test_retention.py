@@ -7,47 +7,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conformance.engine import make
 from handmade import trial_record
-from scripted import SPACE, describe
+from scripted import describe
 
-from studies.engines import Engine, EngineSettings, make_engine
 from studies.launching import Retention
-from tracking.records import EndedTrial, Rank, TrialRecord
+from tracking.records import EndedTrial, Rank, TrialRecord, TrialState
 from tracking.scores import KeptScores
 from tracking.store import StudyFiles
 
-# Values, best epochs and states: ties of both, pruned trials, and infeasible ones.
+# Ties of values and of best epochs, pruned trials, and infeasible ones.
+VALUES = (0.5, 0.125, None, 0.5, 0.75, 0.25, 0.5, 0.0625)
+EPOCHS = (4, 1, 1, 2, 1, 3, 2, 9)
+STATES: dict[int, TrialState] = {1: "pruned", 2: "infeasible", 5: "pruned"}
 TRIALS = [
-    trial_record(number, value, epoch=epoch, state=state)  # type: ignore[arg-type]
-    for number, (value, epoch, state) in enumerate(
-        [
-            (0.5, 4, "complete"),
-            (0.125, 1, "pruned"),
-            (None, 1, "infeasible"),
-            (0.5, 2, "complete"),
-            (0.75, 1, "complete"),
-            (0.25, 3, "pruned"),
-            (0.5, 2, "complete"),
-            (0.0625, 9, "complete"),
-        ]
-    )
+    trial_record(number, value, epoch=epoch, state=STATES.get(number, "complete"))
+    for number, (value, epoch) in enumerate(zip(VALUES, EPOCHS, strict=True))
 ]
 BEST = [7, 1, 5, 3, 6, 0, 4]
 
 
-def an_engine() -> Engine:
-    return make_engine(EngineSettings(
-        name="any", engine="optuna:random", space=SPACE, objective=describe().objective,
-        pruner="none", epochs=9, seed=0,
-    ))  # fmt: skip
-
-
 @pytest.mark.parametrize("keep", [1, 3, 6, 7, None])
 @pytest.mark.parametrize("recorded", [0, 4, 8])
-def test_the_best_are_kept_and_no_other_is_written(
-    keep: int | None, recorded: int, tmp_path: Path
-) -> None:
-    engine = an_engine()
+def test_the_best_are_kept_and_no_others(keep: int | None, recorded: int, tmp_path: Path) -> None:
+    engine = make("optuna:random")
     for attempt in range(20):
         trials = random.Random(attempt).sample(TRIALS, len(TRIALS))
         files = StudyFiles(tmp_path / f"{attempt}")
@@ -100,11 +83,9 @@ def test_files_of_scores_beyond_the_limit_are_removed(tmp_path: Path) -> None:
     assert isinstance(trial, EndedTrial)
     for repeat in (0, 1):
         files.scores(1, repeat).write_bytes(b"0" * 60)
-
     retention.add(replace(trial, result=replace(trial.result, scores_bytes=65 * 10**6)))
-
     assert retention.told() == (
         "the scores of validation samples reached 64 MB: only those of the best 0 trials are kept"
     )
-    retention.tidy(an_engine())
+    retention.tidy(make("optuna:random"))
     assert list(tmp_path.iterdir()) == [] and retention.told() == ""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.training import NotScoredError, configure_tensorflow, sample_scores
+from studies.training import NotScoredError, sample_scores
 from tracking.scores import SampleScores
 
+layers, metrics = keras.layers, keras.metrics
 SAMPLES, BATCH = 150, 32
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(SAMPLES, 6)).astype(np.float32)
@@ -27,11 +31,9 @@ class Judged:
     """A model, evaluated and scored on the same samples."""
 
     def __init__(self, model: Any, y: Any, weights: Any = None, x: Any = X) -> None:
-        self.model, self.weights = model, weights
-        splits = ks.datasets.arrays(
-            x, y, validation=(x, y) if weights is None else (x, y, weights), test=None
-        ).load()
-        self.splits = splits
+        self.model, self.y, self.weights = model, y, weights
+        validation = (x, y) if weights is None else (x, y, weights)
+        self.splits = ks.datasets.arrays(x, y, validation=validation, test=None).load()
         # Whole batches, as Keras reads them.
         self.recorded = model.evaluate(
             x, y, sample_weight=weights, batch_size=BATCH, verbose=0, return_dict=True
@@ -40,29 +42,20 @@ class Judged:
 
     def scores(self, metric: str, recorded: float | None = None) -> SampleScores:
         """Returns the scores of a metric, of which the mean is the recorded value."""
-        value = self.recorded.get(metric) if recorded is None else recorded
-        return sample_scores(
-            self.model,
-            self.splits,
-            f"val_{metric}",
-            epoch=1,
-            batch_size=BATCH,
-            recorded=None if value is None else float(np.asarray(value)),
-        )
+        value = self.recorded[metric] if recorded is None else recorded
+        fields: Any = {"epoch": 1, "batch_size": BATCH, "recorded": float(value)}
+        return sample_scores(self.model, self.splits, f"val_{metric}", **fields)
 
 
 def made(units: int, activation: str, **compiled: Any) -> Any:
-    import keras
-
-    configure_tensorflow(None)
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
-            keras.layers.Input((6,)),
-            keras.layers.Dense(8, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.1)),
-            keras.layers.Dropout(0.5),
-            keras.layers.BatchNormalization(),
-            keras.layers.Dense(units, activation=activation, bias_regularizer="l1"),
+            layers.Input((6,)),
+            layers.Dense(8, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.1)),
+            layers.Dropout(0.5),
+            layers.BatchNormalization(),
+            layers.Dense(units, activation=activation, bias_regularizer="l1"),
         ]
     )
     # Without tracing; `classes` and `outputs` are evaluated as any model.
@@ -71,65 +64,54 @@ def made(units: int, activation: str, **compiled: Any) -> Any:
 
 
 def squared(y_true: Any, y_pred: Any) -> Any:
-    import keras
-
     return keras.ops.square(y_true - y_pred)
 
 
 def of_batch(y_true: Any, y_pred: Any) -> Any:
-    import keras
-
     return keras.ops.mean(keras.ops.abs(y_true - y_pred))
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def classes() -> Judged:
     """Returns a model of three classes, with sample weights."""
-    import keras
-
-    metrics = ["accuracy", "sparse_top_k_categorical_accuracy"]
     model = made(
-        3, "softmax", loss="sparse_categorical_crossentropy", metrics=metrics,
-        weighted_metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="ce")],
+        3, "softmax", loss="sparse_categorical_crossentropy",
+        metrics=["accuracy", "sparse_top_k_categorical_accuracy"],
+        weighted_metrics=["accuracy", metrics.SparseCategoricalCrossentropy(name="ce")],
     )  # fmt: skip
     return Judged(model, LABELS, WEIGHTS)
 
 
-def test_sample_weights_count_where_keras_counts_them(classes: Judged) -> None:
-    hits, plain = classes.predicted.argmax(axis=1) == LABELS, classes.scores("accuracy")
+def test_sample_weights_count_where_keras_counts_them() -> None:
+    hits, plain = classes().predicted.argmax(axis=1) == LABELS, classes().scores("accuracy")
     assert np.array_equal(plain.values, hits) and plain.weights is None
-    assert plain.value == pytest.approx(classes.recorded["accuracy"], rel=1e-6)
-    scores, entropy = classes.scores("weighted_accuracy"), classes.scores("ce")
+    assert plain.value == pytest.approx(classes().recorded["accuracy"], rel=1e-6)
+    scores, entropy = classes().scores("weighted_accuracy"), classes().scores("ce")
     assert np.array_equal(scores.values, hits)
     np.testing.assert_array_equal(scores.weights, WEIGHTS)
-    by_hand = -np.log(classes.predicted[np.arange(SAMPLES), LABELS])
+    by_hand = -np.log(classes().predicted[np.arange(SAMPLES), LABELS])
     np.testing.assert_allclose(entropy.values, by_hand, rtol=1e-4)
     for weighted, values in ((scores, hits), (entropy, by_hand)):
         resampled = [np.average(values, weights=WEIGHTS * counts) for counts in COUNTS]
         assert weighted.of_resamples(COUNTS) == pytest.approx(resampled, rel=1e-4)
 
 
-def test_a_loss_has_weights_in_its_values_and_penalties_as_a_constant(
-    classes: Judged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    by_hand = -WEIGHTS * np.log(classes.predicted[np.arange(SAMPLES), LABELS])
-    first, last = classes.model.layers[0].kernel, classes.model.layers[-1].bias
+def test_a_loss_has_weights_in_its_values_penalties_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand = -WEIGHTS * np.log(classes().predicted[np.arange(SAMPLES), LABELS])
+    first, last = classes().model.layers[0].kernel, classes().model.layers[-1].bias
     penalties = 0.1 * np.sum(np.square(first)) + 0.01 * np.sum(np.abs(last))
-    scores = classes.scores("loss")
+    scores = classes().scores("loss")
     # In slices, too, where memory is scarce.
     monkeypatch.setattr("studies.training.scoring.computing_scores._MEMORY", 10_000)
-    for each in (scores, classes.scores("loss")):
+    for each in (scores, classes().scores("loss")):
         np.testing.assert_allclose(each.values, by_hand, rtol=1e-4)
         assert each.constant == pytest.approx(penalties, rel=1e-5)
-        assert each.value == pytest.approx(classes.recorded["loss"], rel=1e-5)
+        assert each.value == pytest.approx(classes().recorded["loss"], rel=1e-5)
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def binary() -> Judged:
     """Returns a model of two classes, with sample weights."""
-    import keras
-
-    metrics = keras.metrics
     model = made(
         1, "sigmoid", loss="binary_crossentropy",
         metrics=["accuracy", metrics.AUC(name="auc"), metrics.AUC(curve="PR", name="pr")],
@@ -144,12 +126,9 @@ def binary() -> Judged:
     return Judged(model, BINARY, WEIGHTS)
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def several() -> Judged:
     """Returns a model of three classes, with one-hot targets."""
-    import keras
-
-    metrics = keras.metrics
     model = made(
         3, "softmax", loss="categorical_crossentropy",
         metrics=[
@@ -166,20 +145,15 @@ def several() -> Judged:
     return Judged(model, ONE_HOT)
 
 
-def test_one_of_several_values_of_a_metric_is_scored(several: Judged) -> None:
-    each = several.recorded["each"]
-
-    for index in range(3):
-        scores = several.scores(f"each_{index}", recorded=float(each[index]))
-        assert scores.value == pytest.approx(float(each[index]), abs=1e-5)
+def test_one_of_several_values_of_a_metric_is_scored() -> None:
+    for index, value in enumerate(several().recorded["each"]):
+        scores = several().scores(f"each_{index}", recorded=float(value))
+        assert scores.value == pytest.approx(float(value), abs=1e-5)
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def numbers() -> Judged:
     """Returns a model of two numbers, one of them far from 0."""
-    import keras
-
-    metrics = keras.metrics
     model = made(
         2, "linear", loss="mse",
         metrics=[
@@ -194,10 +168,9 @@ def numbers() -> Judged:
 
 
 @pytest.mark.parametrize(("name", "power"), [("squared", 2), ("mae", 1), ("loss", 2), ("rmse", 2)])
-def test_errors_of_samples_are_means_over_outputs(numbers: Judged, name: str, power: int) -> None:
-    scores = numbers.scores(name)
-
-    by_hand = (np.abs(numbers.predicted - NUMBERS) ** power).mean(axis=1)
+def test_errors_of_samples_are_means_over_outputs(name: str, power: int) -> None:
+    scores = numbers().scores(name)
+    by_hand = (np.abs(numbers().predicted - NUMBERS) ** power).mean(axis=1)
     np.testing.assert_allclose(scores.values, by_hand, rtol=1e-3)
     assert scores.kind == ("root_mean" if name == "rmse" else "mean")
 
@@ -206,19 +179,14 @@ OF_CLASSES = ["top", "ce", "labels", "all", "precision", "recall", "macro", "wei
 
 
 @pytest.mark.parametrize(
-    ("fixture", "name"),
-    [("binary", name) for name in ("auc", "pr", "few", "precision", "recall")]
-    + [("several", name) for name in OF_CLASSES]
-    + [("numbers", name) for name in ("rmse", "cosine", "r2", "r2_weighted")],
+    ("make", "name"),
+    [(binary, name) for name in ("auc", "pr", "few", "precision", "recall")]
+    + [(several, name) for name in OF_CLASSES]
+    + [(numbers, name) for name in ("rmse", "cosine", "r2", "r2_weighted")],
 )
-def test_a_metric_of_any_resample_is_that_of_keras(
-    fixture: str, name: str, request: pytest.FixtureRequest
-) -> None:
-    import keras
-
-    judged: Judged = request.getfixturevalue(fixture)
-    y = {"binary": BINARY[:, None], "several": ONE_HOT, "numbers": NUMBERS}[fixture]
-    tolerance = 2e-3 if fixture == "numbers" else 1e-4
+def test_a_metric_of_any_resample_is_that_of_keras(make: Callable[[], Judged], name: str) -> None:
+    judged, tolerance = make(), 2e-3 if make is numbers else 1e-4
+    y = judged.y.reshape(SAMPLES, -1)
     scores = judged.scores(name)
     assert scores.value == pytest.approx(float(judged.recorded[name]), rel=tolerance, abs=1e-5)
     (metric,) = (
@@ -239,21 +207,13 @@ def test_a_metric_of_any_resample_is_that_of_keras(
     assert scores.of_resamples(COUNTS) == pytest.approx(by_keras, rel=tolerance, abs=1e-5)
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def outputs() -> Judged:
     """Returns a model of two outputs by name."""
-    import keras
-
-    configure_tensorflow(None)
     keras.utils.set_random_seed(2)
-    inputs = keras.layers.Input((6,))
-    model = keras.Model(
-        inputs,
-        {
-            "kind": keras.layers.Dense(3, activation="softmax", name="kind")(inputs),
-            "size": keras.layers.Dense(2, name="size", activity_regularizer=None)(inputs),
-        },
-    )
+    inputs = layers.Input((6,))
+    kind = layers.Dense(3, activation="softmax", name="kind")(inputs)
+    model = keras.Model(inputs, {"kind": kind, "size": layers.Dense(2, name="size")(inputs)})
     model.compile(
         "sgd",
         loss={"kind": "sparse_categorical_crossentropy", "size": "mse"},
@@ -263,11 +223,10 @@ def outputs() -> Judged:
     return Judged(model, {"kind": LABELS, "size": X[:, :2]})
 
 
-def test_several_outputs_have_scores_by_output_and_together(outputs: Judged) -> None:
-    kind, size = outputs.predicted["kind"], outputs.predicted["size"]
+def test_several_outputs_have_scores_by_output_and_together() -> None:
+    kind, size = outputs().predicted["kind"], outputs().predicted["size"]
     entropy = -np.log(kind[np.arange(SAMPLES), LABELS])
     errors = ((size - X[:, :2]) ** 2).mean(axis=1)
-
     by_hand = {
         "kind_accuracy": kind.argmax(axis=1) == LABELS,
         "size_mae": np.abs(size - X[:, :2]).mean(axis=1),
@@ -276,7 +235,7 @@ def test_several_outputs_have_scores_by_output_and_together(outputs: Judged) -> 
         "loss": 0.5 * entropy + 2 * errors,
     }
     for name, values in by_hand.items():
-        scores = outputs.scores(name)
+        scores = outputs().scores(name)
         np.testing.assert_allclose(scores.values, values, rtol=1e-3, atol=1e-6)
         # Keras counts the last batch of 22 as much as others, if it is the loss of one output.
         batches = np.split(values, range(BATCH, SAMPLES, BATCH))
@@ -285,39 +244,32 @@ def test_several_outputs_have_scores_by_output_and_together(outputs: Judged) -> 
 
 
 @pytest.mark.parametrize(
-    ("fixture", "metric", "why"),
+    ("make", "metric", "why"),
     [
-        ("numbers", "of_batch", "of_batch returns one number for a batch"),
-        ("binary", "two_1", "two has several thresholds"),
-        ("binary", "minor", "minor is no plain area"),
-        ("several", "top_recall", "top_recall has several thresholds, or top_k"),
-        ("binary", "sensitivity", "SensitivityAtSpecificity, which can't be computed"),
-        ("binary", "unknown", "the model was not compiled with unknown"),
-        ("outputs", "other_loss", "the model has no loss other_loss"),
+        (numbers, "of_batch", "of_batch returns one number for a batch"),
+        (binary, "two_1", "two has several thresholds"),
+        (binary, "minor", "minor is no plain area"),
+        (several, "top_recall", "top_recall has several thresholds, or top_k"),
+        (binary, "sensitivity", "SensitivityAtSpecificity, which can't be computed"),
+        (binary, "unknown", "the model was not compiled with unknown"),
+        (outputs, "other_loss", "the model has no loss other_loss"),
     ],
 )
-def test_what_can_not_be_scored_says_why(
-    fixture: str, metric: str, why: str, request: pytest.FixtureRequest
-) -> None:
-    judged: Judged = request.getfixturevalue(fixture)
-
+def test_what_can_not_be_scored_says_why(make: Callable[[], Judged], metric: str, why: str) -> None:
     with pytest.raises(NotScoredError, match=why):
-        judged.scores(metric, recorded=0.5)
+        make().scores(metric, recorded=0.5)
 
 
-def test_scores_that_contradict_the_recorded_value_are_refused(classes: Judged) -> None:
-    accuracy = classes.recorded["accuracy"]
-
-    assert classes.scores("accuracy", recorded=accuracy + 1 / SAMPLES)
+def test_scores_that_contradict_the_recorded_value_are_refused() -> None:
+    accuracy = classes().recorded["accuracy"]
+    assert classes().scores("accuracy", recorded=accuracy + 1 / SAMPLES)
     with pytest.raises(NotScoredError, match=r"give val_accuracy 0\.\d+, and Keras computed 0\."):
-        classes.scores("accuracy", recorded=accuracy + 2 / SAMPLES)
+        classes().scores("accuracy", recorded=accuracy + 2 / SAMPLES)
     with pytest.raises(NotScoredError, match="give val_loss"):
-        classes.scores("loss", recorded=classes.recorded["loss"] * 1.001)
+        classes().scores("loss", recorded=classes().recorded["loss"] * 1.001)
 
 
 def test_losses_that_depend_on_batches_are_refused() -> None:
-    import keras
-
     summed = made(2, "linear", loss=keras.losses.MeanSquaredError(reduction="sum"))
     divided = made(2, "linear", loss=keras.losses.MeanSquaredError("mean_with_sample_weight"))
     added = made(2, "linear", loss="mse")
@@ -333,25 +285,15 @@ def test_losses_that_depend_on_batches_are_refused() -> None:
 
 
 def test_steps_of_sequences_are_means_of_their_samples_without_masked_steps() -> None:
-    import keras
-
-    configure_tensorflow(None)
     keras.utils.set_random_seed(3)
     words = RANDOM.integers(0, 5, (SAMPLES, 4))
     words[:, 0] = 1
     targets = words % 2
-    model = keras.Sequential(
-        [
-            keras.layers.Input((4,)),
-            keras.layers.Embedding(5, 3, mask_zero=True),
-            keras.layers.Dense(2, activation="softmax"),
-        ]
-    )
+    embedding = layers.Embedding(5, 3, mask_zero=True)
+    model = keras.Sequential([layers.Input((4,)), embedding, layers.Dense(2, "softmax")])
     model.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     judged = Judged(model, targets, x=words.astype(np.int32))
-
     scores = judged.scores("accuracy")
-
     hits, counted = judged.predicted.argmax(axis=2) == targets, words != 0
     np.testing.assert_allclose(scores.values, (hits * counted).sum(1) / counted.sum(1), rtol=1e-5)
     assert scores.value == pytest.approx(hits[counted].mean(), rel=1e-5)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import pickle
 import sys
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, MaxAbsScaler, RobustScaler, StandardScaler
-from user_commands import environment
+from user_commands import run
 
 from studies.data import Splits, datasets
 from studies.training import save_for_mlflow
@@ -37,33 +39,29 @@ LABELS = np.array(NAMES)[np.arange(SAMPLES) % 3]
 
 # What a user runs: Keras and MLflow, and nothing of kerastudy's.
 SCORE = """
-import json, os, sys
-import keras, mlflow.keras, mlflow.pyfunc, numpy as np, pandas as pd, tensorflow as tf
+import json, pickle, sys
+import mlflow.keras, mlflow.pyfunc, tensorflow as tf
 
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(1)
 found = {}
 for name in sys.argv[2:]:
     folder = f"{sys.argv[1]}/{name}"
-    part = np.load(f"{folder}.npz")
-    named = [key[2:] for key in part.files if key.startswith("x_")]
-    x = {key: part[f"x_{key}"] for key in named} if named else part["x"]
+    with open(f"{folder}.pkl", "rb") as file:
+        x, y, table = pickle.load(file)
     model = mlflow.pyfunc.load_model(folder)
     raw = model.get_raw_model()
-    signature = model.metadata.signature
-    columns = [c for c in signature.inputs.input_names() if c] if not named else []
-    if columns:
+    if table is not None:
         # Another order, and a column more, as tables have them.
-        table = pd.read_pickle(f"{folder}.pkl")
         predicted = model.predict(table[table.columns[::-1]].assign(other=1)).to_numpy()
         assert (predicted == raw.predict(x, verbose=0)).all()
     else:
         model.predict(x)
-        assert named or (mlflow.keras.load_model(folder).predict(x) == raw.predict(x)).all()
-    y = tuple(part["y"]) if named else part["y"]
+        loaded = mlflow.keras.load_model(folder)
+        assert type(x) is dict or (loaded.predict(x) == raw.predict(x)).all()
     found[name] = {
         "scores": raw.evaluate(x, y, batch_size=8, verbose=0, return_dict=True),
-        "inputs": signature.inputs.to_dict(),
+        "inputs": model.metadata.signature.inputs.to_dict(),
         "metadata": model.metadata.metadata,
         "example": model.metadata.load_input_example(folder) is not None,
     }
@@ -72,19 +70,15 @@ print(json.dumps(found))
 """
 
 
-def sequential(inputs: int, **options: Any) -> Any:
-    import keras
-
-    layers = [keras.layers.Input((inputs,)), keras.layers.Dense(2), keras.layers.Dense(1)]
-    model = keras.Sequential(layers, **options)
+def sequential() -> Any:
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
     model.compile(keras.optimizers.SGD(1e-3), loss="mse", metrics=["mae"])
     return model
 
 
 def functional() -> Any:
     """One input of images, in a graph that uses it twice."""
-    import keras
-
     image = keras.Input((3, 2), name="image")
     flat = keras.layers.Flatten()(image)
     hidden = keras.layers.Concatenate()([flat, keras.layers.Dense(2)(flat)])
@@ -95,8 +89,6 @@ def functional() -> Any:
 
 def several() -> Any:
     """Two inputs, of which one is scaled, and two outputs in a list."""
-    import keras
-
     image, table = keras.Input((3, 2), name="image"), keras.Input((3,), name="table")
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
     hidden = keras.layers.Concatenate()([flat, table])
@@ -109,14 +101,14 @@ def several() -> Any:
 
 
 CASES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
-    "standardize": (lambda: sequential(3), X, Y, {"preprocess": "standardize"}),
+    "standardize": (sequential, X, Y, {"preprocess": "standardize"}),
     "pipeline": (
-        lambda: sequential(3),
+        sequential,
         X.astype("float32"),
         Y,
         {"preprocess": make_pipeline(RobustScaler(), MaxAbsScaler())},
     ),
-    "table": (lambda: sequential(3), TABLE, Y, {"preprocess": StandardScaler()}),
+    "table": (sequential, TABLE, Y, {"preprocess": StandardScaler()}),
     "images": (functional, IMAGES, LABELS, {"preprocess": "standardize"}),
     "several": (
         several,
@@ -133,9 +125,6 @@ Scored = tuple[dict[str, Any], dict[str, Any]]
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     """The metrics of each model on its preprocessed data, and its model in a fresh process."""
-    import keras
-    import tensorflow as tf
-
     tf.config.experimental.enable_op_determinism()
     folder, own = tmp_path_factory.mktemp("models"), dict[str, Any]()
     for name, (build, x, y, options) in CASES.items():
@@ -151,22 +140,11 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
         )
         save_for_mlflow(model, splits, folder / name)
         raw = datasets.arrays(x, y, **{**options, "preprocess": None}).load().validation
-        arrays = (
-            {f"x_{k}": a for k, a in raw.x.items()} if isinstance(raw.x, dict) else {"x": raw.x}
-        )
-        np.savez(folder / f"{name}.npz", **arrays, y=y_of(raw) if several else raw.y)
+        table = None
         if isinstance(x, pd.DataFrame):
-            pd.DataFrame(raw.x, columns=x.columns).astype(x.dtypes).to_pickle(
-                folder / f"{name}.pkl"
-            )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", SCORE, str(folder), *CASES],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+            table = pd.DataFrame(raw.x, columns=x.columns).astype(x.dtypes)
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps((raw.x, y_of(raw), table)))
+    done = run(folder, [sys.executable, "-P", "-c", SCORE, str(folder), *CASES])
     return own, json.loads(done.stdout.splitlines()[-1])
 
 
@@ -192,8 +170,6 @@ def test_signatures_are_of_raw_data(scored: Scored) -> None:
 
 
 def test_signatures_have_the_type_of_what_a_model_predicts() -> None:
-    import keras
-
     splits = datasets.arrays(X, Y).load()
     for dtype in ("float16", "float32", "int32"):
         raw = keras.Input((3,))

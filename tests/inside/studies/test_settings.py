@@ -78,6 +78,11 @@ def test_python_takes_them() -> None:
         assert re.search(rf"^    {field.name}: ", inspect.getdoc(ks.Study.launch) or "", re.M)
 
 
+def make(**settings: Any) -> ks.Study:
+    usual = {"name": "fast", "data": ks.datasets.digits(), "build": lambda hp: None}
+    return ks.Study(**{**usual, **settings})
+
+
 class Nothing:
     """No setting has such a value."""
 
@@ -86,16 +91,16 @@ class Nothing:
     "name", [name for name, each in STUDY.items() if each.check is not None and name != "name"]
 )
 def test_what_is_no_value_is_refused_by_name(name: str) -> None:
+    nothing: dict[str, Any] = {name: Nothing()}
     with pytest.raises(ks.KerastudyError, match=rf"\b{name}\b.*Nothing"):
-        ks.Study("s", data=ks.datasets.digits(), build=print, **{name: Nothing()})  # type: ignore[arg-type]
+        make(**nothing)
     if STUDY[name].at_launch:
-        study = ks.Study("s", data=ks.datasets.digits(), build=print)
         with pytest.raises(ks.KerastudyError, match=rf"\b{name}\b.*Nothing"):
-            study.launch(**{name: Nothing()})  # type: ignore[arg-type]
+            make().launch(**nothing)
 
 
 def test_a_launch_replaces_what_it_may() -> None:
-    study = ks.Study("s", data=ks.datasets.digits(), build=print)
+    study = make()
     for name, setting in STUDY.items():
         value = getattr(study, name)
         if setting.at_launch:
@@ -134,74 +139,58 @@ def test_a_setting_that_the_space_overrules(settings: dict[str, Any], said: list
     assert warnings_of(describe(**settings)) == []
 
 
-def test_what_a_launch_can_not_replace_in_a_study() -> None:
-    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None, space=SPACE)
-    for name in ("epochs", "batch_size"):
-        told = rf"Received: 3. Give it other values by --set, such as --set {name}=3"
-        with pytest.raises(ks.errors.StudyError, match=told):
-            study.with_overrides({name: 3})
-    misspelt: dict[str, Any] = {"epoch": 2}
-    for call in (lambda: dataclasses.replace(study, **misspelt), lambda: study.launch(**misspelt)):
-        with pytest.raises(ks.errors.StudyError, match=r"'epoch'.* Did you mean 'epochs'\?"):
-            call()
-
-
 def test_a_study_never_changes() -> None:
-    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None)
-    other = study.with_overrides({"epochs": 3})
+    study = make(initial="study:old")
+    other = study.with_overrides({"epochs": 3, "initial": Path("a.csv")})
     assert type(other) is ks.Study and repr(other).startswith("<study 'fast': ")
+    assert (study.initial, other.initial, other.epochs) == ("study:old", "a.csv", 3)
     for name in ("epochs", "anything"):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(other, name, 4)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("settings", "options", "said"),
     [
-        ({"executor": "in-process", "workers": 2}, r"takes no number of workers. Received: 2"),
-        ({"executor": "cloud"}, "Received: 'cloud'"),
-        ({"workers": 0}, "workers must be a whole number of at least 1. Received: 0"),
-        ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
-        ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
-        ({"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
+        ({}, {"executor": "in-process", "workers": 2}, "takes no number of workers. Received: 2"),
+        ({}, {"executor": "cloud"}, "Received: 'cloud'"),
+        ({}, {"workers": 0}, "workers must be a whole number of at least 1. Received: 0"),
+        ({}, {"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
+        ({}, {"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
+        ({}, {"epoch": 2}, r"'epoch'.* Did you mean 'epochs'\?"),
+        ({"epoch": 2}, {}, r"'epoch'.* Did you mean 'epochs'\?"),
+        ({"trainer": "plian"}, {}, r"'plian'.*'plain'"),
+        *(
+            ({"space": SPACE}, {name: 3}, rf"3. Give it other .* by --set, such as --set {name}=3")
+            for name in ("epochs", "batch_size")
+        ),
+        *(
+            ({"callbacks": wrong}, {}, "callbacks must be a function of hp that")
+            for wrong in (lambda: [], lambda hp, epochs: [], [], "EarlyStopping")
+        ),
+        *(
+            ({}, {"initial": wrong}, "initial must be a list of values by name")
+            for wrong in ("", "study:", 3, [3], {"rate": 1})
+        ),
     ],
 )
-def test_wrong_options_of_a_launch_are_refused_before_anything_is_loaded(
-    options: dict[str, Any], said: str
+def test_what_is_wrong_is_refused_before_anything_is_loaded(
+    settings: dict[str, Any], options: dict[str, Any], said: str
 ) -> None:
-    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None)
     with pytest.raises(ks.KerastudyError, match=said):
-        study.launch(**options)
+        make(**settings).launch(**options)
 
 
-@pytest.mark.parametrize(
-    ("asked", "executor"),
-    [
-        ({}, "in-process"),
-        ({"workers": 1}, "worker"),
-        ({"executor": "worker"}, "worker"),
-        ({"executor": "in-process"}, "in-process"),
-    ],
-)
-def test_workers_are_processes(asked: dict[str, Any], executor: str) -> None:
-    assert LaunchOptions(**asked).runs_in(otherwise="in-process") == executor
+def test_functions_that_take_hp_are_taken() -> None:
+    for callbacks in (lambda hp: [], lambda *given: [], lambda hp, more=2: []):
+        make(callbacks=callbacks)
 
 
-@pytest.mark.parametrize("wrong", [lambda: [], lambda hp, epochs: [], [], "EarlyStopping"])
-def test_callbacks_that_are_no_function_of_hp_are_refused(wrong: Any) -> None:
-    for right in (lambda hp: [], lambda *given: [], lambda hp, more=2: []):
-        ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None, callbacks=right)
-    with pytest.raises(ks.errors.StudyError, match="callbacks must be a function of hp that"):
-        ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None, callbacks=wrong)
-
-
-def test_the_first_trials_are_values_a_file_or_a_study() -> None:
-    study = ks.Study("a", data=ks.datasets.digits(), build=lambda hp: None, initial="study:old")
-    assert study.initial == "study:old"
-    assert study.with_overrides({"initial": Path("a.csv")}).initial == "a.csv"
-    for wrong in ("", "study:", 3, [3], {"rate": 1}):
-        with pytest.raises(ks.errors.StudyError, match="initial must be a list of values by name"):
-            study.with_overrides({"initial": wrong})
+def test_workers_are_processes() -> None:
+    for options in (LaunchOptions(workers=1), LaunchOptions(executor="worker")):
+        assert options.runs_in(otherwise="in-process") == "worker"
+    for options in (LaunchOptions(), LaunchOptions(executor="in-process")):
+        assert options.runs_in(otherwise="in-process") == "in-process"
 
 
 def test_other_data_under_the_same_code(tmp_path: Path) -> None:

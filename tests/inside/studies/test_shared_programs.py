@@ -28,15 +28,10 @@ from model_zoo import compiled, stack
 from sklearn.metrics import f1_score
 from suite import exhaustive_but
 
-from studies.training import CompiledTrainer, Structure, configure_tensorflow
+from studies.training import CompiledTrainer, Structure
 from studies.training.traced_programs import numbers_as_variables as numbers
 
 layers = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
 
 
 def module(name: str, **values: Any) -> types.ModuleType:
@@ -122,22 +117,18 @@ def set_zone(hours: float) -> None:
     time.tzset()
 
 
+set_module = functools.partial(setattr, settings, "FACTOR")
+set_inner = functools.partial(setattr, package.inner, "FACTOR")
 # What a loss may read while it is traced, and how that changes from trial to trial.
 READ: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
-    "a module": (lambda: settings.FACTOR, lambda v: setattr(settings, "FACTOR", v)),
-    "a module in a module": (
-        lambda: package.inner.FACTOR,
-        lambda v: setattr(package.inner, "FACTOR", v),
-    ),
-    "a module by a name": (
-        lambda: getattr(settings, "FACTOR"),  # noqa: B009
-        lambda v: setattr(settings, "FACTOR", v),
-    ),
-    "an import": (imported, lambda v: setattr(settings, "FACTOR", v)),
-    "an import from": (imported_from, lambda v: setattr(settings, "FACTOR", v)),
-    "an inner import": (imported_inner, lambda v: setattr(package.inner, "FACTOR", v)),
-    "a function": (lambda: scaled(1.0), lambda v: setattr(scaled, "factor", v)),
-    "a class": (lambda: Scaled.factor, lambda v: setattr(Scaled, "factor", v)),
+    "a module": (lambda: settings.FACTOR, set_module),
+    "a module in a module": (lambda: package.inner.FACTOR, set_inner),
+    "a module by a name": (lambda: getattr(settings, "FACTOR"), set_module),  # noqa: B009
+    "an import": (imported, set_module),
+    "an import from": (imported_from, set_module),
+    "an inner import": (imported_inner, set_inner),
+    "a function": (lambda: scaled(1.0), functools.partial(setattr, scaled, "factor")),
+    "a class": (lambda: Scaled.factor, functools.partial(setattr, Scaled, "factor")),
     "the environment": (
         lambda: float(os.environ["USER_FACTOR"]),
         lambda v: os.environ.__setitem__("USER_FACTOR", str(v)),
@@ -159,15 +150,12 @@ READ: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
     ),
     "a name of Python": (
         lambda: USER_FACTOR,  # type: ignore[name-defined]  # noqa: F821
-        lambda v: setattr(builtins, "USER_FACTOR", v),
+        functools.partial(setattr, builtins, "USER_FACTOR"),
     ),
     "the clock": (lambda: 1.0 + time.localtime(0).tm_hour, set_zone),
-    "a held module": (lambda: Holder.held.FACTOR, lambda v: setattr(settings, "FACTOR", v)),
+    "a held module": (lambda: Holder.held.FACTOR, set_module),
     "a made object": (lambda: Started(0).factor, write_all),
-    "globals": (
-        lambda: globals()["settings"].FACTOR,
-        lambda v: setattr(settings, "FACTOR", v),
-    ),
+    "globals": (lambda: globals()["settings"].FACTOR, set_module),
 }
 
 
@@ -290,10 +278,7 @@ def test_what_cannot_be_read_is_like_nothing_else() -> None:
     assert len({structure.key for structure in structures}) == 3
 
 
-@pytest.mark.parametrize(
-    "what",
-    exhaustive_but(["a file", "a name of Python"], READ),
-)
+@pytest.mark.parametrize("what", exhaustive_but(["a file", "a name of Python"], READ))
 def test_trained_with_what_it_reads_now(what: str) -> None:
     read, change = READ[what]
     trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)

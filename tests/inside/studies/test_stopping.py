@@ -33,12 +33,6 @@ def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
     return run_study(executor, store=folder)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for all: making its databases takes longer than any study here."""
-    return tmp_path_factory.mktemp("stopping") / "store"
-
-
 def running(history: StudyHistory) -> list[str]:
     states = [trial.state for trial in history.trials] + [f.state for f in history.journal.fits()]
     return [state for state in states if state == "running"]
@@ -91,7 +85,7 @@ class Replacing(ScriptedExecutor):
             return
         self.waits += 1
         assert self.waits < 50, "nobody looks whether to stop"
-        if self.waits == 2 and self.fails is not None:
+        if self.waits == 2:
             ctrl_c()
         assert seconds is not None, "it would wait for ever"
         if self.waits == 2 and self.fails:

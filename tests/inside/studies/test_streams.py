@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -21,38 +20,7 @@ from suite import exhaustive_but
 import kerastudy as ks
 from studies.data import PROFILE_SEED
 from studies.definition import epoch_seed, resolve_class_weight
-from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
-
-
-def check(
-    train: Any, validation: Any, model_of: Any = model, fields: Any = None, **options: Any
-) -> list[Any]:
-    """Trains as a trial and by hand, compares them to the bit, and returns the epochs."""
-    splits = ks.datasets.batches(train, validation, **options).load()
-    assert not splits.warnings
-    spec = spec_of(**{"epochs": 3, **(fields or {})})
-    if "class_weight" in (fields or {}):
-        spec = spec_of(epochs=3, class_weight=resolve_class_weight(spec.class_weight, splits))
-    steps = {name: steps for name, steps in options.items() if "steps" in name}
-    epochs = streamed.by_hand(model_of, train, validation, spec, **steps)
-    assert by_trainer(CompiledTrainer(), model_of, splits, spec) == epochs
-    return epochs
-
-
-# Generators are read where epochs are longer than the first.
-@pytest.mark.parametrize("kind", exhaustive_but(["tf.data"], TRAINING))
-def test_each_kind_trains_as_fit_by_hand(kind: str) -> None:
-    epochs = check(TRAINING[kind], VALIDATION[kind])
-    if kind in ("shuffles itself", "generator"):
-        splits = ks.datasets.batches(TRAINING[kind], VALIDATION[kind]).load()
-        spec = spec_of(epochs=3)
-        again = by_trainer(PlainTrainer(), model, splits, spec, epochs[0].state, initial_epoch=1)
-        assert again == epochs[1:], "from the second epoch, as where a training was cut"
+from studies.training import CompiledTrainer, PlainTrainer
 
 
 def several_steps_at_once() -> keras.Model:
@@ -62,25 +30,55 @@ def several_steps_at_once() -> keras.Model:
     return made
 
 
-@pytest.mark.parametrize("kind", exhaustive_but(["uneven"], ["tf.data", "uneven", "generator"]))
-def test_several_steps_at_once_train_as_fit_by_hand(kind: str) -> None:
-    check(TRAINING[kind], VALIDATION[kind], several_steps_at_once)
+def longer_than_the_first(seed: int) -> Any:
+    """With weights. Keras itself takes the first epoch's length for that of all."""
+    first = epoch_seed(spec_of().seed, 1)
+    weights = np.linspace(0.5, 2.0, streamed.SIZE)
+    for x, y in list(py_dataset(seed))[: 2 if seed == first else None]:
+        yield x, y, weights[: len(x)]
 
 
-STEPS: dict[str, Any] = {
+# Generators are read where epochs are longer than the first.
+CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    **{kind: (TRAINING[kind], VALIDATION[kind], {}) for kind in TRAINING},
+    **{
+        f"{kind}, several steps": (
+            *(TRAINING[kind], VALIDATION[kind]),
+            {"model": several_steps_at_once},
+        )
+        for kind in ("tf.data", "uneven", "generator")
+    },
+    **{
+        f"{kind}, weighed": (TRAINING[kind], VALIDATION[kind], {"class_weight": {1: 7.0}})
+        for kind in ("tf.data", "PyDataset")
+    },
     "without end": (
         *(streamed.without_end, streamed.validation_tf_data),
         {"steps_per_epoch": 3, "validation_steps": 2},
     ),
-    "generator": (generator, streamed.validation_generator, {"steps_per_epoch": 3}),
-    "PyDataset": (py_dataset, streamed.validation_py_dataset, {"validation_steps": 2}),
+    "some of a generator": (generator, streamed.validation_generator, {"steps_per_epoch": 3}),
+    "validated in part": (py_dataset, streamed.validation_py_dataset, {"validation_steps": 2}),
+    "longer than the first": (longer_than_the_first, streamed.validation_generator, {}),
 }
 
 
-@pytest.mark.parametrize("kind", exhaustive_but(["without end"], STEPS))
-def test_an_epoch_has_the_steps_that_it_is_given(kind: str) -> None:
-    train, validation, options = STEPS[kind]
-    check(train, validation, **options)
+@pytest.mark.parametrize(
+    "name", exhaustive_but(["tf.data", "uneven, several steps", "without end"], CASES)
+)
+def test_batches_train_as_fit_by_hand(name: str) -> None:
+    train, validation, options = CASES[name]
+    model_of = options.get("model", model)
+    steps = {key: count for key, count in options.items() if "steps" in key}
+    splits = ks.datasets.batches(train, validation, **steps).load()
+    assert not splits.warnings
+    class_weight = resolve_class_weight(options.get("class_weight"), splits)
+    spec = spec_of(epochs=3, class_weight=class_weight)
+    epochs = streamed.by_hand(model_of, train, validation, spec, **steps)
+    assert by_trainer(CompiledTrainer(), model_of, splits, spec) == epochs
+    if name in ("shuffles itself", "generator"):
+        splits = ks.datasets.batches(train, validation).load()
+        again = by_trainer(PlainTrainer(), model, splits, spec, epochs[0].state, initial_epoch=1)
+        assert again == epochs[1:], "from the second epoch, as where a training was cut"
 
 
 @pytest.mark.exhaustive
@@ -92,14 +90,6 @@ def test_each_epoch_of_an_object_begins_at_its_beginning() -> None:
     epochs = streamed.by_hand(model, lambda seed: train, validation, spec, **options)
     splits = ks.datasets.batches(train, validation, **options).load()
     assert by_trainer(PlainTrainer(), model, splits, spec) == epochs
-
-
-# Those below are weighed too, and some of them come late.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("train", [tf_data, py_dataset])
-def test_classes_are_weighed_as_in_fit(train: Callable[[int], Any]) -> None:
-    weighed = check(train, streamed.validation_tf_data, fields={"class_weight": {1: 7.0}})
-    assert weighed != check(train, streamed.validation_tf_data)
 
 
 def test_classes_that_come_after_what_was_read_ahead_are_weighed(
@@ -119,19 +109,6 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
     wanted = streamed.by_hand(model, lambda seed: train(), streamed.validation_tf_data, whole)
     spec = spec_of(epochs=1, class_weight=class_weight)
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
-
-
-@pytest.mark.exhaustive
-def test_epochs_longer_than_the_first_are_read_to_their_end_with_their_weights() -> None:
-    """Keras itself takes the first one's length for that of all."""
-    first = epoch_seed(spec_of().seed, 1)
-    weights = np.linspace(0.5, 2.0, streamed.SIZE)
-
-    def train(seed: int) -> Any:
-        for x, y in list(py_dataset(seed))[: 2 if seed == first else None]:
-            yield x, y, weights[: len(x)]
-
-    check(train, streamed.validation_generator)
 
 
 @pytest.mark.exhaustive

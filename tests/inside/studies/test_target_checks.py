@@ -110,12 +110,7 @@ def test_a_softmax_of_one_unit_is_refused_in_each_model(make: Model, loss: Any) 
         (dense(1, "sigmoid"), "binary_focal_crossentropy", ZERO_OR_ONE * 2 - 1, f"{BEYOND}-1 to"),
         *[(dense(3), loss, ZERO_OR_ONE, "number by number") for loss in SQUARED],
         *[
-            (
-                dense(3, "softmax"),
-                loss,
-                LABELS,
-                "class numbers.*use sparse_categorical",
-            )
+            (dense(3, "softmax"), loss, LABELS, "class numbers.*use sparse_categorical")
             for loss in ("mse", BINARY[0])
         ],
         *[

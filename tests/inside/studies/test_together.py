@@ -20,13 +20,6 @@ from studies.executors import Handler, LoadStudy, Worker, WorkerPool, job_runner
 from studies.progress import NoProgress
 from studies.user_code import Target
 from tracking.records import TrialResult, TrialTask
-from tracking.store import create_store
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for all: making its databases takes longer than any study here."""
-    return create_store(tmp_path_factory.mktemp("together") / "store").root
 
 
 @pytest.mark.parametrize(
@@ -78,28 +71,24 @@ def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
 
 
 class OneByOne(ScriptedExecutor):
-    """Ends one of its trials at each wait, those that were begun first."""
+    """Ends one of its trials at each wait, those that were begun first, or last."""
+
+    last_first = False
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         if self._replacing:
             self._replacing = False
         else:
-            self._run_job(self._waiting.popleft(), handler)
-
-
-class LastFirst(ScriptedExecutor):
-    """Ends one of its trials at each wait, the one that was begun last."""
-
-    def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        self._run_job(self._waiting.pop(), handler)
+            job = self._waiting.pop() if self.last_first else self._waiting.popleft()
+            self._run_job(job, handler)
 
 
 def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(folder: Path) -> None:
     """MLflow shows the value at the highest step, of all launches."""
     for trials in (8, 20):
-        executor = LastFirst(
-            describe(name="last first", trials=trials), workers=4, infeasible={1, 2}
-        )
+        description = describe(name="last first", trials=trials)
+        executor = OneByOne(description, workers=4, infeasible={1, 2})
+        executor.last_first = True
         history = run_study(executor, store=folder)
         assert history.best is not None and history.best.best is not None
         shown = InMlflow(history)

@@ -29,7 +29,6 @@ from studies.training import (
     CompiledTrainer,
     PlainTrainer,
     Structure,
-    configure_tensorflow,
     is_due,
 )
 from studies.training.traced_programs import compiled_trainer as compiling
@@ -42,17 +41,6 @@ layers = keras.layers
 def warm() -> CompiledTrainer:
     """One for many trials, as in a worker: what is like a model before is traced once."""
     return CompiledTrainer()
-
-
-@pytest.fixture(scope="module")
-def only_compiled(warm: CompiledTrainer) -> CompiledTrainer:
-    """One with the same programs that trains by nothing else."""
-    return warm.in_mode("compiled")
-
-
-@pytest.fixture(autouse=True)
-def deterministic() -> None:
-    configure_tensorflow(None)
 
 
 class TestCompiledTrainer(TrainerConformance):
@@ -81,14 +69,7 @@ def small(rate: float = 0.3, units: int = 4) -> keras.Model:
     return compiled(stack(layers.Dense(units), layers.Dropout(rate)))
 
 
-class Own(keras.Model):
-    def __init__(self) -> None:
-        super().__init__()
-        self.out = layers.Dense(3, activation="softmax")
-
-    def call(self, inputs: Any) -> Any:
-        return self.out(inputs)
-
+class Own(keras.Sequential):
     def train_step(self, data: Any) -> Any:
         return super().train_step(data)
 
@@ -145,7 +126,7 @@ def stacked_cells() -> keras.Model:
 @pytest.mark.parametrize(
     "build, reason",
     [
-        (lambda: compiled(Own()), "Own has its own training step"),
+        (lambda: compiled(Own(stack().layers)), "Own has its own training step"),
         (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
         pytest.param(
             lambda: compiled(stack(Looking())),
@@ -196,8 +177,8 @@ def test_random_numbers_that_are_drawn_while_it_is_traced_are_the_trials_own() -
     assert trainer.used[0] == "plain" and "random numbers" in trainer.used[1]
 
 
-def test_trials_share_no_state(only_compiled: CompiledTrainer) -> None:
-    trainer, splits = only_compiled, samples()
+def test_trials_share_no_state(warm: CompiledTrainer) -> None:
+    trainer, splits = warm.in_mode("compiled"), samples()
     models = []
 
     def build() -> keras.Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from exact_training import by_fit, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 from suite import exhaustive_but
 
-from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
+from studies.training import CompiledTrainer, PlainTrainer
 
 layers = keras.layers
 SPARSE = "sparse_categorical_crossentropy"
@@ -20,9 +20,8 @@ Build = Callable[[], keras.Model]
 
 
 @pytest.fixture(scope="module")
-def trainer() -> Iterator[CompiledTrainer]:
-    configure_tensorflow(None)
-    yield CompiledTrainer()
+def trainer() -> CompiledTrainer:
+    return CompiledTrainer()
 
 
 def small() -> keras.Model:
@@ -80,16 +79,19 @@ def freeze_without_a_trace(model: keras.Model) -> None:
     model.layers[0].trainable = False
 
 
-def change(model: keras.Model) -> None:
-    """Of the training step alone: the validation step is traced already."""
-    model.layers[0].activation = keras.activations.tanh
-    model.layers[1].rate = 0.6
-    model.make_train_function(force=True)
-
-
 def change_without_a_trace(model: keras.Model) -> None:
     model.layers[0].activation = keras.activations.tanh
     model.layers[1].rate = 0.6
+
+
+def change(model: keras.Model) -> None:
+    """Of the training step alone: the validation step is traced already."""
+    change_without_a_trace(model)
+    model.make_train_function(force=True)
+
+
+def stop(model: keras.Model) -> None:
+    model.stop_training = True
 
 
 def slow_down(model: keras.Model) -> None:
@@ -120,13 +122,6 @@ class Looking(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["seen"] = self.look(self.watched)
-
-
-class Stopping(keras.callbacks.Callback):  # type: ignore[misc]
-    """Before an epoch begins."""
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.model.stop_training = epoch == 2
 
 
 class Seeing(keras.callbacks.Callback):  # type: ignore[misc]
@@ -181,7 +176,7 @@ CASES: dict[str, tuple[Build, Callable[[], list[keras.callbacks.Callback]]]] = {
     "predicting": (small, lambda: [Looking(predicted)]),
     "predicting by a part": (small, lambda: [Looking(predicted, at_a_part=True)]),
     "all of Keras": (small, of_keras),
-    "stopping before an epoch": (small, lambda: [Stopping()]),
+    "stopping before an epoch": (small, lambda: [At("begin 2", stop)]),
     "a loss that is not finite": (exploding, lambda: [keras.callbacks.TerminateOnNaN()]),
 }
 # `fit` traces a step again, or ends an epoch early, and so trains these itself.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,9 @@ import pytest
 import tensorflow as tf
 from exact_training import by_hand, samples, spec_of
 from model_zoo import compiled, stack
-from pages import recipe_of
-from user_commands import environment
 
 import kerastudy as ks
+from studies.commands import study_text
 from studies.definition import LaunchOptions
 from studies.executors import Session
 from studies.launching import launch_target
@@ -32,112 +29,6 @@ from tracking.history import StudyHistory
 from tracking.records import CodeDescription, EpochResult, TrialTask
 
 layers = keras.layers
-HELPERS = """
-import numpy as np
-
-rng = np.random.default_rng(7)
-
-
-class Made:
-    count = 0
-
-    def __init__(self):
-        Made.count += 1
-"""
-LATE = """
-calls = []
-
-
-def called():
-    calls.append(1)
-    return len(calls)
-"""
-STUDY = """
-import keras
-import numpy as np
-
-import own_helpers
-import kerastudy as ks
-from own_helpers import Made
-
-x = np.random.default_rng(3).normal(size=(120, 6)).astype("float32")
-y = (x[:, 0] + 0.5 * x[:, 1] > 0).astype("int32")
-scale = keras.Variable(1.0, name="scale")
-seeds = keras.random.SeedGenerator(5)
-rng = np.random.default_rng(0)
-callbacks = [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", patience=0, factor=0.5)]
-steps = 0
-
-
-class Shrink(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        global steps
-        steps += 1
-        scale.assign(scale * 0.7)
-        rate = self.model.optimizer.learning_rate
-        rate.assign(float(rate) * (1 + 0.1 * rng.random() + 0.01 * steps))
-
-
-class Noise(keras.layers.Layer):
-    def call(self, inputs, training=False):
-        if not training:
-            return inputs
-        return inputs + 0.1 * keras.random.normal(keras.ops.shape(inputs), seed=seeds)
-
-
-def loss(y_true, y_pred):
-    return scale * keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
-
-
-def build(hp):
-    import own_late
-
-    Made()
-    model = keras.Sequential(
-        [
-            keras.Input((6,)),
-            keras.layers.Dense(3 + Made.count + own_late.called(), activation="relu"),
-            Noise(),
-            keras.layers.Dropout(hp["dropout"] * own_helpers.rng.random()),
-            keras.layers.Dense(2, activation="softmax"),
-        ]
-    )
-    model.compile("adam", loss, metrics=["accuracy"])
-    return model
-
-
-study = ks.Study(
-    "stateful",
-    data=ks.datasets.arrays(x, y, validation=30, test=None),
-    build=build,
-    space=ks.SearchSpace(ks.dropout(0.1, 0.6)),
-    trials=3,
-    epochs=3,
-    batch_size=16,
-    callbacks=lambda hp: [*callbacks, Shrink()],
-)
-"""
-
-
-def test_a_trial_is_that_of_a_fresh_process_that_loads_the_file(tmp_path: Path) -> None:
-    """In which plain Keras trains it, as docs/reproducing.md says."""
-    for name, text in {
-        "own_helpers": HELPERS,
-        "own_late": LATE,
-        "stateful": STUDY,
-        "by_hand": recipe_of("stateful"),
-    }.items():
-        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-    launch(tmp_path / "stateful.py", tmp_path / "store")
-    done = subprocess.run(
-        [sys.executable, "by_hand.py", "2"],
-        cwd=tmp_path,
-        env=environment(KERAS_BACKEND="tensorflow", KERASTUDY_STORE="store"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("identical in 3 epochs")
 
 
 def launch(file: Path, store: Path) -> StudyHistory:
@@ -145,25 +36,53 @@ def launch(file: Path, store: Path) -> StudyHistory:
     return launch_target(resolve_target(str(file)), options)
 
 
-def test_a_hypermodels_attributes_are_set_back(tmp_path: Path) -> None:
-    class Growing(keras_tuner.HyperModel):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.built = 0
+class Growing(keras_tuner.HyperModel):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.built = 0
 
-        def build(self, hp: Any) -> keras.Model:
-            self.built += 1
-            rate = hp.Float("rate", 0.01, 0.1)
-            return compiled(stack(keras.layers.Dense(self.built)), keras.optimizers.SGD(rate))
+    def build(self, hp: Any) -> keras.Model:
+        self.built += 1
+        return of_width(self.built, hp)
 
+
+def growing() -> Callable[[Any], keras.Model]:
+    calls: list[int] = []
+
+    def build(hp: Any) -> keras.Model:
+        calls.append(0)
+        return of_width(len(calls), hp)
+
+    return build
+
+
+def of_width(units: int, hp: Any) -> keras.Model:
+    optimizer = keras.optimizers.SGD(hp.Float("rate", 0.01, 0.1))
+    return compiled(stack(layers.Dense(units)), optimizer)
+
+
+@pytest.mark.parametrize(
+    ("make", "told", "stores"),
+    [
+        # A second launch in the same process, too.
+        (Growing, "Growing", ["first", "second"]),
+        (growing, "calls (test_users_state.py)", ["first"]),
+    ],
+)
+def test_what_a_builder_counts_is_set_back_and_told_once(
+    make: Any, told: str, stores: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     part = samples().train
     data = ks.datasets.arrays(part.x, part.y, validation=10, test=None)
-    study = ks.Study("growing", data=data, build=Growing(), trials=2, epochs=1)
-    # Also for a second launch in the same process.
-    for store in ("first", "second"):
-        results = study.launch(store=tmp_path / store, progress=False, verify="off", report=False)
+    study = ks.Study("growing", data=data, build=make(), trials=2, epochs=1)
+    for store in stores:
+        history = study.launch(store=tmp_path / store, progress=False, verify="off")
+        results = [trial.result for trial in history.trials if trial.result is not None]
         # Twelve weights and a bias of the first layer, two for each class of the second.
-        assert [trial.result.model_parameters for trial in results.trials] == [12 + 1 + 6] * 2
+        assert [each.model_parameters for each in results] == [12 + 1 + 6] * 2
+        assert [each.trainer for each in results] == ["compiled"] * 2
+    assert caplog.text.count(told) == 1
+    assert "2 of 2 trials by compiled steps" in study_text(history)
 
 
 class Holder:

@@ -32,10 +32,10 @@ def model(*layers: Any, loss: Any) -> Any:
     return made
 
 
-def predicted(made: Any, splits: Any, **sizes: int) -> tuple[ValidationPredictions, np.ndarray]:
+def predicted(made: Any, splits: Any, rule: Any = None) -> tuple[ValidationPredictions, np.ndarray]:
     """What is recorded, and what the model predicts by hand."""
     made.build((None, *splits.validation.at_hand.x.shape[1:]))
-    found = validation_predictions(made, splits, 7, sizes.get("batch_size", 16))
+    found = validation_predictions(made, splits, 7, 16, rule)
     assert found is not None
     assert from_json(ValidationPredictions, to_json(found)) == found
     return found, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
@@ -107,20 +107,19 @@ def test_a_regression_keeps_points_at_even_distances() -> None:
     assert np.allclose(found.predicted, made[chosen, 0], rtol=1e-6)
 
 
+def rule(x: Any) -> Any:
+    return 3 * x + 1
+
+
 def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
     table = pd.DataFrame({"metres": random.uniform(50, 90, N)})
     y = 3 * table["metres"].to_numpy() + 1 + random.normal(size=N)
-    splits = datasets.arrays(
-        table, y, preprocess="standardize", rule=lambda x: 3 * x + 1, test=None
-    ).load()
-    made = model(keras.layers.Dense(1), loss="mse")
-    made.build((None, 1))
-    found = validation_predictions(made, splits, 0, 16, lambda x: 3 * x + 1)
-    assert found is not None and from_json(ValidationPredictions, to_json(found)) == found
+    splits = datasets.arrays(table, y, preprocess="standardize", rule=rule, test=None).load()
+    found, _ = predicted(model(keras.layers.Dense(1), loss="mse"), splits, rule)
     # Before preprocessing: each is a value of the table, and the rule is that of the table.
     nearest = [float(np.abs(table["metres"] - each).min()) for each in found.feature]
     assert max(nearest) < 1e-4 and found.feature_name == "metres"
-    assert np.allclose(found.rule, 3 * np.array(found.feature) + 1)
+    assert np.allclose(found.rule, rule(np.array(found.feature)))
     # The found line, in the unit of the table.
     slope, intercept = np.polyfit(found.feature, found.predicted, 1)
     sign = "-" if intercept < 0 else "+"

@@ -28,5 +28,4 @@ def shared_store(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFact
 
 def copy_of(folder: Path, to: Path) -> Store:
     shutil.copytree(folder, to)
-    store = store_at(to)
-    return store
+    return store_at(to)

@@ -45,6 +45,10 @@ def at_upper_end(values: Any) -> float:
     return 0.95 - 0.1 * log_rate(values) ** 2 - 0.3 * (values["dropout"] - 0.25) ** 2
 
 
+def at_lower_end(values: Any) -> float:
+    return 0.85 + 0.1 * hill(values) - 0.04 * math.log2(values["units"] / 16)
+
+
 def unstable(values: Any) -> float:
     return 0.95 - 0.06 * (log_rate(values) + 0.5) ** 2 - 0.05 * (values["dropout"] - 0.25) ** 2
 
@@ -63,68 +67,46 @@ def falling(accuracy: float, epochs: int, random: np.random.Generator) -> np.nda
     return sound_curve(accuracy, epochs, random) - 0.006 * late
 
 
-def raises(values: Any) -> bool:
-    return int(values["dropout"] * 1e6) % 3 == 0
+def learned(curve: np.ndarray) -> np.ndarray:
+    return np.linspace(0.8, 0.99, len(curve))
 
 
-Fault = tuple[str, dict[str, Any], Any]
-FAULTS: dict[str, Fault] = {
-    "an optimum beyond the upper end": (
-        "boundary",
-        {"accuracy": at_upper_end},
-        {"learning_rate": "0.0001..10.0:log"},
-    ),
-    "an optimum beyond the lower end": (
-        "boundary",
-        {"accuracy": lambda v: 0.85 + 0.1 * hill(v) - 0.04 * math.log2(v["units"] / 16)},
-        {"units": "4..256:log"},
-    ),
-    "unstable next to the optimum": (
-        "infeasible",
-        {"accuracy": unstable, "infeasible": lambda v: NAN if v["learning_rate"] > 0.1 else ""},
-        {"learning_rate": "0.0001..0.11:log"},
-    ),
-    "too few epochs": ("too short", {"curve": slow}, {"epochs": 40}),
-    "too many epochs": ("too long", {"curve": fast, "epochs": 30}, {"epochs": 16}),
-    "overfitting": (
-        "overfitting",
-        {"curve": falling, "training": lambda curve: np.linspace(0.8, 0.99, len(curve))},
-        {},
-    ),
-    "underfitting": (
-        "underfitting",
-        {"accuracy": lambda v: hill(v) - 0.3, "training": lambda curve: curve - 0.01},
-        {},
-    ),
-    "noise between seeds": (
-        "trial variance",
-        {"accuracy": lambda v: 0.9, "seeds": 3, "spread": 0.01},
-        {"repeats": 6},
-    ),
-    "few validation samples": (
-        "trial variance",
-        {"accuracy": lambda v: 0.9 + 0.02 * (hill(v) - 0.95), "samples": 100},
-        {"repeats": 3},
-    ),
-    "failures in a region": (
-        "infeasible",
-        {"infeasible": lambda v: NAN if v["units"] > 90 else ""},
-        {"units": "16..96:log"},
-    ),
-    "failures by a bug": (
-        "infeasible",
-        {
-            "infeasible": lambda v: "the builder raised NameError: x" if raises(v) else "",
-            "further": lambda v: {"raised": "NameError: x"} if raises(v) else {},
-        },
-        {"retry_infeasible": True},
-    ),
-    "too few trials": ("sufficiency", {"trials": 16}, {"trials": 32}),
-    "a scientific difference": (
-        "isolation",
-        {"accuracy": lambda v: hill(v) + 0.02 * v["batch_normalization"], "trials": 400},
-        {"batch_normalization": "true"},
-    ),
+def at_high_rates(values: Any) -> str:
+    return NAN if values["learning_rate"] > 0.1 else ""
+
+
+def by_a_bug(values: Any) -> str:
+    return "the builder raised NameError: x" if int(values["dropout"] * 1e6) % 3 == 0 else ""
+
+
+# What is planted, by the check that finds it.
+FAULTS: dict[str, dict[str, Any]] = {
+    "boundary: upper end": {"accuracy": at_upper_end},
+    "boundary: lower end": {"accuracy": at_lower_end},
+    "infeasible: high rates": {"accuracy": unstable, "infeasible": at_high_rates},
+    "infeasible: many units": {"infeasible": lambda v: NAN if v["units"] > 90 else ""},
+    "infeasible: a bug": {"infeasible": by_a_bug, "further": lambda v: {"raised": by_a_bug(v)}},
+    "too short": {"curve": slow},
+    "too long": {"curve": fast, "epochs": 30},
+    "overfitting": {"curve": falling, "training": learned},
+    "underfitting": {"accuracy": lambda v: hill(v) - 0.3, "training": lambda c: c - 0.01},
+    "trial variance: seeds": {"accuracy": lambda v: 0.9, "seeds": 3, "spread": 0.01},
+    "trial variance: samples": {"accuracy": lambda v: 0.881 + 0.02 * hill(v), "samples": 100},
+    "sufficiency": {"trials": 16},
+    "isolation": {"accuracy": lambda v: hill(v) + 0.02 * v["batch_normalization"], "trials": 400},
+}
+CHANGES: dict[str, Any] = {
+    "boundary: upper end": {"learning_rate": "0.0001..10.0:log"},
+    "boundary: lower end": {"units": "4..256:log"},
+    "infeasible: high rates": {"learning_rate": "0.0001..0.11:log"},
+    "infeasible: many units": {"units": "16..96:log"},
+    "infeasible: a bug": {"retry_infeasible": True},
+    "too short": {"epochs": 40},
+    "too long": {"epochs": 16},
+    "trial variance: seeds": {"repeats": 6},
+    "trial variance: samples": {"repeats": 3},
+    "sufficiency": {"trials": 32},
+    "isolation": {"batch_normalization": "true"},
 }
 
 
@@ -140,8 +122,8 @@ def planted(folder: Path, **fault: Any) -> Diagnosis:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_and_nothing_else(tmp_path: Path, fault: str) -> None:
     """With its chart, and the change that it suggests; its figures are counted again here."""
-    check, settings, changes = FAULTS[fault]
-    history = Planted(**{"trials": 120, **settings}).history(tmp_path)
+    check = fault.partition(":")[0]
+    history = Planted(**{"trials": 120, **FAULTS[fault]}).history(tmp_path)
     diagnosis = diagnose(history)
     assert [each.check for each in found(diagnosis)] == [check]
     (finding,) = found(diagnosis)
@@ -149,7 +131,7 @@ def test_a_planted_fault_is_found_and_nothing_else(tmp_path: Path, fault: str) -
     assert finding.chart == {each.name: each.chart for each in CHECKS}[check]
     assert bool(finding.trials) == (finding.chart == "curves")
     assert bool(finding.rows) == (finding.chart == "intervals")
-    assert (finding.changes.ranges or finding.changes.settings) == changes
+    assert (finding.changes.ranges or finding.changes.settings) == CHANGES.get(fault, {})
     # The most severe come first.
     assert diagnosis.findings[0] is finding
     assert len(finding.title) <= 70 and finding.verdict.endswith(".")
@@ -186,11 +168,11 @@ def test_trials_that_early_stopping_ended_are_checked(tmp_path: Path) -> None:
     sound = planted(tmp_path / "sound", **stopped)
     assert not found(sound) and not sound.unchecked
     faults: dict[str, dict[str, Any]] = {
-        "overfitting": {**FAULTS["overfitting"][1], "pruned": lambda c, n: 14},
-        "underfitting": FAULTS["underfitting"][1],
+        "overfitting": {**FAULTS["overfitting"], "pruned": lambda c, n: 14},
+        "underfitting": FAULTS["underfitting"],
         "too long": {"curve": fast, "epochs": 60, "pruned": lambda c, n: 24},
         # None of them stopped by itself.
-        "too short": {**FAULTS["too few epochs"][1], "pruned": early},
+        "too short": {**FAULTS["too short"], "pruned": early},
     }
     for check, fault in faults.items():
         diagnosis = planted(tmp_path / check, **{**stopped, **fault})
@@ -443,13 +425,8 @@ def test_the_study_after_one_is_numbered(tmp_path: Path, before: str, after: str
 def test_more_trials_go_on_with_the_same_study(tmp_path: Path) -> None:
     """With what its launch had changed, else it would be another."""
     tailoring = Tailoring(ranges={"units": "32", "dropout": "0.1..0.4"})
-    more = Finding(
-        "sufficiency",
-        "hint",
-        "More",
-        "more.",
-        changes=Changes(settings={"trials": 40}, resumes=True),
-    )
+    changes = Changes(settings={"trials": 40}, resumes=True)
+    more = Finding("sufficiency", "hint", "More", "more.", changes=changes)
     found = Planted(
         space=tailoring.apply(Planted().space),
         settings={"tailored": tailoring.to_dict(), **IN_A_FILE, "cross_validation": "4"},
@@ -509,7 +486,7 @@ def test_an_answer_says_which_values_overfit(tmp_path: Path) -> None:
     study = Planted(
         space=SearchSpace(ks.Choice("units", [*reached], role="scientific")),
         accuracy=lambda values: reached[values["units"]],
-        training=lambda curve: np.linspace(0.8, 0.99, len(curve)),
+        training=learned,
         curve=curve,
         trials=24,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -37,7 +38,7 @@ def accuracies(samples: int, worst: float, best: float) -> Draw:
     return draw
 
 
-@pytest.mark.parametrize("seeds", [(3, 3), (5, 5), (10, 10), (5, 8)])
+@pytest.mark.parametrize("seeds", [(3, 3), (10, 10), (5, 8)])
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -48,9 +49,7 @@ def accuracies(samples: int, worst: float, best: float) -> Draw:
     ],
     ids=["normal", "losses", "equal accuracies", "accuracies"],
 )
-def test_an_interval_over_seeds_holds_the_true_difference(
-    one: Draw, other: Draw, seeds: tuple[int, int]
-) -> None:
+def test_an_interval_over_seeds_holds(one: Draw, other: Draw, seeds: tuple[int, int]) -> None:
     generator = np.random.default_rng(list(seeds))
     truth = one(generator, (30_000,)).mean() - other(generator, (30_000,)).mean()
     first, second = (
@@ -93,16 +92,14 @@ def exact(hits: int, samples: int) -> Interval:
 
 @pytest.mark.parametrize("together", [0.0, 0.8])
 @pytest.mark.parametrize("accuracy", [(0.9, 0.9), (0.99, 0.95), (0.7, 0.6)])
-def test_a_difference_of_confirmed_values_holds_the_truth(
-    accuracy: tuple[float, float], together: float
-) -> None:
+def test_a_confirmed_difference_holds(accuracy: tuple[float, float], together: float) -> None:
     """On the same samples the models may fail together: the interval is then too wide."""
     generator, samples = np.random.default_rng(2), 300
     draws = generator.random((SEARCHES, 2, samples))
     shared = generator.random((SEARCHES, samples)) < together
     draws[:, 1][shared] = draws[:, 0][shared]
     hits = (draws < np.array(accuracy)[:, None]).sum(axis=2).tolist()
-    known = {count: exact(count, samples) for pair in hits for count in pair}
+    known = {count: exact(count, samples) for count in {*itertools.chain(*hits)}}
     intervals = [difference_of_intervals(known[a], known[b]) for a, b in hits]
     truth = accuracy[0] - accuracy[1]
     assert np.mean([each.low <= truth <= each.high for each in intervals]) > 0.94

@@ -60,11 +60,8 @@ def left_running(store: Store) -> str:
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE searches SET status = 'RUNNING'")
         for table, result in (("trials", "NULL"), ("fits", "result")):
-            database.execute(
-                f"UPDATE {table} SET state = 'running', result = {result}, ended = 0 "
-                "WHERE uuid = ?",
-                (uuid,),
-            )
+            changes = f"state = 'running', result = {result}, ended = 0"
+            database.execute(f"UPDATE {table} SET {changes} WHERE uuid = ?", (uuid,))
     return "running"
 
 
@@ -184,21 +181,22 @@ class Saving(ScriptedExecutor):
         return save_made_up_model(folder, checkpoint)
 
 
+DESCRIPTION = describe(trials=6, code=CODE)
+
+
 def launch_saving(store: Store, executor: Saving) -> tuple[Any, list[str]]:
     said = Said()
     return run_study(executor, store=store.root, progress=said), said.lines
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: flip_byte(path, b'"attempt": ')])
-def test_a_damaged_checkpoint_is_said_and_trained_again_for_the_champion(
-    store: Store, damage: Callable[[Path], object]
-) -> None:
+def test_a_damaged_checkpoint_is_made_again(store: Store, damage: Callable[[Path], object]) -> None:
     whole = contents(store.root)
     path, number = damage_best(store, damage)
     (finding,) = examine_store(store.root).left
     assert (finding.kind, finding.trial, finding.path) == ("checkpoint", number, str(path))
     assert f"kerastudy reproduce scripted --trial {number}" in finding.how
-    executor = Saving(describe(trials=6, code=CODE))
+    executor = Saving(DESCRIPTION)
     _, lines = launch_saving(store, executor)
     assert executor.ran == [(number, 1)] and executor.saved == path
     assert [line for line in lines if f"trial {number}" in line and "can't be used" in line]
@@ -207,9 +205,7 @@ def test_a_damaged_checkpoint_is_said_and_trained_again_for_the_champion(
     assert examine_store(store.root).faults == ()
 
 
-def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(
-    store: Store,
-) -> None:
+def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(store: Store) -> None:
     path, number = damage_best(store, cut_short)
     damaged = path.read_bytes()
 
@@ -218,7 +214,7 @@ def test_a_checkpoint_that_comes_to_something_else_gives_way_to_the_next_best(
             result = super()._train(task, handler)
             return dataclasses.replace(result, weights_sha256="0" * 64)
 
-    executor = Other(describe(trials=6, code=CODE))
+    executor = Other(DESCRIPTION)
     history, lines = launch_saving(store, executor)
     second = history.top(2)[1]
     assert executor.ran == [(number, 1)]
@@ -235,16 +231,14 @@ def test_no_more_checkpoints_are_missed_than_were_ever_kept(store: Store) -> Non
 
 @pytest.mark.parametrize("damage", [shutil.rmtree, lambda folder: flip_byte(
     folder / "data" / "model.keras", b'"attempt": ')])  # fmt: skip
-def test_a_damaged_champion_is_said_and_registered_anew_by_a_launch(
-    store: Store, damage: Callable[[Path], object]
-) -> None:
-    launch_saving(store, Saving(describe(trials=6, code=CODE)))
+def test_a_damaged_champion_is_made_anew(store: Store, damage: Callable[[Path], object]) -> None:
+    launch_saving(store, Saving(DESCRIPTION))
     assert examine_store(store.root).faults == ()
     (champion,) = (store.root / "scripted" / "champion").iterdir()
     damage(champion)
     told = examine_store(store.root, fix=True)
     assert kinds(told) == ["champion"] and "launch" in told.left[0].how
-    history, lines = launch_saving(store, Saving(describe(trials=6, code=CODE)))
+    history, lines = launch_saving(store, Saving(DESCRIPTION))
     assert [line for line in lines if "registered again" in line]
     assert history.best is not None and history.model_uri(history.best)
     assert examine_store(store.root).faults == ()
@@ -259,18 +253,16 @@ def newer(path: Path) -> None:
     ("damage", "told"),
     [(tear_pages, "damaged"), (tear_last_page, "damaged"), (newer, "newer kerastudy")],
 )
-def test_a_journal_that_cannot_be_used_is_left_as_it_is(
-    store: Store, damage: Callable[[Path], None], told: str
-) -> None:
+def test_an_unusable_journal_stays(store: Store, damage: Callable[[Path], None], told: str) -> None:
     """And the other studies are checked all the same."""
     launch(store.root, name="other", trials=2)
     damage(store.root / "scripted" / "journal.db")
     files = store.root / "other" / "checkpoints" / "optuna-tpe"
     (files / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     before = contents(store.root / "scripted")
-    diagnosis = examine_store(store.root, fix=True)
-    assert kinds(diagnosis) == ["journal", "leftover"]
-    (finding,) = diagnosis.left
+    checked = examine_store(store.root, fix=True)
+    assert kinds(checked) == ["journal", "leftover"]
+    (finding,) = checked.left
     assert finding.kind == "journal" and told in finding.what
     with pytest.raises(StoreError, match=told):
         launch(store.root, trials=9)

@@ -14,15 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from exported import check_equal, experiment_of, runs_of
-from handmade import (
-    ENVIRONMENT,
-    losses,
-    make_result,
-    make_spec,
-    record_confirmation,
-    record_trial,
-)
-from mlflow import MlflowClient
+from handmade import ENVIRONMENT, losses, make_result, make_spec, record_confirmation, record_trial
 from mlflow.entities import ViewType
 from scripted import WithModel, describe, run_study
 from statements import noting_statements, read_whole
@@ -39,7 +31,8 @@ from tracking.history import (
     withdraw_champion,
 )
 from tracking.journal import Journal
-from tracking.mlflow import StudyExporter, exporter_process, open_store_client
+from tracking.mlflow import StudyExporter, exporter_process
+from tracking.mlflow import open_store_client as client_of
 from tracking.records import EpochResult, Proposal, Racer
 from tracking.store import Store, create_store
 
@@ -73,7 +66,7 @@ def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     assert history.best is not None
     record_verified(history, history.best, "model.fit, identical in 4 of 4 epochs")
     confirm(history)
-    launch(root, "repeated", trials=4, repeats=2)
+    launch(root, "repeated", trials=3, repeats=2)
     assert StudyExporter(create_store(root), history.folder).destination.client
     assert not list(root.glob("*partial*"))
     return root
@@ -82,16 +75,17 @@ def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def store(made: Path, tmp_path: Path) -> Store:
     shutil.copytree(made, tmp_path / "a store")
-    opened = store_at(tmp_path / "a store")
-    return opened
+    return store_at(tmp_path / "a store")
 
 
-def client_of(store: Store) -> MlflowClient:
-    return open_store_client(store)
+def export(store: Store, name: str = NAME) -> int:
+    return StudyExporter(store, folder_of(store, name)).update(whole=True)
 
 
-def export(store: Store, name: str = NAME, address: str = "", **options: bool) -> int:
-    return StudyExporter(store, folder_of(store, name), address).update(whole=True, **options)
+def check(store: Store, name: str = NAME) -> None:
+    """Exports a study; MLflow must have it then."""
+    export(store, name)
+    check_equal(client_of(store), folder_of(store, name))
 
 
 def folder_of(store: Store, name: str = NAME) -> Path:
@@ -107,7 +101,7 @@ def dumped(store: Store) -> list[str]:
 
 @pytest.mark.parametrize("name", [NAME, "repeated"])
 def test_mlflow_has_what_the_journal_has_and_nothing_twice(store: Store, name: str) -> None:
-    assert export(store, name) > 4
+    assert export(store, name) > 2
     check_equal(client_of(store), folder_of(store, name))
     experiment = experiment_of(client_of(store), folder_of(store, name))
     assert experiment.name == name
@@ -124,30 +118,30 @@ def test_a_running_study_is_there_as_far_as_it_is(store: Store) -> None:
     exporter = StudyExporter(store, journal.folder)
     spec = make_spec()
 
-    def check() -> None:
+    def update() -> None:
         journal.flush()
         exporter.update()
         check_equal(client_of(store), journal.folder)
 
-    check()
+    update()
     for attempt in (1, 2):
         spec = make_spec(attempt=attempt)
         uuid = journal.begin_trial(spec, Proposal(0, spec.values), ENVIRONMENT)
         journal.begin_fit(uuid, spec, only=True)
-        check()
+        update()
         for epoch in (1, 2):
             journal.log_epoch(uuid, EpochResult(0, epoch, {"val_loss": 0.5 / epoch}, 0.1))
-            check()
+            update()
         if attempt == 1:
             journal.lose_trial(uuid, 1)
-            check()
+            update()
     journal.end_trial(uuid, make_result(spec, losses(0.5, 0.25)))
     record_trial(journal, make_spec(1), losses(0.125))
-    check()
+    update()
     journal.end("FINISHED", "trials", "all are done")
-    check()
-    (parent,) = [run for run in runs_of(client_of(store), journal.folder).values()
-                 if run.data.tags["kerastudy.kind"] == "study"]  # fmt: skip
+    update()
+    runs = runs_of(client_of(store), journal.folder).values()
+    (parent,) = [run for run in runs if run.data.tags["kerastudy.kind"] == "study"]
     # The best so far by how many trials had ended.
     best = client_of(store).get_metric_history(parent.info.run_id, "study/best_val_loss")
     assert [(point.step, point.value) for point in best] == [(1, 0.25), (2, 0.125)]
@@ -202,12 +196,9 @@ def test_a_large_trial_arrives_whole(store: Store) -> None:
     noted = {f"n{i}": i for i in range(150)}
     journal.end_trial(trial, replace(make_result(spec, curve), user_attrs=noted))
     journal.end("FINISHED", "trials", "all are done")
-    export(store, "large")
-    check_equal(client_of(store), journal.folder)
+    check(store, "large")
     tagged = runs_of(client_of(store), journal.folder)[trial].data.tags
-    assert {name: tagged[f"user_attrs.{name}"] for name in noted} == {
-        name: str(value) for name, value in noted.items()
-    }
+    assert [tagged[f"user_attrs.{name}"] for name in noted] == [*map(str, noted.values())]
 
 
 class Killed(BaseException):
@@ -232,13 +223,10 @@ def killed_at(store: Store, name: str, at: int, *, after: bool) -> bool:
 
 
 @pytest.mark.parametrize(("name", "after"), [(NAME, True), ("repeated", False)])
-def test_killed_again_and_again_it_sends_everything_once(
-    store: Store, name: str, after: bool
-) -> None:
+def test_killed_again_and_again_it_sends_all_once(store: Store, name: str, after: bool) -> None:
     calls = next(n for n in itertools.count(1) if not killed_at(store, name, n, after=after))
     assert calls > 20
-    export(store, name)
-    check_equal(client_of(store), folder_of(store, name))
+    check(store, name)
 
 
 def test_without_its_notes_or_the_database_it_sends_what_is_not_there(store: Store) -> None:
@@ -246,24 +234,19 @@ def test_without_its_notes_or_the_database_it_sends_what_is_not_there(store: Sto
     exporter.update(whole=True)
     (folder_of(store) / "exports.db").unlink()
     launch(store.root, trials=10)
-    export(store)
-    check_equal(client_of(store), folder_of(store))
+    check(store)
     (folder_of(store) / "exports.db").write_bytes(b"no database " * 99)
-    export(store)
-    check_equal(client_of(store), folder_of(store))
+    check(store)
     for path in store.root.glob("mlflow.db*"):
         path.unlink()
-    export(store)
-    check_equal(client_of(store), folder_of(store))
+    check(store)
 
 
 def purge(store: Store) -> None:
     from mlflow.cli import gc
 
-    address = store.mlflow_uri
-    done = CliRunner(env={"MLFLOW_TRACKING_URI": address}).invoke(
-        gc, ["--backend-store-uri", address]
-    )
+    runner = CliRunner(env={"MLFLOW_TRACKING_URI": store.mlflow_uri})
+    done = runner.invoke(gc, ["--backend-store-uri", store.mlflow_uri])
     assert done.exit_code == 0, done.output
 
 
@@ -272,10 +255,8 @@ def test_what_a_person_deleted_is_left_so(store: Store, purged: bool) -> None:
     """A run, and then the experiment; also if `mlflow gc` has purged them."""
     export(store)
     client, folder = client_of(store), folder_of(store)
-    runs = runs_of(client, folder)
-    (uuid,) = [u for u, run in runs.items() if run.data.tags.get("kerastudy.trial") == "1"
-               and run.data.tags["kerastudy.kind"] == "trial"]  # fmt: skip
-    client.delete_run(runs[uuid].info.run_id)
+    uuid = read_study(store, NAME).trial(1).uuid
+    client.delete_run(runs_of(client, folder)[uuid].info.run_id)
     if purged:
         purge(store)
     history = launch(store.root, trials=10)
@@ -304,8 +285,7 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
     client.rename_registered_model(NAME, "my model")
     record_verified(history, history.best, "model.fit, not run: no")
     launch(store.root, trials=10)
-    export(store)
-    check_equal(client, folder)
+    check(store)
     assert experiment_of(client, folder).name == "mine"
     assert experiment_of(client, folder).tags["mlflow.note.content"] == "Mine."
     assert client.get_run(run).info.run_name == "my best"
@@ -324,11 +304,9 @@ def test_what_a_person_renames_while_it_runs_keeps_its_name(store: Store) -> Non
     journal.end_trial(running, make_result(make_spec(), losses(0.5)))
     other = record_trial(journal, make_spec(1), losses(0.25))
     journal.end("FINISHED", "trials", "all are done")
-    export(store, "runs")
-    check_equal(client, journal.folder)
+    check(store, "runs")
     names = {uuid: r.info.run_name for uuid, r in runs_of(client, journal.folder).items()}
-    shown = "#1 · 0.25"
-    assert names == {parent: "mine", running: "mine", other: shown}
+    assert names == {parent: "mine", running: "mine", other: "#1 · 0.25"}
 
 
 def test_a_model_that_a_person_deleted_is_left_so(store: Store) -> None:
@@ -351,8 +329,7 @@ def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> No
     journal.set_champion(other, "champion/another", "promoted", alias="champion", facts=facts)
     journal.withdraw(first.number)
     journal.close()
-    export(store)
-    check_equal(client, history.folder)
+    check(store)
     version = client.get_model_version_by_alias(NAME, "champion")
     assert version.tags["kerastudy.promoted"] == "promoted"
     withdraw_champion(read_study(store, NAME))
@@ -376,8 +353,7 @@ def test_a_deleted_study_is_deleted_there(store: Store) -> None:
     assert store.folder_of(NAME) is None
     # Its name is free, also in MLflow.
     launch(store.root, trials=3)
-    export(store)
-    check_equal(client, folder_of(store))
+    check(store)
     assert experiment_of(client, folder_of(store)).name == NAME
 
 
@@ -415,8 +391,7 @@ def test_a_moved_store_fills_mlflow_anew(store: Store, tmp_path: Path) -> None:
     place.parent.mkdir()
     moved = store_at(store.root.rename(place))
     for name in (NAME, "repeated"):
-        export(moved, name)
-        check_equal(client_of(moved), folder_of(moved, name))
+        check(moved, name)
     for run in runs_of(client_of(moved), folder_of(moved)).values():
         assert run.info.artifact_uri.startswith(moved.artifacts_uri)
         note = run.data.tags.get("mlflow.note.content", "")

@@ -64,26 +64,7 @@ def finished(store: Store, folder: Path) -> set[str]:
     }
 
 
-def test_an_ended_trial_is_in_mlflow_while_the_study_runs(new_store: Store) -> None:
-    seen: set[str] = set()
-
-    def wait_for_the_first(spec: TrialSpec) -> None:
-        ends = time.monotonic() + SECONDS_AT_MOST
-        while spec.number == 2 and not {"0", "1"} <= seen:
-            assert time.monotonic() < ends, seen
-            seen.update(finished(new_store, new_store.root / "followed"))
-            time.sleep(0.1)
-
-    executor = ScriptedExecutor(describe(name="followed", trials=3), wait_for_the_first)
-    history = run_study(executor, store=new_store.root, report=False)
-    assert seen == {"0", "1"} and history.counts()["complete"] == 3
-    wait_for_exporters()
-    check_equal(client_of(new_store), history.folder)
-
-
-def test_a_launch_ends_though_its_server_does_not_answer(
-    new_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launch_ends_without_an_answer(new_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what is left, and the exporter goes on when it has ended."""
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 0.5)
     said, asked, may_answer = Said(), threading.Event(), threading.Event()
@@ -119,17 +100,27 @@ def test_a_launch_ends_though_its_server_does_not_answer(
         pytest.param(403, "refuses", marks=pytest.mark.exhaustive),
     ],
 )
-def test_a_study_goes_on_without_its_server_and_says_so_once(
+def test_ended_trials_are_in_mlflow_while_the_study_runs_though_its_server_fails(
     new_store: Store, monkeypatch: pytest.MonkeyPatch, code: int, told: str
 ) -> None:
-    """The store's own MLflow has it all the same; a push says the same."""
+    """In the store's own. What the server lacks is said once; a push says the same."""
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", SECONDS_AT_MOST)
-    said, executor = Said(), ScriptedExecutor(describe(name="alone", trials=3))
+    seen: set[str] = set()
+
+    def wait_for_the_first(spec: TrialSpec) -> None:
+        ends = time.monotonic() + SECONDS_AT_MOST
+        while spec.number == 2 and not {"0", "1"} <= seen:
+            assert time.monotonic() < ends, seen
+            seen.update(finished(new_store, new_store.root / "alone"))
+            time.sleep(0.1)
+
+    said = Said()
+    executor = ScriptedExecutor(describe(name="alone", trials=3), wait_for_the_first)
     with server(code) as address:
         history = run_study(
             executor, store=new_store.root, progress=said, tracking_uri=address, report=False
         )
-        assert len(history.trials) == 3
+        assert seen == {"0", "1"} and history.counts()["complete"] == 3
         (warning,) = [line for line in said.lines if "warning: The MLflow server" in line]
         assert told in warning
         check_equal(client_of(new_store), history.folder)

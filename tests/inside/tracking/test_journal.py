@@ -15,7 +15,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import handmade
 import psutil
@@ -91,9 +92,7 @@ def _another(path: Path) -> None:
         (Path.unlink, "is gone. Restore .* backup"),
     ],
 )
-def test_a_journal_that_cannot_be_used_is_told_and_left(
-    tmp_path: Path, damage: Any, told: str
-) -> None:
+def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, told: str) -> None:
     journal = begin(tmp_path)
     for number in range(9):
         record_trial(journal, make_spec(number), losses(0.5))
@@ -120,25 +119,27 @@ def test_a_commit_is_synced_where_a_trial_begins_or_ends(tmp_path: Path) -> None
     spec = make_spec(0)
     with noting_statements() as statements:
 
-        def transactions() -> list[str]:
+        def synced() -> str:
             told = [each for each in statements if each.startswith(("PRAGMA sync", "BEGIN"))]
             statements.clear()
-            return told
+            setting, begin = told
+            assert begin == "BEGIN IMMEDIATE"
+            return setting.removeprefix("PRAGMA synchronous=")
 
         for ended in (True, False):
             trial = journal.begin_trial(spec, Proposal(0, VALUES), ENVIRONMENT)
-            assert transactions() == ["PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"]
+            assert synced() == "FULL"
             journal.begin_fit(trial, spec, only=True)
-            transactions()
+            statements.clear()
             journal.log_epoch(trial, EpochResult(0, 1, {"val_loss": 0.5}, 0.1))
             journal.flush()
-            assert transactions() == ["PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"]
+            assert synced() == "NORMAL"
             journal.log_epoch(trial, EpochResult(0, 2, {"val_loss": 0.4}, 0.1))
             if ended:
                 journal.end_trial(trial, make_result(spec, losses(0.5, 0.4)))
             else:
                 journal.lose_trial(trial, 1)
-            assert transactions() == ["PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"]
+            assert synced() == "FULL"
 
 
 @pytest.mark.parametrize(
@@ -155,21 +156,18 @@ def test_a_commit_is_synced_where_a_trial_begins_or_ends(tmp_path: Path) -> None
 def test_a_disk_of_another_machine_is_known_by_the_mount_that_has_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, network: bool
 ) -> None:
-    class Disk(NamedTuple):
-        mountpoint: str
-        fstype: str
-
     root = tmp_path.resolve()
     mounts = [
-        Disk(f"{root}/home/local/share", "cifs"),
-        Disk("/", "ext4"),
-        Disk(f"{root}/home", "nfs4"),
-        Disk(f"{root}/home/local", "ext4"),
+        (f"{root}/home/local/share", "cifs"),
+        ("/", "ext4"),
+        (f"{root}/home", "nfs4"),
+        (f"{root}/home/local", "ext4"),
         # What mounts it when it is first used is at the same place.
-        Disk(f"{root}/late", "autofs"),
-        Disk(f"{root}/late", "nfs4"),
+        (f"{root}/late", "autofs"),
+        (f"{root}/late", "nfs4"),
     ]
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
+    disks = [SimpleNamespace(mountpoint=place, fstype=kind) for place, kind in mounts]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: disks)
     assert on_network_disk(root / place) == network
 
 
@@ -224,10 +222,8 @@ def test_a_launch_ends_what_another_engine_left_running(tmp_path: Path) -> None:
     other.set_running({})
     other.close()
     searches = JournalReader(other.folder).searches()
-    assert [(each.description.engine, each.status) for each in searches] == [
-        ("optuna:tpe", "KILLED"),
-        ("optuna:random", "RUNNING"),
-    ]
+    states = {each.description.engine: each.status for each in searches}
+    assert states == {"optuna:tpe": "KILLED", "optuna:random": "RUNNING"}
 
 
 @contextlib.contextmanager
@@ -246,9 +242,7 @@ def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_a_folder_that_cannot_be_written_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what is only in the write-ahead log."""
     journal = begin(tmp_path)
     reader = JournalReader(journal.folder)
@@ -282,25 +276,15 @@ def test_a_transaction_that_fails_keeps_the_epochs_that_wait(tmp_path: Path) -> 
     journal.close()
     assert rows(journal.folder, "SELECT number FROM trials") == [(0,)]
     stored = rows(journal.folder, "SELECT epoch, metrics FROM epochs ORDER BY id")
-    assert [(epoch, json.loads(text)["val_loss"]) for epoch, text in stored] == [
-        (1, 0.5),
-        (2, 0.4),
-        (3, 0.3),
-    ]
+    losses_of = {epoch: json.loads(text)["val_loss"] for epoch, text in stored}
+    assert losses_of == {1: 0.5, 2: 0.4, 3: 0.3} and len(stored) == 3
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["begin", "epoch", "epoch", "end", "lose", "flush", "resume"]),
-        st.integers(0, 3),
-        st.floats(),
-    ),
-    max_size=40,
-)
+STEP = st.sampled_from(["begin", "epoch", "epoch", "end", "lose", "flush", "resume"])
 
 
 @settings(deadline=None, max_examples=40)
-@given(STEPS)
+@given(st.lists(st.tuples(STEP, st.integers(0, 3), st.floats()), max_size=40))
 def test_any_sequence_reads_back_as_it_was_written(steps: list[tuple[str, int, float]]) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as root:
         journal = begin(Path(root))

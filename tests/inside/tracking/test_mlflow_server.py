@@ -21,12 +21,7 @@ from stores import history_at, store_at
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import (
-    SearchSpace,
-    ServerAwayError,
-    ServerRefusedError,
-    TrackingError,
-)
+from search_spaces import SearchSpace, ServerAwayError, ServerRefusedError, TrackingError
 from studies.executors import Handler
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import (
@@ -51,8 +46,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 def launch(store: Path, name: str, **settings: Any) -> StudyHistory:
     """Runs a study with every kind of end that a trial has; it is sent nowhere."""
-    description = describe(name=name, pruner="median", **{"trials": 8, **settings})
-    executor = ScriptedExecutor(description, infeasible={2}, lost=[3])
+    settings = {"trials": 5, "pruner": "median,n_startup_trials=1", **settings}
+    executor = ScriptedExecutor(describe(name=name, **settings), infeasible={2}, lost=[3])
     return run_study(executor, store=store)
 
 
@@ -63,13 +58,13 @@ def export(history: StudyHistory, server: MlflowServer) -> int:
 def test_the_server_has_what_the_journal_has(server: MlflowServer, tmp_path: Path) -> None:
     """Also of a study that goes on, and of another store's study of the same name."""
     history = launch(tmp_path / "first", "the same", repeats=2)
-    assert export(history, server) == 9
+    assert export(history, server) == 6
     check_equal(server.client, history.folder)
     assert export(history, server) == 0
     other = launch(tmp_path / "second", "the same", trials=3)
     export(other, server)
     check_equal(server.client, other.folder)
-    history = launch(tmp_path / "first", "the same", trials=10, repeats=2)
+    history = launch(tmp_path / "first", "the same", trials=6, repeats=2)
     export(history, server)
     check_equal(server.client, history.folder)
     names = [experiment_of(server.client, each.folder).name for each in (history, other)]
@@ -112,7 +107,7 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
     arguments = ("push", "pushed", "--store", "store", "--tracking-uri")
     told = kerastudy_here(tmp_path, *arguments, nobody, expect=2)
     assert told.stdout == "" and f"{nobody} does not answer" in told.last
-    for sent in ("9", "0"):
+    for sent in ("6", "0"):
         told = kerastudy_here(tmp_path, *arguments, server.address)
         assert told.stderr == "" and told.stdout.startswith(f"{sent} runs of pushed sent")
         check_equal(server.client, history.folder)
@@ -184,9 +179,7 @@ def test_a_trained_study_is_there_with_its_champion(
         ("https://me:secret@mlflow.example.org", "MLFLOW_TRACKING_PASSWORD"),
     ],
 )
-def test_what_is_no_server_is_refused(
-    monkeypatch: pytest.MonkeyPatch, address: str, told: str
-) -> None:
+def test_bad_addresses_are_told(monkeypatch: pytest.MonkeyPatch, address: str, told: str) -> None:
     with pytest.raises(TrackingError, match=told) as raised:
         check_server(address)
     assert "secret" not in str(raised.value)
@@ -227,9 +220,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 
 @pytest.mark.exhaustive
-def test_two_people_send_studies_of_one_name_at_the_same_time(
-    team: MlflowServer, tmp_path: Path
-) -> None:
+def test_two_people_send_studies_of_one_name_at_once(team: MlflowServer, tmp_path: Path) -> None:
     support = Path(__file__).parents[2] / "support"
     running = {}
     for person in ("ada", "grace"):
@@ -267,9 +258,7 @@ class Odd(ScriptedExecutor):
 
 
 @pytest.mark.exhaustive
-def test_what_postgresql_does_not_take_is_sent_as_it_does(
-    team: MlflowServer, tmp_path: Path
-) -> None:
+def test_what_postgresql_refuses_is_sent_as_it_takes_it(team: MlflowServer, tmp_path: Path) -> None:
     """SQLite takes texts of any length, with any character in them."""
     space = SearchSpace(
         ks.Float("rate", 1e-310, 1e-1),

@@ -24,6 +24,9 @@ DATA = DataDescription("made up", "", "d" * 64, {}, {"train": 2, "validation": 5
 
 # Trial 0 has 17 units.
 TUNED = {"accuracy": lambda values: 0.9 + 0.05 * (values["units"] > 17)}
+CUT = {**TUNED, "pruned": lambda curve, number: 2 if number == 0 else None}
+FAILED = {"infeasible": lambda values: "NaN" if values["units"] == 17 else ""}
+DEFAULT = "with the default values (trial 0)"
 
 
 def steps(history: StudyHistory) -> list[str]:
@@ -71,9 +74,7 @@ def test_a_hint_alone_does_not_delay_the_confirmation(tmp_path: Path) -> None:
     ("source", "samples"),
     [("", "new.npy"), ("/a folder/x.csv.gz", "new.csv"), ("x.parquet", "new.parquet")],
 )
-def test_a_confirmed_study_predicts_a_file_of_its_kind(
-    tmp_path: Path, source: str, samples: str
-) -> None:
+def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, samples: str) -> None:
     description = describe(name="sure", data=replace(DATA, source=source))
     store = create_store(tmp_path / "store")
     journal = Journal.begin(store.root / "sure", description, ENVIRONMENT)
@@ -100,18 +101,13 @@ def test_without_any_value_it_is_launched_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected", "default", "gain"),
     [
-        (TUNED, 0.97, "with the default values (trial 0)", "Tuning gains about 0.0"),
-        (TUNED, 0.5, "with the default values (trial 0)", "Tuning has gained nothing so far."),
-        ({}, 0.97, "with the default values (trial 0)", "They are the best"),
+        (TUNED, 0.97, DEFAULT, "Tuning gains about 0.0"),
+        (TUNED, 0.5, DEFAULT, "Tuning has gained nothing so far."),
+        ({}, 0.97, DEFAULT, "They are the best"),
         # The value of a training that was cut says nothing about a gain.
-        (
-            {**TUNED, "pruned": lambda curve, number: 2 if number == 0 else None},
-            0.97,
-            "given up at epoch 2",
-            "",
-        ),
+        (CUT, 0.97, "given up at epoch 2", ""),
         ({"settings": {"try_defaults": False}}, 0.97, "", ""),
-        ({"infeasible": lambda values: "NaN" if values["units"] == 17 else ""}, 0.97, "NaN", ""),
+        (FAILED, 0.97, "NaN", ""),
     ],
 )
 def test_before_a_confirmation_the_default_and_the_gain_are_said(

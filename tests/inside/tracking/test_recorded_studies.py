@@ -17,12 +17,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace, StoreError, StudyNameError, StudyNotFoundError
 from tracking.history import find_engines, read_source, read_study, study_names
 from tracking.journal import Journal
-from tracking.records import (
-    CodeDescription,
-    DataDescription,
-    Proposal,
-    TrialResult,
-)
+from tracking.records import CodeDescription, DataDescription, Proposal, TrialResult
 from tracking.store import Store, check_study_name, known_names
 
 CURVE = losses(0.5, 0.25, 0.75)

@@ -33,9 +33,7 @@ def test_lower_is_better_or_higher_is_whatever_the_epoch_and_the_state() -> None
 
 
 @pytest.mark.parametrize("objective", [LOSS, ACCURACY])
-def test_ties_go_to_the_lower_loss_then_the_earlier_epoch_then_the_earlier_trial(
-    objective: Objective,
-) -> None:
+def test_ties_go_to_the_lower_loss_the_earlier_epoch_the_first_trial(objective: Objective) -> None:
     trials = []
     for number, (loss, epoch) in enumerate(
         [(0.4, 1), (0.2, 8), (math.nan, 7), (0.2, 6), (None, 5), (0.3, 2), (0.2, 6)]

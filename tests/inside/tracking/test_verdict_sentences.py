@@ -36,8 +36,6 @@ PLAIN, REPORTED = "Expect 0.965 (0.951 to 0.978)", "Reported 0.974."
 EXPECTED = "Expect 0.969 (0.961 to 0.976)."
 PAID = "Better than the default by 0.012 (0.004 to 0.020)."
 HIGH, LOW = ConstantGuess("0", 0.9512), ConstantGuess("0", 0.9508)
-REACHED = ", which always answering 0 reaches too (0.951)"
-UNKNOWN = "Reported 0.9744. What to expect is unknown"
 
 
 def said(corrected: Corrected | None, confirmation: Confirmation | None, **more: Any) -> str:
@@ -45,35 +43,26 @@ def said(corrected: Corrected | None, confirmation: Confirmation | None, **more:
 
 
 @pytest.mark.parametrize(
-    ("corrected", "confirmation", "more", "text"),
+    ("guess", "text"),
     [
-        (CORRECTED, None, {}, f"{PLAIN}. {REPORTED}"),
-        (None, None, {"unknown": "it lacks scores"}, f"{UNKNOWN}: it lacks scores."),
-        (CORRECTED, None, {"guess": HIGH}, f"{PLAIN}{REACHED}. {REPORTED}"),
-        (
-            CORRECTED,
-            None,
-            {"guess": LOW},
-            f"{PLAIN}; always answering 0 has an accuracy of 0.951. {REPORTED}",
-        ),
-        (CORRECTED, None, {"guess": ConstantGuess("0", 0.7)}, f"{PLAIN}. {REPORTED}"),
-        # The test part has its own most frequent class.
-        (
-            CORRECTED,
-            replace(CONFIRMED, guess=ConstantGuess("1", 0.97)),
-            {"guess": LOW},
-            f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970). {PAID} {REPORTED}",
-        ),
-        (CORRECTED, CONFIRMED, {"guess": HIGH}, f"{EXPECTED} {PAID} {REPORTED}"),
+        (None, PLAIN),
+        (HIGH, f"{PLAIN}, which always answering 0 reaches too (0.951)"),
+        (LOW, f"{PLAIN}; always answering 0 has an accuracy of 0.951"),
+        (ConstantGuess("0", 0.7), PLAIN),
     ],
-)  # fmt: skip
-def test_reported_and_expected(
-    corrected: Corrected | None, confirmation: Confirmation | None, more: Any, text: str
-) -> None:
-    assert said(corrected, confirmation, **more) == text
+)
+def test_expected_and_reported(guess: ConstantGuess | None, text: str) -> None:
+    assert said(CORRECTED, None, guess=guess) == f"{text}. {REPORTED}"
+    # Of the test part, which has its own most frequent class.
+    assert said(CORRECTED, CONFIRMED, guess=guess) == f"{EXPECTED} {PAID} {REPORTED}"
+    confirmed = replace(CONFIRMED, guess=ConstantGuess("1", 0.97))
+    reached = f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970)."
+    assert said(CORRECTED, confirmed, guess=guess) == f"{reached} {PAID} {REPORTED}"
 
 
 def test_other_metrics() -> None:
+    unknown = "Reported 0.9744. What to expect is unknown: it lacks scores."
+    assert said(None, None, unknown="it lacks scores") == unknown
     # 0.0 would read as none at all.
     wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
     told = verdict_sentences("val_loss", 0.0136, wide, None)
@@ -86,65 +75,52 @@ def test_other_metrics() -> None:
     assert " ".join(of_area) == f"{PLAIN}{chance} {REPORTED}"
 
 
+NONE = "No gain over the default shown:"
+OVER = "Tuning did not pay: the gain over the default is"
+WORSE = "Tuning did not pay: worse than the default by"
+OF_LOSS = {"default_on_test": (0.5,), "direction": "min"}
+
+
+@pytest.mark.parametrize(
+    ("gain", "changes", "sentence"),
+    [
+        ((0.0121, 0.0041, 0.0202), {}, PAID),
+        ((0.015, 0.0003, 0.0299), {}, "Better than the default by 0.0150 (0.0003 to 0.0299)."),
+        # The default lacks 0.05, of which a tenth is worth having.
+        ((0.001, -0.0031, 0.0051), {}, f"{NONE} 0.0010 (-0.0031 to 0.0051)."),
+        ((0.001, -0.0029, 0.0049), {}, f"{OVER} 0.0010 (-0.0029 to 0.0049)."),
+        ((-0.0121, -0.0202, -0.0041), {}, f"{WORSE} 0.012 (0.004 to 0.020)."),
+        # A hundredth of a loss, or of a reward, is worth having.
+        ((0.0, -0.1, 0.0049), OF_LOSS, f"{OVER} 0.000 (-0.100 to 0.005)."),
+        ((0.0, -0.1, 0.0051), OF_LOSS, f"{NONE} 0.00 (-0.10 to 0.01)."),
+        ((0.0, -0.1, 2.4), {"default_on_test": (250.0,)}, f"{OVER} 0.0 (-0.1 to 2.4)."),
+    ],
+)
+def test_each_gain(gain: tuple[float, float, float], changes: Any, sentence: str) -> None:
+    confirmed = replace(CONFIRMED, gain=Interval(*gain), **changes)
+    assert said(CORRECTED, confirmed) == f"{EXPECTED} {sentence} {REPORTED}"
+
+
+BEST = {"default": Racer(7, (0.97,) * 4), "gain": None}
+WITHOUT = {"confirmed": None, "gain": None}
+OTHER = "Trial 12 was best under 4 new seeds."
+OUTDATED = (
+    "The last confirmation, 0.969 (0.961 to 0.976) by trial 7, is older than the best trial: "
+    "confirm the study again."
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentences"),
     [
-        ({}, f"{EXPECTED} {PAID} {REPORTED}"),
         ({"gain": None, "default": None}, f"{EXPECTED} {REPORTED}"),
-        (
-            {"winner": 12},
-            f"{EXPECTED} {PAID} Trial 12 was best under 4 new seeds. {REPORTED}",
-        ),
-        # The default lacks 0.05, of which a tenth is worth having.
-        (
-            {"gain": Interval(0.001, -0.0031, 0.0051)},
-            f"{EXPECTED} No gain over the default shown: 0.0010 (-0.0031 to 0.0051). {REPORTED}",
-        ),
-        (
-            {"gain": Interval(0.001, -0.0029, 0.0049)},
-            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0010 (-0.0029 to "
-            f"0.0049). {REPORTED}",
-        ),
-        (
-            {"gain": Interval(-0.0121, -0.0202, -0.0041)},
-            f"{EXPECTED} Tuning did not pay: worse than the default by 0.012 (0.004 to 0.020). "
-            f"{REPORTED}",
-        ),
-        (
-            {"gain": Interval(0.015, 0.0003, 0.0299)},
-            f"{EXPECTED} Better than the default by 0.0150 (0.0003 to 0.0299). {REPORTED}",
-        ),
-        # A hundredth of a loss, or of a reward, is worth having.
-        (
-            {"gain": Interval(0.0, -0.1, 0.0049), "default_on_test": (0.5,), "direction": "min"},
-            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.000 (-0.100 to 0.005). "
-            f"{REPORTED}",
-        ),
-        (
-            {"gain": Interval(0.0, -0.1, 0.0051), "default_on_test": (0.5,), "direction": "min"},
-            f"{EXPECTED} No gain over the default shown: 0.00 (-0.10 to 0.01). {REPORTED}",
-        ),
-        (
-            {"gain": Interval(0.0, -0.1, 2.4), "default_on_test": (250.0,)},
-            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0 (-0.1 to 2.4). "
-            f"{REPORTED}",
-        ),
-        (
-            {"default": Racer(7, (0.97,) * 4), "gain": None},
-            f"{EXPECTED} Tuning did not pay: the default was best. {REPORTED}",
-        ),
+        ({"winner": 12}, f"{EXPECTED} {PAID} {OTHER} {REPORTED}"),
+        (BEST, f"{EXPECTED} Tuning did not pay: the default was best. {REPORTED}"),
         # Without a test part, the corrected value is the expected one.
-        ({"confirmed": None, "gain": None}, f"{PLAIN}. {REPORTED}"),
-        (
-            {"confirmed": None, "gain": None, "winner": 12},
-            f"{PLAIN} of trial 7. Trial 12 was best under 4 new seeds. {REPORTED}",
-        ),
+        (WITHOUT, f"{PLAIN}. {REPORTED}"),
+        ({**WITHOUT, "winner": 12}, f"{PLAIN} of trial 7. {OTHER} {REPORTED}"),
         # Better trials came since.
-        (
-            {"reported": 0.97},
-            f"{PLAIN}. {REPORTED} The last confirmation, 0.969 (0.961 to 0.976) by trial 7, is "
-            "older than the best trial: confirm the study again.",
-        ),
+        ({"reported": 0.97}, f"{PLAIN}. {REPORTED} {OUTDATED}"),
     ],
 )
 def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
 
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, make_spec, record_trial
+from handmade import ENVIRONMENT, make_spec, record_confirmation, record_trial
 from scripted import describe
 
 import kerastudy as ks
@@ -25,7 +26,7 @@ from tracking.history import (
 )
 from tracking.journal import Champion, Journal
 from tracking.mlflow import Pages, study_note
-from tracking.records import Confirmation, Interval, Objective, Racer
+from tracking.records import Interval, Objective, Racer
 from tracking.report import StudyData, belief
 from tracking.scores import SampleScores, write_scores
 from tracking.statistics import corrected
@@ -120,34 +121,28 @@ def test_a_recorded_correction_is_used_only_for_the_same_trials(shared_store: St
     assert without is not None and without.trials == len(SHARES) - 1
 
 
-def record_confirmation(history: StudyHistory, **changes: Any) -> None:
-    assert history.best is not None and history.best.value is not None
-    journal = history.writing()
-    uuid = journal.begin_confirmation('{"options": {}}')
-    confirmation = Confirmation(
-        study=history.description.name,
-        engine=history.description.engine,
-        uuid=uuid,
-        metric="val_accuracy",
-        direction="max",
-        reported_trial=history.best.number,
-        reported=history.best.value,
-        corrected=None,
-        seeds=(1, 2, 3, 4),
-        race=(Racer(3, (0.9,) * 4, 2000, 1), Racer(1, (0.9, None, 0.9), 1000, 1)),
-        default=Racer(-1, (0.89, None), 3000, 1),
-        winner=3,
-        confirmed=Interval(0.9012, 0.8711, 0.9303),
-        gain=Interval(0.0121, 0.0041, 0.0202),
-        test_samples=300,
-        readings=1,
-        time=1,
-        test_seeds=(6, 7),
-        winner_on_test=(0.9, 0.91),
-        default_on_test=(0.89, 0.88),
-    )
-    journal.end_confirmation(uuid, replace(confirmation, **changes))
-    journal.close()
+RACE = (Racer(3, (0.9,) * 4, 2000, 1), Racer(1, (0.9, None, 0.9), 1000, 1))
+OUTCOME: dict[str, Any] = {
+    "metric": "val_accuracy",
+    "direction": "max",
+    "reported_trial": 3,
+    "seeds": (1, 2, 3, 4),
+    "default": Racer(-1, (0.89, None), 3000, 1),
+    "confirmed": Interval(0.9012, 0.8711, 0.9303),
+    "gain": Interval(0.0121, 0.0041, 0.0202),
+    "test_samples": 300,
+    "readings": 1,
+    "test_seeds": (6, 7),
+    "winner_on_test": (0.9, 0.91),
+    "default_on_test": (0.89, 0.88),
+}
+
+
+def confirm(history: StudyHistory, race: Sequence[Racer] = RACE, **changes: Any) -> None:
+    assert history.best is not None
+    outcome = {**OUTCOME, "reported": history.best.value, **changes}
+    with history.writing() as journal:
+        record_confirmation(journal, history.description.name, race, **outcome)
 
 
 def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
@@ -157,7 +152,7 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
         return {each.name: each.text for each in summary_of(history, shared_store.root).commands}
 
     assert commands()["confirm"] == "kerastudy confirm confirmed"
-    record_confirmation(history, reported=0.9, time=1)
+    confirm(history, reported=0.9, time=1)
     verdict = study_verdict(history)
     assert "is older than the best trial: confirm the study again." in verdict.text
     estimate, outdated = verdict.grounds
@@ -167,7 +162,7 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     )
     assert outdated in verdict.text
     # The last confirmation counts.
-    record_confirmation(history, time=2)
+    confirm(history, time=2)
     assert "confirm" not in commands()
     expected = (
         "Expect 0.901 (0.871 to 0.930). Better than the default by 0.012 (0.004 to 0.020). "
@@ -236,7 +231,7 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
     )
     # Trial 2 wins, trials 1 and 3 raced, and trial 0 did not.
     race = (Racer(2, (0.9,) * 4), Racer(3, (0.89,) * 4), Racer(1, (0.9, None, 0.9)))
-    record_confirmation(history, winner=2, race=race)
+    confirm(history, race)
     after = study_verdict(history)
     told = champion_sentences(with_champion(2, "it won under new seeds"), after)
     assert told == (f"trial 2, it won under new seeds: {address}",)

@@ -33,7 +33,7 @@ from conformance.models import (
     wait_until,
 )
 from search_spaces import Hyperparameters
-from studies.training import Trainer, checkpoints, configure_tensorflow, run_trial, weights_digest
+from studies.training import Trainer, checkpoints, run_trial, weights_digest
 from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
 from tracking.store import checkpoint_digest
 
@@ -64,10 +64,6 @@ class TrainerConformance:
     @pytest.fixture
     def trainer(self) -> Trainer:
         raise NotImplementedError
-
-    @pytest.fixture(autouse=True)
-    def deterministic(self) -> None:
-        configure_tensorflow(None)
 
     def train(
         self,
