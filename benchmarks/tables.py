@@ -63,7 +63,9 @@ def measured(name: str, seed: int, trials: int) -> dict[str, float]:
         each: float(score(test["target"], model.fit(x, y).predict(test.drop(columns="target"))))
         for each, model in others.items()
     }
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    # MLflow's exporter may still write when the folder is deleted.
+    temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with temporary as folder, contextlib.chdir(folder):
         train.to_csv("train.csv", index=False)
         test.to_csv("test.csv", index=False)
         values |= by_study(test["target"], score, trials)

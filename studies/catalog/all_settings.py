@@ -8,8 +8,10 @@ Some have an "off" (L1, L2: the builder reads 0.0 then), and some only make sens
 momentum, while the optimizer is SGD). A space this large needs more trials than the small number
 here; the command line takes more: `kerastudy launch all-settings --trials 200`.
 
-What was found: 0.961, no more than the study `digits` with its four settings (0.958). In a space of
-14 settings 20 trials are few. Settings that don't matter cost trials, which is why the chapters ask
+What was found, over five launches under different seeds: its best is 0.961 to 0.978. At equal
+epochs that is 0.004 (-0.004 to 0.013) more than by the study `digits` with its five settings, which
+is no clear difference, and its trials take five times as long. In a space of 14 settings 20 trials
+are few. Settings that don't matter cost trials, which is why the chapters ask
 about one at a time.
 """
 

@@ -7,7 +7,9 @@ Look at `kerastudy show digits`, then at `kerastudy report digits`: which hyperp
 most, and which digits are taken for which?
 
 What was found: 0.958 of the validation images are read rightly. Of 20 values the best is partly
-luck; 0.950 (0.916 to 0.978) is what to expect of new images.
+luck; 0.950 (0.916 to 0.978) is what to expect of new images. Plain Keras, over five seeds, reads
+0.895 ± 0.018 of the validation images at the default learning rate of 0.01, and at 0.1 0.958 ±
+0.008 of them and 0.947 ± 0.005 of the test images.
 """
 
 import keras

@@ -16,8 +16,9 @@ Look at the report's confusion matrix and at the images below it: which digits a
 The images stay the bytes they are, and the model itself scales them to 0 to 1, so that its champion
 takes images as they come. Then `kerastudy evaluate mnist` opens the sealed test part.
 
-What was found: 0.9847 on validation images, 0.9856 (0.983 to 0.988) on the test images. An earlier
-study of the same network, with constant learning rates and fewer trials, reached 0.9792.
+What was found: 0.9847 on validation images, 0.9856 (0.983 to 0.988) on the test images. Untuned, by
+plain Keras over five seeds, 512 units read 0.983 ± 0.001 of the test images at a rate that falls
+from 0.002 along a cosine, and 0.980 ± 0.001 at a constant one.
 """
 
 import keras

@@ -6,8 +6,9 @@ the label 3 left as it is and `sparse_categorical_crossentropy`.
 
 Look at both: `kerastudy compare one-hot sparse`.
 
-What was found: they are the same to the last bit. Each of the 15 trials has the same accuracy in
-each epoch, and the best is trial 13 of both, with 0.969.
+What was found: they are the same. Each of the 15 trials has the same accuracy in each epoch, and
+the best is trial 13 of both, with 0.969. By plain Keras, too, both have the same best accuracy
+under each of five seeds: 0.967 ± 0.005.
 """
 
 import keras

@@ -6,8 +6,9 @@ the memory for the targets. The study `one-hot` is the same on the same data, wi
 
 Look at both: `kerastudy compare one-hot sparse`.
 
-What was found: they are the same to the last bit. Each of the 15 trials has the same accuracy in
-each epoch, and the best is trial 13 of both, with 0.969. So take the one that fits your targets.
+What was found: they are the same. Each of the 15 trials has the same accuracy in each epoch, and
+the best is trial 13 of both, with 0.969. By plain Keras, too, both have the same best accuracy
+under each of five seeds: 0.967 ± 0.005. So take the one that fits your targets.
 """
 
 import keras

@@ -10,9 +10,10 @@ A network takes numbers. `ks.datasets.table` makes them: it brings numbers to me
 categories are those of the training part alone. `kerastudy data tabular` shows what becomes of each
 column.
 
-What was found, as the mean error in thousands: always the mean price, 140; a linear regression on
-one-hot columns, 36, as it can't multiply metres by the district; scikit-learn's boosted trees, 20;
-the network, 15.9 after 20 trials. Nothing gets below 12, the noise that was put in.
+What was found, as the mean error in thousands, by plain Keras and scikit-learn over five seeds:
+always the mean price, 127 ± 8; a linear regression on one-hot columns, 34.2 ± 1.5, as it can't
+multiply metres by the district; boosted trees, 19.2 ± 1.8; the network at a rate of 0.02, 15.7 ±
+1.1. Nothing gets below 12, the noise that was put in.
 
 What to look at: predict new houses by the champion. It takes the columns of the table as they are,
 gaps included.

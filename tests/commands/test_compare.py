@@ -176,7 +176,7 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     assert "Their data differ" in sentence and "another seed" not in sentence
     of_data, of_space, of_device = told["notes"]
     assert "made up" in of_data and "elsewhere" in of_data and "e" * 12 in of_data
-    assert "'units' is only in 'two'" in of_space
+    assert of_space == "The spaces differ: only 'two' has 'units'."
     assert "a processor and an accelerator" in of_device
 
 

@@ -27,17 +27,17 @@ _DIFFERENT = ("seconds", "peak_memory_bytes", "attempt", "uuid")
 Rows = list[dict[str, Any]]
 
 
-def read_record(root: Path, name: str, engine: str = "optuna:tpe") -> dict[str, Any]:
-    """Returns the record of a study under one engine, as JSON has it."""
+def read_record(root: Path, name: str, engine: str = "%") -> dict[str, Any]:
+    """Returns the record of a study under one engine, or the only one, as JSON has it."""
     folder = folder_of(root, name)
     with _database(folder) as database:
-        (search,) = _rows(database, "SELECT * FROM searches WHERE engine = ?", engine)
+        (search,) = _rows(database, "SELECT * FROM searches WHERE engine LIKE ?", engine)
         record = {
             "study": _study(database, search),
             "definition": _definition(search),
             "trials": _trials(database, search["id"]),
             "champion": _champion(database, folder),
-            "files": _files(folder / "checkpoints" / engine.replace(":", "-")),
+            "files": _files(folder / "checkpoints" / search["engine"].replace(":", "-")),
         }
     return json.loads(json.dumps(record))
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from search_spaces.argument_checks import finite_number
 from search_spaces.errors import ComparisonError
-from search_spaces.texts import counted, listed, number
+from search_spaces.texts import counted, listed, number, quoted
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
@@ -204,22 +204,19 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
     first, *others = standings
     described = first.history.description
     notes = []
+    # Several studies may have the same data and space, of which one note is enough.
+    known = {described.data.digest, described.space.digest}
     for other in others:
         description = other.history.description
-        if description.data.digest != described.data.digest:
+        if description.data.digest not in known:
             notes.append(
                 f"The data of {first.label!r} ({described.data.name}, digest "
                 f"{described.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
                 f"digest {description.data.digest[:12]}) differ, so values may not be comparable."
             )
-        apart = [
-            f"{name!r} is only in {one.label!r}"
-            for one, two in ((first, other), (other, first))
-            for name in one.history.description.space.names
-            if name not in two.history.description.space
-        ]
-        if apart:
-            notes.append(f"The spaces differ: {', '.join(apart)}.")
+        if description.space.digest not in known:
+            notes += _space_notes(first, other)
+        known |= {description.data.digest, description.space.digest}
     devices = {
         str(trial.environment["device"]): None
         for standing in standings
@@ -229,6 +226,15 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
     if len(devices) > 1:
         notes.append(f"Trials ran on {' and '.join(devices)}: their seconds are not comparable.")
     return notes
+
+
+def _space_notes(first: Standing, other: Standing) -> list[str]:
+    spaces = {each.label: each.history.description.space for each in (first, other)}
+    return [
+        f"The spaces differ: only {label!r} has {quoted(names)}."
+        for label, others in zip(spaces, [*spaces.values()][::-1], strict=True)
+        if (names := [name for name in spaces[label].names if name not in others])
+    ]
 
 
 @dataclass(frozen=True)

@@ -272,7 +272,7 @@ def contour(
         layers,
         "contour",
         f"{objective.metric} over {first.name} and {second.name}",
-        280,
+        250,
         f"{objective.metric} of trials over {first.name} and {second.name}, and the mean of the "
         "trials nearby.",
     )
