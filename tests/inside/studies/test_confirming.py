@@ -344,13 +344,14 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation) -> None:
 
 
 def test_a_champion_by_hand_stays_until_the_next_confirmation(
-    folder: Path, found: Confirmation, tmp_path: Path
+    launched_plain: Path, folder: Path, found: Confirmation, tmp_path: Path
 ) -> None:
     copied = Path(shutil.copytree(folder, tmp_path / "promoted"))
     history = history_in(copied)
     left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in found.race})
-    store = ("--store", "store")
-    told = kerastudy_here(copied, "promote", NAME, "--trial", str(left), *store).stdout
+    # In the recorded folder, where the study is loaded by this process.
+    promote = ("promote", NAME, "--trial", str(left), "--store", copied / "store")
+    told = kerastudy_here(launched_plain, *promote).stdout
     assert found.confirmed is not None
     value, expected = history.trial(left).value, interval_text(found.confirmed)
     worth = (

@@ -184,7 +184,7 @@ def _rescaled() -> keras.Model:
     return CORPUS["rescaled"].build(CORPUS["rescaled"].values[0])
 
 
-@pytest.mark.parametrize("name", ["dropouts", "two inputs, named, weighted"])
+@pytest.mark.parametrize("name", ["a function's generator", "two inputs, named, weighted"])
 def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
