@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pages import recipe_of
-from suite import exhaustive_but
+from suite import exhaustive_but, one_thread
 from user_commands import kerastudy_here, run
 
 HELPERS = """
@@ -148,7 +148,8 @@ def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path, setting: str) -> No
         "by_hand": recipe + WEIGHTS,
     }.items():
         (tmp_path / f"{name}.py").write_text(written, encoding="utf-8")
-    # A process has the threads that it had at its first training: see `conftest.py`.
+    # A process has the threads that it had first, and variables of the study's file use them.
+    one_thread()
     where = ("--executor", "in-process") if "threads=1" in settings else ("--workers", "1")
     kerastudy_here(
         tmp_path, "launch", "all_of_it.py", "--store", "store", "--verify", "off", *where

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import subprocess
@@ -62,17 +61,11 @@ def in_mlflow(history: ks.StudyResults, server: dict[str, Any]) -> InMlflow:
 
 @pytest.fixture(scope="module")
 def server(history: ks.StudyResults) -> Iterator[dict[str, Any]]:
-    with served(history) as document:
-        yield document
-
-
-@contextlib.contextmanager
-def served(history: ks.StudyResults, *options: str) -> Iterator[dict[str, Any]]:
     """`kerastudy ui`, stopped with Ctrl-C; afterwards none of its processes is left.
 
     Behind a proxy that knows nothing of this machine, as in many offices.
     """
-    words = ("ui", "연구 1", "--store", str(history.store.root), "--json", "--no-open", *options)
+    words = ("ui", "연구 1", "--store", str(history.store.root), "--json", "--no-open")
     process = subprocess.Popen(
         [*KERASTUDY, *words],
         env=environment(http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9"),
@@ -86,10 +79,8 @@ def served(history: ks.StudyResults, *options: str) -> Iterator[dict[str, Any]]:
         assert line, "the server ended"
         document += line
     running = psutil.Process(process.pid).children(recursive=True)
-    try:
-        yield json.loads(document)
-    finally:
-        process.send_signal(signal.SIGINT)
+    yield json.loads(document)
+    process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
     gone, alive = psutil.wait_procs(running, timeout=10)
     assert gone and not alive
@@ -101,7 +92,7 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     browser.get(address)
 
     def shown(driver: webdriver.Chrome) -> str | None:
-        for folded in driver.find_elements(By.XPATH, "//button[normalize-space(.) = 'Show more']"):
+        for folded in driver.find_elements(By.XPATH, FOLD):
             folded.click()
         text = " ".join(driver.find_element(By.TAG_NAME, "body").text.split())
         return text if all(wanted in text for wanted in texts) else None
@@ -150,11 +141,6 @@ def errors(browser: webdriver.Chrome, *known: str) -> list[str]:
     return [message for message in found if not any(each in message for each in (NOBODY, *known))]
 
 
-def view(server: dict[str, Any], name: str) -> str:
-    address: str = server["views"][name]
-    return address
-
-
 def rows(browser: webdriver.Chrome) -> list[str]:
     """The names of the runs in a table, as sorted."""
     cells = browser.find_elements(By.CSS_SELECTOR, ".ag-row [col-id*='Run Name'] a")
@@ -185,7 +171,7 @@ def test_the_list_of_studies_says_what_to_expect_of_each(
 def test_opens_at_the_trials_sorted_with_their_columns(
     browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
-    assert server["url"] == view(server, "trials")
+    assert server["url"] == server["views"]["trials"]
     best = history.top(20)
     first = f"#{best[0].number} · "
     text = see(browser, server["url"], "best_val_loss", "kerastudy.state", first)
@@ -210,7 +196,7 @@ def test_charts_are_drawn(
 ) -> None:
     """The value of each trial that has one: by number, and by each hyperparameter."""
     assert errors(browser, RESIZED) == []
-    see(browser, view(server, "charts"), "Trials (2)", "Hyperparameters (3)", "Parallel Coord")
+    see(browser, server["views"]["charts"], "Trials (2)", "Hyperparameters (3)", "Parallel Coord")
     valued = len(history.top(100))
 
     def points() -> bool:
@@ -228,7 +214,7 @@ def test_charts_are_drawn(
 def test_training_and_validation_share_a_chart(
     browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
-    see(browser, view(server, "curves"), "Training and validation (1)")
+    see(browser, server["views"]["curves"], "Training and validation (1)")
     plot = wait_for(
         browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"), "chart"
     )[0]
@@ -286,7 +272,7 @@ def test_no_page_has_an_error_or_asks_another_host(
     browser: webdriver.Chrome, server: dict[str, Any]
 ) -> None:
     """All pages of the tests above, which this browser has seen."""
-    see(browser, view(server, "trials"), "matching runs")
+    see(browser, server["views"]["trials"], "matching runs")
     assert errors(browser, RESIZED) == []
     sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [

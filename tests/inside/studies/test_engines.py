@@ -88,7 +88,6 @@ class TestBayesian(EngineConformance):
         return lambda space, seed=7: make(request.param, "none", space, seed)
 
     # What it proposes is shown below.
-    test_tries_nothing_twice = exhaustive(EngineConformance.test_tries_nothing_twice)
     test_ends_when_all_has_been_tried_and_only_then = exhaustive(
         EngineConformance.test_ends_when_all_has_been_tried_and_only_then
     )

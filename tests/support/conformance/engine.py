@@ -241,12 +241,6 @@ class EngineConformance:
         if self.never_repeats:
             assert given not in [values for _, values, _, past in wanted if past is None]
 
-    def test_tries_nothing_twice(self, make: Callable[..., Engine]) -> None:
-        if self.never_repeats:
-            played = Played(make(self.space)).play(self.trials)
-            anew = [canonical_json(values) for _, values, _, past in played if past is None]
-            assert len(set(anew)) == len(anew)
-
     @pytest.mark.parametrize("infeasible", [(), range(100)])
     def test_ends_when_all_has_been_tried_and_only_then(
         self, make: Callable[..., Engine], infeasible: Sequence[int]
