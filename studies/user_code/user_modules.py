@@ -35,6 +35,7 @@ _CATALOG: Final = Path(__file__).parents[1] / "catalog"
 _LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
 # The folders of Python's own modules. They may be within the user's repository, e.g. if this is a
 # home folder, but their modules are not the study's own.
+_INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 _BY_NAME = ("import_module", "__import__")
 
@@ -47,11 +48,11 @@ def is_users(file: str) -> bool:
         return False
     if path.is_relative_to(_CATALOG):
         return True
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    # A process has some thousand modules, so the checks that read no files come first.
     return not (
-        _is_ours(path.resolve())
-        or any(path.is_relative_to(sysconfig.get_path(name)) for name in names)
-        or _LIBRARIES & set(path.parts)
+        _LIBRARIES & set(path.parts)
+        or any(path.is_relative_to(place) for place in _INSTALLED)
+        or _is_ours(path.resolve())
     )
 
 
