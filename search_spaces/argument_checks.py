@@ -71,13 +71,6 @@ def positive_number(setting: str, value: object, error: Error, of: str = "") -> 
     raise error.of_setting(setting, f"a number {of} above 0".replace("  ", " "), value)
 
 
-def share(setting: str, value: object, error: Error) -> float:
-    """Checks that a value is a number between 0 and 1, both excluded."""
-    if is_real(value) and 0 < value < 1:
-        return float(value)
-    raise error.of_setting(setting, "a share between 0 and 1, both excluded", value)
-
-
 def truth(setting: str, value: object, error: Error) -> bool:
     """Checks that a value is True or False."""
     if isinstance(value, bool):
