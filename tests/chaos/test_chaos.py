@@ -35,4 +35,7 @@ def test_a_study_whose_processes_are_killed_comes_to_the_same_record(
     assert campaign.done == victims
     assert 0 < campaign.slowest < SECONDS_TO_END
     found = [*differences(expected, campaign.record()), *campaign.left_behind()]
+    if workers > 1:
+        # Which trial ends first decides which others write a checkpoint, not what they train.
+        found = [each for each in found if "/checkpoint_sha256:" not in each]
     assert not found, "\n".join(found)
