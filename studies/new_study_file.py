@@ -24,10 +24,10 @@ from studies.data import (
     folders_of_parts,
     is_table,
     name_of,
+    no_target,
     numbers_of,
     read_arrays,
     read_columns,
-    read_table,
     table_alone,
 )
 from studies.user_code import resolve_target
@@ -176,8 +176,7 @@ def _of_table(
     file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any]
 ) -> Samples:
     if target is None:
-        last = read_table(absolute_path(file)).columns[-1]
-        raise DataError(f"Say which column of {str(file)!r} to predict: --target {last}")
+        raise no_target(file)
     described = table_alone(file, target, options).read
     assert isinstance(described, Table), "it reads a table"
     table, frame, inputs = described.decided()

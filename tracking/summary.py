@@ -25,6 +25,7 @@ from tracking.history.verdicts import (
     study_verdict,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
+from tracking.records.evaluation_records import Evaluation
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import launch_command, shell_command
@@ -127,7 +128,7 @@ class Summary:
         way = "highest" if description.objective.direction == "max" else "lowest"
         varied = sum(parameter.count != 1 for parameter in description.space)
         varied_ones = f"{counted(varied, 'hyperparameter')} varied" if varied else "nothing varied"
-        pruner = f"the pruner {description.pruner} gave up bad trials early"
+        pruner = f"the pruner {description.pruner} gives up bad trials early"
         if description.pruner == "none":
             pruner = "without a pruner"
         chosen = f"{description.engine} chose the values, {pruner}; seed {description.seed}"
@@ -189,6 +190,8 @@ class Summary:
             more = f" ({counted(len(asked) - 1, 'more reason')}: kerastudy diagnose)"
             return Command("launch", f"{asked[0]}{more if len(asked) > 1 else ''}. Launch", command)
         test = ", and read the sealed test part once" if _test_samples(self.history) else ""
+        if _test_readings(self.history):
+            test = ", and read the test part again"
         return self.command("confirm", f"Train the best trials again under new seeds{test}")
 
     @cached_property
@@ -465,11 +468,17 @@ def _test_samples(history: StudyHistory) -> int:
     return history.description.data.sizes.get("test", 0)
 
 
+def _test_readings(history: StudyHistory) -> list[Evaluation]:
+    """Returns the evaluations on the study's test part, under all of its engines."""
+    digest = history.description.data.digests.get("test")
+    return history.journal.evaluations(digest=digest) if digest else []
+
+
 def _on_test(history: StudyHistory) -> str:
     """Returns a clause on the last evaluation on the test part; empty without a test part."""
     if "test" not in history.description.data.digests:
         return ""
-    readings = history.journal.evaluations(digest=history.description.data.digests["test"])
+    readings = _test_readings(history)
     if not readings:
         samples = counted(_test_samples(history), "sample")
         return f"{samples}, sealed: nothing has seen them yet"

@@ -51,10 +51,10 @@ def histories_of(
 ) -> list[StudyHistory]:
     """Reads each study that a command names, under each engine that the command names.
 
-    Without engines, each study is read under the engine with its best trial.
+    Without engines, each study is read under the engine of its champion, or else of its best trial.
     """
     names: Sequence[str | None] = engines or (None,)
-    return [history_of(study, engine, store) for study in studies for engine in names]
+    return [history_of(study, engine, store, True) for study in studies for engine in names]
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:

@@ -30,7 +30,7 @@ store_option = click.option(
     help="The store's folder.  [default: $KERASTUDY_STORE or ./kerastudy-store]",
 )
 engine_option = click.option(
-    "--engine", help="Which engine's trials.  [default: that of the best trial]"
+    "--engine", help="Which engine's trials.  [default: that of the champion, else the best]"
 )
 trust_option = click.option(
     "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."

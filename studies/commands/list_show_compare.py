@@ -175,7 +175,7 @@ def show_command(
     chosen = [name for name, value in options.items() if value is not None]
     if len(chosen) > 1:
         raise click.UsageError(f"Give {' or '.join(chosen)}, not both.")
-    history = history_of(study, engine, store)
+    history = history_of(study, engine, store, champion=True)
     if model:
         document = json_documents.model_document(history)
         answer(as_json, lambda: document, lambda: "\n".join(document.values()))

@@ -34,6 +34,7 @@ from .column_values import takes_columns as takes_columns
 from .dataset_base import Dataset as Dataset
 from .dataset_base import DescribedData as DescribedData
 from .datasets import data_alone as data_alone
+from .datasets import no_target as no_target
 from .datasets import replaced_data as replaced_data
 from .image_and_text_folders import ENDINGS as ENDINGS
 from .image_and_text_folders import classes_in as classes_in

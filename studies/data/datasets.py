@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -31,7 +32,13 @@ from studies.data.arrays.sample_checks import Samples, check_samples
 from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
 from studies.data.dataset_base import Dataset, options_of
 from studies.data.image_and_text_folders import folder_kind, images, text
-from studies.data.npz_csv_parquet import TARGET, absolute_path, is_table, read_arrays
+from studies.data.npz_csv_parquet import (
+    TARGET,
+    absolute_path,
+    is_table,
+    read_arrays,
+    read_table,
+)
 from studies.data.table_dataset import table, table_alone
 from studies.data.tf_data_and_generators import StreamedDataset, check_source
 
@@ -483,4 +490,12 @@ def data_alone(spelled: str, options: Mapping[str, Any] = {}) -> Dataset:
         return images(path, image_size=_IMAGE_SIZE)
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
+    if is_table(path) and not target:
+        raise no_target(path)
     return replaced_data(spelled, None)
+
+
+def no_target(table: Path) -> DataError:
+    """Returns the error for a table without a column to predict. It proposes the last column."""
+    last = shlex.quote(str(read_table(absolute_path(table)).columns[-1]))
+    return DataError(f"Say which column of {table.name!r} to predict: --target {last}")

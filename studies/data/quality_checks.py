@@ -279,11 +279,15 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
 
 def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
     hashes = {part: marks(arrays) for part, arrays in data.x.items()}
-    train, checked = len(hashes["train"]), " of those that were checked" if data.partial else ""
-    repeats = train - len(np.unique(hashes["train"]))
+    counts = {part: len(of_part) for part, of_part in hashes.items()}
+    train, checked = counts["train"], " of those that were checked" if data.partial else ""
+    if (table := data.preparation.table) is not None:
+        # Rows that differ in rare or new categories alone have the same inputs.
+        hashes = {part: h[~table.has_uncoded(data.x[part]["x"])] for part, h in hashes.items()}
+    repeats = len(hashes["train"]) - len(np.unique(hashes["train"]))
     by_chance, leaks = repeats > _ALIKE_BY_CHANCE * train, False
     for other, part in itertools.combinations(hashes, 2):
-        samples, of = int(np.isin(hashes[part], hashes[other]).sum()), len(hashes[part])
+        samples, of = int(np.isin(hashes[part], hashes[other]).sum()), counts[part]
         if not samples:
             continue
         leaks, name, first = True, PART_NAMES[part], PART_NAMES[other]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -234,12 +235,8 @@ class Table(Reader):
                 words = {n: [*w, *sorted(_WORDS_OF_PANDAS & {*first[n]})] for n, w in words.items()}
             shown = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
             decisions |= {"missing": text} if (text := listed(shown, most=SHOWN)) else {}
-        frame = table._without_words(frame)
-        empty = frame[self.target].isna() | (frame[self.target] == MISSING)
-        if empty.any() and not empty.all():
-            count = f"{empty.sum():,} of {len(frame):,}"
-            decisions["rows"] = f"{count} lack {self.target}, and are left out"
-            frame = frame[~empty]
+        frame, on_target = self._with_target(table._without_words(frame))
+        decisions |= on_target
         dropped = {}
         if "drop" in self.open:
             kept = [name for name in inputs if name not in (self.time, *self.dates)]
@@ -303,6 +300,19 @@ class Table(Reader):
         gaps = {name: frame[name].mask(mask) for name, mask in words.items() if mask.any()}
         return frame.assign(**gaps) if gaps else frame
 
+    def _with_target(self, frame: Any) -> tuple[Any, dict[str, str]]:
+        """Returns the rows that have a target, and decisions and remarks about the target."""
+        empty = frame[self.target].isna() | (frame[self.target] == MISSING)
+        decisions = {}
+        if empty.any() and not empty.all():
+            count = f"{empty.sum():,} of {len(frame):,}"
+            decisions["rows"] = f"{count} lack {self.target}, and are left out"
+            frame = frame[~empty]
+        if self.classes is not False and (alike := _alike_classes(frame[self.target])):
+            text = f"{quoted(alike)} are different classes; write them alike if they are one"
+            decisions[self.target] = text
+        return frame, decisions
+
     def _time(self, frame: Any, dates: list[str]) -> str:
         """Returns the column that orders the rows, or an empty text if no column does."""
         if self.time is not None:
@@ -339,6 +349,14 @@ def _parts(series: Any, called: str) -> list[Column]:
         raise refusal(called, {series.name: str(error)}) from None
     days, *others = names_of_parts(series.name, day_first)
     return [Column(days, "number"), *(Column(name, "category") for name in others)]
+
+
+def _alike_classes(target: Any) -> list[str]:
+    """Returns the classes of a target that differ from another class in case or spaces alone."""
+    texts = target.unique().tolist() if target.dtype.kind not in "biufmM" else []
+    counts = Counter(" ".join(str(text).lower().split()) for text in texts)
+    alike = [str(text) for text in texts if counts[" ".join(str(text).lower().split())] > 1]
+    return sorted(alike)[:SHOWN]
 
 
 def _called(source: Any, part: str = "") -> str:

@@ -155,6 +155,12 @@ class FittedTable(TableColumns):
             columns[column.name] = texts
         return {column.name: columns[column.name] for column in self.columns}
 
+    def has_uncoded(self, rows: np.ndarray) -> np.ndarray:
+        """Returns for each row whether one of its categories has no input, so that it is all 0."""
+        columns = self.columns_in(rows)
+        uncoded = [columns[column.name] == _OTHER for column in self.categories]
+        return np.any(uncoded, axis=0) if uncoded else np.zeros(len(rows), bool)
+
     @property
     def treatments(self) -> dict[str, str]:
         """How columns are preprocessed, e.g. {"age and size": "to mean 0 and deviation 1"}."""

@@ -20,7 +20,7 @@ from handmade import (
     record_trial,
 )
 from scipy.stats import ttest_ind
-from stores import store_at
+from stores import history_at, store_at
 from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
@@ -309,6 +309,19 @@ def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: s
     assert compared["studies"][0]["best"]["value"] == (0.1 if led else 0.3)
     every = document(store, "show", "led", *arguments)["all"]
     assert [each["value"] for each in every] == ([0.8, 0.1, 0.6] if led else [0.7, 0.3])
+
+
+def test_the_champions_engine_is_the_default_where_it_was_confirmed(tmp_path: Path) -> None:
+    """Another engine has a better trial, whose value nobody has confirmed."""
+    confirmed = record_study(
+        tmp_path, "led", [0.7], FALLING, space=SPACE, engine="optuna:random", objective=ACCURACY
+    )
+    (trial,) = history_at(tmp_path, "led").ended
+    confirmed.set_champion(trial.uuid, "champion/one", "it won", alias="champion", facts={})
+    confirmed.close()
+    record_study(tmp_path, "led", [0.9], FALLING, space=SPACE, objective=ACCURACY).close()
+    assert document(tmp_path, "show", "led")["engine"] == "optuna:random"
+    assert document(tmp_path, "show", "led", "--engine", "tpe")["engine"] == "optuna:tpe"
 
 
 def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(store: Path) -> None:

@@ -153,3 +153,21 @@ def test_a_table_is_looked_at_column_by_column() -> None:
     parts = ks.datasets.table(later[:200], validation=later[200:], **options)
     (differs,) = of(ks.check_data(parts), "same distribution")
     assert "They differ most in town." in differs.verdict
+
+
+def test_rows_that_differ_in_new_categories_alone_are_not_repeated() -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "zip": [f"0{number}" for number in range(1000, 1300)],
+            "kind": random.choice(["a", "b"], 300),
+            "price": random.random(300),
+        }
+    )
+    data = ks.datasets.table(table, target="price", categories=["zip"])
+    assert not [
+        f for f in ks.check_data(data).findings if f.check == "leaks" and f.severity != "ok"
+    ]
+    again = pd.concat([table.drop(columns="zip"), table.drop(columns="zip")])
+    repeated = ks.check_data(ks.datasets.table(again, target="price", categories=["kind"]))
+    assert [f.severity for f in repeated.findings if f.check == "leaks"] != ["ok"]

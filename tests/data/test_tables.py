@@ -286,6 +286,15 @@ def test_a_number_of_folds_goes_forward_in_time() -> None:
     assert np.array_equal(drawn.of(0).validation.y, later[validation])
 
 
+def test_classes_that_differ_in_case_or_spaces_alone_are_named() -> None:
+    classes = ["yes", "no", "no ", "No"] * 30
+    table = pd.DataFrame({"age": np.arange(120.0), "sold": classes})
+    (line,) = [w for w in ks.datasets.table(table, target="sold").load().warnings if "alike" in w]
+    assert line.startswith("sold: 'No', 'no' and 'no ' are different classes")
+    named = ks.datasets.table(table.assign(sold=["yes", "no"] * 60), target="sold").load().warnings
+    assert not [warning for warning in named if "alike" in warning]
+
+
 # Refused
 
 
