@@ -57,8 +57,8 @@ def warning_of(earlier: Sequence[Evaluation]) -> str:
     times = "once" if len(earlier) == 1 else f"{len(earlier)} times"
     return (
         f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
-        f"{when}. A choice that was made by its values is not judged by them any more: they "
-        f"are too good. The intervals are of {100 * level_of_reading(len(earlier) + 1):.3g} % "
+        f"{when}. If a value on it has influenced a choice, these values are too good to judge "
+        f"the choice. The intervals are of {100 * level_of_reading(len(earlier) + 1):.3g} % "
         "instead of 95 %."
     )
 

@@ -151,6 +151,9 @@ def _next_lines(diagnosis: Diagnosis) -> list[str]:
         return wrapped(f"next     {text}", _INDENT)
     launch = diagnosis.next
     if not launch.reasons:
+        if any(finding.severity != "ok" for finding in diagnosis.findings):
+            text = "no launch alone mends what was found: see the advice of each finding"
+            return wrapped(f"next     {text}", _INDENT)
         return ["next     nothing in the record asks for another launch"]
     name = diagnosis.history.description.name
     where = "in this study" if launch.name == name else f"in another study, {launch.name}"
