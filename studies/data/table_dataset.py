@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,7 @@ _MOST_OF_A_DATE = 0.25
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
 # Codes, and words that pandas reads as missing values, are looked for in this many first rows.
 _FIRST_ROWS = 1000
+_DAY_AND_MONTH: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}")
 _WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
 
 
@@ -250,7 +252,8 @@ class Table(Reader):
         dates = [column.name for column in columns if column.kind == "dates"]
         time = table._time(frame, dates)
         if self.open or self.time is None:
-            decisions |= _on_dates(time, [name for name in dates if name not in self.dates])
+            unused = [name for name in dates if name not in self.dates]
+            decisions |= _on_dates(frame, time, unused)
         if self.open and decisions:
             decisions["to change it"] = "set drop, categories, missing, dates or time"
         table = replace(
@@ -333,12 +336,29 @@ class Table(Reader):
         return np.argsort(np.asarray(values), kind="stable")
 
 
-def _on_dates(time: str, unused: list[str]) -> dict[str, str]:
+def _on_dates(frame: Any, time: str, unused: list[str]) -> dict[str, str]:
     decisions = dict.fromkeys(unused, "no input")
     if time:
         unseen = "; no input" if time in decisions else ""
-        decisions[time] = f"parts are split in time by it{unseen}"
+        decisions[time] = f"parts are split in time by it{_day_or_month_first(frame[time])}{unseen}"
     return decisions
+
+
+def _day_or_month_first(series: Any) -> str:
+    """Returns how dates such as 3/4/2024 are read. Empty for dates that have one reading."""
+    if series.dtype.kind in "biufmM" or not _DAY_AND_MONTH.match(str(series.iloc[0])):
+        return ""
+    try:
+        dates = dates_of(series)[0]
+    except ValueError:
+        # `_order` reports the value that is no date.
+        return ""
+    for text, date in zip(series.astype(str), dates, strict=True):
+        numbers = _DAY_AND_MONTH.match(text)
+        if numbers and int(numbers[1]) != int(numbers[2]):
+            day_first = date.day == int(numbers[1])
+            return ", the day before the month" if day_first else ", the month before the day"
+    return ""
 
 
 def _parts(series: Any, called: str) -> list[Column]:
