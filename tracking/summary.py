@@ -189,9 +189,10 @@ class Summary:
         if command and (resumes or asked[0] in problems):
             more = f" ({counted(len(asked) - 1, 'more reason')}: kerastudy diagnose)"
             return Command("launch", f"{asked[0]}{more if len(asked) > 1 else ''}. Launch", command)
-        test = ", and read the sealed test part once" if _test_samples(self.history) else ""
-        if _test_readings(self.history):
-            test = ", and read the test part again"
+        reads = (
+            "the test part again" if _test_readings(self.history) else "the sealed test part once"
+        )
+        test = f", and read {reads}" if _test_samples(self.history) else ""
         return self.command("confirm", f"Train the best trials again under new seeds{test}")
 
     @cached_property

@@ -54,7 +54,9 @@ def histories_of(
     Without engines, each study is read under the engine of its champion, or else of its best trial.
     """
     names: Sequence[str | None] = engines or (None,)
-    return [history_of(study, engine, store, True) for study in studies for engine in names]
+    return [
+        history_of(study, engine, store, champion=True) for study in studies for engine in names
+    ]
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:
