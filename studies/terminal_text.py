@@ -6,6 +6,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.texts import readable
@@ -66,6 +67,14 @@ def printable(text: str) -> str:
 def printable_value(value: object) -> str:
     """Returns a number, text or list as text for a terminal. Shortens floats to six digits."""
     return printable(readable(value, 6))
+
+
+def printable_path(path: Path | None) -> str:
+    """Returns a path as text, relative to the working folder if it is below, or "not kept"."""
+    if path is None:
+        return "not kept"
+    below = path.is_relative_to(Path.cwd())
+    return printable(str(path.relative_to(Path.cwd()) if below else path))
 
 
 def without_colors(text: str) -> str:

@@ -154,6 +154,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
         level=level,
+        guess=scores.guess,
     )
     # The evaluation is recorded before anybody sees its values, so that later ones warn of it.
     record_evaluation(history, evaluation)

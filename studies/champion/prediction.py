@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -125,6 +125,7 @@ def predict_file(
         model = load_champion(history, trust=trust, alias=alias)
         table, notes = _read_columns(path, metadata)
         samples: Any = columns_for(model, table, repr(str(path)))
+        notes += _notes_on_categories(samples, metadata["table"])
     else:
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
@@ -165,6 +166,20 @@ def _read_columns(path: Path, metadata: Mapping[str, Any]) -> tuple[Any, list[st
             return dict(file), []
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} can't be read: {' '.join(str(error).split())}") from None
+
+
+def _notes_on_categories(
+    samples: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Yields a note for each column with categories that are no input of the model."""
+    for column in columns:
+        if column["kind"] == "category":
+            texts = {text.decode() for text in samples[column["name"]].numpy().ravel().tolist()}
+            if uncoded := sorted(texts - {*column["categories"]}):
+                yield (
+                    f"{quoted(uncoded, most=_SHOWN)} in {column['name']}: not or rarely seen in "
+                    "training, so unknown to the model"
+                )
 
 
 def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -544,7 +559,7 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
     if inputs.columns:
         missing = [name for name in inputs.columns if name not in table.columns]
         if missing:
-            raise inputs.error(path, f"lacks the columns {quoted(missing, most=_SHOWN)}")
+            raise inputs.error(path, f"lacks columns: {quoted(missing, most=_SHOWN)}")
         table = table[list(inputs.columns)]
     texts = expected.dtype.kind in "US"
     if texts:

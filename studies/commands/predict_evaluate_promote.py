@@ -19,7 +19,7 @@ from studies.commands.command_line import (
     tell,
     trust_option,
 )
-from studies.terminal_text import COLUMNS, cut, table, wrapped
+from studies.terminal_text import COLUMNS, cut, printable, table, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,6 +184,13 @@ def _evaluation_text(reading: Reading) -> str:
         lines.append(
             "intervals: exact for accuracies, else percentiles of "
             f"{evaluation.resamples:,} bootstrap resamples"
+        )
+    if (guess := evaluation.guess) is not None:
+        right = f"{100 * guess.share:.1f} % of these samples"
+        lines.append(f"baseline: always answering {printable(guess.answer)} is right in {right}")
+    if any(earlier.confirmation for earlier in reading.earlier):
+        lines.append(
+            "of one model, the trial's checkpoint; confirm's value is the mean of several trainings"
         )
     if evaluation.note:
         lines.append(f"no interval: {evaluation.note}")

@@ -168,7 +168,7 @@ def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str,
     try:
         read = with_parts_of_dates(table, [column.name for column in columns])
     except KeyError as error:
-        raise DataError(f"{source} lacks the columns {quoted(error.args, most=SHOWN)}.") from None
+        raise DataError(f"{source} lacks columns: {quoted(error.args, most=SHOWN)}.") from None
     values = {}
     for column in columns:
         try:

@@ -78,7 +78,7 @@ def absolute_path(path: object) -> Path:
 def _check_file(path: Path) -> None:
     if not path.is_file():
         wrong = "is a folder" if path.is_dir() else "does not exist"
-        hint = "A relative path is taken from the current folder."
+        hint = "Give its path, or pass --data if it has moved."
         raise DataError(f"The data file {str(path)!r} {wrong}", hint=hint)
 
 

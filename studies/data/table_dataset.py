@@ -255,7 +255,10 @@ class Table(Reader):
             unused = [name for name in dates if name not in self.dates]
             decisions |= _on_dates(frame, time, unused)
         if self.open and decisions:
-            decisions["to change it"] = "set drop, categories, missing, dates or time"
+            decisions["to change it"] = (
+                "set drop, categories, missing, dates or time (options: --drop, --missing, "
+                "--dates, --time)"
+            )
         table = replace(
             table,
             drop=(*self.drop, *dropped),

@@ -174,7 +174,10 @@ class FittedTable(TableColumns):
         return {**treatments, **self.decisions}
 
     def describe(self) -> list[dict[str, object]]:
-        return [{"name": column.name, "kind": column.kind} for column in self.columns]
+        return [
+            {"name": column.name, "kind": column.kind, "categories": column.vocabulary}
+            for column in self.columns
+        ]
 
 
 def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:

@@ -256,7 +256,7 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
         return model_columns(model, table)
     except KeyError as error:
         raise DataError(
-            f"{called} lacks the columns {quoted(error.args, most=8)}. The model takes the "
+            f"{called} lacks columns: {quoted(error.args, most=8)}. The model takes the "
             "columns it was trained on, by their names."
         ) from None
     except ValueError as error:

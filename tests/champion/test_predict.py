@@ -120,7 +120,7 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
     (folder / "cut.npz").write_bytes(b"PK\x03\x04 no archive")
     (folder / "some.txt").write_text("1")
     for name, told in (
-        ("few.csv", "lacks the columns 'age'. The model takes the columns size and age."),
+        ("few.csv", "lacks columns: 'age'. The model takes the columns size and age."),
         ("texts.csv", "has texts in the columns age"),
         ("gaps.csv", "has empty cells"),
         ("wide.npy", "has samples of shape (3,). The model takes the columns size and age."),

@@ -154,7 +154,7 @@ def other_ways(houses: Houses, made: np.ndarray) -> None:
     np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
 
 
-def test_a_sign_for_a_missing_number_is_read_as_one_and_said(houses: Houses) -> None:
+def test_a_new_category_and_a_sign_for_a_missing_number_are_said(houses: Houses) -> None:
     new = houses.new.astype({"hidden": object})
     new.loc[new.index[:2], "hidden"] = ["-", "unknown"]
     new.to_csv(houses.folder / "signs.csv", index=False)
@@ -163,6 +163,7 @@ def test_a_sign_for_a_missing_number_is_read_as_one_and_said(houses: Houses) -> 
     predict = ("predict", "houses", "--input")
     with_signs = kerastudy_here(houses.folder, *predict, "signs.csv")
     assert "'-' and 'unknown' in hidden: read as missing" in with_signs.stderr
+    assert "'Ulan Bator' in 도시 (city): not or rarely seen in training" in with_signs.stderr
     assert with_signs.stdout == kerastudy_here(houses.folder, *predict, "gaps.csv").stdout
 
 
@@ -175,7 +176,7 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     predict, launch = ("predict", "houses", "--input"), ("launch", "digits", *HERE)
     before = file.read_text()
     for arguments, words in (
-        ((*predict, "less.csv"), "lacks the columns 'hidden'"),
+        ((*predict, "less.csv"), "lacks columns: 'hidden'"),
         ((*predict, "texts.csv"), "'hidden' holds 'many', which is not a number"),
         ((*predict, "one.npz"), "has no rows"),
         ((*launch, "--target", "price"), "--target 'price' names the column to predict of a csv"),
@@ -186,7 +187,7 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
         assert words in kerastudy_here(folder, *arguments, expect=2).last
     file.write_text(before)
     study = ks.read_study("houses", store=houses.store)
-    with pytest.raises(ks.errors.DataError, match="lacks the columns 'built'"):
+    with pytest.raises(ks.errors.DataError, match="lacks columns: 'built'"):
         study.predict(houses.new.drop(columns="built"))
 
 

@@ -81,7 +81,11 @@ def test_json_has_all_of_two_studies(store: Path) -> None:
     assert (one["epochs"], one["seconds"]) == (6, 4.5)
     assert one["reached"] == [{"target": 0.3, "trials": 2, "epochs": 4, "seconds": 3.0}]
     assert other["reached"] == [{"target": 0.3, "trials": 3, "epochs": 6, "seconds": 4.5}]
-    assert (told["targets"], told["notes"]) == ([0.3], [])
+    began_alike = (
+        "3 trials of '손글씨 [red]' have the hyperparameters of those of 'digits' with the same "
+        "number: the searches began alike."
+    )
+    assert (told["targets"], told["notes"]) == ([0.3], [began_alike])
 
 
 def test_the_text_says_the_same(store: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -84,7 +85,9 @@ def test_list_names_the_studies(launched: Launched, shown: Any, tmp_path: Path) 
 def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) -> None:
     told = kerastudy_here(launched.folder, "show", "blobs", "--store", launched.store)
     assert f"trial {shown['best']['trial']}: val_accuracy" in told.stdout
-    assert shown["best"]["checkpoint"] in told.stdout
+    (checkpoint,) = re.findall(r"^checkpoint (.+)$", told.stdout, re.MULTILINE)
+    assert (launched.folder / checkpoint).samefile(shown["best"]["checkpoint"])
+    assert len(checkpoint) < len(shown["best"]["checkpoint"])  # Relative to the working folder.
     assert "kerastudy ui blobs" in told.stdout
     assert "kerastudy confirm blobs --store '" in told.stdout
 

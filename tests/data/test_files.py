@@ -145,7 +145,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         np.save(file, X)
     for place, words in (
         (path, "x_train in .* can't be read"),
-        ("none.npz", r"none\.npz' does not exist.*current folder"),
+        ("none.npz", r"none\.npz' does not exist.*pass --data if it has moved"),
         ("text.npz", r"is not an npz file.*numpy\.savez"),
         ("single.npz", "is not an npz file"),
         (".", "is a folder"),

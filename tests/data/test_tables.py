@@ -174,7 +174,7 @@ def test_parts_may_be_tables_of_their_own(tmp_path: Path) -> None:
     test.to_csv(tmp_path / "test.csv", index=False)
     by_file = table(tmp_path / "train.csv", target="price", test=tmp_path / "test.csv")
     assert by_file.load().digest == by_frame.digest
-    with pytest.raises(DataError, match="lacks the columns 'area'"):
+    with pytest.raises(DataError, match="lacks columns: 'area'"):
         table(frame, target="price", test=test.drop(columns="area")).load()
     counted = pd.DataFrame({"x": np.arange(60.0), "y": [0, 1, 2] * 20})
     # Not all classes, so that it alone would be quantities.

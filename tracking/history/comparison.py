@@ -217,6 +217,13 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
         if description.space.digest not in known:
             notes += _space_notes(first, other)
         known |= {description.data.digest, description.space.digest}
+        pairs = zip(first.history.trials, other.history.trials, strict=False)
+        alike = sum(one.spec.values == another.spec.values for one, another in pairs)
+        if alike > 1:
+            notes.append(
+                f"{alike} trials of {other.label!r} have the hyperparameters of those of "
+                f"{first.label!r} with the same number: the searches began alike."
+            )
     devices = {
         str(trial.environment["device"]): None
         for standing in standings

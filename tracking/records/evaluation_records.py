@@ -44,6 +44,7 @@ class Evaluation:
     # if the trial's checkpoint was evaluated.
     confirmation: str = ""
     level: float = 0.95  # The confidence level of the intervals, e.g. 0.95 for 95 % intervals.
+    guess: ConstantGuess | None = None  # The most frequent class of the test part, or None.
 
     def __repr__(self) -> str:
         """Returns the evaluation in one line."""

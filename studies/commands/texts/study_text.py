@@ -10,6 +10,7 @@ from studies.terminal_text import (
     all_wrapped,
     in_blocks,
     printable,
+    printable_path,
     printable_value,
     terminal_columns,
     width,
@@ -139,7 +140,7 @@ def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:
     if trial.result.unsaved:
         return all_wrapped([f"checkpoint none: {trial.result.unsaved}"])
     # A path stays on one line, so that people can copy it.
-    return [f"checkpoint {printable(str(history.checkpoint(trial) or 'not kept'))}"]
+    return [f"checkpoint {printable_path(history.checkpoint(trial))}"]
 
 
 def _top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search_spaces.texts import counted
-from studies.terminal_text import all_wrapped, in_blocks, printable, printable_value
+from studies.terminal_text import all_wrapped, in_blocks, printable_path, printable_value
 from tracking.history.learning_curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord, TrialResult
@@ -54,7 +54,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     if isinstance(trial, EndedTrial) and trial.best is not None:
         checkpoint = history.checkpoint(trial)
         again = again_command(history, trial, default_store_path().absolute())
-        text += ["", *([f"checkpoint {printable(str(checkpoint))}"] if checkpoint else [])]
+        text += ["", *([f"checkpoint {printable_path(checkpoint)}"] if checkpoint else [])]
         # An interrupted trial can't be reproduced. The next launch resumes it.
         text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]
     return "\n".join(text)

@@ -131,13 +131,13 @@ def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called:
     if not out_of_memory(error):
         others = list(_others(study.space))
         if all(_raised(study, data, hp) == text for hp in others):
-            alike = f", and those of {len(others)} others," if others else ""
+            alike = f" and with {len(others)} others" if others else ""
             raise BuilderError(
-                f"The study {study.name!r} can't be trained: {called} of the default "
-                f"hyperparameters{alike} raised {text}."
+                f"The study {study.name!r} can't be trained: {called} raised {text}, with the "
+                f"default hyperparameters{alike}."
             )
     return (
-        f"{called[0].upper()}{called[1:]} of the default hyperparameters raised {text}. Trials "
+        f"{called[0].upper()}{called[1:]} raised {text}, with the default hyperparameters. Trials "
         "that raise an error are recorded as infeasible."
     )
 

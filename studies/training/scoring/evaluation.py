@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from studies.data import guess_on
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import compiled_metrics, is_accuracy
 from studies.training.batches import Batches, StreamedBatches
 from studies.training.keras_models import scalars
 from studies.training.scoring.computing_scores import scores_by_metric
 from studies.training.scoring.metrics_per_sample import NotScoredError
+from tracking.records.data_findings import ConstantGuess
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.intervals import independent_samples, resample_counts, share_bounds
 
@@ -37,6 +39,7 @@ class Scores:
     note: str  # The reasons why some metrics have no interval. Empty if all have one.
     samples: int
     digest: str  # SHA-256 of the test part.
+    guess: ConstantGuess | None = None  # The most frequent class, or None.
 
 
 def evaluate_test_part(
@@ -50,6 +53,7 @@ def evaluate_test_part(
     tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     values = scalars(evaluated(model, tested, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
+    guess = guess_on(tested)
     recorded = {f"val_{name}": value for name, value in values.items()}
     try:
         by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
@@ -57,7 +61,7 @@ def evaluate_test_part(
         # A model with its own `test_step` may make predictions that metrics can't take. Then there
         # are no intervals.
         note = f"its predictions can't be compared with targets: {describe(error)}"
-        return Scores(values, {}, 0, note, samples, digest)
+        return Scores(values, {}, 0, note, samples, digest, guess)
     metrics = compiled_metrics(model, None, None)
     accuracies = [name for name, compiled in metrics.items() if is_accuracy(compiled.metric)]
     intervals: dict[str, tuple[float, float]] = {}
@@ -73,7 +77,7 @@ def evaluate_test_part(
         else:
             notes.append(f"{name} (it is the same on all resamples)")
     resamples = _RESAMPLES if intervals else 0
-    return Scores(values, intervals, resamples, ", ".join(notes), samples, digest)
+    return Scores(values, intervals, resamples, ", ".join(notes), samples, digest, guess)
 
 
 def _interval(scores: SampleScores, accuracy: float | None, level: float) -> tuple[float, float]:
