@@ -393,7 +393,7 @@ class Hyperparameters(InlineDeclarations):
 
     @property
     def params(self) -> dict[str, Any]:
-        """The values of the active parameters and of the `joined` ones, as in Optuna."""
+        """The values of all active parameters and of the parameters in `joined`, by name."""
         self._read.update(self._active)
         return {n: copied(value) for n, value in self._readable.items() if self._is_active(n)}
 

@@ -57,6 +57,8 @@ class Progress:
         """
         objective = description.objective
         resuming = f", resuming after {done}" if done else ""
+        if done >= total:
+            resuming = ", all trained before (--trials sets more)"
         title = (
             f"study {description.name}: {counted(total, 'trial')} by {description.engine}"
             f"{resuming}, pruner {description.pruner}, {objective.direction} {objective.metric}"

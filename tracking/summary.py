@@ -484,14 +484,17 @@ def _on_test(history: StudyHistory) -> str:
         samples = counted(_test_samples(history), "sample")
         return f"{samples}, sealed: nothing has seen them yet"
     last = readings[-1]
+    level = "" if last.level == 0.95 else f" at {100 * last.level:.3g} %"
     measured = ", ".join(
         f"{name} {number(each.value)}"
-        + ("" if each.low is None or each.high is None else f" ({each.low:.4g} to {each.high:.4g})")
+        + ("" if each.low is None else f" ({each.low:.4g} to {each.high:.4g}{level})")
         for name, each in last.metrics.items()
     )
     times = counted(len(readings), "time")
     engine = "" if last.engine == history.description.engine else f" of {last.engine}"
-    return f"{measured or 'not scored'}, by trial {last.trial}{engine}; read {times}"
+    of = f"trial {last.trial}{engine}"
+    of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"
+    return f"{measured or 'not scored'}, by {of}; read {times}"
 
 
 def _progress(history: StudyHistory) -> str:

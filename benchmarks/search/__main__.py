@@ -3,7 +3,8 @@
     python -m benchmarks.search train --store tables --data mnist.npz   # once, an hour of CPU
     python -m benchmarks.search replay --store tables
 
-`train` trains 600 configurations of each of four tasks, spread evenly, for 27 epochs each.
+`train` trains 600 configurations of each task, spread evenly, for 27 epochs each; the tasks named
+"folds" cross-validate each with three folds.
 `replay` lets engines search these tables in simulated time. Times are counted in full trials. The
 target is the median best of 40 random full trials. A regret is the distance from the best loss of
 the table, as a share of the distance between the table's best and its median; "within" a budget of
@@ -28,7 +29,14 @@ from rich.table import Table as Printed
 from benchmarks.search.replay import Progress, Search, replay
 from benchmarks.search.table import Table
 
-TASKS = ("mnist", "convolutional", "regression", "imbalanced")
+TASKS = (
+    "mnist",
+    "convolutional",
+    "regression",
+    "imbalanced",
+    "convolutional_folds",
+    "regression_folds",
+)
 SEARCHES = {
     "random": Search("random"),
     "TPE": Search("tpe"),
@@ -53,6 +61,8 @@ SEARCHES = {
     "TPE, median after 2": Search("tpe", "median,n_warmup_steps=2"),
     "TPE, median after 5": Search("tpe", "median,n_warmup_steps=5"),
     "TPE, median after 8": Search("tpe", "median,n_warmup_steps=8"),
+    "TPE, median after a fold": Search("tpe", "median,n_warmup_steps=27"),
+    "TPE, best 85 % after a fold": Search("tpe", "percentile,percentile=85.0,n_warmup_steps=27"),
     "TPE, best 25 %": Search("tpe", "percentile"),
     "TPE, halving from 1": Search("tpe", "successive-halving"),
     "TPE, halving from 3": Search("tpe", "successive-halving,min_resource=3"),
@@ -71,7 +81,7 @@ def _progresses(
     options: argparse.Namespace, task: str, name: str, seeds: Sequence[int]
 ) -> list[Progress]:
     table, fixed = Table(options.store, task), options.fixed
-    budget = max(options.budgets) * (table.curves.shape[1] + fixed)
+    budget = max(options.budgets) * (table.steps.shape[1] + fixed)
     return [
         replay(table, SEARCHES[name], seed, budget, fixed, options.workers, options.most)
         for seed in seeds
@@ -80,8 +90,8 @@ def _progresses(
 
 def _rows(options: argparse.Namespace, task: str) -> Iterator[list[str]]:
     table = Table(options.store, task)
-    epochs, target = table.curves.shape[1], table.target(_OF_RANDOM)
-    best, trial = table.curves.min(), epochs + options.fixed
+    target = table.target(_OF_RANDOM)
+    best, trial = table.curves.min(), table.steps.shape[1] + options.fixed
     seeds = range(1, options.seeds + 1)
     with ProcessPoolExecutor(options.processes) as processes:
         futures = {
@@ -125,7 +135,9 @@ def _replay(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     studies = Path(__file__).with_name("tasks.py")
-    environment = {**os.environ, "KERASTUDY_BENCHMARK_DATA": str(options.data)}
+    environment = dict(os.environ)
+    if options.data is not None:
+        environment["KERASTUDY_BENCHMARK_DATA"] = str(options.data)
     for task in options.tasks:
         command = [sys.executable, "-m", "kerastudy", "launch", f"{studies}:{task}"]
         command += ["--trials", str(options.trials), "--store", str(options.store)]

@@ -47,9 +47,9 @@ class Progress:
 class _Trial:
     number: int
     values: Mapping[str, Any]
-    curve: NDArray[np.float64]
-    epochs: int
-    epoch: int = 0
+    place: int
+    steps: int
+    step: int = 0
     losses: list[float] = field(default_factory=list)
 
 
@@ -73,14 +73,14 @@ def replay(
         workers: How many trials train at once.
         trials: How many trials begin at most; None: as many as the budget allows.
     """
-    epochs = table.curves.shape[1]
+    steps = table.steps.shape[1]
     settings = EngineSettings(
         name="replay",
         engine=check_engine(search.engine),
         pruner=search.pruner,
         space=table.space,
         objective=table.objective,
-        epochs=epochs,
+        epochs=steps,
         seed=seed,
     )
     engine, sign = make_engine(settings), table.objective.sort_key(1.0)
@@ -92,7 +92,7 @@ def replay(
     def begin(now: float) -> None:
         if now >= budget / workers or len(ended) + len(events) == trials:
             return
-        trial = _proposed(engine, table, ended, epochs, random)
+        trial = _proposed(engine, table, ended, steps, random)
         if trial is not None:
             heapq.heappush(events, (now + fixed + 1, trial.number, trial))
 
@@ -100,21 +100,26 @@ def replay(
         begin(0.0)
     while events:
         now, _, trial = heapq.heappop(events)
-        trial.epoch += 1
-        loss = float(trial.curve[trial.epoch - 1])
+        trial.step += 1
+        loss = float(table.steps[trial.place, trial.step - 1])
         trial.losses.append(loss)
+        prunes = engine.report(trial.number, trial.step, sign * loss)
+        complete = trial.step == trial.steps
+        # A cross-validated trial has a value once all folds are trained.
+        if table.folds:
+            loss = float(table.curves[trial.place].min()) if complete else float("inf")
         if loss < losses[-1]:
             times.append(now)
             losses.append(loss)
-        prunes = engine.report(trial.number, trial.epoch, sign * loss)
-        if not prunes and trial.epoch < trial.epochs:
+        if not prunes and not complete:
             heapq.heappush(events, (now + 1, trial.number, trial))
             continue
-        best = int(np.argmin(trial.losses))
-        value = sign * trial.losses[best]
-        metrics = {table.objective.metric: value}
-        state: TrialState = "pruned" if prunes and trial.epoch < trial.epochs else "complete"
-        result = TrialResult(trial.number, state, trial.epoch, BestEpoch(best + 1, value, metrics))
+        curve = table.curves[trial.place] if table.folds else np.array(trial.losses)
+        value = sign * float(curve.min())
+        best = BestEpoch(int(curve.argmin()) + 1, value, {table.objective.metric: value})
+        state: TrialState = "complete" if complete else "pruned"
+        valued = complete or not table.folds
+        result = TrialResult(trial.number, state, trial.step, best if valued else None)
         engine.tell(trial.number, result)
         ended[trial.number] = trial
         ends.append(now)
@@ -126,7 +131,7 @@ def _proposed(
     engine: Engine,
     table: Table,
     ended: Mapping[int, _Trial],
-    epochs: int,
+    steps: int,
     random: np.random.Generator,
 ) -> _Trial | None:
     proposal = engine.ask()
@@ -135,12 +140,12 @@ def _proposed(
     trial = _Trial(
         proposal.number,
         proposal.values,
-        table.curve(proposal.values, random),
-        proposal.epochs or epochs,
+        table.place(proposal.values, random),
+        proposal.epochs or steps,
     )
     if proposal.goes_on_from is not None:
         before = ended[proposal.goes_on_from]
-        trial.curve, trial.epoch, trial.losses = before.curve, before.epoch, [*before.losses]
+        trial.place, trial.step, trial.losses = before.place, before.step, [*before.losses]
         # The trial reports the epochs that it goes on from.
         for epoch, loss in enumerate(trial.losses, start=1):
             engine.report(trial.number, epoch, table.objective.sort_key(1.0) * loss)

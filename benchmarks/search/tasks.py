@@ -98,10 +98,13 @@ def _rare() -> tuple[np.ndarray, np.ndarray]:
     return x.astype("float32"), y.astype("float32")
 
 
-def _study(name: str, build: Any, data: Any, validation: int, objective: str) -> ks.Study:
+def _study(
+    name: str, build: Any, data: Any, validation: float, objective: str, folds: int = 0
+) -> ks.Study:
     return ks.Study(
         name,
         data=ks.datasets.arrays(*data, validation=validation, test=None),
+        cross_validation=folds or None,
         build=build,
         space=_SPACE,
         objective=objective,
@@ -116,3 +119,7 @@ if "KERASTUDY_BENCHMARK_DATA" in os.environ:
 convolutional = _study("convolutional", _build_convolutional, _digits(), 500, "val_accuracy")
 regression = _study("regression", _build_regression, _friedman(), 1_000, "val_mae")
 imbalanced = _study("imbalanced", _build_imbalanced, _rare(), 1_500, "val_auc")
+convolutional_folds = _study(
+    "convolutional_folds", _build_convolutional, _digits(), 0.2, "val_accuracy", folds=3
+)
+regression_folds = _study("regression_folds", _build_regression, _friedman(), 0.2, "val_mae", 3)

@@ -9,12 +9,13 @@ as everything else is.
 `kerastudy show callbacks`, at the column "epoch" of its table, and in the report at the curves:
 where does a training end, and how does it get there?
 
-What was found, by plain Keras over five seeds: early stopping changes no value here, for the best
-epoch counts anyway. At a rate of 0.01 it ends after 16.0 ± 0.7 of 40 epochs, with the same loss,
-0.149 ± 0.024; at 0.001, where the loss falls to the end, it never does. What a schedule does
-depends on the rate that it begins with. At 0.01 its loss is 0.152 ± 0.025, and at the end it is
-still so, where a constant rate gets worse by 0.09 ± 0.15. At 0.001 it is 0.46 ± 0.03, and without a
-schedule 0.152 ± 0.015: steps that are short already get shorter.
+What was found, by plain Keras over five seeds: early stopping changes no value here, because the
+best epoch counts anyway. At a rate of 0.01, it ends a training after 16.0 ± 0.7 of 40 epochs, with
+the same loss, 0.149 ± 0.024. At 0.001 it ends no training, because the loss falls to the end. The
+effect of a schedule depends on its first rate. If that is 0.01, the loss is 0.152 ± 0.025 and stays
+so to the end, while at a constant rate it gets worse by 0.09 ± 0.15. If it is 0.001, the loss is
+0.46 ± 0.03, against 0.152 ± 0.015 without a schedule: the schedule shortens steps that are already
+short.
 """
 
 import keras
@@ -39,7 +40,7 @@ def build(hp):
 
 
 def halved(epoch, rate):
-    """Returns the learning rate of an epoch, of that of the epoch before."""
+    """Returns an epoch's learning rate, given the rate of the epoch before."""
     return rate / 2 if epoch and epoch % 5 == 0 else rate
 
 

@@ -204,10 +204,10 @@ def _outcome(trainings: Trainings) -> Confirmation:
     if plan.tests:
         warn_of_readings(trainings)
     folds = f" on {plan.folds} folds each" if plan.folds else ""
-    tested = f", {plan.test_size} for the test part" if plan.tests else ""
+    tested = f", then {plan.test_size} for the test part" if plan.tests else ""
     trainings.progress.begin_trainings(
-        f"confirming {description.name}: {plan.race_size} trainings of a race of "
-        f"{len(plan.racers)} trials{folds}{tested}",
+        f"confirming {description.name}: {len(plan.racers)} trials race in {plan.race_size} "
+        f"trainings under new seeds{folds}{tested}",
         trainings.count,
         plan.trainings,
     )

@@ -148,8 +148,8 @@ class Verifier:
             raise VerificationStopped
         if compared.short and not compared.difference:
             self._progress.say(
-                f"compared its first {len(compared.epochs)} of {epochs} epochs: all would take "
-                "longer than a tenth of this launch so far; --verify full compares all"
+                f"model.fit repeated {len(compared.epochs)} of its {epochs} epochs, as all would "
+                "take longer than a tenth of this launch so far; --verify full repeats all"
             )
         return compared
 

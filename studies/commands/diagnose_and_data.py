@@ -136,6 +136,8 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
         if finding.command:
             # A command stays on one line, so that people can copy it.
             lines.append(f"{'':<{_INDENT}}{printable(finding.command)}")
+    if diagnosis.passed:
+        lines += ["", *wrapped(f"no fault {', '.join(diagnosis.passed)}", _INDENT)]
     if diagnosis.unchecked:
         lines += ["", "not checked"]
         for unchecked in diagnosis.unchecked:

@@ -105,7 +105,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
 
     Returns:
         First the states of the layers' generators, then the states of the generators in the loss,
-        metrics and functions. Before each epoch, a trial sets state i to
+        the metrics and the user's own functions. Before each epoch, a trial sets state i to
         ``[epoch_seed(seed, epoch, i), 0]``.
     """
     from studies.training import SeedStates, seed_generator_states

@@ -229,7 +229,7 @@ class Driver(Jobs):
         return early
 
     def together(self) -> contextlib.AbstractContextManager[object]:
-        """Returns a context whose trials are recorded in one transaction."""
+        """Returns a context. All trials that begin in it are recorded in one transaction."""
         return self._journal.together()
 
     def next_job(self) -> Job | None:

@@ -240,11 +240,11 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def write_generated_code_into(folder: Path) -> None:
-    """Makes AutoGraph write the functions that it generates into a folder.
+    """Sets the folder into which AutoGraph writes the code that it generates.
 
-    AutoGraph writes a file for each function into Python's temporary folder, and removes the files
-    only when the process ends normally. No public option sets the folder. If the private part is
-    missing, all temporary files of this process go into the folder.
+    By default AutoGraph writes a file for each function into Python's temporary folder, and removes
+    the files only when the process ends normally. No public option sets the folder. If AutoGraph's
+    private module has changed, all temporary files of this process go into `folder`.
     """
     try:
         _makes_files.get()

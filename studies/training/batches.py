@@ -243,11 +243,11 @@ class StreamedBatches:
         self._seed = epoch_seed(seed, epoch)
 
     def ended(self, step: int) -> bool:
-        """Returns whether the epoch's data ends before a step, counted from 0.
+        """Returns whether the epoch has no batch for a step. Steps are counted from 0.
 
-        Keras itself notices the end of the data only when it begins one more step. TensorFlow then
-        runs the parts of that step that need no data: a mean, for example, counts one more value.
-        Keras also uses the first epoch's number of batches for all other epochs.
+        Without this check, Keras notices the end of the data only within one more step. TensorFlow
+        then runs the parts of that step that need no data: a `Mean`, for example, counts one more
+        value. Keras also assumes that all epochs have as many batches as the first.
         """
         batches: int | None = self.training.batches
         return batches is not None and step >= batches

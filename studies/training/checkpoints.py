@@ -58,9 +58,9 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that writing states may take. If epochs are short, a state is
-# written only after some of them. A killed training then repeats epochs that take a fraction of a
-# second.
+# The share of a training's time that writing states may take. If epochs are short, only some of
+# them write a state. A killed training repeats the epochs since its last state, which costs little
+# because they are short.
 _SHARE = 0.03
 
 

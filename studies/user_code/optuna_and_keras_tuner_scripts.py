@@ -262,7 +262,7 @@ def _check_tuner(tuner: Any) -> None:
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(
-            f"The script's {kind.__name__} tunes no Keras models, and a study does. Write an "
+            f"The script's {kind.__name__} tunes no Keras models, which a study needs. Write an "
             "objective function for Optuna instead, which may return any number."
         )
     if not kind.run_trial.__module__.startswith(f"{KERAS_TUNER}."):

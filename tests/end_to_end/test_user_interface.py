@@ -165,7 +165,7 @@ def test_the_list_of_studies_says_what_to_expect_of_each(
     browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
     page = f"{server['address']}/#/experiments?workflowType=machine_learning"
-    see(browser, page, history.description.name, "Reported val_loss ")
+    see(browser, page, history.description.name, "The search saw val_loss ")
 
 
 def test_opens_at_the_trials_sorted_with_their_columns(

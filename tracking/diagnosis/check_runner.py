@@ -39,7 +39,9 @@ class Check(NamedTuple):
 
 
 CHECKS: Final = (
-    Check("boundary", "slice", boundary, lambda study: study.ranges),
+    # Whether more epochs are worth it, the learning curves say: a trial of many epochs keeps its
+    # best one, so that trials of many epochs are among the best even if they overfit.
+    Check("boundary", "slice", boundary, lambda s: [p for p in s.ranges if p.name != "epochs"]),
     Check("infeasible", "slice", infeasible_share),
     Check("trial variance", "intervals", trial_variance),
     *(Check(check.name, "curves", check) for check in CURVE_CHECKS),
@@ -66,6 +68,7 @@ class Diagnosis:
     Attributes:
         history: The study.
         findings: The findings, the most severe first.
+        passed: The names of checks that ran and found nothing.
         unchecked: The checks that did not run.
         next: The launch that the findings suggest.
         command: The command of this launch; empty if the findings suggest none.
@@ -73,6 +76,7 @@ class Diagnosis:
 
     history: StudyHistory
     findings: tuple[Finding, ...]
+    passed: tuple[str, ...]
     unchecked: tuple[Unchecked, ...]
     next: NextLaunch
     command: str
@@ -112,12 +116,14 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
                 findings.append(replace(finding, chart=check.chart))
     if not study.scientific:
         unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))
+    spoken = {*(f.check for f in findings), *(check for check, *_ in unchecked)}
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     following = next_launch(history, findings)
     root = None if history.store.root == without else history.store.root
     return Diagnosis(
         history,
         tuple(replace(finding, command=_command(history, finding, root)) for finding in findings),
+        tuple(check.name for check in CHECKS if check.name not in spoken),
         tuple(unchecked),
         following,
         following.command(history, root) if following.reasons else "",
@@ -152,6 +158,7 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
             }
             for finding in diagnosis.findings
         ],
+        "passed": list(diagnosis.passed),
         "unchecked": [
             {"check": check, "parameter": parameter or None, "reason": reason}
             for check, reason, parameter in diagnosis.unchecked

@@ -18,6 +18,7 @@ from tracking.diagnosis.diagnosed_study import (
     difference,
     expected_best,
 )
+from tracking.history.verdicts import read_confirmations
 
 _LEAST_TRIALS: Final = 10
 _LEAST_TO_COMPARE: Final = 8
@@ -51,9 +52,9 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
         "sufficiency",
         "ok" if enough else "hint",
         "Enough trials for this space" if enough else "More trials are worth it",
-        f"The last doubling, from {total // 2} to {total} trials, brought {difference(gain)}, "
-        f"{'no ' if enough else ''}more than {source} ({difference(least)}); "
-        f"{_others(good)} as good as the best.",
+        f"{total} trials have a better best value than a random half of them, by "
+        f"{difference(gain)} on average: {'no ' if enough else ''}more than {source} "
+        f"({difference(least)}). {_others(good).capitalize()} as good as the best.",
         "" if enough else f"Run up to {more} trials, which may bring as much again.",
         evidence={
             "trials with a value": total,
@@ -88,6 +89,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
             "no trial was trained under another seed; launch with --repeats 3, or confirm the best."
         )
     repeated = any(len(trial.result.repeats) > 1 for trial in study.ranked)
+    confirmed = description.folds or read_confirmations(study.history)
     spread = float(np.std(study.losses, ddof=1))
     near = int((study.losses <= study.losses[0] + noise.value).sum())
     verdict = (
@@ -108,8 +110,10 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
             "ok",
             "Differences between trials are larger than noise",
             f"{verdict}, and {_others(near)} that close to the best.",
-            "Train the best trials under new seeds to choose among them." if near > 1 else "",
-            command="confirm" if near > 1 and not description.folds else "",
+            "Train the best trials under new seeds to choose among them."
+            if near > 1 and not confirmed
+            else "",
+            command="confirm" if near > 1 and not confirmed else "",
             **shared,
         )
     advice = "Take more data, or draw folds several times: cross_validation=ks.splits.repeated()."

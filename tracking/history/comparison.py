@@ -427,9 +427,10 @@ def _seed_sentences(
 def _on_test(
     histories: Sequence[StudyHistory], groups: Mapping[str, Sequence[int]], objective: Objective
 ) -> tuple[Difference, ...]:
-    """Returns the differences of the winners' values, if all were confirmed on the same test part.
+    """Compares the searches' winners by their confirmed values on the test part.
 
-    Returns no differences if a search was launched under several seeds.
+    Returns the difference between the best winner and each other winner. Returns no differences if
+    a winner is not confirmed, test parts differ, or a search was launched under several seeds.
     """
     confirmed = {label: _confirmed(histories[places[0]]) for label, places in groups.items()}
     digests = {history.description.data.digests.get("test", "") for history in histories}

@@ -306,7 +306,7 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
         ends = [i for i, sentence in enumerate(sentences, 1) if sentence.startswith("Expect ")]
         verdict = " ".join(sentences[: ends[0]] if ends else sentences)
         metric = history.description.objective.metric
-        text = plain(re.sub(r"\b(Expect|Reported) ", rf"\1 {metric} ", verdict, count=1))
+        text = plain(re.sub(r"\b(Expect|saw) ", rf"\1 {metric} ", verdict, count=1))
     links = " · ".join(link(view, view_page(pages.experiment, view)) for view in VIEWS)
     engine = f" of {history.description.engine}" if several else ""
     summary = link(f"Summary{engine}", run_page(pages.experiment, pages.parent))

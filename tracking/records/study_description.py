@@ -77,7 +77,7 @@ class CodeDescription:
     # The SHA-256 of each of the user's modules that the file imports. The keys are the modules'
     # paths relative to the file's folder. None if the modules are not known.
     modules: Mapping[str, str] | None = None
-    # The text of each of these modules, by the same paths.
+    # The modules' source texts, with the same keys as `modules`.
     texts: Mapping[str, str] = field(default_factory=dict)
     # Sentences on the settings that the study takes from a script for Optuna or Keras Tuner.
     said: Sequence[str] = ()

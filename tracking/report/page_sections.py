@@ -189,7 +189,9 @@ def _diagnosed(data: StudyData) -> Section:
     missing = dict.fromkeys(
         f"{check} ({why})" for check, why, _ in data.summary.diagnosis.unchecked
     )
-    text += f" Nothing to do: {'. '.join(good)}." if good else ""
+    passed = data.summary.diagnosis.passed
+    text += f" In order: {'. '.join(good)}." if good else ""
+    text += f" No fault by {', '.join(passed)}." if passed else ""
     text += f" Not checked: {', '.join(missing)}." if missing else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
 

@@ -49,7 +49,7 @@ def verdict_sentences(
         >>> from tracking.records.evaluation_records import Corrected, Interval
         >>> expected = Corrected(0.9744, Interval(0.9687, 0.9611, 0.9758), 20, 360, 1000)
         >>> " ".join(verdict_sentences("val_accuracy", 0.9744, expected, None))
-        'Expect 0.969 (0.961 to 0.976). Reported 0.974.'
+        'Expect 0.969 (0.961 to 0.976). The search saw 0.974.'
     """
     if reported is None:
         return (f"No trial has a value of {metric} yet.",)
@@ -62,7 +62,7 @@ def verdict_sentences(
     reached = guess_clause(metric, reported, corrected, confirmation, guess)
     gain = [] if confirmation is None else gain_sentences(confirmation)
     if expected is None:
-        sentences = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
+        sentences = [f"The search saw {reported:.4g}{reached}.", ties, *_winner(confirmation)]
         sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
         return (*filter(None, sentences), *gain)
     # Without a test part, a confirmation may have another trial as its winner, but the expected
@@ -71,7 +71,7 @@ def verdict_sentences(
     if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
         whose = f" of trial {confirmation.reported_trial}"
     sentences = [f"Expect {interval_text(expected)}{whose}{reached}.", *gain]
-    sentences += [*_winner(confirmation), f"Reported {_reported(expected, reported)}.", ties]
+    sentences += [*_winner(confirmation), f"The search saw {_reported(expected, reported)}.", ties]
     return tuple(filter(None, sentences))
 
 

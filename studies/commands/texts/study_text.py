@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.texts import counted
 from studies.terminal_text import (
@@ -78,8 +78,10 @@ def definition_text(description: StudyDescription) -> str:
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
-    epochs = counted(description.epochs, "epoch")
-    trained = f"{epochs}, batches of {description.batch_size}, seed {description.seed}"
+    space = description.space
+    epochs = "epochs tuned" if "epochs" in space else counted(description.epochs, "epoch")
+    size = "tuned size" if "batch_size" in space else str(description.batch_size)
+    trained = f"{epochs}, batches of {size}, seed {description.seed}"
     if description.folds:
         times = f" of {description.folds} folds"
         test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
@@ -87,21 +89,17 @@ def definition_text(description: StudyDescription) -> str:
     shown = f"{data.name}: {sizes}"
     origin = "found by tracing the builder"
     if description.declared:
-        beside = [n for n in description.space.names if n not in description.declared]
+        beside = [n for n in space.names if n not in description.declared]
         origin = f"declared, {len(beside)} of them by the builder" if beside else "declared"
     if description.objective_function:
         trained = f"by {description.objective_function}(trial), seed {description.seed}"
         shown = "its own: the objective function loads it"
         origin = origin.replace("tracing the builder", "running it up to its first fit")
-    parameters = [
-        line for each in description.space for line in wrapped(f"             {each!r}", indent=17)
-    ]
+    parameters = [line for each in space for line in wrapped(f"             {each!r}", indent=17)]
     notes = [f"script     {line}" for line in description.code.said]
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
-    starts = ["defaults   are tried first, as trial 0"] if description.try_defaults else []
-    for values in description.initial:
-        text = ", ".join(f"{name} = {printable_value(value)}" for name, value in values.items())
-        starts.append(f"start with {text}")
+    starts = [f"defaults   {_in_words(space.defaults())}"] if description.try_defaults else []
+    starts += [f"start with {_in_words(values)}" for values in description.initial]
     starts += [f"           from {description.initial_from}"] if description.initial_from else []
     lines = [
         f"study      {description.name}",
@@ -111,7 +109,7 @@ def definition_text(description: StudyDescription) -> str:
         f"data       {shown}",
         *_lines(data_facts(description)),
         *starts,
-        f"space      {len(description.space)} hyperparameters, {origin}",
+        f"space      {len(space)} hyperparameters, {origin}",
     ]
     end = [*notes, *warnings, "nothing was trained or written"]
     return "\n".join([*all_wrapped(lines), *parameters, *all_wrapped(end)])
@@ -130,6 +128,10 @@ def _next_lines(summary: Summary) -> list[str]:
         lines += wrapped(f"{'or' if place else 'next':<10} {command.purpose}:")
         lines.append(f"           {command.text}")
     return lines
+
+
+def _in_words(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {printable_value(value)}" for name, value in values.items())
 
 
 def _lines(facts: Iterable[Fact]) -> list[str]:

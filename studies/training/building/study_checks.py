@@ -73,7 +73,13 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
         objective = study.objective
         check_logged(objective.metric if isinstance(objective, Objective) else objective, logged)
     objective = settled(study.objective, model)
-    return StudyCheck(loading_warnings(model), objective, 4 * parameters_of(model))
+    warnings = loading_warnings(model)
+    if f"val_{objective.metric}" in logged:
+        warnings.append(
+            f"The objective {objective.metric} is measured on the training samples, which a model "
+            f"may learn by heart. On the validation samples it is val_{objective.metric}."
+        )
+    return StudyCheck(warnings, objective, 4 * parameters_of(model))
 
 
 def _try_model(

@@ -94,7 +94,7 @@ def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
         fitting = "sigmoid" if loss.name in _BINARY else "softmax"
         problems.append(
             f"{loss.name} takes probabilities, and the last layer is {activation}: give it the "
-            f"activation {fitting!r}, or the loss from_logits=True"
+            f"activation {fitting!r}, or pass the loss as an object with from_logits=True"
         )
     # The values are checked only if the shapes and the last layer are right.
     return [*filter(None, problems)] or [*filter(None, [_wrong_values(loss, y, shape)])]
@@ -162,10 +162,11 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
             )
         low, high, units = labels.min().item(), labels.max().item(), output[-1]
         if low < 0 or (units is not None and high >= units):
+            taken = "from 0 up" if units is None else f"0 to {units - 1}, as it has {units} unit(s)"
+            encode = "" if low == 0 else "encode the labels as 0, 1, 2 and so on, and "
             return (
-                f"the labels go from {number(low)} to {number(high)}, and a model of {units} "
-                "unit(s) takes one label for each unit, from 0 up: encode them as 0, 1, 2 and so "
-                "on, and give the last layer a unit for each class"
+                f"the labels go from {number(low)} to {number(high)}, and the last layer takes "
+                f"labels {taken}: {encode}give it a unit for each class"
             )
     return ""
 

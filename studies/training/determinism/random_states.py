@@ -126,7 +126,7 @@ class SeedStates:
         self, model: keras.Model, *, changes: bool, structure: Structure | None = None
     ) -> None:
         self._model, self._changes, self._structure = model, changes, structure
-        # A loss may make a seed generator at its first call, so the second epoch searches again.
+        # The model is searched before epochs 1 and 2, as a loss may make a generator in epoch 1.
         self._searches_left = 2 if structure is None else 0
 
     def others(self) -> list[Any]:

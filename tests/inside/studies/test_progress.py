@@ -120,7 +120,10 @@ def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[
     plain.trial_begins(make_spec(42, epochs=100))
     plain.trial_ended(TrialResult(41, "complete", 100, best, seconds=1.0), (12, 0.958333))
     plain.trial_ended(TrialResult(42, "pruned", 100, best, seconds=1.0), (12, 0.958333))
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial")]
+    plain.begin(describe(trials=100), 100, 100)
+    told = capsys.readouterr().err
+    assert "all trained before (--trials sets more)" in " ".join(told.split())
+    lines = [line for line in told.splitlines() if line.startswith("trial")]
     assert len(lines) == 2 and max(map(len, lines)) <= 80
     assert re.fullmatch(r"trial +41 +42/100 .* best 0\.958333 #12  left \d+:\d\d", lines[0])
     assert "(epoch 100), pruned at 100 of 100" in lines[1]

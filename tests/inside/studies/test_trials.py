@@ -244,6 +244,11 @@ class TestCheckStudy:
         (warning,) = self.check(build)
         assert "RuntimeError: not this one" in warning
 
+    def test_an_objective_of_the_training_samples_is_a_warning(self) -> None:
+        (warning,) = self.check(dense, objective="accuracy")
+        assert "training samples" in warning and "val_accuracy" in warning
+        assert self.check(dense, objective="val_accuracy") == self.check(dense) == []
+
     def test_what_can_only_be_traced_is_no_mistake(self) -> None:
         """It is tried as quickly as can be, which is not how trials run."""
 

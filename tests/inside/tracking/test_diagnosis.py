@@ -153,7 +153,17 @@ def test_a_sound_study_has_nothing_to_mend(tmp_path: Path) -> None:
         checks = {each.check for each in diagnosis.findings}
         assert checks == {"sufficiency", "trial variance", "isolation"}
         assert not found(diagnosis) and not diagnosis.unchecked
+        curves = ["overfitting", "too long", "too short", "underfitting"]
+        assert sorted(diagnosis.passed) == ["boundary", "infeasible", *curves]
         assert not diagnosis.next.reasons and not diagnosis.command
+
+
+@pytest.mark.parametrize(("name", "passes"), [("epochs", True), ("depth", False)])
+def test_the_best_trials_may_have_the_most_epochs(tmp_path: Path, name: str, passes: bool) -> None:
+    """A trial of many epochs keeps its best one, so that is no reason for a wider range."""
+    space = ks.SearchSpace(ks.Int(name, 5, 50), ks.dropout(0.0, 0.5))
+    diagnosis = planted(tmp_path, space=space, accuracy=lambda v: 0.7 + 0.004 * v[name])
+    assert ("boundary" in diagnosis.passed) == passes
 
 
 def early(curve: np.ndarray, number: int) -> int:

@@ -105,7 +105,7 @@ def test_mlflow_has_what_the_journal_has_and_nothing_twice(store: Store, name: s
     check_equal(client_of(store), folder_of(store, name))
     experiment = experiment_of(client_of(store), folder_of(store, name))
     assert experiment.name == name
-    assert "): Reported val_loss " in experiment.tags["mlflow.note.content"]
+    assert "): The search saw val_loss " in experiment.tags["mlflow.note.content"]
     assert len([tag for tag in experiment.tags if tag.startswith("mlflow.sharedViewState.")]) == 3
     before = dumped(store)
     assert export(store, name) == 0

@@ -187,7 +187,7 @@ def test_a_note_has_links_the_verdict_facts_commands_and_the_best(shared_store: 
     pages = Pages("7", "parent", runs, report=True, model="model")
     note = study_note(history, pages, "all 12 trials are done")
     links, _, verdict, _, best, _, *facts = note.splitlines()
-    assert verdict.startswith("**Reported 0.39. What to expect is unknown")
+    assert verdict.startswith("**The search saw 0.39. What to expect is unknown")
     assert best.startswith("Best: [trial 11](")
     assert best.endswith(": val_loss 0.39 at epoch 2 of 3")
     names = ["report", "registered model", "trials", "charts", "curves"]
@@ -229,8 +229,10 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
         )
     data = replace(history.description.data, digests={"test": "d"})
     history = replace(history, description=replace(history.description, data=data))
-    said = "- test part: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2, by trial 0; read 2 times\n"
-    assert said in study_note(history, PAGES, "done")
+    said = (
+        "- test part: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2, by the checkpoint of trial 0"
+    )
+    assert f"{said}; read 2 times\n" in study_note(history, PAGES, "done")
 
 
 def test_while_it_runs_a_note_has_nothing_that_a_trial_makes_wrong(shared_store: Store) -> None:
@@ -294,7 +296,7 @@ def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Stor
     assert line(history, running=True).startswith(f"{summary}Running: the best trial so far")
     assert line(history).startswith(f"{summary}Its launch was killed; launch it again to resume it")
     text = line(replace(history, status="FINISHED"))
-    assert text.startswith(f"{summary}Reported val_loss 0.48. What to expect is unknown")
+    assert text.startswith(f"{summary}The search saw val_loss 0.48. What to expect is unknown")
     page = "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=kerastudy-"
     assert text.count(page) == 3
 
@@ -305,7 +307,9 @@ def test_of_several_engines_the_one_with_the_best_value_comes_first(shared_store
         for trials, engine in ((2, "optuna:random"), (3, "optuna:tpe"))
     )
     first, second = line(one, other).split("\n\n")
-    assert first.startswith("[Summary of optuna:tpe](") and "): Reported val_loss 0.48" in first
+    assert (
+        first.startswith("[Summary of optuna:tpe](") and "): The search saw val_loss 0.48" in first
+    )
     assert second.startswith("[Summary of optuna:random](")
-    assert "): Reported val_loss 0.49" in second
+    assert "): The search saw val_loss 0.49" in second
     assert other.best is not None and "--engine optuna:tpe" in again_command(other, other.best)

@@ -32,7 +32,7 @@ CONFIRMED = Confirmation(
     test_seeds=(5, 6, 7, 8, 9),
     default_on_test=(0.94, 0.95, 0.96),
 )
-PLAIN, REPORTED = "Expect 0.965 (0.951 to 0.978)", "Reported 0.974."
+PLAIN, REPORTED = "Expect 0.965 (0.951 to 0.978)", "The search saw 0.974."
 EXPECTED = "Expect 0.969 (0.961 to 0.976)."
 PAID = "Better than the default by 0.012 (0.004 to 0.020)."
 HIGH, LOW = ConstantGuess("0", 0.9512), ConstantGuess("0", 0.9508)
@@ -61,12 +61,12 @@ def test_expected_and_reported(guess: ConstantGuess | None, text: str) -> None:
 
 
 def test_other_metrics() -> None:
-    unknown = "Reported 0.9744. What to expect is unknown: it lacks scores."
+    unknown = "The search saw 0.9744. What to expect is unknown: it lacks scores."
     assert said(None, None, unknown="it lacks scores") == unknown
     # 0.0 would read as none at all.
     wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
     told = verdict_sentences("val_loss", 0.0136, wide, None)
-    assert told == ("Expect 0.1 (0.0 to 1.3).", "Reported 0.014.")
+    assert told == ("Expect 0.1 (0.0 to 1.3).", "The search saw 0.014.")
     no_value = ("No trial has a value of val_loss yet.",)
     assert verdict_sentences("val_loss", None, None, None) == no_value
     # The share of a class says nothing about an area under a curve, whose chance is a half.

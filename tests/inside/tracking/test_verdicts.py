@@ -166,7 +166,7 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     assert "confirm" not in commands()
     expected = (
         "Expect 0.901 (0.871 to 0.930). Better than the default by 0.012 (0.004 to 0.020). "
-        "Reported 0.920."
+        "The search saw 0.920."
     )
     results = StudyResults.of(history)
     document = study_document(history)["verdict"]
@@ -207,7 +207,7 @@ def test_ties_are_counted_and_go_to_the_lower_validation_loss(shared_store: Stor
         shared_store, "ties", [{"val_accuracy": value, "val_loss": loss} for value, loss in epochs]
     )
     assert [trial.number for trial in history.top(4)] == [2, 0, 3, 1]
-    said = "Reported 1. 3 trials reach that; trial 2 has the lowest validation loss."
+    said = "The search saw 1. 3 trials reach that; trial 2 has the lowest validation loss."
     assert said in study_verdict(history).text
     assert said in study_note(history, PAGES, "done").split("\n")[2]
 

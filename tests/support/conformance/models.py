@@ -59,9 +59,8 @@ def samples(count: int) -> tuple[np.ndarray, np.ndarray]:
 def make_study(model: Model, **settings: Any) -> ks.Study:
     x, y = samples(settings.pop("count", 100))
     data = ks.datasets.arrays(x, y, validation=30, test=None)
-    return ks.Study(
-        "conformance", data=data, build=model, space=SPACE, objective="val_loss", **settings
-    )
+    settings = {"objective": "val_loss", **settings}
+    return ks.Study("conformance", data=data, build=model, space=SPACE, **settings)
 
 
 def make_spec(epochs: int = 4, batch_size: int = 16) -> TrialSpec:
