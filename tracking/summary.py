@@ -404,7 +404,8 @@ def trial_rows(
         value = "-" if trial.value is None else f"{trial.value:.{_DIGITS}g}"
         epoch = "-" if trial.epoch is None else f"{trial.epoch}/{planned}"
         values = [readable(params[name], _DIGITS) if name in params else "-" for name in names]
-        rows.append([str(trial.number), value, epoch, trial.state, *values])
+        state = "champion" if history.is_champion(trial) else trial.state
+        rows.append([str(trial.number), value, epoch, state, *values])
     return ["trial", history.description.objective.metric, "epoch", "state", *names], rows
 
 

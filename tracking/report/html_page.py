@@ -316,7 +316,9 @@ def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
     def state(trial: TrialRecord) -> str:
         default = ", defaults" if trial.number == description.default_trial else ""
         reproduced = ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
-        return f"{trial.state if trial.holds else 'contradicted by model.fit'}{default}{reproduced}"
+        champion = ", champion" if data.history.is_champion(trial) else ""
+        held = trial.state if trial.holds else "contradicted by model.fit"
+        return f"{held}{champion}{default}{reproduced}"
 
     def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
         return lambda t: value_text(t.params[name]) if name in t.params else ""

@@ -161,7 +161,7 @@ def test_importance_with_few_trials(store: Store) -> None:
     assert importances_of(14) == {} != importances_of(15)
     few = record(store, "few", 16, infeasible=lambda number: number > 13)
     text = write_report(few).read_text(encoding="utf-8")
-    assert "Nothing to do: " in text and "Not checked: " in text
+    assert "In order: " in text and "Not checked: " in text
     assert "matter most is shown from 15 trials on" in text
     names = {str(each.chart.name) for each in figures(few)}
     assert not names & {"importance", "contour"}
