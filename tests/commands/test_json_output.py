@@ -88,6 +88,7 @@ def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) ->
     (checkpoint,) = re.findall(r"^checkpoint (.+)$", told.stdout, re.MULTILINE)
     assert (launched.folder / checkpoint).samefile(shown["best"]["checkpoint"])
     assert len(checkpoint) < len(shown["best"]["checkpoint"])  # Relative to the working folder.
+    assert re.search(r"\d+/\d+ +champion|^state.* champion", told.stdout, re.MULTILINE)
     assert "kerastudy ui blobs" in told.stdout
     assert "kerastudy confirm blobs --store '" in told.stdout
 
