@@ -11,6 +11,7 @@ of structures each trial traces a program and drops another; with the plain trai
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -62,6 +63,7 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
     from studies.training import CompiledTrainer, configure_tensorflow, run_trial
 
     configure_tensorflow(1)
+    gc.set_threshold(50_000)  # As a worker does.
     random = np.random.default_rng(0)
     x, y = random.normal(size=(300, 20)).astype("float32"), np.arange(300) % 3
     space = SearchSpace(

@@ -8,6 +8,7 @@ or `kerastudy push` sends the rest.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -62,7 +63,8 @@ class Exporter:
     def __enter__(self) -> Exporter:
         """Starts the process, unless MLflow is off and no report is wanted."""
         if is_on() or self._report:
-            self._process = _start(self._folder, ["--follow"], piped=True)
+            report = ["--report"] * self._report
+            self._process = _start(self._folder, ["--follow", *report], piped=True)
             self._reader = threading.Thread(target=self._pass_on, daemon=True)
             self._reader.start()
         return self
@@ -168,13 +170,17 @@ def bring_up_to_date(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the exporter's process, for a study's folder and ``--follow`` or ``--report``."""
+    """Runs the exporter's process, for a study's folder, ``--follow`` and ``--report``."""
     # Ctrl-C must not end this process. It ends the launch, whose end closes the pipe. Then this
     # process sends the rest.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # By default Python looks for garbage so often that MLflow's import takes a fifth longer.
+    gc.set_threshold(50_000)
     folder, *options = arguments
     with contextlib.suppress(BrokenPipeError):
         _Follower(Path(folder), "--report" in options).run(follow="--follow" in options)
+    # Python looks for garbage before it exits, which takes a second after an import of MLflow.
+    gc.freeze()
 
 
 class _Follower:
@@ -182,7 +188,8 @@ class _Follower:
 
     def __init__(self, folder: Path, report: bool) -> None:
         self._folder, self._store = folder, Store(folder.parent)
-        self._report = report
+        # A launch says at its end whether it wants the report.
+        self._report, self._wanted = report, False
         self._ended = threading.Event()
         # The times at which to try again, by the addresses of servers that do not answer.
         self._away: dict[str, float] = {}
@@ -193,17 +200,19 @@ class _Follower:
         """Sends changes until the launch ends, and once more. Then draws a wanted report."""
         if follow:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
-            while not self._ended.is_set():
+            self._round()
+            if self._report:
+                _import_report()
+            while not self._ended.wait(_SECONDS_BETWEEN):
                 self._round()
-                self._ended.wait(_SECONDS_BETWEEN)
         self._round(whole=True)
-        if self._report and self._draw():
+        if (self._wanted or not follow) and self._report and self._draw():
             self._round()
 
     def _wait_for_end(self) -> None:
         # The pipe is closed when the launch ends, even if the launch is killed.
         for line in sys.stdin:
-            self._report = self._report or line == _REPORT_WANTED
+            self._wanted = self._wanted or line == _REPORT_WANTED
         self._ended.set()
 
     def _round(self, *, whole: bool = False) -> None:
@@ -260,6 +269,13 @@ class _Follower:
             )
             return False
         return True
+
+
+def _import_report() -> None:
+    """Imports the packages that draw a report, while trials train."""
+    from optuna.importance import FanovaImportanceEvaluator  # noqa: F401
+
+    import tracking.report.html_page  # noqa: F401
 
 
 def _say(line: str) -> None:
