@@ -22,6 +22,7 @@ from tracking.history.trial_ranks import Reason, reasons
 from tracking.history.verdicts import (
     StudyVerdict,
     champion_sentences,
+    evaluations_on,
     study_verdict,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
@@ -247,9 +248,12 @@ class Summary:
 
     def _trials(self) -> Iterator[Fact]:
         history, description = self.history, self.history.description
+        counts = history.counts()
+        if counts["running"] and description.name not in history.store.at_work():
+            counts["cut off by a kill, to be resumed"] = counts.pop("running")
         states = ", ".join(
             f"{amount:,} {state}{_STATES.get(state, '')}"
-            for state, amount in history.counts().items()
+            for state, amount in counts.items()
             if amount
         )
         count = f"{len(history.trials):,}"
@@ -264,6 +268,10 @@ class Summary:
         if contradicted := sum(not trial.holds for trial in history.trials):
             trials = counted(contradicted, "trial")
             yield Fact("left out", f"{trials}: plain Keras (model.fit) gets another result")
+        before = sum(t.code_digest != description.code.digest for t in history.trials)
+        if before and description.code.path:
+            trials = counted(before, "trial")
+            yield Fact("code", f"changed since {trials}, so values of trials may not compare")
         if history.superseded:
             yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
         if (parts := validation_parts(history)) > 1:
@@ -319,7 +327,8 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
     value, low, high = interval_numbers(expected, expected.value, expected.low, expected.high)
     interval = f"{low} to {high} at {100 * expected.level:.3g} %"
     whose = "the defaults" if winner < 0 else f"trial {winner}"
-    return Expectation(value, interval, f"{metric} of {whose} on new data{verdict.guess}", *beside)
+    of_what = f"{metric.removeprefix('val_')} of {whose}"
+    return Expectation(value, interval, f"{of_what} on new data{verdict.guess}", *beside)
 
 
 def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
@@ -471,27 +480,29 @@ def _test_samples(history: StudyHistory) -> int:
 
 
 def _test_readings(history: StudyHistory) -> list[Evaluation]:
-    """Returns the evaluations on the study's test part, under all of its engines."""
+    """Returns the evaluations on the study's test part by all studies of the store."""
     digest = history.description.data.digests.get("test")
-    return history.journal.evaluations(digest=digest) if digest else []
+    return evaluations_on(history.store, digest) if digest else []
 
 
 def _on_test(history: StudyHistory) -> str:
     """Returns a clause on the last evaluation on the test part; empty without a test part."""
     if "test" not in history.description.data.digests:
         return ""
-    readings = _test_readings(history)
+    readings, name = _test_readings(history), history.description.name
+    samples, times = counted(_test_samples(history), "sample"), counted(len(readings), "time")
     if not readings:
-        samples = counted(_test_samples(history), "sample")
         return f"{samples}, sealed: nothing has seen them yet"
-    last = readings[-1]
+    own = [evaluation for evaluation in readings if evaluation.study == name]
+    if not own:
+        return f"{samples}, read {times} for other studies, last for {readings[-1].study}"
+    last = own[-1]
     level = "" if last.level == 0.95 else f" at {100 * last.level:.3g} %"
     measured = ", ".join(
         f"{name} {number(each.value)}"
         + ("" if each.low is None else f" ({each.low:.4g} to {each.high:.4g}{level})")
         for name, each in last.metrics.items()
     )
-    times = counted(len(readings), "time")
     engine = "" if last.engine == history.description.engine else f" of {last.engine}"
     of = f"trial {last.trial}{engine}"
     of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"

@@ -244,11 +244,13 @@ def compare_command(
 
 
 def _comparison_document(comparison: Comparison) -> dict[str, Any]:
-    objective = comparison.objective
+    objective, answer = comparison.objective, dataclasses.asdict(comparison.answer)
+    for row, difference in zip(answer["differences"], comparison.answer.differences, strict=True):
+        row["clear"] = difference.is_clear
     return {
         "objective": {"metric": objective.metric, "direction": objective.direction},
         "studies": [_standing_document(standing) for standing in comparison.standings],
-        "answer": dataclasses.asdict(comparison.answer),
+        "answer": answer,
         "targets": list(comparison.targets),
         "notes": list(comparison.notes),
     }

@@ -218,7 +218,7 @@ def test_over_several_seeds_the_better_engine_at_equal_budget_is_named(tmp_path:
     first = " ".join(text.partition("\n\n")[0].split())
     assert first.startswith(
         "At 4 epochs each, optuna:tpe finds a better val_accuracy than optuna:random, by 0.113 "
-        f"({low:.3f} to {high:.3f}) over 3 seeds."
+        f"({low:.3f} to {high:.3f} at 95 %) over 3 seeds."
     )
 
 
@@ -238,7 +238,24 @@ def test_where_seeds_differ_as_much_it_can_not_be_said(tmp_path: Path) -> None:
     gain = gains["optuna:random"]
     assert (gain["low"], gain["high"]) == pytest.approx((low, high))
     text = " ".join(run(tmp_path, "compare", *every).stdout.split())
-    assert "optuna:tpe and optuna:random can't be told apart over 3 seeds" in text
+    assert "optuna:tpe and optuna:random can't be told apart over 3 seeds: optuna:tpe is" in text
+    assert not any(each["clear"] for each in answer["differences"])
+
+
+def test_a_study_that_has_no_value_within_the_other_ones_budget(tmp_path: Path) -> None:
+    record_study(tmp_path, "long", [0.5], FALLING, space=SPACE, epochs=9).close()
+    other = record_study(tmp_path, "short", [], space=SPACE)
+    record_trial(other, make_spec(values=FALLING[0]), losses(0.6))
+    sentence, _ = document(tmp_path, "compare", "long", "short")["answer"]["sentences"]
+    assert sentence == "There is no value by long within 1 epoch."
+
+
+def test_studies_of_several_engines_are_named_by_study(tmp_path: Path) -> None:
+    """Their best trials are of different engines, but the studies are compared, not the engines."""
+    searches(tmp_path, "optuna:random", [[0.5], [0.9]])
+    searches(tmp_path, "optuna:tpe", [[0.6], [0.8]])
+    said = document(tmp_path, "compare", "seed-0", "seed-1")["answer"]["sentences"]
+    assert "0.6 by seed-0 and 0.9 by seed-1" in said[0]
 
 
 def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
@@ -266,14 +283,14 @@ def test_winners_that_were_confirmed_are_compared_on_the_test_part(tmp_path: Pat
         journal.close()
     answer = document(tmp_path, "compare", "two", "one")["answer"]
     (difference,) = answer["differences"]
-    assert answer["over"] == "test part"
+    assert answer["over"] == "test part" and difference["clear"]
     assert (difference["better"], difference["other"]) == ("one", "two")
     half = (0.02**2 + 0.03**2) ** 0.5
     gain = difference["gain"]
     assert (gain["low"], gain["high"]) == pytest.approx((0.1 - half, 0.1 + half))
     assert answer["sentences"][0] == (
-        "On the test part, the winner of one is better than that of two: by 0.100 (0.064 to 0.136) "
-        "of accuracy."
+        "On the test part, the winner of one is better than that of two: by 0.100 (0.064 to 0.136 "
+        "at 95 %) of accuracy."
     )
 
 

@@ -32,8 +32,9 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     cluster towards the edge of a search space (in some dimension), then the search space boundaries
     might need to be expanded".
 
-    Only trials count in which the hyperparameter is active. The best tenth of these (3 to 10
-    trials) crowds at an end if three conditions hold:
+    Only trials count in which the hyperparameter is active. If it is inactive in most of the best
+    trials, its range does not matter. The best tenth of the trials that count (3 to 10) crowds at
+    an end if three conditions hold:
 
     - At least half of the best trials are in the last tenth of the range on its scale, or at the
       last value of a short grid. With fewer than 50 trials, the last fifth counts instead.
@@ -44,6 +45,9 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
     study.check_trials(_LEAST_TRIALS, active)
+    leading = study.top(study.ranked)
+    if 2 * sum(trial in active for trial in leading) < len(leading):
+        return None
     units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
     losses = np.array([study.loss(trial) for trial in active])
     best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
@@ -57,8 +61,10 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
         return None
     end, domain = parameter.high if way == "upper" else parameter.low, wider(parameter, way)
     where = f"in the {'tenth' if edge == _EDGE else 'fifth'} of the range next to"
-    crowd = f"{of_best(crowding, best)} trials lie {where if width == edge else 'at'} its {way} "
-    crowd = f"{crowd[0].upper()}{crowd[1:]}end, {readable(end)}"
+    having = "" if len(active) == len(study.ranked) else f" with {name}"
+    place = f"{where if width == edge else 'at'} its {way} end, {readable(end)}"
+    crowd = f"{of_best(crowding, best)} trials{having} lie {place}"
+    crowd = f"{crowd[0].upper()}{crowd[1:]}"
     title, verdict = (
         f"{name}: the best trials crowd at its {way} end",
         "trials get better towards it",

@@ -264,6 +264,12 @@ class Difference:
         """Whether the interval is above 0."""
         return self.gain.low > 0
 
+    @property
+    def gain_text(self) -> str:
+        """The difference with its interval, e.g. "0.012 (0.004 to 0.020 at 95 %)"."""
+        text = interval_text(self.gain, nonzero=True).removesuffix(")")
+        return f"{text} at {100 * self.gain.level:.3g} %)"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -307,7 +313,9 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
     missing = [label for label in groups if label not in known]
     differences: tuple[Difference, ...] = ()
     over = ""
-    sentences = [f"There is no value by {listed(missing)}."] if missing else []
+    later = any(histories[place].holding for label in missing for place in groups[label])
+    within = f" within {counted(budget, unit.removesuffix('s'))}" if later else ""
+    sentences = [f"There is no value by {listed(missing)}{within}."] if missing else []
     if len(groups) == 1 and known:
         (by_seed,) = known.values()
         sentences.append(
@@ -360,8 +368,9 @@ def _groups(
     for place, description in enumerate(descriptions):
         groups.setdefault(_search(description), []).append(place)
     engines = [descriptions[places[0]].engine for places in groups.values()]
-    # If only engines differ, their names are the clearest labels.
-    by_engine = len(set(engines)) == len(engines) > 1 and len({key[1:] for key in groups}) == 1
+    studies = {frozenset(descriptions[place].name for place in ps) for ps in groups.values()}
+    # If the same studies were launched with several engines, the engines are the clearest labels.
+    by_engine = len(engines) > 1 and len(studies) == 1 and len({key[1:] for key in groups}) == 1
     of_studies = [listed(labels[place] for place in places) for places in groups.values()]
     return dict(zip(engines if by_engine else of_studies, groups.values(), strict=True))
 
@@ -406,10 +415,10 @@ def _seed_sentences(
     over = f"over {listed(dict.fromkeys(map(len, known.values())))} seeds"
     sentences = [
         f"{at}{each.better} finds a better {objective.metric} than {each.other}, by "
-        f"{interval_text(each.gain, nonzero=True)} {over}."
+        f"{each.gain_text} {over}."
         if each.is_clear
-        else f"{at}{each.better} and {each.other} can't be told apart {over}: the difference of "
-        f"{objective.metric} is {interval_text(each.gain, nonzero=True)}."
+        else f"{at}{each.better} and {each.other} can't be told apart {over}: {each.better} is "
+        f"ahead by {each.gain_text} of {objective.metric}."
         for each in sorted(differences, key=lambda difference: not difference.is_clear)
     ]
     if len(differences) < len(known) - 1:
@@ -465,10 +474,10 @@ def _test_sentences(differences: Sequence[Difference], objective: Objective) -> 
     metric = objective.metric.removeprefix("val_")
     sentences = [
         f"On the test part, the winner of {each.better} is better than that of {each.other}: by "
-        f"{interval_text(each.gain, nonzero=True)} of {metric}."
+        f"{each.gain_text} of {metric}."
         if each.is_clear
         else f"The winners of {each.better} and {each.other} can't be told apart on the test part: "
-        f"the difference of {metric} is {interval_text(each.gain, nonzero=True)}."
+        f"that of {each.better} is ahead by {each.gain_text} of {metric}."
         for each in differences
     ]
     return [*sentences, "To tell the searches apart takes more seeds."] if sentences else []

@@ -15,6 +15,7 @@ from doctored import Said, launch
 from studies.user_code import commit_of, import_texts, own_modules, place_of, text_of
 from tracking.history import read_code
 from tracking.records import CodeDescription
+from tracking.summary import summary_of
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +128,8 @@ def test_a_launch_tells_which_module_has_changed_and_keeps_both_texts(tmp_path: 
         history = launch(tmp_path, said, trials=trials, code=code)
     told = "the study's code has changed since it was last launched (helper.py);"
     assert told in "\n".join(said.lines)
+    (changed,) = [fact.text for fact in summary_of(history).facts if fact.name == "code"]
+    assert changed.startswith("changed since 1 trial")
     recorded = [read_code(history, trial.code_digest) for trial in history.trials]
     assert [each.texts for each in recorded] == [{"helper.py": "X = 1"}, {"helper.py": "X = 2"}]
 

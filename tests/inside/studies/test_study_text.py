@@ -70,7 +70,7 @@ def test_every_line_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
 def test_the_verdict_comes_first() -> None:
     assert text_of(trials()).splitlines()[:7] == [
         "study      scripted",
-        "expect     0.131 (0.120 to 0.140 at 95 %): val_loss of trial 0 on new data",
+        "expect     0.131 (0.120 to 0.140 at 95 %): loss of trial 0 on new data",
         "seen       trial 0: val_loss 0.123457 at epoch 1 of 3, the best of 9 and so",
         "           partly luck.",
         "based on   An estimate from 360 validation samples, corrected for the luck of",

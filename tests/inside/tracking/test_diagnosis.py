@@ -166,6 +166,23 @@ def test_the_best_trials_may_have_the_most_epochs(tmp_path: Path, name: str, pas
     assert ("boundary" in diagnosis.passed) == passes
 
 
+@pytest.mark.parametrize("gain", [0.2, -0.2])
+def test_a_range_that_the_best_trials_do_not_have_is_no_matter(tmp_path: Path, gain: float) -> None:
+    space = ks.SearchSpace(
+        ks.Boolean("use_l2"),
+        ks.Float("l2", 1e-6, 1e-1, scale="log", when={"use_l2": True}, otherwise=0.0),
+        ks.dropout(0.0, 0.5),
+    )
+
+    def accuracy(values: Any) -> float:
+        return 0.7 + gain - 0.02 * np.log10(values["l2"]) if values["use_l2"] else 0.7
+
+    diagnosis = planted(tmp_path, space=space, accuracy=accuracy)
+    boundaries = [each for each in diagnosis.findings if each.check == "boundary"]
+    assert bool(boundaries) == (gain > 0)
+    assert all("trials with l2 lie" in each.verdict for each in boundaries)
+
+
 def early(curve: np.ndarray, number: int) -> int:
     """Where `EarlyStopping` with a patience of three epochs ends a trial."""
     best = np.maximum.accumulate(curve)

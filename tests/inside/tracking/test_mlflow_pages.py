@@ -221,7 +221,7 @@ def test_a_note_has_links_the_verdict_facts_commands_and_the_best(shared_store: 
 
 
 def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
-    history = study(shared_store, "evaluated")
+    history, other = study(shared_store, "evaluated"), study(shared_store, "unread")
     for time in (1, 2):
         metrics = {"accuracy": Measured(0.5, 0.25, 0.75), "<i>loss": Measured(2.0)}
         record_evaluation(
@@ -233,6 +233,9 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
         "- test part: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2, by the checkpoint of trial 0"
     )
     assert f"{said}; read 2 times\n" in study_note(history, PAGES, "done")
+    other = replace(other, description=replace(other.description, data=data))
+    said = "read 2 times for other studies, last for evaluated\n"
+    assert said in study_note(other, PAGES, "done")
 
 
 def test_while_it_runs_a_note_has_nothing_that_a_trial_makes_wrong(shared_store: Store) -> None:

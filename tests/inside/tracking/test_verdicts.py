@@ -176,7 +176,7 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     assert "This is the last of 2 confirmations." in results.verdict.grounds
     # Terminals and notebooks have a line for each of these.
     lines = dict(summary_of(history).expected)
-    assert lines["expect"] == "0.901 (0.871 to 0.930 at 95 %): val_accuracy of trial 3 on new data"
+    assert lines["expect"] == "0.901 (0.871 to 0.930 at 95 %): accuracy of trial 3 on new data"
     assert lines["default"] == (
         "0.885 on the same test samples. Better than the default by 0.012 (0.004 to 0.020)."
     )
