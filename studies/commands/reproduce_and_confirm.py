@@ -189,6 +189,9 @@ def _confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str
         rows.append(_racer_row(default, "defaults"))
     heading = ["trial", confirmation.metric, "seeds", "weights", "epochs", ""]
     columns = [list(column) for column in zip(heading, *rows, strict=True)]
+    # Sizes of models and numbers of epochs only matter if they differ.
+    alike = [c for c in columns if c[0] in ("weights", "epochs") and len({*c[1:]}) == 1]
+    columns = [column for column in columns if column not in alike]
     # Without this line, readers take these values for those of the test part.
     race = "The race under new seeds, on validation samples:"
     lines = [*wrapped(verdict.text, indent=0), "", race, "", *in_blocks(columns), ""]
