@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import gc
 import json
 import math
 import os
@@ -326,8 +325,6 @@ def _interrupted(where: str = "") -> None:
 def main() -> None:
     """Runs the command line."""
     load_late()
-    # By default Python looks for garbage so often that imports take a fifth longer.
-    gc.set_threshold(50_000)
     try:
         with raising_interrupts():
             kerastudy.main(prog_name="kerastudy", standalone_mode=False)
@@ -345,6 +342,3 @@ def main() -> None:
         # In `kerastudy show digits | head`, `head` may end first, which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    finally:
-        # Python looks for garbage before it exits, which takes up to a second.
-        gc.freeze()
