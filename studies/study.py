@@ -251,7 +251,8 @@ class Study(StudyDefinition):
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            engine: The engine whose trials to read. None: the engine of the best trial.
+            engine: The engine whose trials to read. None: the champion's engine, else the best
+                trial's.
 
         Raises:
             StudyNotFoundError: If the store does not have the study.
@@ -281,7 +282,7 @@ class Study(StudyDefinition):
             trial: The trial's number. None: the champion, or the best trial without a champion.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
             engine: The engine that proposed the trial, if the study was launched with several
-                engines. None: the engine of the best trial.
+                engines. None: the champion's engine, else the best trial's.
             trainer: ``"plain"``, or ``"compiled"`` for the compiled trainer.
             progress: Whether to show progress on standard error.
 

@@ -313,7 +313,9 @@ def summary_of(
 
 def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict) -> Expectation:
     metric, expected, valued = verdict.metric, verdict.expected, history.holding
-    luck = f", the best of {len(valued):,} and so partly luck" if valued[1:] else ""
+    # The correction counts the trials of other engines, too.
+    trials = max(len(valued), verdict.corrected.trials if verdict.corrected else 0)
+    luck = f", the best of {trials:,} and so partly luck" if trials > 1 else ""
     seen = f"{outcome_of(history)}{luck}. {verdict.ties}".strip()
     beside = (*_default(history, verdict), seen)
     if expected is None:

@@ -36,7 +36,7 @@ from tracking.history.champions import (
     set_promotion,
     withdraw_champion,
 )
-from tracking.history.study_history import PROMOTED, StudyHistory
+from tracking.history.study_history import PROMOTED, StudyHistory, best_of_engines
 from tracking.history.trial_ranks import ranked
 from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.exporter_process import export_later
@@ -329,14 +329,14 @@ def promote(
         StudyError: If the study can't be loaded, if its data has changed, or if `model.fit` gave
             other results than the trial has.
     """
-    history, definition, named = opened(study, store, engine, trust)
+    history, definition = opened(study, store, engine, trust)
     with showing(progress) as shown:
         return promote_trial(
             history,
             trial,
             reason=reason,
             refit=refit,
-            engine=named,
+            engine=engine,
             study=definition,
             progress=shown,
         )
@@ -355,8 +355,8 @@ def promote_trial(
 ) -> Promotion:
     """Promotes a trial, as `promote` describes.
 
-    `study` is a study object to run instead of the recorded code. If the data has moved, `data` is
-    its new path.
+    `engine` is the engine that the user named, or None. `study` is a study object to run instead of
+    the recorded code. If the data has moved, `data` is its new path.
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
@@ -367,12 +367,14 @@ def promote_trial(
         )
     why = f"{PROMOTED}: {reason}" if reason else "" if number is None else PROMOTED
     if number is None and chooses:
+        if engine is None:
+            history = best_of_engines([history, *history.others])
         if history.best is None:
             raise StudyNotFoundError(
                 f"The study {history.description.name!r} has no trial with a value to promote."
             )
         number = history.best.number
-    history, trial = champion_or(history, number, engine)
+    trial = champion_or(history, number)
     if not trial.holds:
         raise StudyError(
             f"Trial {trial.number} can't be promoted: {trial.verified}. So its recorded value is "

@@ -72,7 +72,7 @@ def confirm(
         test: Whether to score the winner and the default values on the test part.
         keep: Whether the present champion stays, even if another trial wins.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials race; None for the engine of the best trial.
+        engine: The engine whose trials race; None for the champion's engine, else the best trial's.
         executor: ``"in-process"``, or ``"worker"`` for worker processes. The default is
             ``"in-process"`` if `study` is an object and ``workers`` is None, else ``"worker"``.
         workers: How many trainings run at once, each in a worker process; None for as many as suit
@@ -94,7 +94,7 @@ def confirm(
     where = where_trainings_run(
         executor, workers, "worker" if isinstance(study, str) else "in-process"
     )
-    history, definition, _ = opened(study, store, engine, trust)
+    history, definition = opened(study, store, engine, trust)
     with raising_interrupts(), showing(progress) as shown:
         return confirm_study(
             history,

@@ -95,9 +95,9 @@ def evaluate(
         TrackingError: If the store has no such study or trial.
         StudyError: If the study can't be loaded, or its data has changed.
     """
-    history, definition, named = opened(study, store, engine, trust)
+    history, definition = opened(study, store, engine, trust)
     with showing(progress) as shown:
-        reading = read_test_part(history, trial, engine=named, study=definition, progress=shown)
+        reading = read_test_part(history, trial, study=definition, progress=shown)
         for warning in (*reading.flaws, *filter(None, [reading.warning])):
             shown.say(f"warning: {warning}")
         return reading.evaluation
@@ -107,7 +107,6 @@ def read_test_part(
     history: StudyHistory,
     number: int | None = None,
     *,
-    engine: str | None = None,
     study: StudyDefinition | None = None,
     data: str = "",
     progress: Progress | None = None,
@@ -120,7 +119,7 @@ def read_test_part(
     progress = progress or NoProgress()
     if history.description.objective_function:
         raise NoTestPartError(no_data(history.description.name))
-    history, trial = champion_or(history, number, engine)
+    trial = champion_or(history, number)
     description = history.description
     if "test" not in description.data.digests:
         raise NoTestPartError(

@@ -31,7 +31,6 @@ from tracking.history.study_history import (
     existing_store,
     read_code,
     read_study,
-    with_champion,
 )
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.study_description import sha256
@@ -45,51 +44,44 @@ AnyExecutor = InProcessExecutor | WorkerPool
 
 def opened(
     study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
-) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
+) -> tuple[StudyHistory, StudyDefinition | None]:
     """Reads the record of a study that a user gives by name, or as a study object.
 
-    Returns the record, the study object (None for a name), and the engine's full name (None if
-    `engine` is None). Raises StudyError if another user made the store, unless `trust` is set or
-    the study is an object.
+    Returns the record, and the study object (None for a name). Raises StudyError if another user
+    made the store, unless `trust` is set or the study is an object.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     named = None if engine is None else check_engine(engine)
     history = read_study(existing_store(store), name, named)
     check_trust(history.store.root, trust or definition is not None)
-    return history, definition, named
+    return history, definition
 
 
-def champion_or(
-    history: StudyHistory, number: int | None, engine: str | None = None
-) -> tuple[StudyHistory, EndedTrial]:
-    """Returns the history of one engine, and a trial of this engine.
+def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
+    """Returns the trial with the number `number`, or the champion if `number` is None.
 
-    The trial is the one with the number `number`, or the champion if `number` is None. `engine` is
-    the engine that the user named, or None. Raises StudyNotFoundError if there is no champion, or
-    if the trial has no value.
+    Raises StudyNotFoundError if the champion is not a trial of this engine, or if the trial has no
+    value.
     """
     name = history.description.name
     if number is None:
-        if engine is None:
-            history = with_champion(history)
-        champions = [trial for trial in history.trials if history.is_champion(trial)]
-        if not champions:
+        champion = history.champion
+        if champion is None:
             what = f"The study {name!r} has no champion"
-            what += f" of the engine {engine}" if engine else ""
+            what += f" of the engine {history.description.engine}" if history.registered else ""
             if history.best or not history.trials:
                 raise StudyNotFoundError(
                     f"{what}. Launch it to its end, name a trial, or kerastudy promote one."
                 )
             total = counted(len(history.trials), "trial")
             raise StudyNotFoundError(f"{what}: none of its {total} has a value.")
-        trial = champions[0]
-    else:
-        trial = history.trial(number)
+        return champion
+    trial = history.trial(number)
     if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no best epoch."
         )
-    return history, trial
+    return trial
 
 
 @contextlib.contextmanager

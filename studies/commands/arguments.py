@@ -14,7 +14,7 @@ import click
 from search_spaces.errors import StoreError, StudyError, StudyNotFoundError
 from studies.definition import check_engine
 from studies.progress import waiting
-from tracking.history.study_history import StudyHistory, read_study, with_champion
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.store import store_json
 from tracking.store.store_folder import Store, default_store_path, open_store, real_folder
 
@@ -31,32 +31,20 @@ def store_of(store: Path | None) -> Store:
     return opened
 
 
-def history_of(
-    study: str, engine: str | None, store: Path | None, champion: bool = False
-) -> StudyHistory:
-    """Reads the study that a command names.
-
-    Without an engine, the study is read under the engine with its best trial, or with `champion`
-    under the engine of its champion.
-    """
+def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
+    """Reads the study that a command names, as `read_study` does."""
     engine = None if engine is None else check_engine(engine)
     opened = store_of(store)
     with waiting(f"reading the store {str(opened.root)!r}"):
-        history = read_study(opened, unicodedata.normalize("NFC", study), engine)
-        return with_champion(history) if champion and engine is None else history
+        return read_study(opened, unicodedata.normalize("NFC", study), engine)
 
 
 def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
-    """Reads each study that a command names, under each engine that the command names.
-
-    Without engines, each study is read under the engine of its champion, or else of its best trial.
-    """
+    """Reads each study that a command names, under each engine that the command names."""
     names: Sequence[str | None] = engines or (None,)
-    return [
-        history_of(study, engine, store, champion=True) for study in studies for engine in names
-    ]
+    return [history_of(study, engine, store) for study in studies for engine in names]
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:

@@ -121,12 +121,12 @@ class RecordedStudy:
     store: Path | None
     as_json: bool
 
-    def history(self, champion: bool = False) -> StudyHistory:
+    def history(self) -> StudyHistory:
         """Checks that the user trusts the store, and reads the study as `history_of` does."""
         from studies.commands.arguments import check_trusted, history_of
 
         check_trusted(self.store, self.trust)
-        return history_of(self.study, self.engine, self.store, champion)
+        return history_of(self.study, self.engine, self.store)
 
 
 def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:

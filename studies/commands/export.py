@@ -63,7 +63,6 @@ def export_command(
     from studies.exporting import export_keras, export_script, export_table, table_of
     from studies.progress import showing, waiting
     from studies.terminal_text import as_csv
-    from tracking.history.study_history import read_engines
 
     for option in ("trial", "data", "trust") if format_ not in _OF_TRIALS else ():
         if context.params[option] not in (None, False, ""):
@@ -73,16 +72,14 @@ def export_command(
     if format_ in _OF_TRIALS:
         check_trusted(store, trust)
         write = export_script if format_ == "script" else export_keras
-        history = history_of(study, engine, store, champion=trial is None)
+        history = history_of(study, engine, store)
         several = len(history.engines) > 1
         with showing() as progress:
             export: Any = write(history, trial, output, force=force, data=data, progress=progress)
     else:
         several = False
-        best = history_of(study, engine, store)
-        name, first = best.description.name, best.description.engine
-        others = read_engines(best.store, name) if engine is None else []
-        histories = [best, *(other for other in others if other.description.engine != first)]
+        first = history_of(study, engine, store)
+        histories = [first, *(first.others if engine is None else ())]
         if output == Path("-"):
             click.echo(as_csv(table_of(histories)), nl=False)
             return

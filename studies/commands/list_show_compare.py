@@ -100,7 +100,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
     from collections import Counter
 
     from search_spaces.errors import TrackingError
-    from tracking.history.study_history import best_of_engines, find_engines, study_names
+    from tracking.history.study_history import default_engine, find_engines, study_names
 
     documents: list[dict[str, Any]] = []
     running = store.at_work()
@@ -114,7 +114,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         if not engines:
             # A launch was killed while it made the study's folder. So there is nothing to list yet.
             continue
-        history = best_of_engines(engines)
+        history = default_engine(engines)
         best, trials = history.best, [trial for engine in engines for trial in engine.trials]
         counts: Counter[str] = Counter()
         for engine in engines:
@@ -175,7 +175,7 @@ def show_command(
     chosen = [name for name, value in options.items() if value is not None]
     if len(chosen) > 1:
         raise click.UsageError(f"Give {' or '.join(chosen)}, not both.")
-    history = history_of(study, engine, store, champion=True)
+    history = history_of(study, engine, store)
     if model:
         document = json_documents.model_document(history)
         answer(as_json, lambda: document, lambda: "\n".join(document.values()))
@@ -201,7 +201,7 @@ def show_command(
     "engines",
     multiple=True,
     help="Which engine's trials; may be repeated.  [default: of one study, all engines; of "
-    "several, those of their best trials]",
+    "several, those of their champions, else the best]",
 )
 @click.option(
     "--reach",

@@ -146,13 +146,7 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     history = recorded.history()
     with showing() as progress:
         try:
-            reading = read_test_part(
-                history,
-                trial,
-                engine=recorded.engine and history.description.engine,
-                data=recorded.data,
-                progress=progress,
-            )
+            reading = read_test_part(history, trial, data=recorded.data, progress=progress)
         except NoTestPartError as error:
             progress.end()
             click.echo("\n".join(wrapped(str(error), indent=0)), err=True)
@@ -235,7 +229,7 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, ref
             trial,
             reason=reason,
             refit=refit,
-            engine=recorded.engine and history.description.engine,
+            engine=recorded.engine,
             data=recorded.data,
             progress=progress,
         )

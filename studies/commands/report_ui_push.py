@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.command_line import answer, common_options, open_option
+from studies.commands.command_line import answer, common_options, engine_option, open_option
 
 if TYPE_CHECKING:
     from tracking.store.store_folder import Store
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--engine",
     "engines",
     multiple=True,
-    help="Which engine's trials; may be repeated.  [default: that of the best trial]",
+    help="Which engine's trials; may be repeated.  [default: that of the champion, else the best]",
 )
 @click.option(
     "--output",
@@ -96,7 +96,7 @@ _MOST_ADDRESSES = 10
 
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
 @click.argument("study", required=False)
-@click.option("--engine", help="Which engine's run to open.  [default: that of the best trial]")
+@engine_option
 @click.option(
     "--view",
     type=click.Choice(["trials", "charts", "curves"]),

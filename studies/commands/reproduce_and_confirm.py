@@ -53,7 +53,7 @@ def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) 
     from studies.champion import reproduce
     from studies.progress import showing
 
-    history = recorded.history(champion=trial is None)
+    history = recorded.history()
     with showing() as progress:
         outcome = reproduce(history, trial, data=recorded.data, trainer=trainer, progress=progress)
     document = dataclasses.asdict(outcome)

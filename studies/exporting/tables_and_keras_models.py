@@ -19,7 +19,7 @@ from studies.champion import check_data, recorded_executor, weights_of
 from studies.progress import NoProgress, Progress
 from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import trials_table
+from tracking.history.trial_ranks import ranked, trials_table
 from tracking.records import EndedTrial
 from tracking.store.atomic_writing import followed, is_device, replacing
 
@@ -47,15 +47,15 @@ def export_table(
 
     A CSV table has all trials. Its first column is the engine, and the others are the columns of
     `trials_table`. A text that a spreadsheet would take for a formula gets an apostrophe in front.
-    A LaTeX table has the ten best trials of the first history, with the value, the epoch and the
-    hyperparameters of each.
+    A LaTeX table has the ten best trials, with the value, the epoch and the hyperparameters of
+    each. If there are several engines, its first column is the engine.
     """
     name = histories[0].description.name
     if format_ == "csv":
         table, default = table_of(histories), f"{name}.csv"
         text = as_csv(table)
     else:
-        table, default, number = _best_trials(histories[0]), f"{name}.tex", "{:.4g}".format
+        table, default, number = _best_trials(histories), f"{name}.tex", "{:.4g}".format
         text = table.to_latex(index=False, escape=True, float_format=number, na_rep="--")
     with written(output, default, force) as (file, partial):
         partial.write_text(text, encoding="utf-8")
@@ -75,13 +75,18 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
-def _best_trials(history: StudyHistory) -> pd.DataFrame:
+def _best_trials(histories: Sequence[StudyHistory]) -> pd.DataFrame:
     """Returns a table of the ten best trials: their values, epochs and hyperparameters."""
-    table, space = trials_table(history), history.description.space
-    names = {"number": "trial", "value": history.description.objective.metric, "epoch": "epoch"}
-    names |= {f"params_{name}": name for name in space.names}
-    best = table.set_index("number", drop=False).loc[[trial.number for trial in history.top(10)]]
-    return best[list(names)].rename(columns=names)
+    objective = histories[0].description.objective
+    names = {"engine": "engine"} if len(histories) > 1 else {}
+    names |= {"number": "trial", "value": objective.metric, "epoch": "epoch"}
+    spaces = [history.description.space for history in histories]
+    names |= {f"params_{name}": name for space in spaces for name in space.names}
+    engines = {t.uuid: h.description.engine for h in histories for t in h.holding}
+    best = ranked((t for h in histories for t in h.holding), objective)[:10]
+    table = table_of(histories).set_index(["engine", "number"], drop=False)
+    table = table.loc[[(engines[trial.uuid], trial.number) for trial in best]]
+    return table[list(names)].rename(columns=names)
 
 
 _MODEL = Path("data", "model.keras")

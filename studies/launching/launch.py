@@ -293,7 +293,9 @@ def _run_opened(
             journal.end(status, *ending)
             history = refreshed(before)
             if status == "FINISHED":
-                record_corrected(history)
+                # The correction counts the trials of all engines.
+                for each in (history, *history.others):
+                    record_corrected(each)
                 history = refreshed(history)
             exporter.finish(progress.wait)
     except BaseException as error:

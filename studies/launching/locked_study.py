@@ -25,7 +25,7 @@ from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress
 from tracking.history.study_history import (
     StudyHistory,
-    best_of_engines,
+    default_engine,
     histories_in,
     refreshed,
 )
@@ -67,8 +67,8 @@ class LockedStudy:
 
     @property
     def recorded(self) -> StudyHistory | None:
-        """The record of the present engine, or else of the engine with the best trial."""
-        return self.before or (best_of_engines(self.others) if self.others else None)
+        """The record of the present engine, or else that of `default_engine`."""
+        return self.before or (default_engine(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:

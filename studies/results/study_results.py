@@ -24,6 +24,7 @@ from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.evaluation_records import Confirmation, Corrected
 from tracking.store.store_folder import Store, default_store_path
+from tracking.store.store_json import check_trust
 from tracking.summary import summary_of
 
 if TYPE_CHECKING:
@@ -160,19 +161,22 @@ class StudyResults(StudyHistory):
         """Loads the registered model, the champion; see `kerastudy.load_model`."""
         return load_champion(self, trust=trust)
 
-    def predict(self, x: Any, **options: Any) -> Any:
+    def predict(self, x: Any, *, trust: bool = False, **options: Any) -> Any:
         """Returns the champion's outputs for samples.
 
         Args:
             x: Samples, as they were passed to the study: without preprocessing. A study on a table
                 takes a DataFrame, or a dict of columns.
+            trust: Whether to run the code in a store that this user did not make.
             **options: Arguments of `keras.Model.predict`, such as ``batch_size``.
 
         Raises:
-            StudyError: If the study has no registered model, or the model can't be loaded.
+            StudyError: If the study has no registered model, if the model can't be loaded, or if it
+                is in another user's store and ``trust`` is False.
             DataError: If the samples don't fit the model. For example, their shape is wrong, or a
                 table lacks a column.
         """
+        check_trust(self.store.root, trust)
         samples = samples_for(self._champion, x, self.name)
         try:
             return self._champion.predict(samples, **{"verbose": 0, **options})
@@ -181,7 +185,8 @@ class StudyResults(StudyHistory):
 
     @cached_property
     def _champion(self) -> keras.Model:
-        return self.load_model()
+        # `predict` has checked that the user trusts the store.
+        return self.load_model(trust=True)
 
     def _repr_html_(self) -> str:
         summary = summary_of(self, verdict=self.verdict)
@@ -199,7 +204,8 @@ def read_study(
     Args:
         name: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials to read; None for the engine with the best trial.
+        engine: The engine whose trials to read; None for the champion's engine, else the
+            best trial's.
 
     Raises:
         StudyNotFoundError: If there is no such store or study, or if the study was not launched
@@ -312,7 +318,8 @@ def diagnose(
     Args:
         study: The study's name, or the study as `read_study` or `Study.launch` returned it.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials to read; None for the engine with the best trial.
+        engine: The engine whose trials to read; None for the champion's engine, else the
+            best trial's.
 
     Returns:
         The findings, each with its evidence, and the launch that should follow.

@@ -195,11 +195,18 @@ def test_the_champion_is_taken_whichever_engine_proposed_it(houses: Houses, tmp_
     folder = shutil.copytree(houses.folder, tmp_path / "copy")
     options = ("--engine", "optuna:random", "--trials", "1", "--verify", "off", "-q")
     kerastudy_here(folder, "launch", "study.py", *HERE, *options)
-    best = kerastudy_here(folder, "show", "houses", "--json").stdout
-    assert json.loads(best)["engine"] == "optuna:tpe"
+    best = json.loads(kerastudy_here(folder, "show", "houses", "--json").stdout)
+    assert best["engine"] == "optuna:tpe"
+    # The launch has renewed the correction of the champion's engine.
+    recorded = ks.read_study("houses", store=folder / "kerastudy-store").recorded_correction
+    assert json.loads(recorded)["corrected"] == best["verdict"]["corrected"]
+    assert best["verdict"]["corrected"]["trials"] == 3
     kerastudy_here(folder, "promote", "houses", "--engine", "optuna:random", "--trial", "0")
     exported = kerastudy_here(folder, "export", "houses", "--as", "keras").stdout
     assert "trial 0 of houses (optuna:random)" in exported
+    # Without a trial, the best of all engines is promoted.
+    promoted = kerastudy_here(folder, "promote", "houses", "--json").stdout
+    assert json.loads(promoted)["engine"] == "optuna:tpe"
 
 
 @pytest.mark.exhaustive

@@ -332,17 +332,31 @@ def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: s
     assert [each["value"] for each in every] == ([0.8, 0.1, 0.6] if led else [0.7, 0.3])
 
 
-def test_the_champions_engine_is_the_default_where_it_was_confirmed(tmp_path: Path) -> None:
+def test_the_champions_engine_is_the_default_everywhere(tmp_path: Path) -> None:
     """Another engine has a better trial, whose value nobody has confirmed."""
     confirmed = record_study(
         tmp_path, "led", [0.7], FALLING, space=SPACE, engine="optuna:random", objective=ACCURACY
     )
     (trial,) = history_at(tmp_path, "led").ended
     confirmed.set_champion(trial.uuid, "champion/one", "it won", alias="champion", facts={})
+    record_confirmed(confirmed, "led", 0.7, 0.6, 0.8)
     confirmed.close()
     record_study(tmp_path, "led", [0.9], FALLING, space=SPACE, objective=ACCURACY).close()
     assert document(tmp_path, "show", "led")["engine"] == "optuna:random"
-    assert document(tmp_path, "show", "led", "--engine", "tpe")["engine"] == "optuna:tpe"
+    other = document(tmp_path, "show", "led", "--engine", "tpe")
+    assert other["engine"] == "optuna:tpe"
+    shown = run(tmp_path, "show", "led", "--engine", "tpe").stdout
+    said = "trial 0 of optuna:random, it won: models:/led@champion in MLflow"
+    assert f"champion   {said}" in shown
+    diagnosed = [
+        document(tmp_path, "diagnose", "led", *engine) for engine in ([], ["--engine", "random"])
+    ]
+    assert diagnosed[0] == diagnosed[1] != document(tmp_path, "diagnose", "led", "--engine", "tpe")
+    (listed,) = document(tmp_path, "list")
+    assert (listed["engine"], listed["best"]) == ("optuna:random", 0.7)
+    results = ks.read_study("led", store=tmp_path)
+    assert results.champion is not None and results.champion.value == 0.7
+    assert len(results.confirmations) == 1 and "Expect 0.70 (0.60 to 0.80)" in results.verdict.text
 
 
 def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(store: Path) -> None:

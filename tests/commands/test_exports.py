@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from blobs import Launched
+from handmade import record_study
 from scripted import ScriptedExecutor, describe, run_study
 from user_commands import kerastudy_here
 
@@ -68,6 +69,32 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     assert "--trial is for --as script or --as keras" in export(
         "--as", "csv", "--trial", "1", code=2
     )
+
+
+def test_a_table_has_the_trials_of_all_engines_or_of_the_one_that_is_named(tmp_path: Path) -> None:
+    settings = {"space": ks.SearchSpace(ks.Float("rate", 0.0, 1.0)), "keep": None}
+    for engine, values in (
+        ("optuna:tpe", [number / 10 for number in range(1, 10)]),
+        ("optuna:random", [0.15, 0.05, 0.95, None]),
+    ):
+        params = [{"rate": value or 0.5} for value in values]
+        record_study(tmp_path / "store", "two", values, params, engine=engine, **settings).close()
+
+    def rows(*options: str) -> list[list[str]]:
+        options = (*options, "--store", str(tmp_path / "store"), "--force")
+        kerastudy_here(tmp_path, "export", "two", "--as", "latex", *options)
+        lines = (tmp_path / "two.tex").read_text().splitlines()
+        return [line.removesuffix(r" \\").split(" & ") for line in lines if "&" in line]
+
+    heading, *best = rows()
+    assert heading == ["engine", "trial", r"val\_loss", "epoch", "rate"]
+    tpe = [["optuna:tpe", str(number), f"{(number + 1) / 10:.4g}"] for number in range(8)]
+    random = [["optuna:random", "1", "0.05"], ["optuna:random", "0", "0.15"]]
+    assert [row[:3] for row in best] == [random[0], tpe[0], random[1], *tpe[1:]]
+    assert all(row[4] == row[2] for row in best)
+    heading, *best = rows("--engine", "random")
+    assert heading == ["trial", r"val\_loss", "epoch", "rate"]
+    assert [row[0] for row in best] == ["1", "0", "2"]
 
 
 def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pexpect
 import pytest
 from damage import settle
@@ -95,6 +96,17 @@ def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> No
     trusted = ("reproduce", "작은 연구", "--trust", "--store", str(tmp_path / "no marks"))
     kerastudy_here(tmp_path, *trusted)
     assert canary.exists()
+
+
+def test_predictions_in_python_take_trust(copied_store: Path) -> None:
+    results = ks.read_study("blobs", store=copied_store)
+    of_ann(copied_store)
+    x = np.zeros((2, 4), "float32")
+    for _ in range(2):
+        with pytest.raises(ks.errors.StudyError, match="pass trust=True"):
+            results.predict(x)
+        expected = ks.load_model("blobs", store=copied_store, trust=True).predict(x, verbose=0)
+        assert (results.predict(x, trust=True, batch_size=1) == expected).all()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")

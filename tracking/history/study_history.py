@@ -180,6 +180,12 @@ class StudyHistory:
         }
         return {repeat: fault for repeat, fault in faults.items() if fault}
 
+    @cached_property
+    def others(self) -> tuple[StudyHistory, ...]:
+        """The study under its other engines. The last launched engine is first."""
+        every = histories_in(self.store, self.folder) if len(self.engines) > 1 else []
+        return tuple(history for history in every if history.search != self.search)
+
     @property
     def journal(self) -> JournalReader:
         """A reader of the study's journal."""
@@ -225,28 +231,28 @@ def study_names(store: Store) -> list[str]:
 
 
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
-    """Reads a study under one of its engines, by default the engine with the best trial.
-
-    If no trial has a value, the default is the last launched engine.
+    """Reads a study under one of its engines, by default under that of `default_engine`.
 
     Raises:
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
         StoreError: If the study's journal can't be read.
     """
-    return best_of_engines(read_engines(store, name, engine))
+    return default_engine(read_engines(store, name, engine))
+
+
+def default_engine(histories: Sequence[StudyHistory]) -> StudyHistory:
+    """Returns the history of the engine that everything shows if the user names none.
+
+    It is the champion's engine. If no champion is registered, it is that of `best_of_engines`.
+    """
+    champions = [h for h in histories if h.champion_engine == h.description.engine]
+    return champions[0] if champions else best_of_engines(histories)
 
 
 def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
     """Returns the history with the best trial. If no trial has a value, returns the first."""
     best = best_trial([h.best for h in histories], histories[0].description.objective)
     return next((h for h in histories if best is not None and h.best is best), histories[0])
-
-
-def with_champion(history: StudyHistory) -> StudyHistory:
-    """Returns the study under the engine that proposed its champion. Unchanged without champion."""
-    if history.champion_engine in ("", history.description.engine):
-        return history
-    return read_study(history.store, history.description.name, history.champion_engine)
 
 
 def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:

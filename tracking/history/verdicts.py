@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search_spaces.errors import StatisticsError
-from tracking.history.study_history import StudyHistory
+from tracking.history.study_history import StudyHistory, best_of_engines
 from tracking.history.trial_ranks import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
@@ -177,13 +177,35 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 
     If there is no champion, the result is empty.
     """
-    if history.registered is None:
+    registered, trial = history.registered, history.champion
+    if registered is None:
         return ()
-    address, trial = f"{history.champion_address} in MLflow", history.champion
-    if trial is None:
-        return (f"a trial of {history.champion_engine}: {address}",)
-    which = ", ".join(filter(None, (f"trial {trial.number}", history.promoted)))
-    return tuple(filter(None, (f"{which}: {address}", worth(history, verdict, trial))))
+    engine = "" if trial is not None else f" of {registered.engine}"
+    which = ", ".join(filter(None, (f"trial {registered.trial_number}{engine}", registered.reason)))
+    said = "" if trial is None else worth(history, verdict, trial)
+    return tuple(filter(None, (f"{which}: {history.champion_address} in MLflow", said)))
+
+
+def _chosen_among(history: StudyHistory) -> list[StudyHistory]:
+    """Returns the study under each engine of whose trials the best of `history` is the best one.
+
+    An engine is left out if it has a better trial, or if it validated on other samples.
+    """
+    counting = [
+        other
+        for other in history.others
+        if best_of_engines([history, other]) is history
+        if _validated_on(other) == _validated_on(history)
+    ]
+    # The order decides between equally good trials, so it must not depend on `history`.
+    return sorted([history, *counting], key=lambda each: each.search)
+
+
+def _validated_on(history: StudyHistory) -> tuple[str, str, set[str]]:
+    """Returns facts that differ between engines if their trials were validated on other samples."""
+    description = history.description
+    digests = {trial.result.validation_digest for trial in history.holding}
+    return description.data.digest, description.cross_validation, digests
 
 
 def record_corrected(history: StudyHistory) -> None:
@@ -191,7 +213,8 @@ def record_corrected(history: StudyHistory) -> None:
 
     A digest of the trials, recorded with the value, shows readers whether the value is outdated.
     """
-    if len(history.holding) < _FEWEST_RECORDED or _recorded(history) is not None:
+    trials = sum(len(each.holding) for each in _chosen_among(history))
+    if trials < _FEWEST_RECORDED or _recorded(history) is not None:
         return
     correction = _Correction(_key(history), *_computed(history))
     with history.writing() as journal:
@@ -218,9 +241,11 @@ def _recorded(history: StudyHistory) -> tuple[Corrected | None, str] | None:
 
 def _key(history: StudyHistory) -> str:
     """Returns a digest of the trials and of the files of scores that a correction depends on."""
-    files = history.files.folder.glob("*.scores.*")
+    histories = _chosen_among(history)
+    files = [file for each in histories for file in each.files.folder.glob("*.scores.*")]
     sizes = sorted((file.name, file.stat().st_size) for file in files)
-    facts = [(t.number, t.value, t.epoch, t.result.weights_sha256) for t in history.holding]
+    trials = [trial for each in histories for trial in each.holding]
+    facts = [(t.number, t.value, t.epoch, t.result.weights_sha256) for t in trials]
     return hashlib.sha256(json.dumps([_VERSION, facts, sizes]).encode()).hexdigest()
 
 
@@ -229,12 +254,16 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     from tracking.history.scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
-    trials, direction = history.holding, history.description.objective.direction
-    best = trials[0]
+    best, direction = history.holding[0], history.description.objective.direction
+    histories = _chosen_among(history)
+    trials = [trial for each in histories for trial in each.holding]
     if len({t.result.validation_digest for t in trials}) > 1:
         return None, "the trials were validated on different samples, so none can be compared"
-    scores = trial_scores(history)
-    if best.number not in scores:
+    by_engine = {each.search: trial_scores(each) for each in histories}
+    # Several engines have trials of the same number.
+    every = (each for of_trials in by_engine.values() for each in of_trials.values())
+    scores = dict(enumerate(every))
+    if best.number not in by_engine[history.search]:
         whose = f"trial {best.number}, the best, has" if scores else "the record has"
         why = "their file can't be used. `kerastudy confirm` needs none"
         why = best.result.unscored or (why if best.result.scores_bytes else "")

@@ -245,7 +245,7 @@ def _outcome(history: StudyHistory, pages: Pages) -> str:
     if best is None:
         return plain(text)
     name = f"trial {best.number}"
-    return f"{pages.trial(best, name)}{plain(text.removeprefix(name))}"
+    return f"{pages.trial(best, name)}{plain(text).removeprefix(name)}"
 
 
 def _links(pages: Pages) -> Iterator[str]:
@@ -313,6 +313,7 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
     return f"{summary}: {text} {links}"
 
 
-def _rank(history: StudyHistory) -> tuple[bool, float]:
-    best = history.best
-    return (best is None, 0.0 if best is None else rank_of(best, history.description.objective).key)
+def _rank(history: StudyHistory) -> tuple[bool, bool, float]:
+    best, other = history.best, history.champion_engine != history.description.engine
+    key = 0.0 if best is None else rank_of(best, history.description.objective).key
+    return other, best is None, key

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
+from pages import recipe_of_honesty
 
 from benchmarks.honesty.settings import SETTINGS
 from benchmarks.honesty.small import SmallSetting, small_studies
@@ -77,10 +74,6 @@ def test_the_truth_of_the_world_is_that_of_many_samples() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_the_recipe_of_the_page_gives_what_is_said_of_a_study(epochs: int) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "honesty.md").read_text()
-    names: dict[str, Any] = {}
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    exec(block, names)
     right = np.random.default_rng(3).random((epochs, 10, 80)) < 0.9
     scores = {
         trial: [
@@ -90,5 +83,5 @@ def test_the_recipe_of_the_page_gives_what_is_said_of_a_study(epochs: int) -> No
         for trial in range(10)
     }
     said = corrected(scores, "max").estimate
-    by_recipe = names["expect"](right.reshape(-1, 80).astype(float), several=epochs > 1)
+    by_recipe = recipe_of_honesty()(right.reshape(-1, 80).astype(float), several=epochs > 1)
     assert (said.value, said.low, said.high) == pytest.approx(by_recipe)

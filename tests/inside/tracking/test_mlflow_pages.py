@@ -21,7 +21,7 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history import StudyHistory, read_study, record_evaluation
-from tracking.journal import Journal
+from tracking.journal import Champion, Journal
 from tracking.mlflow import Pages, study_description, study_note, to_mlflow, view_id, view_tags
 from tracking.records import Evaluation, Measured, Objective
 from tracking.shell_commands import again_command
@@ -316,3 +316,12 @@ def test_of_several_engines_the_one_with_the_best_value_comes_first(shared_store
     assert second.startswith("[Summary of optuna:random](")
     assert "): The search saw val_loss 0.49" in second
     assert other.best is not None and "--engine optuna:tpe" in again_command(other, other.best)
+    best = (
+        "Best: [trial 2](#/experiments/1/runs/parent?workflowType=machine_learning) of optuna:tpe"
+    )
+    pages = replace(PAGES, runs={other.best.uuid: "parent"})
+    assert f"{best}: val_loss 0.48" in study_note(other, pages, "done")
+    # The champion's engine comes first, if there is a champion.
+    champion = Champion(1, "champion", 1, "optuna:random", "", 1, one.folder, "", {}, "")
+    of_champion = (replace(history, registered=champion) for history in (one, other))
+    assert line(*of_champion).startswith("[Summary of optuna:random](")
