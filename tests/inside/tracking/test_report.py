@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
 from PIL import Image
-from reported import EVIL, record, usual
+from reported import EVIL, MAX, NINE, record, record_values, usual
 from scripted import describe
 
 import kerastudy as ks
@@ -257,6 +257,46 @@ def test_figures_draw_values_that_are_far_off_at_their_places(store: Store) -> N
         scales = [scale for scale in scales_of(chart.to_dict()) if "domain" in scale]
         assert any(max(scale["domain"]) == 9 for scale in scales)
         assert not any(scale.get("clamp") for scale in scales)
+
+
+def drawn_texts(svg: str, role: str = "") -> list[str]:
+    """Returns the texts of an SVG, or those that have a role in Vega, such as a legend's label."""
+    parts = re.findall(rf'class="mark-text {role}[^>]*>(.*?)</g>', svg, re.DOTALL)
+    return [html.unescape(text) for part in parts for text in re.findall(r">([^<>]+)</text>", part)]
+
+
+def test_categories_are_named_where_they_fit_and_the_best_trials_always(
+    store: Store, tmp_path: Path
+) -> None:
+    values = [0.5 + number / 100 for number in range(15)]
+    plots = StudyPlots(record_values(store, "nine", MAX, values))
+    plots.parallel_coordinates().save(tmp_path / "all.svg")
+    plots.parallel_coordinates().save(tmp_path / "low.svg", height=1.5)
+    of_all, of_low = (
+        set(drawn_texts((tmp_path / name).read_text(encoding="utf-8"))) & set(NINE)
+        for name in ("all.svg", "low.svg")
+    )
+    assert of_all == set(NINE)
+    assert of_low == {NINE[14 % 9]}
+
+
+@pytest.mark.parametrize("second", ["kernel_initializer", "learning_rate"])
+def test_the_colours_of_a_contour_are_labelled_from_end_to_end(
+    store: Store, tmp_path: Path, second: str
+) -> None:
+    values = [0.2187 + number / 20 for number in range(15)]
+    name = f"colours by {second}"
+    plots = StudyPlots(record_values(store, name, Objective("val_sparse_accuracy", "max"), values))
+    first = ({"kernel_initializer", "learning_rate"} - {second}).pop()
+    plots.contour(first, second).save(tmp_path / "contour.png")
+    with Image.open(tmp_path / "contour.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+        assert pixels[:, [0, -1]].min() > 250, "nothing is cut"
+    plots.contour(first, second).save(tmp_path / "contour.svg")
+    svg = (tmp_path / "contour.svg").read_text(encoding="utf-8")
+    labels = drawn_texts(svg, "role-legend-label")
+    assert float(labels[0]) <= min(values) and max(values) <= float(labels[-1])
+    assert all(len(label) <= 3 for label in labels), "the numbers are round"
 
 
 def scales_of(chart: Any) -> list[dict[str, Any]]:
