@@ -358,6 +358,26 @@ def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None
     assert rows["seconds"][20:] == pytest.approx(np.cumsum(table["seconds"]).tolist())
 
 
+@pytest.mark.parametrize("bad", [[0.898, 0.91, 0.925], [0.1, 0.1, 0.12]])
+def test_a_comparison_has_room_for_the_best_values_so_far(
+    store: Store, tmp_path: Path, bad: list[float]
+) -> None:
+    """Of all trials; or of all but the first three, if these would make the others flat."""
+    rising = [*bad, 0.93, *[0.9] * 18, 0.9459, 0.946]
+    good = [0.9459] * 20 + [0.9465, 0.947]
+    histories = [
+        record_values(store, f"{name} {bad[0]}", MAX, values)
+        for name, values in (("rising", rising), ("good", good))
+    ]
+    write_comparison(histories, tmp_path / "page.html")
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    for chart in json.loads(page.scripts[0])["charts"].values():
+        (scale,) = scales_of(chart)
+        assert not scale.get("clamp"), "no line runs along the edge"
+        assert scale["domain"] == [0.898 if bad[0] > 0.5 else 0.93, 0.947]
+        assert chart["layer"][0]["mark"]["clip"], "no line runs outside of the chart"
+
+
 def test_worst_samples_are_shown_as_texts() -> None:
     image = {"index": "1,234", "true": EVIL, "predicted": "b", "image": "aGk="}
     row = {"index": "2", "true": "a", "predicted": "b", "row": {EVIL: EVIL}}
