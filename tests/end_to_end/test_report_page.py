@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from reported import EVIL, MARKED, record
+from reported import EVIL, MARKED, record, record_values
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -17,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tracking.history import StudyHistory
+from tracking.records import Objective
 from tracking.report import StudyData, theme, write_report
 from tracking.store import create_store
 
@@ -300,3 +302,33 @@ def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
         """
     )
     assert refused == ["connect-src", "img-src", "script-src-elem"]
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("min", "≥"), ("max", "≤")])
+def test_the_edge_of_an_axis_says_that_worse_values_are_there(
+    browser: webdriver.Chrome, tmp_path: Path, direction: Any, sign: str
+) -> None:
+    turn = -1 if direction == "max" else 1
+    objective = Objective("val_score", direction)
+    values = [turn * each for each in (9, 8, 0.14, 0.13, *[0.12] * 7, 0.105, 0.1, *[0.11] * 3)]
+    history = record_values(create_store(tmp_path / "store"), "edge", objective, values)
+    browser.get(write_report(history).as_uri())
+    wait(browser, "return Number(document.body.dataset.drawn)", "the charts")
+    script = """
+        return [...document.querySelectorAll(`[data-chart=${arguments[0]}] text`)].map(
+            (each) => each.textContent,
+        );
+    """
+    for chart in ("history", "curves", "parallel", "slice_p0"):
+        texts = browser.execute_script(script, chart)
+        (marked,) = {text for text in texts if text[:1] in ("≤", "≥")}
+        assert marked[0] == sign, chart
+        edge = turn * float(marked[1:].replace("−", "-"))
+        assert 0.14 <= edge < 1, "the mark is at the end where worse values are"
+    # The line of the best value so far begins at the third trial, the first one within the axis.
+    line = "[data-chart=history] .mark-line path"
+    box = browser.execute_script(f"""
+        const box = document.querySelector("{line}").getBBox();
+        return [box.x, box.x + box.width];
+    """)
+    assert box[0] / box[1] == pytest.approx(2 / (len(values) - 1), rel=0.02)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ SPACE = SearchSpace(
     ks.Choice(MARKED, ["<b>x</b>", EVIL]),
     ks.Choice("same", [1, "1", True, None]),
 )
+NINE = [
+    *("random_normal", "random_uniform", "truncated_normal", "he_normal", "he_uniform"),
+    *("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform"),
+]
 
 Metrics = Callable[[float], dict[str, float]]
 
@@ -74,4 +78,21 @@ def record(
         curve = [metrics(float(random.uniform(0.5, 0.95))) for _ in range(2 if pruned else 4)]
         state = "pruned" if pruned else "complete"
         record_trial(journal, spec, curve, "infeasible" if infeasible(number) else state)
+    return read_study(store, name)
+
+
+def record_values(
+    store: Store, name: str, objective: Objective, values: Sequence[float]
+) -> StudyHistory:
+    """Records a trial for each value; the learning rate and one of 9 initializers vary."""
+    space = ks.SearchSpace(ks.learning_rate(), ks.initializer(NINE))
+    description = describe(name=name, space=space, objective=objective)
+    journal = Journal.begin(store.new_folder(name), description, ENVIRONMENT)
+    for number, value in enumerate(values):
+        tried = {
+            "learning_rate": 10 ** (-3.9 + 2.8 * number / len(values)),
+            "kernel_initializer": NINE[number % 9],
+        }
+        spec = make_spec(number, values=tried, objective=objective)
+        record_trial(journal, spec, [{objective.metric: value}] * 2)
     return read_study(store, name)

@@ -195,7 +195,6 @@ def rows_of(columns: Columns) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-_MOST_TICKS = 8
 _TITLE_LETTERS = 36
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -302,8 +301,7 @@ class HyperparameterAxis:
     def ticks(self) -> list[tuple[float, str]]:
         """Returns the ticks of the axis: places from 0 to 1, and texts of the values there."""
         if self.labels:
-            ticks = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
-            return ticks if len(ticks) <= _MOST_TICKS else [ticks[0], ticks[-1]]
+            return [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
         parameter = self.parameter
         assert isinstance(parameter, Float | Int), "all others are listed"
         if parameter.scale == "log" and parameter.high / parameter.low >= 100:

@@ -18,6 +18,7 @@ from typing import Any
 
 import altair as alt
 import jinja2
+import numpy as np
 from altair.utils.schemapi import debug_mode
 
 from search_spaces.texts import duration, number
@@ -157,7 +158,7 @@ def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
 def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
     """Returns a chart of each study's best value so far, by the column `by` of `_progress`."""
     objective = comparison.objective
-    scale = theme.objective_scale(rows["best_so_far"], objective)
+    scale = theme.objective_scale(_visible_bests(rows), objective, whole=True)
     y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
     axis = theme.whole_axis() if by == "count" else alt.Axis()
     x = alt.X(f"{by}:Q", title=title, axis=axis)
@@ -180,6 +181,19 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
         300,
         f"The best {objective.metric} so far of {'; '.join(labels)}, by {title}.",
     )
+
+
+def _visible_bests(rows: Columns) -> list[float]:
+    """Returns the best values so far that are on the axis.
+
+    The first three trials of each study are not, if they would take three fourths of its length.
+    """
+    columns = (rows["study"], rows["count"], rows["best_so_far"])
+    table = [row for row in zip(*columns, strict=True) if row[2] is not None]
+    last = {study: value for study, _, value in table}
+    later = [*last.values(), *(value for _, count, value in table if count > 3)]
+    every = [value for *_, value in table]
+    return later if 0 < theme.FAR * np.ptp(later) < np.ptp(every) else every
 
 
 def _standings(comparison: Comparison) -> list[list[str]]:

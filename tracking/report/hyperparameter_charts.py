@@ -23,11 +23,12 @@ _MOST_LINES = 400
 # The names of the axes are horizontal if the number of axes times the length of the longest name is
 # below this number. Longer names would overlap.
 _LEVEL_LETTERS = 115
+# The least height of a category's label in the parallel coordinates, in pixels.
+_LABEL = 14
 # The height of "not active" on an axis. All other values are at heights from 0 to 1.
 _OFF = -0.12
-# The background of `contour` has 40 x 40 cells in 9 colours, if there are 12 trials or more.
+# The background of `contour` has 40 x 40 cells, if there are 12 trials or more.
 _CELLS = 40
-_BANDS = 9
 _LEAST_POINTS = 12
 # The standard deviation of the Gaussian weights of trials around a cell, on axes from 0 to 1. A
 # cell is drawn if the sum of these weights is above _NEAR.
@@ -53,7 +54,7 @@ def parallel_rows(data: StudyData) -> Columns:
         first = _MOST_LINES // 4
         step = -(-(len(chosen) - first) // (_MOST_LINES - first))
         chosen = [*chosen[:first], *chosen[first::step]]
-    axes, (low, high) = parallel_axes(data), _ends(data)
+    axes, (low, high, _) = parallel_axes(data), _ends(data)
     best = max(1, len(data.ranked) // 10)
     rows: list[dict[str, Any]] = []
     for place, trial in enumerate(chosen):
@@ -77,14 +78,14 @@ def parallel_rows(data: StudyData) -> Columns:
     return columns_of(rows[::-1])
 
 
-def _ends(data: StudyData) -> tuple[float, float]:
-    """Returns the sort keys at the ends of the objective's axis."""
+def _ends(data: StudyData) -> tuple[float, float, bool]:
+    """Returns the sort keys at the ends of the objective's axis, and if values are far off."""
     key = data.history.description.objective.sort_key
     keys = [key(trial.value) for trial in data.ranked if trial.value is not None]
     best, end = (keys[0], keys[-1]) if keys else (0.0, 0.0)
     if keys and not data.whole:
         best, end = theme.visible_ends(keys)
-    return (best, end) if end > best else (best, best + 1.0)
+    return best, end if end > best else best + 1.0, bool(keys) and end < keys[-1]
 
 
 def parallel_coordinates(data: StudyData) -> alt.LayerChart:
@@ -92,9 +93,16 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
     objective = data.history.description.objective
     axes = parallel_axes(data)
     names = [*(axis.name for axis in axes), objective.metric]
-    low, high = _ends(data)
+    low, high, far = _ends(data)
+    best = data.ranked[0].spec.values
     ticks = [
-        {"axis": axis.name, "unit": place, "text": text}
+        {
+            "axis": axis.name,
+            "unit": place,
+            "text": text,
+            "count": len(axis.labels),
+            "best": bool(axis.labels) and round(place, 4) == axis.unit(best),
+        }
         for axis in axes
         for place, text in axis.ticks()
     ]
@@ -103,7 +111,8 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
             "axis": objective.metric,
             "unit": 1 - part,
             # `sort_key` negates a maximized value. Called again, it returns the value.
-            "text": number(objective.sort_key(low + part * (high - low)), 3),
+            "text": theme.FAR_SIGNS[objective.direction] * (far and part == 1)
+            + number(objective.sort_key(low + part * (high - low)), 3),
         }
         for part in (0.0, 0.5, 1.0)
     ]
@@ -155,11 +164,13 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .add_params(theme.brush("parallel"))
     )
     labels = alt.Chart(alt.InlineData(values=ticks + off)).encode(x=x, y=y, text="text:N")
+    # If there is no room for all categories of an axis, only that of the best trial has a label.
+    labels = labels.transform_filter(f"datum.best || height > {_LABEL} * (datum.count || 0)")
     look: dict[str, Any] = {
         "align": "left",
         "dx": 5,
         "fontSize": 10,
-        "limit": alt.ExprRef(f"width / {len(names)} - 8"),
+        "limit": alt.ExprRef(f"datum.best ? 110 : width / {len(names)} - 8"),
     }
     behind = labels.mark_text(stroke=theme.PAPER, strokeWidth=3, strokeJoin="round", **look)
     picked = (
@@ -213,7 +224,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
     """Returns a chart of the trials' values by one hyperparameter."""
     objective = data.history.description.objective
     scale = theme.objective_scale(data.trials["value"], objective, whole=data.whole)
-    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    y = theme.objective_axis("value", objective, scale)
     further: dict[str, Any] = {}
     if not axis.numeric:
         # Points with the same choice are side by side, so that they don't hide each other.
@@ -272,7 +283,7 @@ def contour(
         layers,
         "contour",
         f"{objective.metric} over {first.name} and {second.name}",
-        250,
+        max(250 if first.numeric else 330, 130 + 22 * len(second.labels)),
         f"{objective.metric} of trials over {first.name} and {second.name}, and the mean of the "
         "trials nearby.",
     )
@@ -281,17 +292,25 @@ def contour(
 def _contour_colors(data: StudyData) -> alt.Color:
     """Returns the colour scale of the objective. The best values are yellow."""
     objective = data.history.description.objective
-    ends = sorted(map(objective.sort_key, _ends(data)))
+    *ends, far = _ends(data)
+    mark = theme.far_mark("color", objective) if far else {"tickCount": theme.TICKS}
     return alt.Color(
         "value:Q",
         title=objective.metric,
         scale=alt.Scale(
-            type="quantize",
-            domain=ends,
-            scheme=alt.SchemeParams("viridis", count=_BANDS),
+            domain=sorted(map(objective.sort_key, ends)),
+            nice=theme.TICKS,
+            clamp=True,
+            scheme="viridis",
             reverse=objective.direction == "min",
         ),
-        legend=alt.Legend(orient="top", gradientLength=220, format=".3~g", titleOrient="left"),
+        legend=alt.Legend(
+            orient="top",
+            gradientLength=alt.ExprRef("min(220, width)"),
+            gradientOpacity=1,
+            titleLimit=alt.ExprRef("width"),
+            **mark,
+        ),
     )
 
 
@@ -307,7 +326,7 @@ def _cells(
     import numpy as np
 
     places, values = [], []
-    low, high = sorted(map(data.history.description.objective.sort_key, _ends(data)))
+    low, high = sorted(map(data.history.description.objective.sort_key, _ends(data)[:2]))
     for trial in data.ranked:
         x, y = first.unit(trial.params), second.unit(trial.params)
         if x is not None and y is not None and trial.value is not None:

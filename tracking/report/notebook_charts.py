@@ -79,7 +79,6 @@ class NotebookChart(alt.LayerChart):
         # With this setting, the width includes axes and legends.
         drawn["autosize"] = {"type": "fit", "contains": "padding"}
         drawn["config"]["padding"] = 2
-        drawn["config"]["legend"]["gradientLength"] = width * _PIXELS_PER_INCH / 2
         picture = vl_convert.vegalite_to_svg(drawn)
         if kind == "png":
             written = vl_convert.svg_to_png(picture, scale=_POINTS_PER_PIXEL, ppi=_PRINTED_PER_INCH)

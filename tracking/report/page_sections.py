@@ -216,8 +216,8 @@ def _search(data: StudyData) -> Iterator[Figure]:
     without = None in data.trials["value"]
     yield Figure(
         result_charts.optimization_history(data),
-        "Each mark is a trial; the line is the best value so far. If the line is flat at the end, "
-        "more trials of this kind are unlikely to help much."
+        "Each mark is a trial; the line is the best value so far, from where the axis has room for "
+        "it. If it is flat at the end, more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"], "trial")
         + (" Trials without a value are at the lower edge." if without else ""),
     )

@@ -35,12 +35,13 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     scale = theme.objective_scale(data.trials["value"], objective, whole=data.whole)
     x = theme.whole_numbers("trial", "trial", data.trials["trial"])
     y, best_so_far = (
-        alt.Y(f"{column}:Q", title=objective.metric, scale=scale)
-        for column in ("value", "best_so_far")
+        theme.objective_axis(column, objective, scale) for column in ("value", "best_so_far")
     )
-    line = theme.chart().mark_line(
-        interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True
+    # At the edge, the line would look as if all trials that are far off had the same value.
+    inside = theme.chart().transform_filter(
+        f"inrange(datum.best_so_far, {scale.to_dict()['domain']})"
     )
+    line = inside.mark_line(interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True)
     points = theme.scatter(
         data, theme.chart(), "history", size=55, x=x, y=y, tooltip=theme.tooltips(data)
     )
@@ -68,7 +69,7 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
     heights = [*data.curves["value"], *(data.curves["training"] if trials else ())]
     scale = theme.objective_scale(heights, objective, whole=data.whole)
     x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
-    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    y = theme.objective_axis("value", objective, scale)
     tooltip = ["trial:Q", "epoch:Q", theme.value_tooltip("value", objective.metric)]
     if data.training_metric:
         tooltip.append(theme.value_tooltip("training", data.training_metric))

@@ -39,7 +39,11 @@ _STATES = (
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
 # See `visible_ends`.
-_FAR = 4
+FAR = 4
+# A scale that has as many ticks as `nice` has ends at ticks.
+TICKS = 4
+# The signs before a label that stands for all values that are far off.
+FAR_SIGNS = {"max": "≤ ", "min": "≥ "}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
 
 
@@ -134,11 +138,11 @@ def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
     """Returns the ends of the objective's axis, as sort keys.
 
     `keys` are the trials' sort keys in ascending order, so the best is first. The axis has room for
-    the better half of the trials, and for trials that are at most _FAR times as far from the best
+    the better half of the trials, and for trials that are at most FAR times as far from the best
     trial as the median trial is. Charts draw all other trials at the edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
-    edge = best + _FAR * (usual - best)
+    edge = best + FAR * (usual - best)
     if not best < edge < worst:
         return best, worst
     end = max(key for key in keys if key <= edge)
@@ -165,8 +169,23 @@ def objective_scale(
         return alt.Scale(type="log", domain=[low, high], nice=False)
     best, end = (keys[0], keys[-1]) if whole else visible_ends(keys)
     ends = sorted(map(objective.sort_key, (best, end)))
-    clamp = alt.Undefined if end == keys[-1] else True
-    return alt.Scale(domain=ends, clamp=clamp, zero=False, nice=True)
+    edge: dict[str, Any] = {} if end == keys[-1] else {"clamp": True, "nice": TICKS}
+    return alt.Scale(**{"domain": ends, "zero": False, "nice": True, **edge})
+
+
+def objective_axis(column: str, objective: Objective, scale: alt.Scale) -> alt.Y:
+    """Returns the vertical axis of objective values, for a scale of `objective_scale`."""
+    mark = far_mark("y", objective) if "clamp" in scale.to_dict() else {}
+    return alt.Y(f"{column}:Q", title=objective.metric, scale=scale, axis=alt.Axis(**mark))
+
+
+def far_mark(channel: str, objective: Objective) -> dict[str, Any]:
+    """Returns settings that mark the end of an axis or legend where all values far off are."""
+    domain, sign = f"domain('{channel}')", FAR_SIGNS[objective.direction]
+    off = f"abs(datum.value - {domain}[{int(objective.direction == 'min')}])"
+    # A tick and the end may differ by a rounding error.
+    label = f"({off} < 1e-9 * span({domain}) ? '{sign}' : '') + datum.label"
+    return {"tickCount": TICKS, "labelExpr": label}
 
 
 def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:

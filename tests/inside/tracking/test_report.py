@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
 from PIL import Image
-from reported import EVIL, record, usual
+from reported import EVIL, MAX, NINE, record, record_values, usual
 from scripted import describe
 
 import kerastudy as ks
@@ -259,6 +259,46 @@ def test_figures_draw_values_that_are_far_off_at_their_places(store: Store) -> N
         assert not any(scale.get("clamp") for scale in scales)
 
 
+def drawn_texts(svg: str, role: str = "") -> list[str]:
+    """Returns the texts of an SVG, or those that have a role in Vega, such as a legend's label."""
+    parts = re.findall(rf'class="mark-text {role}[^>]*>(.*?)</g>', svg, re.DOTALL)
+    return [html.unescape(text) for part in parts for text in re.findall(r">([^<>]+)</text>", part)]
+
+
+def test_categories_are_named_where_they_fit_and_the_best_trials_always(
+    store: Store, tmp_path: Path
+) -> None:
+    values = [0.5 + number / 100 for number in range(15)]
+    plots = StudyPlots(record_values(store, "nine", MAX, values))
+    plots.parallel_coordinates().save(tmp_path / "all.svg")
+    plots.parallel_coordinates().save(tmp_path / "low.svg", height=1.5)
+    of_all, of_low = (
+        set(drawn_texts((tmp_path / name).read_text(encoding="utf-8"))) & set(NINE)
+        for name in ("all.svg", "low.svg")
+    )
+    assert of_all == set(NINE)
+    assert of_low == {NINE[14 % 9]}
+
+
+@pytest.mark.parametrize("second", ["kernel_initializer", "learning_rate"])
+def test_the_colours_of_a_contour_are_labelled_from_end_to_end(
+    store: Store, tmp_path: Path, second: str
+) -> None:
+    values = [0.2187 + number / 20 for number in range(15)]
+    name = f"colours by {second}"
+    plots = StudyPlots(record_values(store, name, Objective("val_sparse_accuracy", "max"), values))
+    first = ({"kernel_initializer", "learning_rate"} - {second}).pop()
+    plots.contour(first, second).save(tmp_path / "contour.png")
+    with Image.open(tmp_path / "contour.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+        assert pixels[:, [0, -1]].min() > 250, "nothing is cut"
+    plots.contour(first, second).save(tmp_path / "contour.svg")
+    svg = (tmp_path / "contour.svg").read_text(encoding="utf-8")
+    labels = drawn_texts(svg, "role-legend-label")
+    assert float(labels[0]) <= min(values) and max(values) <= float(labels[-1])
+    assert all(len(label) <= 3 for label in labels), "the numbers are round"
+
+
 def scales_of(chart: Any) -> list[dict[str, Any]]:
     """Returns the scales of values on the vertical axis of a chart and of its layers."""
     inner = [scale for layer in chart.get("layer", ()) for scale in scales_of(layer)]
@@ -316,6 +356,26 @@ def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None
     best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
     assert rows["best_so_far"][20:] == pytest.approx(best.tolist(), rel=1e-5)
     assert rows["seconds"][20:] == pytest.approx(np.cumsum(table["seconds"]).tolist())
+
+
+@pytest.mark.parametrize("bad", [[0.898, 0.91, 0.925], [0.1, 0.1, 0.12]])
+def test_a_comparison_has_room_for_the_best_values_so_far(
+    store: Store, tmp_path: Path, bad: list[float]
+) -> None:
+    """Of all trials; or of all but the first three, if these would make the others flat."""
+    rising = [*bad, 0.93, *[0.9] * 18, 0.9459, 0.946]
+    good = [0.9459] * 20 + [0.9465, 0.947]
+    histories = [
+        record_values(store, f"{name} {bad[0]}", MAX, values)
+        for name, values in (("rising", rising), ("good", good))
+    ]
+    write_comparison(histories, tmp_path / "page.html")
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    for chart in json.loads(page.scripts[0])["charts"].values():
+        (scale,) = scales_of(chart)
+        assert not scale.get("clamp"), "no line runs along the edge"
+        assert scale["domain"] == [0.898 if bad[0] > 0.5 else 0.93, 0.947]
+        assert chart["layer"][0]["mark"]["clip"], "no line runs outside of the chart"
 
 
 def test_worst_samples_are_shown_as_texts() -> None:
