@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from studies.data import (
     read_columns,
     table_alone,
 )
+from studies.terminal_text import as_notes
 from studies.user_code import resolve_target
 from tracking.store.store_folder import check_study_name
 
@@ -93,15 +95,15 @@ def study_file_of_data(
     if not file.exists():
         file = folder / file
         _, notes = write_study(file, data=data, target=target, options=options, name=name)
-        for note in notes:
-            click.echo(f"note: {note}", err=True)
-        click.echo(f"note: these choices are in {file.name}; change them there", err=True)
+        notes = (*notes, f"all choices are in {file.name}; change them there")
+        click.echo(as_notes(notes), err=True)
         return file
     text = file.read_text(encoding="utf-8")
     if options or quoted_path(data) not in text or (target and quoted(target) not in text):
         raise StudyFileError(
             f"{file.name!r} exists, and has its own data and choices",
-            hint=f"Launch it as it stands (kerastudy launch {file.name}), change it, or remove it.",
+            hint=f"Launch it as it stands (kerastudy launch {shlex.quote(file.name)}), change it, "
+            "or remove it.",
         )
     return file
 
@@ -203,9 +205,14 @@ def _of_table(
     notes = tuple(f"{subject}: {text}" for subject, text in table.decisions.items())
     counts = np.unique(y, return_counts=True)[1]
     rare = meaning == "binary" and counts.min() < _RARE * len(y)
+    if rare:
+        share = f"{100 * counts.min() / len(y):.2g} %"
+        notes += (f"{target}: one class has {share}, so val_auc counts, and class weights vary",)
     output = checked_output(meaning, len(counts), str(file))
     call = "\n    ".join(["ks.datasets.table(", f"{quoted_path(file)},", *lines]) + "\n)"
-    return Samples(call, (), output, notes, "new_samples.csv", len(y), bool(rare))
+    return Samples(
+        call, (), output, notes, "new_samples.csv", len(y), bool(rare), _scaling(y, output)
+    )
 
 
 def _as_python(value: Any) -> str:
@@ -255,7 +262,24 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
         first.append("keras.layers.Reshape((1,))")
     if x.ndim >= _IMAGE:
         first.append("keras.layers.Flatten()")
-    return Samples(f"ks.datasets.npz({quoted_path(file)}{options})", tuple(first), output)
+    call = f"ks.datasets.npz({quoted_path(file)}{options})"
+    return Samples(call, tuple(first), output, scaling=_scaling(y, output))
+
+
+def _scaling(y: np.ndarray, output: str) -> str:
+    """Returns the deviation and the mean of numbers as code, or an empty text for classes.
+
+    They are rounded to two digits of the deviation, so that they tell nothing of the test part.
+    """
+    if not output.startswith("regression"):
+        return ""
+    deviations, means = y.std(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
+    rounded: list[list[float]] = []
+    for deviation, mean in zip(np.atleast_1d(deviations), np.atleast_1d(means), strict=True):
+        digits = 1 - math.floor(math.log10(deviation)) if deviation > 0 else 0
+        rounded.append([round(float(deviation), digits) or 1.0, round(float(mean), digits)])
+    scales, offsets = (list(column) for column in zip(*rounded, strict=True))
+    return f"{scales[0]}, {offsets[0]}" if y.ndim == 1 else f"{scales}, {offsets}"
 
 
 Kind = Literal["classification", "binary", "regression"]
@@ -275,6 +299,7 @@ class Samples:
         new_samples: A name for a file or folder of new samples, for ``kerastudy predict``.
         rows: The number of rows of a table, or 0 for other data.
         rare: Whether the targets are binary, and one of the two classes is rare.
+        scaling: The rounded deviation and mean of targets that are numbers, such as "81.0, 320.0".
     """
 
     data: str
@@ -284,6 +309,7 @@ class Samples:
     new_samples: str = "new_samples.npy"
     rows: int = 0
     rare: bool = False
+    scaling: str = ""
 
     @property
     def is_regression(self) -> bool:

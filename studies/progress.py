@@ -58,7 +58,7 @@ class Progress:
         objective = description.objective
         resuming = f", resuming after {done}" if done else ""
         if done >= total:
-            resuming = ", all trained before (--trials sets more)"
+            resuming = ", all trained before"
         title = (
             f"study {description.name}: {counted(total, 'trial')} by {description.engine}"
             f"{resuming}, pruner {description.pruner}, {objective.direction} {objective.metric}"

@@ -109,6 +109,11 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
     return [*lines, printable(now)] if now else lines
 
 
+def as_notes(notes: Iterable[str]) -> str:
+    """Returns notes for the user as wrapped lines. Each note begins with "note:"."""
+    return "\n".join(line for note in notes for line in wrapped(f"note: {note}", indent=6))
+
+
 def all_wrapped(lines: Iterable[str]) -> list[str]:
     """Breaks the lines that do not fit the terminal, and returns all lines."""
     return [part for line in lines for part in wrapped(line) or [""]]

@@ -249,7 +249,7 @@ class Summary:
     def _trials(self) -> Iterator[Fact]:
         history, description = self.history, self.history.description
         counts = history.counts()
-        if counts["running"] and description.name not in history.store.at_work():
+        if counts["running"] and not holder_of(history.folder):
             counts["cut off by a kill, to be resumed"] = counts.pop("running")
         states = ", ".join(
             f"{amount:,} {state}{_STATES.get(state, '')}"
@@ -268,10 +268,10 @@ class Summary:
         if contradicted := sum(not trial.holds for trial in history.trials):
             trials = counted(contradicted, "trial")
             yield Fact("left out", f"{trials}: plain Keras (model.fit) gets another result")
-        before = sum(t.code_digest != description.code.digest for t in history.trials)
+        before = sum(not description.code.same_as(t.code_digest) for t in history.trials)
         if before and description.code.path:
             trials = counted(before, "trial")
-            yield Fact("code", f"changed since {trials}, so values of trials may not compare")
+            yield Fact("code", f"{trials} ran before it changed, so values may not be comparable")
         if history.superseded:
             yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
         if (parts := validation_parts(history)) > 1:
@@ -340,14 +340,17 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     the defaults.
     """
     expected, default = verdict.expected, history.default
+    confirmation = verdict.valid_confirmation
 
     def shown(value: float) -> str:
         return number(value) if expected is None else interval_numbers(expected, value)[0]
 
-    confirmation = verdict.valid_confirmation
     gain = "" if confirmation is None else " ".join(gain_sentences(confirmation))
     if confirmation is not None and confirmation.default_on_test:
         return f"{shown(fmean(confirmation.default_on_test))} on the same test samples", gain
+    winner = None if confirmation is None or not confirmation.confirmed else confirmation.winner
+    if default is not None and winner in (default.number, -1):
+        return "the same, as the default values won", gain
     if default is None:
         return "", gain
     if default.value is None:

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,7 +18,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import listed, quoted
-from studies.data import ENDINGS, gaps_among_numbers, is_table, read_images, read_table
+from studies.data import ENDINGS, is_table, read_images, read_table
 from studies.error_texts import describe
 from studies.library_internals.quiet_imports import import_quietly
 from studies.results.model_loading import (
@@ -123,9 +123,8 @@ def predict_file(
     notes: list[str] = []
     if "table" in metadata:
         model = load_champion(history, trust=trust, alias=alias)
-        table, notes = _read_columns(path, metadata)
-        samples: Any = columns_for(model, table, repr(str(path)))
-        notes += _notes_on_categories(samples, metadata["table"])
+        samples: Any
+        samples, notes = columns_for(model, _read_columns(path, metadata), repr(str(path)))
     else:
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
@@ -143,8 +142,8 @@ def predict_file(
     return Predictions(columns, files, notes)
 
 
-def _read_columns(path: Path, metadata: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Returns the columns of a file by name, and notes on texts that are read as missing values."""
+def _read_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
+    """Returns the columns of a file by name."""
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":
         raise DataError(
@@ -153,33 +152,12 @@ def _read_columns(path: Path, metadata: Mapping[str, Any]) -> tuple[Any, list[st
         )
     if suffix != ".npz":
         texts = [column["name"] for column in metadata["table"] if column["kind"] == "category"]
-        table = read_table(path, texts=texts, missing=metadata["missing"])
-        numbers = {column["name"] for column in metadata["table"]} - {*texts}
-        gaps = {name: gaps_among_numbers(table[name]) for name in table if name in numbers}
-        gaps = {name: words for name, words in gaps.items() if words}
-        table = table.assign(**{n: table[n].mask(table[n].isin(gaps[n])) for n in gaps})
-        return table, [
-            f"{quoted(words)} in {name}: read as missing" for name, words in gaps.items()
-        ]
+        return read_table(path, texts=texts, missing=metadata["missing"])
     try:
         with np.load(path, allow_pickle=False) as file:
-            return dict(file), []
+            return dict(file)
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} can't be read: {' '.join(str(error).split())}") from None
-
-
-def _notes_on_categories(
-    samples: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]
-) -> Iterator[str]:
-    """Yields a note for each column with categories that are no input of the model."""
-    for column in columns:
-        if column["kind"] == "category":
-            texts = {text.decode() for text in samples[column["name"]].numpy().ravel().tolist()}
-            if uncoded := sorted(texts - {*column["categories"]}):
-                yield (
-                    f"{quoted(uncoded, most=_SHOWN)} in {column['name']}: not or rarely seen in "
-                    "training, so unknown to the model"
-                )
 
 
 def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:

@@ -100,7 +100,12 @@ def _documents(store: Store) -> list[dict[str, Any]]:
     from collections import Counter
 
     from search_spaces.errors import TrackingError
-    from tracking.history.study_history import default_engine, find_engines, study_names
+    from tracking.history.study_history import (
+        best_of_engines,
+        default_engine,
+        find_engines,
+        study_names,
+    )
 
     documents: list[dict[str, Any]] = []
     running = store.at_work()
@@ -115,7 +120,10 @@ def _documents(store: Store) -> list[dict[str, Any]]:
             # A launch was killed while it made the study's folder. So there is nothing to list yet.
             continue
         history = default_engine(engines)
-        best, trials = history.best, [trial for engine in engines for trial in engine.trials]
+        best, trials = (
+            best_of_engines(engines).best,
+            [trial for engine in engines for trial in engine.trials],
+        )
         counts: Counter[str] = Counter()
         for engine in engines:
             counts.update(engine.counts())

@@ -100,6 +100,7 @@ def new_command(
     kerastudy new my_study.py --from digits
     """
     from studies.new_study_file import write_study
+    from studies.terminal_text import as_notes
 
     if catalog is not None and (data, target, kind) != (None, None, None):
         raise click.UsageError("--from copies a study as it stands; leave --data and others out.")
@@ -108,8 +109,8 @@ def new_command(
     name, notes = write_study(
         file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
     )
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
+    if notes:
+        click.echo(as_notes(notes), err=True)
     document = {"file": str(file.expanduser().absolute()), "study": name}
     launch = f"kerastudy launch {shlex.quote(str(file))}"
     text = f"{file}: a study file to start from. Read it, change it, then:\n  {launch} --dry-run"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from search_spaces.texts import number
 from studies.commands.command_line import (
     EXIT_NO,
     RecordedStudy,
@@ -19,7 +20,7 @@ from studies.commands.command_line import (
     tell,
     trust_option,
 )
-from studies.terminal_text import COLUMNS, cut, printable, table, wrapped
+from studies.terminal_text import COLUMNS, as_notes, cut, printable, table, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,8 +93,8 @@ def predict_command(
         predictions = predict_file(history, samples, probabilities, alias, trust=True)
     columns, files = predictions.columns, predictions.files
     count = len(next(iter(columns.values())))
-    for note in predictions.notes:
-        click.echo(f"note: {note}", err=True)
+    if predictions.notes:
+        click.echo(as_notes(predictions.notes), err=True)
     if output is not None:
         write_predictions(output, columns, files)
     if as_json:
@@ -165,9 +166,10 @@ def _evaluation_text(reading: Reading) -> str:
     evaluation = reading.evaluation
     rows = []
     for name, measured in evaluation.metrics.items():
-        interval = "" if measured.low is None else f"{measured.low:.4g} to {measured.high:.4g}"
-        validation = "" if measured.validation is None else f"{measured.validation:.4g}"
-        rows.append([cut(name, 36), f"{measured.value:.4g}", interval, validation])
+        bounds = [number(bound) for bound in (measured.low, measured.high) if bound is not None]
+        interval = " to ".join(bounds)
+        validation = "" if measured.validation is None else number(measured.validation)
+        rows.append([cut(name, 36), number(measured.value), interval, validation])
     lines = [
         *reading.flaws,
         f"{evaluation.study}: trial {evaluation.trial}, epoch {evaluation.epoch}, on "
@@ -182,9 +184,10 @@ def _evaluation_text(reading: Reading) -> str:
     if (guess := evaluation.guess) is not None:
         right = f"{100 * guess.share:.1f} % of these samples"
         lines.append(f"baseline: always answering {printable(guess.answer)} is right in {right}")
-    if any(earlier.confirmation for earlier in reading.earlier):
+    if any(e.confirmation and e.study == evaluation.study for e in reading.earlier):
         lines.append(
-            "of one model, the trial's checkpoint; confirm's value is the mean of several trainings"
+            "These values are of one model, the trial's checkpoint. That of confirm is a mean over "
+            "trainings under new seeds."
         )
     if evaluation.note:
         lines.append(f"no interval: {evaluation.note}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from search_spaces.texts import number
 from studies.commands.command_line import (
     EXIT_NO,
     RecordedStudy,
@@ -206,7 +207,7 @@ def _racer_row(racer: Racer, role: str) -> list[str]:
     without = "infeasible" if failed else ""
     return [
         "" if racer.trial < 0 else f"{racer.trial}",
-        f"{statistics.fmean(values):.4g}" if values else without,
+        number(statistics.fmean(values)) if values else without,
         f"{len(racer.values)}" if racer.values else "",
         f"{racer.model_parameters:,}" if racer.model_parameters else "",
         f"{racer.epochs}",

@@ -199,7 +199,7 @@ def dates_of(series: Any) -> tuple[Any, bool]:
             return dates, day_first
         readings.append((dates, day_first))
     if not readings:
-        raise ValueError("holds dates, of which some can't be read")
+        raise ValueError("holds values that can't be read as dates")
     return readings[0]
 
 

@@ -154,6 +154,10 @@ def read_table(
         # pandas's ParserError is a ValueError.
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         hint = "A CSV file is in UTF-8, with quotes around texts that contain the separator."
+        if isinstance(error, pd.errors.EmptyDataError):
+            hint, reason = "", "it is empty"
+        elif isinstance(error, UnicodeDecodeError):
+            hint = "Save it as UTF-8, or read it by pandas, with its encoding, into a DataFrame."
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}", hint=hint) from None
     names = [name for name in next(csv.reader([header], delimiter=separator)) if name]
     if repeated := [name for name in names if names.count(name) > 1]:

@@ -75,7 +75,7 @@ class FittedColumn(Column):
     def treatment(self) -> str:
         if self.kind == "category":
             missing = ", one of them for missing values" if MISSING in self.vocabulary else ""
-            rare = f"; {self.rare} rarer categories, and new ones, are all 0" if self.rare else ""
+            rare = f"; rarer ones ({self.rare}) and new ones are all 0" if self.rare else ""
             return f"one-hot of {len(self.vocabulary)} categories{missing}{rare}"
         values = "0 or 1" if self.kind == "boolean" else "to mean 0 and deviation 1"
         gaps = "; a missing value is the mean, and a further input marks it"
@@ -174,10 +174,7 @@ class FittedTable(TableColumns):
         return {**treatments, **self.decisions}
 
     def describe(self) -> list[dict[str, object]]:
-        return [
-            {"name": column.name, "kind": column.kind, "categories": column.vocabulary}
-            for column in self.columns
-        ]
+        return [{"name": column.name, "kind": column.kind} for column in self.columns]
 
 
 def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:

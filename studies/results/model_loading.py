@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
-from search_spaces.texts import counted, quoted
+from search_spaces.texts import counted, listed, quoted
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code import Target, load_study
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
+
+_SHOWN = 6
 
 
 def load_model(
@@ -229,7 +232,10 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
             "The model takes the columns of a table: pass a DataFrame, or a dict of columns."
         )
     if takes_columns(model) and is_table:
-        return columns_for(model, x, "The table")
+        columns, notes = columns_for(model, x, "The table")
+        for note in notes:
+            warnings.warn(note, stacklevel=3)
+        return columns
     inputs: Any = getattr(model, "inputs", None) or ()
     if isinstance(x, list) and len(inputs) == 1:
         x = np.asarray(x)
@@ -243,17 +249,26 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     return x
 
 
-def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns those columns of a table that are inputs of a model, by name.
+def columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str, Any], list[str]]:
+    """Returns those columns of a table that are inputs of a model, by name, and notes on values.
 
-    `called` is the table's name in messages, e.g. "The table".
+    A note tells which texts are read as missing values, or which categories the model does not
+    know. `called` is the table's name in messages, e.g. "The table".
     """
-    from studies.data import model_columns
+    from studies.data import gaps_among_numbers, model_columns
 
     if not all(np.ndim(table[name]) and len(table[name]) for name in table):
         raise DataError(f"{called} has no rows.")
+    notes = []
+    if hasattr(table, "assign"):
+        for name, tensor in model.input.items():
+            numbers = str(tensor.dtype) != "string" and name in table
+            if numbers and (words := gaps_among_numbers(table[name])):
+                table = table.assign(**{name: table[name].mask(table[name].isin(words))})
+                notes.append(f"{quoted(words)} in {name}: read as missing")
     try:
-        return model_columns(model, table)
+        columns = model_columns(model, table)
+        return columns, [*notes, *_unknown_categories(model, columns)]
     except KeyError as error:
         raise DataError(
             f"{called} lacks columns: {quoted(error.args, most=8)}. The model takes the "
@@ -261,6 +276,20 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise DataError(f"{called} can't be predicted: {error}.") from None
+
+
+def _unknown_categories(model: keras.Model, columns: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a note for each column with categories that have no input in the model."""
+    import keras
+
+    names = {id(tensor): name for name, tensor in model.input.items()}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.StringLookup) and id(layer.input) in names:
+            name = names[id(layer.input)]
+            texts = {text.decode() for text in columns[name].numpy().ravel().tolist()}
+            if unknown := sorted(texts - {*layer.get_vocabulary()}):
+                shown = listed((repr(t) if t else "missing values" for t in unknown), most=_SHOWN)
+                yield f"{shown} in {name}: not or rarely seen in training, so unknown to the model"
 
 
 def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:

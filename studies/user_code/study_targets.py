@@ -74,6 +74,8 @@ def _no_target(text: str, path: str, file: Path) -> str:
         return f"The target is empty. {_A_TARGET}"
     if file.is_dir():
         return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
+    if file.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        return f"{path!r} is a spreadsheet. Save it as CSV in UTF-8, and launch that."
     if file.is_file():
         return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
     # Names are compared without the suffix, because all files have the same suffix.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -165,6 +166,14 @@ def test_a_new_category_and_a_sign_for_a_missing_number_are_said(houses: Houses)
     assert "'-' and 'unknown' in hidden: read as missing" in with_signs.stderr
     assert "'Ulan Bator' in 도시 (city): not or rarely seen in training" in with_signs.stderr
     assert with_signs.stdout == kerastudy_here(houses.folder, *predict, "gaps.csv").stdout
+    # pandas would read the codes "01" and "1" as one number.
+    signs = pd.read_csv(houses.folder / "signs.csv", dtype={"우편 번호=1": str})
+    with pytest.warns(UserWarning) as warned:
+        by_frame = ks.read_study("houses", store=houses.store).predict(signs)
+    said = " ".join(str(warning.message) for warning in warned)
+    assert "'-' and 'unknown' in hidden: read as missing" in said and "'Ulan Bator' in" in said
+    by_command = pd.read_csv(io.StringIO(with_signs.stdout))["prediction"]
+    np.testing.assert_allclose(by_frame.ravel(), by_command, rtol=1e-5)
 
 
 def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:

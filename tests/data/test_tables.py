@@ -402,13 +402,13 @@ def test_tables_without_a_use_are_refused(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "No columns to parse from file"),
+        (b"", "it is empty"),
         (b"a,y\n", "has no rows"),
         (b"y\n1\n2\n", "no column besides the target 'y'"),
         (b"a,a,y\n1,2,3\n", "several columns named 'a'"),
         (b"a,y\n1,\n2,\n", "lacks the target 'y' in 2 of 2 rows, the first in row 1 after the"),
-        ("a,y\n1,2\nø,3\n".encode("latin-1"), "can't be read: .*A CSV file is in UTF-8"),
-        ("a,y\n1,2\n".encode("utf-16"), "A CSV file is in UTF-8"),
+        ("a,y\n1,2\nø,3\n".encode("latin-1"), "can't be read: .*Save it as UTF-8"),
+        ("a,y\n1,2\n".encode("utf-16"), "Save it as UTF-8"),
         (b"a,y\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
         (b"a,y\n1,2,3\n1,2,3\n", "more values in a row than names in its first line"),
         (b'a,y\n1,"2\n1,2\n', "EOF inside string starting at row 1"),

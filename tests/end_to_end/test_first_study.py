@@ -142,7 +142,7 @@ def test_show_says_the_same_and_shows_the_champions_layers(digits: tuple[Path, A
     lines = kerastudy_here(folder, "show", "digits", COLUMNS="80").stdout.splitlines()
     interval = f"({expected['low']:.3f} to {expected['high']:.3f} at 95 %)"
     assert lines[1] == (
-        f"expect     {expected['value']:.3f} {interval}: val_accuracy of trial {best['trial']} on "
+        f"expect     {expected['value']:.3f} {interval}: accuracy of trial {best['trial']} on "
         "new data"
     )
     assert [line.strip() for line in lines if "kerastudy " in line and "look" not in line] == [

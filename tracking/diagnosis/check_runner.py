@@ -101,10 +101,12 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
     study = DiagnosedStudy(history)
     findings: list[Finding] = []
     unchecked: list[Unchecked] = []
+    passed: list[str] = []
     for check in CHECKS:
         calls: list[tuple[Parameter, ...]] = [()]
         if check.parameters is not None:
             calls = [(parameter,) for parameter in check.parameters(study)]
+        found = len(findings) + len(unchecked)
         for arguments in calls:
             try:
                 finding = check.run(study, *arguments)
@@ -114,16 +116,17 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
                 continue
             if finding is not None:
                 findings.append(replace(finding, chart=check.chart))
+        if calls and found == len(findings) + len(unchecked):
+            passed.append(check.name)
     if not study.scientific:
         unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))
-    spoken = {*(f.check for f in findings), *(check for check, *_ in unchecked)}
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     following = next_launch(history, findings)
     root = None if history.store.root == without else history.store.root
     return Diagnosis(
         history,
         tuple(replace(finding, command=_command(history, finding, root)) for finding in findings),
-        tuple(check.name for check in CHECKS if check.name not in spoken),
+        tuple(passed),
         tuple(unchecked),
         following,
         following.command(history, root) if following.reasons else "",

@@ -89,7 +89,8 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
             "no trial was trained under another seed; launch with --repeats 3, or confirm the best."
         )
     repeated = any(len(trial.result.repeats) > 1 for trial in study.ranked)
-    confirmed = description.folds or read_confirmations(study.history)
+    last = read_confirmations(study.history)[-1:]
+    confirmed = description.folds or (last and last[0].reported == study.ranked[0].value)
     spread = float(np.std(study.losses, ddof=1))
     near = int((study.losses <= study.losses[0] + noise.value).sum())
     verdict = (

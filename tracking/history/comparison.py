@@ -218,11 +218,13 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
             notes += _space_notes(first, other)
         known |= {description.data.digest, description.space.digest}
         pairs = zip(first.history.trials, other.history.trials, strict=False)
-        alike = sum(one.spec.values == another.spec.values for one, another in pairs)
+        alike = len(
+            [*itertools.takewhile(lambda two: two[0].spec.values == two[1].spec.values, pairs)]
+        )
         if alike > 1:
             notes.append(
-                f"{alike} trials of {other.label!r} have the hyperparameters of those of "
-                f"{first.label!r} with the same number: the searches began alike."
+                f"The first {alike} trials of {first.label!r} and {other.label!r} have the same "
+                "hyperparameters."
             )
     devices = {
         str(trial.environment["device"]): None

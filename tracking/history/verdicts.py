@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-import itertools
 import json
 from dataclasses import dataclass
 from functools import cached_property
 
-from search_spaces.errors import StatisticsError
+from search_spaces.errors import StatisticsError, StoreError
 from tracking.history.study_history import StudyHistory, best_of_engines
 from tracking.history.trial_ranks import rank_of
 from tracking.journal import JournalReader
@@ -187,18 +187,16 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 
 
 def _chosen_among(history: StudyHistory) -> list[StudyHistory]:
-    """Returns the study under each engine of whose trials the best of `history` is the best one.
+    """Returns the study under each engine among whose trials the best of `history` was chosen.
 
-    An engine is left out if it has a better trial, or if it validated on other samples.
+    An engine is left out if it validated on other samples. If another engine has a better trial,
+    the best of `history` was chosen among its own trials.
     """
-    counting = [
-        other
-        for other in history.others
-        if best_of_engines([history, other]) is history
-        if _validated_on(other) == _validated_on(history)
-    ]
-    # The order decides between equally good trials, so it must not depend on `history`.
-    return sorted([history, *counting], key=lambda each: each.search)
+    others = [other for other in history.others if _validated_on(other) == _validated_on(history)]
+    if best_of_engines([history, *others]) is not history:
+        return [history]
+    # Readers in any order of engines must get the same digest.
+    return sorted([history, *others], key=lambda each: each.search)
 
 
 def _validated_on(history: StudyHistory) -> tuple[str, str, set[str]]:
@@ -326,8 +324,12 @@ def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
 
     `digest` is the digest of the test part.
     """
-    readings = (JournalReader(folder).evaluations(digest=digest) for folder in store.folders())
-    return sorted(itertools.chain(*readings), key=lambda evaluation: evaluation.time)
+    readings: list[Evaluation] = []
+    for folder in store.folders():
+        # A study whose journal is damaged must not block the other studies.
+        with contextlib.suppress(StoreError):
+            readings += JournalReader(folder).evaluations(digest=digest)
+    return sorted(readings, key=lambda evaluation: evaluation.time)
 
 
 def record_evaluation(history: StudyHistory, evaluation: Evaluation) -> None:

@@ -202,7 +202,9 @@ class _Follower:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
             self._round()
             if self._report:
-                _import_report()
+                # If this fails, `_draw` fails too, and says so.
+                with contextlib.suppress(Exception):
+                    _import_report()
             while not self._ended.wait(_SECONDS_BETWEEN):
                 self._round()
         self._round(whole=True)
@@ -257,9 +259,9 @@ class _Follower:
 
     def _draw(self) -> bool:
         """Draws the study's report. Returns whether that succeeded."""
-        from tracking.report.html_page import write_report
-
         try:
+            from tracking.report.html_page import write_report
+
             histories = histories_in(self._store, self._folder)
             write_report(histories[0], default_store_path().absolute())
         except Exception as error:

@@ -187,11 +187,11 @@ def _diagnosed(data: StudyData) -> Section:
         explanation = " ".join(filter(None, sentences))
         figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
     missing = dict.fromkeys(
-        f"{check} ({why})" for check, why, _ in data.summary.diagnosis.unchecked
+        f"{check} ({why.rstrip('.')})" for check, why, _ in data.summary.diagnosis.unchecked
     )
     passed = data.summary.diagnosis.passed
     text += f" In order: {'. '.join(good)}." if good else ""
-    text += f" No fault by {', '.join(passed)}." if passed else ""
+    text += f" Without fault: {', '.join(passed)}." if passed else ""
     text += f" Not checked: {', '.join(missing)}." if missing else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
 

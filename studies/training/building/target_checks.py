@@ -89,11 +89,10 @@ def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
     if loss is None:
         return []
     problems = [_wrong_shape(loss, y, shape)]
-    improbable = activation in ("linear", "relu", "tanh")
-    if improbable and loss.name.endswith("crossentropy") and not loss.from_logits:
+    if activation == "linear" and loss.name.endswith("crossentropy") and not loss.from_logits:
         fitting = "sigmoid" if loss.name in _BINARY else "softmax"
         problems.append(
-            f"{loss.name} takes probabilities, and the last layer is {activation}: give it the "
+            f"{loss.name} takes probabilities, and the last layer is linear: give it the "
             f"activation {fitting!r}, or pass the loss as an object with from_logits=True"
         )
     # The values are checked only if the shapes and the last layer are right.
@@ -195,7 +194,7 @@ def _loss(compiled: Any) -> _Loss | None:
 
 
 def _activation(output: Any) -> str:
-    """Returns "softmax" (over the last axis), "sigmoid", "relu", "tanh", "linear", or ""."""
+    """Returns "softmax" (over the last axis), "sigmoid", "linear", or "" for other activations."""
     import keras
 
     layer = made_by(output)
@@ -209,7 +208,7 @@ def _activation(output: Any) -> str:
     dense = isinstance(layer, keras.layers.Dense | keras.layers.Conv1D | keras.layers.Conv2D)
     if not dense and not isinstance(layer, keras.layers.Activation):
         return ""
-    for name in ("softmax", "sigmoid", "relu", "tanh"):
+    for name in ("softmax", "sigmoid"):
         if layer.activation is getattr(keras.activations, name):
             return name
     # A linear layer with constraints or frozen weights may give probabilities, and so may the layer

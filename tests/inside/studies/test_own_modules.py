@@ -129,7 +129,7 @@ def test_a_launch_tells_which_module_has_changed_and_keeps_both_texts(tmp_path: 
     told = "the study's code has changed since it was last launched (helper.py);"
     assert told in "\n".join(said.lines)
     (changed,) = [fact.text for fact in summary_of(history).facts if fact.name == "code"]
-    assert changed.startswith("changed since 1 trial")
+    assert changed.startswith("1 trial ran before")
     recorded = [read_code(history, trial.code_digest) for trial in history.trials]
     assert [each.texts for each in recorded] == [{"helper.py": "X = 1"}, {"helper.py": "X = 2"}]
 

@@ -126,7 +126,6 @@ def test_a_softmax_of_one_unit_is_refused_in_each_model(make: Model, loss: Any) 
             )
             for loss in spelled[::3]
         ],
-        (dense(3, "relu"), SPARSE[0], LABELS, "last layer is relu"),
     ],
 )
 def test_targets_that_do_not_suit_are_refused(

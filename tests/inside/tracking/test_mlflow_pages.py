@@ -234,6 +234,10 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
     )
     assert f"{said}; read 2 times\n" in study_note(history, PAGES, "done")
     other = replace(other, description=replace(other.description, data=data))
+    # A damaged study is no obstacle.
+    damaged = shared_store.root / "damaged"
+    damaged.mkdir()
+    (damaged / "journal.db").write_bytes(b"no database" * 99)
     said = "read 2 times for other studies, last for evaluated\n"
     assert said in study_note(other, PAGES, "done")
 

@@ -15,7 +15,7 @@ from scripted import describe
 from tracking.diagnosis import diagnose
 from tracking.history import StudyHistory, StudyVerdict, read_study
 from tracking.journal import Journal
-from tracking.records import Corrected, DataDescription, Interval
+from tracking.records import Corrected, DataDescription, Interval, Proposal
 from tracking.store import create_store
 from tracking.summary import summary_of
 
@@ -122,3 +122,17 @@ def test_before_a_confirmation_the_default_and_the_gain_are_said(
     assert shown is not None and shown.value == f"{expected:.3f}"
     assert shown.default.endswith(default) and shown.gain.startswith(gain)
     assert bool(shown.gain) == bool(gain) and bool(shown.default) == bool(default)
+
+
+def test_a_trial_that_a_kill_cut_off_does_not_run(tmp_path: Path) -> None:
+    store = create_store(tmp_path / "store")
+    with Journal.begin(store.new_folder("cut"), describe(name="cut", trials=3), ENVIRONMENT) as cut:
+        cut.begin_trial(make_spec(), Proposal(0, make_spec().values), ENVIRONMENT)
+
+    def trials() -> str:
+        facts = {fact.name: fact.text for fact in summary_of(read_study(store, "cut")).facts}
+        return facts["trials"]
+
+    assert trials() == "1 of 3: 1 cut off by a kill, to be resumed"
+    with store.lock_study(read_study(store, "cut").folder, "cut"):
+        assert trials() == "1 of 3: 1 running"
