@@ -505,13 +505,13 @@ def _on_test(history: StudyHistory) -> str:
     level = "" if last.level == 0.95 else f" at {100 * last.level:.3g} %"
     measured = ", ".join(
         f"{name} {number(each.value)}"
-        + ("" if each.low is None else f" ({each.low:.4g} to {each.high:.4g}{level})")
+        + ("" if each.low is None else f" ({each.low:.4g} to {each.high:.4g})")
         for name, each in last.metrics.items()
     )
     engine = "" if last.engine == history.description.engine else f" of {last.engine}"
     of = f"trial {last.trial}{engine}"
     of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"
-    return f"{measured or 'not scored'}, by {of}; read {times}"
+    return f"{measured + level if measured else 'not scored'}, by {of}; read {times}"
 
 
 def _progress(history: StudyHistory) -> str:
