@@ -29,11 +29,10 @@ _SHOWN: Final = 12
 def sufficiency(study: DiagnosedStudy) -> Finding:
     """Finds whether twice as many trials are worth their cost.
 
-    `expected_best` estimates the best value that a search with half of the trials finds. The
-    difference from the best value is the gain of the last doubling. Gains shrink as a search goes
-    on, so the next doubling is expected to gain no more than the last one. If the last gain is not
-    above the noise, there are enough trials. The estimate ignores the order of the trials, which
-    matters for a sampler that learns.
+    `expected_best` estimates the best value of a random half of the trials. Its difference from the
+    best value of all is the gain of a doubling. Gains shrink as a search goes on, so the next
+    doubling is expected to gain no more. If the gain is not above the noise, there are enough
+    trials. The estimate ignores the order of the trials, which matters for a sampler that learns.
 
     The Deep Learning Tuning Playbook, "Not sampling enough points in the search space", also asks
     "how many points are in the 'good' region of the search space". Here a trial is good if it
@@ -58,7 +57,7 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
         "" if enough else f"Run up to {more} trials, which may bring as much again.",
         evidence={
             "trials with a value": total,
-            "gain of the last doubling": gain,
+            "gain of a doubling": gain,
             "worth having": least,
             "good trials": good,
             "best": study.ranked[0].value,

@@ -278,7 +278,7 @@ def test_sufficiency_is_what_numpy_computes(tmp_path: Path) -> None:
     (finding,) = [each for each in diagnose(history).findings if each.check == "sufficiency"]
     losses = [-trial.value for trial in history.ended if trial.value is not None]
     evidence = finding.evidence
-    assert evidence["gain of the last doubling"] == pytest.approx(by_hand(losses, 6) - min(losses))
+    assert evidence["gain of a doubling"] == pytest.approx(by_hand(losses, 6) - min(losses))
     assert evidence["best"] == -min(losses)
     share = -min(losses)
     assert evidence["worth having"] == pytest.approx(math.sqrt(share * (1 - share) / 5000))
