@@ -2,7 +2,6 @@ from . import datasets as datasets
 from . import preprocessing as preprocessing
 from . import splits as splits
 from .arrays.class_labels import class_labels as class_labels
-from .arrays.cross_validation_folds import FoldedSplits as FoldedSplits
 from .arrays.digests import array_digest as array_digest
 from .arrays.digests import combined_digest as combined_digest
 from .arrays.digests import marks as marks
@@ -59,6 +58,7 @@ from .quality_checks import guess_on as guess_on
 from .quality_checks import look_at as look_at
 from .quality_checks import told_apart as told_apart
 from .splits import CrossValidation as CrossValidation
+from .splits import FoldedSplits as FoldedSplits
 from .splits import check_cross_validation as check_cross_validation
 from .splits import read_spelled as read_spelled
 from .table_dataset import Table as Table

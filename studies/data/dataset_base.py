@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from search_spaces.errors import DataError
-from studies.data.arrays.cross_validation_folds import FoldedSplits, make_folds
 from studies.data.arrays.loaded_data import LoadedData, Splits
 from studies.data.arrays.memory_mapping import shared
 from studies.data.arrays.sample_checks import by_rule
 from studies.data.arrays.train_test_split import Contents, Options, check_options, divide
-from studies.data.splits import CrossValidation
+from studies.data.splits import CrossValidation, FoldedSplits, make_folds
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +67,7 @@ class DescribedData(ABC):
 
         Args:
             how: How to split.
-            folder: As in `load_shared`; None if no other process shares the data.
+            folder: As in `load_shared`. None: a temporary folder of this process.
 
         Raises:
             DataError: The data can't be read, or can't be split in this way.

@@ -1,4 +1,4 @@
-"""Ways to split data into folds, for a study's `cross_validation`.
+"""Cross-validation: ways to split a study's data into folds, and the data of each fold.
 
 splits.stratified(5)
 splits.k_fold(5)
@@ -13,21 +13,39 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
+from studies.data.arrays.class_labels import check_several_classes, labels_of
+from studies.data.arrays.digests import combined_digest
+from studies.data.arrays.loaded_data import Part, Splits, joined
+from studies.data.arrays.memory_mapping import mapped, new_folder, shared
+from studies.data.arrays.sample_checks import check_some_weight
+from studies.data.arrays.train_test_split import Contents, Divided, Options, divide
+from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from studies.data.tf_data_and_generators import Stream
 
 __all__ = ["forward", "grouped", "k_fold", "repeated", "stratified"]
 
 Indices = tuple[np.ndarray, np.ndarray]
 """The indices of a fold's training samples, then of its validation samples."""
+
+# Why a test part can't be drawn at random. The keys are the functions that make folds.
+_TEST_NOT_DRAWN = {
+    "grouped": "some groups would be in both",
+    "forward": "some of its samples would be earlier than those trained on",
+}
 
 
 def __dir__() -> list[str]:
@@ -71,16 +89,14 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
         folds: At least 2, and at most the number of groups.
         seed: The seed of the folds. It has an effect only if the targets are classes.
     """
+    # Imported late, because pandas is slow to import.
+    import pandas as pd
+
     values = np.asarray(groups, object)
-    # A group is missing if it is None, NaN, or pandas's NA or NaT.
-    missing = [
-        place
-        for place, group in enumerate(values if values.ndim == 1 else ())
-        if not isinstance(group, str) and str(group) in ("None", "nan", "<NA>", "NaT")
-    ]
-    if missing:
+    missing = np.flatnonzero(pd.isna(values))
+    if missing.size:
         raise DataError(
-            f"groups lacks the group of {len(missing)} sample(s): that of sample {missing[0]}, "
+            f"groups lacks the group of {missing.size} sample(s): that of sample {missing[0]}, "
             f"counted from 0, is {values[missing[0]]!r}",
             hint="Leave these samples out, or give each a group of its own.",
         )
@@ -256,3 +272,133 @@ class CrossValidation:
         if len(groups) < self.folds:
             raise DataError(f"{len(groups)} group(s) can't be split into {self.folds} folds.")
         return places
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedSplits:
+    """The data of a cross-validated study. `of` returns the data of a fold.
+
+    Attributes:
+        folds: The number of folds.
+        digests: The SHA-256 of all samples outside the test part ("train"), of the digests of all
+            folds ("validation"), and of the test part ("test").
+        sizes: The number of samples outside the test part ("train"), of samples that are in the
+            validation part of at least one fold ("validation"), and of samples in the test part
+            ("test").
+        details: The facts about the data that `describe` returns for the record.
+        folder: The folder with the files of all folds. Their arrays are mapped to memory.
+    """
+
+    folds: int
+    digests: Mapping[str, str]
+    sizes: Mapping[str, int]
+    details: Mapping[str, Any]
+    folder: Path
+    # Trainers compare data by identity, so all trials must get the same object for a fold.
+    _by_fold: dict[int, Splits] = field(default_factory=dict, init=False)
+    batch_size: ClassVar[None] = None
+    streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
+
+    @property
+    def digest(self) -> str:
+        return combined_digest(self.digests)
+
+    def describe(self) -> dict[str, Any]:
+        return dict(self.details)
+
+    def of(self, fold: int | None) -> Splits:
+        """Returns the training and the validation part of a fold, counted from 0.
+
+        For `ALL_FOLDS`, the training part is all samples outside the test part. The validation part
+        is then the first training sample, because `Splits` can't be without a validation part.
+        """
+        assert fold is not None, "each training of a cross-validated study names its fold"
+        if fold not in self._by_fold:
+            self._by_fold[fold] = mapped(_folder_of(fold, self.folder))
+        return self._by_fold[fold]
+
+    @property
+    def whole(self) -> Splits:
+        return self.of(ALL_FOLDS)
+
+
+def make_folds(
+    read: Callable[[], Contents], options: Options, how: CrossValidation, folder: Path | None
+) -> FoldedSplits:
+    """Splits all samples outside the test part into folds, and writes each fold into files.
+
+    If `options.validation` is a share or a number of samples, it is ignored. A ready-made
+    validation part is appended to the samples that are split. The test part is the same as without
+    folds. If several processes pass the same `folder`, only one of them makes the folds. Without a
+    folder, the files are in a temporary folder of this process.
+
+    Raises DataError if no study can be run on the data.
+    """
+    place = new_folder() if folder is None else folder
+    return shared(lambda: _written_folds(place, read(), options, how), place)
+
+
+def _written_folds(
+    folder: Path, contents: Contents, options: Options, how: CrossValidation
+) -> FoldedSplits:
+    in_time = contents.pool.in_time
+    if in_time and not how.name:
+        how = forward(how.folds)
+    to_draw = "test" not in contents.ready and isinstance(options.test, int | float)
+    reason = _TEST_NOT_DRAWN.get(how.name)
+    if to_draw and reason and not (in_time and how.name == "forward"):
+        raise DataError(
+            f"The test part can't be drawn from samples that are split by {how!r}: {reason}",
+            hint="Pass a ready-made test part, such as test=(x_test, y_test), or test=None.",
+        )
+    divided = divide(contents, options, folds=True)
+    parts, y_name = dict(divided.parts), divided.pool.y_name
+    pool = parts["train"]
+    if "validation" in parts:
+        pool = joined(pool, parts.pop("validation"))
+    pool = parts["train"] = replace(pool, groups=how.groups_of(len(pool))).grouped
+    samples = replace(divided.pool, x=pool.x, y=pool.y, sample_weight=pool.sample_weight)
+    labels, strata = labels_of(samples, options.stratify)
+    check_several_classes(labels, y_name)
+    folds = how.indices(len(pool), strata, y_name)
+    for number, (train, _) in enumerate(folds, start=1):
+        if labels is not None:
+            check_several_classes(labels[train], f"The training part of fold {number}, {y_name}")
+    by_fold = [
+        _written(fold, folder, partial(_drawn, divided, pool, indices, fold))
+        for fold, indices in enumerate(folds)
+    ]
+    whole = _written(ALL_FOLDS, folder, partial(divided.sealed, parts))
+    description = whole.describe()
+    for name in ("shapes", "dtypes"):
+        del description[name]["validation"]
+    details = {name: description[name] for name in ("classes", "preprocessing", "shapes", "dtypes")}
+    details["folds"] = [{**splits.sizes, "digest": splits.digest} for splits in by_fold]
+    fold_digests = {f"fold {n}": splits.digest for n, splits in enumerate(by_fold, start=1)}
+    validated = np.unique(np.concatenate([validation for _, validation in folds]))
+    return FoldedSplits(
+        len(folds),
+        {**whole.digests, "validation": combined_digest(fold_digests)},
+        {**whole.sizes, "validation": len(validated)},
+        details,
+        folder,
+    )
+
+
+def _folder_of(fold: int, folder: Path) -> Path:
+    return folder / ("all-folds" if fold == ALL_FOLDS else f"fold-{fold}")
+
+
+def _written(fold: int, folder: Path, make: Callable[[], Splits]) -> Splits:
+    place = _folder_of(fold, folder)
+    place.mkdir(exist_ok=True)
+    return shared(make, place)
+
+
+def _drawn(divided: Divided, pool: Part, indices: Indices, fold: int) -> Splits:
+    pairs = zip(("train", "validation"), indices, strict=True)
+    parts = {name: pool.rows(chosen) for name, chosen in pairs}
+    for name, part in parts.items():
+        weights = f"sample_weight of the {name} part of fold {fold + 1}"
+        check_some_weight(part.sample_weight, weights)
+    return divided.sealed(parts)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import IO, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar
 from zipfile import ZipFile
 
 import numpy as np
@@ -30,6 +30,7 @@ _LARGE_BYTES = 256 * 2**20
 _BLOCK_BYTES = 16 * 2**20
 _PREFIX = "kerastudy-data-"
 _LOCK = "in-use"
+_PICKLED = "splits"
 
 # The folder into which large arrays are written while `shared` loads data. Otherwise None: large
 # arrays then go into a temporary folder of this process.
@@ -155,6 +156,11 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
     return temporary_folder()
 
 
+def new_folder() -> Path:
+    """Makes an empty folder, which is removed when this process ends."""
+    return Path(tempfile.mkdtemp(dir=_own_folder().name))
+
+
 def shared(load: Callable[[], _Data], folder: Path) -> _Data:
     """Returns the result of `load`, which only one of several processes calls.
 
@@ -162,7 +168,7 @@ def shared(load: Callable[[], _Data], folder: Path) -> _Data:
     into the folder, and writes the arrays in it to npy files. All processes map these files to
     memory. If `load` raises an error in one process, the next process calls it again.
     """
-    pickled = folder / "splits"
+    pickled = folder / _PICKLED
     with FileLock(folder / "lock"):
         if not pickled.exists():
             token = _folder.set(folder)
@@ -172,9 +178,14 @@ def shared(load: Callable[[], _Data], folder: Path) -> _Data:
                 _folder.reset(token)
             with replacing(pickled) as file, file.open("wb") as stream:
                 _Writer(stream, folder).dump(loaded)
-    with pickled.open("rb") as stream:
-        data: _Data = MappingUnpickler(stream, folder, "r").load()
-        return data
+    data: _Data = mapped(folder)
+    return data
+
+
+def mapped(folder: Path) -> Any:
+    """Returns the data that `shared` has written into a folder. Its arrays are mapped to memory."""
+    with (folder / _PICKLED).open("rb") as stream:
+        return MappingUnpickler(stream, folder, "r").load()
 
 
 class _Writer(pickle.Pickler):
