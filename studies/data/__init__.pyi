@@ -23,6 +23,7 @@ from .arrays.nested_arrays import is_text as is_text
 from .arrays.nested_arrays import length_of as length_of
 from .arrays.nested_arrays import map_arrays as map_arrays
 from .arrays.nested_arrays import named_arrays as named_arrays
+from .arrays.nested_arrays import pixels_of as pixels_of
 from .arrays.sample_checks import by_rule as by_rule
 from .column_kinds import FREE_TEXT as FREE_TEXT
 from .column_kinds import gaps_among_numbers as gaps_among_numbers

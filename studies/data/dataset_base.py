@@ -133,9 +133,8 @@ class Dataset(DescribedData):
         `target` is the column to predict. If it is empty, the column stays the same. Returns None
         if the file or folder is of another kind, e.g. a folder of images in place of a table.
         """
-        if not isinstance(self.read, Reader) or not self.read.takes(place):
-            return None
-        return replace(self, source=str(place), read=self.read.at(place, target))
+        read = self.read.at(place, target) if isinstance(self.read, Reader) else None
+        return None if read is None else replace(self, source=str(place), read=read)
 
     def _read(self) -> Splits:
         contents = self.read()
@@ -153,14 +152,11 @@ class Reader(ABC):
         """Reads the samples, and the ready-made parts, e.g. a subfolder ``test``."""
 
     @abstractmethod
-    def takes(self, place: Path) -> bool:
-        """Returns whether this kind of reader can read the file or folder `place`."""
-
-    @abstractmethod
-    def at(self, place: Path, target: str) -> Self:
+    def at(self, place: Path, target: str) -> Self | None:
         """Returns the reader of another file or folder, with the same options.
 
-        `target` is the column to predict. If it is empty, the column stays the same.
+        `target` is the column to predict. If it is empty, the column stays the same. Returns None
+        if this kind of reader can't read the file or folder.
         """
 
 

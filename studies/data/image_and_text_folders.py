@@ -168,10 +168,9 @@ class Folder(Reader):
             read[part] = check_samples(x, y, names=names)
         return Contents(replace(read.pop("train"), files=self.options), read)
 
-    def takes(self, place: Path) -> bool:
-        return place.is_dir() or (self.kind == "texts" and is_table(place))
-
-    def at(self, place: Path, target: str) -> Folder:
+    def at(self, place: Path, target: str) -> Folder | None:
+        if not place.is_dir() and not (self.kind == "texts" and is_table(place)):
+            return None
         options = {**self.options, "target": target} if target else self.options
         return replace(self, place=place, options=options)
 

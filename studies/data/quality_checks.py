@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from search_spaces.texts import counted, listed
 from studies.data.arrays.class_labels import class_labels
 from studies.data.arrays.digests import marks
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
-from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays
+from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays, pixels_of
 from studies.data.column_values import MISSING
 from studies.data.preprocessing import Preparation
 from studies.data.splits import FoldedSplits
@@ -28,7 +29,6 @@ from tracking.records.data_findings import (
     most_frequent,
 )
 
-ByName = Mapping[str, np.ndarray]
 # A launch looks for repeated samples only if the data has at most this many bytes.
 _QUICK_BYTES = 64 * 2**20
 # If more than this share of the samples is repeated, the finding is a problem, not a hint.
@@ -77,13 +77,12 @@ def guess_on(splits: LoadedData) -> ConstantGuess | None:
 def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool) -> DataFindings:
     data = _data_of(splits)
     classes = _class_counts(data)
-    findings = list(_class_findings(classes))
+    findings, notes = list(_class_findings(classes)), list(data.notes)
     if thorough or data.bytes <= _QUICK_BYTES:
         findings += _repeats(data)
-    notes = list(data.notes)
     if thorough:
         findings += [*_column_findings(data), *_changed_parts(data)]
-        if "test" in data.x:
+        if "test" in data.counts:
             notes.append("The targets of the test part stay sealed.")
     picture, rows = _picture_of(data, classes)
     return DataFindings(
@@ -101,69 +100,88 @@ def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
 
 
 @dataclass(frozen=True, eq=False)
+class _CheckedArray:
+    """An input or a target of the model.
+
+    Attributes:
+        name: The name, such as "x" or "y['price']".
+        parts: The samples of each part. Those of a target lack the test part.
+        preparation: The preprocessing of the inputs.
+    """
+
+    name: str
+    parts: Mapping[str, np.ndarray]
+    preparation: Preparation
+
+    @property
+    def train(self) -> np.ndarray:
+        return self.parts["train"]
+
+    @property
+    def key(self) -> str:
+        return _key_in(self.name)
+
+    @cached_property
+    def kind(self) -> Literal["images", "texts", "columns", "arrays"]:
+        if is_text(self.train):
+            return "texts"
+        if self.name.startswith("y") or self.preparation.table is not None:
+            return "columns"
+        first = self.original(self.train[:1])[0]
+        image = None if self.name in self.preparation.columns else image_of(first)
+        # Negative numbers are no pixels, but e.g. measurements over time.
+        if image is not None and image.min() >= 0:
+            return "images"
+        return "columns" if self.train.ndim <= 2 else "arrays"
+
+    def original(self, rows: np.ndarray) -> np.ndarray:
+        """Returns samples before scaling, or unchanged if they were not scaled."""
+        prepared = self.preparation.prepared.get(self.name)
+        return rows if prepared is None else prepared.undone(rows)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, such as "age" or "column 3"."""
+        table = self.preparation.table
+        if table is not None and self.name == "x":
+            return table.names
+        count, names = math.prod(self.train.shape[1:]), self.preparation.columns.get(self.name, ())
+        if len(names) == count:
+            return [name for name, _ in names]
+        prefix = "column" if self.name == "x" else f"{self.key} column"
+        return [self.key] if count == 1 else [f"{prefix} {place}" for place in range(count)]
+
+
+def _key_in(name: str) -> str:
+    """Returns "image" for "x['image']", and a name without a key as it is."""
+    return name[3:-2] if name[1:3] == "['" else name
+
+
+@dataclass(frozen=True, eq=False)
 class _CheckedData:
     """The samples that are checked.
 
     Attributes:
-        x: For each part, the inputs by name.
-        y: For each part but the test part, the targets by name.
         sizes: The number of samples of each part, if known.
+        counts: The number of samples of each part that are checked.
         preparation: The preprocessing of the samples.
         partial: Whether only the first samples are checked.
         folds: The number of folds that the training part is split into; 0: none.
         notes: Sentences on samples that are not checked.
     """
 
-    x: Mapping[str, ByName]
-    y: Mapping[str, ByName]
+    inputs: Sequence[_CheckedArray]
+    targets: Sequence[_CheckedArray]
     sizes: Mapping[str, int]
-    preparation: Preparation = field(default_factory=Preparation)
-    partial: bool = False
-    folds: int = 0
-    notes: tuple[str, ...] = ()
-
-    def count(self, part: str) -> int:
-        return len(next(iter(self.x[part].values())))
+    counts: Mapping[str, int]
+    preparation: Preparation
+    partial: bool
+    folds: int
+    notes: Sequence[str]
 
     @property
     def bytes(self) -> int:
-        return sum(array.nbytes for arrays in self.x.values() for array in arrays.values())
-
-    def kind(self, name: str) -> str:
-        """Returns the kind of an input: "images", "texts", "columns" or "arrays"."""
-        array = self.x["train"][name]
-        if is_text(array):
-            return "texts"
-        if self.preparation.table is not None:
-            return "columns"
-        first = self.original(name, array[:1])[0]
-        image = None if name in self.preparation.columns else image_of(first)
-        # Negative numbers are no pixels, but e.g. measurements over time.
-        if image is not None and image.min() >= 0:
-            return "images"
-        return "columns" if array.ndim <= 2 else "arrays"
-
-    def original(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """Returns an input's samples before scaling, or unchanged if they were not scaled."""
-        prepared = self.preparation.prepared.get(name)
-        return rows if prepared is None else prepared.undone(rows)
-
-    def columns(self, name: str) -> list[str]:
-        """Returns the names of the columns of an input or a target, such as "age" or "column 3"."""
-        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.preparation.table
-        if table is not None and name == "x":
-            return table.names
-        count, columns = math.prod(array.shape[1:]), self.preparation.columns.get(name, ())
-        if len(columns) == count:
-            return [column for column, _ in columns]
-        key = _key_in(name)
-        prefix = "column" if key == "x" else f"{key} column"
-        return [key] if count == 1 else [f"{prefix} {place}" for place in range(count)]
-
-
-def _key_in(name: str) -> str:
-    """Returns "image" for "x['image']", and a name without a key as it is."""
-    return name[3:-2] if name[1:3] == "['" else name
+        return sum(array.nbytes for each in self.inputs for array in each.parts.values())
 
 
 def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
@@ -175,11 +193,12 @@ def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
         if not whole:
             count = len(parts[name])
             notes.append(f"The data comes in batches: the first {count:,} {name} samples.")
-    partial, test = bool(notes), None
+    partial = bool(notes)
     if not splits.streams:
         arrays = splits.whole.arrays
         preparation, test = arrays.preparation, arrays.unseal_test_inputs()
         parts = {"train": arrays.train, "validation": arrays.validation}
+        parts |= {} if test is None else {"test": Part(test, ())}
     if splits.folds:
         parts.pop("validation")
         sizes.pop("validation")
@@ -188,26 +207,32 @@ def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
             "as the training part."
         )
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
-    y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
-    y.pop("test", None)
-    if test is not None:
-        x["test"] = named_arrays(test, "x")
-    return _CheckedData(x, y, sizes, preparation, partial, splits.folds, tuple(notes))
+    y = {name: named_arrays(part.y, "y") for name, part in parts.items() if name != "test"}
+    inputs, targets = (
+        [
+            _CheckedArray(name, {part: of[name] for part, of in by_part.items()}, preparation)
+            for name in by_part["train"]
+        ]
+        for by_part in (x, y)
+    )
+    counts = {name: len(part) for name, part in parts.items()}
+    return _CheckedData(
+        inputs, targets, sizes, counts, preparation, partial, splits.folds, notes
+    )
 
 
 def _class_counts(data: _CheckedData) -> Classes:
     """Counts samples by target, part and class. Targets that are no classes are left out."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
-    class_names = data.preparation.class_names
-    for target in data.y.get("train", {}):
-        labels = {part: class_labels(arrays[target]) for part, arrays in data.y.items()}
+    for target in data.targets:
+        labels = {part: class_labels(array) for part, array in target.parts.items()}
         if any(array is None for array in labels.values()):
             continue
-        names = class_names
+        names = data.preparation.class_names
         if not isinstance(names, tuple):
-            names = names.get(_key_in(target), ())
+            names = names.get(target.key, ())
         classes = np.unique(np.concatenate(list(labels.values())))
-        counts[target] = {
+        counts[target.name] = {
             part: {_class_name(label, names): int((array == label).sum()) for label in classes}
             for part, array in labels.items()
         }
@@ -227,16 +252,16 @@ def _inputs_of(data: _CheckedData) -> dict[str, str]:
     if table is not None:
         return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
     inputs = {}
-    for name, array in data.x["train"].items():
-        kind, sample = data.kind(name), array.shape[1:]
-        if kind == "columns":
-            inputs[name] = f"{counted(math.prod(sample), 'column')}, {array.dtype}"
-        elif kind == "texts":
-            inputs[name] = "texts"
+    for each in data.inputs:
+        dtype, sample = each.train.dtype, each.train.shape[1:]
+        if each.kind == "columns":
+            inputs[each.name] = f"{counted(math.prod(sample), 'column')}, {dtype}"
+        elif each.kind == "texts":
+            inputs[each.name] = "texts"
         else:
             side = math.isqrt(sample[0]) if len(sample) == 1 else 0
             flat = f"{side} × {side}, as rows of " if side else ""
-            inputs[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
+            inputs[each.name] = f"{each.kind} of {flat}{' × '.join(map(str, sample))}, {dtype}"
     return inputs
 
 
@@ -246,44 +271,41 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
     Each row shows samples of one class. If the targets are no classes, there is one row. If no
     input holds images, the PNG is empty.
     """
-    name = next((name for name in data.x["train"] if data.kind(name) == "images"), None)
-    if name is None:
+    images = next((each for each in data.inputs if each.kind == "images"), None)
+    if images is None:
         return b"", ""
     import tensorflow as tf
 
-    array, targets = data.x["train"][name], [*data.y.get("train", {}).values()]
-    labels = class_labels(targets[0]) if len(targets) == 1 else None
-    if labels is None:
-        rows, shown = [np.arange(min(len(array), _COLUMNS))], ""
+    target = data.targets[0] if len(data.targets) == 1 else None
+    labels = None if target is None else class_labels(target.train)
+    if target is None or labels is None:
+        rows, shown = [np.arange(min(data.counts["train"], _COLUMNS))], ""
     else:
-        rows = [np.flatnonzero(labels == c)[:_COLUMNS] for c in np.unique(labels)[:_ROWS]]
-        shown = ", ".join(list(next(iter(classes.values()))["train"])[:_ROWS]) if classes else ""
-    first = image_of(data.original(name, array[:1])[0])
+        rows = [np.flatnonzero(labels == label)[:_COLUMNS] for label in np.unique(labels)[:_ROWS]]
+        counts = classes[target.name]["train"] if classes else {}
+        shown = ", ".join([name for name, samples in counts.items() if samples][:_ROWS])
+    samples = images.original(images.train[np.concatenate(rows)])
+    first = image_of(samples[0])
     assert first is not None, "the first sample of images is an image"
     step = -(-max(first.shape[:2]) // _LARGEST_SIDE)
-    tiles = [data.original(name, array[row]).reshape(-1, *first.shape) for row in rows]
-    tiles = [row[:, ::step, ::step, :3].astype(np.float64) for row in tiles]
-    low, high = min(row.min() for row in tiles), max(row.max() for row in tiles)
-    if low < 0 or high > _WHITE or (high <= 1 and first.dtype != np.uint8):
-        low = min(low, 0)
-        tiles = [(row - low) * (_WHITE / (max(high, 1) - low)) for row in tiles]
-    height, width = tiles[0].shape[1:3]
-    across = max(map(len, tiles))
-    grid = np.full((len(tiles), across, height + _GAP, width + _GAP, 3), _WHITE, np.uint8)
-    for place, row in enumerate(tiles):
-        grid[place, : len(row), :height, :width] = row.round()
-    down = len(tiles) * (height + _GAP)
-    pixels = grid.transpose(0, 2, 1, 3, 4).reshape(down, across * (width + _GAP), 3)
-    return tf.io.encode_png(pixels).numpy(), shown
+    pixels = pixels_of(samples.reshape(-1, *first.shape)[:, ::step, ::step, :3])
+    height, width = pixels.shape[1:3]
+    down, across = len(rows), max(map(len, rows))
+    grid = np.full((down, across, height + _GAP, width + _GAP, 3), _WHITE, np.uint8)
+    for place, row in enumerate(np.split(pixels, np.cumsum([len(row) for row in rows])[:-1])):
+        grid[place, : len(row), :height, :width] = row
+    picture = grid.swapaxes(1, 2).reshape(down * (height + _GAP), across * (width + _GAP), 3)
+    return tf.io.encode_png(picture).numpy(), shown
 
 
 def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
-    hashes = {part: marks(arrays) for part, arrays in data.x.items()}
-    counts = {part: len(of_part) for part, of_part in hashes.items()}
-    train, checked = counts["train"], " of those that were checked" if data.partial else ""
+    counts, train = data.counts, data.counts["train"]
+    checked = " of those that were checked" if data.partial else ""
+    hashes = {part: marks({each.name: each.parts[part] for each in data.inputs}) for part in counts}
     if (table := data.preparation.table) is not None:
         # Rows that differ in rare or new categories alone have the same inputs.
-        hashes = {part: h[~table.has_uncoded(data.x[part]["x"])] for part, h in hashes.items()}
+        (rows,) = data.inputs
+        hashes = {part: h[~table.has_uncoded(rows.parts[part])] for part, h in hashes.items()}
     repeats = len(hashes["train"]) - len(np.unique(hashes["train"]))
     by_chance, leaks = repeats > _ALIKE_BY_CHANCE * train, False
     for other, part in itertools.combinations(hashes, 2):
@@ -371,7 +393,7 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
             f"Leave out {listed(mostly, most=_LISTED)}, or see why." if mostly else advice,
             {"shares": missing},
         )
-    if targets := list(_constant(data, "y")):
+    if targets := list(_constant(data.targets)):
         yield DataFinding(
             "target",
             "problem",
@@ -380,7 +402,7 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
             "nothing to learn.",
             "See whether the right column is read.",
         )
-    constant = [n for n in _constant(data, "x") if missing.get(n.removeprefix("missing "), 0) < 1]
+    constant = [n for n in _constant(data.inputs) if missing.get(n.removeprefix("missing "), 0) < 1]
     if constant:
         one = len(constant) == 1
         yield DataFinding(
@@ -401,28 +423,28 @@ def _missing(data: _CheckedData) -> dict[str, float]:
     """
     shares: dict[str, float] = {}
     table = data.preparation.table
-    for name, array in data.x["train"].items():
-        if is_text(array):
-            empty = [not any(map(str.strip, texts)) for texts in _texts(array)]
-            shares[_key_in(name)] = float(np.mean(empty))
+    for each in data.inputs:
+        if each.kind == "texts":
+            empty = [not any(map(str.strip, texts)) for texts in _texts(each.train)]
+            shares[each.key] = float(np.mean(empty))
         elif table is not None:
-            for column, values in table.columns_in(array).items():
+            for column, values in table.columns_in(each.train).items():
                 lacking = values == MISSING if values.dtype == object else np.isnan(values)
                 shares[column] = float(lacking.mean())
     return {name: share for name, share in shares.items() if share}
 
 
-def _constant(data: _CheckedData, arrays: str) -> Iterator[str]:
-    """Yields the columns of "x" or "y" that hold a single value in the training part."""
-    for name, array in (data.x if arrays == "x" else data.y).get("train", {}).items():
-        if is_text(array):
-            if bool((array == array[:1]).all()):
-                yield _key_in(name)
-        elif arrays == "y" or data.kind(name) == "columns":
-            rows = array.reshape(len(array), -1)
+def _constant(arrays: Sequence[_CheckedArray]) -> Iterator[str]:
+    """Yields the columns that hold a single value in the training part."""
+    for each in arrays:
+        if each.kind == "texts":
+            if bool((each.train == each.train[:1]).all()):
+                yield each.key
+        elif each.kind == "columns":
+            rows = each.train.reshape(len(each.train), -1)
             # `rows == rows[0]` would need memory for a further array of this shape.
             same = rows.min(axis=0) == rows.max(axis=0)
-            yield from itertools.compress(data.columns(name), same.tolist())
+            yield from itertools.compress(each.columns, same.tolist())
 
 
 class _TwoSampleTest(NamedTuple):
@@ -456,11 +478,11 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _TwoSamp
 
 
 def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
-    for part in data.x:
-        samples = min(data.count("train"), data.count(part), _MOST_SAMPLES)
+    for part, count in data.counts.items():
+        samples = min(data.counts["train"], count, _MOST_SAMPLES)
         if part == "train" or samples < _FEWEST_SAMPLES:
             continue
-        names, first, second = _drawn(data, data.x, part, samples)
+        names, first, second = _drawn(data.inputs, part, samples)
         share, p = told_apart(first, second)
         figures = {"part": part, "samples": samples, "share": share, "p": p}
         pair, chance = f"training and {PART_NAMES[part]}", f"p = {p:.3f}"
@@ -483,7 +505,8 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
                 _REMEDY,
                 {**figures, "columns": differing},
             )
-        targets = _differing(*_drawn(data, data.y, part, samples)) if part in data.y else []
+        drawn = data.targets if part != "test" else ()
+        targets = _differing(*_drawn(drawn, part, samples)) if drawn else []
         if targets:
             yield DataFinding(
                 "same distribution",
@@ -496,7 +519,7 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
 
 
 def _drawn(
-    data: _CheckedData, arrays: Mapping[str, ByName], part: str, samples: int
+    arrays: Sequence[_CheckedArray], part: str, samples: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Draws this number of samples of the training part, and as many of `part`.
 
@@ -504,25 +527,24 @@ def _drawn(
     """
     names: list[str] = []
     columns: list[np.ndarray] = []
-    for name, first in arrays["train"].items():
+    for each in arrays:
         rows = [
             array[np.sort(np.random.default_rng(0).permutation(len(array))[:samples])]
-            for array in (first, arrays[part][name])
+            for array in (each.train, each.parts[part])
         ]
-        column_names, values = _numbers(data, name, np.concatenate(rows))
+        column_names, values = _numbers(each, np.concatenate(rows))
         names += column_names
         columns.append(values)
     table = np.concatenate(columns, axis=1)
     return names, table[:samples], table[samples:]
 
 
-def _numbers(data: _CheckedData, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+def _numbers(array: _CheckedArray, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Turns samples into columns of numbers. Returns the columns' names, and the columns.
 
     The names of columns that are pixels are empty.
     """
-    key = _key_in(name)
-    if is_text(rows):
+    if array.kind == "texts":
         from sklearn.feature_extraction.text import HashingVectorizer
 
         texts = [" ".join(row) for row in _texts(rows)]
@@ -531,17 +553,17 @@ def _numbers(data: _CheckedData, name: str, rows: np.ndarray) -> tuple[list[str]
         )
         lengths = np.array([[len(text)] for text in texts])
         values = np.concatenate([words.transform(texts).toarray(), lengths], axis=1)
-        return [*[f"words of {key}"] * _MOST_FEATURES, f"length of {key}"], values
+        return [*[f"words of {array.key}"] * _MOST_FEATURES, f"length of {array.key}"], values
     values = rows.reshape(len(rows), -1).astype(np.float32)
-    one_by_one = name not in data.x["train"] or data.kind(name) == "columns"
-    names = data.columns(name) if one_by_one else [""] * values.shape[1]
+    one_by_one = array.kind == "columns"
+    names = array.columns if one_by_one else [""] * values.shape[1]
     # An image's mean and deviation show brightness and contrast, which no single pixel does.
     whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
+    whole_names = [] if one_by_one else [f"mean of {array.key}", f"deviation of {array.key}"]
     if values.shape[1] > _MOST_FEATURES:
         chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
         values, names = values[:, chosen], [names[place] for place in chosen]
-    names = [*names, *([] if one_by_one else [f"mean of {key}", f"deviation of {key}"])]
-    return names, np.stack([*values.T, *whole], axis=1)
+    return [*names, *whole_names], np.stack([*values.T, *whole], axis=1)
 
 
 def _differing(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> list[str]:

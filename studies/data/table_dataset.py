@@ -199,11 +199,9 @@ class Table(Reader):
         table, frame, columns = self.decided()
         return table.contents_of(frame, columns)
 
-    def takes(self, place: Path) -> bool:
-        return is_table(place)
-
-    def at(self, place: Path, target: str) -> Table:
-        return replace(self, source=place, target=target or self.target)
+    def at(self, place: Path, target: str) -> Table | None:
+        same_kind = is_table(place)
+        return replace(self, source=place, target=target or self.target) if same_kind else None
 
     def decided(self) -> tuple[Table, Any, list[Column]]:
         """Applies the rules for the options that are `open`.

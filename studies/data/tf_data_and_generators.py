@@ -21,7 +21,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, shown
 from studies.data.arrays.digests import array_digest, combined_digest
-from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, concatenated
+from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, joined
 from studies.data.arrays.nested_arrays import Arrays, length_of, named_arrays
 from studies.data.arrays.sample_checks import check_finite
 from studies.data.dataset_base import DescribedData
@@ -73,14 +73,13 @@ class StreamedDataset(DescribedData):
 
     def _read(self) -> dict[str, Profile]:
         profiles = {name: _profile_of(source) for name, source in self.sources.items()}
-        batches = {name: profile.at_hand for name, profile in profiles.items()}
         dimensions = {
-            name: {n: a.ndim for n, a in batch.named.items() if n != "sample_weight"}
-            for name, batch in batches.items()
+            name: {n: a.ndim for n, a in profile.at_hand.named.items() if n != "sample_weight"}
+            for name, profile in profiles.items()
         }
-        for name, batch in batches.items():
+        for name, profile in profiles.items():
             if dimensions[name] != dimensions["train"]:
-                unlike = f"{batch!r} and {batches['train']!r}"
+                unlike = f"{profile.at_hand!r} and {profiles['train'].at_hand!r}"
                 raise DataError(f"The {name} and the training data have other arrays: {unlike}.")
         return profiles
 
@@ -263,17 +262,13 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
 
 def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     """Returns whether a function gets a seed. Raises DataError if it needs other arguments."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        # Some functions of extension modules have no signature, so they get no seed.
-        return False
     # In functools.partial(make_batches, seed=1), the user has fixed the seed, so it stays 1.
     fixed = isinstance(function, partial) and "seed" in function.keywords
-    seeded = part == "train" and "seed" in signature.parameters and not fixed
     try:
+        signature = inspect.signature(function)
+        seeded = part == "train" and "seed" in signature.parameters and not fixed
         signature.bind(**({"seed": 0} if seeded else {}))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise DataError(
             f"{part} is {shown(function)}, which can't be called: {error}",
             hint="It is called without arguments, or train with the seed of the epoch.",
@@ -547,8 +542,6 @@ def first_samples(stream: Stream) -> tuple[Part, bool]:
                 ended = samples == stream.samples
                 break
     try:
-        x = concatenated(*(part.x for part in parts))
-        y = concatenated(*(part.y for part in parts))
+        return joined(*parts), ended
     except ValueError as error:
         raise DataError(f"Batches of {source.called} differ in shape: {error}.") from None
-    return Part(x, y, alone=parts[0].alone), ended

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from hashlib import blake2b
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from search_spaces.errors import DataError
 from studies.data.arrays.memory_mapping import blocks
 from studies.data.arrays.nested_arrays import is_text
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 # At most this many samples are used to estimate how often two values of a column are equal.
 _COUNTED = 1000
 
@@ -104,35 +102,29 @@ def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> boo
 
 def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Returns a 64-bit hash of each sample. Samples that are equal in all arrays share a hash."""
-    return _hashes_of_rows(np.stack([_hashes_of(array) for array in arrays.values()], axis=1))
+    # Imported late, because pandas is slow to import.
+    import pandas as pd
 
-
-def _hashes_of(array: np.ndarray) -> np.ndarray:
-    if is_text(array):
-        rows = array.reshape(len(array), -1).tolist()
-        return _hashes_of_rows(np.array([list(map(_hash_of_text, row)) for row in rows], np.uint64))
-    hashes = np.empty(len(array), np.uint64)
-    for start, end in blocks(array):
-        flat = np.ascontiguousarray(array[start:end]).reshape(end - start, -1).view(np.uint8)
-        words = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
-        hashes[start:end] = _hashes_of_rows(words)
+    columns: list[np.ndarray] = []
+    for array in arrays.values():
+        rows = array.reshape(len(array), -1)
+        if is_text(rows):
+            columns += [*rows.astype(object).T]
+        else:
+            # pandas would take long for a table of as many columns as an image has pixels. So the
+            # bytes of each row are a single value.
+            hashed = [
+                pd.util.hash_array(_as_bytes(rows[start:end]), categorize=False)
+                for start, end in blocks(rows)
+            ]
+            columns.append(np.concatenate(hashed))
+    table = pd.DataFrame(dict(enumerate(columns)))
+    hashes: np.ndarray = pd.util.hash_pandas_object(table, index=False).to_numpy()
     return hashes
 
 
-def _hash_of_text(text: object) -> int:
-    return int.from_bytes(blake2b(str(text).encode(), digest_size=8).digest())
-
-
-def _hashes_of_rows(words: np.ndarray) -> np.ndarray:
-    """Hashes each row of an array of 64-bit words, of shape (n, k), by SplitMix64.
-
-    Source: https://doi.org/10.1145/2714064.2660195
-    """
-    mixed: np.ndarray = words + np.arange(1, words.shape[1] + 1, dtype=np.uint64) * _ODD
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    hashes: np.ndarray = mixed.sum(axis=1, dtype=np.uint64)
-    return hashes
+def _as_bytes(rows: np.ndarray) -> np.ndarray:
+    """Returns each row of an array of numbers as an object of bytes."""
+    contiguous = np.ascontiguousarray(rows)
+    # numpy drops zeros at the end of each row. Rows of one length stay different all the same.
+    return contiguous.view(f"S{contiguous[0].nbytes}")[:, 0].astype(object)

@@ -6,7 +6,7 @@ Sealed means that only `unseal_test` returns the targets of the test part.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -259,20 +259,19 @@ class Part:
 
     def first(self, count: int) -> Part:
         """Returns the first `count` samples, or all if there are fewer."""
-        arrays = {n: map_arrays(lambda a: a[:count], value) for n, value in self._arrays().items()}
-        groups = None if self.groups is None else self.groups[:count]
-        return Part(**arrays, alone=self.alone, groups=groups)
+        return self._of_each(lambda array: array[:count])
 
     def rows(self, chosen: np.ndarray | None) -> Part:
         """Copies the samples with the indices `chosen` into a new part. None means all samples.
 
         Large copies are in files that are mapped to memory.
         """
-        arrays = {
-            name: map_arrays(lambda array: copy_rows(array, chosen), value)
-            for name, value in self._arrays().items()
-        }
-        groups = None if self.groups is None else copy_rows(self.groups, chosen)
+        return self._of_each(lambda array: copy_rows(array, chosen))
+
+    def _of_each(self, function: Callable[[np.ndarray], np.ndarray]) -> Part:
+        """Makes a part of what a function returns for each array."""
+        arrays = {name: map_arrays(function, value) for name, value in self._arrays().items()}
+        groups = None if self.groups is None else function(self.groups)
         return Part(**arrays, alone=self.alone, groups=groups)
 
     @property
@@ -306,24 +305,23 @@ def _closed(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def joined(first: Part, second: Part) -> Part:
-    """Returns one part with the samples of two.
+def joined(*parts: Part) -> Part:
+    """Returns one part with the samples of several.
 
-    If only one part has weights, the samples of the other get the weight 1.
+    If only some of the parts have weights, the samples of the others get the weight 1.
     """
-    parts = (first, second)
-    weights = [part.sample_weight for part in parts if part.sample_weight is not None]
-    if len(weights) == 1:
-        shape, dtype = weights[0].shape[1:], weights[0].dtype
-        weights = [
-            np.ones((len(part), *shape), dtype) if part.sample_weight is None else weights[0]
-            for part in parts
-        ]
-    x, y = concatenated(first.x, second.x), concatenated(first.y, second.y)
-    return Part(x, y, np.concatenate(weights) if weights else None, first.alone)
 
+    def concatenated(*arrays: np.ndarray) -> np.ndarray:
+        return np.concatenate(arrays)
 
-def concatenated(*pieces: Arrays) -> Arrays:
-    """Joins arrays, or dicts or tuples of arrays, along the axis of samples."""
-    arrays: Arrays = map_arrays(lambda *arrays: np.concatenate(arrays), *pieces)
-    return arrays
+    x = map_arrays(concatenated, *(part.x for part in parts))
+    y = map_arrays(concatenated, *(part.y for part in parts))
+    weights = [part.sample_weight for part in parts]
+    like = next((array for array in weights if array is not None), None)
+    if like is None:
+        return Part(x, y, alone=parts[0].alone)
+    filled = [
+        np.ones((len(part), *like.shape[1:]), like.dtype) if array is None else array
+        for part, array in zip(parts, weights, strict=True)
+    ]
+    return Part(x, y, np.concatenate(filled), parts[0].alone)

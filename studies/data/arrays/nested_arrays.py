@@ -98,6 +98,16 @@ def image_of(values: np.ndarray) -> np.ndarray | None:
     return None if small or shape[2] not in (1, 3, 4) else values.reshape(shape)
 
 
+def pixels_of(images: np.ndarray) -> np.ndarray:
+    """Returns images as uint8. Values up to 1, and values outside of 0 to 255, are scaled."""
+    values = images.astype(np.float64)
+    low, high = min(values.min(), 0), max(values.max(), 1)
+    if low < 0 or high > 255 or (high <= 1 and images.dtype != np.uint8):
+        values = (values - low) * (255 / (high - low))
+    pixels: np.ndarray = values.round().astype(np.uint8)
+    return pixels
+
+
 def is_text(array: np.ndarray) -> bool:
     """Returns whether an array holds texts, as numpy's strings or as Python objects."""
     if array.dtype.kind != "O":

@@ -22,6 +22,7 @@ from studies.data import (
     image_of,
     map_arrays,
     named_arrays,
+    pixels_of,
 )
 from studies.training.batches import as_keras_reads, validation_batches
 from studies.training.keras_models import by_name, loss_of, named_outputs
@@ -306,14 +307,7 @@ def _png(image: np.ndarray) -> bytes:
     import tensorflow as tf
 
     step = -(-max(image.shape[:2]) // _LARGEST_SIDE)
-    pixels = image[::step, ::step].astype(np.float64)
-    low, high = pixels.min(), pixels.max()
-    if low < 0 or high > 255:
-        pixels = (pixels - low) / (high - low)
-        low, high = 0, 1
-    if high <= 1 and image.dtype != np.uint8:
-        pixels = pixels * 255
-    encoded: bytes = tf.io.encode_png(pixels.round().astype(np.uint8)).numpy()
+    encoded: bytes = tf.io.encode_png(pixels_of(image[::step, ::step])).numpy()
     return encoded
 
 
