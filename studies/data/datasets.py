@@ -18,7 +18,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -67,10 +66,7 @@ __all__ = [
 DATA_VARIABLE: Final = "KERASTUDY_DATA"
 """The environment variable that names a file to read instead of a download."""
 
-_CLOTHES: Final = (
-    *("T-shirt", "trouser", "pullover", "dress", "coat"),
-    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
-)
+_CLOTHES: Final = "T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
 # The arrays of each part in an npz file, where their names end with the part's name, e.g. x_train.
 # Weights are optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
@@ -188,13 +184,10 @@ def npz(
         'mnist'
     """
     ready = [part for part, size in (("validation", validation), ("test", test)) if size is None]
-    share = DEFAULT_SHARE if validation is None else validation
-    options = options_of(locals(), validation=share)
+    # A share that is drawn only if the file lacks the part.
+    sizes = {part: DEFAULT_SHARE for part in ready}
+    options = options_of(locals(), **sizes)
     file = absolute_path(path)
-    if test is None:
-        # Set after the checks, which would refuse validation=0.9 together with this share. If the
-        # file has a test part, validation=0.9 is right.
-        options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, ready)
     return Dataset(name or file.stem, str(file), options, read)
 
@@ -403,7 +396,7 @@ def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> 
 
 
 def _of_keras(name: str, arguments: Mapping[str, Any]) -> Dataset:
-    names = _CLOTHES if name == "fashion_mnist" else None
+    names = _CLOTHES.split(", ") if name == "fashion_mnist" else None
     options = options_of(arguments, test=DEFAULT_SHARE, class_names=names)
     path = os.environ.get(DATA_VARIABLE)
     if not path:

@@ -332,7 +332,7 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"validation": 0.5, "test": 0.5}, "validation=0.5 and test=0.5 leave nothing to train on"),
+        ({"validation": 0.5, "test": 0.5}, "test=0.5 and validation=0.5 of 60 samples leave none"),
         ({"validation": 40, "test": 20}, "test=20 and validation=40 of 60 samples leave none"),
         ({"validation": 0.9, "test": 6}, "of 60 samples leave none"),
         ({"validation": 0.001, "test": 0}, "validation=0.001 of 60 samples is less than one"),

@@ -85,14 +85,20 @@ def set_generators(model: keras.Model, seed: int, epoch: int) -> None:
         state.assign([epoch_seed(seed, epoch, position), 0])
 
 
-def taken(arrays: Any, order: np.ndarray) -> Any:
-    return keras.tree.map_structure(lambda array: array[order], arrays)
+def taken(arrays: Any, order: Any) -> Any:
+    """Samples as `fit` takes them: texts are tensors."""
+
+    def rows(array: np.ndarray) -> Any:
+        return tf.constant(array[order]) if array.dtype.kind in "UO" else array[order]
+
+    return keras.tree.map_structure(rows, arrays)
 
 
 def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec) -> list[Epoch]:
     """As anybody would write it, with Keras alone."""
     model, epochs = built(model_of, spec.seed), []
     train, validation = splits.train, splits.validation
+    x_validation = taken(validation.x, slice(None))
     if isinstance(model, keras.Sequential) and not model.built:
         # As fit does, which has no generators to set before.
         model.build(train.x[:1].shape)
@@ -109,7 +115,7 @@ def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec
             batch_size=spec.batch_size,
             initial_epoch=epoch - 1,
             epochs=epoch,
-            validation_data=(validation.x, validation.y if train.has_targets else None, *weights),
+            validation_data=(x_validation, validation.y if train.has_targets else None, *weights),
             validation_batch_size=spec.batch_size,
             verbose=0,
         )

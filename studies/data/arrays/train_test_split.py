@@ -60,10 +60,10 @@ def check_options(
 ) -> Options:
     """Checks the options of `datasets.arrays`, before the data is read.
 
-    Raises DataError for a wrong option, and for shares that leave nothing to train on.
+    Raises DataError for a wrong option.
     """
     no_test = test is None or (checks.is_real(test) and test == 0)
-    options = Options(
+    return Options(
         _check_size("validation", validation),
         None if no_test else _check_size("test", test),
         None if stratify is None else checks.truth("stratify", stratify, DataError),
@@ -71,10 +71,6 @@ def check_options(
         checks.seed("seed", seed, DataError),
         _check_class_names(class_names),
     )
-    shares = [size for size in (options.validation, options.test) if isinstance(size, float)]
-    if sum(shares) >= 1:
-        raise DataError(f"validation={validation} and test={test} leave nothing to train on.")
-    return options
 
 
 def _check_size(name: str, value: object) -> Size:
