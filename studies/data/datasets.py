@@ -38,7 +38,7 @@ from studies.data.npz_csv_parquet import (
     read_arrays,
     read_table,
 )
-from studies.data.table_dataset import table, table_alone
+from studies.data.tables.table_dataset import table, table_alone
 from studies.data.tf_data_and_generators import StreamedDataset, check_source
 
 if TYPE_CHECKING:

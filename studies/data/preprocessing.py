@@ -31,7 +31,7 @@ from studies.data.arrays.nested_arrays import (
     rebuilt,
 )
 from studies.data.arrays.sample_checks import check_finite
-from studies.data.table_encoding import FittedTable, TableColumns, fit_table
+from studies.data.tables.table_encoding import FittedTable, TableColumns, fit_table
 
 if TYPE_CHECKING:
     import keras

@@ -16,7 +16,7 @@ from studies.data.arrays.class_labels import class_labels
 from studies.data.arrays.digests import marks
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
 from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays, pixels_of
-from studies.data.column_values import MISSING
+from studies.data.tables.column_values import MISSING
 from studies.data.preprocessing import Preparation
 from studies.data.splits import FoldedSplits
 from studies.data.tf_data_and_generators import first_samples

@@ -179,7 +179,7 @@ class Stream(Profile):
 
     @property
     def warnings(self) -> list[str]:
-        source, called, warnings = self.source, _capital(self.source.called), []
+        source, title, warnings = self.source, self.source.title, []
         if not self.repeatable:
             advice = "Make its random operations depend on the parameter seed alone."
             if not source.is_function:
@@ -187,12 +187,12 @@ class Stream(Profile):
             elif source.part != "train":
                 advice = "Use no random operations in it."
             warnings.append(
-                f"{called} is not the same each time that it is read, so trials may not be "
+                f"{title} is not the same each time that it is read, so trials may not be "
                 f"reproduced. {advice}"
             )
         if self.known_batches is None and self.samples is None:
             warnings.append(
-                f"{called} has no known length, and more than {self.batches} batches. If it has no "
+                f"{title} has no known length, and more than {self.batches} batches. If it has no "
                 f"end, {_ENDS[source.part]}."
             )
         return warnings
@@ -217,8 +217,8 @@ class Source:
     targets: bool | None = None
 
     @property
-    def called(self) -> str:
-        return f"the {PART_NAMES[self.part]} data"
+    def title(self) -> str:
+        return f"The {PART_NAMES[self.part]} data"
 
     @property
     def is_function(self) -> bool:
@@ -395,14 +395,14 @@ def _profile_of(source: Source) -> Profile:
     except DataError:
         raise
     except Exception as error:
-        wrong = f"{_capital(source.called)} can't be read: {describe(error)}"
+        wrong = f"{source.title} can't be read: {describe(error)}"
         raise DataError(wrong, hint=_HINT) from error
 
 
 def _profiled(source: Source) -> Profile:
     reading = Reading(source, PROFILE_SEED)
     if reading.endless:
-        raise DataError(f"{_capital(source.called)} has no end. {_capital(_ENDS[source.part])}.")
+        raise DataError(f"{source.title} has no end: {_ENDS[source.part]}.")
     digests: list[str] = []
     parts: list[Part] = []
     samples = size = 0
@@ -417,10 +417,10 @@ def _profiled(source: Source) -> Profile:
                 ended = len(digests) == known
                 break
     if not parts:
-        raise DataError(f"{_capital(source.called)} has no batches.")
+        raise DataError(f"{source.title} has no batches.")
     if ended and source.steps is not None and len(digests) < source.steps:
         too_few = f"{len(digests)} batches, but an epoch must read {source.steps}"
-        raise DataError(f"{_capital(source.called)} has {too_few}.")
+        raise DataError(f"{source.title} has {too_few}.")
     first, (head,) = digests[:_BATCHES_READ_AGAIN], parts
     repeatable = _digests_again(source, len(first)) == first
     types = ", ".join(f"{name}={a.dtype}{a.shape[1:]}" for name, a in head.named.items())
@@ -447,7 +447,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
         reading.begin()
         for number, batch in enumerate(reading, start=1):
             alone = not isinstance(batch, tuple) or source.targets is False
-            of = f"of batch {number} of {source.called}"
+            of = f"of batch {number} of {source.title.lower()}"
             if source.targets is None and _are_alike(batch):
                 raise DataError(
                     f"The three arrays {of} have one shape and type",
@@ -522,10 +522,6 @@ def _digest(batch: Batch) -> str:
     return combined_digest({name: array_digest(array) for name, array in _named(batch).items()})
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
 def first_samples(stream: Stream) -> tuple[Part, bool]:
     """Returns the first samples of a part, without weights, and whether the part has no others.
 
@@ -544,4 +540,4 @@ def first_samples(stream: Stream) -> tuple[Part, bool]:
     try:
         return joined(*parts), ended
     except ValueError as error:
-        raise DataError(f"Batches of {source.called} differ in shape: {error}.") from None
+        raise DataError(f"Batches of {source.title.lower()} differ in shape: {error}.") from None

@@ -307,7 +307,7 @@ def _adapter(
                 and self.batches not in (None, known_batches)
             ):
                 raise DataError(
-                    f"{source.called} of this epoch has {self.batches} batches, and "
+                    f"{source.title} of this epoch has {self.batches} batches, and "
                     f"{known_batches} must be read. Give each epoch as many, or pass a smaller "
                     "number as steps_per_epoch or validation_steps."
                 )

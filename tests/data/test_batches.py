@@ -228,7 +228,7 @@ _slices = tf.data.Dataset.from_tensor_slices
         (of((X, Y[:5])), r"arrays of batch 1.* one length.*'x': \(10, 4\), 'y': \(5,\)"),
         (of((X, Y), (X * np.nan, Y)), "x of batch 2 of the training data holds 40 NaN"),
         (lambda: iter([(tf.ragged.constant([[1], [2]]), Y[:2])]), "x of batch 1.*Received:.*Ragg"),
-        (lambda: streamed.without_end(1), "training data has no end. Pass steps_per_epoch"),
+        (lambda: streamed.without_end(1), "training data has no end: pass steps_per_epoch"),
         (broken, "read: InvalidArgumentError: ValueError: file 17 is broken"),
         (lambda: 1 / 0, "training data can't be read: ZeroDivisionError"),
     ],

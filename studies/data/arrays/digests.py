@@ -79,8 +79,8 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
     """Returns whether at least one pair of equal samples is expected by chance.
 
-    The columns are taken as independent. `different` holds the values of samples of which no two
-    are equal. `samples` is the number of all samples.
+    The columns are taken as independent. `different` holds samples that all differ. `samples` is
+    the number of all samples.
     """
     import pandas as pd
 

@@ -164,9 +164,9 @@ def new_folder() -> Path:
 def shared(load: Callable[[], _Data], folder: Path) -> _Data:
     """Returns the result of `load`, which only one of several processes calls.
 
-    These are the processes that pass the same folder. The one that calls `load` pickles the result
-    into the folder, and writes the arrays in it to npy files. All processes map these files to
-    memory. If `load` raises an error in one process, the next process calls it again.
+    Of the processes that pass the same folder, the first calls `load`. It pickles the result into
+    the folder, and writes the arrays in it to npy files. All processes map these files to memory.
+    If `load` raises an error in one process, the next process calls it again.
     """
     pickled = folder / _PICKLED
     with FileLock(folder / "lock"):

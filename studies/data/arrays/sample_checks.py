@@ -26,7 +26,7 @@ from studies.data.arrays.nested_arrays import (
 )
 
 if TYPE_CHECKING:
-    from studies.data.table_encoding import TableColumns
+    from studies.data.tables.table_encoding import TableColumns
 
 
 @dataclass(frozen=True, eq=False)

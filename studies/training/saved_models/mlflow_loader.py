@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# The names of this module, and of `studies.data.column_values`, in a model's folder.
+# The names of this module, and of `studies.data.tables.column_values`, in a model's folder.
 _MODULE, _VALUES = "_kerastudy_champion", "_kerastudy_values"
 # The folder that MLflow puts on Python's path, with these two modules.
 _CODE = "code"
@@ -118,7 +118,7 @@ def put_into(
     Call this function before the `MLmodel` file is written, because that file must name the copy as
     the model's loader.
     """
-    from studies.data import column_values as values
+    from studies.data.tables import column_values as values
 
     code, own_code = folder / _CODE, folder / _OWN_CODE
     code.mkdir()

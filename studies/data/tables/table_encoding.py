@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 
 from search_spaces.texts import listed
-from studies.data.column_values import MISSING
+from studies.data.tables.column_values import MISSING
 
 # At most this many categories of a column get an input: the most frequent ones.
 _MOST_CODED = 256
-# A category gets no input if it is in fewer training rows than this, and in fewer than one of 200.
-_FEW_ROWS = 5
+# A category gets no input if it is in fewer than 5 training rows, and in fewer than one of 200.
+_FEW_ROWS, _FEW_OF = 5, 200
 _OTHER = "(other)"
 _SHOWN = 20
 
@@ -189,11 +189,11 @@ def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
         # If texts are equally frequent, those that come first in the alphabet are preferred, so
         # that the order of the rows has no influence.
         counts = sorted(Counter(values.tolist()).items(), key=lambda item: (-item[1], item[0]))
-        least = min(_FEW_ROWS, len(values) // (40 * _FEW_ROWS))
-        frequent = [text for text, count in counts if count >= least] or [
-            text for text, _ in counts
-        ]
-        vocabulary = tuple(sorted(frequent[:_MOST_CODED]))
+        least = min(_FEW_ROWS, len(values) // _FEW_OF)
+        frequent = [text for text, count in counts if count >= least]
+        # If all categories are rare, all get inputs.
+        coded = frequent or [text for text, _ in counts]
+        vocabulary = tuple(sorted(coded[:_MOST_CODED]))
         return FittedColumn(name, kind, vocabulary=vocabulary, rare=len(counts) - len(vocabulary))
     missing = np.isnan(values)
     numbers = values[~missing].astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from os import PathLike
@@ -19,7 +19,7 @@ from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
 from studies.data.arrays.sample_checks import Samples, check_finite, is_frame
 from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
-from studies.data.column_kinds import (
+from studies.data.tables.column_kinds import (
     SHOWN,
     check_complete,
     check_names,
@@ -31,10 +31,10 @@ from studies.data.column_kinds import (
     table_columns,
     values_of,
 )
-from studies.data.column_values import MISSING, names_of_parts, numbers_of, texts_of
+from studies.data.tables.column_values import MISSING, names_of_parts, numbers_of, texts_of
 from studies.data.dataset_base import Dataset, Reader, options_of
 from studies.data.npz_csv_parquet import absolute_path, is_csv, is_table, name_of, read_table
-from studies.data.table_encoding import Column, TableColumns
+from studies.data.tables.table_encoding import Column, TableColumns
 
 # By default, a column of dates orders the rows if no date is in more than this share of rows.
 _MOST_OF_A_DATE = 0.25
@@ -195,6 +195,10 @@ class Table(Reader):
     open: frozenset[str] = frozenset()
     decisions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        return _title(self.source)
+
     def __call__(self) -> Contents:
         table, frame, columns = self.decided()
         return table.contents_of(frame, columns)
@@ -209,14 +213,14 @@ class Table(Reader):
         Returns the reader in which all options are decided, the rows to use, and the columns that
         become inputs of a model.
         """
-        called, in_file = _called(self.source), is_csv(self.source)
+        in_file = is_csv(self.source)
         if in_file:
             first = read_table(self.source, nrows=_FIRST_ROWS, keep_default_na=False, dtype=str)
         else:
             frame = first = self._frame(self.source)
         named = {"drop": self.drop, "categories": self.categories, "dates": self.dates}
         named |= {"target": (self.target,), "time": (self.time,) if self.time else ()}
-        check_names(first, named, called)
+        check_names(first, named, self.title)
         table, decisions = self, dict(self.decisions)
         inputs = [name for name in first if name not in (*self.drop, self.target)]
         if "categories" in self.open and (codes := code_columns(first[inputs].head(_FIRST_ROWS))):
@@ -225,7 +229,7 @@ class Table(Reader):
         if in_file:
             frame = table._frame(self.source)
         if not len(frame):
-            raise DataError(f"{called} has no rows.")
+            raise DataError(f"{self.title} has no rows.")
         if "missing" in self.open:
             words = {name: missing_words(frame[name]) for name in (*inputs, self.target)}
             table = replace(
@@ -244,7 +248,7 @@ class Table(Reader):
             inputs = [name for name in inputs if name not in dropped]
         columns, refused = table_columns(frame[inputs], table.categories, spelled=in_file)
         if refused and "drop" not in self.open:
-            raise refusal(called, refused)
+            raise refusal(self.title, refused)
         dropped |= refused
         decisions |= {name: f"left out, as it {why}" for name, why in dropped.items()}
         dates = [column.name for column in columns if column.kind == "dates"]
@@ -265,31 +269,30 @@ class Table(Reader):
             decisions=decisions,
         )
         columns = [column for column in columns if column.kind != "dates"]
-        columns += [part for name in self.dates for part in _parts(frame[name], called)]
-        return table, frame.iloc[table._order(frame, time, called)] if time else frame, columns
+        columns += self._parts_of_dates(frame)
+        return table, frame.iloc[self._order(frame, time)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
         """Returns the samples of the table, after `decided` has decided all options."""
-        called = _called(self.source)
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
             raise DataError(
-                f"{called} has no column besides the target {self.target!r} that a model can use",
+                f"{self.title} has no column besides the target {self.target!r} that a model can use",
                 received=why or list(frame.columns),
                 hint="Dates become inputs by dates=['day'], texts by datasets.text.",
             )
-        y = _read_target(frame[self.target], self.classes, called)
+        y = _read_target(frame[self.target], self.classes, self.title)
         facts = TableColumns(tuple(columns), self.time or "", self.decisions, self.missing)
-        x = values_of(frame, columns, called)
-        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=facts)
+        x = values_of(frame, columns, self.title)
+        pool = Samples(x, y, self.title, f"{self.target!r} of {self.title}", table=facts)
         ready = {}
         for part, source in self.ready:
-            part_called = _called(source, part)
+            title = _title(source, part)
             other = self._without_words(self._frame(source))
-            check_names(other, {"target": [self.target]}, part_called)
-            targets = _read_alike(other[self.target], y, part_called)
-            x = values_of(other, columns, part_called)
-            ready[part] = Samples(x, targets, part_called, f"{self.target!r} of {part_called}")
+            check_names(other, {"target": [self.target]}, title)
+            targets = _read_alike(other[self.target], y, title)
+            x = values_of(other, columns, title)
+            ready[part] = Samples(x, targets, title, f"{self.target!r} of {title}")
         return Contents(pool, ready)
 
     def _frame(self, source: Any) -> Any:
@@ -326,15 +329,26 @@ class Table(Reader):
         complete = (name for name in dates if frame[name].notna().all())
         return next((n for n in complete if frame[n].value_counts().iloc[0] <= most), "")
 
-    def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
-        check_complete(frame[time], f"the time {time!r}", called)
+    def _order(self, frame: Any, time: str) -> np.ndarray:
+        check_complete(frame[time], f"the time {time!r}", self.title)
         try:
             numeric = frame[time].dtype.kind in "biuf"
             values = numbers_of(frame[time]) if numeric else dates_of(frame[time])[0]
         except ValueError:
-            held = f"{called} has neither dates nor numbers in the column {time!r} (time)"
-            raise DataError(held, hint="Pass time=False.") from None
+            neither = f"{self.title} has neither dates nor numbers in the column {time!r} (time)"
+            raise DataError(neither, hint="Pass time=False.") from None
         return np.argsort(np.asarray(values), kind="stable")
+
+    def _parts_of_dates(self, frame: Any) -> Iterator[Column]:
+        """Yields the columns of days, months and weekdays that are made from columns of dates."""
+        for name in self.dates:
+            try:
+                _, day_first = dates_of(frame[name])
+            except ValueError as error:
+                raise refusal(self.title, {name: str(error)}) from None
+            days, *others = names_of_parts(name, day_first)
+            yield Column(days, "number")
+            yield from (Column(part, "category") for part in others)
 
 
 def _on_dates(frame: Any, time: str, unused: list[str]) -> dict[str, str]:
@@ -362,25 +376,16 @@ def _day_or_month_first(series: Any) -> str:
     return ""
 
 
-def _parts(series: Any, called: str) -> list[Column]:
-    """Describes the columns of days, months and weekdays that are made from a column of dates."""
-    try:
-        _, day_first = dates_of(series)
-    except ValueError as error:
-        raise refusal(called, {series.name: str(error)}) from None
-    days, *others = names_of_parts(series.name, day_first)
-    return [Column(days, "number"), *(Column(name, "category") for name in others)]
-
-
 def _alike_classes(target: Any) -> list[str]:
     """Returns the classes of a target that differ from another class in case or spaces alone."""
     texts = target.unique().tolist() if target.dtype.kind not in "biufmM" else []
-    counts = Counter(" ".join(str(text).lower().split()) for text in texts)
-    alike = [str(text) for text in texts if counts[" ".join(str(text).lower().split())] > 1]
-    return sorted(alike)[:SHOWN]
+    plain = {str(text): " ".join(str(text).lower().split()) for text in texts}
+    counts = Counter(plain.values())
+    return sorted(text for text in plain if counts[plain[text]] > 1)[:SHOWN]
 
 
-def _called(source: Any, part: str = "") -> str:
+def _title(source: Any, part: str = "") -> str:
+    """Returns the name of a table in messages."""
     if isinstance(source, Path):
         return repr(str(source))
     return f"The {part} table" if part else "The table"

@@ -14,7 +14,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, suggestion
 from search_spaces.texts import listed, quoted
-from studies.data.column_values import (
+from studies.data.tables.column_values import (
     MISSING,
     SPELLED,
     numbers_of,
@@ -22,7 +22,7 @@ from studies.data.column_values import (
     texts_of,
     with_parts_of_dates,
 )
-from studies.data.table_encoding import Column
+from studies.data.tables.table_encoding import Column
 
 _MOST_LEVELS: Final = 10_000
 # A column with at most this many different texts is a category, however few rows there are.
@@ -306,11 +306,9 @@ def _check_category(texts: np.ndarray, *, asked: bool) -> None:
     count = len(levels)
     free = count > len(texts) / 2 or sum(map(len, levels)) > _LONG_TEXT * count
     if count > _MOST_LEVELS or (free and not asked and count > _FEW_LEVELS):
-        first = repr(
-            levels[0]
-            if len(levels[0]) <= _SHOWN_CHARACTERS
-            else f"{levels[0][:_SHOWN_CHARACTERS]}…"
-        )
-        many = f"{count:,} different texts in {len(texts):,} rows, such as {first}"
+        first = levels[0]
+        if len(first) > _SHOWN_CHARACTERS:
+            first = f"{first[:_SHOWN_CHARACTERS]}…"
+        many = f"{count:,} different texts in {len(texts):,} rows, such as {first!r}"
         free_text = sum(" " in level for level in levels) > count / 2
         raise ValueError(f"holds {many}{f': {FREE_TEXT}' if free_text else ''}")

@@ -1,0 +1,1 @@
+"""Tables: finds out what their columns hold, and turns their rows into arrays of numbers."""
