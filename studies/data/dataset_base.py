@@ -77,10 +77,9 @@ class DescribedData(ABC):
 
     @abstractmethod
     def _read(self) -> Any:
-        """Reads the data. Returns what `load` makes the loaded data from.
+        """Reads the data as `Splits` or, if it comes in batches, as a `Profile` of each part.
 
-        The result is `Splits` or, for data in batches, a `Profile` of each part. It can be pickled,
-        so that only one process needs to read the data.
+        The result can be pickled, so that only one process needs to read the data.
         """
 
     def _with(self, facts: Any) -> Any:

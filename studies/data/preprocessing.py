@@ -211,7 +211,7 @@ def preprocessing_name(preprocess: object) -> str | None:
 
 
 def _fit_and_apply(
-    preprocess: object, parts: Mapping[str, np.ndarray], seed: int, what: str
+    preprocess: object, parts: Mapping[str, np.ndarray], seed: int, input_name: str
 ) -> tuple[dict[str, np.ndarray], Prepared]:
     """Fits a transformer on the training samples. Returns the transformed parts, as float32.
 
@@ -221,15 +221,15 @@ def _fit_and_apply(
     """
     transformer = _transformer(preprocess, seed)
     name = str(preprocessing_name(preprocess))
-    rows, scales = _rows(parts["train"]), _only_scales(transformer)
+    train, scales = parts["train"], _only_scales(transformer)
+    rows = train.reshape(len(train), -1)
     _attempt(f"Fitting preprocess={name}", transformer.fit, _as_read(rows) if scales else rows)
     scalings = tuple(map(_scaling_of, _steps(transformer))) if scales else ()
     transform = partial(_scaled, scalings) if scales else transformer.transform
     transformed = {
-        part: _apply(transform, array, name, f"{what} of the {part} part")
+        part: _apply(transform, array, name, f"{input_name} of the {part} part")
         for part, array in parts.items()
     }
-    train = parts["train"]
     return transformed, Prepared(name, scalings, train.dtype.name, train.shape[1:])
 
 
@@ -262,34 +262,29 @@ def _transformer(preprocess: object, seed: int) -> Any:
     return transformer
 
 
-def _apply(transform: Any, array: np.ndarray, name: str, what: str) -> np.ndarray:
-    rows = _rows(array)
-    result = _attempt(f"Applying preprocess={name} to {what}", transform, rows)
+def _apply(transform: Any, array: np.ndarray, name: str, samples: str) -> np.ndarray:
+    rows = array.reshape(len(array), -1)
+    result = _attempt(f"Applying preprocess={name} to {samples}", transform, rows)
     # By default, scikit-learn's encoders return sparse matrices, which `np.asarray` can't convert.
     result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
     if result.shape[:1] != (len(array),):
         raise DataError(
             f"preprocess={name} made an array of shape {result.shape} of the {len(array)} samples "
-            f"of {what}."
+            f"of {samples}."
         )
     # Values too large for float32 become infinite, which `check_finite` reports.
     with np.errstate(over="ignore"):
-        numbers: np.ndarray = _attempt(
-            f"Converting what preprocess={name} made", result.astype, np.float32
-        )
-    check_finite(numbers, f"What preprocess={name} made of {what}")
+        action = f"Converting the result of preprocess={name}"
+        numbers: np.ndarray = _attempt(action, result.astype, np.float32)
+    check_finite(numbers, f"The result of preprocess={name} for {samples}")
     return numbers.reshape(array.shape) if numbers.shape == rows.shape else numbers
 
 
-def _attempt(what: str, function: Any, argument: object) -> Any:
+def _attempt(action: str, function: Any, argument: object) -> Any:
     try:
         return function(argument)
     except Exception as error:
-        raise DataError(f"{what} failed with {type(error).__name__}: {error}") from error
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    return array if array.ndim == 2 else array.reshape(len(array), -1)
+        raise DataError(f"{action} failed with {type(error).__name__}: {error}") from error
 
 
 def _as_read(rows: np.ndarray) -> np.ndarray:

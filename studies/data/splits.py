@@ -357,8 +357,7 @@ def _written_folds(
     if "validation" in parts:
         pool = joined(pool, parts.pop("validation"))
     pool = parts["train"] = replace(pool, groups=how.groups_of(len(pool))).grouped
-    samples = replace(divided.pool, x=pool.x, y=pool.y, sample_weight=pool.sample_weight)
-    labels, strata = labels_of(samples, options.stratify)
+    labels, strata = labels_of(replace(divided.pool, y=pool.y), options.stratify)
     check_several_classes(labels, y_name)
     folds = how.indices(len(pool), strata, y_name)
     for number, (train, _) in enumerate(folds, start=1):

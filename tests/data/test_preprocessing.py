@@ -107,8 +107,8 @@ def test_transformers_that_draw_at_random_draw_with_the_seed() -> None:
     [
         (X, VarianceThreshold(1e9), "Fitting preprocess=VarianceThreshold.* failed with ValueErro"),
         (X, FunctionTransformer(lambda x: x[:-1]), r"made an array of shape \(35, 4\) of the 36"),
-        (X, FunctionTransformer(lambda x: x * 1e300), "made of x of the train part holds 144 NaN"),
-        (X, FunctionTransformer(lambda x: x.astype("U9") + "a"), "Converting what .* failed"),
+        (X, FunctionTransformer(lambda x: x * 1e300), "for x of the train part holds 144 NaN"),
+        (X, FunctionTransformer(lambda x: x.astype("U9") + "a"), "Converting the result .* failed"),
         (X, FunctionTransformer(lambda x: 1 / 0), "to x of the train part failed with ZeroDiv"),
         ({"a": X, "b": X}, "standardize", "of x, and x holds arrays named 'a', 'b'.*as dicts"),
         ((X, X), "minmax", "of x, and x holds 2 arrays in a tuple"),

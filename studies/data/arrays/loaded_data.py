@@ -269,7 +269,7 @@ class Part:
         return self._of_each(lambda array: copy_rows(array, chosen))
 
     def _of_each(self, function: Callable[[np.ndarray], np.ndarray]) -> Part:
-        """Makes a part of what a function returns for each array."""
+        """Applies a function to each array, and returns a part of the results."""
         arrays = {name: map_arrays(function, value) for name, value in self._arrays().items()}
         groups = None if self.groups is None else function(self.groups)
         return Part(**arrays, alone=self.alone, groups=groups)

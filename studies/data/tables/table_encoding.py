@@ -186,7 +186,7 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     name, kind = column.name, column.kind
     if kind == "category":
-        # If texts are equally frequent, those that come first in the alphabet are preferred, so
+        # If texts are equally frequent, the first in the alphabet are preferred, so
         # that the order of the rows has no influence.
         counts = sorted(Counter(values.tolist()).items(), key=lambda item: (-item[1], item[0]))
         least = min(_FEW_ROWS, len(values) // _FEW_OF)
