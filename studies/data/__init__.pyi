@@ -25,12 +25,6 @@ from .arrays.nested_arrays import map_arrays as map_arrays
 from .arrays.nested_arrays import named_arrays as named_arrays
 from .arrays.nested_arrays import pixels_of as pixels_of
 from .arrays.sample_checks import by_rule as by_rule
-from .tables.column_kinds import FREE_TEXT as FREE_TEXT
-from .tables.column_kinds import gaps_among_numbers as gaps_among_numbers
-from .tables.column_values import date_of_part as date_of_part
-from .tables.column_values import model_columns as model_columns
-from .tables.column_values import numbers_of as numbers_of
-from .tables.column_values import takes_columns as takes_columns
 from .dataset_base import Dataset as Dataset
 from .dataset_base import DescribedData as DescribedData
 from .datasets import data_alone as data_alone
@@ -62,6 +56,12 @@ from .splits import CrossValidation as CrossValidation
 from .splits import FoldedSplits as FoldedSplits
 from .splits import check_cross_validation as check_cross_validation
 from .splits import read_spelled as read_spelled
+from .tables.column_kinds import FREE_TEXT as FREE_TEXT
+from .tables.column_kinds import gaps_among_numbers as gaps_among_numbers
+from .tables.column_values import date_of_part as date_of_part
+from .tables.column_values import model_columns as model_columns
+from .tables.column_values import numbers_of as numbers_of
+from .tables.column_values import takes_columns as takes_columns
 from .tables.table_dataset import Table as Table
 from .tables.table_dataset import table_alone as table_alone
 from .tables.table_encoding import FittedTable as FittedTable

@@ -16,9 +16,9 @@ from studies.data.arrays.class_labels import class_labels
 from studies.data.arrays.digests import marks
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
 from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays, pixels_of
-from studies.data.tables.column_values import MISSING
 from studies.data.preprocessing import Preparation
 from studies.data.splits import FoldedSplits
+from studies.data.tables.column_values import MISSING
 from studies.data.tf_data_and_generators import first_samples
 from tracking.records.data_findings import (
     DATA_SEVERITIES,
@@ -216,9 +216,7 @@ def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
         for by_part in (x, y)
     )
     counts = {name: len(part) for name, part in parts.items()}
-    return _CheckedData(
-        inputs, targets, sizes, counts, preparation, partial, splits.folds, notes
-    )
+    return _CheckedData(inputs, targets, sizes, counts, preparation, partial, splits.folds, notes)
 
 
 def _class_counts(data: _CheckedData) -> Classes:

@@ -12,7 +12,7 @@ Splitters of scikit-learn draw the folds.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -368,6 +368,12 @@ def _written_folds(
         for fold, indices in enumerate(folds)
     ]
     whole = _written(ALL_FOLDS, folder, partial(divided.sealed, parts))
+    return _folded(folder, folds, by_fold, whole)
+
+
+def _folded(
+    folder: Path, folds: Sequence[Indices], by_fold: Sequence[Splits], whole: Splits
+) -> FoldedSplits:
     description = whole.describe()
     for name in ("shapes", "dtypes"):
         del description[name]["validation"]

@@ -19,6 +19,8 @@ from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
 from studies.data.arrays.sample_checks import Samples, check_finite, is_frame
 from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.dataset_base import Dataset, Reader, options_of
+from studies.data.npz_csv_parquet import absolute_path, is_csv, is_table, name_of, read_table
 from studies.data.tables.column_kinds import (
     SHOWN,
     check_complete,
@@ -32,8 +34,6 @@ from studies.data.tables.column_kinds import (
     values_of,
 )
 from studies.data.tables.column_values import MISSING, names_of_parts, numbers_of, texts_of
-from studies.data.dataset_base import Dataset, Reader, options_of
-from studies.data.npz_csv_parquet import absolute_path, is_csv, is_table, name_of, read_table
 from studies.data.tables.table_encoding import Column, TableColumns
 
 # By default, a column of dates orders the rows if no date is in more than this share of rows.
@@ -277,7 +277,8 @@ class Table(Reader):
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
             raise DataError(
-                f"{self.title} has no column besides the target {self.target!r} that a model can use",
+                f"{self.title} has no column besides the target {self.target!r} that a model can "
+                "use",
                 received=why or list(frame.columns),
                 hint="Dates become inputs by dates=['day'], texts by datasets.text.",
             )
