@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -247,16 +246,15 @@ def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
         return array
     texts = array.astype(object)
     for place, entry in enumerate(texts.flat):
-        if isinstance(entry, bytes):
-            with contextlib.suppress(UnicodeDecodeError):
-                texts.flat[place] = entry.decode()
-        if not isinstance(texts.flat[place], str):
+        try:
+            texts.flat[place] = entry if isinstance(entry, str) else bytes.decode(entry)
+        except (TypeError, UnicodeDecodeError):
             raise DataError(
                 f"{name} holds texts, but the value at index {place} is no text in UTF-8",
                 received=entry,
                 hint="Fill missing texts in. Columns of several kinds go into a dict: "
                 "{'text': df['text'], 'numbers': df[['age', 'size']]}.",
-            )
+            ) from None
     return texts
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -57,7 +58,6 @@ _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable"
 FREE_TEXT: Final = "free text, of which ks.datasets.text makes inputs"
 # At most this many different words among many numbers stand for missing values.
 _FEW_WORDS: Final = 3
-_FIRST_TEXTS: Final = 1000
 
 
 def code_columns(rows: Any) -> list[str]:
@@ -77,38 +77,37 @@ def code_columns(rows: Any) -> list[str]:
 
 def missing_words(series: Any) -> list[str]:
     """Returns the texts of a column that stand for missing values."""
-    import pandas as pd
-
     if series.dtype.kind in "biufmM":
         return []
-    texts = pd.Series(series.dropna().astype(str).unique(), dtype=object)
-    lower = texts.str.strip().str.lower()
-    signs, stand_for_missing = lower.isin(_SIGNS), lower.isin((*_SIGNS, *_WORDS))
-    missing, rest = texts[stand_for_missing], texts[~stand_for_missing]
-    # The first texts are enough to see whether a column holds dates, numbers or words.
-    first = rest[:_FIRST_TEXTS]
-    if len(rest) and first.map(_DATE.fullmatch).notna().all():
-        return list(missing)
-    words = rest if _not_numbers(first).mean() > 1 / 2 else rest[_not_numbers(rest)]
-    if len(rest) and words.empty:
-        return list(missing)
+    texts = list(series.dropna().astype(str).unique())
+    missing = [text for text in texts if _plain(text) in _SIGNS + _WORDS]
+    rest = [text for text in texts if _plain(text) not in _SIGNS + _WORDS]
+    words = list(islice((text for text in rest if not _is_number(text)), _FEW_WORDS + 1))
+    if rest and (not words or all(map(_DATE.fullmatch, rest))):
+        return missing
     if len(words) <= _FEW_WORDS and len(rest) - len(words) >= _FEW_LEVELS:
         return [*missing, *words]
-    return list(texts[signs])
+    return [text for text in missing if _plain(text) in _SIGNS]
 
 
 def gaps_among_numbers(series: Any) -> list[str]:
     """Returns the texts, such as "-", that stand for missing values in a column of numbers."""
     if series.dtype.kind in "biufmM":
         return []
-    texts = series.dropna().astype(str)
-    return list(texts[texts.str.strip().str.lower().isin((*_SIGNS, *_WORDS))].unique())
+    texts = series.dropna().astype(str).unique()
+    return [text for text in texts if _plain(text) in _SIGNS + _WORDS]
 
 
-def _not_numbers(texts: Any) -> Any:
-    import pandas as pd
+def _plain(text: str) -> str:
+    return text.strip().lower()
 
-    return pd.to_numeric(texts, errors="coerce").isna() & ~texts.str.match(SPELLED)
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return re.match(SPELLED, text) is not None
+    return True
 
 
 def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -286,16 +285,13 @@ def _kind_of(series: Any, spelled: bool) -> Any:
 
 
 def _kind_of_texts(series: Any, spelled: bool) -> str:
-    import pandas as pd
-
-    texts = pd.Series(series.dropna().astype(str).unique())
-    if len(texts) > 1 and texts.map(_DATE.fullmatch).notna().all():
+    texts = list(series.dropna().astype(str).unique())
+    if len(texts) > 1 and all(map(_DATE.fullmatch, texts)):
         dates_of(series)
         return "dates"
     # In a DataFrame, a column with only a few different numbers as texts stays a category: the user
     # may have turned them into texts for this reason.
-    maybe = spelled or len(texts) >= _FEW_LEVELS
-    if maybe and not any(_not_numbers(part).any() for part in (texts[:_FIRST_TEXTS], texts)):
+    if (spelled or len(texts) >= _FEW_LEVELS) and all(map(_is_number, texts)):
         float32_of(texts)
         return "number"
     return "category"
