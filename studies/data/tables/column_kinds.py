@@ -81,7 +81,8 @@ def missing_words(series: Any) -> list[str]:
         return []
     texts = list(series.dropna().astype(str).unique())
     missing = [text for text in texts if _plain(text) in _SIGNS + _WORDS]
-    rest = [text for text in texts if _plain(text) not in _SIGNS + _WORDS]
+    gaps = set(missing)
+    rest = [text for text in texts if text not in gaps]
     words = list(islice((text for text in rest if not _is_number(text)), _FEW_WORDS + 1))
     if rest and (not words or all(map(_DATE.fullmatch, rest))):
         return missing
