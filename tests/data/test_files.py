@@ -59,12 +59,14 @@ def test_mnist_from_the_file_that_the_variable_names(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERASTUDY_DATA", "images.npz")
     data, clothes = datasets.mnist(), datasets.fashion_mnist()
+    few_train = datasets.mnist(validation=0.9)
     monkeypatch.chdir("/")
     splits = data.load()
     assert (data.source, data.name) == (str(tmp_path / "images.npz"), "mnist")
     assert splits.sizes == {"train": 160, "validation": 40, "test": 50} and splits.classes == 10
     assert np.array_equal(splits.unseal_test().x, arrays["x_test"])
     assert clothes.load().preparation.class_names[9] == "ankle boot"
+    assert few_train.load().sizes == {"train": 20, "validation": 180, "test": 50}
     # A study that ran with the variable goes on with --data, and the other way round.
     assert splits.digest == datasets.npz(tmp_path / "images.npz").load().digest
     monkeypatch.setenv("KERASTUDY_DATA", "/nowhere/images.npz")
