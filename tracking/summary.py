@@ -30,7 +30,7 @@ from tracking.records.evaluation_records import Evaluation
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import launch_command, shell_command
-from tracking.statistics.verdict_texts import gain_sentences, interval_numbers
+from tracking.statistics.interval_texts import gain_sentence, interval_numbers
 from tracking.store.study_locks import holder_of
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     def shown(value: float) -> str:
         return number(value) if expected is None else interval_numbers(expected, value)[0]
 
-    gain = "" if confirmation is None else " ".join(gain_sentences(confirmation))
+    gain = "" if confirmation is None else gain_sentence(confirmation)
     if confirmation is not None and confirmation.default_on_test:
         return f"{shown(fmean(confirmation.default_on_test))} on the same test samples", gain
     winner = None if confirmation is None or not confirmation.confirmed else confirmation.winner

@@ -35,7 +35,7 @@ from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
 from tracking.records.evaluation_records import Interval
 from tracking.statistics.intervals import difference_of_intervals, difference_of_means
-from tracking.statistics.verdict_texts import interval_text
+from tracking.statistics.interval_texts import interval_text
 
 
 @dataclass(frozen=True)

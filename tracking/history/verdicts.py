@@ -6,10 +6,13 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 
 from search_spaces.errors import StatisticsError, StoreError
+from search_spaces.texts import counted
 from tracking.history.study_history import StudyHistory, best_of_engines
 from tracking.history.trial_ranks import rank_of
 from tracking.journal import JournalReader
@@ -17,20 +20,20 @@ from tracking.records import EndedTrial, TrialResult
 from tracking.records.data_findings import DataFindings
 from tracking.records.evaluation_records import Confirmation, Corrected, Evaluation, Interval
 from tracking.records.json_conversion import RecordError, from_json, to_json
-from tracking.statistics.verdict_texts import (
-    expected_value,
-    grounds,
-    guess_clause,
-    outdated_sentence,
-    verdict_sentences,
-    worth_sentences,
-)
+from tracking.statistics.interval_texts import gain_sentence, interval_numbers, interval_text
 from tracking.store.store_folder import Store
 
 # Raise this number whenever the correction is computed differently.
 _VERSION = 2
 # With fewer trials, it takes less time to compute the correction than to record it.
 _FEWEST_RECORDED = 2
+# If at least this share of the samples is of one class, the verdict says how accurate a model is
+# that always answers this class.
+_MOSTLY = 0.8
+# If a model always answers the same class, the value of these metrics is the share of samples of
+# this class.
+_ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
+               "val_sparse_categorical_accuracy")  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,46 +77,114 @@ class StudyVerdict:
     @property
     def expected(self) -> Interval | None:
         """The value to expect on new data, or None if it is unknown."""
-        return expected_value(self.corrected, self.valid_confirmation)
+        expected = None if self.corrected is None else self.corrected.estimate
+        if self.valid_confirmation is not None:
+            expected = self.valid_confirmation.confirmed or expected
+        return expected if expected is not None and math.isfinite(expected.value) else None
 
     @property
     def guess(self) -> str:
-        """A clause that compares with always answering the most frequent class, or empty."""
+        """A clause on how good a model is that always answers the most frequent class.
+
+        The text is empty if this class is not frequent enough to mention it, or if the metric is
+        neither an accuracy nor the AUC.
+        """
+        reported, confirmation = self.reported, self.valid_confirmation
         guess = None if self.looked is None else self.looked.guess
-        if self.reported is None:
+        if confirmation is not None and confirmation.confirmed:
+            # The expected value was measured on the test part, so the class must be the most
+            # frequent one there.
+            guess = confirmation.guess
+        if guess is None or reported is None:
             return ""
-        return guess_clause(
-            self.metric, self.reported, self.corrected, self.valid_confirmation, guess
-        )
+        expected = self.expected or Interval(reported, reported, reported)
+        if self.metric in _ACCURACIES and guess.share >= expected.low:
+            share = interval_numbers(expected, guess.share)[0]
+            return f", which always answering {guess.answer} reaches too ({share})"
+        if self.metric in (*_ACCURACIES, "val_auc") and guess.share >= _MOSTLY:
+            chance = "an AUC of 0.5 and " if self.metric == "val_auc" else ""
+            return f"; always answering {guess.answer} has {chance}an accuracy of {guess.share:.3f}"
+        return ""
 
     @property
     def flaws(self) -> tuple[str, ...]:
         """Sentences on problems in the study's data."""
         return () if self.looked is None else self.looked.problems
 
+    @property
+    def outdated(self) -> str:
+        """A sentence on the last confirmation if it is older than the best trial, or empty."""
+        last = self.confirmation
+        if last is None or self.valid_confirmation is not None:
+            return ""
+        by = f", {interval_text(last.confirmed)} by trial {last.winner}," if last.confirmed else ""
+        return f"The last confirmation{by} is older than the best trial: confirm the study again."
+
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """The sentences of the verdict."""
-        verdict = verdict_sentences(
-            self.metric,
-            self.reported,
-            self.corrected,
-            self.confirmation,
-            unknown=self.unknown,
-            guess=None if self.looked is None else self.looked.guess,
-            ties=self.ties,
-        )
-        return (*self.flaws, *verdict)
+        """The sentences of the verdict: what to expect, whether tuning paid, what the search saw.
+
+        Numbers are rounded to two significant digits of the interval's width.
+        """
+        reported, expected, confirmation = self.reported, self.expected, self.valid_confirmation
+        if reported is None:
+            return (*self.flaws, f"No trial has a value of {self.metric} yet.")
+        gain = winner = whose = ""
+        if confirmation is not None:
+            gain = gain_sentence(confirmation)
+            if confirmation.winner != confirmation.reported_trial:
+                seeds = counted(len(confirmation.seeds), "new seed")
+                winner = f"{_called(confirmation.winner)} was best under {seeds}."
+                # Without a test part, the expected value is that of the reported trial.
+                whose = "" if confirmation.confirmed else f" of trial {confirmation.reported_trial}"
+        if expected is None:
+            unknown = f"What to expect is unknown{f': {self.unknown}' if self.unknown else ''}."
+            seen = f"The search saw {reported:.4g}{self.guess}."
+            sentences = [seen, self.ties, winner, unknown, gain]
+        else:
+            shown = interval_numbers(expected, reported)[0]
+            # A value other than 0 is never written as 0.
+            if reported and not float(shown.replace(",", "")):
+                shown = f"{reported:.2g}"
+            text = f"Expect {interval_text(expected)}{whose}{self.guess}."
+            sentences = [text, gain, winner, f"The search saw {shown}.", self.ties]
+        return (*self.flaws, *filter(None, (*sentences, self.outdated)))
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
-        """Sentences with the reasons for the verdict."""
-        sentences = grounds(
-            self.corrected, self.valid_confirmation, confirmations=len(self.confirmations)
+        """Sentences on the basis of the verdict, such as the number of trials and samples."""
+        sentences, corrected, confirmation = list[str](), self.corrected, self.valid_confirmation
+        confirmed = None if confirmation is None else confirmation.confirmed
+        if corrected is not None and confirmed is None:
+            choice = (
+                f"corrected for the luck of being the best of {counted(corrected.trials, 'trial')}"
+                if corrected.trials > 1
+                else "of one trial, so without luck in a choice"
+            )
+            groups = f" in {counted(corrected.groups, 'group')}" if corrected.groups else ""
+            samples = f"{counted(corrected.samples, 'validation sample')}{groups}"
+            sentences += [f"An estimate from {samples}, {choice}.", corrected.note]
+        if confirmation is None:
+            return tuple(filter(None, (*sentences, self.outdated)))
+        raced = (
+            f"{counted(len(confirmation.race), 'trial')} trained again under up to "
+            f"{counted(len(confirmation.seeds), 'new seed')}"
         )
-        if self.confirmation is not None and self.valid_confirmation is None:
-            return (*sentences, outdated_sentence(self.confirmation))
-        return sentences
+        if confirmed is None:
+            sentences.append(f"{raced}.")
+        else:
+            sentences.append(
+                f"Measured on {confirmation.test_samples:,} test samples, which no trial has seen: "
+                f"{raced}; then the winner under {len(confirmation.test_seeds)} more."
+            )
+            if not math.isclose(confirmed.level, 0.95):
+                sentences.append(
+                    f"The intervals are of {100 * confirmed.level:.3g} %, as this test part was "
+                    f"read {counted(confirmation.readings, 'time')}."
+                )
+        if len(self.confirmations) > 1:
+            sentences.append(f"This is the last of {len(self.confirmations)} confirmations.")
+        return tuple(filter(None, (*sentences, *confirmation.notes)))
 
     @property
     def text(self) -> str:
@@ -168,8 +239,21 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
         return ""
     if trial.number == (best.number if confirmation is None else confirmation.winner):
         return ""
-    value = trial.best.value
-    return " ".join(worth_sentences(trial.number, value, best.number, confirmation))
+    text = f"Trial {trial.number} has a validation value of {trial.best.value:.4g}"
+    if confirmation is None:
+        return f"{text}, not confirmed; the best is trial {best.number}."
+    race = [racer for racer in confirmation.race if racer.trial == trial.number]
+    values = [value for racer in race for value in racer.values if value is not None]
+    raced = "not confirmed"
+    if values:
+        raced = f"and {fmean(values):.4g} under {counted(len(values), 'new seed')}"
+    won, confirmed = f"{_called(confirmation.winner)} won under new seeds", confirmation.confirmed
+    expected = f": expect {interval_text(confirmed)} from it" if confirmed else ""
+    return f"{text}, {raced}. {won}{expected}."
+
+
+def _called(trial: int) -> str:
+    return "The default" if trial < 0 else f"Trial {trial}"
 
 
 def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ from .confirmation_race import rounds as rounds
 from .confirmation_race import survivors as survivors
 from .corrections import confirmed_value as confirmed_value
 from .corrections import corrected as corrected
+from .interval_texts import interval_text as interval_text
 from .intervals import crossed as crossed
 from .intervals import difference_of_intervals as difference_of_intervals
 from .intervals import difference_of_means as difference_of_means
@@ -11,6 +12,3 @@ from .intervals import heavy_tails as heavy_tails
 from .intervals import level_of_reading as level_of_reading
 from .intervals import loss_interval as loss_interval
 from .intervals import share_bounds as share_bounds
-from .verdict_texts import grounds as grounds
-from .verdict_texts import interval_text as interval_text
-from .verdict_texts import verdict_sentences as verdict_sentences

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tracking.records import Confirmation, ConstantGuess, Corrected, Interval, Racer
-from tracking.statistics import grounds, interval_text, verdict_sentences
+from tracking.history import StudyVerdict
+from tracking.records import Confirmation, ConstantGuess, Corrected, DataFindings, Interval, Racer
+from tracking.statistics import interval_text
 
 CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
 CONFIRMED = Confirmation(
@@ -35,44 +36,53 @@ CONFIRMED = Confirmation(
 PLAIN, REPORTED = "Expect 0.965 (0.951 to 0.978)", "The search saw 0.974."
 EXPECTED = "Expect 0.969 (0.961 to 0.976)."
 PAID = "Better than the default by 0.012 (0.004 to 0.020)."
-HIGH, LOW = ConstantGuess("0", 0.9512), ConstantGuess("0", 0.9508)
+HIGH, LOW = 9512, 9508
 
 
-def said(corrected: Corrected | None, confirmation: Confirmation | None, **more: Any) -> str:
-    return " ".join(verdict_sentences("val_accuracy", 0.9744, corrected, confirmation, **more))
+def verdict(
+    corrected: Corrected | None,
+    *confirmations: Confirmation,
+    metric: str = "val_accuracy",
+    reported: float | None = 0.9744,
+    guess: int = 5000,
+    unknown: str = "",
+) -> StudyVerdict:
+    """Returns a verdict on 10,000 validation samples, `guess` of which are of class 0."""
+    classes = {"y": {"validation": {"0": guess, "1": 10_000 - guess}}}
+    looked = DataFindings("made up", "d", {"validation": 10_000}, {}, classes)
+    return StudyVerdict(metric, reported, corrected, unknown, confirmations, "", looked)
 
 
 @pytest.mark.parametrize(
     ("guess", "text"),
     [
-        (None, PLAIN),
+        (5000, PLAIN),
         (HIGH, f"{PLAIN}, which always answering 0 reaches too (0.951)"),
         (LOW, f"{PLAIN}; always answering 0 has an accuracy of 0.951"),
-        (ConstantGuess("0", 0.7), PLAIN),
+        (7000, PLAIN),
     ],
 )
-def test_expected_and_reported(guess: ConstantGuess | None, text: str) -> None:
-    assert said(CORRECTED, None, guess=guess) == f"{text}. {REPORTED}"
+def test_expected_and_reported(guess: int, text: str) -> None:
+    assert verdict(CORRECTED, guess=guess).text == f"{text}. {REPORTED}"
     # Of the test part, which has its own most frequent class.
-    assert said(CORRECTED, CONFIRMED, guess=guess) == f"{EXPECTED} {PAID} {REPORTED}"
+    assert verdict(CORRECTED, CONFIRMED, guess=guess).text == f"{EXPECTED} {PAID} {REPORTED}"
     confirmed = replace(CONFIRMED, guess=ConstantGuess("1", 0.97))
     reached = f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970)."
-    assert said(CORRECTED, confirmed, guess=guess) == f"{reached} {PAID} {REPORTED}"
+    assert verdict(CORRECTED, confirmed, guess=guess).text == f"{reached} {PAID} {REPORTED}"
 
 
 def test_other_metrics() -> None:
     unknown = "The search saw 0.9744. What to expect is unknown: it lacks scores."
-    assert said(None, None, unknown="it lacks scores") == unknown
+    assert verdict(None, unknown="it lacks scores").text == unknown
     # 0.0 would read as none at all.
     wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
-    told = verdict_sentences("val_loss", 0.0136, wide, None)
-    assert told == ("Expect 0.1 (0.0 to 1.3).", "The search saw 0.014.")
-    no_value = ("No trial has a value of val_loss yet.",)
-    assert verdict_sentences("val_loss", None, None, None) == no_value
+    told = verdict(wide, metric="val_loss", reported=0.0136).text
+    assert told == "Expect 0.1 (0.0 to 1.3). The search saw 0.014."
+    assert verdict(None, reported=None).text == "No trial has a value of val_accuracy yet."
     # The share of a class says nothing about an area under a curve, whose chance is a half.
-    of_area = verdict_sentences("val_auc", 0.9744, CORRECTED, None, guess=HIGH)
+    of_area = verdict(CORRECTED, metric="val_auc", guess=HIGH).text
     chance = "; always answering 0 has an AUC of 0.5 and an accuracy of 0.951."
-    assert " ".join(of_area) == f"{PLAIN}{chance} {REPORTED}"
+    assert of_area == f"{PLAIN}{chance} {REPORTED}"
 
 
 NONE = "No gain over the default shown:"
@@ -98,7 +108,7 @@ OF_LOSS = {"default_on_test": (0.5,), "direction": "min"}
 )
 def test_each_gain(gain: tuple[float, float, float], changes: Any, sentence: str) -> None:
     confirmed = replace(CONFIRMED, gain=Interval(*gain), **changes)
-    assert said(CORRECTED, confirmed) == f"{EXPECTED} {sentence} {REPORTED}"
+    assert verdict(CORRECTED, confirmed).text == f"{EXPECTED} {sentence} {REPORTED}"
 
 
 BEST = {"default": Racer(7, (0.97,) * 4), "gain": None}
@@ -124,7 +134,7 @@ OUTDATED = (
     ],
 )
 def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str) -> None:
-    assert said(CORRECTED, replace(CONFIRMED, **changes)) == sentences
+    assert verdict(CORRECTED, replace(CONFIRMED, **changes)).text == sentences
 
 
 @pytest.mark.parametrize(
@@ -152,21 +162,22 @@ def test_the_grounds() -> None:
         "An estimate from 360 validation samples, corrected for the luck of being the best of 20 "
         "trials."
     )
-    assert grounds(None, None) == ()
-    assert grounds(CORRECTED, None) == (choice,)
-    assert grounds(replace(CORRECTED, trials=1, note="3 trials have no scores."), None) == (
+    assert verdict(None).grounds == ()
+    assert verdict(CORRECTED).grounds == (choice,)
+    single = replace(CORRECTED, trials=1, note="3 trials have no scores.")
+    assert verdict(single).grounds == (
         "An estimate from 360 validation samples, of one trial, so without luck in a choice.",
         "3 trials have no scores.",
     )
     untested = replace(CONFIRMED, confirmed=None, notes=("There is no test part.",))
-    assert grounds(CORRECTED, untested) == (
+    assert verdict(CORRECTED, untested).grounds == (
         choice,
         "2 trials trained again under up to 4 new seeds.",
         "There is no test part.",
     )
     interval = Interval(0.9, 0.8, 1.0, 0.975)
     again = replace(CONFIRMED, confirmed=interval, readings=2, notes=("A note.",))
-    assert grounds(CORRECTED, again, confirmations=2) == (
+    assert verdict(CORRECTED, CONFIRMED, again).grounds == (
         "Measured on 360 test samples, which no trial has seen: 2 trials trained again under up to "
         "4 new seeds; then the winner under 5 more.",
         "The intervals are of 97.5 %, as this test part was read 2 times.",
