@@ -446,7 +446,7 @@ class Trainings(Jobs):
     def on_result(self, result: TrialResult) -> None:
         """Records a result."""
         training, uuid = self._running.pop(result.number)
-        self.journal.end_training(uuid, result)
+        self.journal.end_fit(uuid, result)
         self._recorded[training.identity] = result, uuid
         # A training on all folds together has no validation data, so it has no value to show.
         valued = training.spec.fold != ALL_FOLDS
@@ -455,7 +455,7 @@ class Trainings(Jobs):
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
         """Records an attempt whose process died. The last attempt is recorded by `on_result`."""
         if not why:
-            self.journal.end_training(self._running[spec.number][1], None)
+            self.journal.end_fit(self._running[spec.number][1], None)
 
     def _begin(self, number: int, training: Training) -> list[TrialTask]:
         spec = replace(training.spec, number=number)

@@ -267,7 +267,7 @@ class AllFolds(Jobs):
     def _close(self) -> None:
         fit, self._fit = self._fit, ""
         if fit:
-            self._journal.end_training(fit, None)
+            self._journal.end_fit(fit, None)
 
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
         spec, best = self._trial.whole_spec, self._trial.best

@@ -157,7 +157,7 @@ def open_journal(
         if infeasible:
             which = counted(infeasible, "infeasible trial")
             progress.say(f"--retry-infeasible trains {which} again")
-    journal.write_definition()
+    journal.write_definition(description)
     journal.end_left_over()
     return journal, refreshed(before)
 

@@ -134,7 +134,7 @@ class Proposals:
                 how = "left at its default, as the engine can't tune it"
             self._say(f"trial {trial.number} declared {names}: {how}")
         self.description = replace(self.description, space=space)
-        self._journal.grow(self.description)
+        self._journal.write_definition(self.description)
         self._trials.complete(space)
         running = self._trials.running.values()
         self._restore(epoch for trial in running for epoch in trial.for_pruners(self.description))

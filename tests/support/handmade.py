@@ -164,7 +164,7 @@ def record_confirmation(
     for number, spec in enumerate(trainings):
         training = journal.begin_training(uuid, spec, f"#1 · seed {number}", f"{uuid}{number}")
         journal.log_epoch(training, EpochResult(spec.number, 1, {"val_loss": 0.5}, 0.1))
-        journal.end_training(training, make_result(spec, losses(0.5)))
+        journal.end_fit(training, make_result(spec, losses(0.5)))
     outcome = Confirmation(
         study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
         race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),

@@ -40,8 +40,6 @@ class Journal:
         # The epochs that the next commit writes.
         self._epochs: list[tuple[str, EpochResult, int]] = []
         self._together = False
-        # The row ids of running fits, by uuid.
-        self._fits: dict[str, int] = {}
 
     def __enter__(self) -> Journal:
         """Returns the journal itself."""
@@ -90,12 +88,12 @@ class Journal:
                 status="RUNNING",
                 revision=journal._revision,
             )
-        journal.write_definition()
+        journal.write_definition(description)
         return journal
 
-    def write_definition(self) -> None:
+    def write_definition(self, description: StudyDescription) -> None:
         """Writes the study's definition and its source texts."""
-        code = self.description.code
+        self.description, code = description, description.code
         texts = [text for text in (code.source, *code.texts.values()) if text]
         texts += [code.manifest] if code.texts else []
         with self._transaction() as database:
@@ -103,9 +101,9 @@ class Journal:
                 "INSERT OR IGNORE INTO code (digest, content) VALUES (?, ?)",
                 [(sha256(text), text) for text in texts],
             )
-            self._change(definition=to_json(self.description))
-        if self.description.looked is not None:
-            self.write_findings(self.description.looked)
+            self._change(definition=to_json(description))
+        if description.looked is not None:
+            self.write_findings(description.looked)
 
     def write_findings(self, findings: DataFindings) -> None:
         """Records findings about the study's data.
@@ -118,11 +116,6 @@ class Journal:
             if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
                 return
             self._change(looked=to_json(findings))
-
-    def grow(self, description: StudyDescription) -> None:
-        """Writes the study's definition after hyperparameters have joined its space."""
-        self.description = description
-        self.write_definition()
 
     def set_running(self, git: Mapping[str, str]) -> None:
         """Records that a launch begins, and the git commit of the study's code."""
@@ -221,9 +214,16 @@ class Journal:
         yield
         self.flush()
 
-    def end_fit(self, fit: str, result: TrialResult) -> None:
-        """Records the result of a fit whose trial has several fits."""
-        self._end("fits", fit, result.state, result=to_json(result))
+    def end_fit(self, fit: str, result: TrialResult | None) -> None:
+        """Records the result of a fit, or with None, its interruption.
+
+        The only fit of a trial ends with its trial.
+        """
+        values: dict[str, object] = {"state": "interrupted"}
+        if result is not None:
+            values = {"state": result.state, "result": to_json(result)}
+        with self._transaction(synced=True):
+            self._update("fits", fit, ended=self._now(), **values)
 
     def end_trial(self, trial: str, result: TrialResult) -> None:
         """Records the result of an attempt at a trial."""
@@ -265,13 +265,13 @@ class Journal:
         alias: str,
         facts: Mapping[str, Any],
         predictions: str = "",
-    ) -> int:
-        """Records a saved model as the study's champion or refit. Returns the record's number.
+    ) -> None:
+        """Records a saved model as the study's champion or refit.
 
         `folder` is the model's folder, relative to the study's folder.
         """
         with self._transaction(synced=True):
-            return self._insert(
+            self._insert(
                 "champions",
                 alias=alias,
                 search=self.search,
@@ -333,15 +333,9 @@ class Journal:
         `name` is e.g. ``"#12 · seed 2"``. `identity` is a digest of everything that the training
         depends on.
         """
-        owner = {"confirmation": confirmation, "name": name, "identity": identity}
-        return self._begin_fit(_uuid(), spec, **owner)
-
-    def end_training(self, training: str, result: TrialResult | None) -> None:
-        """Records the result of a confirmation's training, or with None, its interruption."""
-        if result is None:
-            self._end("fits", training, "interrupted")
-        else:
-            self.end_fit(training, result)
+        return self._begin_fit(
+            _uuid(), spec, confirmation=confirmation, name=name, identity=identity
+        )
 
     def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
         """Records the outcome of a confirmation, or with None, its interruption."""
@@ -371,7 +365,7 @@ class Journal:
 
     def _begin_fit(self, uuid: str, spec: TrialSpec, **owner: str) -> str:
         with self._transaction():
-            self._fits[uuid] = self._insert(
+            self._insert(
                 "fits",
                 uuid=uuid,
                 spec=to_json(spec),
@@ -381,10 +375,6 @@ class Journal:
                 **owner,
             )
         return uuid
-
-    def _end(self, table: str, uuid: str, state: str, **values: object) -> None:
-        with self._transaction(synced=True):
-            self._update(table, uuid, state=state, ended=self._now(), **values)
 
     def _end_trial(self, trial: str, state: str, **values: object) -> None:
         with self._transaction(synced=True) as database:
@@ -459,7 +449,12 @@ class Journal:
             self._begun(synced=self._together)
         database = self._opened
         if database is not None and database.in_transaction:
-            self._write_epochs(database)
+            # Epochs are left out if the beginning of their fit was rolled back.
+            database.executemany(
+                "INSERT INTO epochs (epoch, time, metrics, fit) "
+                "SELECT ?, ?, ?, id FROM fits WHERE uuid = ?",
+                [(e.epoch, now, json.dumps(dict(e.metrics)), fit) for fit, e, now in self._epochs],
+            )
             database.execute("COMMIT")
             self._epochs.clear()
 
@@ -467,27 +462,7 @@ class Journal:
         """Rolls an open transaction back. The logged epochs stay for the next commit."""
         if self._opened is not None and self._opened.in_transaction:
             self._opened.rollback()
-            self._fits.clear()
 
-    def _write_epochs(self, database: sqlite3.Connection) -> None:
-        # An epoch is left out if its fit has no row, because the fit's beginning was rolled back.
-        rows = [
-            (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
-            for fit, epoch, now in self._epochs
-            if (row := self._row_of(database, fit)) is not None
-        ]
-        if rows:
-            database.executemany(
-                "INSERT INTO epochs (fit, epoch, time, metrics) VALUES (?, ?, ?, ?)", rows
-            )
-
-    def _row_of(self, database: sqlite3.Connection, fit: str) -> int | None:
-        if fit not in self._fits:
-            row = database.execute("SELECT id FROM fits WHERE uuid = ?", (fit,)).fetchone()
-            if row is None:
-                return None
-            self._fits[fit] = int(row[0])
-        return self._fits[fit]
 
 
 def _uuid() -> str:
