@@ -278,12 +278,13 @@ class TrialRecord:
     @property
     def data_digest(self) -> str:
         """SHA-256 of the data that the trial was trained on."""
-        return self.spec.data_digest
+        own = "" if self.result is None else self.result.data_digest
+        return own or self.spec.data_digest
 
     @property
     def best(self) -> BestEpoch | None:
         """The trial's best epoch, if it has one."""
-        return None
+        return None if self.result is None else self.result.best
 
     @property
     def value(self) -> float | None:
@@ -292,8 +293,11 @@ class TrialRecord:
 
     @property
     def epoch(self) -> int | None:
-        """The number of the best epoch, from 1, if there is one."""
-        return None if self.best is None else self.best.epoch
+        """The number of the best epoch, from 1. None if the value is not that of an epoch."""
+        result = self.result
+        if result is None or result.best is None or result.of_no_epoch:
+            return None
+        return result.best.epoch
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -321,24 +325,9 @@ class EndedTrial(TrialRecord):
     result: TrialResult
 
     @property
-    def data_digest(self) -> str:
-        """SHA-256 of the data that the trial was trained on."""
-        return self.result.data_digest or self.spec.data_digest
-
-    @property
     def cut_short(self) -> bool:
         """Whether the trial was pruned, or ended early, but not because of a callback."""
         return self.state == "pruned" or bool(self.result.reason)
-
-    @property
-    def best(self) -> BestEpoch | None:
-        """The trial's best epoch, if it has one."""
-        return self.result.best
-
-    @property
-    def epoch(self) -> int | None:
-        """The number of the best epoch, from 1. None if the value is not that of an epoch."""
-        return None if self.result.of_no_epoch else super().epoch
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
