@@ -15,9 +15,9 @@ from tracking.history.champions import champion_fault
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.shell_commands import again_command
-from tracking.store.atomic_writing import is_piece
+from tracking.store.atomic_writing import pieces_in
 from tracking.store.store_folder import Store, check_writable, real_folder
-from tracking.store.store_json import facts_fault, is_store, write_facts
+from tracking.store.store_json import DamagedStoreError, is_store, read_facts, write_facts
 from tracking.store.study_locks import holder_of, locked_store
 
 Kind = Literal[
@@ -66,7 +66,9 @@ def _results(check: Check, *, fix: bool) -> Iterator[StoreFault]:
 
 def _check_facts(root: Path) -> Check:
     """Checks ``store.json``. A folder with copied studies is a store without such a file."""
-    if facts_fault(root) == "damaged":
+    try:
+        read_facts(root)
+    except DamagedStoreError:
         what, path = "store.json is damaged: no command opens the store", root / "store.json"
         how = "--fix writes it again"
         yield StoreFault("store", what, how, path=str(path)), partial(write_facts, root)
@@ -78,8 +80,7 @@ def _check_pieces(folder: Path, study: str = "") -> Check:
     `folder` is the store's folder, or the folder of the study with the name `study`. In a study's
     folder, subfolders are checked, too. No process may be writing in the folder.
     """
-    pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
-    for path in sorted(path for path in pieces if is_piece(path)):
+    for path in pieces_in(folder, "**/" if study else ""):
         what = f"{path.name} is a piece of a file: its process was killed while it wrote it"
         how = "--fix deletes it; the file itself is made again when it is needed"
         fault = StoreFault("leftover", what, how, study=study, path=str(path))
@@ -191,13 +192,11 @@ class StoreCheck:
         root: The store's folder.
         faults: All faults, also those that are mended.
         running: The studies that run now, each with its process. They were not checked.
-        unread: What could not be checked, or empty.
     """
 
     root: Path
     faults: tuple[StoreFault, ...]
     running: dict[str, str] = field(default_factory=dict)
-    unread: str = ""
 
     @property
     def left(self) -> list[StoreFault]:
@@ -220,8 +219,6 @@ def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
         check_writable(root)
     with locked_store(root) if fix else contextlib.nullcontext():
         faults = list(_results(_check_facts(root), fix=fix))
-        if any(not fault.mended for fault in faults):
-            return StoreCheck(root, tuple(faults), unread="all else, until store.json is mended")
         faults += _results(_check_pieces(root), fix=fix)
     store, running = Store(root), dict[str, str]()
     faults += _results(_check_folders(store), fix=fix)

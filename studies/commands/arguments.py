@@ -52,7 +52,7 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     root = real_folder(store if store is not None else default_store_path())
     # This raises StoreError if another version of kerastudy made the store. Then no question about
     # trust is asked.
-    store_json.facts_fault(root)
+    store_json.read_facts(root)
     reason = store_json.stranger(root) if store_json.is_store(root) else ""
     if not reason:
         return

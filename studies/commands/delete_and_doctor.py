@@ -83,7 +83,6 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
         "store": str(check.root),
         "findings": [dataclasses.asdict(fault) for fault in check.faults],
         "running": sorted(check.running),
-        "unread": check.unread,
     }
     answer(as_json, lambda: document, lambda: _check_text(check))
     sys.exit(EXIT_NO if check.left else 0)
@@ -95,8 +94,6 @@ def _check_text(check: StoreCheck) -> str:
         f"running   {study} ({holder}): left alone"
         for study, holder in sorted(check.running.items())
     ]
-    if check.unread:
-        lines.append(f"not checked: {check.unread}")
     faults, left = len(check.faults), len(check.left)
     mended = f", {faults - left} mended" if faults > left else ""
     lines.append(f"{faults or 'nothing'} wrong in {str(check.root)!r}{mended}")

@@ -18,7 +18,7 @@ def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: P
     told = kerastudy_here(tmp_path, "doctor", "--store", copied_store)
     assert (told.stdout, told.stderr) == (f"nothing wrong in {str(copied_store)!r}\n", "")
     told = kerastudy_here(tmp_path, "doctor", "--fix", "--json", "--store", copied_store)
-    empty = {"findings": [], "running": [], "unread": ""}
+    empty = {"findings": [], "running": []}
     assert json.loads(told.stdout) == {"store": str(copied_store), **empty}
 
 

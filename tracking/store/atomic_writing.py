@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,21 +54,19 @@ def one_before(path: Path) -> Path:
     return path.with_name(f"{path.name}.before")
 
 
-def remove_pieces(folder: Path, name: str | None = None) -> None:
-    """Removes the partial files that killed processes left in a folder.
+def pieces_in(folder: Path, pattern: str = "") -> list[Path]:
+    """Returns the partial files that killed processes left in a folder.
 
-    With `name`, removes only the partial files of the file with this name. No process may be
-    writing in the folder.
+    No process may be writing in the folder. With the `pattern` ``**/``, subfolders are searched, too.
     """
-    for path in folder.glob("partial-*"):
-        if is_piece(path, name):
-            path.unlink(missing_ok=True)
+    pieces = folder.glob(f"{pattern}partial-[0-9]*-*")
+    return sorted(path for path in pieces if path.is_file())
 
 
-def is_piece(path: Path, name: str | None = None) -> bool:
-    """Returns whether a path is a partial file. With `name`, only of the file with this name."""
-    piece = rf"partial-\d+-{'.+' if name is None else re.escape(name)}"
-    return re.fullmatch(piece, path.name) is not None and path.is_file()
+def remove_pieces(folder: Path) -> None:
+    """Removes the partial files that killed processes left in a folder."""
+    for path in pieces_in(folder):
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:

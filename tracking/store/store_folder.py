@@ -22,7 +22,6 @@ from pathlib import Path
 from search_spaces.errors import KerastudyError, StoreError, StudyNameError
 from search_spaces.texts import quoted
 from tracking.journal import FILE_NAME, Header, JournalReader
-from tracking.store.atomic_writing import remove_pieces
 from tracking.store.store_json import is_store, read_facts, write_facts
 from tracking.store.study_locks import holder_of, locked_store, locked_study
 
@@ -156,7 +155,8 @@ def create_store(path: str | Path) -> Store:
         check_writable(root)
         with locked_store(root):
             if read_facts(root) is None:
-                remove_pieces(root, "store.json")
+                for piece in root.glob("partial-*-store.json"):
+                    piece.unlink(missing_ok=True)
                 write_facts(root, new=True)
     except OSError as error:
         raise StoreError(

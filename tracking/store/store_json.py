@@ -21,43 +21,33 @@ from typing import Any
 
 from search_spaces.errors import StoreError, StudyError
 from tracking.journal import FILE_NAME
-from tracking.store.atomic_writing import remove_pieces, write_atomically
+from tracking.store.atomic_writing import write_atomically
 from tracking.store.study_locks import locked_store
 
 STORE_FORMAT = 3
 
 
+class DamagedStoreError(StoreError):
+    """A store's ``store.json`` is damaged. `kerastudy doctor --fix` writes it again."""
+
+
 def read_facts(root: Path) -> dict[str, Any] | None:
     """Returns the content of ``store.json``, or None if there is no such file.
 
-    Raises StoreError if the file is damaged, or has the format of another version.
+    Raises DamagedStoreError if the file is damaged, and StoreError if it has the format of another
+    version of kerastudy.
     """
-    fault = facts_fault(root)
-    if fault == "damaged":
-        raise StoreError(
+    if not (root / "store.json").exists():
+        return None
+    facts = _facts(root)
+    try:
+        version = int(facts["format"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise DamagedStoreError(
             f"{str(root / 'store.json')!r} is damaged. It should read like "
             f'{{"format": {STORE_FORMAT}}}. Mend it with: '
             f"kerastudy doctor --fix --store {shlex.quote(str(root))}"
-        )
-    return None if fault else _facts(root)
-
-
-def is_store(root: Path) -> bool:
-    """Returns whether a folder is a store: it has ``store.json``, or at least one study."""
-    return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
-
-
-def facts_fault(root: Path) -> str:
-    """Returns ``"missing"``, ``"damaged"``, or an empty text if ``store.json`` is intact.
-
-    Raises StoreError if the store has the format of another version of kerastudy.
-    """
-    if not (root / "store.json").exists():
-        return "missing"
-    try:
-        version = int(_facts(root)["format"])
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return "damaged"
+        ) from None
     if version < STORE_FORMAT:
         raise StoreError(
             f"The store {str(root)!r} was made by an earlier kerastudy (store format {version}; "
@@ -69,7 +59,12 @@ def facts_fault(root: Path) -> str:
             f"The store {str(root)!r} was made by a newer kerastudy (store format {version}; this "
             f"version reads {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
         )
-    return ""
+    return facts
+
+
+def is_store(root: Path) -> bool:
+    """Returns whether a folder is a store: it has ``store.json``, or at least one study."""
+    return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
 
 
 def write_facts(root: Path, *, new: bool = False) -> None:
@@ -120,7 +115,6 @@ def trust(root: Path) -> None:
         fingerprints = list(users) if isinstance(users, list) else []
         unique = list(dict.fromkeys([*fingerprints, _fingerprint(salt)]))
         if facts:
-            remove_pieces(root, "store.json")
             _write(root, {**facts, "salt": salt, "users": unique})
 
 
