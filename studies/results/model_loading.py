@@ -19,7 +19,7 @@ from tracking.history.study_history import (
     ALIAS,
     StudyHistory,
     existing_store,
-    read_source,
+    read_code,
     read_study,
 )
 from tracking.journal import Champion
@@ -205,7 +205,7 @@ def _splits_for(study: StudyDefinition, trial: EndedTrial) -> LoadedData:
 def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition:
     description = history.description
     code = description.code
-    source = read_source(history, trial.code_digest) or code.source
+    source = read_code(history, trial.code_digest).source or code.source
     if not code.path or not source:
         raise StudyError(
             f"The model of trial {trial.number} of {description.name!r} can't be loaded: it must "

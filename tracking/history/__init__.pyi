@@ -11,7 +11,6 @@ from .study_history import StudyHistory as StudyHistory
 from .study_history import delete_study as delete_study
 from .study_history import find_engines as find_engines
 from .study_history import read_code as read_code
-from .study_history import read_source as read_source
 from .study_history import read_study as read_study
 from .study_history import study_names as study_names
 from .study_history import study_size as study_size

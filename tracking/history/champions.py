@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tracking.history.study_history import ALIAS, REFIT, StudyHistory
-from tracking.journal import Champion
 from tracking.records import EndedTrial
 from tracking.records.json_conversion import from_json, to_json
 from tracking.records.prediction_records import (
@@ -125,12 +124,9 @@ def read_model_summary(history: StudyHistory) -> str:
 
 def champion_fault(history: StudyHistory) -> str:
     """Returns what is wrong with the files of a study's champion, or an empty text."""
-    return "" if history.registered is None else model_fault(history.registered)
-
-
-def model_fault(champion: Champion) -> str:
-    """Returns what is wrong with the files of a saved model, or an empty text."""
-    folder = champion.folder
+    if history.registered is None:
+        return ""
+    folder = history.registered.folder
     saved = sorted(folder.rglob("*.keras"))
     if not (folder / "MLmodel").is_file() or not saved:
         return f"the model in {str(folder)!r} is gone, or a part of it"

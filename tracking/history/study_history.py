@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial, completed, latest_attempts, ranked, with_joined
 from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
+from tracking.records.study_description import sha256
 from tracking.store.checkpoint_files import (
     StudyFiles,
     checkpoint_fault,
@@ -298,14 +298,6 @@ def refreshed(history: StudyHistory) -> StudyHistory:
     return histories_in(history.store, history.folder, history.description.engine)[0]
 
 
-def read_source(history: StudyHistory, digest: str) -> str:
-    """Returns the text of the study file that a trial ran, or an empty text.
-
-    `digest` is the trial's `code_digest`.
-    """
-    return read_code(history, digest).source
-
-
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
     """Returns the recorded code of the trials with a `code_digest`.
 
@@ -337,11 +329,7 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
 
 def _sound(texts: Mapping[str, str]) -> dict[str, str]:
     """Returns the texts that match their digests."""
-    return {
-        digest: text
-        for digest, text in texts.items()
-        if hashlib.sha256(text.encode()).hexdigest() == digest
-    }
+    return {digest: text for digest, text in texts.items() if sha256(text) == digest}
 
 
 def _history(

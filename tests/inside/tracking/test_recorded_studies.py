@@ -15,7 +15,7 @@ from scripted import SPACE, describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StoreError, StudyNameError, StudyNotFoundError
-from tracking.history import find_engines, read_source, read_study, study_names
+from tracking.history import find_engines, read_code, read_study, study_names
 from tracking.journal import Journal
 from tracking.records import CodeDescription, DataDescription, Proposal, TrialResult
 from tracking.store import Store, check_study_name, known_names
@@ -50,8 +50,8 @@ def test_a_definition_and_a_trial_of_each_state_are_read_back(shared_store: Stor
     written = describe(name="one of each", **settings)
     assert history.description == replace(written, code=replace(CODE, source=""))
     assert history.description.space.digest == SPACE.digest
-    assert read_source(history, CODE.digest) == CODE.source
-    assert read_source(history, "e" * 64) == ""
+    assert read_code(history, CODE.digest).source == CODE.source
+    assert read_code(history, "e" * 64).source == ""
     for number, state in STATES.items():
         trial = history.trial(number)
         assert (trial.spec, trial.state) == (make_spec(number), state)
