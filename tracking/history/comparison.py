@@ -314,7 +314,7 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
     known = {label: by_seed for label, by_seed in by_search.items() if by_seed}
     missing = [label for label in groups if label not in known]
     differences: tuple[Difference, ...] = ()
-    over = ""
+    over, data = "", {history.description.data.digest for history in histories}
     later = any(histories[place].holding for label in missing for place in groups[label])
     within = f" within {counted(budget, unit.removesuffix('s'))}" if later else ""
     sentences = [f"There is no value by {listed(missing)}{within}."] if missing else []
@@ -327,20 +327,18 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
         )
     elif len(known) < 2:
         sentences.append("So there is nothing to compare yet.")
-    elif len({history.description.data.digest for history in histories}) > 1:
-        differences = _on_test(histories, groups, objective)
-        over = "test part" if differences else ""
-        sentences += _test_sentences(differences, objective) or [
-            f"{at}{_best_values(known, objective)}. Their data differ, so that does not say which "
-            "is better: launch both on the same data."
-        ]
-    elif min(map(len, known.values())) > 1:
+    elif len(data) == 1 and min(map(len, known.values())) > 1:
         over, differences = "seeds", _over_seeds(known, objective)
         sentences += _seed_sentences(known, differences, objective, at)
+    elif differences := _on_test(histories, groups, objective):
+        over, sentences = "test part", sentences + _test_sentences(differences, objective)
+    elif len(data) == 1:
+        sentences += _unknown(known, objective, at)
     else:
-        differences = _on_test(histories, groups, objective)
-        over = "test part" if differences else ""
-        sentences += _test_sentences(differences, objective) or _unknown(known, objective, at)
+        sentences.append(
+            f"{at}{_best_values(known, objective)}. Their data differ, so that does not say which "
+            "is better: launch both on the same data."
+        )
     return Answer(budget, unit, values, over, differences, tuple(sentences))
 
 
@@ -482,7 +480,7 @@ def _test_sentences(differences: Sequence[Difference], objective: Objective) -> 
         f"that of {each.better} is ahead by {each.gain_text} of {metric}."
         for each in differences
     ]
-    return [*sentences, "To tell the searches apart takes more seeds."] if sentences else []
+    return [*sentences, "To tell the searches apart takes more seeds."]
 
 
 def _unknown(known: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
