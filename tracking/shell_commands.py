@@ -1,4 +1,7 @@
-"""Shell commands, such as ``kerastudy reproduce digits --trial 7``, for people to copy."""
+"""Shell commands, such as ``kerastudy reproduce digits --trial 7``, for people to copy.
+
+A command on a recorded study has ``--store``, unless the study is in the default store.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from tracking.history.study_history import StudyHistory
-from tracking.records import StudyDescription, TrialRecord
+from tracking.records import StudyDescription
+from tracking.store.store_folder import default_store_path, real_folder
 
 _DEFAULT_ENGINE: Final = "optuna:tpe"
 # `kerastudy launch` takes the studies in this folder by name.
@@ -33,20 +37,34 @@ def shell_command(
     return _joined([*words, _store_option(store)])
 
 
-def launch_command(
-    description: StudyDescription,
-    name: str,
-    options: Sequence[str],
-    *,
-    store: Path | None = None,
+def study_command(
+    history: StudyHistory, verb: str, options: str = "", engine: bool | None = None
 ) -> str:
-    """Returns the command that launches a study under a name, with further options."""
+    """Returns a command on a recorded study, with ``--engine`` if `engine` is True.
+
+    By default it has ``--engine`` if the study has several engines.
+    """
+    several = len(history.engines) > 1 if engine is None else engine
+    return shell_command(
+        verb, history.description, options, store=history.store.root, several=several
+    )
+
+
+def reproduce_command(history: StudyHistory, number: int | str) -> str:
+    """Returns ``kerastudy reproduce NAME --trial N``."""
+    return study_command(history, "reproduce", f"--trial {number}")
+
+
+def launch_command(history: StudyHistory, name: str, options: Sequence[str] = ()) -> str:
+    """Returns the command that launches a recorded study under a name, with further options."""
+    description = history.description
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     if name != (description.code.study_name or name):
         words.append(f"--name {shlex.quote(name)}")
     if description.engine != _DEFAULT_ENGINE:
         words.append(f"--engine {shlex.quote(description.engine)}")
-    return _joined([*words, *options, *_data_options(description), _store_option(store)])
+    data = _data_options(description)
+    return _joined([*words, *options, *data, _store_option(history.store.root)])
 
 
 def data_command(description: StudyDescription, store: Path | None = None) -> str:
@@ -62,7 +80,10 @@ def _joined(words: Iterable[str]) -> str:
 
 
 def _store_option(store: Path | None) -> str:
-    return f"--store {shlex.quote(str(store))}" if store is not None else ""
+    """Returns ``--store`` with the folder of a store. The text is empty for the default store."""
+    if store is None or store == real_folder(default_store_path()):
+        return ""
+    return f"--store {shlex.quote(str(store))}"
 
 
 def _data_options(description: StudyDescription) -> list[str]:
@@ -83,18 +104,3 @@ def target_of(description: StudyDescription) -> str:
     if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
         path = path.relative_to(code.folder)
     return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
-
-
-def reproduce_command(
-    description: StudyDescription, number: int | str, store: Path | None, *, several: bool
-) -> str:
-    """Returns ``kerastudy reproduce NAME --trial N``."""
-    options = f"--trial {number}"
-    return shell_command("reproduce", description, options, store=store, several=several)
-
-
-def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
-    """Returns `reproduce_command` for a trial, with ``--store`` unless the store is `without`."""
-    store = None if history.store.root == without else history.store.root
-    several = len(history.engines) > 1
-    return reproduce_command(history.description, trial.number, store, several=several)

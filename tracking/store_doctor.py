@@ -14,7 +14,7 @@ from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundErro
 from tracking.history.champions import champion_fault
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.journal import DELETED, FILE_NAME, fault_of
-from tracking.shell_commands import again_command
+from tracking.shell_commands import reproduce_command
 from tracking.store.atomic_writing import pieces_in
 from tracking.store.store_folder import Store, check_writable, real_folder
 from tracking.store.store_json import DamagedStoreError, is_store, read_facts, write_facts
@@ -170,7 +170,7 @@ def _check_checkpoints(history: StudyHistory) -> Check:
             if trial.whole is not None:
                 which = "the checkpoint of its training on all folds"
             if history.description.code.path:
-                how = f"train it again, bit for bit, with: {again_command(history, trial)}"
+                how = f"train it again, bit for bit, with: {reproduce_command(history, trial.number)}"
             else:
                 how = (
                     "where the study is defined, in a notebook, call study.reproduce"

@@ -29,7 +29,7 @@ from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialRes
 from tracking.records.evaluation_records import Evaluation
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import in_words
-from tracking.shell_commands import launch_command, shell_command
+from tracking.shell_commands import launch_command, study_command
 from tracking.statistics.interval_texts import gain_sentence, interval_numbers
 from tracking.store.study_locks import holder_of
 
@@ -89,12 +89,10 @@ class Summary:
     Attributes:
         history: The study.
         verdict: The verdict on the study's best value.
-        without: The store whose commands have no ``--store``, e.g. the default store.
     """
 
     history: StudyHistory
     verdict: StudyVerdict
-    without: Path | None = None
 
     @cached_property
     def outcome(self) -> str:
@@ -153,7 +151,7 @@ class Summary:
         # This import loads numpy, which the summary of most studies does not need.
         from tracking.diagnosis.check_runner import diagnose
 
-        return diagnose(self.history, self.without)
+        return diagnose(self.history)
 
     @cached_property
     def commands(self) -> list[Command]:
@@ -169,7 +167,7 @@ class Summary:
             purpose = "Resume the launch, which was interrupted, with the options that it had"
             if history.status == "FINISHED":
                 purpose = "Launch it again, once the cause is mended: no trial has a value"
-            text = launch_command(description, description.name, (), store=self._store)
+            text = launch_command(history, description.name)
             return [Command("launch", purpose, text if description.code.path else "study.launch()")]
         if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
@@ -205,19 +203,8 @@ class Summary:
     def command(
         self, verb: str, purpose: str, options: str = "", engine: bool | None = None
     ) -> Command:
-        """Returns a command on this study, with ``--engine`` if `engine` is True.
-
-        By default it has ``--engine`` if the study has several engines.
-        """
-        several = len(self.history.engines) > 1 if engine is None else engine
-        description = self.history.description
-        text = shell_command(verb, description, options, store=self._store, several=several)
-        return Command(verb, purpose, text)
-
-    @property
-    def _store(self) -> Path | None:
-        root = self.history.store.root
-        return None if root == self.without else root
+        """Returns a `study_command`."""
+        return Command(verb, purpose, study_command(self.history, verb, options, engine))
 
     def best_trials(self, most: int) -> tuple[list[str], list[list[str]]]:
         """Returns the heading and the rows of a table of the best trials, at most `most`."""
@@ -304,11 +291,9 @@ class Summary:
         return f"{counted(epochs, 'epoch')} of training, {seconds} in all" if epochs else seconds
 
 
-def summary_of(
-    history: StudyHistory, without: Path | None = None, verdict: StudyVerdict | None = None
-) -> Summary:
+def summary_of(history: StudyHistory, verdict: StudyVerdict | None = None) -> Summary:
     """Returns the summary of a study. Without a `verdict`, computes it."""
-    return Summary(history, verdict or study_verdict(history), without)
+    return Summary(history, verdict or study_verdict(history))
 
 
 def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict) -> Expectation:

@@ -42,8 +42,7 @@ from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrialSpec
 from tracking.records.verification_texts import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
-from tracking.shell_commands import again_command
-from tracking.store.store_folder import default_store_path
+from tracking.shell_commands import reproduce_command
 
 if TYPE_CHECKING:
     from studies.executors import Session
@@ -478,7 +477,7 @@ def _notes(
         kept = f"launches keep it until a confirm, or {again}"
         notes.append(kept if why else "launches choose the champion again")
     if champion and not trial.verified:
-        command = again_command(history, trial, default_store_path().absolute())
+        command = reproduce_command(history, trial.number)
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
     if how is not None:
         notes.append("the refit has no validation value: it was trained on that data")

@@ -34,7 +34,7 @@ from tracking.history.study_history import (
 )
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.study_description import sha256
-from tracking.shell_commands import again_command
+from tracking.shell_commands import reproduce_command
 from tracking.store.store_json import check_trust
 
 # A note ends with these words if the code that runs may not be the recorded code.
@@ -145,10 +145,10 @@ def recorded_executor(
             return
         otherwise = "Or confirm it with executor='in-process'."
         if workers == 1:
-            command = again_command(history, trial) if history.description.code.path else ""
-            otherwise = command and (
-                f"Or, if the study is at the top level of its file, run: {command}"
-            )
+            otherwise = ""
+            if history.description.code.path:
+                command = reproduce_command(history, trial.number)
+                otherwise = f"Or, if the study is at the top level of its file, run: {command}"
         if isinstance(code, Target):
             loaded: Target | ShippedStudy = code
         else:

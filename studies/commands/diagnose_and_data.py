@@ -52,9 +52,8 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     """
     from studies.commands.arguments import history_of
     from tracking.diagnosis.check_runner import diagnose, document
-    from tracking.store.store_folder import default_store_path
 
-    diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
+    diagnosis = diagnose(history_of(study, engine, store))
     if as_json:
         print_json(document(diagnosis))
         return

@@ -57,7 +57,6 @@ def report_command(
     from studies.progress import waiting
     from tracking.report.html_page import write_comparison, write_report
     from tracking.store.atomic_writing import write_atomically
-    from tracking.store.store_folder import default_store_path
 
     if output is not None:
         # A new report replaces an old one without a question, as it can be made again.
@@ -69,7 +68,7 @@ def report_command(
             with explained(page):
                 write_comparison(histories, page)
         else:
-            page = write_report(histories[0], default_store_path().absolute())
+            page = write_report(histories[0])
             if output is not None:
                 with explained(output):
                     write_atomically(output, page.read_text(encoding="utf-8"))

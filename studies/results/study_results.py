@@ -23,7 +23,7 @@ from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.evaluation_records import Confirmation, Corrected
-from tracking.store.store_folder import Store, default_store_path
+from tracking.store.store_folder import Store
 from tracking.store.store_json import check_trust
 from tracking.summary import summary_of
 
@@ -144,7 +144,7 @@ class StudyResults(StudyHistory):
         """Writes the study's report, as ``kerastudy report`` does; returns the path of the file."""
         from tracking.report.html_page import write_report
 
-        return write_report(self, default_store_path().absolute())
+        return write_report(self)
 
     def diagnose(self) -> Diagnosis:
         """Returns the findings about the search, and the launch that should follow."""
@@ -341,7 +341,7 @@ def diagnose(
         study = read_record(
             existing_store(store), study, None if engine is None else check_engine(engine)
         )
-    return diagnose_record(study, default_store_path().absolute())
+    return diagnose_record(study)
 
 
 def delete_study(study: str, *, store: str | Path | Store | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from search_spaces import Parameter
@@ -22,7 +21,7 @@ from tracking.diagnosis.isolation_check import isolation
 from tracking.diagnosis.noise_checks import sufficiency, trial_variance
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
 from tracking.history.study_history import StudyHistory
-from tracking.shell_commands import shell_command
+from tracking.shell_commands import study_command
 
 
 class Check(NamedTuple):
@@ -93,11 +92,8 @@ class Diagnosis:
         return f"<diagnosis of {self.history.description.name!r}: {counts or 'nothing found'}>"
 
 
-def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
-    """Runs all checks on a study's record, without training.
-
-    The commands have ``--store``, unless the study is in the store `without`.
-    """
+def diagnose(history: StudyHistory) -> Diagnosis:
+    """Runs all checks on a study's record, without training."""
     study = DiagnosedStudy(history)
     findings: list[Finding] = []
     unchecked: list[Unchecked] = []
@@ -122,24 +118,22 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
         unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     following = next_launch(history, findings)
-    root = None if history.store.root == without else history.store.root
     return Diagnosis(
         history,
-        tuple(replace(finding, command=_command(history, finding, root)) for finding in findings),
+        tuple(replace(finding, command=_command(history, finding)) for finding in findings),
         tuple(passed),
         tuple(unchecked),
         following,
-        following.command(history, root) if following.reasons else "",
+        following.command(history) if following.reasons else "",
     )
 
 
-def _command(history: StudyHistory, finding: Finding, root: Path | None) -> str:
+def _command(history: StudyHistory, finding: Finding) -> str:
     """Returns a finding's command, or an empty text if the user must edit the study's code."""
     if finding.command:
-        several = len(history.engines) > 1
-        return shell_command(finding.command, history.description, store=root, several=several)
+        return study_command(history, finding.command)
     alone = next_launch(history, [finding])
-    return alone.command(history, root) if alone.reasons else ""
+    return alone.command(history) if alone.reasons else ""
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace, Tailoring
@@ -35,11 +34,8 @@ class NextLaunch:
     settings: Mapping[str, Any] = field(default_factory=dict)
     reasons: Sequence[tuple[str, str]] = ()
 
-    def command(self, history: StudyHistory, store: Path | None) -> str:
-        """Returns the shell command, or the Python call for a notebook's study.
-
-        The command has no ``--store`` if `store` is None.
-        """
+    def command(self, history: StudyHistory) -> str:
+        """Returns the shell command, or the Python call for a notebook's study."""
         description = history.description
         settings = dict(self.settings)
         if description.cross_validation.isdigit():
@@ -48,7 +44,7 @@ class NextLaunch:
             settings["cross_validation"] = int(description.cross_validation)
         if description.code.path:
             options = _options(self.tailoring, settings)
-            return launch_command(description, self.name, options, store=store)
+            return launch_command(history, self.name, options)
         if self.name != description.name:
             settings = {"name": self.name, **settings}
         arguments = [f"{name}={value!r}" for name, value in settings.items()]

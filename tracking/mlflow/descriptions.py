@@ -29,7 +29,7 @@ from tracking.records import (
     TrialSpec,
     training_name,
 )
-from tracking.shell_commands import reproduce_command
+from tracking.shell_commands import shell_command
 from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
 # A trial's description shows at most this many hyperparameters. The run's params have all.
@@ -116,7 +116,7 @@ def version_description(
 ) -> str:
     """Returns the description of a model version: its trial, epoch, value and files."""
     _, best = trial.best_training
-    command = reproduce_command(description, trial.number, None, several=True)
+    command = shell_command("reproduce", description, f"--trial {trial.number}", several=True)
     files = logged_model_page(experiment_id, model_id)
     folds = trial.result.folds
     of_folds = f" (the mean of {folds} folds; it is trained on all of them)" if folds else ""

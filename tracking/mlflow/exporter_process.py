@@ -26,7 +26,7 @@ from tracking.history.study_history import StudySize, histories_in
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.descriptions import REPORT
 from tracking.mlflow.exporter_notes import locked_notes, read_notes
-from tracking.store.store_folder import Store, default_store_path
+from tracking.store.store_folder import Store
 
 if TYPE_CHECKING:
     from tracking.mlflow.study_exporter import StudyExporter
@@ -263,7 +263,7 @@ class _Follower:
             from tracking.report.html_page import write_report
 
             histories = histories_in(self._store, self._folder)
-            write_report(histories[0], default_store_path().absolute())
+            write_report(histories[0])
         except Exception as error:
             _say(
                 f"warning: the report could not be written ({type(error).__name__}: {error}). "

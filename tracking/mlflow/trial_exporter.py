@@ -29,7 +29,7 @@ from tracking.records import (
     TrialSpec,
     finished_trials,
 )
-from tracking.shell_commands import reproduce_command
+from tracking.shell_commands import shell_command
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
@@ -177,7 +177,10 @@ class TrialExporter:
         joined: dict[str, Any] = {}
         if result is not None:
             outcome = trial_outcome(result, 0 if of_fit else description.folds)
-            command = reproduce_command(description, spec.number, self.root, several=self.several)
+            which = f"--trial {spec.number}"
+            command = shell_command(
+                "reproduce", description, which, store=self.root, several=self.several
+            )
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)

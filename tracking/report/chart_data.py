@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -37,18 +36,17 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    Commands have ``--store``, unless the study is in the store `without`. If `whole`, charts show
-    all values at their places. Otherwise they draw values that are far off at the edge.
+    If `whole`, charts show all values at their places. Otherwise they draw values that are far off
+    at the edge.
     """
 
     history: StudyHistory
-    without: Path | None = None
     whole: bool = False
 
     @cached_property
     def summary(self) -> Summary:
         """The summary of the study."""
-        return summary_of(self.history, self.without, self.verdict)
+        return summary_of(self.history, self.verdict)
 
     @cached_property
     def axes(self) -> tuple[HyperparameterAxis, ...]:
@@ -75,12 +73,6 @@ class StudyData:
         """The champion's predictions, if the champion is a trial of this engine."""
         of_champion = read_validation_predictions(self.history)
         return None if self.history.champion is None else of_champion
-
-    @property
-    def root(self) -> Path | None:
-        """The store's folder for ``--store``, or None if commands need no ``--store``."""
-        root = self.history.store.root
-        return None if root == self.without else root
 
     @cached_property
     def training_metric(self) -> str:

@@ -62,16 +62,12 @@ _OPTIONS = {
 
 # Without debug mode, Altair skips its schema checks, which take a third of the time to make a page.
 @debug_mode(False)
-def study_page(history: StudyHistory, without: Path | None = None) -> str:
-    """Returns the report of a study as HTML.
-
-    The commands on the page have ``--store``, unless the study is in the store `without`.
-    """
-    data = StudyData(history, without)
+def study_page(history: StudyHistory) -> str:
+    """Returns the report of a study as HTML."""
+    data = StudyData(history)
     description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
-    command = reproduce_command(description, "\0", data.root, several=len(history.engines) > 1)
-    before, _, after = command.partition("\0")
+    before, _, after = reproduce_command(history, "\0").partition("\0")
     first = history.champion or history.best
     picked = first.number if first else next((t.number for t in history.trials), None)
     return _render(
@@ -426,10 +422,10 @@ def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
 FILE_NAME = "report.html"
 
 
-def write_report(history: StudyHistory, without: Path | None = None) -> Path:
-    """Writes the report of a study, and returns its path. `study_page` explains `without`."""
+def write_report(history: StudyHistory) -> Path:
+    """Writes the report of a study, and returns its path."""
     file = history.folder / FILE_NAME
-    write_atomically(file, study_page(history, without))
+    write_atomically(file, study_page(history))
     return file
 
 

@@ -103,7 +103,8 @@ def sections(data: StudyData) -> list[Section]:
     ]
     data_findings = looked_at(data.history)
     if data_findings is not None:
-        parts.append(_of_data(data_findings, data_command(data.history.description, data.root)))
+        command = data_command(data.history.description, data.history.store.root)
+        parts.append(_of_data(data_findings, command))
     # If all is well, the section of the diagnosis has neither figures nor findings, but its text
     # says that all is well.
     always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]

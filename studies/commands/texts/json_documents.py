@@ -13,7 +13,6 @@ from tracking.history.trial_ranks import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.json_conversion import to_json
-from tracking.store.store_folder import default_store_path
 from tracking.summary import summary_of, validation_parts
 
 
@@ -23,7 +22,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
     from tracking.diagnosis.isolation_check import answers
 
     description, best, verdict = history.description, history.best, study_verdict(history)
-    commands = summary_of(history, default_store_path().absolute(), verdict).commands
+    commands = summary_of(history, verdict).commands
     return {
         "study": description.name,
         "engine": description.engine,

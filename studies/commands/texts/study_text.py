@@ -20,7 +20,6 @@ from tracking.history.learning_curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
-from tracking.store.store_folder import default_store_path
 from tracking.summary import Fact, Summary, data_facts, summary_of, trial_rows
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def study_text(
             into the terminal.
         every: Whether the text has all trials instead of the best.
     """
-    summary = summary_of(history, default_store_path().absolute(), verdict)
+    summary = summary_of(history, verdict)
     if curve is None:
         curve = RecordedCurves(history.folder, history.trials if every else history.top(top or 5))
     lines = [*_outcome(summary), ""]
@@ -67,7 +66,7 @@ def study_text(
 
 def verdict_text(history: StudyHistory) -> str:
     """Returns the outcome of a study in a few lines, with the next step."""
-    summary = summary_of(history, default_store_path().absolute())
+    summary = summary_of(history)
     return "\n".join([*_outcome(summary), *_next_lines(summary)])
 
 

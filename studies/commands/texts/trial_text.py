@@ -8,8 +8,7 @@ from tracking.history.learning_curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.records.verification_texts import in_words
-from tracking.shell_commands import again_command
-from tracking.store.store_folder import default_store_path
+from tracking.shell_commands import reproduce_command
 
 _CURVE = 60
 
@@ -53,7 +52,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         text += ["", *_epochs(trial, epochs)]
     if isinstance(trial, EndedTrial) and trial.best is not None:
         checkpoint = history.checkpoint(trial)
-        again = again_command(history, trial, default_store_path().absolute())
+        again = reproduce_command(history, trial.number)
         text += ["", *([f"checkpoint {printable_path(checkpoint)}"] if checkpoint else [])]
         # An interrupted trial can't be reproduced. The next launch resumes it.
         text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]

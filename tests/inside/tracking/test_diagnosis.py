@@ -407,7 +407,7 @@ def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: T
         settings={"tailored": tailoring.to_dict(), **IN_A_FILE},
     ).history(tmp_path)
     following = next_launch(history, diagnose(history).findings)
-    made = tailoring_of(following.command(history, None)).apply(CONDITIONAL)
+    made = tailoring_of(following.command(history)).apply(CONDITIONAL)
     assert made.to_dict() == following.space.to_dict()
 
 
@@ -449,26 +449,30 @@ def test_the_study_after_one_is_numbered(tmp_path: Path, before: str, after: str
     assert f"--name {after} " in command
 
 
-def test_more_trials_go_on_with_the_same_study(tmp_path: Path) -> None:
+def test_more_trials_go_on_with_the_same_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With what its launch had changed, else it would be another."""
+    monkeypatch.setenv("KERASTUDY_STORE", str(tmp_path / "a store"))
     tailoring = Tailoring(ranges={"units": "32", "dropout": "0.1..0.4"})
     changes = Changes(settings={"trials": 40}, resumes=True)
     more = Finding("sufficiency", "hint", "More", "more.", changes=changes)
     found = Planted(
         space=tailoring.apply(Planted().space),
         settings={"tailored": tailoring.to_dict(), **IN_A_FILE, "cross_validation": "4"},
-    ).history(tmp_path)
-    command = next_launch(found, [more]).command(found, None)
+    ).history(tmp_path / "a store")
+    command = next_launch(found, [more]).command(found)
     assert command == (
         "kerastudy launch /s/a.py --name planted --set units=32 --set dropout=0.1..0.4 "
         "--trials 40 --folds 4"
     )
     # Another study has its own number of trials.
     wider = Finding("boundary", "problem", "Wider", "", changes=Changes({"dropout": "0.1..0.6"}))
-    command = next_launch(found, [more, wider]).command(found, Path("a store"))
+    monkeypatch.delenv("KERASTUDY_STORE")
+    command = next_launch(found, [more, wider]).command(found)
     assert command == (
         "kerastudy launch /s/a.py --name planted-2 --set units=32 --set dropout=0.1..0.6 "
-        "--folds 4 --store 'a store'"
+        f"--folds 4 --store '{found.store.root}'"
     )
 
 

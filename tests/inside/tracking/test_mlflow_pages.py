@@ -24,7 +24,7 @@ from tracking.history import StudyHistory, read_study, record_evaluation
 from tracking.journal import Champion, Journal
 from tracking.mlflow import Pages, study_description, study_note, to_mlflow, view_id, view_tags
 from tracking.records import Evaluation, Measured, Objective
-from tracking.shell_commands import again_command
+from tracking.shell_commands import reproduce_command
 from tracking.store import Store
 from tracking.summary import summary_of
 
@@ -319,7 +319,8 @@ def test_of_several_engines_the_one_with_the_best_value_comes_first(shared_store
     )
     assert second.startswith("[Summary of optuna:random](")
     assert "): The search saw val_loss 0.49" in second
-    assert other.best is not None and "--engine optuna:tpe" in again_command(other, other.best)
+    assert other.best is not None
+    assert "--engine optuna:tpe" in reproduce_command(other, other.best.number)
     best = (
         "Best: [trial 2](#/experiments/1/runs/parent?workflowType=machine_learning) of optuna:tpe"
     )

@@ -29,19 +29,26 @@ FAILED = {"infeasible": lambda values: "NaN" if values["units"] == 17 else ""}
 DEFAULT = "with the default values (trial 0)"
 
 
+@pytest.fixture(autouse=True)
+def usual_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands on studies in this store have no ``--store``."""
+    monkeypatch.setenv("KERASTUDY_STORE", str(tmp_path / "store"))
+
+
 def steps(history: StudyHistory) -> list[str]:
-    return [each.text for each in summary_of(history, history.store.root).commands]
+    return [each.text for each in summary_of(history).commands]
 
 
 def planted(folder: Path, **changes: Any) -> StudyHistory:
     return Planted(**changes).history(folder / "store")
 
 
-def test_a_sound_study_is_confirmed(tmp_path: Path) -> None:
+def test_a_sound_study_is_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history = planted(tmp_path, settings={"data": DATA})
     assert steps(history) == ["kerastudy confirm planted"]
+    monkeypatch.delenv("KERASTUDY_STORE")
     (step,) = summary_of(history).commands
-    assert "sealed test part" in step.purpose and "--store" in step.text
+    assert "sealed test part" in step.purpose and f"--store {history.store.root}" in step.text
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def test_a_sound_study_is_confirmed(tmp_path: Path) -> None:
 )
 def test_a_fault_comes_before_the_test_part_is_read(tmp_path: Path, changes: Any) -> None:
     history = planted(tmp_path, **changes)
-    diagnosis = diagnose(history, history.store.root)
+    diagnosis = diagnose(history)
     assert diagnosis.command and steps(history) == [diagnosis.command]
     assert diagnosis.next.reasons[0][1] in summary_of(history).commands[0].purpose
 
@@ -82,7 +89,7 @@ def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, sam
     record_confirmed(journal, "sure", 0.9, 0.8, 0.95)
     journal.end("FINISHED", "trials", "all trials are done")
     history = read_study(store, "sure")
-    (predict, _) = summary_of(history, store.root).commands
+    (predict, _) = summary_of(history).commands
     assert predict.text == f"kerastudy predict sure --input {samples}"
 
 
@@ -118,7 +125,7 @@ def test_before_a_confirmation_the_default_and_the_gain_are_said(
     interval = Interval(expected, expected - 0.01, expected + 0.01)
     corrected = Corrected(history.best.value, interval, 3, 5000, 1000)
     verdict = StudyVerdict("val_accuracy", history.best.value, corrected)
-    shown = summary_of(history, verdict=verdict).expectation
+    shown = summary_of(history, verdict).expectation
     assert shown is not None and shown.value == f"{expected:.3f}"
     assert shown.default.endswith(default) and shown.gain.startswith(gain)
     assert bool(shown.gain) == bool(gain) and bool(shown.default) == bool(default)

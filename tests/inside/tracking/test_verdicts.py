@@ -188,9 +188,9 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     history = replace(study(shared_store, "confirmed", SHARES), status="FINISHED")
 
     def commands() -> dict[str, str]:
-        return {each.name: each.text for each in summary_of(history, shared_store.root).commands}
+        return {each.name: each.text for each in summary_of(history).commands}
 
-    assert commands()["confirm"] == "kerastudy confirm confirmed"
+    assert commands()["confirm"] == f"kerastudy confirm confirmed --store {shared_store.root}"
     confirm(history, reported=0.9, time=1)
     verdict = study_verdict(history)
     assert "is older than the best trial: confirm the study again." in verdict.text
