@@ -102,17 +102,15 @@ def diagnose(history: StudyHistory) -> Diagnosis:
         calls: list[tuple[Parameter, ...]] = [()]
         if check.parameters is not None:
             calls = [(parameter,) for parameter in check.parameters(study)]
-        found = len(findings) + len(unchecked)
+        before = len(findings) + len(unchecked)
         for arguments in calls:
             try:
-                finding = check.run(study, *arguments)
+                if (finding := check.run(study, *arguments)) is not None:
+                    findings.append(replace(finding, chart=check.chart))
             except TooThinError as error:
                 names = [parameter.name for parameter in arguments]
                 unchecked.append(Unchecked(check.name, str(error), *names))
-                continue
-            if finding is not None:
-                findings.append(replace(finding, chart=check.chart))
-        if calls and found == len(findings) + len(unchecked):
+        if calls and before == len(findings) + len(unchecked):
             passed.append(check.name)
     if not study.scientific:
         unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))

@@ -25,8 +25,6 @@ from tracking.store.store_folder import Store
 
 # Raise this number whenever the correction is computed differently.
 _VERSION = 2
-# With fewer trials, it takes less time to compute the correction than to record it.
-_FEWEST_RECORDED = 2
 # If at least this share of the samples is of one class, the verdict says how accurate a model is
 # that always answers this class.
 _MOSTLY = 0.8
@@ -295,12 +293,10 @@ def record_corrected(history: StudyHistory) -> None:
 
     A digest of the trials, recorded with the value, shows readers whether the value is outdated.
     """
-    trials = sum(len(each.holding) for each in _chosen_among(history))
-    if trials < _FEWEST_RECORDED or _recorded(history) is not None:
-        return
-    correction = _Correction(_key(history), *_computed(history))
-    with history.writing() as journal:
-        journal.set_corrected(to_json(correction))
+    if history.holding and _recorded(history) is None:
+        correction = _Correction(_key(history), *_computed(history))
+        with history.writing() as journal:
+            journal.set_corrected(to_json(correction))
 
 
 @dataclass(frozen=True)
