@@ -134,12 +134,11 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Opens a journal to read it. Raises StoreError if it can't be read.
 
-    With `at_once`, all queries are in one transaction, and see the journal in the same state.
-    Otherwise each query sees all that is committed before it. On a network disk, a reader's
-    transaction blocks the writer.
+    Each query sees all that is committed before it. There is no transaction for several queries,
+    because it would block the writer on a network disk.
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
@@ -151,8 +150,6 @@ def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]
         stack.enter_context(contextlib.closing(database))
         database.execute("PRAGMA query_only=1")
         _check_version(database, path)
-        if at_once:
-            database.execute("BEGIN")
         yield database
 
 

@@ -129,7 +129,7 @@ class JournalReader:
     @contextlib.contextmanager
     def held_open(self) -> Iterator[JournalReader]:
         """Keeps the file open for several calls. Each call sees all that is committed before it."""
-        with reading(self.path, at_once=False) as database:
+        with reading(self.path) as database:
             self._opened = database
             try:
                 yield self
