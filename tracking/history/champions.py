@@ -57,7 +57,6 @@ def _recorded(
     facts: Mapping[str, Any],
     reason: str,
 ) -> str:
-    former = history.journal.champions(alias)
     # The journal gets the folder's path when the folder is complete. If the process is killed
     # before, the next registration removes the folder.
     place = Path(_FOLDER, f"{alias}-{uuid.uuid4().hex[:8]}")
@@ -69,7 +68,7 @@ def _recorded(
         _, best = trial.best_training
         outputs = from_json(ValidationPredictions, file.read_text(encoding="utf-8"))
         predictions = to_json(outputs.of(trial.uuid, best.epoch))
-    with history.writing() as journal, journal.together():
+    with history.writing() as journal:
         journal.set_champion(
             trial.uuid,
             place.as_posix(),
@@ -78,8 +77,6 @@ def _recorded(
             facts=facts,
             predictions=predictions,
         )
-        for each in former:
-            journal.withdraw(each.number)
     folders = {each.folder for each in history.journal.champions()}
     for other in folder.parent.iterdir():
         if other not in folders:

@@ -266,11 +266,12 @@ class Journal:
         facts: Mapping[str, Any],
         predictions: str = "",
     ) -> None:
-        """Records a saved model as the study's champion or refit.
+        """Records a saved model as the study's champion or refit, instead of the former one.
 
         `folder` is the model's folder, relative to the study's folder.
         """
-        with self._transaction(synced=True):
+        with self._transaction(synced=True) as database:
+            database.execute("UPDATE champions SET withdrawn = 1 WHERE alias = ?", (alias,))
             self._insert(
                 "champions",
                 alias=alias,
