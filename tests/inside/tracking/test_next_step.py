@@ -93,16 +93,16 @@ def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, sam
     assert predict.text == f"kerastudy predict sure --input {samples}"
 
 
-def test_an_interrupted_launch_is_resumed(tmp_path: Path) -> None:
-    history = planted(tmp_path, trials=3)
-    (step,) = summary_of(replace(history, status="KILLED")).commands
-    assert step.name == "launch" and "Resume" in step.purpose
-
-
-def test_without_any_value_it_is_launched_again(tmp_path: Path) -> None:
-    history = planted(tmp_path, trials=3, infeasible=lambda values: "the loss is NaN in epoch 1")
+@pytest.mark.parametrize(
+    ("changes", "status", "purpose"),
+    [({}, "KILLED", "Resume"), ({"infeasible": lambda v: "NaN"}, "FINISHED", "no trial has a value")],
+)
+def test_a_launch_without_an_end_or_a_value_is_launched_again(
+    tmp_path: Path, changes: Any, status: str, purpose: str
+) -> None:
+    history = replace(planted(tmp_path, trials=3, **changes), status=status)
     (step,) = summary_of(history).commands
-    assert step.name == "launch" and "no trial has a value" in step.purpose
+    assert step.name == "launch" and purpose in step.purpose
 
 
 @pytest.mark.parametrize(

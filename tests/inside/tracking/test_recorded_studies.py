@@ -13,11 +13,10 @@ import pytest
 from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from scripted import SPACE, describe
 
-import kerastudy as ks
-from search_spaces import SearchSpace, StoreError, StudyNameError, StudyNotFoundError
+from search_spaces import StoreError, StudyNameError, StudyNotFoundError
 from tracking.history import find_engines, read_code, read_study, study_names
 from tracking.journal import Journal
-from tracking.records import CodeDescription, DataDescription, Proposal, TrialResult
+from tracking.records import CodeDescription, DataDescription
 from tracking.store import Store, check_study_name, known_names
 
 CURVE = losses(0.5, 0.25, 0.75)
@@ -86,21 +85,6 @@ def test_a_number_that_is_not_finite_is_in_no_curve(shared_store: Store) -> None
     assert trial.best is not None
     assert (trial.best.epoch, trial.best.value) == (1, 0.5)
     assert math.isnan(trial.best.metrics["loss"]) and trial.best.metrics["up"] == math.inf
-
-
-def test_long_texts_and_large_spaces_survive(shared_store: Store) -> None:
-    space = SearchSpace([ks.Float(f"a parameter with number {i:03}", 0.0, 1.0) for i in range(200)])
-    values = {name: 1 / (3 + i) for i, name in enumerate(space.names)}
-    journal = begin(shared_store, "large", space=space)
-    spec, text = make_spec(values=values), "한" * 20_000
-    uuid = journal.begin_trial(spec, Proposal(0, values, {"sampler": text}), {"device": text})
-    result = TrialResult(0, "infeasible", reason=text)
-    journal.end_trial(uuid, result)
-    history = read_study(shared_store, "large")
-    trial = history.trial(0)
-    assert history.description.space == space
-    assert (trial.spec, trial.result) == (spec, result)
-    assert trial.environment == {"device": text} and trial.engine_state == {"sampler": text}
 
 
 def test_the_last_attempt_counts(shared_store: Store) -> None:
