@@ -238,11 +238,7 @@ class Summary:
         counts = history.counts()
         if counts["running"] and not holder_of(history.folder):
             counts["cut off by a kill, to be resumed"] = counts.pop("running")
-        states = ", ".join(
-            f"{amount:,} {state}{_STATES.get(state, '')}"
-            for state, amount in counts.items()
-            if amount
-        )
+        states = amounts({state + _STATES.get(state, ""): count for state, count in counts.items()})
         count = f"{len(history.trials):,}"
         # The last launch may have asked for fewer trials than there were before.
         if len(history.trials) <= description.trials:
