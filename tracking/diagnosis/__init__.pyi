@@ -3,7 +3,6 @@ from .boundary_check import wider as wider
 from .check_runner import CHECKS as CHECKS
 from .check_runner import Diagnosis as Diagnosis
 from .check_runner import diagnose as diagnose
-from .check_runner import document as document
 from .diagnosed_study import Changes as Changes
 from .diagnosed_study import DiagnosedStudy as DiagnosedStudy
 from .diagnosed_study import Finding as Finding

@@ -1,4 +1,3 @@
-from .champions import read_validation_predictions as read_validation_predictions
 from .champions import record_verified as record_verified
 from .champions import withdraw_champion as withdraw_champion
 from .comparison import compare as compare
@@ -19,11 +18,9 @@ from .trial_ranks import ranked as ranked
 from .trial_ranks import trials_table as trials_table
 from .verdicts import StudyVerdict as StudyVerdict
 from .verdicts import champion_sentences as champion_sentences
-from .verdicts import confirmation_of as confirmation_of
 from .verdicts import evaluations_on as evaluations_on
 from .verdicts import read_confirmations as read_confirmations
 from .verdicts import read_evaluations as read_evaluations
-from .verdicts import read_trainings as read_trainings
 from .verdicts import record_corrected as record_corrected
 from .verdicts import record_evaluation as record_evaluation
 from .verdicts import study_verdict as study_verdict

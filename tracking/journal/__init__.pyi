@@ -6,7 +6,6 @@ from .database_file import check_sound as check_sound
 from .database_file import fault_of as fault_of
 from .database_file import on_network_disk as on_network_disk
 from .journal_reader import Champion as Champion
-from .journal_reader import ConfirmationRecord as ConfirmationRecord
 from .journal_reader import Fit as Fit
 from .journal_reader import Header as Header
 from .journal_reader import JournalReader as JournalReader

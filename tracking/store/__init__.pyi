@@ -3,7 +3,6 @@ from .atomic_writing import replacing as replacing
 from .atomic_writing import write_atomically as write_atomically
 from .checkpoint_files import StudyFiles as StudyFiles
 from .checkpoint_files import checkpoint_digest as checkpoint_digest
-from .checkpoint_files import files_of as files_of
 from .store_folder import Store as Store
 from .store_folder import check_study_name as check_study_name
 from .store_folder import check_writable as check_writable
