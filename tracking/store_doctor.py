@@ -170,7 +170,9 @@ def _check_checkpoints(history: StudyHistory) -> Check:
             if trial.whole is not None:
                 which = "the checkpoint of its training on all folds"
             if history.description.code.path:
-                how = f"train it again, bit for bit, with: {reproduce_command(history, trial.number)}"
+                how = (
+                    f"train it again, bit for bit, with: {reproduce_command(history, trial.number)}"
+                )
             else:
                 how = (
                     "where the study is defined, in a notebook, call study.reproduce"

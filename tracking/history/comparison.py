@@ -34,8 +34,8 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
 from tracking.records.evaluation_records import Interval
-from tracking.statistics.intervals import difference_of_intervals, difference_of_means
 from tracking.statistics.interval_texts import interval_text
+from tracking.statistics.intervals import difference_of_intervals, difference_of_means
 
 
 @dataclass(frozen=True)

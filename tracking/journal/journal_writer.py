@@ -465,7 +465,6 @@ class Journal:
             self._opened.rollback()
 
 
-
 def _uuid() -> str:
     return uuid.uuid4().hex
 

@@ -57,7 +57,8 @@ def one_before(path: Path) -> Path:
 def pieces_in(folder: Path, pattern: str = "") -> list[Path]:
     """Returns the partial files that killed processes left in a folder.
 
-    No process may be writing in the folder. With the `pattern` ``**/``, subfolders are searched, too.
+    No process may be writing in the folder. With the `pattern` ``**/``, subfolders are searched,
+    too.
     """
     pieces = folder.glob(f"{pattern}partial-[0-9]*-*")
     return sorted(path for path in pieces if path.is_file())

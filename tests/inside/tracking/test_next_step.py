@@ -95,7 +95,10 @@ def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, sam
 
 @pytest.mark.parametrize(
     ("changes", "status", "purpose"),
-    [({}, "KILLED", "Resume"), ({"infeasible": lambda v: "NaN"}, "FINISHED", "no trial has a value")],
+    [
+        ({}, "KILLED", "Resume"),
+        ({"infeasible": lambda v: "NaN"}, "FINISHED", "no trial has a value"),
+    ],
 )
 def test_a_launch_without_an_end_or_a_value_is_launched_again(
     tmp_path: Path, changes: Any, status: str, purpose: str
