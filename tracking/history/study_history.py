@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from search_spaces.errors import StoreError, StudyNotFoundError
+from search_spaces.errors import StoreError, StudyNotFoundError, near_match
+from search_spaces.texts import quoted
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial, completed, latest_attempts, ranked, with_joined
 from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
@@ -26,7 +27,7 @@ from tracking.store.checkpoint_files import (
     files_of,
     recorded_checkpoints,
 )
-from tracking.store.store_folder import Store, default_store_path, known_names, open_store
+from tracking.store.store_folder import Store, default_store_path, open_store
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""
@@ -36,6 +37,7 @@ CONFIRMED = "it won under new seeds"
 """The recorded reason if the champion was chosen because it won `kerastudy confirm`."""
 PROMOTED = "promoted"
 """The recorded reason if a user promoted the champion. The user's own words may follow."""
+_MOST_NAMES = 5
 
 
 @dataclass(frozen=True, repr=False)
@@ -267,10 +269,11 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
 
 
 def _no_study(store: Store, name: str) -> StudyNotFoundError:
-    return StudyNotFoundError(
-        f"The store {str(store.root)!r} has no study {name!r}. "
-        f"{known_names(name, study_names(store))}"
-    )
+    names, hint = study_names(store), "It is empty."
+    if names:
+        hint = near_match(name, names) or f"It has {quoted(names, most=_MOST_NAMES)}."
+        hint += " All are listed by: kerastudy list"
+    return StudyNotFoundError(f"The store {str(store.root)!r} has no study {name!r}", hint=hint)
 
 
 def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:

@@ -164,8 +164,10 @@ class Journal:
         self._together = True
         try:
             yield
-            with as_journal_errors(self._path):
-                self._commit()
+            self._together = False
+            if self._epochs or (self._opened is not None and self._opened.in_transaction):
+                with self._transaction(synced=True):
+                    pass  # The commit writes everything, also the epochs.
         finally:
             self.settle()
 
@@ -173,30 +175,27 @@ class Journal:
         self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str], losses: int = 0
     ) -> str:
         """Records that an attempt at a trial begins. Returns the attempt's uuid."""
-        identity = _uuid()
         with self._transaction(synced=True):
-            self._insert(
+            return self._begin(
                 "trials",
-                uuid=identity,
+                _uuid(),
                 search=self.search,
                 number=spec.number,
                 spec=to_json(spec),
-                state="running",
                 engine_state=json.dumps(dict(proposal.state)),
                 environment=json.dumps(dict(environment)),
                 code_digest=self.description.code.digest,
                 losses=losses,
-                started=self._now(),
-                revision=self._revision,
             )
-        return identity
 
     def begin_fit(self, trial: str, spec: TrialSpec, *, only: bool = False) -> str:
         """Records that a fit of a trial begins. Returns the fit's uuid.
 
         With `only`, the trial has no other fit, and the fit has the trial's uuid.
         """
-        return self._begin_fit(trial if only else _uuid(), spec, trial=trial)
+        with self._transaction():
+            uuid = trial if only else _uuid()
+            return self._begin("fits", uuid, trial=trial, spec=to_json(spec))
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
         """Keeps the metrics of an epoch in memory. The next transaction or `flush` writes them."""
@@ -312,21 +311,11 @@ class Journal:
         `unfinished` is the uuid of an interrupted confirmation, if that confirmation resumes.
         """
         self.end_left_over()
-        identity = unfinished or _uuid()
         with self._transaction(synced=True):
             if unfinished:
-                self._update("confirmations", identity, state="running", ended=0)
-            else:
-                self._insert(
-                    "confirmations",
-                    uuid=identity,
-                    search=self.search,
-                    plan=plan,
-                    state="running",
-                    started=self._now(),
-                    revision=self._revision,
-                )
-        return identity
+                self._update("confirmations", unfinished, state="running", ended=0)
+                return unfinished
+            return self._begin("confirmations", _uuid(), search=self.search, plan=plan)
 
     def begin_training(self, confirmation: str, spec: TrialSpec, name: str, identity: str) -> str:
         """Records that a training of a confirmation begins. Returns the training's uuid.
@@ -334,9 +323,9 @@ class Journal:
         `name` is e.g. ``"#12 · seed 2"``. `identity` is a digest of everything that the training
         depends on.
         """
-        return self._begin_fit(
-            _uuid(), spec, confirmation=confirmation, name=name, identity=identity
-        )
+        owner = {"confirmation": confirmation, "name": name, "identity": identity}
+        with self._transaction():
+            return self._begin("fits", _uuid(), spec=to_json(spec), **owner)
 
     def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
         """Records the outcome of a confirmation, or with None, its interruption."""
@@ -353,9 +342,10 @@ class Journal:
             )
 
     def settle(self) -> None:
-        """Rolls back a transaction that an interrupt left open."""
+        """Rolls back an open transaction. The logged epochs stay for the next commit."""
         self._together = False
-        self._roll_back()
+        if self._opened is not None and self._opened.in_transaction:
+            self._opened.rollback()
 
     def close(self) -> None:
         """Writes the logged epochs and closes the file. The next write opens it again."""
@@ -364,17 +354,10 @@ class Journal:
             self._opened.close()
             self._opened = None
 
-    def _begin_fit(self, uuid: str, spec: TrialSpec, **owner: str) -> str:
-        with self._transaction():
-            self._insert(
-                "fits",
-                uuid=uuid,
-                spec=to_json(spec),
-                state="running",
-                started=self._now(),
-                revision=self._revision,
-                **owner,
-            )
+    def _begin(self, table: str, uuid: str, **values: object) -> str:
+        """Adds a trial, fit or confirmation that begins to run, and returns its uuid."""
+        times = {"started": self._now(), "revision": self._revision}
+        self._insert(table, uuid=uuid, state="running", **times, **values)
         return uuid
 
     def _end_trial(self, trial: str, state: str, **values: object) -> None:
@@ -418,51 +401,42 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
-        """Begins a transaction, or continues the transaction of `together`."""
+        """Begins a transaction, or continues the one that is open. Commits it with the epochs.
+
+        Within `together`, the transaction stays open.
+        """
         with as_journal_errors(self._path):
+            database = self._database
             try:
-                yield self._begun(synced=synced or self._together)
+                if not database.in_transaction:
+                    mode = "FULL" if synced or self._together else "NORMAL"
+                    database.execute(f"PRAGMA synchronous={mode}")
+                    database.execute("BEGIN IMMEDIATE")
+                    self._revision, self._time = database.execute(
+                        "UPDATE study SET revision = revision + 1, time = max(time, ?) "
+                        "RETURNING revision, time",
+                        (_wall_clock(),),
+                    ).fetchone()
+                yield database
                 if not self._together:
-                    self._commit()
+                    # Epochs are left out if the beginning of their fit was rolled back.
+                    database.executemany(
+                        "INSERT INTO epochs (epoch, time, metrics, fit) "
+                        "SELECT ?, ?, ?, id FROM fits WHERE uuid = ?",
+                        [
+                            (each.epoch, now, json.dumps(dict(each.metrics)), fit)
+                            for fit, each, now in self._epochs
+                        ],
+                    )
+                    database.execute("COMMIT")
+                    self._epochs.clear()
             finally:
                 if not self._together:
-                    self._roll_back()
-
-    def _begun(self, *, synced: bool) -> sqlite3.Connection:
-        database = self._database
-        if not database.in_transaction:
-            database.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
-            database.execute("BEGIN IMMEDIATE")
-            self._revision, self._time = database.execute(
-                "UPDATE study SET revision = revision + 1, time = max(time, ?) "
-                "RETURNING revision, time",
-                (_wall_clock(),),
-            ).fetchone()
-        return database
+                    self.settle()
 
     def _now(self) -> int:
         """Returns the Unix time in milliseconds. Within a journal, it never goes back."""
         return max(self._time, _wall_clock())
-
-    def _commit(self) -> None:
-        """Commits the open transaction, together with the logged epochs."""
-        if self._epochs:
-            self._begun(synced=self._together)
-        database = self._opened
-        if database is not None and database.in_transaction:
-            # Epochs are left out if the beginning of their fit was rolled back.
-            database.executemany(
-                "INSERT INTO epochs (epoch, time, metrics, fit) "
-                "SELECT ?, ?, ?, id FROM fits WHERE uuid = ?",
-                [(e.epoch, now, json.dumps(dict(e.metrics)), fit) for fit, e, now in self._epochs],
-            )
-            database.execute("COMMIT")
-            self._epochs.clear()
-
-    def _roll_back(self) -> None:
-        """Rolls an open transaction back. The logged epochs stay for the next commit."""
-        if self._opened is not None and self._opened.in_transaction:
-            self._opened.rollback()
 
 
 def _uuid() -> str:

@@ -8,7 +8,6 @@ from .store_folder import check_study_name as check_study_name
 from .store_folder import check_writable as check_writable
 from .store_folder import create_store as create_store
 from .store_folder import default_store_path as default_store_path
-from .store_folder import known_names as known_names
 from .store_folder import open_store as open_store
 from .store_json import STORE_FORMAT as STORE_FORMAT
 from .study_locks import locked_study as locked_study

@@ -14,13 +14,11 @@ import contextlib
 import itertools
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from difflib import get_close_matches
 from pathlib import Path
 
 from search_spaces.errors import KerastudyError, StoreError, StudyNameError
-from search_spaces.texts import quoted
 from tracking.journal import FILE_NAME, Header, JournalReader
 from tracking.store.store_json import is_store, read_facts, write_facts
 from tracking.store.study_locks import holder_of, locked_store, locked_study
@@ -190,7 +188,6 @@ _FORBIDDEN = set('/\\:@?#%"<>|*')
 # These are Unicode's categories of control characters, surrogates, and line ends.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _LONGEST_IN_BYTES = 200
-_MOST_NAMES = 5
 
 
 def check_study_name(name: object) -> str:
@@ -227,18 +224,6 @@ def _fault_of(name: str) -> str:
         limit = f"be at most {_LONGEST_IN_BYTES} bytes long"
         return f"must not begin or end with a space or a dot, and {limit}"
     return ""
-
-
-def known_names(name: str, names: Sequence[str]) -> str:
-    """Returns a hint for a name that no study has: similar names, or all names."""
-    if not names:
-        return "It is empty."
-    by_folded = {known.casefold(): known for known in reversed(names)}
-    near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded)]
-    if near:
-        return f"Did you mean {quoted(near, 'or')}? All are listed by: kerastudy list"
-    rest = ", listed by: kerastudy list" if len(names) > _MOST_NAMES else ""
-    return f"It has: {quoted(names, most=_MOST_NAMES)}{rest}"
 
 
 _MEND = "Recorded trials are safe. Fix this, then give the command again."
