@@ -144,10 +144,8 @@ def real_folder(path: str | Path) -> Path:
 
 def create_store(path: str | Path) -> Store:
     """Opens the store in a folder, or makes one. Several processes may call it at once."""
-    store, root = open_store(path), real_folder(path)
-    if store is not None and read_facts(root) is not None:
-        check_writable(root)
-        return store
+    open_store(path)  # This raises StoreError if the path can't be a store's.
+    root = real_folder(path)
     try:
         root.mkdir(parents=True, exist_ok=True)
         check_writable(root)
@@ -245,14 +243,9 @@ def as_store_errors() -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
             raise
-        raise StoreError(
-            f"The store's database cannot be used: {first_cause(error)}. {_MEND}"
-        ) from error
-
-
-def first_cause(error: BaseException) -> str:
-    """Returns the first line of the message of an error's root cause."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        lines = str(cause).splitlines() or [type(cause).__name__]
+        why = lines[0].rstrip(".")
+        raise StoreError(f"The store's database cannot be used: {why}. {_MEND}") from error
