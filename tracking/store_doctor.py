@@ -192,7 +192,7 @@ class StoreCheck:
 
     Attributes:
         root: The store's folder.
-        faults: All faults, also those that are mended.
+        faults: All faults, mended or not.
         running: The studies that run now, each with its process. They were not checked.
     """
 

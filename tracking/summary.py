@@ -206,10 +206,6 @@ class Summary:
         """Returns a `study_command`."""
         return Command(verb, purpose, study_command(self.history, verb, options, engine))
 
-    def best_trials(self, most: int) -> tuple[list[str], list[list[str]]]:
-        """Returns the heading and the rows of a table of the best trials, at most `most`."""
-        return trial_rows(self.history, self.history.top(most))
-
     def _expected(self) -> Iterator[Fact]:
         history, best, verdict = self.history, self.history.best, self.verdict
         for flaw in verdict.flaws:

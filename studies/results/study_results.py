@@ -25,7 +25,7 @@ from tracking.records import EndedTrial, TrialRecord
 from tracking.records.evaluation_records import Confirmation, Corrected
 from tracking.store.store_folder import Store
 from tracking.store.store_json import check_trust
-from tracking.summary import summary_of
+from tracking.summary import summary_of, trial_rows
 
 if TYPE_CHECKING:
     import keras
@@ -191,7 +191,7 @@ class StudyResults(StudyHistory):
     def _repr_html_(self) -> str:
         summary = summary_of(self, verdict=self.verdict)
         facts = {"study": self.name, **{fact.name: fact.text for fact in summary.facts}}
-        heading, rows = summary.best_trials(_SHOWN)
+        heading, rows = trial_rows(self, self.top(_SHOWN))
         cells = [_row("th", heading), *(_row("td", row) for row in rows)]
         return _table(facts) + (f"<table>{''.join(cells)}</table>" if rows else "")
 

@@ -20,8 +20,8 @@ class NextLaunch:
 
     Attributes:
         name: The name of the next study, or the present name if the launch resumes the study.
-        tailoring: The changes to the space in the study's file: those of the present launch, and
-            the new ones.
+        tailoring: The changes to the space in the study's file: the changes that the present launch
+            made, and the new changes.
         space: The space with these changes.
         settings: The settings that the launch changes, by name.
         reasons: Each change's name, and the title of the finding that suggests the change. Empty if

@@ -343,7 +343,7 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
 
 
 def epochs_of(trial: EndedTrial) -> int:
-    """Returns the epochs of a trial, without those of the trial that it continues."""
+    """Returns the number of epochs that a trial trained itself, after a trial that it continues."""
     trainings = len(trial.result.repeats) or 1
     return max(trial.result.epochs_in_all - trainings * trial.spec.initial_epoch, 0)
 
@@ -376,7 +376,7 @@ def _groups(
 
 
 def _search(description: StudyDescription) -> tuple[object, ...]:
-    """Returns the settings that define a search: those of a study, without name and seed.
+    """Returns the settings that define a search: a study's settings without name and seed.
 
     The engine is first.
     """

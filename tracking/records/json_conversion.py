@@ -24,7 +24,7 @@ def to_json(record: object) -> str:
 
 
 def from_json(kind: type[Record], text: str) -> Record:
-    """Reads what `to_json` wrote. Raises RecordError for other texts."""
+    """Reads a record from a text of `to_json`. Raises RecordError for other texts."""
     from cattrs.errors import BaseValidationError
 
     try:

@@ -59,12 +59,12 @@ class Setting:
 
 
 def declaration(*arguments: Any, **named: Any) -> dict[str, Setting]:
-    """Returns the metadata of a setting's field. The arguments are those of `Setting`."""
+    """Returns the metadata of a setting's field. `Setting` explains the arguments."""
     return {_KEY: Setting(*arguments, **named)}
 
 
 def setting(default: Any, *arguments: Any, **named: Any) -> Any:
-    """Returns a dataclass field for a setting. The further arguments are those of `Setting`."""
+    """Returns a dataclass field for a setting. `Setting` explains the further arguments."""
     return dataclasses.field(default=default, metadata=declaration(*arguments, **named))
 
 

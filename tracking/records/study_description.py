@@ -202,7 +202,7 @@ class StudyDescription(RecordedSettings):
         """Returns the values of one of the first trials. None if the engine chooses the values.
 
         Trial 0 has the defaults, if `try_defaults` is set. The next trials have the values in
-        `initial`, but those that equal the defaults are not tried again.
+        `initial`, except values that equal the defaults.
         """
         # The driver calls this for every trial, so the answer for later trials must be quick.
         if number > len(self.initial):

@@ -151,7 +151,7 @@ class Repeat:
     best: BestEpoch
     weights_sha256: str  # Digest of the model's weights after the best epoch.
     seconds: float
-    # The next four fields are those of `TrialResult`.
+    # `TrialResult` explains the next four fields.
     checkpoint_sha256: str = ""
     unsaved: str = ""
     scores_bytes: int = 0

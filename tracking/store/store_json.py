@@ -70,7 +70,8 @@ def is_store(root: Path) -> bool:
 def write_facts(root: Path, *, new: bool = False) -> None:
     """Writes ``store.json`` in the present format.
 
-    The users are those in the old file. With `new`, the only user is this one, as the maker.
+    With `new`, the present user is the maker and the only trusted user. Otherwise the users of the
+    old file stay.
     """
     if new:
         salt = uuid.uuid4().hex
