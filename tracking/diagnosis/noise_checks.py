@@ -18,7 +18,7 @@ from tracking.diagnosis.diagnosed_study import (
     difference,
     expected_best,
 )
-from tracking.history.verdicts import read_confirmations
+from tracking.history.verdicts import valid_confirmation
 
 _LEAST_TRIALS: Final = 10
 _LEAST_TO_COMPARE: Final = 8
@@ -88,8 +88,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
             "no trial was trained under another seed; launch with --repeats 3, or confirm the best."
         )
     repeated = any(len(trial.result.repeats) > 1 for trial in study.ranked)
-    last = read_confirmations(study.history)[-1:]
-    confirmed = description.folds or (last and last[0].reported == study.ranked[0].value)
+    confirmed = description.folds or valid_confirmation(study.history)
     spread = float(np.std(study.losses, ddof=1))
     near = int((study.losses <= study.losses[0] + noise.value).sum())
     verdict = (

@@ -31,7 +31,7 @@ from search_spaces.argument_checks import finite_number
 from search_spaces.errors import ComparisonError
 from search_spaces.texts import counted, listed, number, quoted
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import read_confirmations
+from tracking.history.verdicts import valid_confirmation
 from tracking.records import EndedTrial, Objective, StudyDescription, TrialRecord
 from tracking.records.evaluation_records import Interval
 from tracking.statistics.interval_texts import interval_text
@@ -441,9 +441,12 @@ def _on_test(
     Returns the difference between the best winner and each other winner. Returns no differences if
     a winner is not confirmed, test parts differ, or a search was launched under several seeds.
     """
-    confirmed = {label: _confirmed(histories[places[0]]) for label, places in groups.items()}
     digests = {history.description.data.digests.get("test", "") for history in histories}
-    intervals = {label: interval for label, interval in confirmed.items() if interval is not None}
+    intervals: dict[str, Interval] = {}
+    for label, places in groups.items():
+        confirmation = valid_confirmation(histories[places[0]])
+        if confirmation is not None and confirmation.confirmed is not None:
+            intervals[label] = confirmation.confirmed
     if len(intervals) < len(histories) or len(digests) > 1:
         return ()
     best = min(intervals, key=lambda label: objective.sort_key(intervals[label].value))
@@ -456,18 +459,6 @@ def _on_test(
                 high, low = low, high
             differences.append(Difference(best, label, difference_of_intervals(high, low, pairs)))
     return tuple(differences)
-
-
-def _confirmed(history: StudyHistory) -> Interval | None:
-    """Returns the last confirmed value on the test part.
-
-    Returns None if the study was not confirmed, or if its best value has changed since.
-    """
-    confirmations = read_confirmations(history)
-    if not confirmations or history.best is None:
-        return None
-    last = confirmations[-1]
-    return last.confirmed if last.reported == history.best.value else None
 
 
 def _test_sentences(differences: Sequence[Difference], objective: Objective) -> list[str]:

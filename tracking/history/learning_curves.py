@@ -73,10 +73,13 @@ def metric_by_epoch(
         if repeats and repeats[0].fold is not None:
             folds = [curves.get(fold.uuid, {}) for fold in repeats]
             epochs = mean_epochs(folds, len(folds))
-        values[trial.number] = {
-            epoch: metrics[metric] for epoch, metrics in epochs.items() if metric in metrics
-        }
+        values[trial.number] = _values(epochs, metric)
     return {number: curve for number, curve in values.items() if curve}
+
+
+def _values(epochs: Epochs, metric: str) -> dict[int, float]:
+    """Returns the values of a metric by epoch."""
+    return {epoch: metrics[metric] for epoch, metrics in epochs.items() if metric in metrics}
 
 
 def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int) -> Epochs:
@@ -177,11 +180,7 @@ class FoldCurves:
         """Returns the values that a pruner got from a trial, by step."""
         folds = trial.result.repeats if isinstance(trial, EndedTrial) else ()
         curves = {
-            fold: {
-                epoch: metrics[self._metric]
-                for epoch, metrics in self._curves.get(fit.uuid, {}).items()
-                if self._metric in metrics
-            }
+            fold: _values(self._curves.get(fit.uuid, {}), self._metric)
             for fold, fit in enumerate(folds)
         }
         means = {
