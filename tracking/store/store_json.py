@@ -113,10 +113,9 @@ def trust(root: Path) -> None:
         facts = _facts(root)
         salt = str(facts.get("salt") or uuid.uuid4().hex)
         users = facts.get("users")
-        fingerprints = list(users) if isinstance(users, list) else []
-        unique = list(dict.fromkeys([*fingerprints, _fingerprint(salt)]))
+        fingerprints = users if isinstance(users, list) else []
         if facts:
-            _write(root, {**facts, "salt": salt, "users": unique})
+            _write(root, {**facts, "salt": salt, "users": [*fingerprints, _fingerprint(salt)]})
 
 
 def _facts(root: Path) -> dict[str, Any]:
