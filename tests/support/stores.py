@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tracking.history import StudyHistory, read_study
@@ -20,3 +24,27 @@ def empty_store(folder: Path) -> Path:
 
 def history_at(folder: str | Path, name: str, engine: str | None = None) -> StudyHistory:
     return read_study(store_at(folder), name, engine)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from tracking.store import locked_study
+
+with locked_study(Path(sys.argv[1]), "held"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def held_by_a_process(folder: Path) -> Iterator[int]:
+    """Has a study's folder locked by another process, which is killed at the end. Yields its id."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        try:
+            yield process.pid
+        finally:
+            process.kill()

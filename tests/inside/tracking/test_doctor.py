@@ -19,7 +19,7 @@ from damage import cut_short, flip_byte, tear_last_page, tear_pages
 from doctored import CODE, Said, history_of, kinds, launch, outcome
 from handmade import contents
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
-from stores import store_at
+from stores import held_by_a_process, store_at
 
 from search_spaces import StoreError
 from tracking.store import Store
@@ -140,24 +140,13 @@ def test_killed_while_it_mends_it_is_done_again(store: Store, undisturbed: list[
 def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     left_running(store)
     before = contents(store.root / "scripted" / "checkpoints")
-    script = (
-        "import sys; from tracking.store import open_store\n"
-        f"store = open_store({str(store.root)!r})\n"
-        "with store.lock_study(store.root / 'scripted', 'scripted'):\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    for fix in (False, True):
-        told = examine_store(store.root, fix=fix)
-        assert list(told.running) == ["scripted"] and told.faults == ()
-        assert f"process {process.pid}" in told.running["scripted"]
-    assert contents(store.root / "scripted" / "checkpoints") == before
-    assert history_of(store).status == "RUNNING"
-    process.kill()
-    process.communicate()
+    with held_by_a_process(store.root / "scripted") as process:
+        for fix in (False, True):
+            told = examine_store(store.root, fix=fix)
+            assert list(told.running) == ["scripted"] and told.faults == ()
+            assert f"process {process}" in told.running["scripted"]
+        assert contents(store.root / "scripted" / "checkpoints") == before
+        assert history_of(store).status == "RUNNING"
     assert kinds(examine_store(store.root, fix=True)) == ["running"]
 
 

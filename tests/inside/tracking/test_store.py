@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import stat
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 from handmade import ENVIRONMENT, contents, record_study
 from scripted import describe
-from stores import store_at
+from stores import held_by_a_process, store_at
 
 from search_spaces import StoreError, StoreLockedError
 from studies.exporting import check_free, file_for, written
@@ -235,15 +234,6 @@ os.close(go)
 sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
 """
 
-HOLD = """
-import sys
-from tracking.store import open_store
-store = open_store(sys.argv[1])
-with store.lock_study(store.root / sys.argv[2], sys.argv[2]):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
 def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
@@ -257,22 +247,15 @@ def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
 def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
     """The others are told its number; it is killed, so the study is free again."""
     name = "손글씨 연구 1"
-    command = [sys.executable, "-c", HOLD, str(new_store.root), name]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    holder = subprocess.Popen(command, text=True, **pipes)
-    try:
-        assert holder.stdout is not None and holder.stdout.readline().strip() == "held"
+    with held_by_a_process(new_store.root / name) as process:
         for _ in range(2):
             with (
-                pytest.raises(StoreLockedError, match=f"{name!r}.*process {holder.pid} "),
+                pytest.raises(StoreLockedError, match=f"{name!r}.*process {process} "),
                 new_store.lock_study(new_store.root / name, name),
             ):
                 pass
         with new_store.lock_study(new_store.root / "another", "another"):
             pass
-    finally:
-        os.kill(holder.pid, signal.SIGKILL)
-        holder.communicate()
     for _ in range(2):
         with new_store.lock_study(new_store.root / name, name):
             pass
