@@ -26,7 +26,7 @@ TREE = [
     if inspect.isclass(each) and issubclass(each, ks.KerastudyError)
 ]
 # They pass through the `except Exception` of a user's file or function, on purpose.
-NO_ERRORS = {"FunctionEnded", "Launched", "StudyLaunched"}
+NO_ERRORS = {"FunctionEnded", "Launched", "ReportingFailed", "StudyLaunched"}
 
 
 def classes() -> Iterator[tuple[str, list[str]]]:

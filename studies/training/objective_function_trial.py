@@ -24,7 +24,6 @@ from search_spaces import HyperparameterError, Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.data import array_digest, combined_digest
 from studies.definition.objective import VALUE, known_direction
-from studies.error_texts import describe
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
@@ -38,11 +37,10 @@ from studies.training.keras_models import (
 from studies.training.objective_function_tracing import FunctionEnded, check_returned
 from studies.training.trial_training import (
     OnEpochResult,
-    mistake_of,
-    tell_once,
+    why_infeasible,
     with_saved_weights,
 )
-from studies.user_code import explain, fatal, is_fatal, out_of_memory, prunes_trial
+from studies.user_code import prunes_trial
 from tracking.records import (
     BestEpoch,
     EpochResult,
@@ -127,15 +125,8 @@ def _failed(study: StudyDefinition, number: int, error: Exception) -> TrialResul
         reason, mistake = f"the objective function failed: {error}", str(error)
     elif isinstance(error, StudyError):
         raise error
-    elif is_fatal(error):
-        raise fatal(error) from None
     else:
-        cause = explain(error, study.build)
-        tell_once(number, cause)
-        mistake = mistake_of(error, study.build)
-        reason = f"the objective function raised {cause}"
-        if out_of_memory(error):
-            reason = f"out of memory: {describe(error)}"
+        reason, mistake = why_infeasible(error, "the objective function", study.build, number)
     return TrialResult(number, "infeasible", reason=reason, raised=mistake)
 
 

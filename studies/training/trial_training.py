@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -77,7 +78,13 @@ def run_trial(
     Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
     can't be written. Errors of `on_epoch` are passed on.
     """
-    return _Run(study, data, task, Reports(on_epoch), trainer, time.monotonic()).result()
+    reports = Reports(on_epoch)
+    with contextlib.suppress(ReportingFailed):
+        result = _Run(study, data, task, reports, trainer, time.monotonic()).result()
+    # A user's training loop may have swallowed the exception, by a `return` in a `finally`.
+    if reports.error is not None:
+        raise reports.error
+    return result
 
 
 @dataclass
@@ -96,17 +103,12 @@ class _Run:
             try:
                 return self._run()
             except NotTrainedError as error:
-                if self.reports.error is not None:
-                    raise
-                self.unfit = str(error)
+                self.unfit, self.reports.again = str(error), True
             # Build model and callbacks again, so that no callback sees the same epoch twice.
-            self.reports.again = True
             return self._run()
         except StudyError:
             raise
         except Exception as error:
-            if self.reports.error is not None:
-                raise self.reports.error from None
             # An error in one trial must not end the process, which has other trials to run.
             _log.warning("trial %d could not be run", self.task.spec.number, exc_info=True)
             return self._not_begun(f"the trial could not be run: {describe(error)}")
@@ -139,28 +141,20 @@ class _Run:
                     model, callbacks = _build(self.study, hp, spec, splits)
         except Exception as error:
             # The builder may fail for this trial's hyperparameters alone, so the study goes on.
-            if is_fatal(error):
-                raise fatal(error) from None
             if isinstance(error, BuilderError):
-                reason = str(error)
-            else:
-                reason = f"the builder raised {explain(error, build)}"
-                tell_once(spec.number, reason)
-            return self._not_begun(reason, mistake_of(error, build), hp)
+                return self._not_begun(str(error), str(error), hp)
+            return self._not_begun(*why_infeasible(error, "the builder", build, spec.number), hp)
         weights = BestWeights(model)
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
-            spec, weights, checkpoints, self.reports, scores.take, self.trainer, self.started
+            spec, weights, checkpoints, scores, self.reports, self.trainer, self.started
         )
         validates = spec.fold != ALL_FOLDS
         training = Training(
             model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
         )
         trained = self._train(training, watch, state)
-        if self.reports.error is not None:
-            # A user's training loop may have caught this error of `on_epoch`.
-            raise self.reports.error
         result = watch.result(parameters_of(model))
         finished = result.state in ("complete", "pruned")
         if finished and weights.copy is not None and result.best and task.may_stay(result.best):
@@ -200,14 +194,7 @@ class _Run:
         except (StudyError, NotTrainedError):
             raise
         except Exception as error:
-            if self.reports.error is None:
-                if is_fatal(error):
-                    raise fatal(error) from None
-                reason = f"the training raised {explain(error, build)}"
-                if out_of_memory(error):
-                    reason = f"out of memory: {describe(error)}"
-                watch.fail(reason, mistake_of(error, build))
-                tell_once(training.spec.number, describe(error))
+            watch.fail(*why_infeasible(error, "the training", build, training.spec.number))
         return True
 
     def _not_begun(
@@ -266,21 +253,35 @@ def tell_once(number: int, what: str) -> None:
         _log.warning("trial %d raised", number, exc_info=True)
 
 
-def mistake_of(error: Exception, build: Any) -> str:
-    """Returns an error's text, or an empty text if the study's code is not at fault."""
-    if isinstance(error, BuilderError):
-        return str(error)
-    return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)
+def why_infeasible(error: Exception, called: str, build: Any, number: int) -> tuple[str, str]:
+    """Returns why a trial has no value, and the mistake in the study's code, or an empty text.
+
+    The study's code is not at fault if memory ran out, or if it gave up the trial. `called` says
+    what raised the error, such as "the builder". Raises BuilderError for an error that ends the
+    search.
+    """
+    if is_fatal(error):
+        raise fatal(error) from None
+    cause = explain(error, build)
+    tell_once(number, cause)
+    if out_of_memory(error):
+        return f"out of memory: {describe(error)}", ""
+    return f"{called} raised {cause}", "" if gives_up_trial(error) else cause
 
 
 OnEpochResult = Callable[[EpochResult], Decision]
 
 
-class Reports:
-    """Reports epochs by calling `on_epoch`.
+class ReportingFailed(BaseException):
+    """Ends a training because `on_epoch` raised an error, which `Reports.error` holds.
 
-    An error of `on_epoch` is kept as `error`, so that it is not taken for an error of the training.
+    This is no `Exception`, so neither a trainer nor a user's training loop takes it for an error of
+    the training.
     """
+
+
+class Reports:
+    """Reports epochs by calling `on_epoch`. Raises ReportingFailed if `on_epoch` raises an error."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
@@ -298,26 +299,25 @@ class Reports:
             return self._decisions[epoch.epoch]
         try:
             decision = self._decisions[epoch.epoch] = self._on_epoch(epoch)
-            return decision
         except Exception as error:
             self.error = error
-            raise
+            raise ReportingFailed from error
+        return decision
 
 
 @dataclass
 class Watch:
     """Follows one training: reports its epochs, notes the best one, and applies the decisions.
 
-    `then` is called after the decision on each epoch, with the epoch's number and metrics. If the
-    trainer `concludes`, the training may return an outcome at its end, and the metrics of its
-    epochs may lack the objective.
+    If the trainer `concludes`, the training may return an outcome at its end, and the metrics of
+    its epochs may lack the objective.
     """
 
     spec: TrialSpec
     weights: BestWeights
     checkpoints: Checkpoints
+    scores: ScoreRecorder
     report: OnEpochResult
-    then: Callable[[int, Mapping[str, float]], None]
     trainer: Trainer
     started: float
     state: TrialState = "complete"
@@ -343,11 +343,6 @@ class Watch:
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes the metrics of an epoch. Returns False to end the training."""
-        continues = self._take_epoch(epoch, metrics)
-        self.then(epoch, metrics)
-        return continues
-
-    def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         objective = self.spec.objective
         if self.state != "complete" or self.diverged:
             # The training should have stopped, but a user's training loop may go on.
@@ -362,6 +357,7 @@ class Watch:
             now, best = BestEpoch(epoch, value, dict(metrics)), self.best
             if all_folds or best is None or now.rank(objective) < best.rank(objective):
                 self._take(now)
+        self.scores.take(epoch, metrics)
         continues = self._continues(epoch, metrics)
         # Write a state, from which the training resumes if it is interrupted. After the last epoch,
         # a state is always written, as another trial may continue a training that has ended.
