@@ -110,7 +110,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
     """
     from studies.training import SeedStates, seed_generator_states
 
-    return [*seed_generator_states(model), *SeedStates(model, changes=False).others()]
+    return [*seed_generator_states(model), *SeedStates(model).others()]
 
 
 def _derive(purpose: str, *numbers: int) -> int:

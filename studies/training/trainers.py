@@ -198,7 +198,7 @@ def _begin_epochs(
     import keras
 
     seed = training.spec.seed
-    seeds = SeedStates(training.model, changes=may_change_model(training.callbacks))
+    seeds = SeedStates(training.model)
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
@@ -344,7 +344,7 @@ class HyperModelTrainer:
 
             def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
                 if self.model is not None:
-                    others = SeedStates(self.model, changes=True).others()
+                    others = SeedStates(self.model).others()
                     begin_epoch(self.model, training.spec.seed, self.ended + 1, others)
 
             def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

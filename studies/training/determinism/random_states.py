@@ -118,16 +118,12 @@ def _is_seed_state(variable: Any) -> bool:
 class SeedStates:
     """Finds the seed generators of losses and metrics, which Keras does not list in the model.
 
-    `changes` says whether callbacks may change the model. If so, every call of `others` searches
-    the model again.
+    Without `structure`, each call of `others` searches the model: a callback may have changed the
+    model, and a loss may have made a generator in the first epoch.
     """
 
-    def __init__(
-        self, model: keras.Model, *, changes: bool, structure: Structure | None = None
-    ) -> None:
-        self._model, self._changes, self._structure = model, changes, structure
-        # The model is searched before epochs 1 and 2, as a loss may make a generator in epoch 1.
-        self._searches_left = 2 if structure is None else 0
+    def __init__(self, model: keras.Model, structure: Structure | None = None) -> None:
+        self._model, self._structure = model, structure
 
     def others(self) -> list[Any]:
         """Returns the state variables of these seed generators.
@@ -135,15 +131,14 @@ class SeedStates:
         All models with the same structure have them in the same order.
         """
         structure = self._structure
-        if structure is None or (
-            (self._changes or self._searches_left > 0) and not structure.of_libraries
-        ):
-            self._searches_left -= 1
+        if structure is None:
             try:
-                structure = self._structure = Structure(self._model)
+                structure = Structure(self._model)
             except Exception:
                 # Another version of Keras may be the reason, and `fit` must still train the model.
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
+            if structure.of_libraries:
+                self._structure = structure
         # Losses and metrics of libraries draw no random numbers.
         return [] if structure.of_libraries else other_states(self._model, structure.variables)

@@ -143,7 +143,7 @@ class VariableSwap:
         """
         if not self._own_callbacks:
             self.for_training()
-        return SeedStates(self._model, changes=self._own_callbacks, structure=self.structure)
+        return SeedStates(self._model, self.structure)
 
     def for_training(self) -> Program:
         """Puts the program's variables into the model, and returns the program."""
