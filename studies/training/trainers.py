@@ -8,7 +8,7 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -407,8 +407,6 @@ def rehearse(
 
     Returns the names of the metrics that the epoch logs, and of those that `fit` returns.
     """
-    import tensorflow as tf
-
     names: set[str] = set()
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -423,17 +421,25 @@ def rehearse(
     train, validation = splits.train.first(count), splits.validation.first(count)
     few = replace(splits.arrays, train=train, validation=validation)
     trainer, training = HyperModelTrainer(study.build), Training(model, few, spec, [], hp)
-    eager = tf.config.functions_run_eagerly()
-    # Run the one or two steps eagerly, as tracing them would take longer than running them.
+    with running_eagerly():
+        outcome = trainer.train(training, on_epoch)
+    return names.union(outcome or ())
+
+
+@contextlib.contextmanager
+def running_eagerly() -> Iterator[None]:
+    """Runs TensorFlow functions eagerly. Tracing a function takes longer than a few eager calls."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
             # TensorFlow warns that tf.data does not run eagerly.
             warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
-            outcome = trainer.train(training, on_epoch)
+            yield
     finally:
-        tf.config.run_functions_eagerly(eager)
-    return names.union(outcome or ())
+        tf.config.run_functions_eagerly(before)
 
 
 def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:

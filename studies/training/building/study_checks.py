@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import BuilderError, StudyError
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
-from studies.training.batches import as_tensor, packed
+from studies.training.batches import packed
 from studies.training.building.build import build_callbacks, build_model, splits_for
 from studies.training.building.custom_objects import loading_warnings
 from studies.training.building.target_checks import check_targets, snake_case
 from studies.training.determinism.random_states import begin_trial
 from studies.training.keras_models import fixed_batch_size, has_own_steps, parameters_of, scalars
-from studies.training.trainers import has_own_fit, rehearse
+from studies.training.trainers import has_own_fit, rehearse, running_eagerly
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Direction, Objective
 
@@ -87,41 +87,29 @@ def _try_model(
 ) -> set[str]:
     """Trains and validates a model on one batch. Returns the names of its metrics.
 
-    The training and validation steps run eagerly, which takes less time than tracing. If a step
-    raises an error, `fit` trains a new model. If `fit` fails too, the step's error is raised.
+    TensorFlow first runs eagerly. If that raises an error, a new model is trained by traced steps,
+    as in a trial. If they fail too, the first error is raised.
     """
-    import tensorflow as tf
-
     try:
-        return _step_once(model, splits)
+        with running_eagerly():
+            return _fit_once(model, splits)
     except Exception as error:
         begin_trial(study.seed)
         try:
-            model = build_model(study, hp, splits)
-            # Keras takes texts only in a tf.data.Dataset.
-            train, validation = map(tf.data.Dataset.from_tensors, _samples(model, splits))
-            history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
-            return set(scalars({name: values[-1] for name, values in history.items()}))
+            return _fit_once(build_model(study, hp, splits), splits)
         except Exception:
             raise error from None
 
 
-def _step_once(model: keras.Model, splits: LoadedData) -> set[str]:
+def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
-    names: set[str] = set()
-    for step, data, prefix in zip(
-        (model.train_step, model.test_step), _samples(model, splits), ("", "val_"), strict=True
-    ):
-        model.reset_metrics()
-        logs = step(tf.nest.map_structure(as_tensor, data))
-        names.update(f"{prefix}{name}" for name in scalars(logs))
-    return names
-
-
-def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
     size = fixed_batch_size(model) or _SAMPLES
-    return [packed(part.first(size)) for part in (splits.train, splits.validation)]
+    samples = [packed(part.first(size)) for part in (splits.train, splits.validation)]
+    # Keras takes texts only in a tf.data.Dataset.
+    train, validation = map(tf.data.Dataset.from_tensors, samples)
+    history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
+    return set(scalars({name: values[-1] for name, values in history.items()}))
 
 
 def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called: str) -> str:
