@@ -7,7 +7,6 @@ not fit in memory.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -114,14 +113,14 @@ def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
 
 def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
     """Returns predictions in double precision. Logits become probabilities."""
+    from scipy import special
+
     predicted = predicted.astype(np.float64)
     if not getattr(loss, "from_logits", False):
         return predicted
     if predicted.ndim == 2 and predicted.shape[1] > 1:
-        odds = np.exp(predicted - predicted.max(axis=1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
-    with np.errstate(over="ignore"):
-        return np.asarray(1 / (1 + np.exp(-predicted)))
+        return np.asarray(special.softmax(predicted, axis=1))
+    return np.asarray(special.expit(predicted))
 
 
 class _Classes:
@@ -138,9 +137,8 @@ class _Classes:
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
-        # A heap of the worst-classified samples. The first item is the least bad of them: its true
-        # class has the highest probability.
-        self._worst: list[tuple[float, int, WorstSample]] = []
+        # The worst-classified samples so far, the worst first, and their inputs.
+        self._worst: list[tuple[WorstSample, Arrays]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
         """Adds at least one sample. Returns False if the targets are no labels of the classes.
@@ -158,22 +156,18 @@ class _Classes:
         self._counts += [np.bincount(labels, minlength=classes) for labels in counted_labels]
         of_true = probabilities[np.arange(len(true)), true]  # The probabilities of true classes.
         for row in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
-            key = (-float(of_true[row]), -(start + row))
-            full = len(self._worst) == MOST_SAMPLES
-            if full and key <= self._worst[0][:2]:
-                break
-            sample = map_arrays(lambda a: np.asarray(a[row]), x)  # noqa: B023 - called at once
-            png, cells = _shown(sample, self._preparation)
             worst = WorstSample(
                 index=start + row,
                 true=int(true[row]),
                 predicted=int(predicted[row]),
                 probability=float(of_true[row]),
                 confidence=float(probabilities[row].max()),
-                png=png,
-                row=cells,
             )
-            (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, worst))
+            # Copy the inputs, as views would keep all samples in memory.
+            inputs = map_arrays(lambda a: np.array(a[row]), x)  # noqa: B023 - called at once
+            self._worst.append((worst, inputs))
+        self._worst.sort(key=lambda each: (each[0].probability, each[0].index))
+        del self._worst[MOST_SAMPLES:]
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
@@ -196,7 +190,7 @@ class _Classes:
                 for name, column in zip(names, self._counts.T.tolist(), strict=False)
             ),
             confusion=tuple(map(tuple, self._confusion.tolist())),
-            worst=tuple(sample for *_, sample in sorted(self._worst, reverse=True)),
+            worst=tuple(_with_inputs(worst, x, self._preparation) for worst, x in self._worst),
         )
 
 
@@ -272,16 +266,16 @@ def _paired_outputs(
     return {name: (targets[name], predicted[name]) for name in targets}
 
 
-def _shown(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
-    """Returns a sample as it was before preprocessing: images as a PNG file, values by column.
+def _with_inputs(worst: WorstSample, sample: Arrays, preparation: Preparation) -> WorstSample:
+    """Adds a sample's inputs as they were before preprocessing.
 
-    A sample without an image has an empty file. Values are rounded to 6 digits.
+    Images become a PNG file. Other values are rounded to 6 digits, and named by their columns.
     """
-    png, row = b"", {}
+    png, row = b"", dict[str, float | str]()
     arrays = named_arrays(sample, "x")
     if preparation.table is not None and isinstance(sample, np.ndarray):
         rows = preparation.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
-        return b"", {name: _cell(column[0]) for name, column in rows.items()}
+        return replace(worst, row={name: _cell(column[0]) for name, column in rows.items()})
     for name, array in arrays.items():
         values = _before_preprocessing(array, name, preparation)
         columns = preparation.columns.get(name)
@@ -295,7 +289,7 @@ def _shown(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, f
             prefix = "" if len(arrays) == 1 else f"{name} "
             cells = map(_cell, values.reshape(-1).tolist())
             row.update({f"{prefix}{name}": cell for name, cell in zip(names, cells, strict=True)})
-    return png, row
+    return replace(worst, png=png, row=row)
 
 
 def _before_preprocessing(array: np.ndarray, name: str, preparation: Preparation) -> np.ndarray:
