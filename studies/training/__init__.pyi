@@ -10,7 +10,6 @@ from .building.study_checks import check_study as check_study
 from .building.study_checks import settled as settled
 from .building.target_checks import check_targets as check_targets
 from .checkpoints import BestWeights as BestWeights
-from .checkpoints import CallbackStateError as CallbackStateError
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import StateError as StateError
 from .checkpoints import TrainingState as TrainingState

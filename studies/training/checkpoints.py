@@ -81,23 +81,15 @@ class Checkpoints:
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # A state does not have the values that stateful layers keep between batches, and not the
-        # variables of other optimizers than the one given to `compile`.
-        resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
-        schedules = [c for c in callbacks if type(c) is keras.callbacks.LearningRateScheduler]
-        others = [callback for callback in callbacks if callback not in schedules]
-        if resumable and may_change_model(others):
-            self.given_up, resumable = "a callback may change the model", False
+        self._path = None if trainer.concludes else task.state
         self._identity = identity_of(task.spec)
-        self._path = task.state if resumable else None
         self._began, self._spent = time.monotonic(), 0.0
-        # The reason why a state can't have all of the model's variables. Empty if there is none,
-        # and None if that is not known yet.
-        self._beyond: str | None = None
+        self._schedules = [c for c in callbacks if type(c) is keras.callbacks.LearningRateScheduler]
         # The objects that the learning rate schedules can reach. If a schedule changes one of them,
         # no more states are written.
-        self._reached = UsersState(*(c.schedule for c in schedules if resumable))
+        self._reached = UsersState(*(callback.schedule for callback in self._schedules))
         self._generator = global_random_states()[-1]
+        self._resumable = False  # Whether `_why_never` found nothing.
 
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
@@ -113,7 +105,7 @@ class Checkpoints:
             return
         try:
             reason, callbacks = self._why_not(), capture(self._callbacks)
-        except CallbackStateError as error:
+        except StateError as error:
             reason = str(error)
         if reason:
             # This is no error: an interrupted training starts again from its first epoch, and gives
@@ -144,21 +136,36 @@ class Checkpoints:
         self._spent += time.monotonic() - began
 
     def _why_not(self) -> str:
-        """Returns why the training can't resume from a state, or an empty text."""
-        if self._beyond is None:
-            drawing = random_operation(self._model)
-            if drawing:
-                return f"the state of {drawing} can't be saved"
-            try:
-                self._beyond = beyond_weights(self._model, self._trainer.walked)
-            except Exception as error:
-                return f"the model's variables can't be read ({describe(error)})"
-        if self._beyond:
-            return self._beyond
+        """Returns why the training can't resume from its present state, or an empty text."""
+        if not self._resumable:
+            reason = self._why_never()
+            if reason:
+                return reason
+            self._resumable = True
         if not np.array_equal(global_random_states()[-1], self._generator):
             return "something draws by keras.random without a seed generator"
         changed = self._reached.changed()
         return f"a learning rate schedule changes {', '.join(changed)}" if changed else ""
+
+    def _why_never(self) -> str:
+        """Returns why no state has all of the training, or an empty text.
+
+        The model must have all its variables, as it does after the first epoch.
+        """
+        others = [callback for callback in self._callbacks if callback not in self._schedules]
+        if may_change_model(others):
+            return "a callback may change the model"
+        if stateful_layers(self._model):
+            return "layers keep their state between batches"
+        if other_optimizers(self._model):
+            return "the model has several optimizers"
+        drawing = random_operation(self._model)
+        if drawing:
+            return f"the state of {drawing} can't be saved"
+        try:
+            return beyond_weights(self._model, self._trainer.walked)
+        except Exception as error:
+            return f"the model's variables can't be read ({describe(error)})"
 
 
 def cannot_write(path: Path, error: OSError) -> StudyError:
@@ -304,7 +311,7 @@ _WITHOUT_EFFECT = frozenset(
 
 
 class StateError(InternalError):
-    """A training can't resume from a file: the file is damaged, or of another training."""
+    """A state can't be saved, or a training can't resume from it. The error's text says why."""
 
 
 @dataclass(frozen=True)
@@ -420,19 +427,15 @@ _OPERATION = "keras.ops"
 _ARRAY = "numpy.ndarray"
 
 
-class CallbackStateError(InternalError):
-    """A callback has an attribute that can't be saved. The error's text names it."""
-
-
 def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
     """Returns the attributes of each callback, with copies of arrays.
 
-    Raises CallbackStateError for anything but numbers, texts, arrays, and lists and dicts of these.
+    Raises StateError for anything but numbers, texts, arrays, and lists and dicts of these.
     Functions are left out, except those of `keras.ops`, as Keras's own callbacks never change them.
     """
     for callback in callbacks:
         if type(callback).__name__ in _UNKNOWN:
-            raise CallbackStateError(f"the state of {type(callback).__name__} can't be saved")
+            raise StateError(f"the state of {type(callback).__name__} can't be saved")
     return [
         {
             name: _copied(value, callback, name)
@@ -488,7 +491,7 @@ def _copied(value: Any, callback: object, name: str) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _copied(item, callback, name) for key, item in value.items()}
     kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
-    raise CallbackStateError(
+    raise StateError(
         f"the state of {type(callback).__name__} can't be saved: {name} is {kind}"
     )
 

@@ -15,7 +15,6 @@ import pytest
 from handmade import make_spec
 
 from studies.training import (
-    CallbackStateError,
     StateError,
     TrainingState,
     capture,
@@ -162,7 +161,7 @@ def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
     ],
 )
 def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, told: str) -> None:
-    with pytest.raises(CallbackStateError, match=told):
+    with pytest.raises(StateError, match=told):
         capture([callback])
 
 
