@@ -34,7 +34,7 @@ from studies.training.keras_models import (
     scalars,
     values_of,
 )
-from studies.training.objective_function_tracing import FunctionEnded, check_returned
+from studies.training.building.builder_tracing import FunctionEnded, check_returned
 from studies.training.trial_training import (
     OnEpochResult,
     why_infeasible,

@@ -1,36 +1,24 @@
-"""Builds a trial's model again with its best weights, and saves it as a model of MLflow."""
+"""Saves a trained model as a model of MLflow, with a signature, an input example and own code."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import Part, Preparation, Splits, examples_of, is_text, named_arrays, seal
+from studies.data import date_of_part, is_text, named_arrays
 from studies.error_texts import first_paragraph
-from studies.training.building.build import (
-    build_model,
-)
 from studies.training.building.custom_objects import own_code
-from studies.training.determinism.random_states import begin_trial
-from studies.training.keras_models import as_built, build_variables, scalars
-from studies.training.objective_function_tracing import FirstFit, model_of
+from studies.training.keras_models import named_outputs, scalars, single_output
 from studies.training.saved_models import mlflow_loader
-from studies.training.saved_models.mlflow_signatures import (
-    columns_signature,
-    example_of,
-    signature_of,
-    table_of,
-    table_signature,
-)
 from studies.training.saved_models.preprocessing_layers import served_model
+from studies.training.saved_models.rebuilding import rebuilt, rebuilt_objective
 from studies.training.scoring.evaluation import evaluated
 from studies.training.scoring.validation_predictions import validation_predictions
 from tracking.records import ALL_FOLDS, TrialSpec
@@ -39,15 +27,30 @@ from tracking.records.prediction_records import MODEL_SUMMARY, predictions_besid
 
 if TYPE_CHECKING:
     import keras
+    from mlflow.types import Schema, TensorSpec
 
-    from studies.data import LoadedData
+    from studies.data import Arrays, LoadedData, Preparation, Prepared
     from studies.definition import StudyDefinition
 
-# The number of samples that decide the signature and variables of an objective function's model.
-_SAMPLES = 32
 # The number of characters in a line of a model's summary.
 _LINE = 76
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
+# MLflow's types by pandas's types, in lower case.
+_COLUMN_TYPES: Final = {
+    "bool": "boolean",
+    "boolean": "boolean",
+    "float16": "float",
+    "float32": "float",
+    "float64": "double",
+    "int8": "integer",
+    "int16": "integer",
+    "int32": "integer",
+    "int64": "long",
+    "uint8": "integer",
+    "uint16": "integer",
+    "uint32": "long",
+}
+_OUTPUT_TYPES: Final = {*_COLUMN_TYPES, "uint64"} - {"boolean"}
 
 
 def save_champion(
@@ -100,22 +103,6 @@ def _save_predictions(
         path.write_text(to_json(predictions), encoding="utf-8")
 
 
-def rebuilt(
-    study: StudyDefinition,
-    space: SearchSpace,
-    splits: LoadedData,
-    spec: TrialSpec,
-    checkpoint: Path,
-) -> keras.Model:
-    """Returns a trial's model with its best weights."""
-    begin_trial(spec.seed)
-    model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as), splits)
-    build_variables(model, splits)
-    with as_built(model):
-        model.load_weights(checkpoint)
-    return model
-
-
 def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> None:
     """Saves a trained model into a new folder for MLflow.
 
@@ -124,25 +111,21 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
-    from mlflow.models import Model
+    from mlflow.models import Model, ModelSignature
 
     x, preparation = splits.train.at_hand.x, splits.preparation
     served = served_model(model, x, preparation)
-    signature, example = signature_of(served, x, preparation), example_of(served, preparation)
-    columns = preparation.columns.get("x") if isinstance(x, np.ndarray) else None
-    table = table_signature(signature, columns) if columns else None
-    if preparation.table is not None:
-        table = columns_signature(signature, preparation.table)
-    elif table is not None and columns and isinstance(example, np.ndarray):
-        example = table_of(example, columns)
+    columns, outputs = _columns(x, preparation), _outputs(served)
+    tensors = ModelSignature(inputs=_tensors(served, x, preparation), outputs=outputs)
     saved = Model()
     folder.mkdir()
     mlflow.keras.save_model(
         served,
         str(folder),
         mlflow_model=saved,
-        signature=signature,
-        input_example=example,
+        # `save_model` takes only signatures of tensors.
+        signature=tensors,
+        input_example=_example(served, preparation, as_table=columns is not None),
         # Without this list, MLflow would take 13 to 32 s to find the packages.
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=preparation.describe(),
@@ -154,51 +137,112 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     (folder / MODEL_SUMMARY).write_text("\n".join(lines), encoding="utf-8")
     code = own_code(served)
     texts = any(is_text(array) for array in named_arrays(x, "x").values())
-    if table is not None or texts or any(code):
-        # `mlflow.keras.save_model` takes only signatures of tensors.
-        saved.signature = table or signature
+    if columns is not None or texts or any(code):
+        if columns is not None:
+            saved.signature = ModelSignature(inputs=columns, outputs=outputs)
         mlflow_loader.put_into(
             saved, folder, code.pickled, missing=code.missing, compiles=not code.missing_compiled
         )
         saved.save(str(folder / "MLmodel"))
 
 
-def rebuilt_objective(
-    study: StudyDefinition, space: SearchSpace, spec: TrialSpec, checkpoint: Path
-) -> tuple[keras.Model, Splits]:
-    """Returns the model of an objective function's trial with its best weights, and some samples.
+def _columns(x: Arrays, preparation: Preparation) -> Schema | None:
+    """Returns the columns of the table that a model takes, or None for a model that takes tensors.
 
-    To build the model, the objective function runs with the trial's seed up to its first `fit`.
+    Returns None also if MLflow has no type for one of the columns.
     """
-    assert study.objective_function is not None, "the study has an objective function"
-    begin_trial(spec.seed)
-    hp = Hyperparameters(space, spec.values, number=spec.built_as)
-    fit = model_of(study.name, study.objective_function, hp)
-    splits = _samples_of(fit)
-    build_variables(fit.model, splits)
-    with as_built(fit.model):
-        fit.model.load_weights(checkpoint)
-    return fit.model, splits
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    if preparation.table is not None:
+        # A column such as "sold (month)" was made from a column of dates, "sold". Users may give
+        # either column, so neither is required.
+        dates = {column.name: date_of_part(column.name) for column in preparation.table.columns}
+        names = dict.fromkeys([*dates, *filter(None, dates.values())])
+        # With other types than `AnyType`, MLflow would refuse whole numbers where it expects
+        # floats, and floats where it expects whole numbers.
+        return Schema(
+            [ColSpec(AnyType(), name, required=not dates.get(name, name)) for name in names]
+        )
+    columns = preparation.columns.get("x", ()) if isinstance(x, np.ndarray) else ()
+    types = [_COLUMN_TYPES.get(kind.lower()) for _, kind in columns]
+    if not types or None in types:
+        return None
+    return Schema([ColSpec(kind, name) for kind, (name, _) in zip(types, columns, strict=True)])
 
 
-def _samples_of(fit: FirstFit) -> Splits:
-    """Returns the first samples that were passed to `fit`, as a study's data."""
-    import keras
+def _tensors(model: keras.Model, x: Arrays, preparation: Preparation) -> Schema:
+    """Returns the tensors that a model takes.
 
-    x: Any = fit.arguments.get("x")
-    y = fit.arguments.get("y")
-    if y is None and not (isinstance(x, Mapping | list | tuple) or hasattr(x, "shape")):
-        # `x` is a tf.data.Dataset, a PyDataset or a generator, which yields batches.
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
-    x, y = _first(x), () if y is None else _first(y)
-    part = Part(x, y)
-    return seal(part, part, None, preparation=Preparation(example=examples_of(x)))
+    `x` has samples after preprocessing, but the model takes samples from before preprocessing.
+    Several inputs are named, as a Functional model takes a dict even if it was trained on a tuple.
+    """
+    from mlflow.types import Schema
+
+    named = named_arrays(x, "x")
+    names = [None] if isinstance(x, np.ndarray) else _names(model, x)
+    return Schema(
+        [
+            _spec(array, preparation.prepared.get(key), name)
+            for (key, array), name in zip(named.items(), names, strict=True)
+        ]
+    )
 
 
-def _first(samples: Any) -> Any:
-    """Returns the first samples of an array, or of all arrays in a dict, list or tuple."""
-    if isinstance(samples, Mapping):
-        return {name: _first(array) for name, array in samples.items()}
-    if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
-        return tuple(map(_first, samples))
-    return np.asarray(samples[:_SAMPLES])
+def _example(model: keras.Model, preparation: Preparation, *, as_table: bool) -> Any:
+    """Returns a model's input example for MLflow, or None if there are no samples."""
+    import pandas as pd
+
+    x = preparation.example
+    if x is None:
+        return None
+    if preparation.table is not None:
+        return pd.DataFrame(x)
+    if not isinstance(x, np.ndarray):
+        return dict(zip(_names(model, x), named_arrays(x, "x").values(), strict=True))
+    if not as_table:
+        return x
+    types = dict(preparation.columns["x"])
+    return pd.DataFrame(x, columns=list(types)).astype(types)
+
+
+def _spec(array: np.ndarray, prepared: Prepared | None, name: str | None) -> TensorSpec:
+    from mlflow.types import TensorSpec
+
+    if prepared is not None and prepared.scalings:
+        return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape), name)
+    # MLflow has no type for texts of a fixed length.
+    dtype = np.dtype(str) if array.dtype.kind == "U" else array.dtype
+    return TensorSpec(dtype, (-1, *array.shape[1:]), name)
+
+
+def _names(
+    model: keras.Model, x: dict[str, np.ndarray] | tuple[np.ndarray, ...]
+) -> list[str | None]:
+    if isinstance(x, dict):
+        return list(x)
+    declared = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
+    # A subclass of `keras.Model` has no names of inputs.
+    return declared if len(set(declared)) == len(x) else [f"input_{i}" for i in range(len(x))]
+
+
+def _outputs(model: keras.Model) -> Schema | None:
+    from mlflow.types import Schema
+
+    several = named_outputs(model)
+    if len(several) > 1:
+        return Schema([_output_spec(o.dtype, o.shape, name) for name, o in several.items()])
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple):
+        return None
+    output = single_output(model)
+    dtype = getattr(model, "compute_dtype", "float32") if output is None else output.dtype
+    return Schema([_output_spec(dtype, shape)])
+
+
+def _output_spec(dtype: str, shape: tuple[int | None, ...], name: str | None = None) -> TensorSpec:
+    from mlflow.types import TensorSpec
+
+    # NumPy and MLflow lack some of Keras's types, such as bfloat16.
+    kind = np.dtype(dtype if dtype in _OUTPUT_TYPES else "float32")
+    return TensorSpec(kind, (-1, *(-1 if size is None else size for size in shape[1:])), name)

@@ -1,18 +1,23 @@
-"""Trains a trial's model again, on its training and validation data together."""
+"""Builds a trial's model again: with its best weights, or trained on more data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from search_spaces import Hyperparameters
+import numpy as np
+
+from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import Splits, joined
+from studies.data import Part, Preparation, Splits, examples_of, joined, seal
 from studies.definition.class_weights import with_class_weight
 from studies.training.building.build import build_callbacks, build_model, without_watching
+from studies.training.building.builder_tracing import FirstFit, model_of
 from studies.training.determinism.random_states import begin_trial
+from studies.training.keras_models import as_built, build_variables
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import TrialSpec
 
@@ -21,6 +26,66 @@ if TYPE_CHECKING:
 
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
+
+# The number of samples that decide the signature and variables of an objective function's model.
+_SAMPLES = 32
+
+
+def rebuilt(
+    study: StudyDefinition,
+    space: SearchSpace,
+    splits: LoadedData,
+    spec: TrialSpec,
+    checkpoint: Path,
+) -> keras.Model:
+    """Returns a trial's model with its best weights."""
+    begin_trial(spec.seed)
+    model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as), splits)
+    build_variables(model, splits)
+    with as_built(model):
+        model.load_weights(checkpoint)
+    return model
+
+
+def rebuilt_objective(
+    study: StudyDefinition, space: SearchSpace, spec: TrialSpec, checkpoint: Path
+) -> tuple[keras.Model, Splits]:
+    """Returns the model of an objective function's trial with its best weights, and some samples.
+
+    To build the model, the objective function runs with the trial's seed up to its first `fit`.
+    """
+    assert study.objective_function is not None, "the study has an objective function"
+    begin_trial(spec.seed)
+    hp = Hyperparameters(space, spec.values, number=spec.built_as)
+    fit = model_of(study.name, study.objective_function, hp)
+    splits = _samples_of(fit)
+    build_variables(fit.model, splits)
+    with as_built(fit.model):
+        fit.model.load_weights(checkpoint)
+    return fit.model, splits
+
+
+def _samples_of(fit: FirstFit) -> Splits:
+    """Returns the first samples that were passed to `fit`, as a study's data."""
+    import keras
+
+    x: Any = fit.arguments.get("x")
+    y = fit.arguments.get("y")
+    if y is None and not (isinstance(x, Mapping | list | tuple) or hasattr(x, "shape")):
+        # `x` is a tf.data.Dataset, a PyDataset or a generator, which yields batches.
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
+    x, y = _first(x), () if y is None else _first(y)
+    part = Part(x, y)
+    return seal(part, part, None, preparation=Preparation(example=examples_of(x)))
+
+
+def _first(samples: Any) -> Any:
+    """Returns the first samples of an array, or of all arrays in a dict, list or tuple."""
+    if isinstance(samples, Mapping):
+        return {name: _first(array) for name, array in samples.items()}
+    if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
+        return tuple(map(_first, samples))
+    return np.asarray(samples[:_SAMPLES])
 
 
 @dataclass(frozen=True)
