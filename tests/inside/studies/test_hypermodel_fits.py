@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ import keras_tuner
 import numpy as np
 import pytest
 from builder_corpus import without_tracing
-from exact_training import SPACE, samples, spec_of
+from conformance.models import make_spec, make_study
+from conformance.trainer import at, train
 from model_zoo import compiled, stack
 
-import kerastudy as ks
-from studies.training import HyperModelTrainer, configure_tensorflow, run_trial
-from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
+from studies.training import HyperModelTrainer, configure_tensorflow
+from tracking.records import Objective, TrialResult, TrialSpec
 
 Fit = Callable[..., Any]
 
@@ -111,52 +111,38 @@ NOT_MEASURED = "was not measured with the final weights"
 def test_only_weights_that_were_measured_are_kept(
     own_fit: Fit, metric: str, unsaved: str, tmp_path: Path
 ) -> None:
-    spec = spec_of(objective=ks.Objective(metric, "min"))
-    result = run(own_fit, spec, tmp_path)
+    spec = replace(make_spec(2), objective=Objective(metric, "min"))
+    result, _ = run(own_fit, spec, tmp_path)
     assert result.state == "complete", result.reason
-    kept = (tmp_path / "trial.weights.h5").exists()
+    kept = (tmp_path / "best.weights.h5").exists()
     assert kept == bool(result.weights_sha256) == bool(result.checkpoint_sha256) == (not unsaved)
     assert unsaved in result.unsaved
 
 
 def run(
-    own_fit: Fit,
-    spec: TrialSpec,
-    folder: Path,
-    on_epoch: Callable[[EpochResult], Decision] = lambda epoch: "continue",
-    **files: Path,
-) -> TrialResult:
-    build, splits, part = Fitting(own_fit), samples(), samples().validation
-    data = ks.datasets.arrays(part.x, part.y, test=None)
-    study = ks.Study("fits", data=data, build=build, space=SPACE)
-    task = TrialTask(spec, SPACE, folder / "trial.weights.h5", **files)
-    return run_trial(study, splits, task, on_epoch, HyperModelTrainer(build))
+    own_fit: Fit, spec: TrialSpec, folder: Path, *decide: Any, **files: Path
+) -> tuple[TrialResult, list[Mapping[str, float]]]:
+    build = Fitting(own_fit)
+    return train(HyperModelTrainer(build), make_study(build), spec, folder, *decide, **files)
 
 
 def test_what_continues_another_trial_is_what_one_fit_would_be(tmp_path: Path) -> None:
     """It is fitted from its first epoch: its own loop can't be entered elsewhere."""
-    straight = run(best_epoch, spec_of(2), tmp_path)
-    spec = replace(spec_of(2), goes_on_from=0, initial_epoch=1)
-    further = run(best_epoch, spec, tmp_path, origin=tmp_path / "other.state")
+    straight, _ = run(best_epoch, make_spec(2), tmp_path)
+    spec = replace(make_spec(2), goes_on_from=0, initial_epoch=1)
+    further, _ = run(best_epoch, spec, tmp_path, origin=tmp_path / "other.state")
     assert straight.weights_sha256 == further.weights_sha256 != ""
     assert straight.best == further.best
 
 
 def test_what_was_stopped_begins_again(tmp_path: Path) -> None:
     """To the same bits; its reason says that the stopped epochs are lost."""
-    epochs: list[tuple[int, int]] = []
-
-    def attempt(number: int, stops: bool) -> TrialResult:
-        def on_epoch(epoch: EpochResult) -> Decision:
-            epochs.append((number, epoch.epoch))
-            return "stop" if stops and epoch.epoch == 2 else "continue"
-
-        spec = replace(spec_of(3), attempt=number)
-        return run(best_epoch, spec, tmp_path, on_epoch, state=tmp_path / "trial.state")
-
-    whole, stopped, again = attempt(1, False), attempt(2, True), attempt(3, False)
+    spec, state = make_spec(3), tmp_path / "trial.state"
+    whole, epochs = run(best_epoch, spec, tmp_path, state=state)
+    stopped, _ = run(best_epoch, replace(spec, attempt=2), tmp_path, at(2, "stop"), state=state)
+    again, epochs_again = run(best_epoch, replace(spec, attempt=3), tmp_path, state=state)
     assert stopped.state == "interrupted"
     assert stopped.reason == "stopped after epoch 2; it begins again"
-    assert [e for n, e in epochs if n == 3] == [e for n, e in epochs if n == 1]
+    assert epochs_again == epochs
     assert (again.best, again.weights_sha256) == (whole.best, whole.weights_sha256)
     assert again.weights_sha256

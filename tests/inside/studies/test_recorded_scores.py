@@ -11,19 +11,21 @@ import keras_tuner
 import numpy as np
 import pytest
 import streamed
-from exact_training import SPACE, samples, spec_of
+from conformance.models import make_spec, make_study, samples
+from conformance.trainer import at, train
 from model_zoo import compiled, stack
 
 import kerastudy as ks
-from studies.training import CompiledTrainer, HyperModelTrainer, run_trial
+from studies.training import CompiledTrainer, HyperModelTrainer
 from tracking.history import best_scores
-from tracking.records import EpochResult, Objective, TrialResult, TrialTask
+from tracking.records import Objective, TrialResult
 from tracking.scores import read_scores
 
 layers = keras.layers
-ACCURACY = Objective("val_accuracy", "max")
-SPLITS: Any = samples()
-VALIDATION = SPLITS.validation.x, SPLITS.validation.y
+ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
+X, Y = samples(100)
+VALIDATION = X[70:], Y[70:]
+DATA = ks.datasets.arrays(X[:70], Y[:70], validation=VALIDATION, test=None)
 # One for all, so that a structure is traced once.
 TRAINER = CompiledTrainer()
 
@@ -37,45 +39,20 @@ def build(hp: Any) -> keras.Model:
 class Runner:
     """Runs trials of a builder in a folder."""
 
-    def __init__(self, folder: Path, builder: Any = build) -> None:
-        self.folder, self.builder = folder, builder
-        self.epochs: list[EpochResult] = []
+    def __init__(self, folder: Path, builder: Any = build, data: Any = DATA) -> None:
+        self.folder = folder
+        self.study = replace(make_study(builder), data=data)
+        self.state = folder / "trial.state.safetensors"
+        self.scores = folder / "trial.scores.safetensors"
 
-    def run(
-        self, kind: str | None, splits: Any = None, *, stop_after: int = 0, **fields: Any
-    ) -> TrialResult:
+    def run(self, kind: str | None, *decide: Any, **fields: Any) -> tuple[TrialResult, list[Any]]:
         """Runs a trial that keeps the scores of its best epoch, of every epoch, or none."""
-        self.epochs = []
-
-        def on_epoch(epoch: EpochResult) -> Any:
-            self.epochs.append(epoch)
-            return "stop" if epoch.epoch == stop_after else "continue"
-
-        spec = spec_of(**{"epochs": 3, "objective": ACCURACY, **fields})
-        task = TrialTask(
-            spec,
-            SPACE,
-            self.folder / "trial.weights.h5",
-            self.folder / "trial.state.safetensors",
-            scores=None if kind is None else self.scores,
-            scores_of="every" if kind == "every" else "best",
-        )
-        data = ks.datasets.arrays(*VALIDATION, test=None)
-        study = ks.Study("scored", data=data, build=self.builder, space=SPACE)
+        spec = replace(make_spec(3), **{"objective": ACCURACY, **fields})
+        kinds: dict[str, Any] = {} if kind is None else {"scores": self.scores, "scores_of": kind}
         trainer: Any = TRAINER
-        if isinstance(self.builder, keras_tuner.HyperModel):
-            trainer = HyperModelTrainer(self.builder)
-        return run_trial(study, splits or SPLITS, task, on_epoch, trainer)
-
-    @property
-    def scores(self) -> Path:
-        return self.folder / "trial.scores.safetensors"
-
-    def predicted(self, x: np.ndarray) -> np.ndarray:
-        """Returns what the checkpoint predicts, by plain Keras."""
-        model = self.builder(None)
-        model.load_weights(self.folder / "trial.weights.h5")
-        return np.asarray(model.predict(x, batch_size=16, verbose=0))
+        if isinstance(self.study.build, keras_tuner.HyperModel):
+            trainer = HyperModelTrainer(self.study.build)
+        return train(trainer, self.study, spec, self.folder, *decide, state=self.state, **kinds)
 
 
 def test_a_trial_with_scores_has_the_bits_of_one_without(tmp_path: Path) -> None:
@@ -83,23 +60,29 @@ def test_a_trial_with_scores_has_the_bits_of_one_without(tmp_path: Path) -> None
     outcomes = []
     for kind in (None, "best"):
         runner = Runner(tmp_path / str(kind))
-        results = [runner.run(kind), runner.run(kind, repeat=1)]
+        trials = [runner.run(kind), runner.run(kind, repeat=1)]
         outcomes.append(
-            [(r.best, r.weights_sha256, r.checkpoint_sha256, r.trainer, r.epochs) for r in results]
-            + [[replace(epoch, seconds=0.0) for epoch in runner.epochs]]
+            [(r.best, r.weights_sha256, r.checkpoint_sha256, r.trainer, e) for r, e in trials]
         )
         assert runner.scores.exists() is (kind is not None)
     assert outcomes[0] == outcomes[1]
 
 
-def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
-    runner = Runner(tmp_path)
-    result = runner.run("best", SPLITS)
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_scores_are_those_of_the_checkpoint(in_batches: bool, tmp_path: Path) -> None:
+    data, (x, y) = DATA, VALIDATION
+    if in_batches:
+        validation = streamed.validation_py_dataset()
+        data, x, y = ks.datasets.batches(streamed.tf_data, validation), validation.x, validation.y
+    runner = Runner(tmp_path, data=data)
+    result, _ = runner.run("best", batch_size=8)
     assert result.best is not None
     read = read_scores(runner.scores, weights_sha256=result.weights_sha256)
     scores = best_scores(read, result.best.epoch)
-    x, y = VALIDATION
-    assert np.array_equal(scores.values, runner.predicted(x).argmax(axis=1) == y)
+    by_hand = build(None)
+    by_hand.load_weights(tmp_path / "best.weights.h5")
+    assert np.array_equal(scores.values, by_hand.predict(x, verbose=0).argmax(axis=1) == y)
+    assert scores.value == pytest.approx(result.best.value)
     assert (scores.epoch, scores.metric) == (result.best.epoch, "val_accuracy")
     assert (result.scores_bytes, result.unscored) == (runner.scores.stat().st_size, "")
 
@@ -109,12 +92,11 @@ def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
 )
 def test_scores_agree_with_values(kind: str, samples: int, scored: int, tmp_path: Path) -> None:
     """All epochs, the best two where samples are few, or the best one."""
-    x, y = (np.repeat(array, 20, axis=0)[:samples] for array in VALIDATION)
-    train = SPLITS.train.x, SPLITS.train.y
-    splits = ks.datasets.arrays(*train, validation=(x, y), test=None).load()
-    runner = Runner(tmp_path)
-    runner.run(kind, splits, objective=Objective("val_loss", "min"), epochs=5)
-    values = {epoch.epoch: epoch.metrics["val_loss"] for epoch in runner.epochs}
+    validation = tuple(np.repeat(array, 20, axis=0)[:samples] for array in VALIDATION)
+    data = ks.datasets.arrays(X[:70], Y[:70], validation=validation, test=None)
+    runner = Runner(tmp_path, data=data)
+    _, epochs = runner.run(kind, objective=LOSS, epochs=5)
+    values = {number: epoch["val_loss"] for number, epoch in enumerate(epochs, 1)}
     best = sorted(sorted(values, key=lambda epoch: values[epoch])[:scored])
     read = read_scores(runner.scores)
     assert [scores.epoch for scores in read] == best
@@ -123,28 +105,17 @@ def test_scores_agree_with_values(kind: str, samples: int, scored: int, tmp_path
 
 def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> None:
     runner = Runner(tmp_path)
-    whole = runner.run("best", epochs=4)
+    whole, _ = runner.run("best", epochs=4)
     expected = read_scores(runner.scores)[0]
     runner.scores.unlink()
-    (tmp_path / "trial.state.safetensors").unlink()
-    stopped = runner.run("every", epochs=4, stop_after=2)
+    runner.state.unlink()
+    stopped, _ = runner.run("every", at(2, "stop"), epochs=4)
     assert stopped.state == "interrupted" and not runner.scores.exists()
-    resumed = runner.run("every", epochs=4)
-    assert runner.epochs[0].epoch == 1 and resumed.weights_sha256 == whole.weights_sha256
+    resumed, epochs = runner.run("every", epochs=4)
+    assert len(epochs) == 4 and resumed.weights_sha256 == whole.weights_sha256
     (scores,) = read_scores(runner.scores, weights_sha256=whole.weights_sha256)
     assert np.array_equal(scores.values, expected.values)
     assert resumed.unscored == "not all its epochs are known: it was resumed"
-
-
-def test_streamed_samples_are_scored_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
-    train, validation = streamed.Batches(streamed.X, streamed.Y), streamed.validation_py_dataset()
-    runner = Runner(tmp_path)
-    result = runner.run("best", ks.datasets.batches(train, validation).load(), batch_size=8)
-    assert result.best is not None
-    scores = best_scores(read_scores(runner.scores), result.best.epoch)
-    predicted = runner.predicted(validation.x).argmax(1)
-    assert np.array_equal(scores.values, predicted == validation.y)
-    assert scores.value == pytest.approx(result.best.value)
 
 
 class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -161,7 +132,7 @@ class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
 
 def test_a_hypermodel_s_own_fit_has_scores(tmp_path: Path) -> None:
     runner = Runner(tmp_path, Fitting())
-    result = runner.run("best", objective=Objective("val_loss", "min"))
+    result, _ = runner.run("best", objective=LOSS)
     assert result.state == "complete" and runner.scores.exists() and not result.unscored
 
 
@@ -189,6 +160,6 @@ def test_why_there_are_none_is_told(builder: Any, metric: str, why: str, tmp_pat
     runner = Runner(tmp_path, builder)
     # Of an earlier attempt.
     runner.scores.write_bytes(b"old")
-    result = runner.run("best", objective=Objective(metric, "min"))
+    result, _ = runner.run("best", objective=Objective(metric, "min"))
     assert result.state == "complete" and result.unscored.startswith(why), result.unscored
     assert result.scores_bytes == 0 and not runner.scores.exists()

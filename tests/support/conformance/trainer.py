@@ -44,8 +44,12 @@ def at(epoch: int, decision: str) -> Decide:
     return lambda told: decision if told.epoch >= epoch else "continue"
 
 
-def best_of(metrics: list[dict[str, float]]) -> int:
-    return min(range(len(metrics)), key=lambda epoch: (metrics[epoch]["val_loss"], epoch))
+def check_best(result: TrialResult, wanted: list[dict], weights: list[list[np.ndarray]]) -> int:
+    """Checks the best epoch and its weights against a training by hand. Returns its index."""
+    best = min(range(len(wanted)), key=lambda epoch: (wanted[epoch]["val_loss"], epoch))
+    assert result.best is not None and result.best.epoch == best + 1
+    assert result.weights_sha256 == weights_digest(weights[best])
+    return best
 
 
 def check_weights(path: Path, model_of: Any, weights: list[np.ndarray]) -> None:
@@ -58,6 +62,28 @@ def check_weights(path: Path, model_of: Any, weights: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(loaded, trained)
 
 
+def train(
+    trainer: Trainer,
+    study: ks.Study,
+    spec: TrialSpec,
+    folder: Path,
+    decide: Decide = lambda epoch: "continue",
+    **files: Any,
+) -> tuple[TrialResult, list[Mapping[str, float]]]:
+    """Runs a trial. Returns its result, and the metrics of each epoch.
+
+    `files` are fields of the trial's task, such as `state`.
+    """
+    epochs: list[Mapping[str, float]] = []
+
+    def on_epoch(epoch: EpochResult) -> Any:
+        epochs.append(epoch.metrics)
+        return decide(epoch)
+
+    task = TrialTask(spec, SPACE, folder / "best.weights.h5", **files)
+    return run_trial(study, study.data.load(), task, on_epoch, trainer), epochs
+
+
 class TrainerConformance:
     """Subclass it, and give `trainer`."""
 
@@ -65,34 +91,13 @@ class TrainerConformance:
     def trainer(self) -> Trainer:
         raise NotImplementedError
 
-    def train(
-        self,
-        trainer: Trainer,
-        study: ks.Study,
-        spec: TrialSpec,
-        folder: Path,
-        decide: Decide = lambda epoch: "continue",
-        state: Path | None = None,
-        origin: Path | None = None,
-        last_kept: Rank | None = None,
-    ) -> tuple[TrialResult, list[Mapping[str, float]]]:
-        epochs: list[Mapping[str, float]] = []
-
-        def on_epoch(epoch: EpochResult) -> Any:
-            epochs.append(epoch.metrics)
-            return decide(epoch)
-
-        splits, path = study.data.load(), folder / "best.weights.h5"
-        task = TrialTask(spec, SPACE, path, state, origin, last_kept=last_kept)
-        return run_trial(study, splits, task, on_epoch, trainer), epochs
-
     def test_an_unbuilt_model_trains_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
         """The tests below train a built one, in one go too."""
         wanted, weights = handmade(unbuilt, 10)
-        result, epochs = self.train(trainer, make_study(unbuilt), make_spec(5, 10), tmp_path)
+        result, epochs = train(trainer, make_study(unbuilt), make_spec(5, 10), tmp_path)
         assert epochs == wanted
-        assert result.best is not None and result.best.epoch == best_of(wanted) + 1
-        check_weights(tmp_path / "best.weights.h5", unbuilt, weights[best_of(wanted)])
+        best = check_best(result, wanted, weights)
+        check_weights(tmp_path / "best.weights.h5", unbuilt, weights[best])
 
     def test_a_tie_goes_to_the_lower_validation_loss(
         self, trainer: Trainer, tmp_path: Path
@@ -103,7 +108,7 @@ class TrainerConformance:
         wanted, weights = by_hand(dense, data.load(), spec)
         best = min(range(10), key=lambda e: (-wanted[e]["val_accuracy"], wanted[e]["val_loss"]))
         assert best != int(np.argmax([m["val_accuracy"] for m in wanted])), "it is not the first"
-        result, epochs = self.train(trainer, study, spec, tmp_path)
+        result, epochs = train(trainer, study, spec, tmp_path)
         assert epochs == wanted and result.best is not None
         assert result.best.epoch == best + 1
         check_weights(tmp_path / "best.weights.h5", dense, weights[best])
@@ -115,14 +120,13 @@ class TrainerConformance:
         study = make_study(dense, callbacks=lambda hp: [noting(noted)])
         wanted, weights = handmade(dense)
         origin = tmp_path / "first.state"
-        self.train(trainer, study, make_spec(epochs=2), tmp_path / "first", state=origin)
+        train(trainer, study, make_spec(epochs=2), tmp_path / "first", state=origin)
         trained_in(noted)
         spec = dataclasses.replace(make_spec(epochs=5), goes_on_from=0, initial_epoch=2)
-        result, further = self.train(trainer, study, spec, tmp_path, origin=origin)
+        result, further = train(trainer, study, spec, tmp_path, origin=origin)
         assert further == wanted[2:], "those of before were told before"
         assert trained_in(noted) == [3, 4, 5], "and are not trained again"
-        assert result.best is not None and result.best.epoch == best_of(wanted) + 1
-        assert result.weights_sha256 == weights_digest(weights[best_of(wanted)])
+        check_best(result, wanted, weights)
         assert result.epochs == 5
 
     @pytest.mark.parametrize("cut", exhaustive_but([3], [1, 3, 4]))
@@ -145,11 +149,11 @@ class TrainerConformance:
         wanted = [epoch.metrics for epoch in fitted]
         assert len(wanted) < 9, "EarlyStopping ends it"
         state = tmp_path / "trial.state"
-        stopped, _ = self.train(trainer, study, spec, tmp_path, at(cut, "stop"), state)
+        stopped, _ = train(trainer, study, spec, tmp_path, at(cut, "stop"), state=state)
         assert (stopped.state, stopped.epochs) == ("interrupted", cut)
         trained_in(noted)
         again = dataclasses.replace(spec, attempt=2)
-        result, epochs = self.train(trainer, study, again, tmp_path, state=state)
+        result, epochs = train(trainer, study, again, tmp_path, state=state)
         assert epochs == wanted, "all are told again: the attempt is a run of its own"
         assert trained_in(noted) == list(range(cut + 1, len(wanted) + 1)), "and not trained again"
         assert (result.state, result.epochs) == ("complete", len(wanted))
@@ -171,7 +175,7 @@ class TrainerConformance:
         objective = Objective("loss", "max" if falls else "min")
         spec = dataclasses.replace(make_spec(epochs=9), objective=objective)
         study = make_study(dense, callbacks=callbacks)
-        result, epochs = self.train(trainer, study, spec, tmp_path, at(2, decision))
+        result, epochs = train(trainer, study, spec, tmp_path, at(2, decision))
         assert (result.state, result.epochs, len(epochs)) == (state, 2, 2)
         assert result.best is not None and result.best.epoch == 1
         assert ended == ["yes"], "callbacks see the end of a training that is cut short"
@@ -192,7 +196,7 @@ class TrainerConformance:
             ]
 
         study = make_study(dense, count=400, callbacks=callbacks)
-        self.train(trainer, study, make_spec(epochs=3, batch_size=8), tmp_path)
+        train(trainer, study, make_spec(epochs=3, batch_size=8), tmp_path)
         assert len(seen) == 3 * -(-370 // 8)
 
     def test_what_a_builder_draws_from_tensorflow_depends_on_the_seed_alone(
@@ -207,7 +211,7 @@ class TrainerConformance:
 
         study, spec = make_study(drawing), make_spec(1)
         other = dataclasses.replace(spec, seed=SEED + 1)
-        runs = [self.train(trainer, study, each, tmp_path)[1] for each in (spec, other, spec)]
+        runs = [train(trainer, study, each, tmp_path)[1] for each in (spec, other, spec)]
         assert runs[0] == runs[2] != runs[1]
 
     @pytest.mark.exhaustive
@@ -218,7 +222,7 @@ class TrainerConformance:
         for test in ((x[100:], y[100:]), (x[100:] * 100, (y[100:] + 1) % 3)):
             data = ks.datasets.arrays(x[:100], y[:100], validation=30, test=test)
             study = ks.Study("sealed", data=data, build=dense, space=SPACE)
-            result, epochs = self.train(trainer, study, make_spec(), tmp_path)
+            result, epochs = train(trainer, study, make_spec(), tmp_path)
             outcomes.append((result.weights_sha256, epochs))
         assert outcomes[0] == outcomes[1]
 
@@ -228,14 +232,14 @@ class TrainerConformance:
     ) -> None:
         """In a process that has trained nothing yet, or another model since."""
         study, spec, state = make_study(dense), make_spec(5), tmp_path / "trial.state"
-        first, epochs = self.train(trainer, study, spec, tmp_path, state=state)
+        first, epochs = train(trainer, study, spec, tmp_path, state=state)
         assert epochs == handmade(dense)[0]
         digest = checkpoint_digest(tmp_path / "best.weights.h5")
         again = dataclasses.replace(spec, attempt=2)
         for other in (type(trainer)(), trainer):
             if other is trainer:
-                self.train(trainer, make_study(unbuilt), spec, tmp_path / "other")
-            result, all_epochs = self.train(other, study, again, tmp_path / "again", state=state)
+                train(trainer, make_study(unbuilt), spec, tmp_path / "other")
+            result, all_epochs = train(other, study, again, tmp_path / "again", state=state)
             assert all_epochs == epochs
             assert dataclasses.replace(result, seconds=first.seconds) == first
             assert checkpoint_digest(tmp_path / "again" / "best.weights.h5") == digest
@@ -243,9 +247,8 @@ class TrainerConformance:
         rank = first.best.rank(spec.objective, spec.number)
         for last_kept, stays in ((rank, False), (rank._replace(number=spec.number + 1), True)):
             path = tmp_path / f"stays {stays}" / "best.weights.h5"
-            result, _ = self.train(
-                trainer, study, again, path.parent, state=state, last_kept=last_kept
-            )
+            files = {"state": state, "last_kept": last_kept}
+            result, _ = train(trainer, study, again, path.parent, **files)
             assert path.exists() == bool(result.checkpoint_sha256) == stays
             assert result.weights_sha256 == first.weights_sha256
 
@@ -256,12 +259,13 @@ class TrainerConformance:
         """What is recorded is what comes out if it is trained up to there."""
         study, spec, state = make_study(dense), make_spec(epochs=9), tmp_path / "trial.state"
         metrics, weights = (epochs[:ends] for epochs in handmade(dense))
-        self.train(trainer, study, spec, tmp_path, at(3, "stop"), state)
+        train(trainer, study, spec, tmp_path, at(3, "stop"), state=state)
         again = dataclasses.replace(spec, attempt=2)
-        result, epochs = self.train(trainer, study, again, tmp_path, at(again_from, "prune"), state)
+        prune = at(again_from, "prune")
+        result, epochs = train(trainer, study, again, tmp_path, prune, state=state)
         assert (result.state, result.epochs) == ("pruned", ends)
         assert epochs == metrics
-        assert result.weights_sha256 == weights_digest(weights[best_of(metrics)])
+        check_best(result, metrics, weights)
 
     @pytest.mark.parametrize(
         "damaged",
@@ -292,7 +296,7 @@ class TrainerConformance:
             return "stop" if epoch.epoch == 3 else "continue"
 
         cut = dataclasses.replace(spec, seed=SEED + (damaged == "another's"))
-        self.train(trainer, study, cut, tmp_path / "cut", decide, state=newest)
+        train(trainer, study, cut, tmp_path / "cut", decide, state=newest)
         assert (epochs_in(newest), epochs_in(before)) == (3, 2)
         if damaged == "no newest":
             newest.unlink()
@@ -300,9 +304,9 @@ class TrainerConformance:
             path.write_bytes(path.read_bytes()[:-4000])
         trained_in(noted)
         again = dataclasses.replace(spec, attempt=2)
-        result, epochs = self.train(trainer, study, again, tmp_path / "on", state=newest)
+        result, epochs = train(trainer, study, again, tmp_path / "on", state=newest)
         assert epochs == wanted
-        assert result.weights_sha256 == weights_digest(weights[best_of(wanted)])
+        check_best(result, wanted, weights)
         first = 1 if damaged in ("both", "another's") else 3
         assert trained_in(noted) == list(range(first, 6))
         told = [record.getMessage() for record in caplog.records if "state" in record.getMessage()]
@@ -336,15 +340,14 @@ class TrainerConformance:
         study = make_study(dense, callbacks=lambda hp: [FailingLate()])
         wanted, weights = (epochs[:good] for epochs in handmade(dense))
         spec, state = make_spec(epochs=5), tmp_path / "trial.state"
-        straight, epochs = self.train(trainer, study, spec, tmp_path)
+        straight, epochs = train(trainer, study, spec, tmp_path)
         assert (straight.state, straight.epochs) == ("complete", 3)
         assert epochs[:good] == wanted
-        assert straight.best is not None and straight.best.epoch == best_of(wanted) + 1
-        assert straight.weights_sha256 == weights_digest(weights[best_of(wanted)])
+        check_best(straight, wanted, weights)
         assert checkpoint_digest(tmp_path / "best.weights.h5") == straight.checkpoint_sha256
         reason = "loss is nan in epoch 3" if diverges else "ValueError: no such epoch"
         assert reason in straight.reason
-        self.train(trainer, study, spec, tmp_path, at(2, "stop"), state)
+        train(trainer, study, spec, tmp_path, at(2, "stop"), state=state)
         again = dataclasses.replace(spec, attempt=2)
-        resumed, _ = self.train(trainer, study, again, tmp_path, state=state)
+        resumed, _ = train(trainer, study, again, tmp_path, state=state)
         assert dataclasses.replace(resumed, seconds=straight.seconds) == straight
