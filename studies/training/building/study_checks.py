@@ -15,6 +15,7 @@ from studies.training.building.custom_objects import loading_warnings
 from studies.training.building.target_checks import check_targets, snake_case
 from studies.training.determinism.random_states import begin_trial
 from studies.training.keras_models import fixed_batch_size, has_own_steps, parameters_of, scalars
+from studies.training.pure_code import library_of
 from studies.training.trainers import has_own_fit, rehearse, running_eagerly
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Direction, Objective
@@ -206,6 +207,6 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
 
 
 def _direction_of(metric: Any) -> Direction | None:
-    classes = [c for c in type(metric).__mro__ if c.__module__.partition(".")[0] == "keras"]
-    directions = (known_direction(snake_case(c.__name__)) for c in classes)
+    classes = [kind for kind in type(metric).__mro__ if library_of(kind) == "keras"]
+    directions = (known_direction(snake_case(kind.__name__)) for kind in classes)
     return next(filter(None, directions), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from studies.data import Arrays, map_arrays
 from studies.library_internals.keras_internals import made_by
 from studies.training.batches import as_keras_reads
 from studies.training.keras_models import loss_of, single_output
+from studies.training.pure_code import library_of
 
 if TYPE_CHECKING:
     import keras
@@ -25,10 +27,10 @@ _SPARSE: Final = "sparse_categorical_crossentropy"
 _BINARY: Final = ("binary_crossentropy", "binary_focal_crossentropy")
 _CATEGORICAL: Final = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _CHECKED: Final = """
-    BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
-    CategoricalFocalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh
-    MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError
-    Poisson SparseCategoricalCrossentropy SquaredHinge
+    binary_crossentropy binary_focal_crossentropy categorical_crossentropy
+    categorical_focal_crossentropy cosine_similarity hinge huber kl_divergence log_cosh
+    mean_absolute_error mean_absolute_percentage_error mean_squared_error
+    mean_squared_logarithmic_error poisson sparse_categorical_crossentropy squared_hinge
     """.split()
 """Keras's losses that are checked. All but the sparse one take targets of the output's shape."""
 
@@ -51,7 +53,8 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     https://keras.io/api/losses/regression_losses/ for the targets that each loss takes, and keras
     3.15's `losses.loss.squeeze_or_expand_to_same_rank` for the shapes that fit.
     """
-    if not _is_of_keras(model):
+    # A subclass of the user's may compute anything.
+    if library_of(type(model)) != "keras":
         return
     _check_input(model, x)
     if not model.built:
@@ -180,17 +183,13 @@ def _loss(compiled: Any) -> _Loss | None:
         except ValueError:
             # Keras has no loss of this name. It raises an error when it first needs the loss.
             return None
-    for class_name in _CHECKED:
-        name = snake_case(class_name)
-        if compiled is getattr(keras.losses, name):
-            return _Loss(name)
-        # Compare the class itself, as a subclass may compute anything.
-        if type(compiled) is getattr(keras.losses, class_name):
-            if getattr(compiled, "axis", -1) != -1:
-                return None
-            from_logits = bool(getattr(compiled, "from_logits", False))
-            return _Loss(name, from_logits, getattr(compiled, "ignore_class", None))
-    return None
+    kind = compiled if inspect.isfunction(compiled) else type(compiled)
+    name = snake_case(kind.__name__)
+    is_of_keras = getattr(keras.losses, kind.__name__, None) is kind
+    if not is_of_keras or name not in _CHECKED or getattr(compiled, "axis", -1) != -1:
+        return None
+    from_logits = bool(getattr(compiled, "from_logits", False))
+    return _Loss(name, from_logits, getattr(compiled, "ignore_class", None))
 
 
 def _activation(output: Any) -> str:
@@ -198,7 +197,7 @@ def _activation(output: Any) -> str:
     import keras
 
     layer = made_by(output)
-    if not _is_of_keras(layer):
+    if library_of(type(layer)) != "keras":
         return ""
     if isinstance(layer, keras.Model):
         inner = single_output(layer)
@@ -215,11 +214,6 @@ def _activation(output: Any) -> str:
     # before a linear Activation.
     plain = dense and layer.trainable and not (layer.kernel_constraint or layer.bias_constraint)
     return "linear" if plain and layer.activation is keras.activations.linear else ""
-
-
-def _is_of_keras(thing: object) -> bool:
-    """Returns whether an object's class is Keras's, and no subclass of the user's."""
-    return type(thing).__module__.partition(".")[0] == "keras"
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
