@@ -242,55 +242,9 @@ fit_custom_loop = ks.Study(
 )
 
 
-# Optuna's way: layers in a loop, and an optimizer with arguments of its own.
-def create_optimizer(trial):
-    kwargs = {}
-    selected = trial.suggest_categorical("optimizer", ["RMSprop", "Adam", "SGD"])
-    if selected == "RMSprop":
-        kwargs["learning_rate"] = trial.suggest_float("rmsprop_learning_rate", 1e-5, 1e-1, log=True)
-        kwargs["rho"] = trial.suggest_float("rmsprop_rho", 0.85, 0.99)
-    elif selected == "Adam":
-        kwargs["learning_rate"] = trial.suggest_float("adam_learning_rate", 1e-5, 1e-1, log=True)
-    else:
-        kwargs["learning_rate"] = trial.suggest_float("sgd_learning_rate", 1e-5, 1e-1, log=True)
-        kwargs["momentum"] = trial.suggest_float("sgd_momentum", 1e-5, 1e-1, log=True)
-    return getattr(keras.optimizers, selected)(**kwargs)
-
-
-def optuna_create_model_model(trial):
-    keras.backend.clear_session()
-    n_layers = trial.suggest_int("n_layers", 1, 3)
-    weight_decay = trial.suggest_float("weight_decay", 1e-10, 1e-3, log=True)
-    model = keras.Sequential([layers.Flatten()])
-    for i in range(n_layers):
-        model.add(
-            layers.Dense(
-                trial.suggest_int(f"n_units_l{i}", 4, 32, log=True),
-                activation="relu",
-                kernel_regularizer=keras.regularizers.l2(weight_decay),
-            )
-        )
-        model.add(layers.Dropout(rate=trial.suggest_float(f"dropout_l{i}", 0.2, 0.5)))
-    model.add(layers.Dense(CLASSES, activation="softmax"))
-    model.compile(
-        optimizer=create_optimizer(trial),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    return model
-
-
-optuna_create_model = ks.Study(
-    "optuna create model",
-    data=classes(),
-    build=optuna_create_model_model,
-    objective="val_accuracy",
-    epochs=3,
-)
-
-
-# Optuna's steps, and what a trial knows of itself.
+# Optuna's steps, its way to begin a builder, and what a trial knows of itself.
 def optuna_steps_model(trial):
+    keras.backend.clear_session()
     units = trial.suggest_int("units", 4, 16, step=4)
     dropout = trial.suggest_float("dropout", 0.0, 0.4, step=0.2)
     trial.suggest_categorical("activation", ["relu", "tanh"])

@@ -23,7 +23,6 @@ STYLES = [
     "fit_tunes_training",
     "fit_returns_dict",
     "fit_custom_loop",
-    "optuna_create_model",
     "optuna_steps",
     "several_domains",
     "two_optimizers",
@@ -109,7 +108,7 @@ def launch(style: str, store: Path, file: Path = FILE) -> ks.StudyResults:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "style", ["plain", "fit_custom_loop", "fit_tunes_training", "optuna_create_model"]
+    "style", ["plain", "fit_custom_loop", "fit_tunes_training", "optuna_steps"]
 )
 def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> None:
     """Traced by TensorFlow, as all trials are but those of the other tests here."""
