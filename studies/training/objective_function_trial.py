@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
     """Runs a trial: sets the trial's seed, and calls the study's objective function.
 
-    The trial's epochs are those of every `model.fit` in the function. If a model is trained again,
+    The trial has the epochs of every `model.fit` in the function. If a model is trained again,
     the count of its epochs continues. The metrics of a second model are called ``fit_2/…``. If the
     function calls ``trial.report(value, step)``, the metric ``value`` has this value at this step.
     The number that the function returns becomes the last ``value``, and the trial's value.
@@ -168,7 +168,7 @@ def _concluded(
 
 
 def _number(returned: Any) -> float | None:
-    """Converts what a function returned to a float. Returns None if that is not possible.
+    """Converts a function's return value to a float. Returns None if that is not possible.
 
     As in Optuna, a list or tuple with one number stands for the number.
     """
@@ -260,8 +260,8 @@ class Following:
         self.digests: list[str] = []  # The digest of the weights after each training.
         self.data = FitDigests()  # The digests of the first training's data.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
-        # Weak references to the trained models. With strong references, all models would stay in
-        # memory, e.g. those of all folds.
+        # Weak references to the trained models. With strong references, the models of all folds
+        # would stay in memory.
         self.models: list[weakref.ref[Any]] = []
         self.epochs: list[int] = []  # The number of epochs of each model.
 
@@ -271,7 +271,7 @@ class Following:
         return max(self.epochs, default=0) or max(self.reported, default=0)
 
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Notes the model of a training that begins. `arguments` are those of `fit`, by name.
+        """Notes the model of a training that begins. `arguments` are the arguments of `fit`, by name.
 
         The data of the first training is noted, too.
         """
@@ -454,11 +454,11 @@ _TOLERANCE = 1e-6
 
 
 class MeasuredWeights:
-    """Copies of a model's weights: for each metric, those after the metric's best epoch so far.
+    """Copies of a model's weights after the best epoch so far, by each metric.
 
     An objective function may return the best value of a metric, such as
-    ``max(history.history["val_accuracy"])``. The trial's weights are then those of the epoch with
-    this value. If it is not known whether a metric should go up or down, the objective's direction
+    ``max(history.history["val_accuracy"])``. The trial's weights are then the copy after the epoch
+    with this value. If it is not known whether a metric should go up or down, the objective's direction
     is used.
     """
 

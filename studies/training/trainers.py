@@ -405,7 +405,7 @@ def rehearse(
 ) -> set[str]:
     """Calls a HyperModel's `fit` for one epoch on a few samples.
 
-    Returns the names of the metrics that the epoch logs, and of those that `fit` returns.
+    Returns the names of the metrics that the epoch logs or that `fit` returns.
     """
     names: set[str] = set()
 

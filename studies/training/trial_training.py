@@ -72,8 +72,8 @@ def run_trial(
     training fails or diverges before any epoch has a value. If the training fails later, the trial
     keeps its best epoch.
 
-    The class weights are those of the spec. If the study's `class_weight` is a function, the class
-    weights are those that the function returns for this trial, and the result has them.
+    The class weights come from the spec. If the study's `class_weight` is a function, they come from
+    that function, and the result records them.
 
     Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
     can't be written. Errors of `on_epoch` are passed on.
@@ -246,10 +246,10 @@ def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
     return tuple(parameter.to_dict() for parameter in hp.joined)
 
 
-def tell_once(number: int, what: str) -> None:
-    """Logs the traceback of the error being handled, but only once for each text `what`."""
-    if what not in _logged:
-        _logged.add(what)
+def tell_once(number: int, cause: str) -> None:
+    """Logs the traceback of the error being handled, but only once for each text `cause`."""
+    if cause not in _logged:
+        _logged.add(cause)
         _log.warning("trial %d raised", number, exc_info=True)
 
 
@@ -336,7 +336,7 @@ class Watch:
         for epoch, metrics in enumerate(state.epochs, start=1):
             self.epochs.append(metrics)
             # A trial that is pruned at an epoch must not have the weights of a later epoch. The
-            # best weights may be those of the state's last epoch, so prune at no earlier epoch.
+            # state's last epoch may be the best one, so prune at no earlier epoch.
             if not self._continues(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs

@@ -56,16 +56,13 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Splits callbacks into two lists.
-
-    The callbacks in the second list monitor a validation metric, and those in the first don't.
-    """
+    """Splits callbacks into two lists: the second list has all that monitor a validation metric."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
 
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
-    """Returns what the builder returned. Raises BuilderError if that is no Keras model."""
+    """Returns the builder's return value. Raises BuilderError if it is no Keras model."""
     import keras
 
     if not isinstance(returned, keras.Model):
@@ -84,7 +81,7 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 
 
 def _recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-    """Compiles a model again. The study's arguments replace those that the builder gave."""
+    """Compiles a model again. The study's arguments replace the builder's."""
     if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "

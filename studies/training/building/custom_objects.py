@@ -72,10 +72,7 @@ def own_code(model: keras.Model) -> OwnCode:
 
 
 def loading_warnings(model: keras.Model) -> list[str]:
-    """Returns warnings about what would go wrong if the model were registered in MLflow.
-
-    It may be impossible to save or to load the model, or the loaded model may not be compiled.
-    """
+    """Returns warnings if a model can't be saved for MLflow, loaded again, or loaded compiled."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

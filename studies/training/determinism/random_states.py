@@ -103,9 +103,9 @@ def seed_generator_states(model: object) -> list[Any]:
 
 
 def other_states(model: object, variables: Iterable[Any]) -> list[Any]:
-    """Returns those of `variables` that are states of seed generators, without the model's own.
+    """Returns the states of seed generators among `variables`.
 
-    The model's own are those that `seed_generator_states` returns.
+    The states that `seed_generator_states` returns are left out.
     """
     own = {id(state) for state in seed_generator_states(model)}
     return [state for state in variables if _is_seed_state(state) and id(state) not in own]

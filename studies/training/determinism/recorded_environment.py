@@ -36,7 +36,7 @@ _WIDEST = ("amx", "avx512", "avx2", "avx", "sve", "asimd")
 
 
 def environment() -> dict[str, str]:
-    """Returns what a trial's exact values may depend on, by name."""
+    """Returns the facts on which a trial's exact values may depend, by name."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

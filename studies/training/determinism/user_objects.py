@@ -214,7 +214,7 @@ def set_back() -> None:
 
 
 def _is_own(space: Mapping[str, Any]) -> bool:
-    """Returns whether globals are those of a user's module."""
+    """Returns whether a module with these globals is the user's own."""
     file, name = space.get("__file__"), space.get("__name__")
     return is_users(str(file)) if file else name == "__main__" or name not in sys.modules
 

@@ -111,7 +111,7 @@ def refit(
     epoch, `permutation` orders the samples of the training part followed by those of the validation
     part.
 
-    The class weights are those in `spec`, as the data in `splits` has none.
+    The class weights come from `spec`, as the data in `splits` has none.
     """
     if splits.streams:
         raise StudyError(

@@ -1,4 +1,4 @@
-"""Computes the scores of single samples, and writes those of a trial's validation samples."""
+"""Computes the scores of single samples, and writes a trial's scores into a file."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def scores_by_metric(
     epoch: int,
     batch_size: int,
 ) -> dict[str, SampleScores | NotScoredError]:
-    """Returns, for each metric, what `sample_scores` would return or raise.
+    """Returns the result or the error of `sample_scores` for each metric.
 
     The samples are predicted only once for all metrics.
     """

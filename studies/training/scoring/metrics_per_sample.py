@@ -44,7 +44,7 @@ class NotScoredError(InternalError):
 
 @dataclass(frozen=True)
 class MetricPerSample:
-    """A function that scores samples, and what is needed to compute a metric from the scores."""
+    """A function that scores samples, and facts for computing a metric from the scores."""
 
     kind: ScoreKind
     # Takes targets, predictions and weights (or None) of samples, as `compute_loss` gets them. May
