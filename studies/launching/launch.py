@@ -41,7 +41,7 @@ from studies.launching.locked_study import (
 )
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
-from studies.training import STATE, begin_trial, prepare_environment
+from studies.training import CHANGED_OBJECTS, begin_trial, prepare_environment
 from studies.user_code import (
     Target,
     commit_of,
@@ -167,12 +167,12 @@ def _launch_in_workers(
 def _without_repeats(progress: Progress) -> OnOutput:
     """Returns a function that shows the output of workers.
 
-    Each worker prints the same lines that begin with `STATE`, so these are shown once.
+    Each worker prints the same lines that begin with `CHANGED_OBJECTS`, so these are shown once.
     """
     said: set[str] = set()
 
     def say(line: str) -> None:
-        if not (line in said and line.startswith(STATE)):
+        if not (line in said and line.startswith(CHANGED_OBJECTS)):
             said.add(line)
             progress.say(line)
 

@@ -35,7 +35,7 @@ from .determinism.tensorflow_settings import keeping_settings as keeping_setting
 from .determinism.tensorflow_settings import prepare_environment as prepare_environment
 from .determinism.tensorflow_settings import remember_settings as remember_settings
 from .determinism.tensorflow_settings import restore_settings as restore_settings
-from .determinism.user_objects import STATE as STATE
+from .determinism.user_objects import CHANGED_OBJECTS as CHANGED_OBJECTS
 from .determinism.user_objects import UsersState as UsersState
 from .determinism.user_objects import set_back as set_back
 from .determinism.user_objects import setting_back as setting_back
