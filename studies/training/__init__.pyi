@@ -3,6 +3,7 @@ from .batches import as_tensor as as_tensor
 from .building.build import build_model as build_model
 from .building.build import class_weight_of as class_weight_of
 from .building.builder_tracing import Resolved as Resolved
+from .building.builder_tracing import TracedObjective as TracedObjective
 from .building.builder_tracing import resolve_space as resolve_space
 from .building.custom_objects import loading_warnings as loading_warnings
 from .building.custom_objects import own_code as own_code
@@ -46,16 +47,15 @@ from .keras_models import make_variables as make_variables
 from .keras_models import scalars as scalars
 from .keras_models import stateful_layers as stateful_layers
 from .model_structure import Structure as Structure
-from .building.builder_tracing import TracedObjective as TracedObjective
 from .objective_function_trial import fit_digests as fit_digests
 from .objective_function_trial import run_objective as run_objective
 from .saved_models.mlflow_loader import can_not_be_loaded as can_not_be_loaded
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
 from .saved_models.preprocessing_layers import served_model as served_model
 from .saved_models.rebuilding import Refitted as Refitted
-from .saved_models.rebuilding import refit as refit
 from .saved_models.rebuilding import rebuilt as rebuilt
 from .saved_models.rebuilding import rebuilt_objective as rebuilt_objective
+from .saved_models.rebuilding import refit as refit
 from .saved_models.saving import save_champion as save_champion
 from .saved_models.saving import save_for_mlflow as save_for_mlflow
 from .scoring.computing_scores import sample_scores as sample_scores

@@ -491,9 +491,7 @@ def _copied(value: Any, callback: object, name: str) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _copied(item, callback, name) for key, item in value.items()}
     kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
-    raise StateError(
-        f"the state of {type(callback).__name__} can't be saved: {name} is {kind}"
-    )
+    raise StateError(f"the state of {type(callback).__name__} can't be saved: {name} is {kind}")
 
 
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> str:

@@ -24,6 +24,7 @@ from search_spaces import HyperparameterError, Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.data import array_digest, combined_digest
 from studies.definition.objective import VALUE, known_direction
+from studies.training.building.builder_tracing import FunctionEnded, check_returned
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
@@ -34,7 +35,6 @@ from studies.training.keras_models import (
     scalars,
     values_of,
 )
-from studies.training.building.builder_tracing import FunctionEnded, check_returned
 from studies.training.trial_training import (
     OnEpochResult,
     why_infeasible,
@@ -271,7 +271,7 @@ class Following:
         return max(self.epochs, default=0) or max(self.reported, default=0)
 
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Notes the model of a training that begins. `arguments` are the arguments of `fit`, by name.
+        """Notes the model of a training that begins. `arguments` has those of `fit`, by name.
 
         The data of the first training is noted, too.
         """
@@ -458,8 +458,8 @@ class MeasuredWeights:
 
     An objective function may return the best value of a metric, such as
     ``max(history.history["val_accuracy"])``. The trial's weights are then the copy after the epoch
-    with this value. If it is not known whether a metric should go up or down, the objective's direction
-    is used.
+    with this value. If it is not known whether a metric should go up or down, the objective's
+    direction is used.
     """
 
     def __init__(self, model: keras.Model, objective: Objective) -> None:

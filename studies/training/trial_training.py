@@ -72,8 +72,8 @@ def run_trial(
     training fails or diverges before any epoch has a value. If the training fails later, the trial
     keeps its best epoch.
 
-    The class weights come from the spec. If the study's `class_weight` is a function, they come from
-    that function, and the result records them.
+    The class weights come from the spec. If the study's `class_weight` is a function, they come
+    from that function, and the result records them.
 
     Raises ObjectiveError if the model does not log the objective, and StudyError if a checkpoint
     can't be written. Errors of `on_epoch` are passed on.
@@ -147,9 +147,7 @@ class _Run:
         weights = BestWeights(model)
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
-        watch = Watch(
-            spec, weights, checkpoints, scores, self.reports, self.trainer, self.started
-        )
+        watch = Watch(spec, weights, checkpoints, scores, self.reports, self.trainer, self.started)
         validates = spec.fold != ALL_FOLDS
         training = Training(
             model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
@@ -281,7 +279,7 @@ class ReportingFailed(BaseException):
 
 
 class Reports:
-    """Reports epochs by calling `on_epoch`. Raises ReportingFailed if `on_epoch` raises an error."""
+    """Reports epochs by calling `on_epoch`, and raises ReportingFailed if that raises an error."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch

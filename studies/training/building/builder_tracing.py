@@ -1,4 +1,4 @@
-"""Finds a study's hyperparameters by running its builder or objective function, without training."""
+"""Finds a study's hyperparameters by running its builder or its objective function."""
 
 from __future__ import annotations
 

@@ -72,8 +72,9 @@ def test_a_trial_with_scores_has_the_bits_of_one_without(tmp_path: Path) -> None
 def test_scores_are_those_of_the_checkpoint(in_batches: bool, tmp_path: Path) -> None:
     data, (x, y) = DATA, VALIDATION
     if in_batches:
-        validation = streamed.validation_py_dataset()
-        data, x, y = ks.datasets.batches(streamed.tf_data, validation), validation.x, validation.y
+        x, y = streamed.X_VALIDATION, streamed.Y_VALIDATION
+        batches = streamed.Batches(streamed.X, streamed.Y), streamed.validation_py_dataset()
+        data = ks.datasets.batches(*batches)
     runner = Runner(tmp_path, data=data)
     result, _ = runner.run("best", batch_size=8)
     assert result.best is not None

@@ -34,7 +34,7 @@ from conformance.models import (
 )
 from search_spaces import Hyperparameters
 from studies.training import Trainer, checkpoints, run_trial, weights_digest
-from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
+from tracking.records import EpochResult, Objective, TrialResult, TrialSpec, TrialTask
 from tracking.store import checkpoint_digest
 
 Decide = Callable[[EpochResult], Any]
