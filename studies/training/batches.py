@@ -143,6 +143,16 @@ def packed(part: Part) -> Any:
     return (*arrays, map_arrays(lambda _: weights, part.y))
 
 
+def samples_between(part: Part, start: int, end: int) -> Part:
+    """Returns the samples of a part from `start` to before `end`."""
+
+    def cut(array: np.ndarray) -> np.ndarray:
+        return array[start:end]
+
+    weights = None if part.sample_weight is None else cut(part.sample_weight)
+    return Part(map_arrays(cut, part.x), map_arrays(cut, part.y), weights, part.alone)
+
+
 def known_size(samples: int, batch_size: int) -> int | None:
     """Returns the batch size that TensorFlow knows in `model.fit` on arrays, or None.
 

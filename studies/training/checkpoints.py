@@ -77,7 +77,7 @@ class Checkpoints:
     ) -> None:
         import keras
 
-        # The reason why no more states are written. Empty if there is none.
+        # A phrase that says why no more states are written. Empty if states are written.
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
@@ -104,15 +104,16 @@ class Checkpoints:
         if not last and self._spent > (began - self._began) * _SHARE:
             return
         try:
-            reason, callbacks = self._why_not(), capture(self._callbacks)
+            self._check_resumable()
+            callbacks = capture(self._callbacks)
         except StateError as error:
-            reason = str(error)
-        if reason:
-            # This is no error: an interrupted training starts again from its first epoch, and gives
-            # the same bits.
-            self.given_up, self._path = reason, None
-            how = "is trained from its first epoch if it is interrupted"
-            _log.info("trial %d %s: %s", self._task.spec.number, how, reason)
+            # This is no error: an interrupted training starts again, and gives the same bits.
+            self.given_up = (
+                "no state is written, so an interrupted training starts from its first epoch: "
+                f"{error}"
+            )
+            self._path = None
+            _log.info("trial %d: %s", self._task.spec.number, self.given_up)
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
@@ -135,17 +136,18 @@ class Checkpoints:
             raise cannot_write(self._path, error) from None
         self._spent += time.monotonic() - began
 
-    def _why_not(self) -> str:
-        """Returns why the training can't resume from its present state, or an empty text."""
+    def _check_resumable(self) -> None:
+        """Raises StateError if the training can't resume from its present state."""
         if not self._resumable:
             reason = self._why_never()
             if reason:
-                return reason
+                raise StateError(reason)
             self._resumable = True
         if not np.array_equal(global_random_states()[-1], self._generator):
-            return "something draws by keras.random without a seed generator"
+            raise StateError("something draws by keras.random without a seed generator")
         changed = self._reached.changed()
-        return f"a learning rate schedule changes {', '.join(changed)}" if changed else ""
+        if changed:
+            raise StateError(f"a learning rate schedule changes {', '.join(changed)}")
 
     def _why_never(self) -> str:
         """Returns why no state has all of the training, or an empty text.

@@ -159,11 +159,7 @@ class _Run:
             result = with_saved_weights(result, weights, task)
         result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
-        if checkpoints.given_up:
-            stateless = (
-                "no state is written, so an interrupted training starts from its first epoch"
-            )
-            reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
+        reason = "; ".join(filter(None, (reason, checkpoints.given_up)))
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Part, map_arrays
+from studies.data import Part
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within
-from studies.training.batches import as_tensor, packed, validation_batches
+from studies.training.batches import as_tensor, packed, samples_between, validation_batches
 from studies.training.checkpoints import BestWeights, cannot_write
 from studies.training.keras_models import (
     fixed_batch_size,
@@ -186,15 +186,7 @@ def _slices(model: keras.Model, part: Part, batch_size: int) -> Iterator[Any]:
         raise NotScoredError("the data has no targets")
     size = _samples_at_once(model, packed(part.first(1))[0], batch_size)
     for start in range(0, len(part), size):
-        yield tf.nest.map_structure(as_tensor, packed(_between(part, start, start + size)))
-
-
-def _between(part: Part, start: int, end: int) -> Part:
-    def cut(array: np.ndarray) -> np.ndarray:
-        return array[start:end]
-
-    weights = None if part.sample_weight is None else cut(part.sample_weight)
-    return Part(map_arrays(cut, part.x), map_arrays(cut, part.y), weights, part.alone)
+        yield tf.nest.map_structure(as_tensor, packed(samples_between(part, start, start + size)))
 
 
 def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:

@@ -23,7 +23,7 @@ from studies.data import (
     named_arrays,
     pixels_of,
 )
-from studies.training.batches import as_keras_reads, validation_batches
+from studies.training.batches import as_keras_reads, samples_between, validation_batches
 from studies.training.keras_models import by_name, loss_of, named_outputs
 from tracking.records.prediction_records import (
     MOST_CLASSES,
@@ -93,11 +93,9 @@ def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator
     part = splits.arrays.validation
     size = max(1, _SLICE // batch_size) * batch_size
     for start in range(0, len(part), size):
-        end = start + size
-        x = map_arrays(lambda array: array[start:end], part.x)  # noqa: B023 - called at once
-        predicted = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
-        y = map_arrays(lambda array: array[start:end], part.y)  # noqa: B023 - called at once
-        yield x, _paired_outputs(model, y, predicted)
+        some = samples_between(part, start, start + size)
+        predicted = model.predict(as_keras_reads(some.x), batch_size=batch_size, verbose=0)
+        yield some.x, _paired_outputs(model, some.y, predicted)
 
 
 def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:

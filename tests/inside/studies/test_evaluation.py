@@ -20,6 +20,11 @@ W = random.uniform(0.5, 2, 300)
 TEST = slice(200, 300)
 
 
+def splits_of(y: Any = Y, test: Any = TEST) -> Any:
+    """Data whose test part has the samples with the indices `test`."""
+    return datasets.arrays(X, y, test=(X[test], y[test])).load()
+
+
 def built(model: Any, **compiled: Any) -> Any:
     model.compile("sgd", **compiled)
     model.build((None, 4))
@@ -48,7 +53,7 @@ def test_metrics_and_their_intervals() -> None:
     level = 0.975
     auc = keras.metrics.AUC(num_thresholds=2000, name="auc")
     model = network(metrics=["accuracy", auc])
-    splits = datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load()
+    splits = splits_of()
     found = evaluate_test_part(model, splits, 32, level)
     by_hand = model.evaluate(X[TEST], Y[TEST], batch_size=32, verbose=0, return_dict=True)
     assert found.scores == pytest.approx(by_hand, rel=1e-6)
@@ -79,13 +84,12 @@ def test_a_model_without_an_error_is_no_certainty() -> None:
     model.compile("sgd", "binary_crossentropy", metrics=["accuracy", recall])
     model.set_weights([np.array([[90.0], [0], [0], [0]]), np.zeros(1)])
     y = (X[:, 0] > 0).astype("int64")
-    tested = evaluate_test_part(model, datasets.arrays(X, y, test=(X[TEST], y[TEST])).load(), 32)
+    tested = evaluate_test_part(model, splits_of(y), 32)
     assert tested.scores["accuracy"] == tested.scores["recall"] == 1
     assert tested.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 100), 1))
     assert "recall" not in tested.intervals
     assert tested.note == "recall (it is the same on all resamples)"
-    copies = np.repeat(X[TEST][:20], 5, axis=0), np.repeat(y[TEST][:20], 5)
-    tested = evaluate_test_part(model, datasets.arrays(X, y, test=copies).load(), 32)
+    tested = evaluate_test_part(model, splits_of(y, np.repeat(np.arange(200, 220), 5)), 32)
     assert tested.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
 
 
@@ -98,7 +102,7 @@ def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
     kernel = np.zeros((4, 3), "float32")
     kernel[0, 0] = 30
     layer.set_weights([kernel, np.zeros(3, "float32")])
-    found = evaluate_test_part(model, datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load(), 32)
+    found = evaluate_test_part(model, splits_of(), 32)
     lost = -np.log(model.predict(X[TEST], verbose=0).astype(float)[np.arange(100), Y[TEST]])
     assert lost.max() > 20
     assert found.scores["loss"] == pytest.approx(lost.mean(), rel=1e-4)
@@ -133,7 +137,7 @@ def test_what_has_no_intervals_says_why() -> None:
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             return {**super().compute_metrics(x, y, y_pred), "size": keras.ops.mean(x)}
 
-    splits = datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load()
+    splits = splits_of()
     model = built(Weighing([keras.layers.Dense(1)]), loss="mse")
     found = evaluate_test_part(model, splits, 100)
     assert found.scores["size"] == pytest.approx(X[TEST].mean(), rel=1e-5)

@@ -12,7 +12,7 @@ import pytest
 import streamed
 import tensorflow as tf
 from conformance.models import make_spec, wait_until
-from conformance.trainer import TrainerConformance
+from conformance.trainer import train as run_fit
 from exact_training import by_trainer, spec_of
 from streamed import TRAINING, VALIDATION, generator, model, py_dataset, tf_data
 from suite import exhaustive_but
@@ -188,7 +188,7 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Any) -> None:
             raise ValueError("file 17 is broken")
 
     made = streamed.study(train, streamed.validation_generator)
-    result, _ = TrainerConformance().train(PlainTrainer(), made, make_spec(), tmp_path)
+    result, _ = run_fit(PlainTrainer(), made, make_spec(), tmp_path)
     assert result.state == "infeasible"
     said = "the training raised InvalidArgumentError: ValueError: file 17 is broken"
     assert result.reason.startswith(f"{said} (test_streams.py, line ")

@@ -25,15 +25,9 @@ from studies.executors import Session
 from studies.launching import launch_target
 from studies.training import UsersState
 from studies.user_code import resolve_target
-from tracking.history import StudyHistory
 from tracking.records import CodeDescription, EpochResult, TrialTask
 
 layers = keras.layers
-
-
-def launch(file: Path, store: Path) -> StudyHistory:
-    options = LaunchOptions(store=store, executor="in-process", progress=False, verify="off")
-    return launch_target(resolve_target(str(file)), options)
 
 
 class Growing(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -250,7 +244,10 @@ def test_a_model_that_is_built_anew_leaves_settings_and_random_states_alone(
 ) -> None:
     """As it can't be saved, loading it calls its builder, whose text is in the record."""
     (tmp_path / "anew.py").write_text(ANEW, encoding="utf-8")
-    best = launch(tmp_path / "anew.py", tmp_path / "store").best
+    options = LaunchOptions(
+        store=tmp_path / "store", executor="in-process", progress=False, verify="off"
+    )
+    best = launch_target(resolve_target(str(tmp_path / "anew.py")), options).best
     (tmp_path / "anew.py").unlink()
     x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
     part = ks.datasets.arrays(x, x[:, :2]).load().validation

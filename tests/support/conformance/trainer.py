@@ -340,7 +340,7 @@ class TrainerConformance:
         study = make_study(dense, callbacks=lambda hp: [FailingLate()])
         wanted, weights = (epochs[:good] for epochs in handmade(dense))
         spec, state = make_spec(epochs=5), tmp_path / "trial.state"
-        straight, epochs = train(trainer, study, spec, tmp_path)
+        straight, epochs = train(trainer, study, spec, tmp_path, state=tmp_path / "straight.state")
         assert (straight.state, straight.epochs) == ("complete", 3)
         assert epochs[:good] == wanted
         check_best(straight, wanted, weights)
