@@ -41,27 +41,17 @@ def exploding() -> keras.Model:
 
 
 class At(keras.callbacks.Callback):  # type: ignore[misc]
-    """Does something to the model at one point of the training."""
+    """Does something to the model at one point of the training, such as "epoch_end 0"."""
 
     def __init__(self, when: str, do: Callable[[keras.Model], None]) -> None:
         super().__init__()
-        self.when, self.do = when, do
+        method, _, epoch = when.partition(" ")
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._do_if("train begin")
+        def act(*arguments: Any, **keywords: Any) -> None:
+            if not epoch or arguments[0] == int(epoch):
+                do(self.model)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._do_if(f"begin {epoch}")
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._do_if(f"end {epoch}")
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self._do_if("test begin")
-
-    def _do_if(self, when: str) -> None:
-        if when == self.when:
-            self.do(self.model)
+        setattr(self, f"on_{method}", act)
 
 
 def unfreeze(model: keras.Model) -> None:
@@ -162,21 +152,21 @@ def of_keras() -> list[keras.callbacks.Callback]:
 
 
 CASES: dict[str, tuple[Build, Callable[[], list[keras.callbacks.Callback]]]] = {
-    "unfreezing": (frozen, lambda: [At("begin 2", unfreeze)]),
-    "unfreezing after an epoch": (frozen, lambda: [At("end 0", unfreeze)]),
-    "unfreezing at first": (frozen, lambda: [At("train begin", unfreeze)]),
-    "freezing": (small, lambda: [At("begin 2", freeze)]),
-    "freezing at first": (small, lambda: [At("begin 0", freeze)]),
-    "freezing without a trace": (small, lambda: [At("end 0", freeze_without_a_trace)]),
-    "a change before the training": (small, lambda: [At("train begin", change_without_a_trace)]),
-    "a change": (small, lambda: [At("begin 1", change)]),
-    "a change without a trace": (small, lambda: [At("begin 1", change_without_a_trace)]),
-    "a change before validation": (small, lambda: [At("test begin", change)]),
-    "a rate": (small, lambda: [At("end 1", slow_down)]),
+    "unfreezing": (frozen, lambda: [At("epoch_begin 2", unfreeze)]),
+    "unfreezing after an epoch": (frozen, lambda: [At("epoch_end 0", unfreeze)]),
+    "unfreezing at first": (frozen, lambda: [At("train_begin", unfreeze)]),
+    "freezing": (small, lambda: [At("epoch_begin 2", freeze)]),
+    "freezing at first": (small, lambda: [At("epoch_begin 0", freeze)]),
+    "freezing without a trace": (small, lambda: [At("epoch_end 0", freeze_without_a_trace)]),
+    "a change before the training": (small, lambda: [At("train_begin", change_without_a_trace)]),
+    "a change": (small, lambda: [At("epoch_begin 1", change)]),
+    "a change without a trace": (small, lambda: [At("epoch_begin 1", change_without_a_trace)]),
+    "a change before validation": (small, lambda: [At("test_begin", change)]),
+    "a rate": (small, lambda: [At("epoch_end 1", slow_down)]),
     "predicting": (small, lambda: [Looking(predicted)]),
     "predicting by a part": (small, lambda: [Looking(predicted, at_a_part=True)]),
     "all of Keras": (small, of_keras),
-    "stopping before an epoch": (small, lambda: [At("begin 2", stop)]),
+    "stopping before an epoch": (small, lambda: [At("epoch_begin 2", stop)]),
     "a loss that is not finite": (exploding, lambda: [keras.callbacks.TerminateOnNaN()]),
 }
 # `fit` traces a step again, or ends an epoch early, and so trains these itself.
@@ -209,7 +199,7 @@ def test_callbacks_see_and_do_what_they_do_in_fit(
     [
         (exploding, keras.callbacks.TerminateOnNaN(raise_error=True), RuntimeError, r"at batch \d"),
         # Without a function that trains.
-        pytest.param(small, At("end 0", compiled), TypeError, "", marks=pytest.mark.exhaustive),
+        pytest.param(small, At("epoch_end 0", compiled), TypeError, "", marks=pytest.mark.exhaustive),
     ],
 )
 def test_errors_of_callbacks_are_those_of_fit(

@@ -184,20 +184,20 @@ def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path:
     space = ks.SearchSpace(ks.Choice("setting", list(SETTINGS)[::-1]))
     study = ks.Study("settings", data=data, build=build, space=space, objective="val_loss")
     session = Session.open(study, CodeDescription("", "", "", ""), None)
-    for setting in [*SETTINGS][1:]:
+    def trained(setting: str) -> list[Mapping[str, float]]:
         epochs: list[Mapping[str, float]] = []
 
-        def on_epoch(epoch: EpochResult, epochs: list[Any] = epochs) -> Any:
+        def on_epoch(epoch: EpochResult) -> Any:
             epochs.append(epoch.metrics)
             return "continue"
 
-        for tried in {setting: None, "nothing": None}:
-            epochs.clear()
-            task = TrialTask(
-                replace(spec, values={"setting": tried}), space, tmp_path / "best.weights.h5"
-            )
-            session.run(task, on_epoch)
-        assert epochs == [epoch.metrics for epoch in wanted], f"after {setting}"
+        values = replace(spec, values={"setting": setting})
+        session.run(TrialTask(values, space, tmp_path / "best.weights.h5"), on_epoch)
+        return epochs
+
+    for setting in [*SETTINGS][1:]:
+        trained(setting)
+        assert trained("nothing") == [epoch.metrics for epoch in wanted], f"after {setting}"
     session.save_champion(
         replace(spec, values={"setting": "others"}),
         tmp_path / "best.weights.h5",
