@@ -161,6 +161,8 @@ class Checkpoints:
             return "layers keep their state between batches"
         if other_optimizers(self._model):
             return "the model has several optimizers"
+        if any(array.dtype.kind not in "biuf" for array in copy_of(self._model)):
+            return "numpy lacks the type of some weights, e.g. bfloat16"
         drawing = random_operation(self._model)
         if drawing:
             return f"the state of {drawing} can't be saved"
@@ -322,7 +324,7 @@ class TrainingState:
 
     identity: str
     epochs: Sequence[Mapping[str, float]]  # The metrics of each epoch, from the first.
-    best: BestEpoch | None
+    best: BestEpoch
     weights_sha256: str  # The digest of the best epoch's weights.
     last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
     best_weights: Sequence[np.ndarray]  # Weights and optimizer's variables after the best epoch.
@@ -358,15 +360,8 @@ def write_state(path: Path, state: TrainingState) -> None:
     best_is_last = state.best_weights is state.last
     for part in ("last",) if best_is_last else ("last", "best_weights"):
         arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
-    # safetensors can't write types that numpy lacks (e.g. bfloat16), so these become integers.
-    types_of_numbers: dict[str, str] = {}
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf":
-            types_of_numbers[name] = array.dtype.name
-            arrays[name] = array.view(f"u{array.dtype.itemsize}")
     fields = dataclasses.asdict(dataclasses.replace(state, last=(), best_weights=()))
-    fields |= {"best_is_last": best_is_last, "types": types_of_numbers}
-    header = json.dumps(fields, default=in_file)
+    header = json.dumps({**fields, "best_is_last": best_is_last}, default=in_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, keeping=True) as partial:
         metadata = {"header": header, "sha256": _digest(header, arrays)}
@@ -392,16 +387,11 @@ def read_state(path: Path) -> TrainingState:
         if metadata["sha256"] != _digest(header, arrays):
             raise StateError(f"{str(path)!r} does not have the content that was written")
         fields = json.loads(header, object_hook=with_array)
-        for name, type_of_numbers in fields.pop("types").items():
-            arrays[name] = arrays[name].view(np.dtype(type_of_numbers))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise StateError(f"{str(path)!r} can't be read ({error})") from None
-    best, last = fields["best"], _part(arrays, "last")
-    best_is_last = fields.pop("best_is_last")
-    fields["best"] = None if best is None else BestEpoch(**best)
-    fields["trainer"] = tuple(fields["trainer"])
-    fields["last"] = last
-    fields["best_weights"] = last if best_is_last else _part(arrays, "best_weights")
+    last = _part(arrays, "last")
+    fields["best_weights"] = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
+    fields |= {"last": last, "best": BestEpoch(**fields["best"]), "trainer": tuple(fields["trainer"])}
     return TrainingState(**fields)
 
 

@@ -53,12 +53,9 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
     hp = Hyperparameters(study.space, study.space.defaults())
     splits = splits_for(study, data, hp)
     begin_trial(study.seed)
-    called = "the builder"
     model: keras.Model | None = None
     try:
-        built = build_model(study, hp, splits)
-        callbacks = build_callbacks(study, hp)
-        called, model = "the model", built
+        model, callbacks = build_model(study, hp, splits), build_callbacks(study, hp)
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
         else:
@@ -68,6 +65,7 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
     except StudyError:
         raise
     except Exception as error:
+        called = "the builder" if model is None else "the model"
         warnings = [_failure(study, data, error, called)]
         return StudyCheck(warnings, settled(study.objective, model))
     if not callbacks and not has_own_steps(model):
