@@ -391,7 +391,11 @@ def read_state(path: Path) -> TrainingState:
         raise StateError(f"{str(path)!r} can't be read ({error})") from None
     last = _part(arrays, "last")
     fields["best_weights"] = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
-    fields |= {"last": last, "best": BestEpoch(**fields["best"]), "trainer": tuple(fields["trainer"])}
+    fields |= {
+        "last": last,
+        "best": BestEpoch(**fields["best"]),
+        "trainer": tuple(fields["trainer"]),
+    }
     return TrainingState(**fields)
 
 

@@ -1,1 +1,1 @@
-"""Builds compiled models from hyperparameters, and checks them against the study and its data."""
+"""Finds hyperparameters, builds compiled models with them, and checks models against the data."""

@@ -1,1 +1,1 @@
-"""Saves a trial's model, with its best weights, as a model of MLflow."""
+"""Builds the models of trials again, and saves them as models of MLflow."""

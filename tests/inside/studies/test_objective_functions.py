@@ -1,4 +1,4 @@
-"""Objective functions: what may be returned, raised, reported; their data; studies that have one."""
+"""Objective functions: what may be returned, raised and reported, their data, and their studies."""
 
 from __future__ import annotations
 

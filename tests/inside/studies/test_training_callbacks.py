@@ -199,7 +199,9 @@ def test_callbacks_see_and_do_what_they_do_in_fit(
     [
         (exploding, keras.callbacks.TerminateOnNaN(raise_error=True), RuntimeError, r"at batch \d"),
         # Without a function that trains.
-        pytest.param(small, At("epoch_end 0", compiled), TypeError, "", marks=pytest.mark.exhaustive),
+        pytest.param(
+            small, At("epoch_end 0", compiled), TypeError, "", marks=pytest.mark.exhaustive
+        ),
     ],
 )
 def test_errors_of_callbacks_are_those_of_fit(

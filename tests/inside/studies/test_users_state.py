@@ -184,6 +184,7 @@ def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path:
     space = ks.SearchSpace(ks.Choice("setting", list(SETTINGS)[::-1]))
     study = ks.Study("settings", data=data, build=build, space=space, objective="val_loss")
     session = Session.open(study, CodeDescription("", "", "", ""), None)
+
     def trained(setting: str) -> list[Mapping[str, float]]:
         epochs: list[Mapping[str, float]] = []
 
