@@ -304,15 +304,6 @@ def test_what_is_no_array_has_no_digest(given: Any) -> None:
     assert fit_digests({"x": given}) == ("", "")
 
 
-def test_large_arrays_are_sampled_at_equal_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studies.training.objective_function_trial._MOST_BYTES", X.nbytes // 2)
-    counted, between = X.copy(), X.copy()
-    counted[2] += 1
-    between[3] += 1
-    digest = fit_digests({"x": X}).data
-    assert fit_digests({"x": between}).data == digest != fit_digests({"x": counted}).data
-
-
 def validated(number: int, on: str) -> EndedTrial:
     digests: Any = {"data_digest": "d" * 64, "validation_digest": on}
     result = TrialResult(number, "complete", trainer="objective", **digests)
