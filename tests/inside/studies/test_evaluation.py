@@ -43,8 +43,8 @@ def network(**compiled: Any) -> Any:
 def resampled(values: Any, samples: int = 100, level: float = 0.95) -> tuple[float, float]:
     """The bounds of a function of a resample's places, as the documentation describes them."""
     drawing = np.random.default_rng(0)
-    found = [values(drawing.integers(0, samples, samples)) for _ in range(1000)]
-    return tuple(np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
+    drawn = [values(drawing.integers(0, samples, samples)) for _ in range(1000)]
+    return tuple(np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
 
 
 def test_metrics_and_their_intervals() -> None:
@@ -54,24 +54,24 @@ def test_metrics_and_their_intervals() -> None:
     auc = keras.metrics.AUC(num_thresholds=2000, name="auc")
     model = network(metrics=["accuracy", auc])
     splits = splits_of()
-    found = evaluate_test_part(model, splits, 32, level)
+    reading = evaluate_test_part(model, splits, 32, level)
     by_hand = model.evaluate(X[TEST], Y[TEST], batch_size=32, verbose=0, return_dict=True)
-    assert found.scores == pytest.approx(by_hand, rel=1e-6)
-    assert (found.samples, found.resamples, found.note) == (100, 1000, "")
-    assert found.digest == splits.digests["test"]
+    assert reading.scores == pytest.approx(by_hand, rel=1e-6)
+    assert (reading.samples, reading.resamples, reading.note) == (100, 1000, "")
+    assert reading.digest == splits.digests["test"]
 
     made = model.predict(X[TEST], verbose=0)[:, 0].astype(float)
     right = (made > 0.5) == Y[TEST]
     exact = binomtest(int(right.sum()), 100).proportion_ci(level, method="exact")
-    assert found.intervals["accuracy"] == pytest.approx((exact.low, exact.high))
+    assert reading.intervals["accuracy"] == pytest.approx((exact.low, exact.high))
     loss = -np.log(np.where(Y[TEST], made, 1 - made))
     regularization = by_hand["loss"] - loss.mean()
     assert regularization > 0.01
-    assert found.intervals["loss"] == pytest.approx(
+    assert reading.intervals["loss"] == pytest.approx(
         resampled(lambda i: loss[i].mean() + regularization, level=level), rel=1e-4
     )
     of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], made[i]), level=level)
-    assert found.intervals["auc"] == pytest.approx(of_auc, abs=2e-3)
+    assert reading.intervals["auc"] == pytest.approx(of_auc, abs=2e-3)
 
 
 def test_a_model_without_an_error_is_no_certainty() -> None:
@@ -84,13 +84,13 @@ def test_a_model_without_an_error_is_no_certainty() -> None:
     model.compile("sgd", "binary_crossentropy", metrics=["accuracy", recall])
     model.set_weights([np.array([[90.0], [0], [0], [0]]), np.zeros(1)])
     y = (X[:, 0] > 0).astype("int64")
-    tested = evaluate_test_part(model, splits_of(y), 32)
-    assert tested.scores["accuracy"] == tested.scores["recall"] == 1
-    assert tested.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 100), 1))
-    assert "recall" not in tested.intervals
-    assert tested.note == "recall (it is the same on all resamples)"
-    tested = evaluate_test_part(model, splits_of(y, np.repeat(np.arange(200, 220), 5)), 32)
-    assert tested.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
+    reading = evaluate_test_part(model, splits_of(y), 32)
+    assert reading.scores["accuracy"] == reading.scores["recall"] == 1
+    assert reading.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 100), 1))
+    assert "recall" not in reading.intervals
+    assert reading.note == "recall (it is the same on all resamples)"
+    reading = evaluate_test_part(model, splits_of(y, np.repeat(np.arange(200, 220), 5)), 32)
+    assert reading.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
 
 
 def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
@@ -102,12 +102,12 @@ def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
     kernel = np.zeros((4, 3), "float32")
     kernel[0, 0] = 30
     layer.set_weights([kernel, np.zeros(3, "float32")])
-    found = evaluate_test_part(model, splits_of(), 32)
+    reading = evaluate_test_part(model, splits_of(), 32)
     lost = -np.log(model.predict(X[TEST], verbose=0).astype(float)[np.arange(100), Y[TEST]])
     assert lost.max() > 20
-    assert found.scores["loss"] == pytest.approx(lost.mean(), rel=1e-4)
+    assert reading.scores["loss"] == pytest.approx(lost.mean(), rel=1e-4)
     expected = resampled(lambda i: lost[i].mean())
-    assert found.intervals["loss"] == pytest.approx(expected, rel=1e-3)
+    assert reading.intervals["loss"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.exhaustive
@@ -120,14 +120,14 @@ def test_batches_of_weighted_samples() -> None:
         return tf.data.Dataset.from_tensor_slices((X, Y, W)).batch(32)
 
     splits = datasets.batches(data, data, test=lambda: data().skip(6).take(3)).load()
-    found = evaluate_test_part(model, splits, 32)
+    reading = evaluate_test_part(model, splits, 32)
     x, y, weights = X[192:288], Y[192:288], W[192:288]
     by_hand = model.evaluate(x, y, 32, 0, weights, return_dict=True)
-    assert found.scores == pytest.approx(by_hand, rel=1e-6) and found.samples == 96
+    assert reading.scores == pytest.approx(by_hand, rel=1e-6) and reading.samples == 96
     off = np.abs(model.predict(x, verbose=0)[:, 0] - y)
     expected = resampled(lambda i: (off * weights)[i].sum() / weights[i].sum(), 96)
-    assert found.intervals["mae"] == pytest.approx(expected, rel=1e-5)
-    assert found.note == "" and set(found.intervals) == {"loss", "accuracy", "mae"}
+    assert reading.intervals["mae"] == pytest.approx(expected, rel=1e-5)
+    assert reading.note == "" and set(reading.intervals) == {"loss", "accuracy", "mae"}
 
 
 def test_what_has_no_intervals_says_why() -> None:
@@ -139,9 +139,10 @@ def test_what_has_no_intervals_says_why() -> None:
 
     splits = splits_of()
     model = built(Weighing([keras.layers.Dense(1)]), loss="mse")
-    found = evaluate_test_part(model, splits, 100)
-    assert found.scores["size"] == pytest.approx(X[TEST].mean(), rel=1e-5)
-    assert set(found.intervals) == {"loss"}
-    assert found.note == "size (its samples can't be scored: the model was not compiled with size)"
+    reading = evaluate_test_part(model, splits, 100)
+    assert reading.scores["size"] == pytest.approx(X[TEST].mean(), rel=1e-5)
+    assert set(reading.intervals) == {"loss"}
+    why = "size (its samples can't be scored: the model was not compiled with size)"
+    assert reading.note == why
     with pytest.raises(NoTestPartError, match="no test part"):
         evaluate_test_part(model, datasets.arrays(X, Y, test=None).load(), 100)
