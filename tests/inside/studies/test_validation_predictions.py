@@ -35,22 +35,22 @@ def model(*layers: Any, loss: Any) -> Any:
 def predicted(made: Any, splits: Any, rule: Any = None) -> tuple[ValidationPredictions, np.ndarray]:
     """What is recorded, and what the model predicts by hand."""
     made.build((None, *splits.validation.at_hand.x.shape[1:]))
-    found = validation_predictions(made, splits, 7, 16, rule)
-    assert found is not None
-    assert from_json(ValidationPredictions, to_json(found)) == found
-    return found, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
+    record = validation_predictions(made, splits, 7, 16, rule)
+    assert record is not None
+    assert from_json(ValidationPredictions, to_json(record)) == record
+    return record, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
 
 
-def check_classes(found: ValidationPredictions, y: np.ndarray, odds: np.ndarray) -> None:
+def check_classes(record: ValidationPredictions, y: np.ndarray, odds: np.ndarray) -> None:
     made = odds.argmax(axis=1)
     matrix = confusion_matrix(y, made, labels=range(odds.shape[1]))
-    assert np.array_equal(found.confusion, matrix)
-    assert [each.samples for each in found.classes] == matrix.sum(axis=1).tolist()
-    assert [each.predicted for each in found.classes] == matrix.sum(axis=0).tolist()
-    assert found.correct == (made == y).sum() and found.samples == len(y)
+    assert np.array_equal(record.confusion, matrix)
+    assert [each.samples for each in record.classes] == matrix.sum(axis=1).tolist()
+    assert [each.predicted for each in record.classes] == matrix.sum(axis=0).tolist()
+    assert record.correct == (made == y).sum() and record.samples == len(y)
     of_true = odds[np.arange(len(y)), y]
-    assert [each.index for each in found.worst] == np.argsort(of_true, kind="stable")[:24].tolist()
-    for each in found.worst:
+    assert [each.index for each in record.worst] == np.argsort(of_true, kind="stable")[:24].tolist()
+    for each in record.worst:
         assert (each.true, each.predicted) == (y[each.index], made[each.index])
         assert each.probability == pytest.approx(of_true[each.index])
         assert each.confidence == pytest.approx(odds[each.index].max())
@@ -62,13 +62,13 @@ def test_classes_of_a_table_are_counted_and_its_worst_rows_shown_as_given(one_ho
     splits = datasets.arrays(TABLE, targets, preprocess="standardize", test=None).load()
     loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
     network = model(keras.layers.Dense(3, activation="softmax"), loss=loss)
-    found, odds = predicted(network, splits)
+    record, odds = predicted(network, splits)
     y = splits.validation.y
-    check_classes(found, y.argmax(axis=1) if one_hot else y, odds)
-    assert found.kind == "classes"
-    assert found.class_names == (("0", "1", "2") if one_hot else ("a", "b", "c"))
+    check_classes(record, y.argmax(axis=1) if one_hot else y, odds)
+    assert record.kind == "classes"
+    assert record.class_names == (("0", "1", "2") if one_hot else ("a", "b", "c"))
     rows = TABLE.to_numpy()
-    for each in found.worst:
+    for each in record.worst:
         assert list(each.row) == ["size", "age"] and each.png == b""
         shown = np.array(list(each.row.values()))
         assert np.isclose(rows, shown, rtol=1e-5).all(axis=1).any(), shown
@@ -78,9 +78,9 @@ def test_logits_are_probabilities_and_images_are_shown() -> None:
     splits = datasets.arrays(IMAGES, LABELS, test=None).load()
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    found, logits = predicted(model(*layers, loss=loss), splits)
-    check_classes(found, splits.validation.y, tf.nn.softmax(logits.astype("float64")).numpy())
-    for each in found.worst:
+    record, logits = predicted(model(*layers, loss=loss), splits)
+    check_classes(record, splits.validation.y, tf.nn.softmax(logits.astype("float64")).numpy())
+    for each in record.worst:
         image = tf.io.decode_png(each.png).numpy()[..., 0]
         assert np.array_equal(image, splits.validation.x[each.index]) and not each.row
 
@@ -90,21 +90,21 @@ def test_two_classes_of_one_output(logits: bool, listed: bool) -> None:
     splits = datasets.arrays(TABLE.to_numpy(), LABELS % 2, preprocess="minmax", test=None).load()
     loss = keras.losses.BinaryCrossentropy(from_logits=logits)
     last = keras.layers.Dense(1, activation=None if logits else "sigmoid")
-    found, made = predicted(model(last, loss=[loss] if listed else loss), splits)
+    record, made = predicted(model(last, loss=[loss] if listed else loss), splits)
     of_one = (tf.sigmoid(made.astype("float64")).numpy() if logits else made)[:, 0]
-    assert found.kind == "binary"
-    check_classes(found, splits.validation.y, np.stack([1 - of_one, of_one], axis=1))
+    assert record.kind == "binary"
+    check_classes(record, splits.validation.y, np.stack([1 - of_one, of_one], axis=1))
 
 
 def test_a_regression_keeps_points_at_even_distances() -> None:
     x = random.normal(size=(6000, 2)).astype("float32")
     splits = datasets.arrays(x, x.sum(axis=1), validation=5000, test=None).load()
-    found, made = predicted(model(keras.layers.Dense(1), loss="mse"), splits)
-    assert (found.kind, found.samples, found.classes) == ("regression", 5000, ())
-    assert len(found.truth) == len(found.predicted) == 2000
+    record, made = predicted(model(keras.layers.Dense(1), loss="mse"), splits)
+    assert (record.kind, record.samples, record.classes) == ("regression", 5000, ())
+    assert len(record.truth) == len(record.predicted) == 2000
     chosen = np.linspace(0, 4999, 2000).round().astype(int)
-    assert np.array_equal(np.float32(found.truth), splits.validation.y[chosen])
-    assert np.allclose(found.predicted, made[chosen, 0], rtol=1e-6)
+    assert np.array_equal(np.float32(record.truth), splits.validation.y[chosen])
+    assert np.allclose(record.predicted, made[chosen, 0], rtol=1e-6)
 
 
 def rule(x: Any) -> Any:
@@ -115,20 +115,20 @@ def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
     table = pd.DataFrame({"metres": random.uniform(50, 90, N)})
     y = 3 * table["metres"].to_numpy() + 1 + random.normal(size=N)
     splits = datasets.arrays(table, y, preprocess="standardize", rule=rule, test=None).load()
-    found, _ = predicted(model(keras.layers.Dense(1), loss="mse"), splits, rule)
+    record, _ = predicted(model(keras.layers.Dense(1), loss="mse"), splits, rule)
     # Before preprocessing: each is a value of the table, and the rule is that of the table.
-    nearest = [float(np.abs(table["metres"] - each).min()) for each in found.feature]
-    assert max(nearest) < 1e-4 and found.feature_name == "metres"
-    assert np.allclose(found.rule, rule(np.array(found.feature)))
-    # The found line, in the unit of the table.
-    slope, intercept = np.polyfit(found.feature, found.predicted, 1)
+    nearest = [float(np.abs(table["metres"] - each).min()) for each in record.feature]
+    assert max(nearest) < 1e-4 and record.feature_name == "metres"
+    assert np.allclose(record.rule, rule(np.array(record.feature)))
+    # The line of the predictions, in the unit of the table.
+    slope, intercept = np.polyfit(record.feature, record.predicted, 1)
     sign = "-" if intercept < 0 else "+"
     text = f"Found: y = {slope:.3g} metres {sign} {abs(intercept):.3g}. True: y = 3 metres + 1."
-    assert equations(found) == text
-    drawn = targets(found).to_dict()
+    assert equations(record) == text
+    drawn = targets(record).to_dict()
     assert len(drawn["layer"]) == 3
     # A curve has no equation.
-    bent = replace(found, predicted=tuple(np.square(found.feature)))
+    bent = replace(record, predicted=tuple(np.square(record.feature)))
     assert equations(bent) == ""
 
 
@@ -156,11 +156,11 @@ def test_batches_are_counted_like_arrays() -> None:
         keras.layers.Dense(10, activation="softmax"), loss="sparse_categorical_crossentropy"
     )
     network.build((None, 64))
-    found = validation_predictions(network, splits, 0, 16)
-    assert found is not None
-    check_classes(found, y, network.predict(x, verbose=0))
+    record = validation_predictions(network, splits, 0, 16)
+    assert record is not None
+    check_classes(record, y, network.predict(x, verbose=0))
     # Of 64 numbers below 0 and above 1: no pixels.
-    assert np.allclose(list(found.worst[0].row.values()), x[found.worst[0].index], rtol=1e-5)
+    assert np.allclose(list(record.worst[0].row.values()), x[record.worst[0].index], rtol=1e-5)
     some = datasets.batches(data, data, validation_steps=2).load()
     less = validation_predictions(network, some, 0, 16)
     assert less is not None and less.samples == 32
@@ -187,10 +187,10 @@ def test_each_of_several_outputs_is_counted(in_order: bool) -> None:
     }
     network = keras.Model(inputs, list(made.values()) if in_order else made)
     network.compile("sgd", list(losses.values()) if in_order else losses)
-    found = validation_predictions(network, splits, 0, 16)
-    assert found is not None
-    found = from_json(ValidationPredictions, to_json(found)).of("a trial", 3)
-    each = {one.output: one for one in (found, *found.others)}
+    record = validation_predictions(network, splits, 0, 16)
+    assert record is not None
+    record = from_json(ValidationPredictions, to_json(record)).of("a trial", 3)
+    each = {one.output: one for one in (record, *record.others)}
     assert {(one.uuid, one.epoch) for one in each.values()} == {("a trial", 3)}
     part = splits.validation.at_hand
     by_hand = network.predict(part.x, verbose=0)
