@@ -27,7 +27,7 @@ from studies.training.keras_models import (
     scalars,
 )
 from studies.training.model_structure import Structure
-from tracking.records import Objective, TrialSpec
+from tracking.records import ALL_FOLDS, Objective, TrialSpec
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +55,6 @@ class Training:
     initial_epoch: int = 0  # The number of epochs already trained, if the training resumes.
     # The reason why only `model.fit` can train the model. Empty if there is none.
     unfit: str = ""
-    validates: bool = True  # Whether there is validation data.
 
 
 class NotTrainedError(InternalError):
@@ -141,6 +140,7 @@ class PlainTrainer:
         import keras
 
         model, spec, splits = training.model, training.spec, training.splits
+        validates = spec.fold != ALL_FOLDS
         batches: Batches | StreamedBatches
         if splits.streams:
             batches = StreamedBatches(splits, spec.class_weight)
@@ -162,8 +162,8 @@ class PlainTrainer:
                 epochs=spec.epochs,
                 verbose=0,
                 shuffle=False,
-                validation_data=batches.validation if training.validates else None,
-                validation_steps=batches.validation_steps if training.validates else None,
+                validation_data=batches.validation if validates else None,
+                validation_steps=batches.validation_steps if validates else None,
                 callbacks=[
                     _begin_epochs(batches, training),
                     *training.callbacks,

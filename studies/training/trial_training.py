@@ -148,10 +148,7 @@ class _Run:
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(spec, weights, checkpoints, scores, self.reports, self.trainer, self.started)
-        validates = spec.fold != ALL_FOLDS
-        training = Training(
-            model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
-        )
+        training = Training(model, splits, spec, callbacks, hp, unfit=self.unfit)
         trained = self._train(training, watch, state)
         result = watch.result(parameters_of(model))
         finished = result.state in ("complete", "pruned")

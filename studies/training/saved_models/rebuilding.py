@@ -19,7 +19,7 @@ from studies.training.building.builder_tracing import FirstFit, model_of
 from studies.training.determinism.random_states import begin_trial
 from studies.training.keras_models import as_built, build_variables
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
-from tracking.records import TrialSpec
+from tracking.records import ALL_FOLDS, TrialSpec
 
 if TYPE_CHECKING:
     import keras
@@ -41,9 +41,7 @@ def rebuilt(
     """Returns a trial's model with its best weights."""
     begin_trial(spec.seed)
     model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as), splits)
-    build_variables(model, splits)
-    with as_built(model):
-        model.load_weights(checkpoint)
+    _load_weights(model, splits, checkpoint)
     return model
 
 
@@ -59,10 +57,14 @@ def rebuilt_objective(
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
     fit = model_of(study.name, study.objective_function, hp)
     splits = _samples_of(fit)
-    build_variables(fit.model, splits)
-    with as_built(fit.model):
-        fit.model.load_weights(checkpoint)
+    _load_weights(fit.model, splits, checkpoint)
     return fit.model, splits
+
+
+def _load_weights(model: keras.Model, splits: LoadedData, checkpoint: Path) -> None:
+    build_variables(model, splits)
+    with as_built(model):
+        model.load_weights(checkpoint)
 
 
 def _samples_of(fit: FirstFit) -> Splits:
@@ -136,9 +138,9 @@ def refit(
         last.update(logs)
         return True
 
-    trained = replace(spec, epochs=epochs)
-    training = Training(model, weighted, trained, callbacks, hp, validates=False)
-    PlainTrainer().train(training, on_epoch)
+    # Like the training on all folds, this training has no validation data.
+    trained = replace(spec, epochs=epochs, fold=ALL_FOLDS)
+    PlainTrainer().train(Training(model, weighted, trained, callbacks, hp), on_epoch)
     if not math.isfinite(last.get("loss", math.nan)):
         raise StudyError(
             f"Trained on training and validation data together, trial {spec.number} diverges: its "
