@@ -195,6 +195,7 @@ def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
     With this number, the outputs of all layers take at most `_MEMORY` bytes. A number above the
     batch size is a multiple of the batch size.
     """
+    import keras
     import tensorflow as tf
 
     fixed = fixed_batch_size(model)
@@ -206,21 +207,13 @@ def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
     of_layers = sum(
         math.prod(steps if size is None else size for size in output.shape[1:])
         for layer in layers_within(model)
-        for output in _outputs_of(layer)
+        # A layer without symbolic inputs has no output.
+        for output in keras.tree.flatten(getattr(layer, "output", []))
+        if isinstance(output, keras.KerasTensor)
     )
     bytes_per_sample = 4 * (of_input + of_layers if of_layers else of_input * _UNKNOWN)
     size = int(np.clip(_MEMORY // max(bytes_per_sample, 1), 1, 2**16))
     return size if size < batch_size else size // batch_size * batch_size
-
-
-def _outputs_of(layer: keras.layers.Layer) -> list[Any]:
-    """Returns a layer's symbolic outputs, or none if it has no symbolic inputs."""
-    import keras
-
-    try:
-        return list(keras.tree.flatten(layer.output))
-    except (AttributeError, ValueError):
-        return []
 
 
 _log = logging.getLogger(__name__)
