@@ -1,18 +1,17 @@
 """What is best, all settings taken together?
 
-Learning rate, epochs, batch size, initializers, L1 and L2, dropout, batch normalization, optimizer
-and momentum, activation, units and layers, on scikit-learn's handwritten digits.
+The space has 14 settings: learning rate, epochs, batch size, optimizer and momentum, layers and
+units, activation, initializers of weights and biases, L1 and L2, dropout, and batch normalization.
+The data are scikit-learn's handwritten digits.
 
-What it shows: each setting is one line in the space, and one place in the builder that reads it.
-Some have an "off" (L1, L2: the builder reads 0.0 then), and some only make sense with another (the
-momentum, while the optimizer is SGD). A space this large needs more trials than the small number
-here; the command line takes more: `kerastudy launch all-settings --trials 200`.
+Each setting is one line of the space, and one place in the builder that reads it. L1 and L2 can be
+off: the builder then reads 0.0. The momentum exists only while the optimizer is SGD. A space this
+large needs more than the 20 trials here: `kerastudy launch all-settings --trials 200`.
 
-What was found, over five launches under different seeds: its best is 0.961 to 0.978. At equal
-epochs that is 0.004 (-0.004 to 0.013) more than by the study `digits` with its five settings, which
-is no clear difference, and its trials take five times as long. In a space of 14 settings 20 trials
-are few. Settings that don't matter cost trials, which is why the chapters ask
-about one at a time.
+What was found, over five launches under different seeds: the best accuracy is 0.961 to 0.978. At
+equal epochs, this is 0.004 (-0.004 to 0.013) more than the study `digits` reaches with its five
+settings, which is no clear difference, and the trials take five times as long. Settings that don't
+matter cost trials too. So each of the other chapters asks about one setting.
 """
 
 import keras

@@ -1,18 +1,18 @@
 """Does it help a deep network to learn?
 
 Batch normalization brings the inputs of a layer to mean 0 and deviation 1 over each batch, then
-scales and shifts them by weights of its own. So the next layer need not follow every move of the
-layers before it.
+scales and shifts them by weights of its own. So a layer need not follow every change of the layers
+before it.
 
 `batch_normalization` is the scientific hyperparameter, on or off in five layers. The learning rate
-of SGD, a nuisance, has a range a hundredfold wide. Look at "answer" in `kerastudy show
-batch-normalization`, then in the report at the slice of `learning_rate`.
+of SGD, a nuisance, is tuned in a range whose ends differ by a factor of 100. Look at "answer" in
+`kerastudy show batch-normalization`, then in the report at the slice of `learning_rate`.
 
-What was found, by plain Keras over five seeds: it depends on the learning rate. At 0.003 networks
-with it have 0.896 ± 0.016 after eight epochs, those without 0.51 ± 0.07. At 0.3 it is 0.921 ±
-0.018, and those without never learn: 0.12 ± 0.05. In between, at 0.03, both do
-well: 0.953 ± 0.013 with it, and 0.927 ± 0.020 without. It leads by 0.026 ± 0.031, which is no clear
-difference. So it helps most whoever doesn't know the right rate.
+What was found, by plain Keras over five seeds: it depends on the learning rate. At 0.003, networks
+with batch normalization have 0.896 ± 0.016 after eight epochs, and networks without it 0.51 ± 0.07.
+At 0.3 it is 0.921 ± 0.018 with it, and without it they never learn: 0.12 ± 0.05. In between, at
+0.03, both do well: 0.953 ± 0.013 with it, and 0.927 ± 0.020 without. It is better by 0.026 ± 0.031
+there, which is no clear difference. So it helps most if the right rate is unknown.
 """
 
 import keras

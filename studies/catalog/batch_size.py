@@ -1,10 +1,10 @@
 """How many samples should one step see?
 
-A batch is the samples of one step. Small batches take many steps per epoch, in noisy directions.
-Large batches take few steps, in better directions, and each step may be longer. So the best batch
-size depends on the learning rate, which is a nuisance hyperparameter here; `batch_size` is the
-scientific one. Look at "answer" in `kerastudy show batch-size`, then in the report at the slice of
-`learning_rate`: how does the best rate move with the batch size?
+A batch is the samples of one step. With small batches, an epoch has many steps, in noisy
+directions. With large batches it has few steps, in better directions, and each step may be longer.
+So the best batch size depends on the learning rate, which is a nuisance here; `batch_size` is the
+scientific hyperparameter. Look at "answer" in `kerastudy show batch-size`. Then look in the report
+at the slice of `learning_rate`: how does the best rate change with the batch size?
 
 What was found, by plain Keras over five seeds and ten epochs: the best batch size depends on the
 learning rate. At a rate of 0.1, the accuracy is 0.960 ± 0.008 with batches of 8, 0.947 ± 0.013 with

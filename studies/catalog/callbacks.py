@@ -1,13 +1,13 @@
 """What can run between two epochs?
 
-A callback. `EarlyStopping` ends a training whose validation loss gets no better.
-`LearningRateScheduler` sets the rate of the next epoch: here it is halved every five epochs, from
-long steps to short ones. `callbacks` is a function of `hp`, so that what runs is a hyperparameter,
-as everything else is.
+Callbacks. `EarlyStopping` ends a training whose validation loss gets no better.
+`LearningRateScheduler` sets the learning rate of the next epoch: here it is halved every five
+epochs. A study's `callbacks` is a function of `hp`, so the choice of callbacks can be a
+hyperparameter.
 
-`callbacks` is the scientific hyperparameter, the learning rate a nuisance. Look at "answer" in
-`kerastudy show callbacks`, at the column "epoch" of its table, and in the report at the curves:
-where does a training end, and how does it get there?
+`callbacks` is the scientific hyperparameter, and the learning rate a nuisance. Look at "answer" in
+`kerastudy show callbacks`, at the column "epoch" of its table, and at the learning curves in the
+report.
 
 What was found, by plain Keras over five seeds: early stopping changes no value here, because the
 best epoch counts anyway. At a rate of 0.01, it ends a training after 16.0 ± 0.7 of 40 epochs, with

@@ -1,15 +1,16 @@
 """How well can a small network read digits?
 
-Which learning rate, dropout, L2 strength and initializer suit a small network? On scikit-learn's
-1,797 images of 8 by 8 pixels, nothing is downloaded, and a trial takes less than a second.
+Which learning rate, dropout, L2 strength and initializer suit a small network? The data are
+scikit-learn's 1,797 images of 8 by 8 pixels. Nothing is downloaded, and a trial takes less than a
+second.
 
-Look at `kerastudy show digits`, then at `kerastudy report digits`: which hyperparameter mattered
-most, and which digits are taken for which?
+`kerastudy show digits` shows the best trials. `kerastudy report digits` shows which hyperparameter
+mattered most, and which digits are confused.
 
-What was found: 0.958 of the validation images are read rightly. Of 20 values the best is partly
-luck; 0.950 (0.916 to 0.978) is what to expect of new images. Plain Keras, over five seeds, reads
-0.895 ± 0.018 of the validation images at the default learning rate of 0.01, and at 0.1 0.958 ±
-0.008 of them and 0.947 ± 0.005 of the test images.
+What was found: 0.958 of the validation images are read correctly. This is the best of 20 values,
+and so partly luck: expect 0.950 (0.916 to 0.978) on new images. By plain Keras over five seeds,
+0.895 ± 0.018 of the validation images are read correctly at the default learning rate of 0.01. At
+0.1 it is 0.958 ± 0.008 of them, and 0.947 ± 0.005 of the test images.
 """
 
 import keras

@@ -1,20 +1,20 @@
 """How many units should be left out at each step?
 
-Dropout leaves out a random share of a layer's units at each training step, and none when the
-network predicts. No unit can rely on another one, which works against learning by heart.
+Dropout leaves out a random share of a layer's units at each training step, and none in predictions.
+So no unit can rely on another one, which makes learning by heart harder.
 
-`dropout` is the scientific hyperparameter, the learning rate a nuisance, and data is scarce: 300
-images to train on, 1,000 to validate on, as the differences are small. The objective is the
-crossentropy, which also asks how sure the network is. Look at "answer" in `kerastudy show dropout`.
+`dropout` is the scientific hyperparameter, and the learning rate a nuisance. There are only 300
+images to train on, and 1,000 to validate on, because the differences are small. The objective is
+the crossentropy, which also measures how sure the network is. Look at "answer" in `kerastudy show
+dropout`.
 
-What was found: a share of 0.2 leads none by 0.007 ± 0.013, and 0.6 by 0.011 ± 0.024: no clear
-difference. Each of these intervals holds 0, so that this study does not say that dropout helps
-here, nor that it hurts. The best epoch counts, and with it an early end is in the comparison
-already, which is a remedy too. See `underfitting-overfitting` for data on which it matters more.
+What was found: no clear difference. A share of 0.2 is better than none by 0.007 ± 0.013, and than
+0.6 by 0.011 ± 0.024. Both intervals hold 0, so this study says neither that dropout helps here nor
+that it hurts. The best epoch counts, so all trials also stop early, which is a remedy itself. See
+`underfitting-overfitting` for data on which dropout matters more.
 
-By plain Keras over five seeds (mean ± standard deviation):
-A few: at a rate of 0.001 a share of 0.2 leads none by 0.010 ± 0.006 of crossentropy (0.144 ±
-0.027), and 0.6 by 0.015 ± 0.012.
+By plain Keras over five seeds, at a rate of 0.001: a share of 0.2 has a crossentropy of 0.144 ±
+0.027. It is better than none by 0.010 ± 0.006, and than 0.6 by 0.015 ± 0.012.
 """
 
 import keras

@@ -1,20 +1,22 @@
 """Does what reads digits tell a shirt from a coat?
 
-70,000 images of clothes in ten classes, of the same size and number as MNIST's, and made to be
-harder (Xiao et al. 2017, arXiv:1708.07747). The network is that of the study `mnist`.
+The data are 70,000 images of clothes in ten classes. They have the size and the number of MNIST's
+images, and are harder to tell apart (Xiao et al. 2017, arXiv:1708.07747). The network is that of
+the study `mnist`.
 
-Keras downloads the images (30 MB) when they are first needed. Where there is no network, give
-them as an npz file with the arrays x_train, y_train, x_test and y_test:
+Keras downloads the images (30 MB) when they are first needed. Without a network, give them as an
+npz file with the arrays x_train, y_train, x_test and y_test:
 
     kerastudy launch fashion-mnist --data fashion_mnist.npz
     KERASTUDY_DATA=fashion_mnist.npz kerastudy launch fashion-mnist
 
-Look at the report's confusion matrix. Shirts, T-shirts, pullovers and coats are taken for each
-other, for at 28 by 28 pixels they resemble each other. A dense network knows nothing of shapes; a
+The report's confusion matrix shows that shirts, T-shirts, pullovers and coats are confused: at 28
+by 28 pixels they look alike. A dense network doesn't know which pixels are neighbours; a
 convolutional one does, see the study `convolutional`.
 
-What was found, by plain Keras over five seeds, untuned: 0.885 ± 0.001 of the test images are read
-rightly, of MNIST's 0.983 ± 0.001. Of the mistakes 0.65 ± 0.01 are among the four tops.
+What was found, by plain Keras over five seeds, untuned: the network classifies 0.885 ± 0.001 of the
+test images correctly, and 0.983 ± 0.001 of MNIST's. 0.65 ± 0.01 of the mistakes are among the four
+tops.
 """
 
 import keras

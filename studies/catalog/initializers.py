@@ -1,20 +1,19 @@
 """With which weights should a network begin?
 
-Five hidden layers of 32 units learn the digits for eight epochs, beginning at random weights of
-four kinds. "zeros" are the same weight everywhere. "random_normal" has a standard deviation of
-0.05, however wide a layer is. Glorot's and He's are as large as it takes for the signal to keep its
-size from layer to layer.
+Five hidden layers of 32 units learn the digits for eight epochs. Their first weights are of four
+kinds. "zeros" are all 0. "random_normal" has a standard deviation of 0.05 for layers of any width.
+Glorot's and He's deviations fit the width, so that the signal keeps its size from layer to layer.
 
-`kernel_initializer` is the scientific hyperparameter: the question is about it alone. The learning
-rate is a nuisance, tuned for each value so that the comparison is fair. Look at "answer" in
-`kerastudy show initializers`, and at its picture in the report: one interval for each value.
+`kernel_initializer` is the scientific hyperparameter. The learning rate is a nuisance, tuned for
+each initializer so that the comparison is fair. Look at "answer" in `kerastudy show initializers`,
+and at its chart in the report: one interval for each initializer.
 
 What was found, by plain Keras over five seeds: zeros never learn. All units of a layer stay alike,
-so that the network guesses, and is right in one of ten. How far random_normal is behind depends on
-the learning rate: 0.51 ± 0.16 are right at 0.001, and 0.73 ± 0.12 at 0.02, where He's has 0.943 ±
-0.010. Through five layers the signal fades, and the first epochs are lost. At their best rate,
-0.005, Glorot's (0.942 ± 0.015) and He's (0.951 ± 0.004) are alike. So don't tune it first: Keras's
-default, glorot_uniform, is a good choice.
+so the network guesses, and one image in ten is right. With random_normal, the signal fades through
+the five layers, and the first epochs are lost. How much is lost depends on the learning rate: 0.51
+± 0.16 are right at 0.001, and 0.73 ± 0.12 at 0.02, where He's has 0.943 ± 0.010. At their best
+rate, 0.005, Glorot's (0.942 ± 0.015) and He's (0.951 ± 0.004) are alike. So Keras's default,
+glorot_uniform, is a good choice, and other hyperparameters come first.
 """
 
 import keras

@@ -1,20 +1,20 @@
 """Which loss finds the line among outliers?
 
-The smallest network there is, one `Dense(1)`, is linear regression: y = kernel · x + bias. The
-points follow a known rule, y = 3 x + 1, with a little noise, but one in ten was measured wrongly,
-10 too low.
+The smallest network, one `Dense(1)`, is linear regression: y = kernel · x + bias. The points follow
+the known line y = 3 x + 1 with a little noise. But one point in ten was measured wrongly, and is 10
+too low.
 
-`loss` is the scientific hyperparameter; optimizer, learning rate and epochs are nuisances. Losses
-can't be compared by their own values, since each has a unit of its own. So the objective is a
-metric that all trials log, the mean absolute error on the validation part. Look at the report's
-slice of `loss`.
+`loss` is the scientific hyperparameter; optimizer, learning rate and epochs are nuisances. The
+values of different losses have different units, so they can't be compared. The objective is
+therefore a metric that all trials log: the mean absolute error on the validation part. Look at the
+report's slice of `loss`.
 
 What was found, by plain Keras over five seeds: the mean absolute error finds y = 3.00 x + 0.97, ±
-0.03 and 0.01. The mean squared error finds 2.5 x + 0.0, ± 0.7 and 0.2, and is behind by 0.67 ±
-0.18, at low rates and high ones: it squares what is far off, and so gives the wrong points the most
-weight. By how much depends on how many of them are in the validation part. Huber's loss and
-log-cosh, which are squared for small errors only, are behind by 0.011 ± 0.013 and 0.013 ± 0.014,
-hardly more than nothing; the metric to compare by is the mean absolute error's own, after all.
+0.03 and 0.01. The mean squared error finds 2.5 x + 0.0, ± 0.7 and 0.2, and is worse by 0.67 ± 0.18,
+at low and at high rates: it squares large errors, so the wrong points count most. How much worse
+depends on how many of them are in the validation part. Huber's loss and log-cosh, which square
+small errors only, are worse by 0.011 ± 0.013 and 0.013 ± 0.014, hardly more than nothing. (The
+objective favours the mean absolute error, as it is that loss itself.)
 """
 
 import keras

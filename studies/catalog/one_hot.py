@@ -1,13 +1,13 @@
 """How is a class written as a row of numbers?
 
-A 3 becomes the row 0 0 0 1 0 0 0 0 0 0: the probabilities that a perfect model would give. The loss
-for such rows is `categorical_crossentropy`. The study `sparse` is the same on the same data, with
-the label 3 left as it is and `sparse_categorical_crossentropy`.
+The label 3 becomes the row 0 0 0 1 0 0 0 0 0 0: the probabilities that a perfect model would
+predict. The loss for such rows is `categorical_crossentropy`. The study `sparse` keeps the label 3
+on the same data, with the loss `sparse_categorical_crossentropy`.
 
-Look at both: `kerastudy compare one-hot sparse`.
+Compare both: `kerastudy compare one-hot sparse`.
 
-What was found: they are the same. Each of the 15 trials has the same accuracy in each epoch, and
-the best is trial 13 of both, with 0.969. By plain Keras, too, both have the same best accuracy
+What was found: both are the same. Each of the 15 trials has the same accuracy in each epoch, and
+trial 13 is the best of both, with 0.969. Plain Keras, too, has the same best accuracy with both
 under each of five seeds: 0.967 ± 0.005.
 """
 

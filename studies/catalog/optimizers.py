@@ -1,17 +1,17 @@
 """Which optimizer goes down the slope best?
 
-All of them follow the gradient of the loss downhill, a step for each batch. SGD takes the step as
-it is, momentum adds the steps before, RMSprop and Adam give each weight a step size of its own.
+All optimizers follow the gradient of the loss downhill, a step for each batch. SGD takes the step
+as it is, momentum adds the steps before, and RMSprop and Adam have a step size for each weight.
 
-An optimizer is as good as its learning rate. So each has a rate of its own here, from a range of
-its own, a hundredfold wide, and that is how they compare fairly (Choi et al. 2019,
+An optimizer is as good as its learning rate. For a fair comparison, each optimizer has a learning
+rate of its own here, in a range whose ends differ by a factor of 100 (Choi et al. 2019,
 arXiv:1910.05446). `optimizer` is the scientific hyperparameter. Look at "answer" in `kerastudy show
 optimizers`, and in the report at the slices: how wide is the range of rates that works?
 
 What was found, by plain Keras over five seeds, each at one rate that suits it: Adam 0.965 ± 0.006
 (0.005), momentum 0.954 ± 0.009 (0.1), plain SGD 0.947 ± 0.023 (0.3) and RMSprop 0.942 ± 0.028
-(0.005). Adam is ahead by no more than the spread of the last two: which optimizer it is matters
-less than its rate.
+(0.005). Adam is ahead by no more than the spread of the last two: the choice of the optimizer
+matters less than its rate.
 """
 
 import keras

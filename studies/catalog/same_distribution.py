@@ -1,22 +1,22 @@
 """Are the test samples like the others?
 
 Here they are not: the last 400 digits come from another scanner, which puts them a pixel further to
-the right. Nobody was told. A network can only be right about what is like its training data, so
-this comes before any remedy for overfitting: look whether all parts come from the same
-distribution.
+the right, and nobody knows. A network can only be right about samples that are like its training
+data. So before any remedy for overfitting, check whether all parts come from the same distribution.
 
-`kerastudy data same-distribution` finds it without a training: a classifier tells training and test
-images apart. Then launch the study, and `kerastudy confirm same-distribution`, which reads the test
-part: what is to be expected of new images?
+`kerastudy data same-distribution` finds the difference without a training: a classifier can tell
+training images from test images. Then launch the study, and run `kerastudy confirm
+same-distribution`, which reads the test part and says what to expect of new images.
 
 `moved` is the scientific hyperparameter: whether training images are moved by up to a pixel, at
-random, which makes them like both scanners' images. Look at "answer" in `kerastudy show
-same-distribution`: the validation images are from the first scanner, and can't tell.
+random, so that they are like the images of both scanners. "answer" in `kerastudy show
+same-distribution` can't see the gain, because the validation images are from the first scanner.
 
-What was found, by plain Keras over five seeds: of the first scanner's validation images 0.974 ±
-0.006 are right, of the second one's test images 0.46 ± 0.05. With moved training images it is 0.957
-± 0.013 and 0.898 ± 0.012: a little worse where one can look, far better where it counts. A choice
-by validation images can be no better than they are like the images to come.
+What was found, by plain Keras over five seeds: 0.974 ± 0.006 of the validation images, from the
+first scanner, are right, and 0.46 ± 0.05 of the test images, from the second. With moved training
+images it is 0.957 ± 0.013 and 0.898 ± 0.012: slightly worse on the validation images, and far
+better on the test images. A choice by validation images is only as good as these are like new
+images.
 """
 
 import keras

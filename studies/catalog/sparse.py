@@ -1,14 +1,14 @@
 """Can a class stay the whole number that it is?
 
-Yes: `sparse_categorical_crossentropy` takes the label 3 itself, and reads off the probability of
-class 3. It asks the same as `categorical_crossentropy` does of one-hot rows, and needs a tenth of
-the memory for the targets. The study `one-hot` is the same on the same data, with such rows.
+Yes. The loss `sparse_categorical_crossentropy` takes the label 3 as it is, and looks at the
+predicted probability of class 3. `categorical_crossentropy` computes the same from one-hot rows,
+which need ten times the memory. The study `one-hot` uses such rows on the same data.
 
-Look at both: `kerastudy compare one-hot sparse`.
+Compare both: `kerastudy compare one-hot sparse`.
 
-What was found: they are the same. Each of the 15 trials has the same accuracy in each epoch, and
-the best is trial 13 of both, with 0.969. By plain Keras, too, both have the same best accuracy
-under each of five seeds: 0.967 ± 0.005. So take the one that fits your targets.
+What was found: both are the same. Each of the 15 trials has the same accuracy in each epoch, and
+trial 13 is the best of both, with 0.969. Plain Keras, too, has the same best accuracy with both
+under each of five seeds: 0.967 ± 0.005. So take the form that your targets have already.
 """
 
 import keras

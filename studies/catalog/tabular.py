@@ -1,22 +1,21 @@
 """What is a house worth, by a table with gaps?
 
-1,000 houses that are made here: their area, their rooms, the year in which they were built, a
-garden, the district and the heating; and the price, in thousands. A square metre costs three times
-as much at the harbour as in the hills. Of many old houses nobody knows when they were built, so a
-gap says something. The heating of every tenth house is missing for no reason.
+The table has 1,000 houses that are made here: area, rooms, the year in which a house was built,
+garden, district and heating; and the price, in thousands. A square metre costs three times as much
+at the harbour as in the hills. For many old houses the year is unknown, so this gap says something.
+The heating of every tenth house is missing without a reason.
 
-A network takes numbers. `ks.datasets.table` makes them: it brings numbers to mean 0 and deviation
-1, fills gaps with the mean and adds a column that says so, and makes categories one-hot. Means and
-categories are those of the training part alone. `kerastudy data tabular` shows what becomes of each
-column.
+A network takes numbers. `ks.datasets.table` makes them: it scales numbers to mean 0 and deviation
+1, fills gaps with the mean and adds a column that marks them, and makes categories one-hot. It
+takes means and categories from the training part alone. `kerastudy data tabular` shows what becomes
+of each column.
 
-What was found, as the mean error in thousands, by plain Keras and scikit-learn over five seeds:
-always the mean price, 127 ± 8; a linear regression on one-hot columns, 34.2 ± 1.5, as it can't
-multiply metres by the district; boosted trees, 19.2 ± 1.8; the network at a rate of 0.02, 15.7 ±
-1.1. Nothing gets below 12, the noise that was put in.
+What was found, as the mean absolute error in thousands, by plain Keras and scikit-learn over five
+seeds: always predicting the mean price, 127 ± 8; a linear regression on one-hot columns, which
+can't multiply the area by the district, 34.2 ± 1.5; boosted trees, 19.2 ± 1.8; the network at a
+rate of 0.02, 15.7 ± 1.1. No model gets below 12, the noise that the prices have.
 
-What to look at: predict new houses by the champion. It takes the columns of the table as they are,
-gaps included.
+The champion takes the columns of the table as they are, with gaps:
 
     kerastudy launch tabular
     kerastudy predict tabular --input new_houses.csv

@@ -1,24 +1,24 @@
 """Does it matter in which order words stand?
 
 "Good, not bad" and "bad, not good" have the same words. A network that averages the vectors of
-words can't tell them apart; one that also sees pairs of neighbours can. The reviews are made here
-by a small grammar. Each has a word of praise, one of blame and a "not": which of the two follows
-it says what is meant.
+words can't tell them apart; a network that also sees pairs of neighbouring words can. The reviews
+are made here by a small grammar. Each has a word of praise, a word of blame, and a "not" before one
+of the two, which decides the meaning.
 
-`ngrams` is the scientific hyperparameter: words alone, or pairs of neighbours too. The model takes
-texts as they are: `TextVectorization` is its first layer, so whoever uses the champion needs
-nothing else. Its vocabulary is learnt from the training part alone (`adapted`). Words that only
-stand in the validation part must be as unknown there as they will be in use.
+`ngrams` is the scientific hyperparameter: words alone, or also pairs of neighbours. The first layer
+of the model is `TextVectorization`, so the champion takes texts as they are. `adapted` learns its
+vocabulary from the training part alone: words that are only in the validation part must be unknown,
+as new words will be in use.
 
-TensorFlow has no texts in compiled epochs, so `model.fit` trains these trials. See
-`ks.datasets.text` for texts in folders or in a table.
+`model.fit` trains these trials, because TensorFlow can't run whole epochs on texts in one compiled
+call. See `ks.datasets.text` for texts in folders or in a table.
 
-What was found: with pairs, every validation review is judged rightly, by several trials; with
-words alone 0.53 of them, hardly more than a coin. The lead of pairs is 0.47 ± 0.008. No learning
-rate and no size of the vectors makes up for what a network can't see.
+What was found: with pairs, several trials judge every validation review correctly. With words alone
+the accuracy is 0.53, hardly more than by chance. Pairs are better by 0.47 ± 0.008. No learning rate
+and no size of the vectors replaces the order that the network can't see.
 
-By plain Keras over five seeds (mean ± standard deviation):
-Yes: at a rate of 0.03 pairs of words are always right, words alone in 0.523 ± 0.029.
+By plain Keras over five seeds, at a rate of 0.03: with pairs of words all reviews are judged
+correctly, with words alone 0.523 ± 0.029 of them.
 """
 
 import keras

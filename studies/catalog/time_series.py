@@ -1,26 +1,26 @@
 """How far back must a forecast look?
 
-Two months of hourly readings, made here, such as the power that a town uses: each day has its
-rhythm, each week too, and on top lies what drifts and what nobody can foresee. The network gets
-the last hours, and predicts the next one.
+The data are two months of hourly readings, such as the power that a town uses. They are made here:
+a rhythm of the day, a rhythm of the week, a slow drift, and noise. The network gets the last hours,
+and predicts the next hour.
 
-The parts are cut in time, never drawn at random: two windows an hour apart share all hours but
-one, so a random split would put near copies of each validation window into the training part.
-Training comes first, then validation, then test. `kerastudy data time-series` shows how far the
-later parts differ from the first one.
+The parts are split in time: first training, then validation, then test. A random split would be
+wrong, because two windows that are an hour apart share all hours but one: the training part would
+have near copies of each validation window. `kerastudy data time-series` shows how much the later
+parts differ from the first one.
 
-The length of the window is a hyperparameter of the network: the data has the longest windows, and
-the first layer crops them. So each length is judged on the same hours. Two rules of thumb need no
-network: what was an hour ago (error 0.340), and what was at this time yesterday (error 0.328).
-Whoever can't beat these has learnt nothing.
+`window`, the number of hours that the network sees, is the scientific hyperparameter. The data have
+the longest windows, and the first layer crops them, so all lengths are judged on the same hours.
+Two simple rules need no network: predict the value of an hour ago (error 0.340), or the value at
+this time yesterday (error 0.328). A network that is no better has learnt nothing.
 
-What was found: an error of 0.206 with 24 hours, well below both rules of thumb. The lead over 6
-hours is 0.077 ± 0.011: they don't hold what was at this time yesterday. With 48 hours a network is
-not clearly better or worse than with 24.
+What was found: with 24 hours the error is 0.206, well below both rules. This is better than with 6
+hours, which don't reach back to yesterday, by 0.077 ± 0.011. With 48 hours there is no clear
+difference from 24.
 
-By plain Keras over five seeds (mean ± standard deviation):
-24 hours: a mean absolute error of 0.217 ± 0.014 at a rate of 0.01. 6 are behind by 0.072 ± 0.012;
-48 lead by 0.002 ± 0.008, which is no difference.
+By plain Keras over five seeds, at a rate of 0.01: with 24 hours, the mean absolute error is 0.217 ±
+0.014. With 6 hours it is worse by 0.072 ± 0.012. With 48 hours it is better by 0.002 ± 0.008, which
+is no difference.
 """
 
 import keras

@@ -1,23 +1,23 @@
 """What is a network worth that has learnt before?
 
-Two convolutional layers have learnt to tell the digits 0 to 4 apart. Now there are 50 images of
-the digits 5 to 9, ten of each. Is it better to begin anew, to keep what the layers know and train
-only a new output (`frozen`), or to train that first, and then all of it in small steps (`then
-unfrozen`)? At first a new output is random, and its large gradients would ruin what the layers
-know.
+Two convolutional layers have learnt to tell the digits 0 to 4 apart. Now there are 50 images of the
+digits 5 to 9, ten of each. There are three ways to use them: train a new network ("anew"); keep the
+weights of the layers, and train only a new output ("frozen"); or train the output first, and then
+all layers in small steps ("then unfrozen"). A new output is random, and its large gradients would
+destroy the weights of the layers, so it is trained first.
 
-`base` is the scientific hyperparameter. The two phases are two calls of `model.fit`, so the
-builder is a `keras_tuner.HyperModel` with a `fit` of its own. After `trainable` has changed, the
-model must be compiled again.
+`base` is the scientific hyperparameter. The third way calls `model.fit` twice, so the builder is a
+`keras_tuner.HyperModel` with a `fit` of its own. After `trainable` has changed, the model must be
+compiled again.
 
-The weights are in `transfer_base.npz`, next to this file. `python transfer.py` makes it again. For
-those of `keras.applications`, write `keras.applications.MobileNetV2(include_top=False)` as the
+The weights are in `transfer_base.npz`, next to this file. `python transfer.py` makes them again. To
+use those of `keras.applications`, take `keras.applications.MobileNetV2(include_top=False)` as the
 base.
 
-By plain Keras over five seeds, at a rate of 0.02: 0.960 ± 0.006 of 500 validation images are right
-if a network begins anew. A frozen base is behind by 0.041 ± 0.009, one that is then unfrozen by
-0.019 ± 0.009. What tells 0 to 4 apart is not all that 5 to 9 need, and 50 images suffice for layers
-this small. A base pays where it has learnt far more than there is here to learn from.
+By plain Keras over five seeds, at a rate of 0.02: with a new network, 0.960 ± 0.006 of 500
+validation images are right. A frozen base is worse by 0.041 ± 0.009, and a base that is then
+unfrozen by 0.019 ± 0.009. The features that tell 0 to 4 apart are not all that 5 to 9 need, and 50
+images suffice for layers this small. A base is worth more if it has learnt from far more data.
 """
 
 from pathlib import Path

@@ -1,21 +1,23 @@
 """Too small, too large: how to see it, what helps?
 
-Six networks learn the same 400 images of digits, of which one in five has a wrong label, as happens
-when people label in a hurry. "small" has a bottleneck of four units. "large" has room to learn all
-400 labels by heart, the wrong ones, too. "medium" is between them: a smaller network is the first
-remedy. Three more are tried on "large": a penalty on its weights (L2), dropout, and an early end.
+Six networks learn the same 400 images of digits. One label in five is wrong, as happens when people
+label in a hurry. "small" has a bottleneck of four units, and "large" enough room to learn all 400
+labels by heart, also the wrong ones. "medium" is between them: a smaller network is the first
+remedy for overfitting. Three more remedies are tried on "large": L2, a penalty on its weights;
+dropout; and early stopping.
 
-In the report, click on a trial of each model: at the right is its curve, on validation and on
-training data, with a line at the best epoch, whose checkpoint is kept. Underfitting: both stay
-high, close to each other. Overfitting: training goes on to fall, while validation rises.
+In the report, click on a trial of each model. Its learning curves on validation and on training
+data appear at the right, with a line at the best epoch, whose checkpoint is kept. In underfitting,
+both curves stay high and close to each other. In overfitting, training goes on to fall while
+validation rises.
 
-What was found, by plain Keras over five seeds, at a learning rate of 0.002: "small" underfits. It
-is behind by 0.63 ± 0.11, and still falls slowly in the last epoch. "medium" does not turn in 30
-epochs, and is behind by 0.10 ± 0.04. "large" overfits: it is at its best at epoch 4.8 ± 1.1, and
-worse by 0.89 ± 0.08 at the end. What helps against that: L2 (best at epoch 10.4 ± 2.6, then worse
-by 0.03 ± 0.01), dropout (8.8 ± 1.3, 0.17 ± 0.03), and an early end, which saves the epochs after
-the best one. By what counts, the best epoch, dropout leads "large" by 0.026 ± 0.017: keeping the
-checkpoint of the best epoch is a remedy itself.
+What was found, by plain Keras over five seeds, at a learning rate of 0.002: "small" underfits. Its
+crossentropy is worse by 0.63 ± 0.11 than the best, that of "large, dropout", and still falls slowly
+in the last epoch. "medium" gets better in all 30 epochs, and is worse by 0.10 ± 0.04. "large"
+overfits: it is at its best at epoch 4.8 ± 1.1, and worse by 0.89 ± 0.08 at the end. Remedies: with
+L2 the best epoch is 10.4 ± 2.6, and the end worse by 0.03 ± 0.01; with dropout 8.8 ± 1.3 and 0.17 ±
+0.03; early stopping saves the epochs after the best one. At the best epoch, which counts, dropout
+is better than "large" by 0.026 ± 0.017: to keep the checkpoint of the best epoch is a remedy itself.
 """
 
 import keras
