@@ -6,7 +6,7 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -111,11 +111,6 @@ class Progress:
         """Prints a message for the user."""
         self._print_message(text)
 
-    def say_all(self, texts: Iterable[str]) -> None:
-        """Prints several messages."""
-        for text in texts:
-            self.say(text)
-
     def wait(self, what: str) -> None:
         """Says what the user waits for, until the study begins or ends."""
         self._print_message(what)
@@ -182,9 +177,6 @@ class Progress:
 
 class NoProgress(Progress):
     """Shows nothing."""
-
-    def show_ended(self, result: TrialResult) -> None:
-        pass
 
     def _print(self, text: str) -> None:
         pass

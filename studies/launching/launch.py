@@ -28,7 +28,7 @@ from studies.executors import (
     check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
-from studies.launching.budget import INTERRUPTED, Ending
+from studies.launching.trial_proposals import INTERRUPTED, Ending
 from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
 from studies.launching.driver import Driver
 from studies.launching.locked_study import (
@@ -307,8 +307,6 @@ def _run_opened(
         with catching_interrupts(finish), contextlib.suppress(Exception):
             journal.end(status, *ending)
         raise
-    finally:
-        progress.end()
     if ending == INTERRUPTED:
         raise KeyboardInterrupt
     return history

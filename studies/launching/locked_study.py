@@ -104,9 +104,9 @@ def lock_study(
     """Locks a study within the context, after checking its definition, its store and its record."""
     name = description.name
     check_definition(description)
-    progress.say_all(description.code.said)
-    for warning in warnings_of(description):
-        progress.say(f"warning: {warning}")
+    warnings = [f"warning: {warning}" for warning in warnings_of(description)]
+    for message in (*description.code.said, *warnings):
+        progress.say(message)
     initial = starting_values(description, existing, progress)
     server = server_for(existing, name, options.tracking_uri)
     store = create_store(options.place)

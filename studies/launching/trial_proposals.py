@@ -11,17 +11,30 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
+from search_spaces.texts import duration
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
-from studies.launching.budget import Ending, reached
 from studies.launching.running_trials import Running, StudyTrials
 from tracking.history.trial_ranks import best_trial, joined
 from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal
 from tracking.store.store_folder import as_store_errors
+
+EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
+
+
+class Ending(NamedTuple):
+    """The reason why a launch ended."""
+
+    by: EndedBy
+    text: str
+
+
+INTERRUPTED = Ending("interrupt", "interrupted; launch again to resume")
 
 EngineOf = Callable[[SearchSpace], Engine]
 
@@ -108,12 +121,25 @@ class Proposals:
 
     def spent(self) -> bool:
         """Returns whether the study must end, even if it does not have all its trials."""
-        if self.ending is None:
-            best = -1 if self._best is None else self._best.number
-            since_best = len(self._known) - bisect.bisect(self._known, best)
-            seconds = time.monotonic() - self._began
-            self.ending = reached(self.description, seconds, since_best, self._best)
+        self.ending = self.ending or self._early_ending()
         return self.ending is not None
+
+    def _early_ending(self) -> Ending | None:
+        """Returns why the study ends now, although it does not have all its trials, or None."""
+        description, best = self.description, self._best
+        target, patience, timeout = description.stop_at, description.patience, description.timeout
+        if target is not None and best is not None and best.value is not None:
+            value, metric = best.value, self._objective.metric
+            if value == target or self._objective.is_better(value, target):
+                text = f"{metric} reached {target:.6g}: {value:.6g} in trial {best.number}"
+                return Ending("stop_at", text)
+        since_best = len(self._known) - bisect.bisect(self._known, best.number if best else -1)
+        if patience is not None and since_best >= patience:
+            than = f"nothing better than trial {best.number}" if best else "no value"
+            return Ending("patience", f"{since_best} trials in a row found {than}")
+        if timeout is not None and time.monotonic() - self._began >= timeout:
+            return Ending("timeout", f"the time of {duration(timeout)} is up; launch again to resume")
+        return None
 
     def _join(self) -> None:
         """Adds hyperparameters that builders declared in trials to the space.
