@@ -85,8 +85,8 @@ def without_colors(text: str) -> str:
 def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str]:
     """Breaks a text between words into lines, and escapes characters that control a terminal.
 
-    A command at the end of the text begins a new line, so that people can copy it. A word that is
-    longer than a line, such as a path, stays whole.
+    A command at the end of the text begins a new line, and stays whole, so that people can copy it.
+    A word that is longer than a line, such as a path, stays whole, too.
 
     Args:
         line: The text.
@@ -95,7 +95,7 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
     """
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)
-    if ends_in and width(line) > limit >= indent + width(ends_in["command"]):
+    if ends_in and width(line) > limit:
         before = wrapped(ends_in["before"], indent, limit)
         return [*before, " " * indent + printable(ends_in["command"])]
     lines: list[str] = []

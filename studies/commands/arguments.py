@@ -16,22 +16,21 @@ from studies.definition import check_engine
 from studies.progress import waiting
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.store import store_json
-from tracking.store.store_folder import Store, default_store_path, open_store, real_folder
+from tracking.store.store_folder import Store, open_store, real_folder
 
 
-def store_of(store: Path | None) -> Store:
+def store_of(store: Path) -> Store:
     """Opens the store that a command names."""
-    path = store if store is not None else default_store_path()
-    opened = open_store(path)
+    opened = open_store(store)
     if opened is None:
         raise StudyNotFoundError(
-            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            f"There is no store at {str(store)!r}. Name one with --store, or start a study with: "
             "kerastudy launch digits"
         )
     return opened
 
 
-def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
+def history_of(study: str, engine: str | None, store: Path) -> StudyHistory:
     """Reads the study that a command names, as `read_study` does."""
     engine = None if engine is None else check_engine(engine)
     opened = store_of(store)
@@ -40,16 +39,16 @@ def history_of(study: str, engine: str | None, store: Path | None) -> StudyHisto
 
 
 def histories_of(
-    studies: Sequence[str], engines: Sequence[str], store: Path | None
+    studies: Sequence[str], engines: Sequence[str], store: Path
 ) -> list[StudyHistory]:
     """Reads each study that a command names, under each engine that the command names."""
     names: Sequence[str | None] = engines or (None,)
     return [history_of(study, engine, store) for study in studies for engine in names]
 
 
-def check_trusted(store: Path | None, trust: bool) -> None:
+def check_trusted(store: Path, trust: bool) -> None:
     """Asks the user whether to run the code in a store of another user. Records the answer yes."""
-    root = real_folder(store if store is not None else default_store_path())
+    root = real_folder(store)
     # This raises StoreError if another version of kerastudy made the store. Then no question about
     # trust is asked.
     store_json.read_facts(root)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 import click
 
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
+def _default_store() -> Path:
+    from tracking.store.store_folder import default_store_path
+
+    return default_store_path()
+
+
 store_option = click.option(
     "--store",
     type=click.Path(path_type=Path),
+    default=_default_store,
     help="The store's folder.  [default: $KERASTUDY_STORE or ./kerastudy-store]",
 )
 engine_option = click.option(
@@ -42,12 +49,6 @@ data_option = click.option(
     default="",
     callback=lambda _context, _option, path: path and str(Path(path).expanduser().absolute()),
     help="The file with the data, if it has moved.",
-)
-open_option = click.option(
-    "--open/--no-open",
-    "open_browser",
-    default=None,
-    help="Whether to open a browser.  [default: on a terminal]",
 )
 
 
@@ -118,7 +119,7 @@ class RecordedStudy:
     engine: str | None
     data: str
     trust: bool
-    store: Path | None
+    store: Path
     as_json: bool
 
     def history(self) -> StudyHistory:
@@ -156,9 +157,8 @@ class Group(click.Group):
         },
         "Use the champion": {"predict_evaluate_promote": "predict evaluate promote"},
         "Hand over, keep in order": {
-            "export": "export",
+            "export_delete_doctor": "export delete doctor",
             "report_ui_push": "push",
-            "delete_and_doctor": "delete doctor",
         },
     }
     _modules: ClassVar[Mapping[str, str]] = {
@@ -182,25 +182,14 @@ class Group(click.Group):
                 formatter.write_dl([(c.name or "", c.get_short_help_str(room)) for c in commands])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Returns a command by its name, or None."""
-        import importlib
-
+        """Returns a command. If there is none of this name, suggests the nearest name."""
         if name not in self._modules:
-            return None
-        module = importlib.import_module(f"studies.commands.{self._modules[name]}")
-        command: click.Command = getattr(module, f"{name}_command")
-        return command
-
-    def resolve_command(
-        self, context: click.Context, arguments: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command that the arguments name, or suggests the nearest command."""
-        name = arguments[0]
-        if name not in self._modules and not name.startswith("-"):
             from search_spaces.errors import suggestion
 
             context.fail(f"There is no command {name!r}. {suggestion(name, self._modules)}")
-        return super().resolve_command(context, arguments)
+        module = importlib.import_module(f"studies.commands.{self._modules[name]}")
+        command: click.Command = getattr(module, f"{name}_command")
+        return command
 
 
 class Sectioned(click.Command):
@@ -270,10 +259,10 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
             with as_store_errors():
                 command(*arguments, **options)
         except KerastudyError as error:
-            _fail(str(error))
+            _end(str(error), EXIT_WRONG_USE)
         except KeyboardInterrupt as error:
             # The exception is caught here, because click would drop its text.
-            _interrupted(str(error))
+            _end("; ".join(filter(None, ["interrupted", str(error)])), EXIT_INTERRUPTED)
 
     return run
 
@@ -292,34 +281,20 @@ def answer(as_json: bool, document: Callable[[], object], text: Callable[[], str
 
 
 def print_json(document: object) -> None:
-    """Prints one JSON document on standard output."""
-    click.echo(json.dumps(_without_infinities(document), indent=2, ensure_ascii=False))
+    """Prints one JSON document on standard output, with null for NaN and infinity."""
+    plain = json.loads(json.dumps(document, default=os.fspath), parse_constant=lambda _constant: None)
+    click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
-def _without_infinities(value: Any) -> Any:
-    """Replaces NaN and infinity, which JSON lacks, by null."""
-    if isinstance(value, dict):
-        return {key: _without_infinities(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_infinities(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _fail(message: str) -> None:
+def _end(message: str, code: int) -> NoReturn:
+    """Prints one line on standard error, wrapped at a terminal, and ends the process."""
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
     # A terminal would break a long line within words, so it is wrapped here.
     lines = wrapped(line, indent=0) if sys.stderr.isatty() else [printable(line)]
-    click.echo("\n".join(lines), err=True)
-    sys.exit(EXIT_WRONG_USE)
-
-
-def _interrupted(where: str = "") -> None:
     # If the terminal is closed, printing raises OSError.
     with contextlib.suppress(OSError):
-        click.echo(f"kerastudy: interrupted{where and f': {where}'}", err=True)
-    sys.exit(EXIT_INTERRUPTED)
+        click.echo("\n".join(lines), err=True)
+    sys.exit(code)
 
 
 def main() -> None:
@@ -335,9 +310,9 @@ def main() -> None:
             sys.exit(EXIT_WRONG_USE)
         message = error.format_message()
         end = "" if message.endswith((".", "?")) else "."
-        _fail(f"{message}{end} See: {context.command_path} --help")
+        _end(f"{message}{end} See: {context.command_path} --help", EXIT_WRONG_USE)
     except (KeyboardInterrupt, click.Abort):
-        _interrupted()
+        _end("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
         # In `kerastudy show digits | head`, `head` may end first, which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -38,7 +38,7 @@ _COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
 @click.argument("study")
 @engine_option
 @common_options
-def diagnose_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
+def diagnose_command(study: str, engine: str | None, store: Path, as_json: bool) -> None:
     """Check a study by the advice of Google's Deep Learning Tuning Playbook.
 
     Are the best trials at an end of a range? Were there enough trials? Do they train long enough,
@@ -82,7 +82,7 @@ def data_command(
     target: str,
     data: Path | None,
     column: str | None,
-    store: Path | None,
+    store: Path,
     as_json: bool,
     of_table: dict[str, Any],
 ) -> None:
@@ -147,22 +147,21 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
 
 
 def _next_lines(diagnosis: Diagnosis) -> list[str]:
+    launch = diagnosis.next
+    if launch.reasons:
+        same = launch.name == diagnosis.history.description.name
+        where = "in this study" if same else f"in another study, {launch.name}"
+        changes = "; ".join(dict.fromkeys(change for change, _ in launch.reasons))
+        return [
+            *wrapped(f"next     {changes} {where}", _INDENT),
+            f"{'':<{_INDENT}}{printable(diagnosis.command)}",
+        ]
+    text = "nothing in the record asks for another launch"
     if not diagnosis.findings:
         text = "the record is too short for advice: run more trials, or longer ones"
-        return wrapped(f"next     {text}", _INDENT)
-    launch = diagnosis.next
-    if not launch.reasons:
-        if any(finding.severity != "ok" for finding in diagnosis.findings):
-            text = "no launch alone mends what was found: see the advice of each finding"
-            return wrapped(f"next     {text}", _INDENT)
-        return ["next     nothing in the record asks for another launch"]
-    name = diagnosis.history.description.name
-    where = "in this study" if launch.name == name else f"in another study, {launch.name}"
-    changes = "; ".join(dict.fromkeys(change for change, _ in launch.reasons))
-    return [
-        *wrapped(f"next     {changes} {where}", _INDENT),
-        f"{'':<{_INDENT}}{printable(diagnosis.command)}",
-    ]
+    elif any(finding.severity != "ok" for finding in diagnosis.findings):
+        text = "no launch alone mends what was found: see the advice of each finding"
+    return wrapped(f"next     {text}", _INDENT)
 
 
 def _data_text(findings: DataFindings, recorded: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("list")
 @click.option("--catalog", is_flag=True, help="List the ready studies instead.")
 @common_options
-def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
+def list_command(store: Path, as_json: bool, catalog: bool) -> None:
     """List the studies of the store, the latest first.
 
     \b
@@ -35,17 +35,16 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
         answer(as_json, catalog_names, lambda: "\n".join(_catalog_lines()))
         return
-    from tracking.store.store_folder import default_store_path, open_store
+    from tracking.store.store_folder import open_store
 
-    path = store if store is not None else default_store_path()
-    opened = open_store(path)
+    opened = open_store(store)
     documents: list[dict[str, Any]] = []
     if opened is not None:
         from studies.progress import waiting
 
-        with waiting(f"reading the store {str(path)!r}"):
+        with waiting(f"reading the store {str(store)!r}"):
             documents = _documents(opened)
-    none = f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
+    none = f"no studies yet in {str(store)!r}; start with: kerastudy launch digits"
     answer(
         as_json, lambda: documents, lambda: "\n".join(_list_lines(documents)) if documents else none
     )
@@ -119,11 +118,8 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         if not engines:
             # A launch was killed while it made the study's folder. So there is nothing to list yet.
             continue
-        history = default_engine(engines)
-        best, trials = (
-            best_of_engines(engines).best,
-            [trial for engine in engines for trial in engine.trials],
-        )
+        history, best = default_engine(engines), best_of_engines(engines).best
+        trials = [trial for engine in engines for trial in engine.trials]
         counts: Counter[str] = Counter()
         for engine in engines:
             counts.update(engine.counts())
@@ -159,7 +155,7 @@ def show_command(
     every: bool,
     model: bool,
     engine: str | None,
-    store: Path | None,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Show a study: what to expect, its best trials, the next step.
@@ -176,8 +172,7 @@ def show_command(
     """
     from studies.commands.arguments import history_of
     from studies.commands.texts import json_documents
-    from studies.commands.texts.study_text import study_text
-    from studies.commands.texts.trial_text import trial_text
+    from studies.commands.texts.study_text import study_text, trial_text
 
     options = {"--trial": trial, "--top": top, "--all": every or None, "--model": model or None}
     chosen = [name for name, value in options.items() if value is not None]
@@ -224,7 +219,7 @@ def compare_command(
     studies: tuple[str, ...],
     engines: tuple[str, ...],
     reach: tuple[float, ...],
-    store: Path | None,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Compare studies, or the engines of one study: their best values, and how soon they came.

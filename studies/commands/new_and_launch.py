@@ -20,7 +20,6 @@ import click
 
 from search_spaces.errors import StudyError
 from studies.commands.command_line import (
-    EXIT_INTERRUPTED,
     Sectioned,
     answer,
     json_option,
@@ -162,7 +161,7 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
 @table_options
 def launch_command(
     target: str | None,
-    store: Path | None,
+    store: Path,
     data: Path | None,
     column: str | None,
     only: tuple[str, ...],
@@ -245,23 +244,12 @@ def launch_command(
         with contextlib.redirect_stdout(sys.stderr):
             history = launch_target(resolved, options, overrides=overrides, data=other)
     except KeyboardInterrupt:
-        _tell_how_to_resume()
-        sys.exit(EXIT_INTERRUPTED)
+        again = shlex.join(["kerastudy", *sys.argv[1:]])
+        raise KeyboardInterrupt(
+            f"nothing is lost. To resume, give the same command: {again}"
+        ) from None
     text = verdict_text if quiet else study_text
     answer(as_json, lambda: study_document(history), lambda: text(history))
-
-
-def _tell_how_to_resume() -> None:
-    from studies.terminal_text import wrapped
-
-    line = "kerastudy: interrupted; nothing is lost. To resume, give the same command:"
-    between = " "
-    if sys.stderr.isatty():
-        line, between = "\n".join(wrapped(line, indent=2)), "\n  "
-    # If the terminal is closed, printing raises OSError. The command is not wrapped, so that people
-    # can copy it.
-    with contextlib.suppress(OSError):
-        click.echo(f"{line}{between}{shlex.join(['kerastudy', *sys.argv[1:]])}", err=True)
 
 
 def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,17 +258,12 @@ def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _launch_options(
-    settings: Mapping[str, Any], *, store: Path | None, progress: bool
+    settings: Mapping[str, Any], *, store: Path, progress: bool
 ) -> LaunchOptions:
     """Returns the options of a launch. The classes of these options check the values."""
     options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
-    if options.get("executor") == "ray":
+    if of_ray:
         options["ray"] = RayOptions(**of_ray)
-    elif of_ray:
-        raise StudyError(
-            "--address, --cpus-per-trial and --gpus-per-trial are for a Ray cluster",
-            hint="Add --executor ray, or leave them out.",
-        )
     return LaunchOptions(**options, store=store, progress=progress)
 
 
@@ -290,7 +273,7 @@ def _checked(name: str, value: Any) -> Any:
     if setting.reads == "TIME":
         value = _seconds(option, value)
     elif setting.reads == "COUNT|all":
-        value = _count_or_all(option, value)
+        value = None if value == "all" else int(value) if value.isdecimal() else value
     return value if setting.check is None else setting.check(name, value, error=StudyError)
 
 
@@ -308,11 +291,3 @@ def _seconds(option: str, text: str) -> float:
             f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m", received=text
         )
     return seconds
-
-
-def _count_or_all(option: str, text: str) -> int | None:
-    if text == "all":
-        return None
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
-    raise StudyError(f"{option} takes a whole number of at least 1, or all", received=text)

@@ -61,7 +61,7 @@ def predict_command(
     probabilities: bool,
     alias: Any,
     trust: bool,
-    store: Path | None,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Predict the samples of a file by the study's champion.
@@ -145,15 +145,14 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     from studies.progress import showing
 
     history = recorded.history()
-    with showing() as progress:
-        try:
+    try:
+        with showing() as progress:
             reading = read_test_part(history, trial, data=recorded.data, progress=progress)
-        except NoTestPartError as error:
-            progress.end()
-            click.echo("\n".join(wrapped(str(error), indent=0)), err=True)
-            sys.exit(EXIT_NO)
-        if reading.warning:
-            progress.say(f"warning: {reading.warning}")
+            if reading.warning:
+                progress.say(f"warning: {reading.warning}")
+    except NoTestPartError as error:
+        click.echo("\n".join(wrapped(str(error), indent=0)), err=True)
+        sys.exit(EXIT_NO)
     document = {
         **dataclasses.asdict(reading.evaluation),
         "earlier": [dataclasses.asdict(evaluation) for evaluation in reading.earlier],

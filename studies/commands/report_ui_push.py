@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.command_line import answer, common_options, engine_option, open_option
+from studies.commands.command_line import answer, common_options, engine_option
 
 if TYPE_CHECKING:
     from tracking.store.store_folder import Store
+
+open_option = click.option(
+    "--open/--no-open",
+    "open_browser",
+    default=None,
+    help="Whether to open a browser.  [default: on a terminal]",
+)
 
 
 @click.command("report", short_help="Make a report of a study, or of several side by side.")
@@ -38,7 +45,7 @@ def report_command(
     engines: tuple[str, ...],
     output: Path | None,
     open_browser: bool | None,
-    store: Path | None,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Make a report of a study: one HTML file, which needs no network.
@@ -112,7 +119,7 @@ def ui_command(
     view: str,
     port: int | None,
     open_browser: bool | None,
-    store: Path | None,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Look at the store in the MLflow UI, until Ctrl-C.
@@ -210,7 +217,7 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
     "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
 )
 @common_options
-def push_command(study: str, tracking_uri: str | None, store: Path | None, as_json: bool) -> None:
+def push_command(study: str, tracking_uri: str | None, store: Path, as_json: bool) -> None:
     """Send a study to an MLflow server: its runs, its definition and its champion.
 
     `kerastudy launch --tracking-uri` sends a study while it runs. `push` sends everything that the

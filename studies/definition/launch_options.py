@@ -127,7 +127,7 @@ class LaunchOptions:
     executor: ExecutorName | None = setting(
         None,
         "Where trials run: in worker processes, in this one, or on a Ray cluster.  "
-        "[default: worker]",
+        "[default: ray if an option of Ray is given, else worker]",
         partial(checks.choice, names=get_args(ExecutorName)),
         WHERE,
         reads=("worker", "in-process", "ray"),

@@ -1,4 +1,4 @@
-"""Writes a study as text: its results, or its definition before the launch."""
+"""Writes a study as text, its definition before the launch, and a single trial."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from studies.terminal_text import (
 from tracking.history.learning_curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict
-from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
+from tracking.records.verification_texts import in_words
+from tracking.shell_commands import reproduce_command
 from tracking.summary import Fact, Summary, data_facts, summary_of, trial_rows
 
 if TYPE_CHECKING:
     from studies.engines import Curve
 
-_CURVE = 10
+# How many characters a learning curve takes in a table of trials, and in the text of one trial.
+_CURVE, _LONG_CURVE = 10, 60
 
 
 def study_text(
@@ -97,8 +100,8 @@ def definition_text(description: StudyDescription) -> str:
     parameters = [line for each in space for line in wrapped(f"             {each!r}", indent=17)]
     notes = [f"script     {line}" for line in description.code.said]
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
-    starts = [f"defaults   {_in_words(space.defaults())}"] if description.try_defaults else []
-    starts += [f"start with {_in_words(values)}" for values in description.initial]
+    starts = [f"defaults   {_values_text(space.defaults())}"] if description.try_defaults else []
+    starts += [f"start with {_values_text(values)}" for values in description.initial]
     starts += [f"           from {description.initial_from}"] if description.initial_from else []
     lines = [
         f"study      {description.name}",
@@ -129,7 +132,7 @@ def _next_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def _in_words(values: Mapping[str, Any]) -> str:
+def _values_text(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {printable_value(value)}" for name, value in values.items())
 
 
@@ -150,17 +153,17 @@ def _top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[
     The table has a row for each trial. If the rows are too long for the terminal, it has a column
     for each trial instead. If `count` is None, there are five rows, or as many columns as fit.
     """
-    rows = _rows(history, history.top(count or 5), curve)
-    if _fits(rows):
-        return in_blocks(_transposed(rows))
-    return in_blocks(rows, most=1 if count is None else None)
+    columns = _columns(history, history.top(count or 5), curve)
+    if _fits(columns):
+        return in_blocks(columns)
+    return in_blocks([*zip(*columns, strict=True)], most=1 if count is None else None)
 
 
 def _all_trials(history: StudyHistory, curve: Curve) -> list[str]:
     """Returns a table with a row for each trial, and columns for the hyperparameters that fit."""
-    columns = _transposed(_rows(history, history.trials, curve))
+    columns = _columns(history, history.trials, curve)
     count = len(columns) - len(history.description.space)
-    while count < len(columns) and _fits(_transposed(columns[: count + 1])):
+    while count < len(columns) and _fits(columns[: count + 1]):
         count += 1
     lines = in_blocks(columns[:count], most=1)
     if count < len(columns):
@@ -169,23 +172,118 @@ def _all_trials(history: StudyHistory, curve: Curve) -> list[str]:
     return lines
 
 
-def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
-    """Returns a heading, and a row for each trial.
+def _columns(
+    history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve
+) -> list[tuple[str, ...]]:
+    """Returns the columns of a table with a row for each trial, each with its heading.
 
     If any trial has a learning curve, there is a column with the curves.
     """
     heading, rows = trial_rows(history, trials)
+    columns = [*zip(heading, *rows, strict=True)]
     curves = [sparkline_if_curve([*curve(trial).values()], _CURVE) for trial in trials]
     if any(curves):
-        for row, cell in zip([heading, *rows], ["curve", *curves], strict=True):
-            row.insert(4, cell)
-    return [[printable(cell) for cell in row] for row in (heading, *rows)]
+        columns.insert(4, ("curve", *curves))
+    return columns
 
 
-def _transposed(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _fits(columns: Sequence[Sequence[str]]) -> bool:
+    widths = [max(width(printable(cell)) for cell in column) + 2 for column in columns]
+    return sum(widths) - 2 <= terminal_columns()
 
 
-def _fits(rows: Sequence[Sequence[str]]) -> bool:
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    return sum(widths) + 2 * (len(widths) - 1) <= terminal_columns()
+def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
+    """Returns a trial as text: its outcome, hyperparameters and epochs.
+
+    At the end is the command that trains the trial again.
+    """
+    description, spec, epochs = history.description, trial.spec, history.curve(trial)
+    metric = description.objective.metric
+    lines = [f"trial      {trial.number} of {description.name}: {trial.state}"]
+    if trial.number == description.default_trial:
+        lines[0] += "; it has the defaults"
+    if trial.best is not None:
+        value = printable_value(trial.best.value)
+        if isinstance(trial, EndedTrial) and trial.result.spread is not None:
+            value += f" ± {trial.result.spread:.2g}"
+        at = "" if trial.epoch is None else f" at epoch {trial.epoch}"
+        lines.append(f"value      {metric} {value}{at}")
+    curve = sparkline_if_curve([m[metric] for m in epochs.values() if metric in m], _LONG_CURVE)
+    if curve:
+        lines.append(f"curve      {curve}")
+    limits = f"at most {counted(spec.epochs, 'epoch')}, batches of {spec.batch_size}, "
+    if description.objective_function:
+        limits = ""
+    threads = counted(spec.threads, "thread")
+    lines.append(f"engine     {description.engine}; seed {spec.seed}, {limits}{threads}")
+    if spec.goes_on_from is not None:
+        lines.append(f"continues  trial {spec.goes_on_from}, after epoch {spec.initial_epoch}")
+    if spec.attempt > 1:
+        again = "" if description.goes_on else ", from its first epoch: it can't be resumed"
+        lines.append(f"attempt    {spec.attempt}{again}")
+    if isinstance(trial, EndedTrial):
+        lines += _trial_outcome(history, trial)
+    declared = [name for name in description.space.names if name in spec.values]
+    names = dict.fromkeys([*declared, *spec.values])
+    lines += ["", *(f"{name} = {printable_value(spec.values[name])}" for name in names)]
+    text = all_wrapped(lines)
+    if epochs:
+        text += ["", *_epochs(trial, epochs)]
+    if isinstance(trial, EndedTrial) and trial.best is not None:
+        checkpoint = history.checkpoint(trial)
+        again = reproduce_command(history, trial.number)
+        text += ["", *([f"checkpoint {printable_path(checkpoint)}"] if checkpoint else [])]
+        # An interrupted trial can't be reproduced. The next launch resumes it.
+        text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]
+    return "\n".join(text)
+
+
+def _trial_outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
+    result, lines = trial.result, []
+    if result.reason:
+        lines.append(f"reason     {result.reason}")
+    trained = f" by {result.trainer}" if result.trainer else ""
+    why = f" ({result.trainer_reason})" if result.trainer_reason else ""
+    epochs = counted(result.fits_epochs or result.epochs, "epoch")
+    lines.append(f"trained    {epochs} in {result.seconds:.1f} s{trained}{why}")
+    if result.peak_memory_bytes:
+        lines.append(f"memory     {result.peak_memory_bytes / 2**30:.2f} GiB at its peak")
+    lines += _trainings(result)
+    if trial.whole is not None:
+        lines.append(f"champion   trained on all folds together, {trial.whole.epochs} epochs")
+    if result.unsaved:
+        lines.append(f"checkpoint none: {result.unsaved}")
+    lines += [
+        f"noted      {key} = {printable_value(value)}" for key, value in result.user_attrs.items()
+    ]
+    if result.unscored:
+        scores = "best epoch" if result.scores_bytes else "none"
+        lines.append(f"scores     {scores}: {result.unscored}")
+    if trial.verified:
+        lines.append(f"checked    {in_words(trial.verified)}")
+    if uri := history.model_uri(trial):
+        lines.append(f"model      {uri}")
+    return lines
+
+
+def _trainings(result: TrialResult) -> list[str]:
+    """Returns a line for each repeat or fold of a trial."""
+    kind, first = ("fold", 1) if result.folds else ("repeat", 0)
+    lines = []
+    for number, fit in enumerate(result.repeats, start=first):
+        # The value of a fold is that of the epoch that is best for all folds together.
+        has_other_best = fit.value is not None and fit.epochs > 1
+        best = f", best {printable_value(fit.best.value)}" if has_other_best else ""
+        at = f"{best} at epoch {fit.best.epoch}, seed {fit.seed}"
+        lines.append(f"{f'{kind} {number}':<11}{printable_value(fit.counted)}{at}")
+    return lines
+
+
+def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str]:
+    """Returns a table of the metrics by epoch. The best epoch is marked."""
+    names = dict.fromkeys(name for metrics in epochs.values() for name in metrics)
+    columns = [["epoch", *(f"{e} best" if e == trial.epoch else str(e) for e in epochs)]]
+    for name in names:
+        values = [printable_value(m[name]) if name in m else "-" for m in epochs.values()]
+        columns.append([name, *values])
+    return in_blocks(columns)

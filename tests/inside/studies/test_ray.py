@@ -174,7 +174,7 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
         (["--address", "nonsense", "--executor", "ray"], "Received: 'nonsense'. Leave it out"),
         (["--address", "head:70000", "--executor", "ray"], "Received: 'head:70000'"),
         (["--address", "ray://head:10001", "--executor", "ray"], "one of Ray's client"),
-        (["--address", "auto"], "Add --executor ray"),
+        (["--address", "auto", "--executor", "worker"], "no effect with the executor 'worker'"),
     ],
 )
 def test_options_that_can_not_be(tmp_path: Path, options: list[str], words: str) -> None:

@@ -1,0 +1,206 @@
+"""``kerastudy export``, ``delete`` and ``doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from search_spaces.texts import counted
+from studies.commands.command_line import (
+    EXIT_NO,
+    RecordedStudy,
+    answer,
+    common_options,
+    recorded_study_options,
+)
+from studies.terminal_text import printable, printable_path, wrapped
+
+if TYPE_CHECKING:
+    from tracking.store_doctor import StoreCheck, StoreFault
+
+_OF_TRIALS = ("script", "keras")
+_FORMATS = (*_OF_TRIALS, "csv", "latex")
+
+
+@click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
+@click.argument("study")
+@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="See above.")
+@click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file; for script the folder; - to print CSV.",
+)
+@click.option("--force", is_flag=True, help="Replace what --output names.")
+@recorded_study_options
+def export_command(
+    recorded: RecordedStudy, format_: Any, trial: int | None, output: Path | None, force: bool
+) -> None:
+    """Write a trial as plain Keras, or a study for other tools.
+
+    \b
+    script   the study's files, and a script that trains the champion, or
+             --trial, to the same weights by plain Keras, without kerastudy
+    keras    the trial's model as a .keras file
+    csv      a row for each trial, of all engines or of --engine
+    latex    a table of the ten best trials, for a paper
+
+    \b
+    kerastudy export digits --as script
+    kerastudy export digits --as script --trial 7 --output seven
+    kerastudy export digits --as csv
+    """
+    from studies.commands.arguments import history_of
+    from studies.exporting import export_keras, export_script, export_table, table_of
+    from studies.progress import showing, waiting
+    from studies.terminal_text import as_csv
+
+    of_trials = {"trial": trial, "data": recorded.data or None, "trust": recorded.trust or None}
+    for option, value in of_trials.items() if format_ not in _OF_TRIALS else ():
+        if value is not None:
+            raise click.UsageError(f"--{option} is for --as script or --as keras alone.")
+    if output == Path("-") and (format_ != "csv" or recorded.as_json):
+        raise click.UsageError("--output - is for --as csv without --json: name a file.")
+    several = False
+    if format_ in _OF_TRIALS:
+        write = export_script if format_ == "script" else export_keras
+        history = recorded.history()
+        several = len(history.engines) > 1
+        with showing() as progress:
+            export: Any = write(
+                history, trial, output, force=force, data=recorded.data, progress=progress
+            )
+    else:
+        first = history_of(recorded.study, recorded.engine, recorded.store)
+        histories = [first, *(first.others if recorded.engine is None else ())]
+        if output == Path("-"):
+            click.echo(as_csv(table_of(histories)), nl=False)
+            return
+        with waiting("reading the trials"):
+            export = export_table(histories, format_, output, force=force)
+    fields = dataclasses.asdict(export).items()
+    document = {"as": format_, **{name: None if value == "" else value for name, value in fields}}
+    answer(recorded.as_json, lambda: document, lambda: "\n".join(_export_lines(export, several)))
+
+
+def _export_lines(export: Any, name_engine: bool) -> list[str]:
+    """Returns lines that name the written file or folder, and the command that runs a script.
+
+    With `name_engine`, they name the trial's engine.
+    """
+    (path,) = (value for value in vars(export).values() if isinstance(value, Path))
+    shown = printable_path(path)
+    kind = type(export).__name__
+    what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
+    engine = f" ({export.engine})" if name_engine else ""
+    lines = [f"{shown}: {what} of {export.study}{engine}"]
+    if kind == "ScriptExport":
+        outcome = "its first epoch was tried, and is as recorded"
+        if export.differs:
+            outcome = f"here its first epoch differs: {export.differs}"
+        lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(shown)}"]
+    return lines
+
+
+@click.command("delete", short_help="Delete a study for ever.")
+@click.argument("study")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@common_options
+def delete_command(study: str, yes: bool, store: Path, as_json: bool) -> None:
+    """Delete a study for ever: its folder, with trials, checkpoints and the champion.
+
+    The study's runs go to MLflow's trash, which `mlflow gc` empties. Exported files stay, and so
+    does a copy of the study on an MLflow server. A running study can't be deleted.
+
+    \b
+    kerastudy delete digits
+    kerastudy delete digits --yes
+    """
+    from search_spaces.errors import StoreError
+    from studies.commands.arguments import store_of
+    from studies.progress import waiting
+    from tracking.history.study_history import delete_study, study_size
+    from tracking.mlflow.exporter_process import forgetting
+
+    opened = store_of(store)
+    size = study_size(opened, study)
+    text = f"{size.name}: {counted(size.trials, 'trial')}, {size.bytes / 1e6:.1f} MB of files"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise StoreError(f"{text}. Nothing was deleted: to delete it for ever, give --yes.")
+        if not click.confirm(f"{text}. Delete it for ever?", err=True):
+            click.echo("nothing was deleted", err=True)
+            sys.exit(EXIT_NO)
+    with waiting(f"deleting {size.name}"):
+        delete_study(opened, size, forgetting)
+    document = {
+        "study": size.name,
+        "folder": size.folder,
+        "trials": size.trials,
+        "bytes": size.bytes,
+        "server": size.server or None,
+    }
+    copy = f"\nits copy at {size.server} is still there" if size.server else ""
+    answer(as_json, lambda: document, lambda: f"deleted {text}{copy}")
+
+
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="Mend what can be mended.")
+@common_options
+def doctor_command(store: Path, fix: bool, as_json: bool) -> None:
+    """Find what is wrong in a store, and mend it.
+
+    Checks the journals, the checkpoints by their checksums, the champions, and studies that a
+    killed launch left in the state RUNNING. Running studies are not checked. With --fix, deletes
+    only files that can be made again. If weights are missing or damaged, prints the command that
+    trains the same weights again, bit for bit.
+
+    Exits with 0 if nothing is wrong, or all is mended; else with 1.
+
+    \b
+    kerastudy doctor
+    kerastudy doctor --fix
+    kerastudy doctor --store ~/studies --json
+    """
+    from studies.progress import waiting
+    from tracking.store_doctor import examine_store
+
+    with waiting(f"checking the store {str(store)!r}"):
+        check = examine_store(store, fix=fix)
+    document = {
+        "store": str(check.root),
+        "findings": [dataclasses.asdict(fault) for fault in check.faults],
+        "running": sorted(check.running),
+    }
+    answer(as_json, lambda: document, lambda: _check_text(check))
+    sys.exit(EXIT_NO if check.left else 0)
+
+
+def _check_text(check: StoreCheck) -> str:
+    lines = [line for fault in check.faults for line in _fault_lines(fault)]
+    lines += [
+        f"running   {study} ({holder}): left alone"
+        for study, holder in sorted(check.running.items())
+    ]
+    faults, left = len(check.faults), len(check.left)
+    mended = f", {faults - left} mended" if faults > left else ""
+    lines.append(f"{faults or 'nothing'} wrong in {str(check.root)!r}{mended}")
+    if not sys.stdout.isatty():
+        # The output goes to a file or a program. Lines are not wrapped, so that programs can read
+        # them.
+        return "\n".join(map(printable, lines))
+    return "\n".join(part for line in lines for part in wrapped(line, indent=10))
+
+
+def _fault_lines(fault: StoreFault) -> list[str]:
+    engine = f" ({fault.engine})" if fault.engine else ""
+    trial = "" if fault.trial is None else f", trial {fault.trial}"
+    about = f"{fault.study}{engine}{trial}: " if fault.study else ""
+    where = f" [{fault.path}]" if fault.path else ""
+    line = f"{'mended' if fault.mended else 'wrong':10}{about}{fault.what}{where}"
+    return [line] if fault.mended else [line, f"{'':10}{fault.how}"]
