@@ -1,4 +1,4 @@
-"""The papers are right about files: decisions, the changelog, paths, the rooms."""
+"""What papers say of files holds: decisions, the changelog, paths, the rooms."""
 
 from __future__ import annotations
 
@@ -20,28 +20,23 @@ PAPERS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "examples/README.md"]
 PAPERS += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
 
 
-def test_tests_import_rooms() -> None:
-    """So that files can be moved; a module itself may be imported, to change a name in it."""
-    deep = []
+def test_tests_import_rooms_and_tests_of_behaviour_import_none() -> None:
+    """So that files can be moved. A module itself may be imported, to change a name in it.
+
+    Only tests in `inside`, their support, and two tests that compare what rooms hold import rooms.
+    """
+    deep, outside = [], set()
     for file in (ROOT / "tests").rglob("*.py"):
+        place = file.relative_to(ROOT / "tests")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(FLOORS):
                 path = ROOT / str(node.module).replace(".", "/")
                 is_room = _is_module(path) and len(path.relative_to(ROOT).parts) <= 2
                 if not is_room and not all(_is_module(path / name.name) for name in node.names):
-                    deep.append(f"{file.name}:{node.lineno} {node.module}")
+                    deep.append(f"{place}:{node.lineno} {node.module}")
+                if place.parts[0] not in ("inside", "support"):
+                    outside.add(str(place))
     assert deep == []
-
-
-def test_tests_of_behaviour_import_no_rooms() -> None:
-    """Only tests in `inside` and their support do, and two that compare what rooms hold."""
-    importing = {
-        file.relative_to(ROOT / "tests")
-        for file in (ROOT / "tests").rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(FLOORS)
-    }
-    outside = {str(file) for file in importing if file.parts[0] not in ("inside", "support")}
     assert outside <= {"test_errors.py", "end_to_end/test_report_page.py"}
 
 

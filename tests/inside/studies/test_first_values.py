@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
+from doctored import Said
 from optuna.exceptions import ExperimentalWarning
 from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
@@ -25,19 +26,7 @@ from search_spaces import (
 from studies.definition import ENGINES, sampler_seed
 from studies.exporting import export_table
 from studies.launching import read_rows
-from studies.progress import NoProgress
 from tracking.history import StudyHistory, ranked, study_names
-
-
-class Answer(NoProgress):
-    """Keeps what a user is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("first values")
 
 
-def launch(folder: Path, name: str, told: Answer | None = None, **settings: Any) -> StudyHistory:
+def launch(folder: Path, name: str, told: Said | None = None, **settings: Any) -> StudyHistory:
     usual = {"name": name, "try_defaults": True, "trials": 4}
     executor = ScriptedExecutor(describe(**{**usual, **settings}))
     return run_study(executor, store=folder / "store", progress=told)
@@ -131,7 +120,7 @@ SPACE = SearchSpace(
 OLD: dict[str, Any] = {"trials": 24, "engine": "optuna:random", "try_defaults": False}
 
 
-def begin(folder: Path, name: str, told: Answer | None = None, **settings: Any) -> StudyHistory:
+def begin(folder: Path, name: str, told: Said | None = None, **settings: Any) -> StudyHistory:
     return launch(folder, name, told, **{"space": SPACE, "trials": 12, "epochs": 2, **settings})
 
 
@@ -154,7 +143,7 @@ def test_the_best_ten_of_another_study_or_of_its_table(
     assert len({each["kind"] for each in best[:10]}) > 1
     if source == "old.csv":
         source = str(export_table([old], "csv", tmp_path / source).file)
-    told = Answer()
+    told = Said()
     history = begin(folder, f"from {Path(source).name}", told, initial_from=source)
     assert values(history)[:11] == [SPACE.defaults(), *best[:10]]
     assert history.description.initial_from == source
@@ -175,7 +164,7 @@ def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
 def test_what_is_not_in_the_space_is_passed_over_and_counted(
     folder: Path, best: list[dict[str, Any]]
 ) -> None:
-    told = Answer()
+    told = Said()
     narrower = SearchSpace(*(p for p in SPACE if p.name != "rate"), ks.Float("rate", 4e-3, 1.0))
     history = begin(folder, "narrower", told, space=narrower, initial_from="study:old")
     expected = [each for each in best if each["rate"] >= 4e-3][:10]
