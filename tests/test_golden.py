@@ -1,4 +1,4 @@
-"""`scripts/golden` must see the smallest difference, and forgive those alone that are meant."""
+"""`scripts/golden` finds the smallest difference, and forgives only expected ones."""
 
 import json
 import math

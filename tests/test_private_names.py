@@ -1,7 +1,7 @@
-"""What is private of a library is used in one module for it, and nowhere else: read off the code.
+"""Private names of a library are used only in the module of ours for this library.
 
-Private are names with an underscore and the modules below. A name that a file of ours defines
-itself is ours.
+The tests read the code. Names with an underscore are private, and the modules below. A name that a
+file of ours defines itself is ours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SHARED: Mapping[str, set[str]] = {
 @cache
 def sources() -> list[Path]:
     files = [ROOT / "kerastudy.py", *(f for floor in FLOORS for f in (ROOT / floor).rglob("*.py"))]
-    # What is exported runs without kerastudy, so it can't use a module of ours for a library.
+    # Exported scripts run without kerastudy, so they can't use our module for a library.
     return sorted(file for file in files if file.parent.name != "script_files")
 
 
@@ -57,7 +57,7 @@ def is_private(name: str) -> bool:
 
 
 def defined_in(tree: ast.AST) -> set[str]:
-    """Names of functions, classes, variables, and attributes that methods have of their own."""
+    """Returns the names of functions, classes, variables, and attributes of `self`."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -78,7 +78,7 @@ def is_called_super(node: ast.expr) -> bool:
 
 
 def private_names(tree: ast.AST, ours: set[str], everywhere: set[str]) -> Iterator[tuple[int, str]]:
-    """Yields lines and names that are private of something that is not defined here."""
+    """Yields the lines and names of private attributes that are not defined here."""
     for node in ast.walk(tree):
         name, owner = "", None
         if isinstance(node, ast.Attribute):
@@ -90,7 +90,7 @@ def private_names(tree: ast.AST, ours: set[str], everywhere: set[str]) -> Iterat
             continue
         if is_name(owner, "self", "cls"):
             continue
-        # What a class of ours overrides, and calls, is the base's: ours if another file has it.
+        # A method that is called by `super()` is the base's: ours if another file defines it.
         if name in (everywhere if is_called_super(owner) else ours):
             continue
         yield node.lineno, name
@@ -98,7 +98,7 @@ def private_names(tree: ast.AST, ours: set[str], everywhere: set[str]) -> Iterat
 
 @cache
 def imported(file: Path) -> list[tuple[int, str]]:
-    """Lines and names of what a file imports, or reads of a library without an import."""
+    """Returns lines and names of imports, and of attributes that are read without an import."""
     found: list[tuple[int, str]] = []
     for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):

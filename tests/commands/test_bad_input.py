@@ -14,7 +14,7 @@ HERE = ("--executor", "in-process")
 
 
 def check_refused(told: Answer, *words: str) -> None:
-    """One line of ours at the end, with these words in it."""
+    """The last line of standard error, and no other, is ours; it has these words."""
     assert "Traceback" not in told.stderr
     lines = [line for line in told.stderr.splitlines() if line.startswith("kerastudy:")]
     assert lines == [told.last], told.stderr
@@ -33,7 +33,6 @@ def check_refused(told: Answer, *words: str) -> None:
         (["digits", "--name", "../digits"], ["'../digits'", "'/'"]),
         (["digits", "--keep", "few"], ["keep", "'few'"]),
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'", "1h30m"]),
-        (["digits", "--workers", "2", *HERE], ["'in-process'", "2"]),
         (["digits", *HERE, "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
         (["digits", "--set", "dropout"], ["--set takes NAME=VALUE"]),
     ],
@@ -60,7 +59,7 @@ def test_variables_of_the_environment_are_checked_too(tmp_path: Path) -> None:
     "command", [["launch", "digits"], ["list"], ["show", "x"], ["reproduce", "x"], ["ui"]]
 )
 def test_a_store_that_can_not_be_read_stays_as_it_is(tmp_path: Path, command: list[str]) -> None:
-    """What else can be wrong with a store is in `test_store`."""
+    """`test_store` tests other faults of a store."""
     store = tmp_path / "store"
     store.mkdir()
     (store / "store.json").write_text('{"format": 99999, "path": "/x"}')
@@ -101,7 +100,7 @@ def test_no_store_says_how_to_start_and_wrong_options_are_told_before_it_is_read
         (["show", "blobs", "--engine", "tpee"], ["'tpee'", "'tpe'"]),
     ],
 )  # fmt: skip
-def test_what_is_not_in_the_store(
+def test_wrong_arguments_on_a_study_of_the_store(
     launched: Launched, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     before = contents(launched.store)
@@ -110,11 +109,8 @@ def test_what_is_not_in_the_store(
     assert contents(launched.store) == before
 
 
-# What is found when the study is loaded.
-
-
-# Study files that are wrong: the file's text, or what is replaced in it (see `blobs.PLACES`), and
-# what the message names, and options of the launch.
+# Wrong study files by name: the text of the file, or of `blobs.PLACES` to replace; the words of the
+# message; options of the launch.
 CASES: dict[str, tuple[Any, ...]] = {
     "does not parse": ("a = 1\nb = = 2\n", ["my_study.py", "does not parse", "line 2"]),
     "raises": ("\n\nraise ValueError('of mine')\n",
@@ -166,7 +162,7 @@ CASES: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-# Of what a worker can't load, the executors' conformance tells in `test_workers`.
+# `test_workers` tests studies that a worker can't load.
 @pytest.mark.parametrize(
     ("name", "executor"),
     [
@@ -186,7 +182,7 @@ def test_a_study_that(tmp_path: Path, name: str, executor: str) -> None:
 
 
 def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_path: Path) -> None:
-    """It is told what differs and how to start anew; the record stays as it was."""
+    """The message says what differs and how to start anew. The record stays as it was."""
     file = write_study(
         tmp_path,
         space="ks.SearchSpace(ks.learning_rate(1e-2, 1.0), ks.dropout())",

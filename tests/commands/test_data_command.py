@@ -1,7 +1,7 @@
 """`kerastudy data`, and how a launch, the results and the report show grave flaws of data.
 
-By hand: the 60 test samples are the training samples, of which one is positive; of the 50
-validation samples one is too. Always answering 0 is right in 59 of 60 and 49 of 50.
+The 60 test samples of the study are its training samples. One of them is positive, and one of the
+50 validation samples. So always answering 0 is right in 59 of 60 and 49 of 50.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ def test_the_report_has_the_findings_without_the_data(
 
 
 def check(text: str, share: str) -> None:
-    """The flaw, the value and what a constant guess reaches stand there, once, in this order."""
+    """The text has the flaw, the value and that of a constant guess, once each, in this order."""
     text, guess = flat(text), f"which always answering 0 reaches too ({share})"
     assert [text.count(each) for each in (FLAW, guess)] == [1, 1], text
     assert text.index(FLAW) < text.lower().index("expect ") < text.index(guess)
 
 
 def test_a_flaw_is_in_the_verdict(launched: tuple[Path, Answer], tmp_path: Path) -> None:
-    """Its text is that of Python and of tags: see `test_verdicts` and `test_champion_in_mlflow`."""
+    """Its text is the same in Python and in tags: see `test_verdicts`, `test_champion_in_mlflow`."""
     folder = tmp_path / "copy"
     shutil.copytree(launched[0], folder)
     done = launched[1]

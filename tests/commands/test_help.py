@@ -25,7 +25,7 @@ HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "p
 
 
 def imported(errors: str) -> set[str]:
-    """Returns the top-level modules of which `-X importtime` says that they were imported."""
+    """Returns the top-level modules that were imported, by the output of `-X importtime`."""
     names = re.findall(r"^import time:.*\|\s*([\w.]+)$", errors, flags=re.MULTILINE)
     assert "click" in names, "importtime says what was imported"
     return {name.partition(".")[0] for name in names}
@@ -42,7 +42,7 @@ def test_nothing_heavy_is_imported(tmp_path: Path, arguments: list[str]) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["kerastudy-store"]
 
 
-def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(tmp_path: Path) -> None:
+def test_launch_says_what_it_loads_before_slow_imports(tmp_path: Path) -> None:
     (tmp_path / "my_study.py").touch()
     arguments = ["launch", "my_study.py", "--executor", "in-process", "--json"]
     command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
@@ -55,7 +55,7 @@ def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(tmp_path
     assert process.returncode == -signal.SIGKILL and not imported(before) & HEAVY
 
 
-def test_on_a_terminal_the_line_of_what_it_waits_for_goes_away(tmp_path: Path) -> None:
+def test_on_a_terminal_the_line_of_a_wait_goes_away(tmp_path: Path) -> None:
     empty_store(tmp_path / "kerastudy-store")
     child = pexpect.spawn(
         sys.executable,

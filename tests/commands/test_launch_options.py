@@ -12,8 +12,6 @@ from user_commands import as_json, kerastudy_here
 SPACE = """ks.SearchSpace(
         ks.learning_rate(1e-3, 1.0), ks.dropout(), ks.Choice("kind", ["a", "b"]), ks.l2()
     )"""
-
-
 HERE = ("--json", "--verify", "off", "--executor", "in-process")
 TAILORED = [
     "--only", "learning_rate,dropout", "--set", "kind=b", "--set", "dropout=0.1..0.3",
@@ -52,7 +50,7 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(tmp_path: Path)
 
 
 def test_a_study_starts_with_the_best_of_another(launched: Launched) -> None:
-    """How, and what is wrong with it, is in `test_first_values`."""
+    """`test_first_values` tests which values these are, and wrong sources."""
     words = ("--store", launched.store, "--name", "other", "--start-with", "study:blobs")
     planned = kerastudy_here(
         launched.folder, "launch", launched.file, *words, *HERE, "--dry-run"

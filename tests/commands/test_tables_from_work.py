@@ -1,4 +1,4 @@
-"""A CSV file as tables at work are: identifiers, codes, dates, gaps, free text, a rare class."""
+"""A CSV file like the tables at work: identifiers, codes, dates, gaps, free text, a rare class."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_only_the_training_part_is_weighted_and_kept_as_long_as_the_data() -> No
     ],
     ids=str,
 )
-def test_what_can_not_be_class_weights_is_refused_at_once(class_weight: Any, said: str) -> None:
+def test_wrong_class_weights_are_refused_at_once(class_weight: Any, said: str) -> None:
     with pytest.raises(StudyError, match=said):
         study(class_weight)
 
@@ -102,7 +102,7 @@ def test_what_can_not_be_class_weights_is_refused_at_once(class_weight: Any, sai
         (lambda hp: {1: 2.0}, np.linspace(0, 1, 60), {}, "needs targets that are classes"),
     ],
 )
-def test_what_does_not_suit_the_data_is_refused_before_anything_runs(
+def test_class_weights_that_do_not_suit_the_data_are_refused_before_anything_runs(
     tmp_path: Path, class_weight: Any, y: Any, options: dict[str, Any], said: str
 ) -> None:
     def build(hp: Any) -> keras.Model:

@@ -161,7 +161,7 @@ def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
     assert values(again)[:4] == values(begun)
 
 
-def test_what_is_not_in_the_space_is_passed_over_and_counted(
+def test_values_outside_the_space_are_passed_over_and_counted(
     folder: Path, best: list[dict[str, Any]]
 ) -> None:
     told = Said()

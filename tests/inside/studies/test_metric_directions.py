@@ -45,12 +45,12 @@ def model() -> Any:
 @pytest.mark.parametrize(
     "name", ["val_kind_AUC", "kind_mine", "val_size_r2_score", "val_size_loss"]
 )
-def test_the_metric_of_a_model_tells(model: Any, name: str) -> None:
+def test_the_metric_object_of_a_model_has_the_direction(model: Any, name: str) -> None:
     assert settled(name, model) == Objective(name, "min" if name == "val_size_loss" else "max")
 
 
 @pytest.mark.parametrize("name", ["val_kind_other", "val_kind_score", "val_mine_loss", "absent"])
-def test_what_no_metric_tells_is_asked_for(model: Any, name: str) -> None:
+def test_an_unknown_direction_is_asked_for(model: Any, name: str) -> None:
     with pytest.raises(ObjectiveError, match=rf"say so: Objective\('{name}', 'max'\) or 'min'"):
         settled(name, model)
 

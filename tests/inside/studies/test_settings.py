@@ -1,4 +1,4 @@
-"""A setting is declared once: what is said of it elsewhere comes from there, or agrees with it."""
+"""A setting is declared once: other texts on it come from the declaration, or agree with it."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ def make(**settings: Any) -> ks.Study:
 
 
 class Nothing:
-    """No setting has such a value."""
+    """A value that no setting takes."""
 
 
 @pytest.mark.parametrize(
     "name", [name for name, each in STUDY.items() if each.check is not None and name != "name"]
 )
-def test_what_is_no_value_is_refused_by_name(name: str) -> None:
+def test_a_wrong_value_is_refused_by_name(name: str) -> None:
     nothing: dict[str, Any] = {name: Nothing()}
     with pytest.raises(ks.KerastudyError, match=rf"\b{name}\b.*Nothing"):
         make(**nothing)
@@ -99,7 +99,7 @@ def test_what_is_no_value_is_refused_by_name(name: str) -> None:
             make().launch(**nothing)
 
 
-def test_a_launch_replaces_what_it_may() -> None:
+def test_a_launch_replaces_the_settings_that_it_may() -> None:
     study = make()
     for name, setting in STUDY.items():
         value = getattr(study, name)
@@ -174,7 +174,7 @@ def test_a_study_never_changes() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_refused_before_anything_is_loaded(
+def test_wrong_settings_are_refused_before_anything_is_loaded(
     settings: dict[str, Any], options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ks.KerastudyError, match=said):
@@ -194,7 +194,7 @@ def test_workers_are_processes() -> None:
 
 
 def test_other_data_under_the_same_code(tmp_path: Path) -> None:
-    """A file that the study reads may have been edited; that is no want of a seed."""
+    """An edited file of the study's is told from a missing seed."""
     file = tmp_path / "table.npz"
     file.touch()
     code = CodeDescription("mine.py", "study", "", "c" * 64)
