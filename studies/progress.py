@@ -121,7 +121,7 @@ class Progress:
     def show_ended(self, result: TrialResult) -> None:
         """Prints the line of a trial that has ended."""
         parts = [
-            self._names.get(result.number, f"trial {result.number:>{len(str(self._total))}}"),
+            self._name(result.number),
             f"{self._done}/{self._total}",
             self.outcome(result),
             self.best_so_far(),
@@ -160,6 +160,13 @@ class Progress:
             return ""
         seconds = (time.monotonic() - self._started) / self._done_here * (self._total - self._done)
         return f"left {re.sub('^0:0?', '', str(timedelta(seconds=round(seconds))))}"
+
+    def _name(self, number: int) -> str:
+        """Returns the name of a trial or another training, padded to the length of the others."""
+        if number in self._names:
+            name, longest = self._names[number], max(map(width, self._names.values()))
+            return name + " " * (longest - width(name))
+        return f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
 
     def _columns(self) -> int:
         return COLUMNS
@@ -284,12 +291,6 @@ class LiveProgress(Progress):
         if best and width(line) + len(_BEST) <= self._console.width:
             line += _BEST
         self._print(cut(line, self._console.width), "bold green" if best else None)
-
-    def _name(self, number: int) -> str:
-        if number in self._names:
-            room = max(map(width, self._names.values()))
-            return f"{self._names[number]}{' ' * (room - width(self._names[number]))}"
-        return f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
 
     def _start(self) -> None:
         with contextlib.suppress(*_UNWRITABLE):

@@ -1,6 +1,6 @@
 """Ready studies: each is a study file as a user would write it, loaded by its path.
 
-They are the chapters of a first course on Keras; the first line of each says what it asks.
+They are the chapters of a first course on Keras. The first line of each file is its question.
 """
 
 from __future__ import annotations

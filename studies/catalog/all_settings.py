@@ -43,7 +43,7 @@ def build(hp):
 
 
 def make_optimizer(hp):
-    """Returns the optimizer with what belongs to it."""
+    """Returns the optimizer of the trial."""
     if hp["optimizer"] == "sgd":
         return keras.optimizers.SGD(hp["learning_rate"], momentum=hp["momentum"])
     return keras.optimizers.Adam(hp["learning_rate"])

@@ -36,7 +36,7 @@ def build(hp):
 
 
 def make_optimizer(hp):
-    """Returns the optimizer with the learning rate that belongs to it."""
+    """Returns the optimizer of the trial, with its own learning rate."""
     name = hp["optimizer"]
     if name == "momentum":
         return keras.optimizers.SGD(hp["momentum.learning_rate"], momentum=0.9)

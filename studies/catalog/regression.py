@@ -30,7 +30,7 @@ data = ks.datasets.diabetes(preprocess="standardize")
 
 def build(hp):
     """Returns a compiled network that predicts in the unit of the target."""
-    # Of the training part of these data alone. For other data, change the data set above too.
+    # The training part of the data above. For other data, change `data`, too.
     targets = data.load().train.y
     mean, deviation = float(targets.mean()), float(targets.std())
     loss = {

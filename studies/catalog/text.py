@@ -33,18 +33,18 @@ BAD = "bad poor dull silly boring weak cold flat".split()
 
 
 def reviews(count):
-    """Returns made reviews, each once, and whether it is praise."""
+    """Returns different reviews, and 1 for praise or 0 for blame."""
     random = np.random.default_rng(0)
     found = {}
     while len(found) < count:
         good, turned = random.integers(2), random.integers(2)
         words, others = (GOOD, BAD) if good else (BAD, GOOD)
-        # The same words in another order: only "not" and what follows it say what is meant.
+        # The words are the same: only the place of "not" decides the meaning.
         pair = f"{random.choice(words)} not {random.choice(others)}"
         if turned:
             pair = f"not {random.choice(others)} {random.choice(words)}"
         first, second = random.choice(THINGS, 2, replace=False)
-        # The same review in two parts would be a leak.
+        # A dict has each review once: the same review in two parts would be a leak.
         found[f"The {first} and the {second} were {pair}."] = int(good)
     return np.array(list(found)), np.array(list(found.values()))
 
@@ -59,7 +59,7 @@ def build(hp):
     vectorize = keras.layers.TextVectorization(
         max_tokens=VOCABULARY, ngrams=hp["ngrams"], output_sequence_length=24
     )
-    # To the training part alone; in cross-validation, to that of the fold.
+    # Learns the vocabulary from the training part; in cross-validation, from that of the fold.
     ks.preprocessing.adapted(vectorize, data)
     model = keras.Sequential(
         [

@@ -33,7 +33,7 @@ TEST, VALIDATION = 250, 250
 
 
 def readings():
-    """Returns the made readings: a day, a week, a drift and noise, to mean 0 and deviation 1."""
+    """Returns readings with a rhythm of day and week, a drift and noise, scaled."""
     random = np.random.default_rng(0)
     hour = np.arange(HOURS)
     day = np.sin(2 * np.pi * hour / 24) + 0.5 * np.sin(4 * np.pi * hour / 24 + 1)
@@ -41,12 +41,12 @@ def readings():
     drift = np.cumsum(random.normal(scale=0.02, size=HOURS))
     series = day + week + drift + random.normal(scale=0.2, size=HOURS)
     first = series[: HOURS - VALIDATION - TEST]
-    # By the training part alone: the scale of later hours is not known yet.
+    # Scaled by the training part alone: the scale of later hours is not known yet.
     return ((series - first.mean()) / first.std()).astype("float32")
 
 
 def windows():
-    """Returns windows of the hours before, and the hour to predict."""
+    """Returns the data: windows of hours, and the next hour of each."""
     series = readings()
     x = np.lib.stride_tricks.sliding_window_view(series, LONGEST)[:-1, :, np.newaxis]
     y = series[LONGEST:]

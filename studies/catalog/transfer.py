@@ -57,7 +57,7 @@ def base_layers():
 
 
 class Transfer(keras_tuner.HyperModel):
-    """A base that may know something, and a new output."""
+    """A base, which may have learnt before, and a new output."""
 
     def build(self, hp):
         """Returns a compiled network."""
@@ -71,7 +71,7 @@ class Transfer(keras_tuner.HyperModel):
         return self.compiled(model, hp["learning_rate"])
 
     def compiled(self, model, learning_rate):
-        """Returns a network that is ready to train what is trainable now."""
+        """Compiles a network for the layers that are trainable now."""
         model.compile(
             optimizer=keras.optimizers.Adam(learning_rate),
             loss="sparse_categorical_crossentropy",

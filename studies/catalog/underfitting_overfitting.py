@@ -38,7 +38,7 @@ y = np.where(wrong, random.integers(0, 10, len(labels)), labels)
 
 
 def build(hp):
-    """Returns a compiled network of the size, and with the remedy, that the trial asks for."""
+    """Returns a compiled network with the size and the remedy of the trial."""
     model = keras.Sequential([keras.layers.Input((64,))])
     for units in WIDTHS.get(hp["model"], [256, 256]):
         model.add(
@@ -58,7 +58,7 @@ def build(hp):
 
 
 def callbacks(hp):
-    """Returns early stopping, if that is the remedy."""
+    """Returns early stopping, if it is the remedy of the trial."""
     if hp["model"] != "large, stopped early":
         return []
     return [keras.callbacks.EarlyStopping(OBJECTIVE, mode="min", patience=5)]

@@ -178,10 +178,10 @@ class Group(click.Group):
         for title, section in self._sections.items():
             with formatter.section(title):
                 names = " ".join(section.values()).split()
-                commands = filter(None, (self.get_command(context, name) for name in names))
-                formatter.write_dl([(c.name or "", c.get_short_help_str(room)) for c in commands])
+                helps = [self.get_command(context, n).get_short_help_str(room) for n in names]
+                formatter.write_dl([*zip(names, helps, strict=True)])
 
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+    def get_command(self, context: click.Context, name: str) -> click.Command:
         """Returns a command. If there is none of this name, suggests the nearest name."""
         if name not in self._modules:
             from search_spaces.errors import suggestion

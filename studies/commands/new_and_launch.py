@@ -73,7 +73,7 @@ for _name, _setting in _SETTINGS.items():
 @click.option(
     "--kind",
     type=click.Choice(["classification", "binary", "regression"]),
-    help="What the targets are.  [default: as they look]",
+    help="The kind of the targets.  [default: guessed from their values]",
 )
 @click.option("--from", "catalog", metavar="NAME", help="Copy a study of the catalog instead.")
 @json_option

@@ -196,7 +196,7 @@ def _evaluation_text(reading: Reading) -> str:
 @click.command("promote", short_help="Choose another champion, or train it on more data.")
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the best]")
-@click.option("--reason", default="", help="Why, kept on the registered version.")
+@click.option("--reason", default="", help="The reason, kept with the registered version.")
 @click.option(
     "--refit",
     is_flag=True,

@@ -17,11 +17,6 @@ from tracking.history import StudyHistory
 from tracking.records import TrialSpec
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("budget") / "store"
-
-
 @pytest.fixture
 def launch(folder: Path, request: pytest.FixtureRequest) -> Any:
     def launch_named(executor: dict[str, Any] | None = None, **settings: Any) -> StudyHistory:

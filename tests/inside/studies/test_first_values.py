@@ -29,16 +29,10 @@ from studies.launching import read_rows
 from tracking.history import StudyHistory, ranked, study_names
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for all: making its databases takes longer than any study here."""
-    return tmp_path_factory.mktemp("first values")
-
-
 def launch(folder: Path, name: str, told: Said | None = None, **settings: Any) -> StudyHistory:
     usual = {"name": name, "try_defaults": True, "trials": 4}
     executor = ScriptedExecutor(describe(**{**usual, **settings}))
-    return run_study(executor, store=folder / "store", progress=told)
+    return run_study(executor, store=folder, progress=told)
 
 
 def values(history: StudyHistory) -> list[dict[str, Any]]:
