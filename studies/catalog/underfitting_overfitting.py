@@ -17,7 +17,7 @@ in the last epoch. "medium" gets better in all 30 epochs, and is worse by 0.10 �
 overfits: it is at its best at epoch 4.8 ± 1.1, and worse by 0.89 ± 0.08 at the end. Remedies: with
 L2 the best epoch is 10.4 ± 2.6, and the end worse by 0.03 ± 0.01; with dropout 8.8 ± 1.3 and 0.17 ±
 0.03; early stopping saves the epochs after the best one. At the best epoch, which counts, dropout
-is better than "large" by 0.026 ± 0.017: to keep the checkpoint of the best epoch is a remedy itself.
+is better than "large" by 0.026 ± 0.017: keeping the best epoch's checkpoint is a remedy itself.
 """
 
 import keras

@@ -38,9 +38,7 @@ def history_of(study: str, engine: str | None, store: Path) -> StudyHistory:
         return read_study(opened, unicodedata.normalize("NFC", study), engine)
 
 
-def histories_of(
-    studies: Sequence[str], engines: Sequence[str], store: Path
-) -> list[StudyHistory]:
+def histories_of(studies: Sequence[str], engines: Sequence[str], store: Path) -> list[StudyHistory]:
     """Reads each study that a command names, under each engine that the command names."""
     names: Sequence[str | None] = engines or (None,)
     return [history_of(study, engine, store) for study in studies for engine in names]

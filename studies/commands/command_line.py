@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
+
 def _default_store() -> Path:
     from tracking.store.store_folder import default_store_path
 
@@ -282,7 +283,9 @@ def answer(as_json: bool, document: Callable[[], object], text: Callable[[], str
 
 def print_json(document: object) -> None:
     """Prints one JSON document on standard output, with null for NaN and infinity."""
-    plain = json.loads(json.dumps(document, default=os.fspath), parse_constant=lambda _constant: None)
+    plain = json.loads(
+        json.dumps(document, default=os.fspath), parse_constant=lambda _constant: None
+    )
     click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 

@@ -257,9 +257,7 @@ def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
 
 
-def _launch_options(
-    settings: Mapping[str, Any], *, store: Path, progress: bool
-) -> LaunchOptions:
+def _launch_options(settings: Mapping[str, Any], *, store: Path, progress: bool) -> LaunchOptions:
     """Returns the options of a launch. The classes of these options check the values."""
     options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
     if of_ray:

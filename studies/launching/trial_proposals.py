@@ -138,7 +138,9 @@ class Proposals:
             than = f"nothing better than trial {best.number}" if best else "no value"
             return Ending("patience", f"{since_best} trials in a row found {than}")
         if timeout is not None and time.monotonic() - self._began >= timeout:
-            return Ending("timeout", f"the time of {duration(timeout)} is up; launch again to resume")
+            return Ending(
+                "timeout", f"the time of {duration(timeout)} is up; launch again to resume"
+            )
         return None
 
     def _join(self) -> None:

@@ -52,9 +52,7 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(tmp_path: Path)
 def test_a_study_starts_with_the_best_of_another(launched: Launched) -> None:
     """`test_first_values` tests which values these are, and wrong sources."""
     words = ("--store", launched.store, "--name", "other", "--start-with", "study:blobs")
-    planned = kerastudy_here(
-        launched.folder, "launch", launched.file, *words, *HERE, "--dry-run"
-    )
+    planned = kerastudy_here(launched.folder, "launch", launched.file, *words, *HERE, "--dry-run")
     document = as_json(planned)
     assert document["initial"] == [trial["params"] for trial in launched.document["top"]]
     assert document["initial_from"] == "study:blobs"
