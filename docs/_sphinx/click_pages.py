@@ -28,7 +28,6 @@ class ClickCommands(SphinxDirective):
         sections = []
         for name in kerastudy.list_commands(context):
             command = kerastudy.get_command(context, name)
-            assert command is not None
             text = "\n".join(page(context, name, command))
             sections += self.parse_text_to_nodes(text, allow_section_headings=True)
         return sections

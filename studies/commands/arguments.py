@@ -11,29 +11,18 @@ from typing import Any
 
 import click
 
-from search_spaces.errors import StoreError, StudyError, StudyNotFoundError
+from search_spaces.errors import StoreError, StudyError
 from studies.definition import check_engine
 from studies.progress import waiting
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.store import store_json
-from tracking.store.store_folder import Store, open_store, real_folder
-
-
-def store_of(store: Path) -> Store:
-    """Opens the store that a command names."""
-    opened = open_store(store)
-    if opened is None:
-        raise StudyNotFoundError(
-            f"There is no store at {str(store)!r}. Name one with --store, or start a study with: "
-            "kerastudy launch digits"
-        )
-    return opened
+from tracking.store.store_folder import real_folder
 
 
 def history_of(study: str, engine: str | None, store: Path) -> StudyHistory:
     """Reads the study that a command names, as `read_study` does."""
     engine = None if engine is None else check_engine(engine)
-    opened = store_of(store)
+    opened = existing_store(store)
     with waiting(f"reading the store {str(opened.root)!r}"):
         return read_study(opened, unicodedata.normalize("NFC", study), engine)
 

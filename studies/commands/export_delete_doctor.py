@@ -122,12 +122,11 @@ def delete_command(study: str, yes: bool, store: Path, as_json: bool) -> None:
     kerastudy delete digits --yes
     """
     from search_spaces.errors import StoreError
-    from studies.commands.arguments import store_of
     from studies.progress import waiting
-    from tracking.history.study_history import delete_study, study_size
+    from tracking.history.study_history import delete_study, existing_store, study_size
     from tracking.mlflow.exporter_process import forgetting
 
-    opened = store_of(store)
+    opened = existing_store(store)
     size = study_size(opened, study)
     text = f"{size.name}: {counted(size.trials, 'trial')}, {size.bytes / 1e6:.1f} MB of files"
     if not yes:

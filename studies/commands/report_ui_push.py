@@ -132,14 +132,15 @@ def ui_command(
     kerastudy ui digits --view charts --port 5001
     """
     from search_spaces.errors import StoreError
-    from studies.commands.arguments import history_of, store_of
+    from studies.commands.arguments import history_of
     from studies.interruption import catching_interrupts
+    from tracking.history.study_history import existing_store
     from tracking.mlflow.server import free_place, serving
     from tracking.mlflow.views import VIEWS
 
     place, name = free_place(port), None
     if study is None:
-        opened = store_of(store)
+        opened = existing_store(store)
         names = {folder: header.name for folder, header in opened.studies()}
     else:
         history = history_of(study, engine, store)

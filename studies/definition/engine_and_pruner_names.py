@@ -55,8 +55,6 @@ def check_engine(engine: object) -> str:
 
 def check_pruner(pruner: object) -> str:
     """Returns a pruner's full name. Settings may follow it: ``"median,n_warmup_steps=3"``."""
-    if pruner is None:
-        return "none"
     if isinstance(pruner, str):
         name, options = split_options(pruner)
         name = name.lower().replace("_", "-")

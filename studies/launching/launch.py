@@ -93,28 +93,27 @@ def launch_target(
     target: Target,
     options: LaunchOptions,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] = {},
     data: str = "",
 ) -> StudyHistory:
     """Runs the study that a target names, for example a study file or a study of the catalog."""
     with showing(options.progress) as progress:
-        settings = overrides or {}
         # Loading takes seconds, so the user sees a line at once.
         progress.wait(what_is_loaded(target))
         # All workers get the same source, even if the user saves the file while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
-                lambda folder: LoadStudy(target, folder, settings, data),
+                lambda folder: LoadStudy(target, folder, overrides, data),
                 options,
                 progress,
-                settings.get("trials"),
+                overrides.get("trials"),
             )
         prepare_environment(1)
         # Random layers at the top level of a study file need a seed, as in a worker.
         begin_trial(0)
         study, code = load_study(target)
-        study = study.with_overrides({**settings, **({"data": data} if data else {})})
+        study = study.with_overrides({**overrides, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(ready, options, progress=progress)
 
@@ -183,7 +182,7 @@ def describe_target(
     target: Target,
     place: Path,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] = {},
     data: str = "",
 ) -> StudyDescription:
     """Returns the study that a launch would run, with its complete space, but writes nothing.
@@ -193,7 +192,7 @@ def describe_target(
     with showing() as progress:
         progress.wait(what_is_loaded(target))
         with temporary_folder() as folder:
-            load = LoadStudy(target, Path(folder), overrides or {}, data)
+            load = LoadStudy(target, Path(folder), overrides, data)
             pool = WorkerPool([Worker(load)])
             try:
                 pool.load()

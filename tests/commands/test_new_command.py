@@ -25,9 +25,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "head.csv").write_text("a,b\n", encoding="utf-8")
     (folder / "one.csv").write_text("a\n1\n2\n", encoding="utf-8")
     (folder / "gaps.csv").write_text("a,b\n1,\n2,\n3,\n", encoding="utf-8")
-    days = [f"2020-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(56)]
-    dates = "".join(f"{day};{i};{i % 3};no {i}\n" for i, day in enumerate(days))
-    (folder / "dates.csv").write_text(f"day;a;b;note\n{dates}", encoding="utf-8")
     images = random.integers(0, 255, (90, 6, 6), "uint8")
     np.savez(folder / "images.npz", x_train=images, y_train=np.arange(90) % 3)
     numbers = random.normal(size=(60, 4))
@@ -106,16 +103,6 @@ def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> Non
     text = (tmp_path / "study.py").read_text(encoding="utf-8")
     assert 'data = ks.datasets.text("the texts")' in text
     assert "output = ks.outputs.binary()" in text
-
-
-def test_columns_that_no_model_takes_are_left_out(folder: Path, tmp_path: Path) -> None:
-    file = tmp_path / "study.py"
-    done = kerastudy_here(folder, "new", file, "--data", "dates.csv", "--target", "b")
-    text = file.read_text(encoding="utf-8")
-    told = " ".join(done.stderr.split())
-    assert told.startswith("note: note: left out, as it holds 56 different texts in 56 rows")
-    assert "note: day: parts are split in time by it; no input" in told
-    assert '    drop=["note"],' in text and '    time="day",' in text
 
 
 @pytest.mark.parametrize(

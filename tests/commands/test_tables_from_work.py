@@ -96,6 +96,10 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     done = kerastudy_here(folder, *launch, *options, "--json")
     assert as_json(done)["objective"] == {"metric": "val_auc", "direction": "max"}
     assert "note: customer_id: left out, as it names what a row is about" in done.stderr
+    written = kerastudy_here(
+        folder, "new", "other.py", "--data", "churn.csv", "--target", "churned"
+    )
+    assert "note: customer_id: left out, as it names what a row is about" in written.stderr
     text = (folder / "churn_study.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60
     for line in (

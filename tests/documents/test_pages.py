@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import nbclient
 import nbformat
 import pages as support
@@ -59,7 +60,7 @@ def test_the_code_of_a_page_can_be_run_and_its_names_exist(page: str) -> None:
 )
 def test_the_check_finds_what_cannot_be_run(tmp_path: Path, block: str) -> None:
     (tmp_path / "page.md").write_text(block, encoding="utf-8")
-    with pytest.raises((AssertionError, SyntaxError)):
+    with pytest.raises((AssertionError, SyntaxError, click.UsageError)):
         check_page(tmp_path / "page.md")
 
 

@@ -223,7 +223,10 @@ def existing_store(store: str | Path | Store | None) -> Store:
     path = Path(store) if store is not None else default_store_path()
     opened = open_store(path)
     if opened is None:
-        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}",
+            hint="Name another one, or start a study with: kerastudy launch digits",
+        )
     return opened
 
 
