@@ -283,9 +283,8 @@ def answer(as_json: bool, document: Callable[[], object], text: Callable[[], str
 
 def print_json(document: object) -> None:
     """Prints one JSON document on standard output, with null for NaN and infinity."""
-    plain = json.loads(
-        json.dumps(document, default=os.fspath), parse_constant=lambda _constant: None
-    )
+    text = json.dumps(document, default=os.fspath)
+    plain = json.loads(text, parse_constant=lambda _constant: None)
     click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
