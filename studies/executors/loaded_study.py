@@ -140,7 +140,7 @@ class Session:
         if has_own_fit(study.build):
             trainer = HyperModelTrainer(study.build)
         else:
-            trainer = CompiledTrainer(study.trainer, unfit=splits.unfit)  # type: ignore[arg-type]
+            trainer = CompiledTrainer(study.trainer)  # type: ignore[arg-type]
         return cls(
             study,
             loaded,

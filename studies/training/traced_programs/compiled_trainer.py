@@ -18,7 +18,6 @@ import numpy as np
 from search_spaces.errors import BuilderError, StudyError
 from studies.data import Splits
 from studies.definition.seeds import permutation
-from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.library_internals.private_names import MissingPartError
 from studies.training.batches import in_batches, known_size
@@ -41,11 +40,11 @@ from studies.training.model_structure import Structure
 from studies.training.traced_programs.fit_loop import Chosen, VariableSwap, fit
 from studies.training.traced_programs.program_cache import (
     NotCompilableError,
-    Program,
     Programs,
     is_due,
+    reason_of,
 )
-from studies.training.traced_programs.traced_steps import Arrays, Signature, in_order
+from studies.training.traced_programs.traced_steps import Arrays
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
 from studies.user_code import out_of_memory
 
@@ -68,16 +67,16 @@ class CompiledTrainer:
     "compiled", such a model raises BuilderError. In the mode "plain", `model.fit` trains all
     models.
 
-    `kept` is the number of programs that are kept for later models. `unfit` says why no program can
-    train models of the study, or is empty.
+    `kept` is the number of programs that are kept for later models.
     """
 
     concludes = False
     unsaved = ""
 
-    def __init__(self, mode: Mode = "auto", kept: int = 64, unfit: str = "") -> None:
+    def __init__(self, mode: Mode = "auto", kept: int = 64) -> None:
         self._mode = mode
-        self._unfit = unfit
+        # The private part of a library that every program needs and that is missing, or empty.
+        self._missing = ""
         self._plain = PlainTrainer()
         # Floats in the tensors have the type `keras.config.floatx()`, which a builder may change.
         # So floatx is a part of the cache's key.
@@ -97,20 +96,16 @@ class CompiledTrainer:
         other._mode = mode
         return other
 
-    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+    def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """Trains by programs or, unless the mode is "compiled", by `model.fit`."""
         reason = ""
         if self._mode != "plain":
-            reason = training.unfit or self._unfit or training.splits.unfit
-            try:
-                reason = reason or why_not(training.model, training.callbacks)
-            except MissingPartError as error:
-                reason = str(error)
+            reason = training.unfit or self._missing or training.splits.unfit or why_not(training)
             if not reason:
                 self.used = ("compiled", "")
                 reason = self._train(training, on_epoch)
                 if not reason:
-                    return None
+                    return
                 if self._mode == "auto":
                     raise NotTrainedError(reason)
         self.used = ("plain", reason)
@@ -120,7 +115,6 @@ class CompiledTrainer:
                 f"{reason}. Use the trainer 'auto' to train such models with model.fit."
             )
         self._plain.train(training, on_epoch)
-        return None
 
     def _train(self, training: Training, on_epoch: OnEpoch) -> str:
         """Trains by programs. Returns why they can't train the model exactly, or an empty text.
@@ -138,11 +132,11 @@ class CompiledTrainer:
         except Exception as error:
             if isinstance(error, MissingPartError):
                 # No later trial tries a program, as the part stays missing.
-                self._unfit = str(error)
+                self._missing = str(error)
             elif self._mode == "compiled":
                 raise
             _log.debug("the compiled trainer failed", exc_info=True)
-            reason = _raised(error)
+            reason = reason_of(error)
             self.programs.refuse_broken(reason)
             if out_of_memory(error):
                 self.programs.clear()
@@ -171,7 +165,8 @@ class CompiledTrainer:
         """Chooses a program for the model, and compares it with the model's steps if necessary."""
         spec = training.spec
         structure = self._structure_of(training.model, training.splits.arrays)
-        program = self._program(training.model, structure, arrays.signature(spec.batch_size))
+        signature = arrays.signature(spec.batch_size)
+        program = self.programs.program(training.model, structure, signature)
         chosen = Chosen(program, structure)
         if is_due(program.checked, spec.values):
             unlike = difference(training, chosen, arrays)
@@ -201,22 +196,6 @@ class CompiledTrainer:
                 )
         return structure
 
-    def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        try:
-            return self.programs.program(model, structure, signature)
-        except NotCompilableError:
-            raise
-        except Exception as error:
-            if self._mode == "auto":
-                self.programs.refuse((structure.key, signature), _raised(error))
-            raise
-
-
-def _raised(error: Exception) -> str:
-    if isinstance(error, MissingPartError):
-        return str(error)
-    return f"the compiled trainer raised {describe(error)}"
-
 
 _BATCH_METHODS = (
     "on_batch_begin",
@@ -232,13 +211,18 @@ _BATCH_METHODS = (
 _PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
 
 
-def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
-    """Returns why a program can't train a model with these callbacks, or an empty text."""
+def why_not(training: Training) -> str:
+    """Returns why a program can't train the model with its callbacks, or an empty text."""
     import keras
     import tensorflow as tf
 
-    config, traced = keras.config, (model.train_function, model.test_function)
-    kind, watching = type(model).__name__, _watching_batches(callbacks)
+    model, config = training.model, keras.config
+    kind, watching = type(model).__name__, _watching_batches(training.callbacks)
+    try:
+        own_logs = logs_of_its_own(model)
+    except MissingPartError as error:
+        return str(error)
+    traced = model.train_function or model.test_function
     overridden = [name for name in _PARTS_OF_FIT if class_overrides(model, name)]
     replaced = [name for name in _PARTS_OF_FIT if name in vars(model)]
     reasons = {
@@ -246,9 +230,9 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         f"{kind} has its own training step or validation step": has_own_steps(model),
         f"{kind} has its own {' and '.join(overridden)}": overridden,
         f"the model was given its own {' and '.join(replaced)}": replaced,
-        f"{kind} decides itself which metrics it logs": logs_of_its_own(model),
+        f"{kind} decides itself which metrics it logs": own_logs,
         # `fit` would use the functions that the builder's training traced.
-        "the model was trained or evaluated by its builder": any(traced),
+        "the model was trained or evaluated by its builder": traced,
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
         "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
@@ -292,6 +276,8 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     steps run again in functions that Keras traces, and only these bits count. At the end, the model
     has its former values.
     """
+    import tensorflow as tf
+
     model, spec, program = training.model, training.spec, chosen.program
     epoch, samples = training.initial_epoch + 1, len(arrays.training[0])
     # A few full batches, and a smaller batch if an epoch has one.
@@ -310,7 +296,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
                 model.reset_metrics()
 
             begin()
-            program.train_epoch(arrays.training, in_order(order))
+            program.train_epoch(arrays.training, tf.constant(order))
             by_program = _bytes(program.values())
             model.reset_metrics()
             program.validate(part)
@@ -344,7 +330,7 @@ def _by_steps(
 
     model, size = training.model, training.spec.batch_size
     for start in range(0, len(order), size):
-        rows = in_order(order[start : start + size])
+        rows = tf.constant(order[start : start + size])
         model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
     trained = _bytes(values())
     model.reset_metrics()
@@ -359,8 +345,7 @@ def _by_fit(
 
     model, size = training.model, training.spec.batch_size
     functions = model.train_function, model.test_function
-    rows = in_order(order)
-    batch_arrays = [tf.gather(array, rows) for array in arrays.training]
+    batch_arrays = [tf.gather(array, order) for array in arrays.training]
     contents: list[bytes] = []
     try:
         for data, samples, is_training in (

@@ -18,7 +18,7 @@ from studies.training.determinism.tensorflow_settings import present_settings
 from studies.training.keras_models import overrides, terminating
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.program_cache import NotCompilableError, Program
-from studies.training.traced_programs.traced_steps import Arrays, in_order
+from studies.training.traced_programs.traced_steps import Arrays
 from studies.training.trainers import OnEpoch, Training, end_epochs
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoc
     Raises NotCompilableError where `model.fit` would end an epoch early or trace a step again.
     """
     import keras
+    import tensorflow as tf
 
     model, spec = training.model, training.spec
     samples = int(arrays.training[0].shape[0])
@@ -48,20 +49,18 @@ def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoc
     model.make_train_function()
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
-    seeds: SeedStates | None = None
     # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So they
     # are restored before a validation only if a callback has this method.
     begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
+    seeds = swap.seed_states()
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
-        if seeds is None:
-            seeds = swap.seed_states()
         begin_epoch(model, spec.seed, epoch + 1, seeds.others())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)
         if model.stop_training:
             raise NotCompilableError("a callback ended the training before its first batch")
-        trained = swap.for_training().train_epoch(arrays.training, in_order(order))
+        trained = swap.for_training().train_epoch(arrays.training, tf.constant(order))
         # The loss is a mean over batches: if it is finite now, it was finite after each batch.
         if terminating(training.callbacks) and not np.isfinite(float(trained["loss"])):
             raise NotCompilableError("its loss is not finite, and TerminateOnNaN watches batches")

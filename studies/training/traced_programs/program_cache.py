@@ -19,12 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search_spaces.errors import InternalError
+from studies.error_texts import describe
 from studies.library_internals.keras_internals import hold_value, value_held
-from studies.library_internals.tensorflow_internals import (
-    forgetting_gradients,
-    take_identity,
-)
+from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.tensorflow_internals import forgetting_gradients, take_identity
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.graph_checks import (
     hidden_state,
@@ -34,7 +32,7 @@ from studies.training.traced_programs.graph_checks import (
 from studies.training.traced_programs.numbers_as_variables import Record, lifted
 from studies.training.traced_programs.traced_steps import (
     Loop,
-    OtherLogsError,
+    NotCompilableError,
     Signature,
     trace_epoch,
     trace_validation,
@@ -43,10 +41,6 @@ from studies.training.traced_programs.traced_steps import (
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-
-class NotCompilableError(InternalError):
-    """A program can't train a model exactly. The error's text says why."""
 
 
 class Program:
@@ -98,15 +92,10 @@ class Program:
             lifted(structure.numbers, exact) as record,
         ):
             random_states = _drawn()
-            try:
-                self._epoch = trace_epoch(model, signature)
-                self._loops.append(self._epoch)
-                self._validation = trace_validation(model, signature)
-                self._loops.append(self._validation)
-            except OtherLogsError:
-                raise NotCompilableError(
-                    "the model logs values that are not of its metrics"
-                ) from None
+            self._epoch = trace_epoch(model, signature)
+            self._loops.append(self._epoch)
+            self._validation = trace_validation(model, signature)
+            self._loops.append(self._validation)
         if _drawn() != random_states:
             raise NotCompilableError(
                 "the model draws from Python's or numpy's random numbers while it is traced"
@@ -258,6 +247,13 @@ def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
     return checked.trials == 0 or bool(checked.new(values))
 
 
+def reason_of(error: Exception) -> str:
+    """Returns why no program can train a model, from the error that was raised."""
+    if isinstance(error, NotCompilableError | MissingPartError):
+        return str(error)
+    return f"the compiled trainer raised {describe(error)}"
+
+
 _REFUSALS_KEPT = 1000
 
 
@@ -295,8 +291,8 @@ class Programs:
             self._programs.popitem(last=False)
         try:
             program = Program(model, structure, signature)
-        except NotCompilableError as error:
-            self.refuse(key, str(error))
+        except Exception as error:
+            self.refuse(key, reason_of(error))
             raise
         self.made += 1
         # A unique structure fits no other trial's model.

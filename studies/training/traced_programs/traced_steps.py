@@ -10,10 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from search_spaces.errors import InternalError
 from studies.library_internals.tensorflow_internals import (
@@ -33,7 +30,9 @@ if TYPE_CHECKING:
 _BATCHES_PER_TURN = 4
 _SINGLE_THREADED = "SINGLE_THREADED_EXECUTOR"
 
-_Step = Callable[[Any], Any]
+
+class NotCompilableError(InternalError):
+    """A program can't train a model exactly. The error's text says why."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def _specs(layout: BatchLayout) -> list[tf.TensorSpec]:
 
 def _trace(
     model: keras.Model,
-    step: _Step,
+    step: Callable[[Any], Any],
     batch: Callable[[Sequence[Any], Any, Any], list[Any]],
     specs: list[tf.TensorSpec],
     layout: BatchLayout,
@@ -158,20 +157,8 @@ def _trace(
     ).get_concrete_function(*specs, place, place)
     logs = traced.structured_outputs
     if not isinstance(logs, dict) or set(logs) != names:
-        raise OtherLogsError
-
+        raise NotCompilableError("the model logs values that are not of its metrics")
     return Loop(traced, specs, size)
-
-
-class OtherLogsError(InternalError):
-    """A step logs values under other names than those of the model's metrics."""
-
-
-def in_order(permutation: np.ndarray) -> tf.Tensor:
-    """Returns a permutation as an int64 tensor, for the function of an epoch."""
-    import tensorflow as tf
-
-    return tf.constant(permutation.astype(np.int64, copy=False))
 
 
 class Loop:
@@ -210,11 +197,13 @@ class Loop:
                 free_function(function)
 
     def _by_python(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
+        import tensorflow as tf
+
         samples = int(arrays[-1].shape[0])
-        places = [*range(0, samples, self._size), samples]
-        self._batches += len(places) - 1
+        rows = [tf.constant(row, tf.int64) for row in (*range(0, samples, self._size), samples)]
+        self._batches += len(rows) - 1
         with calling_functions(self._executor):
-            for start, end in itertools.pairwise(map(_place, places)):
+            for start, end in itertools.pairwise(rows):
                 logs = self.step(*arrays, start, end)
         return logs  # type: ignore[no-any-return]
 
@@ -253,13 +242,6 @@ class Loop:
             return start, logs
 
         return some_steps
-
-
-@lru_cache(maxsize=10_000)
-def _place(sample: int) -> tf.Tensor:
-    import tensorflow as tf
-
-    return tf.constant(sample, tf.int64)
 
 
 def _quickest_executor(step: Any) -> str:

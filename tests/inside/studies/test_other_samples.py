@@ -120,7 +120,7 @@ def of_texts() -> keras.Model:
 @pytest.mark.parametrize("dtype", exhaustive_but(["U14"], ["U14", "object"]))
 def test_texts_are_trained_on_as_by_hand(dtype: str) -> None:
     splits = ks.datasets.arrays(TEXTS.astype(dtype), LABELS, validation=0.25, test=None).load()
-    trainer = CompiledTrainer("auto", unfit=splits.unfit)
+    trainer = CompiledTrainer()
     trained = by_trainer(trainer, of_texts, splits, spec_of(batch_size=8))
     assert trainer.used == ("plain", "the samples are texts")
     assert trained == by_hand(of_texts, splits, spec_of(batch_size=8))
