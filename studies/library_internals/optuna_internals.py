@@ -104,12 +104,12 @@ def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] 
         usual = kind()
     settings: dict[str, Any] = {}
     for name, parameter in parameters.items():
-        value = attribute(component, name)
+        value = _attribute(component, name)
         if value is None and name in always:
             value = parameter.default
         alike = value in (None, math.inf, -math.inf, parameter.default)
         if usual is not None:
-            alike = _contents(value) == _contents(attribute(usual, name))
+            alike = _contents(value) == _contents(_attribute(usual, name))
         if name != "seed" and (name in always or not alike):
             settings[name] = value
     try:
@@ -122,7 +122,7 @@ def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] 
     return settings if seed is None else {**settings, "seed": seed}
 
 
-def attribute(component: Any, name: str) -> Any:
+def _attribute(component: Any, name: str) -> Any:
     """Returns the attribute in which a sampler or a pruner keeps an argument, or None."""
     for holder in (component, getattr(component, "_parzen_estimator_parameters", None)):
         for attribute in (f"_{name}", name):

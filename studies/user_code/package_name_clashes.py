@@ -25,7 +25,6 @@ from typing import Any, Final
 NAMES: Final = ("search_spaces", "studies", "tracking")
 OURS: Final = Path(__file__).resolve().parents[2]
 """The folder of kerastudy's packages."""
-_ABSENT: Final = object()
 
 # The user's folders and files that have the name of a module of kerastudy, by the module's name.
 _user_places: Final[dict[str, list[Path]]] = {}
@@ -115,8 +114,7 @@ class _Finder(MetaPathFinder):
                 ours.loader.exec_module = run_and_share  # type: ignore[method-assign]
             return ours
         # As always in Python, the user's package runs before its modules.
-        for _ in _modules_of(package):
-            pass
+        list(_modules_of(package))
         folders = [str(place) for place in _user_places[package] if place.is_dir()]
         return PathFinder.find_spec(fullname, folders)
 
@@ -133,9 +131,8 @@ class _SharedModule(ModuleType):
         # kerastudy's module `studies.data`.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
             for module in _modules_of(self.__name__):
-                value = getattr(module, name, _ABSENT)
-                if value is not _ABSENT:
-                    return value
+                if hasattr(module, name):
+                    return getattr(module, name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -25,9 +25,10 @@ import numpy as np
 from search_spaces.errors import DataError, StudyError
 from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
 from studies.definition import StudyDefinition
+from studies.error_texts import describe
 from studies.library_internals.tensorflow_internals import untraced_functions
 from studies.user_code.study_file_loading import import_from
-from studies.user_code.user_modules import import_texts, place_of
+from studies.user_code.user_modules import import_texts, place_of, remember_text
 from tracking.records import CodeDescription
 
 # An array of this size and more goes into a file of its own.
@@ -70,20 +71,23 @@ def ship(
         pickled, files = _pickle(study, folder)
     except OSError:
         raise
-    except DataError as error:
-        raise StudyError(
-            f"The study {study.name!r} can't be sent to worker processes. {error}. {otherwise}"
-        ) from None
     except Exception as error:
-        raise StudyError(
-            f"The study {study.name!r} can't be sent to worker processes: "
-            f"{type(error).__name__}: {error}. Its builder, its callbacks and functions that give "
-            f"its data may use only what can be pickled; make such objects within them. {otherwise}"
-        ) from None
+        reason = f". {error}."
+        if not isinstance(error, DataError):
+            reason = (
+                f": {describe(error)}. Its builder, its callbacks and functions that give its data "
+                "may use only what can be pickled; make such objects within them."
+            )
+        message = f"The study {study.name!r} can't be sent to worker processes{reason} {otherwise}"
+        raise StudyError(message) from None
+    # A notebook's cell has a made-up file name, by which only this process finds its text.
+    texts = {name: "".join(linecache.getlines(name)) for name in files}
+    if code.path:
+        texts[code.path] = code.source
     # An empty entry means the current folder.
     path = [str(Path(entry or ".").absolute()) for entry in sys.path]
     with (folder / _STUDY).open("wb") as stream:
-        pickle.dump((path, _sources(code, files)), stream)
+        pickle.dump((path, texts), stream)
         stream.write(pickled)
     return ShippedStudy(folder, code)
 
@@ -94,36 +98,21 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
     Raises StudyError if that fails, e.g. because a module is missing.
     """
     with (shipped.folder / _STUDY).open("rb") as stream:
-        path, sources = pickle.load(stream)
+        path, texts = pickle.load(stream)
         for entry in path:
             import_from(Path(entry))
         import_texts(shipped.modules)
-        for name, lines in sources.items():
-            # AutoGraph reads the text of a function from this cache, as cells are in no file.
-            linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+        for name, text in texts.items():
+            remember_text(name, text)
         try:
             study = MappingUnpickler(stream, shipped.folder, "c").load()
         except Exception as error:
             raise StudyError(
                 "The study can't be made in a worker process: "
-                f"{type(error).__name__}: {error}. Its modules must be importable there."
+                f"{describe(error)}. Its modules must be importable there."
             ) from None
     assert isinstance(study, StudyDefinition)
     return study
-
-
-def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
-    """Returns the lines of the study file, and of the cells that define functions, by file name.
-
-    A notebook's cell has a made-up file name. `files` are the file names of the pickled functions.
-    """
-    cells = {
-        name: entry[2]
-        for name, entry in linecache.cache.items()
-        # This leaves out entries of files, which have a modification time, or are not read yet.
-        if name in files and len(entry) == 4 and entry[1] is None
-    }
-    return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
 
 
 def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
@@ -141,11 +130,14 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
         files.add(code.co_filename)
         return marshal.loads, (marshal.dumps(code),)
 
+    # The files of large arrays, by the arrays' ids. An array that is kept here stays alive, so no
+    # other array gets its id.
+    arrays: dict[int, tuple[str, np.ndarray]] = {}
+
     class Writer(Pickler):  # type: ignore[misc]
         dispatch_table: ClassVar = ChainMap(
             {CodeType: reduced_code, **untraced_functions()}, Pickler.dispatch_table
         )
-        arrays: dict[int, tuple[str, np.ndarray]]
 
         def persistent_id(self, thing: object) -> str | None:
             """Returns the name of a large array's file, or None for objects to pickle."""
@@ -159,17 +151,14 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
             assert isinstance(thing, np.ndarray)
             if thing.dtype.hasobject or thing.nbytes < _LARGE_BYTES:
                 return None
-            if id(thing) not in self.arrays:
+            if id(thing) not in arrays:
                 file = file_of(thing)
-                name = f"sent-{len(self.arrays)}.npy" if file is None else str(file.absolute())
+                name = f"sent-{len(arrays)}.npy" if file is None else str(file.absolute())
                 if file is None:
                     np.save(folder / name, np.asarray(thing), allow_pickle=False)
-                # The array stays alive here, so that no other array gets its id.
-                self.arrays[id(thing)] = name, thing
-            return self.arrays[id(thing)][0]
+                arrays[id(thing)] = name, thing
+            return arrays[id(thing)][0]
 
     stream = io.BytesIO()
-    writer = Writer(stream)
-    writer.arrays = {}
-    writer.dump(study)
+    Writer(stream).dump(study)
     return stream.getvalue(), files

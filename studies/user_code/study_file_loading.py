@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import linecache
 import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from search_spaces.errors import StudyFileError, suggestion
 from studies.definition import StudyDefinition
+from studies.error_texts import describe
 from studies.library_internals.intercepted_searches import Search, searches_replaced
 from studies.user_code.optuna_and_keras_tuner_scripts import (
     as_program,
@@ -35,13 +35,15 @@ from studies.user_code.optuna_and_keras_tuner_scripts import (
     study_of_search,
 )
 from studies.user_code.package_name_clashes import add_packages_of
-from studies.user_code.study_targets import Target, defines_studies
+from studies.user_code.study_targets import Target
 from studies.user_code.user_errors import builder_function
 from studies.user_code.user_modules import (
     import_texts,
     imported_modules,
     own_modules,
     place_of,
+    read_text,
+    remember_text,
 )
 from tracking.records import CodeDescription
 
@@ -60,12 +62,11 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     source = target.source
     assert source is not None
     file = _run(path, source, target)
-    notes: tuple[str, ...] = ()
     if file.search is not None:
         variable = target.variable
         study, notes = study_of_search(path, variable, file.search)
     else:
-        study, variable = _find(file, target)
+        (study, variable), notes = _find(file, target), ()
     modules = own_modules(path, source, file.module.__package__ or "", target.modules)
     code = CodeDescription.of(
         str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
@@ -105,32 +106,24 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     builder. `defined_name` is the study's name in this text, which a launch may change.
     """
     function = builder_function(study.build)
-    try:
+    path, cell = Path(), ""
+    with suppress(TypeError, OSError):
         path = Path(inspect.getsourcefile(function) or "")
-    except (TypeError, OSError):
-        path = Path()
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
+        cell = "".join(inspect.findsource(function)[0])
+    main = getattr(sys.modules.get("__main__"), "__file__", None) or ""
     # If the main script defines studies, it counts as this study's file, even if the builder is
     # imported from another file.
-    if main and Path(main).suffix == ".py" and defines_studies(Path(main)):
+    if main.endswith(".py") and "Study(" in (read_text(Path(main)) or ""):
         path = Path(main)
     if path.is_file():
         source, place = path.read_text(encoding="utf-8"), str(path.absolute())
         modules = own_modules(Path(place), source)
     else:
-        source, place = _cell_of(function), ""
+        source, place = cell, ""
         modules = imported_modules(Path.cwd())
     return CodeDescription.of(
         place, "", source, modules, study_name=defined_name, folder=os.getcwd()
     )
-
-
-def _cell_of(function: Any) -> str:
-    """Returns the text of the notebook cell that defines a function, or an empty text."""
-    try:
-        return "".join(inspect.findsource(function)[0])
-    except (TypeError, OSError):
-        return ""
 
 
 def _run(path: Path, source: str, target: Target) -> Loading:
@@ -148,10 +141,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     module.__package__ = _package_of(path)
     # Pickle and `keras.saving` look modules up by name.
     sys.modules[name] = module
-    if target.source is not None:
-        # AutoGraph reads a function's text from this cache. So the cache must have the text that
-        # runs, which may differ from the text in the file.
-        linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
+    # The text that runs may differ from the text in the file.
+    remember_text(str(path), source)
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
@@ -179,7 +170,7 @@ def _where_raised(path: Path, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     line = f", line {lines[-1]}" if lines else ""
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    what = describe(error)
     if any(Path(frame.filename).name == "argparse.py" for frame in frames):
         what += ". It is run without arguments: give a default to the arguments that it needs."
     return f"The study file {str(path)!r} raised{line}: {what}"
@@ -275,8 +266,8 @@ class Loading:
     module: ModuleType
     variable: str
     study_name: str
-    launched: StudyDefinition | None = field(default=None)
-    search: Search | None = field(default=None)
+    launched: StudyDefinition | None = None
+    search: Search | None = None
     passed_over: list[Search] = field(default_factory=list)
 
     def met(self, study: StudyDefinition) -> bool:

@@ -15,7 +15,6 @@ from search_spaces.errors import StudyFileError
 from studies.catalog import COURSE
 
 _CATALOG = Path(__file__).parents[1] / "catalog"
-_NOTEBOOK = " Launch a notebook's study in the notebook: study.launch()."
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path) -> str:
-    hint = _NOTEBOOK if file.suffix.lower() == ".ipynb" else ""
+    is_notebook = file.suffix.lower() == ".ipynb"
+    hint = " Launch a notebook's study in the notebook: study.launch()." if is_notebook else ""
     if not text:
         return f"The target is empty. {_A_TARGET}"
     if file.is_dir():
@@ -94,8 +94,3 @@ def what_is_loaded(target: Target) -> str:
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     return f"loading TensorFlow and {shown}"
-
-
-def defines_studies(path: Path) -> bool:
-    """Returns whether a file seems to define a study. Runs nothing."""
-    return path.is_file() and "Study(" in path.read_text(encoding="utf-8", errors="replace")

@@ -13,7 +13,6 @@ import ast
 import linecache
 import os
 import pkgutil
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -98,7 +97,7 @@ def own_modules(
             for place, module in modules:
                 if place is None or place in own:
                     continue
-                text = replacements.get(os.path.realpath(module.file)) or _text(module.file)
+                text = replacements.get(os.path.realpath(module.file)) or read_text(module.file)
                 if text is not None:
                     own[place] = text
                     waiting.append((text, module.package))
@@ -144,7 +143,7 @@ def imported_modules(folder: Path) -> dict[str, str]:
         file = getattr(module, "__file__", None) or ""
         if not file.endswith(".py") or any(library in file for library in _LIBRARIES):
             continue
-        place, text = _own_place(Path(file), roots, notebook), _text(Path(file))
+        place, text = _own_place(Path(file), roots, notebook), read_text(Path(file))
         if place is not None and text is not None:
             texts[place] = text
     return dict(sorted(texts.items()))
@@ -238,7 +237,8 @@ def _is_installed(file: Path, root: Path) -> bool:
     return any((f / "pyvenv.cfg").is_file() or (f / "conda-meta").is_dir() for f in folders)
 
 
-def _text(file: Path) -> str | None:
+def read_text(file: Path) -> str | None:
+    """Returns the text of a Python file, or None if it can't be read."""
     try:
         with tokenize.open(file) as stream:
             return stream.read()
@@ -253,12 +253,17 @@ def place_of(path: Path, place: str) -> Path:
     return by_link if by_link.is_file() and not by_name.is_file() else by_name
 
 
+def remember_text(file: str, text: str) -> None:
+    """Makes Python show this text as that of a file or a cell. AutoGraph reads functions there."""
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+
+
 def text_of(path: Path, place: str) -> str | None:
     """Returns the present text of the file for a relative path from `own_modules`.
 
     Returns None if the file can't be read.
     """
-    return _text(place_of(path, place))
+    return read_text(place_of(path, place))
 
 
 def import_texts(texts: Mapping[str, str]) -> None:
@@ -315,8 +320,7 @@ class _TextLoader(SourceLoader):
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # AutoGraph reads a function's text from this cache, as the file need not exist.
-        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+        remember_text(file, text)
 
     def get_filename(self, fullname: str) -> str:
         return self._file
@@ -337,27 +341,23 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
     of the study is not tracked. Other untracked files, such as a store, don't count. Both values
     are empty if they are unknown, e.g. without git.
     """
-    unknown = {"commit": "", "dirty": ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
-    git = shutil.which("git")
-    if git is None or not path.parent.is_dir():
-        return unknown
     files = [str(path)] if code.path else []
     files += [str(place_of(path, place)) for place in code.modules or {}]
-    commit = _output_of(git, path.parent, "rev-parse", "HEAD")
+    commit = _git(path.parent, "rev-parse", "HEAD")
     if not commit:
-        return unknown
-    changed = _output_of(git, path.parent, "status", "--porcelain", "--untracked-files=no")
-    if not changed and files:
-        tracked = _output_of(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
-        changed = "untracked" if tracked is None else ""
-    return {"commit": commit.strip(), "dirty": "false" if changed == "" else "true"}
+        return {"commit": "", "dirty": ""}
+    clean = _git(path.parent, "status", "--porcelain", "--untracked-files=no") == ""
+    if clean and files:
+        clean = _git(path.parent, "ls-files", "--error-unmatch", "--", *files) is not None
+    return {"commit": commit.strip(), "dirty": "false" if clean else "true"}
 
 
-def _output_of(git: str, folder: Path, *arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Returns the output of a git command, or None if it fails or git is missing."""
     # A repository's setting `core.fsmonitor` may name a program, which git would run. So it is set
     # to false.
-    command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
         process = subprocess.run(
             command,
