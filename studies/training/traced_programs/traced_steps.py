@@ -40,8 +40,7 @@ class BatchLayout:
     """The nested structure of a batch, and the types and shapes of its arrays."""
 
     text: str
-    # The type and shape of each array. The shape has no axis of samples.
-    arrays: tuple[tuple[str, tuple[int, ...]], ...]
+    specs: tuple[tf.TensorSpec, ...]
     structure: Any = field(compare=False)
 
 
@@ -86,8 +85,8 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], BatchLayout]:
     data = packed(part)
     tensors = [as_tensor(array) for array in tf.nest.flatten(data)]
     structure = tf.nest.map_structure(lambda _: None, data)
-    arrays = tuple((tensor.dtype.name, tuple(tensor.shape[1:])) for tensor in tensors)
-    return tensors, BatchLayout(repr(structure), arrays, structure)
+    specs = tuple(tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in tensors)
+    return tensors, BatchLayout(repr(structure), specs, structure)
 
 
 def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
@@ -102,8 +101,8 @@ def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
         rows = order[start:end]
         return [tf.gather(array, rows) for array in arrays]
 
-    layout, order = signature.training, tf.TensorSpec([None], tf.int64)
-    specs = [*_specs(layout), order]
+    layout = signature.training
+    specs = [*layout.specs, tf.TensorSpec([None], tf.int64)]
     sizes = signature.batch_size, signature.training_size
     return _trace(model, model.train_step, batch, specs, layout, *sizes)
 
@@ -115,20 +114,14 @@ def trace_validation(model: keras.Model, signature: Signature) -> Loop:
         return [array[start:end] for array in arrays]
 
     layout, sizes = signature.validation, (signature.batch_size, signature.validation_size)
-    return _trace(model, model.test_step, batch, _specs(layout), layout, *sizes)
-
-
-def _specs(layout: BatchLayout) -> list[tf.TensorSpec]:
-    import tensorflow as tf
-
-    return [tf.TensorSpec([None, *shape], dtype) for dtype, shape in layout.arrays]
+    return _trace(model, model.test_step, batch, layout.specs, layout, *sizes)
 
 
 def _trace(
     model: keras.Model,
     step: Callable[[Any], Any],
     batch: Callable[[Sequence[Any], Any, Any], list[Any]],
-    specs: list[tf.TensorSpec],
+    specs: Sequence[tf.TensorSpec],
     layout: BatchLayout,
     size: int,
     size_known: int | None,
