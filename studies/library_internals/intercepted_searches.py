@@ -30,9 +30,9 @@ class Search:
         library: `KERAS_TUNER` or `OPTUNA`.
         owner: The tuner, or Optuna's study.
         function: The builder that was given to the tuner, or the objective function.
-        arguments: The arguments of ``search`` or ``optimize``, by name. Those of ``search`` have
-            the names of the arguments of `keras.Model.fit`.
-        made: The arguments with which the tuner's oracle, or Optuna's study, was made.
+        arguments: The arguments of ``search`` or ``optimize``, by name. The arguments of ``search``
+            have the names that they have in `keras.Model.fit`.
+        made_with: The arguments with which the tuner's oracle, or Optuna's study, was made.
         queued: The hyperparameters that ``enqueue_trial`` was called with.
     """
 
@@ -40,7 +40,7 @@ class Search:
     owner: Any
     function: Any
     arguments: Mapping[str, Any]
-    made: Mapping[str, Any]
+    made_with: Mapping[str, Any]
     queued: Sequence[Mapping[str, Any]] = ()
 
 
@@ -100,8 +100,7 @@ def _of_keras_tuner(folder: str, on_search: OnSearch) -> list[_Replacement]:
         arguments = dict(fit.bind_partial(None, *positional, **of_fit).arguments)
         arguments.pop("self")
         arguments |= named
-        made = made_with[tuner.oracle]
-        on_search(Search(KERAS_TUNER, tuner, builders[tuner], arguments, made))
+        on_search(Search(KERAS_TUNER, tuner, builders[tuner], arguments, made_with[tuner.oracle]))
 
     return [
         (keras_tuner.Oracle, "__init__", oracle_made),
@@ -137,13 +136,13 @@ def _of_optuna(on_search: OnSearch) -> list[_Replacement]:
     def optimize(study: optuna.Study, *positional: Any, **named: Any) -> None:
         arguments = _arguments(study_optimize, study, *positional, **named)
         function = arguments.pop("func")
-        made, first = made_with.get(study, {}), tuple(queued.get(study, ()))
-        on_search(Search(OPTUNA, study, function, arguments, made, first))
+        first = tuple(queued.get(study, ()))
+        on_search(Search(OPTUNA, study, function, arguments, made_with.get(study, {}), first))
 
-    def refusing(what: str) -> Callable[..., Never]:
+    def refusing(action: str) -> Callable[..., Never]:
         def refused(*_: Any, **__: Any) -> Never:
             raise StudyFileError(
-                f"the script {what}, which no study can do for it: give an objective to "
+                f"the script {action}, which no study can do for it: give an objective to "
                 "study.optimize(...), of a study by optuna.create_study(...)"
             )
 

@@ -41,13 +41,13 @@ from tracking.records import Objective
 _MAIN: Final = "__main__"
 # The number of trials if a script gives none. Its search then ends by a timeout or by Ctrl-C.
 _WITHOUT_END: Final = 10_000
-# Arguments of a search that a study takes over, or that only change what is printed.
-_TAKEN: Final = frozenset(
+# The arguments of a search that a study takes over, or that only change the output.
+_KNOWN_ARGUMENTS: Final = frozenset(
     """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
     batch_size callbacks class_weight verbose""".split()
 )
 # Callbacks that are left out, because a study itself keeps checkpoints and learning curves.
-_REPLACED: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
+_RECORDERS: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
 # Samplers of Optuna whose state and settings can't be taken over. Each is replaced by an engine
 # with the same method.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
@@ -57,7 +57,7 @@ class ScriptStudy(NamedTuple):
     """A script's study, and notes such as "not taken: n_jobs=2"."""
 
     study: StudyDefinition
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def libraries_searched(
@@ -162,7 +162,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
             f"The script's study has {len(optuna_study.directions)} objectives, and a study has "
             "one. Return one number, and give create_study one direction."
         )
-    engine, options, left_out = _sampler(optuna_study.sampler)
+    engine, options, omissions = _sampler(optuna_study.sampler)
     seed = options.pop("seed", 0)
     study = StudyDefinition(
         name,
@@ -175,7 +175,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
         timeout=arguments.get("timeout"),
         initial=search.queued,
     )
-    taken = [
+    settings = [
         f"{_name_of(search.function)}, to {study.direction}, by {study.engine}",
         f"pruner {study.pruner}",
         "no end" if arguments.get("n_trials") is None else counted(study.trials, "trial"),
@@ -184,17 +184,17 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
     ]
     if arguments.get("callbacks"):
         names = ", ".join(map(_name_of, arguments["callbacks"]))
-        left_out.append(
+        omissions.append(
             f"callbacks of optimize ({names}), which need Optuna's study; --stop-at, --patience "
             "and --timeout end a study early"
         )
     if arguments.get("n_jobs", 1) != 1:
-        left_out.append(f"n_jobs={arguments['n_jobs']}; --workers N runs N trials at once")
-    if search.made.get("storage") is not None:
-        left_out.append("its storage, because trials are recorded in the store")
+        omissions.append(f"n_jobs={arguments['n_jobs']}; --workers N runs N trials at once")
+    if search.made_with.get("storage") is not None:
+        omissions.append("its storage, because trials are recorded in the store")
     elif optuna_study.trials:
-        left_out.append(f"the {counted(len(optuna_study.trials), 'trial')} that its study has")
-    return ScriptStudy(study, _notes(taken, seed, left_out))
+        omissions.append(f"the {counted(len(optuna_study.trials), 'trial')} that its study has")
+    return ScriptStudy(study, _notes(settings, seed, omissions))
 
 
 def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
@@ -209,53 +209,59 @@ def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
 
 
 def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
-    tuner, arguments, left_out = search.owner, search.arguments, list[str]()
+    tuner, arguments, omissions = search.owner, search.arguments, list[str]()
     oracle = tuner.oracle
     _check_tuner(tuner)
     epochs = _of_fit("epochs", search, 1)
     longest: int = getattr(oracle, "max_epochs", epochs)
-    declared = search.made.get("hyperparameters")
-    declared = declared if declared is not None and declared.space else None
+    hyperparameters, tailoring = search.made_with.get("hyperparameters"), Tailoring()
+    if hyperparameters is None or not hyperparameters.space:
+        hyperparameters = None
+    elif not oracle.tune_new_entries:
+        # The tuner leaves the hyperparameters that only the builder declares at their defaults.
+        names = (p.name for p in hyperparameters.space if type(p).__name__ != "Fixed")
+        tailoring = Tailoring(only=tuple(names))
     callbacks = arguments.get("callbacks") or ()
-    replaced = [name for name in map(_name_of, callbacks) if name in _REPLACED]
-    copied = [callback for callback in callbacks if _name_of(callback) not in _REPLACED]
+    recorders = [name for name in map(_name_of, callbacks) if name in _RECORDERS]
+    others = [callback for callback in callbacks if _name_of(callback) not in _RECORDERS]
     study = StudyDefinition(
         name,
         data=_data(arguments),
         build=search.function,
-        space=declared,
+        space=hyperparameters,
         objective=_objective(oracle.objective),
         engine=_setting("engine", oracle, "oracle", longest),
         trials=_trials(oracle, longest),
         epochs=longest,
         batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
         repeats=tuner.executions_per_trial,
-        seed=search.made.get("seed") or 0,
+        seed=search.made_with.get("seed") or 0,
         # Each trial gets copies of the callbacks, because callbacks keep state. Keras Tuner copies
         # them, too.
-        callbacks=(lambda hp: copy.deepcopy(copied)) if copied else None,
+        callbacks=(lambda hp: copy.deepcopy(others)) if others else None,
         class_weight=arguments.get("class_weight"),
         compile={name: getattr(tuner, name) for name in COMPILED},
-        tailoring=_tailoring(oracle, declared),
+        tailoring=tailoring,
     )
-    if replaced:
-        names = " and ".join(replaced)
-        left_out.append(f"{names}, because kerastudy keeps checkpoints and curves itself")
+    if recorders:
+        omissions.append(
+            f"{' and '.join(recorders)}, because kerastudy keeps checkpoints and curves itself"
+        )
     if tuner.max_model_size:
-        left_out.append(f"max_model_size={tuner.max_model_size}; raise ValueError in the builder")
+        omissions.append(f"max_model_size={tuner.max_model_size}; raise ValueError in the builder")
     if tuner.distribution_strategy is not None:
-        left_out.append("distribution_strategy; --workers N runs N trials at once")
-    for option in sorted(arguments.keys() - _TAKEN):
-        left_out.append(f"{option}={arguments[option]!r:.40} of the search")
+        omissions.append("distribution_strategy; --workers N runs N trials at once")
+    for option in sorted(arguments.keys() - _KNOWN_ARGUMENTS):
+        omissions.append(f"{option}={arguments[option]!r:.40} of the search")
     assert isinstance(study.objective, Objective)
     goal = f"{study.objective.metric} ({study.objective.direction})"
-    taken = [
+    settings = [
         f"{_name_of(search.function)}, for {goal}, by {study.engine}",
         f"{counted(study.trials, 'trial')} of {counted(study.epochs, 'epoch')}",
         f"{study.repeats} trainings each" if study.repeats > 1 else "",
-        f"callbacks {' and '.join(map(_name_of, copied))}" if copied else "",
+        f"callbacks {' and '.join(map(_name_of, others))}" if others else "",
     ]
-    return ScriptStudy(study, _notes(taken, study.seed, left_out))
+    return ScriptStudy(study, _notes(settings, study.seed, omissions))
 
 
 def _check_tuner(tuner: Any) -> None:
@@ -301,16 +307,6 @@ def _objective(objective: Any) -> Objective:
             f"The script's tuner has several objectives, {names}, and a study has one: choose it."
         )
     return Objective(objective.name, objective.direction)
-
-
-def _tailoring(oracle: Any, declared: Any) -> Tailoring:
-    """Returns a tailoring that tunes only the declared hyperparameters, if the tuner does so.
-
-    Otherwise, returns a tailoring that changes nothing.
-    """
-    if oracle.tune_new_entries or declared is None:
-        return Tailoring()
-    return Tailoring(only=tuple(p.name for p in declared.space if type(p).__name__ != "Fixed"))
 
 
 def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDataset:
@@ -378,6 +374,6 @@ def _name_of(thing: Any) -> str:
     return str(getattr(thing, "__name__", type(thing).__name__))
 
 
-def _notes(taken: list[str], seed: int, left_out: list[str]) -> tuple[str, ...]:
-    text = "; ".join(filter(None, [*taken, f"seed {seed}"]))
-    return (f"taken from the script: {text}", *(f"not taken: {note}" for note in left_out))
+def _notes(settings: list[str], seed: int, omissions: list[str]) -> tuple[str, ...]:
+    text = "; ".join(filter(None, [*settings, f"seed {seed}"]))
+    return (f"taken from the script: {text}", *(f"not taken: {note}" for note in omissions))

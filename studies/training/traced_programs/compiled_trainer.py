@@ -37,7 +37,7 @@ from studies.training.keras_models import (
     terminating,
 )
 from studies.training.model_structure import Structure
-from studies.training.traced_programs.fit_loop import Chosen, VariableSwap, fit
+from studies.training.traced_programs.fit_loop import ProgramChoice, VariableSwap, fit
 from studies.training.traced_programs.program_cache import (
     NotCompilableError,
     Programs,
@@ -150,7 +150,7 @@ class CompiledTrainer:
         model = training.model
         arrays = self._arrays(training.splits.arrays, keras.config.floatx())
         changes = may_change_model(training.callbacks)
-        swap = VariableSwap(model, lambda: self._chosen(training, arrays), own_callbacks=changes)
+        swap = VariableSwap(model, lambda: self._choose(training, arrays), own_callbacks=changes)
         self._swap = swap
         try:
             fit(training, swap, arrays, on_epoch)
@@ -161,15 +161,15 @@ class CompiledTrainer:
             # the program's variables. Drop the functions, so that they are traced again.
             model.train_function = model.test_function = model.predict_function = None
 
-    def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
+    def _choose(self, training: Training, arrays: Arrays) -> ProgramChoice:
         """Chooses a program for the model, and compares it with the model's steps if necessary."""
         spec = training.spec
         structure = self._structure_of(training.model, training.splits.arrays)
         signature = arrays.signature(spec.batch_size)
         program = self.programs.program(training.model, structure, signature)
-        chosen = Chosen(program, structure)
+        choice = ProgramChoice(program, structure)
         if is_due(program.checked, spec.values):
-            unlike = difference(training, chosen, arrays)
+            unlike = difference(training, choice, arrays)
             if unlike:
                 reason = (
                     f"its program gives other numbers than the model's own steps: {unlike} "
@@ -182,7 +182,7 @@ class CompiledTrainer:
                 )
                 self.programs.refuse(str(structure.key), reason)
                 raise NotCompilableError(reason)
-        return chosen
+        return choice
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
         """Makes the variables that `fit` makes in its first step. Returns the model's structure."""
@@ -268,7 +268,7 @@ def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
 BATCHES = 3
 
 
-def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
+def difference(training: Training, choice: ProgramChoice, arrays: Arrays) -> str:
     """Trains a few batches by a program and by the model's own steps, and compares all variables.
 
     Returns the name of a variable with other bits, or an empty text. The model's steps first run
@@ -278,15 +278,15 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     """
     import tensorflow as tf
 
-    model, spec, program = training.model, training.spec, chosen.program
+    model, spec, program = training.model, training.spec, choice.program
     epoch, samples = training.initial_epoch + 1, len(arrays.training[0])
     # A few full batches, and a smaller batch if an epoch has one.
     full = min(samples // spec.batch_size, BATCHES) * spec.batch_size
     order = permutation(spec.seed, epoch, samples)[: full + samples % spec.batch_size]
     part = [array[: spec.batch_size] for array in arrays.validation]
-    others = other_states(model, chosen.structure.variables)
+    others = other_states(model, choice.structure.variables)
     states = global_random_states()
-    with program.swapped_into(chosen.structure):
+    with program.swapped_into(choice.structure):
         before = program.values()
         try:
 
@@ -316,7 +316,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
         finally:
             program.set_values(before)
             set_global_random_states(states)
-    names = [variable.path for variable in chosen.structure.variables] * 2
+    names = [variable.path for variable in choice.structure.variables] * 2
     unlike = [
         n for n, mine, theirs in zip(names, by_program, by_model, strict=True) if mine != theirs
     ]

@@ -100,8 +100,8 @@ def _validate(
     return {f"val_{name}": value for name, value in logs.items()}
 
 
-class Chosen(NamedTuple):
-    """A program, and the structure of the model for which it was chosen."""
+class ProgramChoice(NamedTuple):
+    """A program, and the structure of the model that it trains."""
 
     program: Program
     structure: Structure
@@ -119,10 +119,10 @@ class VariableSwap:
     """
 
     def __init__(
-        self, model: keras.Model, choose: Callable[[], Chosen], *, own_callbacks: bool
+        self, model: keras.Model, choose: Callable[[], ProgramChoice], *, own_callbacks: bool
     ) -> None:
         self._model, self._choose, self._own_callbacks = model, choose, own_callbacks
-        self._chosen: Chosen | None = None
+        self._choice: ProgramChoice | None = None
         # The `train_function` and `test_function` that the model had at its first steps.
         self._train: object = None
         self._validate: object = None
@@ -132,7 +132,7 @@ class VariableSwap:
     @property
     def structure(self) -> Structure | None:
         """The model's structure. None before it is known, or if a callback may change the model."""
-        return self._chosen.structure if self._chosen and not self._own_callbacks else None
+        return self._choice.structure if self._choice and not self._own_callbacks else None
 
     def seed_states(self) -> SeedStates:
         """Returns the seed generators of the training, before the first epoch begins.
@@ -147,27 +147,27 @@ class VariableSwap:
     def for_training(self) -> Program:
         """Puts the program's variables into the model, and returns the program."""
         function = self._model.train_function
-        if self._chosen is None:
-            self._chosen, self._train = self._choose(), function
+        if self._choice is None:
+            self._choice, self._train = self._choose(), function
         if function is not self._train:
             raise NotCompilableError("a callback compiled the model, or made its step, again")
-        return self._put_in(self._chosen)
+        return self._put_in(self._choice)
 
     def for_validation(self) -> Program:
         """Puts the program's variables into the model, and returns the program."""
         # `model.evaluate`, by which `fit` validates, begins with this call too.
         self._model.make_test_function()
-        function, chosen = self._model.test_function, self._chosen
-        assert chosen is not None, "each epoch trains before it validates"
+        function, choice = self._model.test_function, self._choice
+        assert choice is not None, "each epoch trains before it validates"
         if self._validate is None:
             self._validate = function
             if self._own_callbacks:
                 self.restore()
-                if not Structure(self._model, present_settings()).is_like(chosen.structure):
+                if not Structure(self._model, present_settings()).is_like(choice.structure):
                     raise NotCompilableError("a callback changed the model before its validation")
         if function is not self._validate:
             raise NotCompilableError("a callback made the validation step again")
-        return self._put_in(chosen)
+        return self._put_in(choice)
 
     def before_callbacks(self) -> None:
         """Restores the model's own variables if the user's callbacks may see them."""
@@ -179,8 +179,8 @@ class VariableSwap:
         self._swapped.close()
         self._is_swapped = False
 
-    def _put_in(self, chosen: Chosen) -> Program:
+    def _put_in(self, choice: ProgramChoice) -> Program:
         if not self._is_swapped:
-            self._swapped.enter_context(chosen.program.swapped_into(chosen.structure))
+            self._swapped.enter_context(choice.program.swapped_into(choice.structure))
             self._is_swapped = True
-        return chosen.program
+        return choice.program
