@@ -22,8 +22,8 @@ from studies.user_code import (
     describe_code,
     load_study,
     place_of,
+    read_text,
     ship,
-    text_of,
     what_is_loaded,
 )
 from tracking.history.study_history import (
@@ -240,7 +240,7 @@ def _recorded_target(history: StudyHistory, trial: TrialRecord, notes: list[str]
     # The recorded texts of those modules that have changed, by the modules' files.
     texts = {}
     for module, digest in (recorded.modules or {}).items():
-        text = text_of(path, module)
+        text = read_text(place_of(path, module))
         if text is not None and sha256(text) == digest:
             continue
         changed = f"the imported {module!r} " + ("is gone" if text is None else "has changed since")

@@ -23,4 +23,4 @@ from .user_modules import imported_names as imported_names
 from .user_modules import is_users as is_users
 from .user_modules import own_modules as own_modules
 from .user_modules import place_of as place_of
-from .user_modules import text_of as text_of
+from .user_modules import read_text as read_text

@@ -195,26 +195,20 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
     return None, namespace
 
 
-class _Roots(NamedTuple):
-    """The folder of a study's file, and the roots below which the study's own modules are.
+def _roots(path: Path) -> dict[Path, list[Path]]:
+    """Returns the folder of a study's file, and the roots below which its own modules are.
 
-    The roots are that folder and, if it is in a Git repository, the repository's top folder.
+    The roots are that folder and, in a Git repository, the repository's top folder. If the file is
+    a symbolic link, there are two folders: that of the link, and that of the linked file.
     """
-
-    folder: Path
-    roots: list[Path]
-
-
-def _roots(path: Path) -> list[_Roots]:
-    pairs = []
-    for file in (Path(os.path.abspath(path)), path.resolve()):
-        repository = next((p for p in file.parents if (p / ".git").exists()), None)
-        roots = [file.parent, *([] if repository is None else [repository])]
-        pairs.append(_Roots(file.parent, roots))
-    return pairs
+    files = Path(os.path.abspath(path)), path.resolve()
+    return {
+        file.parent: [file.parent, *[p for p in file.parents if (p / ".git").exists()][:1]]
+        for file in files
+    }
 
 
-def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
+def _own_place(file: Path, roots: Mapping[Path, list[Path]], path: Path) -> str | None:
     """Returns a file's path relative to the study's folder; None if the study doesn't own it."""
     resolved = file.resolve()
     if file.suffix != ".py" or _is_ours(resolved) or resolved == path.resolve():
@@ -223,18 +217,20 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
         return None
     # If the file is a symbolic link, the place of the link is preferred to that of the linked file.
     for place in (Path(os.path.abspath(file)), resolved):
-        for folder, own in roots:
+        for folder, own in roots.items():
             if any(place.is_relative_to(r) and not _is_installed(place, r) for r in own):
                 return PurePath(os.path.relpath(place, folder)).as_posix()
     return None
 
 
 def _is_installed(file: Path, root: Path) -> bool:
-    below = file.relative_to(root).parts[:-1]
-    if any(part in _LIBRARIES for part in below):
-        return True
-    folders = (root.joinpath(*below[: i + 1]) for i in range(len(below)))
-    return any((f / "pyvenv.cfg").is_file() or (f / "conda-meta").is_dir() for f in folders)
+    folders = [parent for parent in file.parents if parent != root and parent.is_relative_to(root)]
+    return any(
+        folder.name in _LIBRARIES
+        or (folder / "pyvenv.cfg").is_file()
+        or (folder / "conda-meta").is_dir()
+        for folder in folders
+    )
 
 
 def read_text(file: Path) -> str | None:
@@ -256,14 +252,6 @@ def place_of(path: Path, place: str) -> Path:
 def remember_text(file: str, text: str) -> None:
     """Makes Python show this text as that of a file or a cell. AutoGraph reads functions there."""
     linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-
-
-def text_of(path: Path, place: str) -> str | None:
-    """Returns the present text of the file for a relative path from `own_modules`.
-
-    Returns None if the file can't be read.
-    """
-    return read_text(place_of(path, place))
 
 
 def import_texts(texts: Mapping[str, str]) -> None:

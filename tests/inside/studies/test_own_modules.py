@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from doctored import Said, launch
 
-from studies.user_code import commit_of, import_texts, own_modules, place_of, text_of
+from studies.user_code import commit_of, import_texts, own_modules, place_of, read_text
 from tracking.history import read_code
 from tracking.records import CodeDescription
 from tracking.summary import summary_of
@@ -57,7 +57,8 @@ def test_imports_of_imports_are_found_wherever_they_stand(tmp_path: Path) -> Non
     )
     package = [f"pack/{name}.py" for name in ("__init__", "deep/down", "other", "part")]
     assert found(tmp_path, source) == ["first.py", *package, "second.py", "third.py"]
-    assert text_of(tmp_path / "study.py", "second.py") == "import first"
+    second = place_of(tmp_path / "study.py", "second.py")
+    assert read_text(second) == "import first"
 
 
 def test_only_what_is_not_installed_counts(tmp_path: Path) -> None:
