@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -266,6 +266,7 @@ def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
 
 
 BATCHES = 3
+_State = Callable[[], list[bytes]]
 
 
 def difference(training: Training, choice: ProgramChoice, arrays: Arrays) -> str:
@@ -295,16 +296,19 @@ def difference(training: Training, choice: ProgramChoice, arrays: Arrays) -> str
                 begin_epoch(model, spec.seed, epoch, others)
                 model.reset_metrics()
 
+            def state() -> list[bytes]:
+                return [value.numpy().tobytes() for value in program.values()]
+
             begin()
             program.train_epoch(arrays.training, tf.constant(order))
-            by_program = _bytes(program.values())
+            by_program = state()
             model.reset_metrics()
             program.validate(part)
-            by_program += _bytes(program.values())
+            by_program += state()
             for steps in (_by_steps, _by_fit):
                 begin()
                 try:
-                    by_model = steps(training, arrays, order, part, program.values)
+                    by_model = steps(training, arrays, order, part, state)
                 except Exception:
                     if steps is _by_fit:
                         raise
@@ -324,7 +328,7 @@ def difference(training: Training, choice: ProgramChoice, arrays: Arrays) -> str
 
 
 def _by_steps(
-    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], values: Any
+    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], state: _State
 ) -> list[bytes]:
     import tensorflow as tf
 
@@ -332,14 +336,14 @@ def _by_steps(
     for start in range(0, len(order), size):
         rows = tf.constant(order[start : start + size])
         model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
-    trained = _bytes(values())
+    trained = state()
     model.reset_metrics()
     model.test_step(arrays.packed(part, training=False))
-    return trained + _bytes(values())
+    return trained + state()
 
 
 def _by_fit(
-    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], values: Any
+    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], state: _State
 ) -> list[bytes]:
     import tensorflow as tf
 
@@ -362,11 +366,7 @@ def _by_fit(
             iterator = iter(batches)
             for _ in range(-(-samples // size)):
                 function(iterator)
-            contents += _bytes(values())
+            contents += state()
     finally:
         model.train_function, model.test_function = functions
     return contents
-
-
-def _bytes(values: Sequence[tf.Tensor]) -> list[bytes]:
-    return [value.numpy().tobytes() for value in values]

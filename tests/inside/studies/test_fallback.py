@@ -89,23 +89,21 @@ class Trial:
         return result, [reported, self.callbacks[-1].called, result.best, result.weights_sha256]
 
 
-def raising(error: Exception) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return fail
-
-
 def after(function: Callable[..., Any], error: Exception, calls: int = 1) -> Callable[..., Any]:
+    """Returns a function that raises an error after some calls of another function."""
     left = itertools.count(calls - 1, -1)
 
-    def fail(*arguments: Any) -> Any:
-        result = function(*arguments)
+    def fail(*arguments: Any, **options: Any) -> Any:
+        result = function(*arguments, **options)
         if next(left) <= 0:
             raise error
         return result
 
     return fail
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    return after(lambda *_, **__: None, error)
 
 
 UNIMPLEMENTED = tf.errors.UnimplementedError(None, None, "not this one")
