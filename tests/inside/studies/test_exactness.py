@@ -25,8 +25,7 @@ from hypothesis import strategies as st
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from model_zoo import compiled, stack
 from suite import exhaustive_but
-from training_corpus import CORPUS, ONE_HOT, Case, stateful
-from two_sided import by_name, in_order, listed
+from training_corpus import CORPUS, ONE_HOT, stateful
 
 import kerastudy as ks
 from studies.data.arrays import memory_mapping as large
@@ -100,24 +99,6 @@ def test_every_way_to_train_comes_to_what_fit_comes_to(
     if generators:
         model = built(builders[0])
         assert ks.seed_states(model)[-len(generators) :] == GENERATORS
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("kind", ["names and places", "weights"])
-def test_each_kind_of_data_has_its_program(kind: str) -> None:
-    """The same model on other data is another graph."""
-    if kind == "weights":
-        cases = [Case(CORPUS["weights of both parts"].build)]
-        cases += [case for name, case in CORPUS.items() if name.startswith("weights of ")][:4]
-    else:
-        values = [{"rate": 0.3, "l2": 1e-3, "lr": 0.01}]
-        cases = [Case(listed, values, data=lambda d=d: d().load()) for d in (by_name, in_order)]
-    trainer, spec = CompiledTrainer("compiled"), spec_of()
-    build = functools.partial(cases[0].build, cases[0].values[0])
-    wanted = [by_hand(build, case.data(), spec) for case in cases]
-    for _ in range(2):
-        assert [by_trainer(trainer, build, case.data(), spec) for case in cases] == wanted
-    assert trainer.programs.made == len(cases)
 
 
 @pytest.mark.parametrize("units", [3, 1])
