@@ -62,7 +62,7 @@ of a model's structure."""
 BOOKKEEPING_OF_MODELS: Final = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
 )
-"""Attributes like those in `BOOKKEEPING`, but which only models have."""
+"""More attributes of this kind, which only models have."""
 
 SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 """Attributes that hold a seed."""

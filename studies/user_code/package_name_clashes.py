@@ -28,7 +28,7 @@ OURS: Final = Path(__file__).resolve().parents[2]
 
 # The user's folders and files that have the name of a module of kerastudy, by the module's name.
 _user_places: Final[dict[str, list[Path]]] = {}
-# Those of the user's modules that have already been run, by their files.
+# The user's modules that have already run, by their files.
 _user_modules: Final[dict[Path, ModuleType]] = {}
 # The entries of `sys.path` that have already been searched for the user's packages.
 _searched: Final[set[str]] = set()

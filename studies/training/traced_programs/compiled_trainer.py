@@ -235,7 +235,7 @@ def why_not(training: Training) -> str:
         "the model was trained or evaluated by its builder": traced,
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
-        "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
+        "XLA compiles all functions (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
         "the model has steps_per_execution": model.steps_per_execution != 1,
         "it has StackedRNNCells, whose gradients may round differently in a program": any(
             isinstance(layer, keras.layers.StackedRNNCells) for layer in layers_within(model)

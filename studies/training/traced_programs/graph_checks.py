@@ -58,7 +58,7 @@ def random_operation(model: keras.Model) -> str:
     state, so it can't be saved.
     """
     if model.run_eagerly:
-        return "what runs eagerly"
+        return "a model that runs eagerly"
     try:
         for step in (model.train_function, model.test_function):
             for function in _traced(step):
