@@ -101,16 +101,13 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
     """
     with contextlib.suppress(MissingPartError):
         graph, dismantle = function.graph, _dismantle.get()
+        function_of = _function_of_graph.of(graph)
         loops = [n for n in graph.get_operations() if n.type in ("While", "StatelessWhile")]
         names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
-        try:
-            inner = [_function_of_graph.of(graph)(name) for name in names]
-        except MissingPartError:
-            inner = []
         # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
-        graphs = [loop.graph for loop in inner if getattr(loop, "graph", None) is not None]
-        for graph in (function.graph, *graphs):
-            dismantle(graph)
+        inner = [getattr(function_of(name), "graph", None) for name in names]
+        for each in (graph, *filter(None, inner)):
+            dismantle(each)
 
 
 def tell_shapes_of_variables() -> None:
