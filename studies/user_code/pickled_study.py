@@ -15,7 +15,7 @@ import pickle
 import sys
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.library_internals.tensorflow_internals import untraced_functions
 from studies.user_code.study_file_loading import import_from
-from studies.user_code.user_modules import import_texts, place_of, remember_text
+from studies.user_code.user_modules import import_texts, remember_text, texts_by_file
 from tracking.records import CodeDescription
 
 # An array of this size and more goes into a file of its own.
@@ -42,19 +42,12 @@ class ShippedStudy:
 
     Attributes:
         modules: The texts of the study's own modules, by file. Workers import these texts, so the
-            files need not exist. If this is empty, workers import the files.
+            files may change, and need not exist.
     """
 
     folder: Path
     code: CodeDescription
-    modules: Mapping[str, str] = field(default_factory=dict)
-
-    def with_modules(self) -> ShippedStudy:
-        """Returns the study with the texts of its modules, so that workers need no files."""
-        code = self.code
-        file = Path(code.path) if code.path else Path(code.folder) / "notebook.ipynb"
-        texts = {str(place_of(file, place)): text for place, text in code.texts.items()}
-        return replace(self, modules=texts)
+    modules: Mapping[str, str]
 
 
 def ship(
@@ -63,7 +56,7 @@ def ship(
     folder: Path,
     otherwise: str = "Or launch with executor='in-process'.",
 ) -> ShippedStudy:
-    """Pickles a study into an empty folder, for processes of this machine.
+    """Pickles a study into an empty folder, for worker processes.
 
     If the study can't be pickled, the error's message ends with `otherwise`.
     """
@@ -89,7 +82,7 @@ def ship(
     with (folder / _STUDY).open("wb") as stream:
         pickle.dump((path, texts), stream)
         stream.write(pickled)
-    return ShippedStudy(folder, code)
+    return ShippedStudy(folder, code, texts_by_file(code))
 
 
 def unpack(shipped: ShippedStudy) -> StudyDefinition:

@@ -250,6 +250,16 @@ def place_of(path: Path, place: str) -> Path:
     return by_link if by_link.is_file() and not by_name.is_file() else by_name
 
 
+def texts_by_file(code: CodeDescription) -> dict[str, str]:
+    """Returns the texts of a study's own modules. The keys are the modules' files."""
+    return {str(place_of(_file_of(code), place)): text for place, text in code.texts.items()}
+
+
+def _file_of(code: CodeDescription) -> Path:
+    """Returns the study's file or, for a notebook, a file in its folder that need not exist."""
+    return Path(code.path or Path(code.folder or ".") / "notebook.ipynb")
+
+
 def remember_text(file: str, text: str) -> None:
     """Makes Python show this text as that of a file or a cell. AutoGraph reads functions there."""
     linecache.cache[file] = (len(text), None, text.splitlines(True), file)
@@ -330,7 +340,7 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
     of the study is not tracked. Other untracked files, such as a store, don't count. Both values
     are empty if they are unknown, e.g. without git.
     """
-    path = Path(code.path or Path(code.folder or ".") / "notebook")
+    path = _file_of(code)
     files = [str(path)] if code.path else []
     files += [str(place_of(path, place)) for place in code.modules or {}]
     commit = _git(path.parent, "rev-parse", "HEAD")

@@ -237,7 +237,7 @@ class RayWorkers(LaunchWorkers):
         self._grows = False
         self._most = MOST_WORKERS
         # The target contains the source of all modules, as a node may not see this machine's files.
-        target = with_modules(target) if isinstance(target, Target) else target.with_modules()
+        target = with_modules(target) if isinstance(target, Target) else target
         super().__init__(replace(load, target=target), **of_launch)
         self._room = self._find_room()
 

@@ -132,7 +132,7 @@ import kerastudy
 from studies.user_code.pickled_study import ShippedStudy, unpack
 from tracking.records import CodeDescription
 
-study = unpack(ShippedStudy(Path(sys.argv[1]), CodeDescription("", "", "", "")))
+study = unpack(ShippedStudy(Path(sys.argv[1]), CodeDescription("", "", "", ""), {}))
 print(study.build(None), study.build.__code__.co_filename)
 """
 
