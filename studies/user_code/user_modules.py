@@ -1,8 +1,8 @@
 """Finds a study's own modules, and the git commit of its code.
 
-Own modules are the modules that the study's file imports from its folder or its repository. They are
-found by the import statements in the text of each file, also within functions and branches. So the
-same files give the same modules in every process. Imports by a computed name are not found.
+Own modules are the modules that the study's file imports from its folder or its repository. They
+are found by the import statements in the text of each file, also within functions and branches. So
+the same files give the same modules in every process. Imports by a computed name are not found.
 
 The study's record has the texts of the modules. `import_texts` makes Python import these texts in
 place of the files.
