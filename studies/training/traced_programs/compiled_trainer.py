@@ -38,13 +38,8 @@ from studies.training.keras_models import (
 )
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.fit_loop import ProgramChoice, VariableSwap, fit
-from studies.training.traced_programs.program_cache import (
-    NotCompilableError,
-    Programs,
-    is_due,
-    reason_of,
-)
-from studies.training.traced_programs.traced_steps import Arrays
+from studies.training.traced_programs.program_cache import Programs, is_due, reason_of
+from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
 from studies.user_code import out_of_memory
 
