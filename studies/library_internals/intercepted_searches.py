@@ -12,9 +12,9 @@ import functools
 import inspect
 import tempfile
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Never, TypeVar
+from typing import Any, Final, Never
 
 from search_spaces.errors import StudyFileError
 
@@ -44,8 +44,6 @@ class Search:
     queued: Sequence[Mapping[str, Any]] = ()
 
 
-_Value = TypeVar("_Value")
-_ByObject = MutableMapping[Any, _Value]
 # An object, and the name and new value of an attribute.
 _Replacement = tuple[Any, str, Callable[..., Any]]
 OnSearch = Callable[[Search], None]
@@ -75,8 +73,8 @@ def _of_keras_tuner(folder: str, on_search: OnSearch) -> list[_Replacement]:
     make_oracle, make_tuner = keras_tuner.Oracle.__init__, BaseTuner.__init__
     fit = inspect.signature(keras.Model.fit)
     # The arguments of each oracle, and the builder of each tuner.
-    made_with: _ByObject[Mapping[str, Any]] = weakref.WeakKeyDictionary()
-    builders: _ByObject[Any] = weakref.WeakKeyDictionary()
+    made_with = weakref.WeakKeyDictionary[Any, Mapping[str, Any]]()
+    builders = weakref.WeakKeyDictionary[Any, Any]()
 
     @functools.wraps(make_oracle)
     def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
@@ -115,8 +113,8 @@ def _of_optuna(on_search: OnSearch) -> list[_Replacement]:
     create = optuna.create_study
     study_optimize = optuna.Study.optimize
     # The arguments, and the enqueued hyperparameters, of each study.
-    made_with: _ByObject[Mapping[str, Any]] = weakref.WeakKeyDictionary()
-    queued: _ByObject[list[Mapping[str, Any]]] = weakref.WeakKeyDictionary()
+    made_with = weakref.WeakKeyDictionary[Any, Mapping[str, Any]]()
+    queued = weakref.WeakKeyDictionary[Any, list[Mapping[str, Any]]]()
 
     @functools.wraps(create)
     def created(**named: Any) -> optuna.Study:

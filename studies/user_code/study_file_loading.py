@@ -16,7 +16,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -144,6 +144,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     # The text that runs may differ from the text in the file.
     remember_text(str(path), source)
     file = Loading(module, target.variable, target.study_name)
+    _files.append(file)
     try:
         import_from(path.parent)
         import_texts(target.modules)
@@ -151,7 +152,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
         add_packages_of(path.parent.parent)
         searched = libraries_searched(path, source, module.__package__ or "", target.modules)
         program = as_program(module, path) if searched else nullcontext()
-        with _loading(file), searches_replaced(searched, file.searched), program:
+        with searches_replaced(searched, file.searched), program:
             exec(code, module.__dict__)
     except StudyLaunched:
         pass
@@ -163,6 +164,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
         named = bool(file.passed_over) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
+    finally:
+        _files.pop()
     return file
 
 
@@ -293,15 +296,6 @@ class Loading:
 
 # The files that are being loaded. A file may load another file, so the last one counts.
 _files: Final[list[Loading]] = []
-
-
-@contextmanager
-def _loading(file: Loading) -> Iterator[None]:
-    _files.append(file)
-    try:
-        yield
-    finally:
-        _files.pop()
 
 
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
