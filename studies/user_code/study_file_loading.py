@@ -150,9 +150,9 @@ def _run(path: Path, source: str, target: Target) -> Loading:
         import_texts(target.modules)
         # The file may be in a user's package that has the same name as a package of kerastudy.
         add_packages_of(path.parent.parent)
-        searched = libraries_searched(path, source, module.__package__ or "", target.modules)
-        program = as_program(module, path) if searched else nullcontext()
-        with searches_replaced(searched, file.searched), program:
+        libraries = libraries_searched(path, source, module.__package__ or "", target.modules)
+        program = as_program(module, path) if libraries else nullcontext()
+        with searches_replaced(libraries, file.on_search), program:
             exec(code, module.__dict__)
     except StudyLaunched:
         pass
@@ -161,7 +161,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except BaseException as error:
         # A script may fail after its search, because the intercepted search has no results. Such an
         # error is ignored if the wanted search, or the wanted objective function, has been found.
-        named = bool(file.passed_over) and target.variable in vars(module)
+        named = bool(file.other_searches) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
     finally:
@@ -215,7 +215,7 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
             return studies[target.variable], target.variable
         function = vars(file.module).get(target.variable)
         if is_objective(function):
-            study = study_of_objective(Path(path), target.variable, function, file.passed_over)
+            study = study_of_objective(Path(path), target.variable, function, file.other_searches)
             return study, target.variable
         hint = suggestion(target.variable, studies) if studies else "It has no study at all."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
@@ -263,7 +263,7 @@ class Loading:
     Attributes:
         launched: The study whose launch ended the loading.
         search: The script's search that ended the loading.
-        passed_over: Searches that were skipped.
+        other_searches: The searches before the wanted search or function.
     """
 
     module: ModuleType
@@ -271,9 +271,9 @@ class Loading:
     study_name: str
     launched: StudyDefinition | None = None
     search: Search | None = None
-    passed_over: list[Search] = field(default_factory=list)
+    other_searches: list[Search] = field(default_factory=list)
 
-    def met(self, study: StudyDefinition) -> bool:
+    def ends_at(self, study: StudyDefinition) -> bool:
         """Returns whether loading ends at this launch of a study."""
         if self.variable:
             return self.variable in vars(self.module)
@@ -283,11 +283,11 @@ class Loading:
         values = vars(self.module).values()
         return self.study_name in [v.name for v in values if isinstance(v, StudyDefinition)]
 
-    def searched(self, search: Search) -> None:
+    def on_search(self, search: Search) -> None:
         """Raises StudyLaunched if this is the wanted search. Otherwise skips the search."""
         wanted = vars(self.module).get(self.variable)
         if self.variable and wanted is not search.owner and wanted is not search.function:
-            self.passed_over.append(search)
+            self.other_searches.append(search)
             return
         # A script that catches BaseException may search again. Only the first search counts.
         self.search = self.search or search
@@ -305,7 +305,7 @@ def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
     """
     if not _files:
         return None
-    if _files[-1].met(study):
+    if _files[-1].ends_at(study):
         raise StudyLaunched
     goal = _files[-1].variable or _files[-1].study_name
     return _NotLaunched(study.name, goal)  # type: ignore[return-value]

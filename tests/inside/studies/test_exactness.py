@@ -175,13 +175,11 @@ def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
     assert by_trainer(PlainTrainer(), builders[0], splits, spec) == wanted[0]
 
 
-@pytest.mark.exhaustive
-def test_images_stay_bytes_until_they_are_in_a_batch(trainer: CompiledTrainer) -> None:
-    x = np.random.default_rng(0).integers(0, 256, size=(64, 12), dtype="uint8")
-    splits, spec = samples(inputs=x), spec_of(1)
+def test_images_stay_bytes_until_they_are_in_a_batch() -> None:
+    """The corpus trains on such images, see `two_sided`."""
+    splits = samples(inputs=np.zeros((64, 12), "uint8"))
     assert Arrays(splits).training[0].dtype == Arrays(splits).validation[0].dtype == tf.uint8
     assert Batches(splits, 8).training.element_spec[0].dtype == tf.uint8
-    assert by_trainer(trainer, _rescaled, splits, spec) == by_hand(_rescaled, splits, spec)
 
 
 def test_data_in_a_mapped_file_trains_as_by_hand(
