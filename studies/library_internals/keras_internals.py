@@ -62,7 +62,8 @@ of a model's structure."""
 BOOKKEEPING_OF_MODELS: Final = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
 )
-"""More attributes of this kind, which only models have."""
+"""Attributes of models that Keras sets in trainings. They don't count as parts of a model's
+structure either."""
 
 SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 """Attributes that hold a seed."""
