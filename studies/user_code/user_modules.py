@@ -284,7 +284,9 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if isinstance(finder, _Finder):
+                continue
+            spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.origin is None or os.path.realpath(spec.origin) not in self._texts:
                     return None

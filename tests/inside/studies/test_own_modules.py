@@ -111,7 +111,8 @@ def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, pack____init__="", pack__inner="X = 'now'")
     sys.path.append(str(tmp_path))
     names = ("changed.py", "pack/inner.py", "gone.py", "away/deep/inner.py")
-    import_texts({str(tmp_path / name): "X = 'then'\ndef f(): return X" for name in names})
+    for name in names:
+        import_texts({str(tmp_path / name): "X = 'then'\ndef f(): return X"})
     scope: dict[str, object] = {}
     imported = "changed, gone, pack.inner, away.deep.inner, same"
     exec(f"import {imported}\nfound = {imported}", scope)
