@@ -35,7 +35,6 @@ from studies import splits as splits
 from studies.champion.choosing import promote as promote
 from studies.champion.confirmation import confirm as confirm
 from studies.champion.evaluation_on_test_part import evaluate as evaluate
-from studies.champion.prediction import predict as predict
 from studies.check_data import check_data as check_data
 from studies.data import preprocessing as preprocessing
 from studies.definition import RayOptions as RayOptions
@@ -46,6 +45,7 @@ from studies.definition import seed_states as seed_states
 from studies.exporting import export_optuna as export_optuna
 from studies.exporting import export_script as export_script
 from studies.results.model_loading import load_model as load_model
+from studies.results.prediction import predict as predict
 from studies.results.study_results import StudyResults as StudyResults
 from studies.results.study_results import Trial as Trial
 from studies.results.study_results import delete_study as delete_study

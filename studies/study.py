@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar, get_args
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, near_match, suggestion
-from studies.definition import StudyDefinition, check_engine
+from studies.definition import StudyDefinition
 from tracking.records import Objective, TrainerName
 
 if TYPE_CHECKING:
@@ -294,16 +294,11 @@ class Study(StudyDefinition):
                 can't train it.
             TrackingError: If the store has no such study or trial.
         """
-        from studies.champion import reproduce_study
+        from studies.champion import opened, reproduce
 
-        return reproduce_study(
-            self,
-            trial,
-            store=store,
-            engine=None if engine is None else check_engine(engine),
-            trainer=checks.choice("trainer", trainer, get_args(TrainerName), StudyError),
-            progress=progress,
-        )
+        checks.choice("trainer", trainer, get_args(TrainerName), StudyError)
+        with opened(self, store, engine, progress=progress) as recorded:
+            return reproduce(recorded, trial, trainer)
 
     def evaluate(self, trial: int | None = None, **options: Any) -> Evaluation:
         """Evaluates the champion, or a trial, on the sealed test part; see `kerastudy.evaluate`.

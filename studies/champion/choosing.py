@@ -14,23 +14,22 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
-from search_spaces.texts import counted, listed
+from search_spaces.texts import counted
 from studies.champion.recorded_code import (
+    AnyExecutor,
+    RunnableStudy,
     champion_or,
-    check_data,
     in_worker,
     opened,
-    recorded_executor,
 )
 from studies.champion.rerun_jobs import AllFolds, weights_of
 from studies.champion.verification_by_model_fit import Verifier
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
 from studies.executors import Executor
-from studies.progress import NoProgress, Progress, showing
+from studies.progress import Progress
 from tracking.history.champions import (
     champion_fault,
-    record_verified,
     register_champion,
     register_refit,
     set_promotion,
@@ -41,7 +40,6 @@ from tracking.history.trial_ranks import ranked
 from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrialSpec
-from tracking.records.verification_texts import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.shell_commands import reproduce_command
 
 if TYPE_CHECKING:
@@ -49,18 +47,12 @@ if TYPE_CHECKING:
     from studies.training import Refitted
 
 
-_SHOWN = 10
 # If this many trials of a cross-validated study can't be trained on all folds together, no further
 # trial is tried as champion.
 _MOST_FAILED = 3
 
 
-def choose_champion(
-    executor: Executor,
-    engines: Sequence[StudyHistory],
-    progress: Progress,
-    verifier: Verifier,
-) -> None:
+def choose_champion(engines: Sequence[StudyHistory], verifier: Verifier) -> None:
     """Registers the best trial of all the study's engines as the champion.
 
     Before a trial is registered, `verifier` compares it with a training by plain `model.fit`. If
@@ -69,7 +61,7 @@ def choose_champion(
 
     Raises VerificationStopped if the user stopped a comparison. Then nothing is registered.
     """
-    unsaved: list[EndedTrial] = []
+    progress, unsaved = verifier.progress, list[EndedTrial]()
     first, failed = True, 0
     for place, (history, candidate) in enumerate(_candidates(engines, progress)):
         trial, checkpoint = candidate, None
@@ -79,14 +71,14 @@ def choose_champion(
         registered = history.is_champion(trial)
         fault = champion_fault(history) if registered else ""
         if trial.holds and registered and not fault:
-            trial = _verified(history, trial, verifier, progress)
+            trial = verifier.verify(history, trial)
             if trial.holds:
                 return
             first = False
         elif trial.holds:
             # Launches keep the checkpoints of only a few trials. If the first candidate's is lost,
             # it is restored by training. Later candidates without a checkpoint are skipped.
-            trial, checkpoint = _prepared(history, trial, verifier, progress, fault, restore=first)
+            trial, checkpoint = _prepared(history, trial, verifier, fault, restore=first)
             first = False
         if registered and not trial.holds:
             withdraw_champion(history)
@@ -96,7 +88,7 @@ def choose_champion(
             # A champion that is registered again keeps the reason of its promotion.
             reason = history.promoted if registered else ""
             try:
-                register(executor, history, trial, checkpoint, reason, progress)
+                _register(history, trial, checkpoint, verifier.executor, progress, reason)
             except StudyError as error:
                 # The launch must not fail because of this, as all its trials are recorded already.
                 progress.say(f"warning: {error}")
@@ -105,17 +97,12 @@ def choose_champion(
         if failed == _MOST_FAILED:
             break
     if unsaved:
-        _report_unsaved(unsaved, progress)
+        best, why = unsaved[0].number, unsaved[0].result.unsaved
+        progress.say(f"note: trial {best}, the best, has no model to register: {why}")
 
 
 def _prepared(
-    history: StudyHistory,
-    trial: EndedTrial,
-    verifier: Verifier,
-    progress: Progress,
-    fault: str,
-    *,
-    restore: bool,
+    history: StudyHistory, trial: EndedTrial, verifier: Verifier, fault: str, *, restore: bool
 ) -> tuple[EndedTrial, Path | None]:
     """Prepares a trial for its registration: compares it with `model.fit`, and finds its weights.
 
@@ -126,84 +113,32 @@ def _prepared(
     Returns the trial with the outcome of the comparison, and the path of its weights. The path is
     None if there are no weights to register.
     """
+    say = verifier.progress.say
     if fault:
-        progress.say(f"warning: the champion is registered again: {fault}")
+        say(f"warning: the champion is registered again: {fault}")
     if trial.result.folds and trial.whole is None:
-        trial = _verified(history, trial, verifier, progress)
+        trial = verifier.verify(history, trial)
         if trial.holds:
             try:
                 trial = verifier.train_on_all_folds(history, trial)
             except StudyError as error:
-                progress.say(f"warning: {error}")
+                say(f"warning: {error}")
                 return trial, None
         return trial, history.files.checkpoint(trial.number, trial.checkpoint_of)
     repeat, faults = trial.checkpoint_of, history.checkpoint_faults(trial)
     path = history.files.checkpoint(trial.number, repeat)
     if repeat not in faults:
-        return _verified(history, trial, verifier, progress), path
+        return verifier.verify(history, trial), path
     if path.exists() or restore:
-        progress.say(
-            f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}"
-        )
+        say(f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}")
     if not restore:
         return trial, None
-    progress.say(f"training trial {trial.number}, the best, again to restore its checkpoint")
-    trial = _verified(history, trial, verifier, progress, restore=True)
+    say(f"training trial {trial.number}, the best, again to restore its checkpoint")
+    trial = verifier.verify(history, trial, restore=True)
     if repeat in history.checkpoint_faults(trial):
-        progress.say(f"warning: trial {trial.number} did not get the same weights again")
+        say(f"warning: trial {trial.number} did not get the same weights again")
         return trial, None
     return trial, path
-
-
-def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
-    reason = unsaved[0].result.unsaved
-    if all(trial.result.of_no_epoch for trial in unsaved):
-        progress.say(f"note: no model is registered: {reason}")
-        return
-    more = f", as {len(unsaved) - 1} more have none" if len(unsaved) > 1 else ""
-    progress.say(
-        f"warning: trial {unsaved[0].number} is the best, but has no checkpoint to register{more}: "
-        f"{reason}"
-    )
-
-
-def _verified(
-    history: StudyHistory,
-    trial: EndedTrial,
-    verifier: Verifier,
-    progress: Progress,
-    *,
-    restore: bool = False,
-) -> EndedTrial:
-    """Compares a trial with `model.fit`, records and shows the outcome, and returns the trial."""
-    outcome = verifier.verify(history, trial, restore=restore)
-    if outcome == trial.verified:
-        return trial
-    trial = record_verified(history, trial, outcome)
-    if trial.holds:
-        if outcome.startswith(IDENTICAL):
-            progress.say(f"verified trial {trial.number}: {outcome}")
-        elif outcome not in (OFF, *TRAINED_BY_ITSELF):
-            progress.say(f"warning: trial {trial.number} is not verified: {outcome}")
-        return trial
-    progress.say(
-        f"warning: trial {trial.number} differs from model.fit: {outcome.partition(': ')[2]}. "
-        "It is skipped, and model.fit trains the study's trials from now on."
-    )
-    suspects = [
-        other.number
-        for other in history.ended
-        if other.result.trainer == "compiled"
-        and other.uuid != trial.uuid
-        and not is_whole(other.verified)
-    ]
-    if suspects:
-        progress.say(
-            "warning: the compiled trainer trained other trials too, whose values may be wrong as "
-            f"well and are not verified: {listed(suspects, most=_SHOWN)}. `kerastudy reproduce` "
-            "checks a trial."
-        )
-    return trial
 
 
 def _candidates(
@@ -229,13 +164,13 @@ def _candidates(
     return [(by_uuid[trial.uuid], trial) for trial in candidates]
 
 
-def register(
-    executor: Executor,
+def _register(
     history: StudyHistory,
     trial: EndedTrial,
     checkpoint: Path,
-    reason: str,
+    executor: Executor,
     progress: Progress,
+    reason: str,
 ) -> str:
     """Registers a trial's weights as the champion; returns ``models:/NAME@champion``."""
     metric = history.description.objective.metric
@@ -328,36 +263,23 @@ def promote(
         StudyError: If the study can't be loaded, if its data has changed, or if `model.fit` gave
             other results than the trial has.
     """
-    history, definition = opened(study, store, engine, trust)
-    with showing(progress) as shown:
-        return promote_trial(
-            history,
-            trial,
-            reason=reason,
-            refit=refit,
-            engine=engine,
-            study=definition,
-            progress=shown,
-        )
+    with opened(study, store, engine, trust=trust, progress=progress) as recorded:
+        return promote_trial(recorded, trial, reason=reason, refit=refit, engine=engine)
 
 
 def promote_trial(
-    history: StudyHistory,
+    study: RunnableStudy,
     number: int | None = None,
     *,
     reason: str = "",
     refit: bool = False,
     engine: str | None = None,
-    study: StudyDefinition | None = None,
-    data: str = "",
-    progress: Progress | None = None,
 ) -> Promotion:
     """Promotes a trial, as `promote` describes.
 
-    `engine` is the engine that the user named, or None. `study` is a study object to run instead of
-    the recorded code. If the data has moved, `data` is its new path.
+    `engine` is the engine that the user named, or None.
     """
-    progress = progress or NoProgress()
+    history = study.history
     chooses = number is not None or not refit
     if reason and not chooses:
         raise StudyError(
@@ -368,6 +290,7 @@ def promote_trial(
     if number is None and chooses:
         if engine is None:
             history = best_of_engines([history, *history.others])
+            study = replace(study, history=history)
         if history.best is None:
             raise StudyNotFoundError(
                 f"The study {history.description.name!r} has no trial with a value to promote."
@@ -389,26 +312,13 @@ def promote_trial(
     how: Refitted | None = None
     with history.store.lock_study(history.folder, description.name):
         if chooses and stays_champion(history, trial, why):
-            champion = history.model_uri(trial) or ""
+            champion = history.champion_address
         if refit or not champion:
-            with (
-                recorded_executor(
-                    history, trial, study=study, data=data, progress=progress
-                ) as worker,
-                tempfile.TemporaryDirectory() as temporary,
-            ):
-                check_data(trial, worker)
-                folder = Path(temporary)
+            with study.executor(trial) as worker:
                 if chooses and not champion:
-                    champion, trial = make_champion(history, trial, worker, folder, progress, why)
+                    champion, trial = make_champion(study, trial, worker, why)
                 if refit:
-                    spec, best = trial.best_training
-                    epochs = counted(best.epoch, "epoch")
-                    progress.wait(f"training on all but the test part, {epochs}")
-                    saved = folder / "refit"
-                    how = worker.ask(_refit_in_worker, spec, best.epoch, description.space, saved)
-                    assert how is not None, "it is trained"
-                    address = register_refit(history, trial, saved, best.epoch, how.samples)
+                    address, how = _register_refit(study, trial, worker)
     export_later(history.folder)
     _, best = trial.best_training
     return Promotion(
@@ -438,12 +348,7 @@ def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> boo
 
 
 def make_champion(
-    history: StudyHistory,
-    trial: EndedTrial,
-    executor: Executor,
-    folder: Path,
-    progress: Progress,
-    reason: str,
+    study: RunnableStudy, trial: EndedTrial, executor: Executor, reason: str
 ) -> tuple[str, EndedTrial]:
     """Registers a trial as the champion; returns its MLflow address, and the updated trial.
 
@@ -451,13 +356,14 @@ def make_champion(
     trained again. If a cross-validated trial has no model yet, one is trained on all folds
     together.
     """
+    history, progress = study.history, study.progress
     if trial.result.folds and trial.whole is None:
-        trained = AllFolds(history, trial, progress).train(executor)
-        assert trained is not None, "nothing stops it"
-        trial = trained
-    weights, trial = weights_of(history, trial, executor, folder, progress)
-    champion = register(executor, history, trial, weights, reason, progress)
-    return champion, trial
+        updated = AllFolds(history, trial, progress).train(executor)
+        assert updated is not None, "nothing stops it"
+        trial = updated
+    with tempfile.TemporaryDirectory() as folder:
+        weights, trial = weights_of(study, trial, executor, Path(folder))
+        return _register(history, trial, weights, executor, progress, reason), trial
 
 
 def _notes(
@@ -471,8 +377,8 @@ def _notes(
             f"trial's value is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
         )
     if champion:
-        said = worth(history, study_verdict(history), trial)
-        notes += [said.rstrip(".")] if said else []
+        sentences = worth(history, study_verdict(history), trial)
+        notes += [sentences.rstrip(".")] if sentences else []
         again = f"kerastudy promote {shlex.quote(history.description.name)}"
         kept = f"launches keep it until a confirm, or {again}"
         notes.append(kept if why else "launches choose the champion again")
@@ -485,6 +391,22 @@ def _notes(
             watching = ", ".join(how.left_out)
             notes.append(f"it was trained without {watching}, which watch validation data")
     return notes
+
+
+def _register_refit(
+    study: RunnableStudy, trial: EndedTrial, executor: AnyExecutor
+) -> tuple[str, Refitted]:
+    """Trains a trial's model on training and validation data together, up to its best epoch.
+
+    Returns the MLflow address of the registered refit, and facts about the training.
+    """
+    spec, best = trial.best_training
+    space = study.history.description.space
+    study.progress.wait(f"training on all but the test part, {counted(best.epoch, 'epoch')}")
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder, "refit")
+        how: Refitted = executor.ask(_refit_in_worker, spec, best.epoch, space, saved)
+        return register_refit(study.history, trial, saved, best.epoch, how.samples), how
 
 
 def _refit_in_worker(

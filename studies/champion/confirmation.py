@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from search_spaces.argument_checks import choice
 from search_spaces.errors import StudyError
 from studies.champion.choosing import make_champion, stays_champion
-from studies.champion.confirmation_test_part import score_on_test_part, warn_of_readings
+from studies.champion.confirmation_test_part import earlier_readings, score_on_test_part
 from studies.champion.confirmation_trainings import (
     DEFAULTS,
     ConfirmOptions,
@@ -25,13 +24,12 @@ from studies.champion.confirmation_trainings import (
     Trainings,
     make_plan,
 )
-from studies.champion.recorded_code import AnyExecutor, check_data, opened, recorded_executor
+from studies.champion.evaluation_on_test_part import warning_of
+from studies.champion.recorded_code import AnyExecutor, RunnableStudy, opened
 from studies.champion.verification_by_model_fit import Verifier
 from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.interruption import raising_interrupts
-from studies.progress import NoProgress, Progress, showing
-from tracking.history.champions import record_verified
-from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
+from tracking.history.study_history import CONFIRMED, refreshed
 from tracking.history.verdicts import confirmation_of, study_verdict
 from tracking.mlflow.exporter_process import export_later
 from tracking.records.evaluation_records import Confirmation, Racer
@@ -91,44 +89,29 @@ def confirm(
             resume it.
     """
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=test)
-    where = where_trainings_run(
-        executor, workers, "worker" if isinstance(study, str) else "in-process"
-    )
-    history, definition = opened(study, store, engine, trust)
-    with raising_interrupts(), showing(progress) as shown:
-        return confirm_study(
-            history,
-            options,
-            study=definition,
-            keep=keep,
-            in_process=where == "in-process",
-            workers=workers,
-            progress=shown,
-        )
+    here = in_this_process(executor, workers, otherwise=not isinstance(study, str))
+    with (
+        raising_interrupts(),
+        opened(study, store, engine, trust=trust, progress=progress) as recorded,
+    ):
+        return confirm_study(recorded, options, keep=keep, in_process=here, workers=workers)
 
 
 def confirm_study(
-    history: StudyHistory,
+    study: RunnableStudy,
     options: ConfirmOptions,
     *,
-    study: StudyDefinition | None = None,
-    data: str = "",
     keep: bool = False,
     in_process: bool = False,
     workers: int | None = None,
-    progress: Progress | None = None,
 ) -> Confirmation:
-    """Confirms the best trials of one engine, as `confirm` describes.
-
-    `study` is a study object to run instead of the recorded code. If the data has moved, `data` is
-    its new path.
-    """
-    progress = progress or NoProgress()
+    """Confirms the best trials of one engine, as `confirm` describes."""
+    history, progress = study.history, study.progress
     with history.store.lock_study(history.folder, history.description.name):
         # The study is read again, as another process may have changed it before this process got
         # the lock.
-        history = read_study(history.store, history.description.name, history.description.engine)
-        plan = make_plan(history, options)
+        history = refreshed(history)
+        study, plan = replace(study, history=history), make_plan(history, options)
         unfinished, outcome = confirmation_of(history, plan.to_json())
         if outcome is not None:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(outcome.time / 1000))
@@ -137,35 +120,27 @@ def confirm_study(
                 return outcome
             progress.say(f"confirmed on {when}; its winner becomes the champion")
         with (
-            recorded_executor(
-                history,
-                plan.reported,
-                study=study,
-                data=data,
-                progress=progress,
-                in_process=in_process,
-                workers=workers,
-                trainings=plan.trainings,
+            study.executor(
+                plan.reported, in_process=in_process, workers=workers, trainings=plan.trainings
             ) as executor,
             history.writing() as journal,
         ):
-            check_data(plan.reported, executor)
             trainings = Trainings(plan, executor, journal, progress)
             outcome = outcome or _run(trainings, unfinished)
             if not keep:
-                _make_champion(plan, outcome, executor, progress)
+                _make_champion(study, plan, outcome, executor)
             export_later(history.folder)
             return outcome
 
 
-def where_trainings_run(
-    executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
-) -> ExecutorName:
-    """Returns the executor that the options name, or `otherwise` if they name none."""
+def in_this_process(executor: ExecutorName | None, workers: int | None, otherwise: bool) -> bool:
+    """Returns whether trainings run in this process; `otherwise` if the options don't say it."""
     if executor is not None:
         choice("executor", executor, ("in-process", "worker"), StudyError)
     check_workers(workers, executor)
-    return "worker" if workers is not None else executor or otherwise
+    if executor is None and workers is None:
+        return otherwise
+    return executor == "in-process"
 
 
 def _run(trainings: Trainings, unfinished: str) -> Confirmation:
@@ -198,38 +173,29 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
 
 
 def _outcome(trainings: Trainings) -> Confirmation:
-    plan = trainings.plan
-    history, description = plan.history, plan.history.description
-    verdict = study_verdict(history)
-    if plan.tests:
-        warn_of_readings(trainings)
+    plan, progress = trainings.plan, trainings.progress
+    description = plan.history.description
+    verdict = study_verdict(plan.history)
+    if plan.tests and (warning := warning_of(earlier_readings(trainings))):
+        progress.say(f"warning: {warning}")
     folds = f" on {plan.folds} folds each" if plan.folds else ""
     tested = f", then {plan.test_size} for the test part" if plan.tests else ""
-    trainings.progress.begin_trainings(
+    progress.begin_trainings(
         f"confirming {description.name}: {len(plan.racers)} trials race in {plan.race_size} "
         f"trainings under new seeds{folds}{tested}",
         trainings.count,
         plan.trainings,
     )
     ranking = _race(trainings)
-    winner, notes = ranking[0], list(plan.notes)
+    winner, best, notes = plan.racer(ranking[0]), plan.reported.best, list(plan.notes)
+    assert best is not None, "it races"
     if verdict.unknown:
         notes.append(f"The best value can't be corrected for the choice: {verdict.unknown}.")
-    unsaved = plan.racer(winner).result.unsaved
-    if unsaved:
-        notes.append(f"Trial {winner} can't be the champion: it has no checkpoint ({unsaved}).")
-    fields: dict[str, Any] = {}
-    reasons = [] if plan.tests else [_why_not_tested(plan)]
-    if plan.tests:
-        fields, reasons = score_on_test_part(trainings, winner)
-    default, racer, runs = None, plan.default_racer, plan.test_trainings(DEFAULTS)
-    if fields and racer is not None and racer.number == winner:
-        default = _racer(trainings, winner)
-    elif fields and runs and all(map(trainings.knows, runs)):
-        default = _racer(trainings, DEFAULTS)
-    best = plan.reported.best
-    assert best is not None, "it races"
-    return Confirmation(
+    if why := winner.result.unsaved:
+        notes.append(f"Trial {winner.number} can't be the champion: it has no checkpoint ({why}).")
+    if not plan.tests:
+        notes.append(_why_not_tested(plan))
+    outcome = Confirmation(
         study=description.name,
         engine=description.engine,
         uuid=trainings.uuid,
@@ -240,12 +206,18 @@ def _outcome(trainings: Trainings) -> Confirmation:
         corrected=verdict.corrected,
         seeds=plan.seeds,
         race=tuple(_racer(trainings, number) for number in ranking),
-        default=default,
-        winner=winner,
-        notes=(*notes, *reasons),
-        time=time.time_ns() // 1_000_000,
-        **fields,
+        default=None,
+        winner=winner.number,
+        notes=tuple(notes),
     )
+    if plan.tests:
+        outcome = score_on_test_part(trainings, outcome)
+    if outcome.winner_on_test:
+        if plan.has_defaults(winner.number):
+            outcome = replace(outcome, default=_racer(trainings, winner.number))
+        elif plan.test_trainings(DEFAULTS):
+            outcome = replace(outcome, default=_racer(trainings, DEFAULTS))
+    return replace(outcome, time=time.time_ns() // 1_000_000)
 
 
 def _race(trainings: Trainings) -> list[int]:
@@ -255,15 +227,15 @@ def _race(trainings: Trainings) -> list[int]:
     """
     plan, description = trainings.plan, trainings.plan.history.description
     staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0
-    for planned in plan.rounds:
-        staying, left = staying[: planned.racers], staying[planned.racers :]
+    for round_ in plan.rounds:
+        staying, left = staying[: round_.racers], staying[round_.racers :]
         out = [*left, *out]
-        places = range(seeds, seeds + planned.seeds)
+        places = range(seeds, seeds + round_.seeds)
         trainings.run(
             [t for n in staying for place in places for t in plan.trainings_at(n, place)],
-            plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else [],
+            plan.test_trainings(DEFAULTS) if round_ is plan.rounds[-1] else [],
         )
-        seeds += planned.seeds
+        seeds += round_.seeds
         values = {n: [trainings.value_at(n, place) for place in range(seeds)] for n in staying}
         staying = list(survivors(values, len(staying), description.objective.direction))
     if all(value is None for value in values[staying[0]]):
@@ -312,17 +284,17 @@ def _why_not_tested(plan: Plan) -> str:
 
 
 def _make_champion(
-    plan: Plan, outcome: Confirmation, executor: AnyExecutor, progress: Progress
+    study: RunnableStudy, plan: Plan, outcome: Confirmation, executor: AnyExecutor
 ) -> None:
     """Makes the race's winner the champion, even if its values on the test part are bad.
 
     Values on the test part must not influence a choice.
     """
-    history, trial = plan.history, plan.racer(outcome.winner)
+    history, progress, trial = study.history, study.progress, plan.racer(outcome.winner)
     if _needs_no_registration(plan, outcome):
         return
     try:
-        trial = record_verified(history, trial, Verifier(executor, progress).verify(history, trial))
+        trial = Verifier(executor, progress).verify(history, trial)
         if not trial.holds:
             raise StudyError(trial.verified)
         engine, former = history.description.engine, history.champion_engine
@@ -331,8 +303,7 @@ def _make_champion(
                 f"trial {trial.number} of {engine} replaces the champion, a trial of {former}; "
                 "with --keep it stays"
             )
-        with tempfile.TemporaryDirectory() as folder:
-            champion, _ = make_champion(history, trial, executor, Path(folder), progress, CONFIRMED)
+        champion, _ = make_champion(study, trial, executor, CONFIRMED)
         progress.say(f"trial {trial.number} is the champion now: {champion}")
     except StudyError as error:
         progress.say(f"warning: trial {trial.number} won, and can't be the champion: {error}")

@@ -5,20 +5,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import KerastudyError, StatisticsError
 from studies.champion.confirmation_trainings import DEFAULTS, Plan, Training, Trainings
-from studies.champion.evaluation_on_test_part import warning_of
 from studies.error_texts import describe
-from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import evaluations_on, read_evaluations, record_evaluation
 from tracking.records import BestEpoch, TrialSpec
 from tracking.records.data_findings import ConstantGuess
-from tracking.records.evaluation_records import Evaluation, Interval, Measured
+from tracking.records.evaluation_records import Confirmation, Evaluation, Interval, Measured
 from tracking.records.study_description import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrections import confirmed_value
@@ -28,63 +26,73 @@ if TYPE_CHECKING:
     from studies.executors import Session
 
 
-def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any], list[str]]:
+@dataclass(frozen=True)
+class _Scored:
+    """The scores of a trial's models, or of the default values' models, on the test part."""
+
+    by_place: Mapping[int, SampleScores]  # The keys are `Training.place`.
+    guess: ConstantGuess | None = None  # The most frequent class of the test part, or None.
+    unscored: str = ""  # Why there are no scores, or empty.
+
+
+def score_on_test_part(trainings: Trainings, outcome: Confirmation) -> Confirmation:
     """Trains the winner and the defaults under `test_seeds`, and scores their models.
 
-    Returns values for fields of `Confirmation`, such as `confirmed` and `gain`, and notes for the
-    user. There are no values if all trainings of the winner are infeasible, or if its models can't
-    score the test samples.
+    Returns the outcome of the race with the values on the test part, such as `confirmed` and
+    `gain`, and with notes on them. It gets no values if all trainings of the winner are infeasible,
+    or if its models can't score the test samples.
 
     A resumed confirmation may score the test part a second time. Both times count as one reading
     of the test part, because the models have the same weights.
     """
-    plan, uuid = trainings.plan, trainings.uuid
-    history, racer, trial = plan.history, plan.default_racer, plan.racer(winner)
-    description, digest = history.description, history.description.data.digests["test"]
-    numbers = [winner, DEFAULTS] if racer is None or racer.number != winner else [winner]
+    plan, history, winner = trainings.plan, trainings.plan.history, outcome.winner
+    numbers = [winner] if plan.has_defaults(winner) else [winner, DEFAULTS]
     trainings.run([], [training for n in numbers for training in plan.test_trainings(n)])
     feasible = {
         n: [t for t in plan.test_trainings(n) if trainings.value(t) is not None] for n in numbers
     }
     if not feasible[winner]:
         why = trainings.result(plan.test_trainings(winner)[0]).reason.rstrip(".")
-        return {}, [
+        note = (
             f"Trial {winner} won the race, but all its trainings under fresh seeds are "
             f"infeasible, so the test part was not read: {why}."
-        ]
+        )
+        return replace(outcome, notes=(*outcome.notes, note))
     trainings.progress.wait("reading the test part")
     scored = {n: _scores(trainings, feasible[n]) for n in numbers}
+    digest, uuid = history.description.data.digests["test"], trainings.uuid
     records = [e for e in read_evaluations(history) if e.confirmation == uuid]
     now = records[0].time if records else time.time_ns() // 1_000_000
-    readings = 1 + sum(e.time <= now for e in earlier_readings(history, digest, uuid))
-    scores, _, unscored = scored[winner]
-    fields: dict[str, Any] = {}
-    notes = [
-        "The test part gives no value, as its samples can't be scored by the model of trial "
-        f"{winner}: {unscored}."
-    ]
-    how = f"not scored: {unscored}"
-    metrics: dict[str, Measured] = {}
-    assert trial.best is not None, "it races"
-    if not unscored:
-        fields, notes = _outcome(plan, winner, scored, readings)
+    readings = 1 + sum(e.time <= now for e in earlier_readings(trainings))
+    scores, unscored = scored[winner].by_place, scored[winner].unscored
+    best, metrics = plan.racer(winner).best, dict[str, Measured]()
+    assert best is not None, "it races"
+    if unscored:
+        how = f"not scored: {unscored}"
+        note = (
+            "The test part gives no value, as its samples can't be scored by the model of trial "
+            f"{winner}: {unscored}."
+        )
+        outcome = replace(outcome, notes=(*outcome.notes, note))
+    else:
         how = f"trained again under {len(scores)} new seeds, by kerastudy confirm"
+        outcome = _with_values(plan, outcome, scored, readings)
+        interval = outcome.confirmed
+        low, high = (None, None) if interval is None else (interval.low, interval.high)
         values = [trainings.value(training) for training in feasible[winner]]
         validated = statistics.fmean(value for value in values if value is not None)
-        measured = Measured(
-            statistics.fmean(fields["winner_on_test"]),
-            validation=trial.best.value if plan.folds else validated,
+        metrics[outcome.metric.removeprefix("val_")] = Measured(
+            statistics.fmean(outcome.winner_on_test),
+            low,
+            high,
+            validation=best.value if plan.folds else validated,
         )
-        confirmed = fields["confirmed"]
-        if confirmed is not None:
-            measured = replace(measured, low=confirmed.low, high=confirmed.high)
-        metrics[description.objective.metric.removeprefix("val_")] = measured
     if not records:
         evaluation = Evaluation(
-            study=description.name,
-            engine=description.engine,
+            study=outcome.study,
+            engine=outcome.engine,
             trial=winner,
-            epoch=trial.best.epoch,
+            epoch=best.epoch,
             samples=len(next(iter(scores.values()), ())),
             digest=digest,
             metrics=metrics,
@@ -94,53 +102,64 @@ def score_on_test_part(trainings: Trainings, winner: int) -> tuple[dict[str, Any
             level=level_of_reading(readings),
         )
         record_evaluation(history, evaluation)
-    return fields, notes
+    return outcome
 
 
-Scored = tuple[dict[int, SampleScores], ConstantGuess | None, str]
-"""The scores of one trial's models on the test part, as a tuple of three.
-
-The first has the scores by `Training.place`. The second is the most frequent class of the test
-part, or None. The third says why there are no scores, or is empty.
-"""
-
-
-def _outcome(
-    plan: Plan, winner: int, scored: Mapping[int, Scored], readings: int
-) -> tuple[dict[str, Any], list[str]]:
-    """Returns the fields and the notes that `score_on_test_part` returns.
+def _with_values(
+    plan: Plan, outcome: Confirmation, scored: Mapping[int, _Scored], readings: int
+) -> Confirmation:
+    """Returns the outcome with the values of models that were scored on the test part.
 
     `scored` has the scores by the number of the trial, or by `DEFAULTS`.
     """
-    description = plan.history.description
-    scores, guess, _ = scored[winner]
-    defaults, _, unscored = scored.get(DEFAULTS, ({}, None, ""))
-    note = not_paired(plan, {number: by_place for number, (by_place, *_) in scored.items()})
-    if unscored:
-        note = f"The defaults can't be scored, so there is no gain: {unscored}."
+    winner, default = scored[outcome.winner], scored.get(DEFAULTS)
+    scores, defaults = winner.by_place, {} if default is None else default.by_place
+    note = not_paired(plan, None if default is None else defaults)
+    if default is not None and default.unscored:
+        note = f"The defaults can't be scored, so there is no gain: {default.unscored}."
+    level = level_of_reading(readings)
     confirmed, gained, warning = _intervals(
-        scores,
-        {} if note else defaults,
-        description.objective.direction,
-        level_of_reading(readings),
+        scores, {} if note else defaults, outcome.direction, level
     )
-    if confirmed is not None and DEFAULTS not in scored:
-        gained = Interval(0.0, 0.0, 0.0, confirmed.level)
-    fields = {
-        "confirmed": confirmed,
-        "gain": gained,
-        "test_samples": len(next(iter(scores.values()))),
-        "test_digest": description.data.digests["test"],
-        "readings": readings,
-        "test_seeds": plan.test_seeds,
-        "winner_on_test": tuple(each.value for each in scores.values()),
-        "default_on_test": tuple(each.value for each in defaults.values()),
-        "guess": guess,
-    }
-    return fields, [sentence for sentence in (warning, note) if sentence]
+    if confirmed is not None and default is None:
+        gained = Interval(0.0, 0.0, 0.0, level)
+    return replace(
+        outcome,
+        confirmed=confirmed,
+        gain=gained,
+        test_samples=len(next(iter(scores.values()))),
+        test_digest=plan.history.description.data.digests["test"],
+        readings=readings,
+        test_seeds=plan.test_seeds,
+        winner_on_test=tuple(each.value for each in scores.values()),
+        default_on_test=tuple(each.value for each in defaults.values()),
+        guess=winner.guess,
+        notes=(*outcome.notes, *filter(None, (warning, note))),
+    )
 
 
-def _scores(trainings: Trainings, chosen: Sequence[Training]) -> Scored:
+def not_paired(plan: Plan, defaults: Mapping[int, SampleScores] | None) -> str:
+    """Returns why the winner and the defaults can't be compared, or an empty text.
+
+    `defaults` has the scores of the default values' models. It is None if the winner has the
+    default values.
+    """
+    if plan.folds and plan.default_trial is None:
+        return (
+            "No trial has the defaults' values, so the epoch to train them for is not known, and "
+            "there is no gain to measure. A study that tries them first (try_defaults) has one."
+        )
+    return "All trainings of the defaults are infeasible." if defaults == {} else ""
+
+
+def earlier_readings(trainings: Trainings) -> list[Evaluation]:
+    """Returns all evaluations on the study's test part, except those by this confirmation."""
+    history = trainings.plan.history
+    readings = evaluations_on(history.store, history.description.data.digests["test"])
+    return [reading for reading in readings if reading.confirmation != trainings.uuid]
+
+
+def _scores(trainings: Trainings, chosen: Sequence[Training]) -> _Scored:
     scores: dict[int, SampleScores] = {}
     guess: ConstantGuess | None = None
     space = trainings.plan.history.description.space
@@ -154,33 +173,9 @@ def _scores(trainings: Trainings, chosen: Sequence[Training]) -> Scored:
             _scores_in_worker, training.spec, path, space, best, compared
         )
         if isinstance(answer, str):
-            return {}, None, answer.rstrip(".")
+            return _Scored({}, unscored=answer.rstrip("."))
         scores[training.place], guess = answer
-    return scores, guess, ""
-
-
-def earlier_readings(history: StudyHistory, digest: str, uuid: str) -> list[Evaluation]:
-    """Returns all evaluations on a test part, except those by the confirmation `uuid`."""
-    return [e for e in evaluations_on(history.store, digest) if e.confirmation != uuid]
-
-
-def warn_of_readings(trainings: Trainings) -> None:
-    """Warns the user if models were evaluated on the test part before."""
-    history = trainings.plan.history
-    digest = history.description.data.digests["test"]
-    earlier = earlier_readings(history, digest, trainings.uuid)
-    if earlier:
-        trainings.progress.say(f"warning: {warning_of(earlier)}")
-
-
-def not_paired(plan: Plan, scores: Mapping[int, Mapping[int, SampleScores]]) -> str:
-    """Returns why the winner and the defaults can't be compared, or an empty text."""
-    if plan.folds and plan.default_trial is None:
-        return (
-            "No trial has the defaults' values, so the epoch to train them for is not known, and "
-            "there is no gain to measure. A study that tries them first (try_defaults) has one."
-        )
-    return "" if all(scores.values()) else "All trainings of the defaults are infeasible."
+    return _Scored(scores, guess)
 
 
 def _intervals(

@@ -76,8 +76,8 @@ class ConfirmOptions:
     def rounds(self, trials: int) -> tuple[Round, ...]:
         """Returns the rounds of the race; `trials` is how many trials can race."""
         top = min(self.top, trials)
-        planned = rounds(top, self.seeds, self.budget)
-        if planned[0].racers < top:
+        plan = rounds(top, self.seeds, self.budget)
+        if plan[0].racers < top:
             needed = next(
                 n for n in itertools.count(1) if rounds(top, self.seeds, n)[0].racers == top
             )
@@ -85,7 +85,7 @@ class ConfirmOptions:
                 f"A budget of {self.budget} trainings is too small for a race of {top} trials, "
                 f"which needs {needed}. Give --budget {needed}, or race fewer trials: --top."
             )
-        return planned
+        return plan
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Plan:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The new seeds of the race."""
-        return self._new_seeds(race_seed, sum(planned.seeds for planned in self.rounds))
+        return self._new_seeds(race_seed, sum(round_.seeds for round_ in self.rounds))
 
     @cached_property
     def test_seeds(self) -> tuple[int, ...]:
@@ -158,13 +158,11 @@ class Plan:
         description = self.history.description
         values = description.space.defaults()
         spec = spec_of(Proposal(0, values), description, {})
-        spec = replace(spec, threads=self.reported.spec.threads)
-        for trial in self.history.trials:
-            if trial.spec.values == values:
-                # The builder may read the trial's number. So it gets the number of the recorded
-                # trial with the same values.
-                return replace(spec, begun_as=trial.spec.built_as)
-        return spec
+        # The builder may read the trial's number. So it gets the number of a recorded trial with
+        # the same values, if there is one.
+        numbers = (t.spec.built_as for t in self.history.trials if t.spec.values == values)
+        threads = self.reported.spec.threads
+        return replace(spec, threads=threads, begun_as=next(numbers, None))
 
     @property
     def folds(self) -> int:
@@ -181,14 +179,13 @@ class Plan:
         trials = (trial for trial in self.history.holding if trial.code_digest == code)
         return next((t for t in trials if t.spec.values == self.default.values), None)
 
-    @property
-    def default_racer(self) -> EndedTrial | None:
-        """The racer with the default values, or None."""
-        return next((t for t in self.racers if t.spec.values == self.default.values), None)
-
     def racer(self, number: int) -> EndedTrial:
         """Returns the racer with this number."""
         return next(racer for racer in self.racers if racer.number == number)
+
+    def has_defaults(self, number: int) -> bool:
+        """Returns whether the racer with this number has the space's default values."""
+        return self.racer(number).spec.values == self.default.values
 
     def trainings_at(self, trial: int, place: int) -> list[Training]:
         """Returns a racer's trainings under one seed: one training, or one for each fold.
@@ -228,7 +225,7 @@ class Plan:
     @property
     def race_size(self) -> int:
         """The number of trainings in the race. Each fold is a training of its own."""
-        return sum(planned.trainings for planned in self.rounds) * max(self.folds, 1)
+        return sum(round_.trainings for round_ in self.rounds) * max(self.folds, 1)
 
     @property
     def test_size(self) -> int:
@@ -244,7 +241,7 @@ class Plan:
             "version": _VERSION,
             "options": dataclasses.asdict(self.options),
             "trials": [racer.number for racer in self.racers],
-            "rounds": [[planned.racers, planned.seeds] for planned in self.rounds],
+            "rounds": [[round_.racers, round_.seeds] for round_ in self.rounds],
             "seeds": self.seeds,
             "test_seeds": self.test_seeds,
             "default": dict(self.default.values),
@@ -275,8 +272,8 @@ class Plan:
         used = {trial.spec.seed for trial in self.history.trials}
         used |= {fit.seed for trial in self.history.ended for fit in trial.result.repeats}
         study_seed = self.history.description.seed
-        drawn = (seed_at(study_seed, place) for place in itertools.count())
-        return tuple(itertools.islice((seed for seed in drawn if seed not in used), count))
+        seeds = (seed_at(study_seed, place) for place in itertools.count())
+        return tuple(itertools.islice((seed for seed in seeds if seed not in used), count))
 
 
 def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
@@ -293,18 +290,18 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
             "race: the study's code was changed between its launches."
         )
     digest = best.result.validation_digest
-    judged = [trial for trial in same if trial.result.validation_digest == digest]
-    if len(judged) < len(same):
+    comparable = [trial for trial in same if trial.result.validation_digest == digest]
+    if len(comparable) < len(same):
         notes.append(
-            f"{counted(len(same) - len(judged), 'trial')} validated on other samples than the best "
-            "did not race: the data differs between trials."
+            f"{counted(len(same) - len(comparable), 'trial')} validated on other samples than the "
+            "best did not race: the data differs between trials."
         )
-    if len(judged) < 2:
+    if len(comparable) < 2:
         raise StudyError(
             f"Only the best trial of {description.name!r} can race: {' '.join(notes)} Launch "
             "further trials with the code and the data of the best trial."
         )
-    racers = tuple(judged[: options.top])
+    racers = tuple(comparable[: options.top])
     if len(racers) < options.top:
         notes.append(f"Only {len(racers)} trials had a value to race.")
     return Plan(
@@ -319,18 +316,12 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
 
 def _too_few(history: StudyHistory, valued: int) -> str:
     name, total = history.description.name, len(history.trials)
+    why = f"{'only one' if valued else 'none'} of its trials has a value"
     what = "Launch it with more trials."
-    if not total:
-        why = "it has no trials"
-    elif history.counts()["infeasible"] == total:
-        why = "its only trial is infeasible"
-        if total > 1:
-            why = f"all of its {total} trials are infeasible"
+    if total and history.counts()["infeasible"] == total:
+        many = f"all of its {total} trials are infeasible"
+        why = many if total > 1 else "its only trial is infeasible"
         what = "`kerastudy show` says why; mend that, and launch it with --retry-infeasible."
-    elif valued:
-        why = "only one of its trials has a value"
-    else:
-        why = "none of its trials has a value"
     return (
         f"There is no choice to confirm in the study {name!r}: {why}, and at least 2 must have "
         f"one. {what}"

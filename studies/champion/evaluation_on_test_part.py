@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 from search_spaces import SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
 from studies.champion.recorded_code import (
+    RunnableStudy,
     champion_or,
-    check_data,
     in_worker,
     opened,
-    recorded_executor,
 )
 from studies.champion.rerun_jobs import weights_of
 from studies.definition import StudyDefinition, no_data
-from studies.progress import NoProgress, Progress, showing
-from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import TrialSpec
@@ -95,28 +92,16 @@ def evaluate(
         TrackingError: If the store has no such study or trial.
         StudyError: If the study can't be loaded, or its data has changed.
     """
-    history, definition = opened(study, store, engine, trust)
-    with showing(progress) as shown:
-        reading = read_test_part(history, trial, study=definition, progress=shown)
-        for warning in (*reading.flaws, *filter(None, [reading.warning])):
-            shown.say(f"warning: {warning}")
+    with opened(study, store, engine, trust=trust, progress=progress) as recorded:
+        reading = read_test_part(recorded, trial)
+        warnings = (*reading.flaws, *filter(None, [reading.warning]))
+        recorded.progress.say_all(f"warning: {warning}" for warning in warnings)
         return reading.evaluation
 
 
-def read_test_part(
-    history: StudyHistory,
-    number: int | None = None,
-    *,
-    study: StudyDefinition | None = None,
-    data: str = "",
-    progress: Progress | None = None,
-) -> Reading:
-    """Evaluates a trial's checkpoint on the test part, and records the evaluation.
-
-    `study` is a study object to run instead of the recorded code. If the data has moved, `data` is
-    its new path.
-    """
-    progress = progress or NoProgress()
+def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
+    """Evaluates a trial's checkpoint on the test part, and records the evaluation."""
+    history = study.history
     if history.description.objective_function:
         raise NoTestPartError(no_data(history.description.name))
     trial = champion_or(history, number)
@@ -128,14 +113,10 @@ def read_test_part(
         )
     earlier = evaluations_on(history.store, description.data.digests["test"])
     level = level_of_reading(len(earlier) + 1)
-    with (
-        recorded_executor(history, trial, study=study, data=data, progress=progress) as worker,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        check_data(trial, worker)
-        weights, trial = weights_of(history, trial, worker, Path(folder), progress)
+    with study.executor(trial) as worker, tempfile.TemporaryDirectory() as folder:
+        weights, trial = weights_of(study, trial, worker, Path(folder))
         spec, best = trial.best_training
-        progress.wait(f"reading the test part with trial {trial.number}, epoch {best.epoch}")
+        study.progress.wait(f"reading the test part with trial {trial.number}, epoch {best.epoch}")
         scores = worker.ask(_evaluate_in_worker, spec, weights, description.space, level)
     metrics = {}
     for name, value in scores.scores.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from studies.data import CrossValidation, read_spelled, spelled, temporary_folde
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.executors import InProcessExecutor, LoadStudy, LocalWorkers, Session, WorkerPool
-from studies.progress import Progress
+from studies.progress import Progress, showing
 from studies.training import begin_trial, prepare_environment
 from studies.user_code import (
     ShippedStudy,
@@ -32,7 +32,7 @@ from tracking.history.study_history import (
     read_code,
     read_study,
 )
-from tracking.records import CodeDescription, EndedTrial, TrialRecord
+from tracking.records import CodeDescription, EndedTrial
 from tracking.records.study_description import sha256
 from tracking.shell_commands import reproduce_command
 from tracking.store.store_json import check_trust
@@ -42,19 +42,177 @@ AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
 
-def opened(
-    study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
-) -> tuple[StudyHistory, StudyDefinition | None]:
-    """Reads the record of a study that a user gives by name, or as a study object.
+@dataclass(frozen=True)
+class RunnableStudy:
+    """A recorded study, and the code by which its trials can be trained again.
 
-    Returns the record, and the study object (None for a name). Raises StudyError if another user
+    Attributes:
+        history: The study's record.
+        progress: The display for messages to the user.
+        definition: A study object whose code runs instead of the recorded code, or None.
+        data: The new path of the data, if the data has moved; else empty.
+        notes: Sentences for the user. For example, one says that the code has changed.
+    """
+
+    history: StudyHistory
+    progress: Progress
+    definition: StudyDefinition | None = None
+    data: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Shows a sentence, and adds it to `notes`."""
+        self.notes.append(text)
+        self.progress.say(text)
+
+    @contextlib.contextmanager
+    def executor(
+        self,
+        trial: EndedTrial,
+        *,
+        in_process: bool = False,
+        workers: int | None = 1,
+        trainings: int = 1,
+    ) -> Iterator[AnyExecutor]:
+        """Yields an executor that can train a trial again, or other trials with the same code.
+
+        If the study file or the user's modules have changed, their recorded texts are run.
+        Installed packages are used as they are now. When the context ends, the executor's processes
+        end too.
+
+        Args:
+            trial: The trial whose code is loaded.
+            in_process: Whether to load the study in this process, instead of in worker processes.
+            workers: The number of worker processes. None stands for a number that suits the
+                machine, the study and `trainings`.
+            trainings: How many trainings will run at most.
+
+        Raises:
+            StudyError: If the study can't be loaded, or if the data has changed since the trial
+                ran.
+        """
+        data = spelled(self.data, recorded=self.history.description.data.override)
+        threads, folds = trial.spec.threads, _recorded_folds(self.history)
+        with temporary_folder() as shared:
+            code, study = self._code(trial), self.definition
+            if in_process:
+                prepare_environment(threads)
+                if isinstance(code, Target):
+                    begin_trial(0)
+                    study, code = load_study(code)
+                    study = study.with_overrides({"data": data}) if data else study
+                assert study is not None, "its code is described"
+                session = Session.open(study.with_overrides(folds), code, threads, data)
+                yield _with_same_data(trial, InProcessExecutor(session))
+                return
+            if isinstance(code, Target):
+                loaded: Target | ShippedStudy = code
+            else:
+                assert study is not None, "its code is described"
+                loaded = ship(study, code, Path(shared), self._otherwise(trial, workers))
+            local = LocalWorkers(
+                LoadStudy(loaded, Path(shared), folds, data, threads),
+                trials=trainings,
+                workers=workers,
+                on_output=self.progress.say,
+                folder=self.history.description.code.folder,
+                at_once=True,
+            )
+            try:
+                local.load()
+                if workers != 1:
+                    finished = local.pool.description.trials - trainings
+                    local.suit(threads=threads, finished=finished)
+                yield _with_same_data(trial, local.pool)
+            finally:
+                local.close()
+
+    def _otherwise(self, trial: EndedTrial, workers: int | None) -> str:
+        """Returns what to do if the study object can't be sent to worker processes."""
+        if workers != 1:
+            return "Or confirm it with executor='in-process'."
+        if not self.history.description.code.path:
+            return ""
+        command = reproduce_command(self.history, trial.number)
+        return f"Or, if the study is at the top level of its file, run: {command}"
+
+    def _code(self, trial: EndedTrial) -> Target | CodeDescription:
+        """Returns the code to load: the recorded code, or that of the object `definition`.
+
+        Notes which parts of the code have changed since the trial.
+        """
+        if self.definition is None:
+            target = self._recorded_target(trial)
+            self.progress.wait(what_is_loaded(target))
+            return target
+        code = describe_code(self.definition, self.definition.name)
+        changed = code.changes_since(read_code(self.history, trial.code_digest))
+        if changed:
+            self.note(f"the study's code has changed since ({', '.join(changed)}); {AS_IT_IS}")
+        self.progress.wait(f"loading TensorFlow and the study {self.definition.name}")
+        return code
+
+    def _recorded_target(self, trial: EndedTrial) -> Target:
+        code = self.history.description.code
+        recorded = read_code(self.history, trial.code_digest)
+        source, path = recorded.source, Path(code.path)
+        if not code.path:
+            raise StudyError(
+                f"The study {self.history.description.name!r} was not defined in a file (but in a "
+                "notebook or an interactive session), so its record alone does not reproduce its "
+                f"trials. Call study.reproduce({trial.number}) there, or put the study into a file "
+                "and launch it from that."
+            )
+        if not path.is_file():
+            self.note(f"the study file {str(path)!r} is gone; its recorded text is run")
+        elif not source:
+            self.note(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
+        elif path.read_text(encoding="utf-8", errors="replace") != source:
+            self.note(f"the study file {str(path)!r} has changed since; its recorded text is run")
+        # The recorded texts of those modules that have changed, by the modules' files.
+        texts = {}
+        for module, digest in (recorded.modules or {}).items():
+            text = read_text(place_of(path, module))
+            if text is not None and sha256(text) == digest:
+                continue
+            fault = f"the imported {module!r} {'is gone' if text is None else 'has changed since'}"
+            if module in recorded.texts:
+                texts[str(place_of(path, module))] = recorded.texts[module]
+                self.note(f"{fault}; its recorded text is run")
+            else:
+                self.note(f"{fault}, and the record lacks its text; {AS_IT_IS}")
+        return Target(str(path), code.variable, source or None, code.study_name, texts)
+
+
+@contextlib.contextmanager
+def opened(
+    study: str | StudyDefinition,
+    store: str | Path | None,
+    engine: str | None,
+    *,
+    trust: bool = False,
+    progress: bool = True,
+) -> Iterator[RunnableStudy]:
+    """Yields a recorded study that a user gives by name, or as a study object.
+
+    `progress` says whether to show progress on standard error. Raises StudyError if another user
     made the store, unless `trust` is set or the study is an object.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
-    named = None if engine is None else check_engine(engine)
-    history = read_study(existing_store(store), name, named)
+    engine = None if engine is None else check_engine(engine)
+    history = read_study(existing_store(store), name, engine)
     check_trust(history.store.root, trust or definition is not None)
-    return history, definition
+    with showing(progress) as shown:
+        yield RunnableStudy(history, shown, definition)
+
+
+def trial_with_value(history: StudyHistory, number: int) -> EndedTrial:
+    """Returns the trial with this number. Raises StudyNotFoundError if it has no value."""
+    trial = history.trial(number)
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        name = history.description.name
+        raise StudyNotFoundError(f"Trial {number} of {name!r} is {trial.state} and has no value.")
+    return trial
 
 
 def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
@@ -63,25 +221,18 @@ def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
     Raises StudyNotFoundError if the champion is not a trial of this engine, or if the trial has no
     value.
     """
-    name = history.description.name
-    if number is None:
-        champion = history.champion
-        if champion is None:
-            what = f"The study {name!r} has no champion"
-            what += f" of the engine {history.description.engine}" if history.registered else ""
-            if history.best or not history.trials:
-                raise StudyNotFoundError(
-                    f"{what}. Launch it to its end, name a trial, or kerastudy promote one."
-                )
-            total = counted(len(history.trials), "trial")
-            raise StudyNotFoundError(f"{what}: none of its {total} has a value.")
-        return champion
-    trial = history.trial(number)
-    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+    if number is not None:
+        return trial_with_value(history, number)
+    if history.champion is not None:
+        return history.champion
+    what = f"The study {history.description.name!r} has no champion"
+    what += f" of the engine {history.description.engine}" if history.registered else ""
+    if history.best or not history.trials:
         raise StudyNotFoundError(
-            f"Trial {trial.number} of {name!r} is {trial.state} and has no best epoch."
+            f"{what}. Launch it to its end, name a trial, or kerastudy promote one."
         )
-    return trial
+    total = counted(len(history.trials), "trial")
+    raise StudyNotFoundError(f"{what}: none of its {total} has a value.")
 
 
 @contextlib.contextmanager
@@ -99,87 +250,15 @@ def in_worker(what_failed: str) -> Iterator[None]:
         restore_settings()
 
 
-@contextmanager
-def recorded_executor(
-    history: StudyHistory,
-    trial: TrialRecord,
-    *,
-    study: StudyDefinition | None = None,
-    data: str = "",
-    progress: Progress,
-    in_process: bool = False,
-    workers: int | None = 1,
-    trainings: int = 1,
-    notes: list[str] | None = None,
-) -> Iterator[AnyExecutor]:
-    """Yields an executor that can train a trial again, or other trials with the same code.
-
-    If the study file or the user's modules have changed, their recorded texts are run. Installed
-    packages are used as they are now. When the context ends, the executor's processes end too.
-
-    Args:
-        history: The study's record.
-        trial: The trial whose code is loaded.
-        study: A study object to use instead of the recorded code.
-        data: The new path of the data, if the data has moved; else empty.
-        progress: Shows which parts of the code have changed.
-        in_process: Whether to load the study in this process, instead of in worker processes.
-        workers: The number of worker processes. None stands for a number that suits the machine,
-            the study and `trainings`.
-        trainings: How many trainings will run at most.
-        notes: A list. Notes on which parts of the code have changed are added to it.
-    """
-    data = spelled(data, recorded=history.description.data.override)
-    threads, folds = trial.spec.threads, _recorded_folds(history)
-    with temporary_folder() as shared:
-        code = _code(history, trial, study, progress, [] if notes is None else notes)
-        if in_process:
-            prepare_environment(threads)
-            if isinstance(code, Target):
-                begin_trial(0)
-                study, code = load_study(code)
-                study = study.with_overrides({"data": data}) if data else study
-            assert study is not None, "its code is described"
-            session = Session.open(study.with_overrides(folds), code, threads, data)
-            yield InProcessExecutor(session)
-            return
-        otherwise = "Or confirm it with executor='in-process'."
-        if workers == 1:
-            otherwise = ""
-            if history.description.code.path:
-                command = reproduce_command(history, trial.number)
-                otherwise = f"Or, if the study is at the top level of its file, run: {command}"
-        if isinstance(code, Target):
-            loaded: Target | ShippedStudy = code
-        else:
-            assert study is not None, "its code is described"
-            loaded = ship(study, code, Path(shared), otherwise)
-        local = LocalWorkers(
-            LoadStudy(loaded, Path(shared), folds, data, threads),
-            trials=trainings,
-            workers=workers,
-            on_output=progress.say,
-            folder=history.description.code.folder,
-            at_once=True,
-        )
-        try:
-            local.load()
-            if workers != 1:
-                finished = local.pool.description.trials - trainings
-                local.suit(threads=threads, finished=finished)
-            yield local.pool
-        finally:
-            local.close()
-
-
-def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
-    """Raises StudyError if the data has changed since the trial ran."""
+def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
+    """Returns an executor. Raises StudyError if its data is not the data that the trial had."""
     now, then = executor.description.data.digest, trial.spec.data_digest
     if now != then:
         raise StudyError(
             f"The data has changed: its digest was {then[:16]}… and is {now[:16]}…, so nothing "
             "was run. If the data has moved, name its file with --data."
         )
+    return executor
 
 
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
@@ -191,62 +270,3 @@ def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
     text = history.description.cross_validation
     how = read_spelled(text)
     return {} if text and how is None else {"cross_validation": how}
-
-
-def _code(
-    history: StudyHistory,
-    trial: TrialRecord,
-    study: StudyDefinition | None,
-    progress: Progress,
-    notes: list[str],
-) -> Target | CodeDescription:
-    """Returns the code to load: the recorded code, or that of the object `study`.
-
-    Adds to `notes` which parts of the code have changed since the trial.
-    """
-    code: Target | CodeDescription
-    if study is None:
-        code = _recorded_target(history, trial, notes)
-        loading = what_is_loaded(code)
-    else:
-        code = describe_code(study, study.name)
-        changed = code.changes_since(read_code(history, trial.code_digest))
-        if changed:
-            notes.append(f"the study's code has changed since ({', '.join(changed)}); {AS_IT_IS}")
-        loading = f"loading TensorFlow and the study {history.description.name}"
-    for note in notes:
-        progress.say(note)
-    progress.wait(loading)
-    return code
-
-
-def _recorded_target(history: StudyHistory, trial: TrialRecord, notes: list[str]) -> Target:
-    code = history.description.code
-    recorded = read_code(history, trial.code_digest)
-    source, path = recorded.source, Path(code.path)
-    if not code.path:
-        raise StudyError(
-            f"The study {history.description.name!r} was not defined in a file (but in a notebook "
-            "or an interactive session), so its record alone does not reproduce its trials. Call "
-            f"study.reproduce({trial.number}) there, or put the study into a file and launch it "
-            "from that."
-        )
-    if not path.is_file():
-        notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
-    elif not source:
-        notes.append(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
-    elif path.read_text(encoding="utf-8", errors="replace") != source:
-        notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    # The recorded texts of those modules that have changed, by the modules' files.
-    texts = {}
-    for module, digest in (recorded.modules or {}).items():
-        text = read_text(place_of(path, module))
-        if text is not None and sha256(text) == digest:
-            continue
-        changed = f"the imported {module!r} " + ("is gone" if text is None else "has changed since")
-        if module in recorded.texts:
-            texts[str(place_of(path, module))] = recorded.texts[module]
-            notes.append(f"{changed}; its recorded text is run")
-        else:
-            notes.append(f"{changed}, and the record lacks its text; {AS_IT_IS}")
-    return Target(str(path), code.variable, source or None, code.study_name, texts)

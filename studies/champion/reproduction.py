@@ -11,13 +11,10 @@ from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
-from studies.champion.recorded_code import AS_IT_IS, AnyExecutor, recorded_executor
-from studies.champion.rerun_jobs import Rerun, trainings_of
-from studies.definition import StudyDefinition
-from studies.progress import NoProgress, Progress, showing
+from studies.champion.recorded_code import AS_IT_IS, AnyExecutor, RunnableStudy
+from studies.champion.rerun_jobs import Rerun, best_training_of, trainings_of
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
-from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.verification_texts import DIFFERS, is_known, not_reproduced, reproduced
@@ -33,8 +30,7 @@ class Reproduction:
         identical: Whether every metric of every epoch and the weights' digest are the same.
         epochs: The number of epochs that were compared.
         max_difference: The largest absolute difference between a metric's recorded and new values.
-            It is infinite if one of the two trainings lacks a metric or an epoch of the other. It
-            is None if nothing was compared.
+            It is infinite if one of the two trainings lacks a metric or an epoch of the other.
         recorded_sha256: The digest of the recorded weights of the best epoch.
         reproduced_sha256: The digest of the new weights after the same epoch. It is empty if the
             new training did not reach that epoch.
@@ -50,23 +46,17 @@ class Reproduction:
     trial: int
     identical: bool
     epochs: int
-    max_difference: float | None
+    max_difference: float
     recorded_sha256: str
     reproduced_sha256: str
     environment_differences: tuple[str, ...]
     notes: tuple[str, ...]
-    trainer: str = ""
-    engine: str = ""
+    trainer: str
+    engine: str
 
 
 def reproduce(
-    history: StudyHistory,
-    number: int | None = None,
-    *,
-    study: StudyDefinition | None = None,
-    data: str = "",
-    trainer: TrainerName | None = "plain",
-    progress: Progress | None = None,
+    study: RunnableStudy, number: int | None = None, trainer: TrainerName = "plain"
 ) -> Reproduction:
     """Trains a trial again in a new process, and compares metrics and weights with its record.
 
@@ -74,11 +64,11 @@ def reproduce(
     modules have changed, their recorded texts are run. Installed packages are used as they are now.
     A lost checkpoint is written again if the weights are the same.
 
-    `trainer` is the trainer of the new training; None stands for the study's trainer. By default,
-    plain `model.fit` trains. Then "identical" means that Keras alone, without kerastudy's compiled
-    trainer, gives the same bits. If a HyperModel overrides `fit`, its `fit` always trains.
+    `trainer` is the trainer of the new training. By default, plain `model.fit` trains. Then
+    "identical" means that Keras alone, without kerastudy's compiled trainer, gives the same bits.
+    If a HyperModel overrides `fit`, its `fit` always trains.
     """
-    progress = progress or NoProgress()
+    history, progress = study.history, study.progress
     trial = history.chosen if number is None else history.trial(number)
     name = history.description.name
     if trial is None:
@@ -92,60 +82,36 @@ def reproduce(
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    notes: list[str] = []
-    with recorded_executor(
-        history, trial, study=study, data=data, progress=progress, notes=notes
-    ) as worker:
-        unsure = [note for note in notes if note.endswith(AS_IT_IS)]
-        now = worker.description.data.digest
-        if now != trial.spec.data_digest:
-            notes.append(
-                "the data has changed: its digest was "
-                f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
-            )
-            progress.say(notes[-1])
-            return _compared(history, trial, [], worker, notes)
+    with study.executor(trial) as worker, tempfile.TemporaryDirectory() as folder:
         faults = history.checkpoint_faults(trial) if trial in history.kept else {}
         reruns = [Rerun(history, trial, training, progress) for training in trainings_of(trial)]
-        with tempfile.TemporaryDirectory() as folder:
-            by_objective = trial.result.trainer == "objective"
-            epochs = trial.result.epochs if by_objective else trial.spec.epochs
-            progress.say(
-                f"running trial {trial.number} of {name} again, {counted(epochs, 'epoch')}"
-                + (f", {len(reruns)} times" if len(reruns) > 1 else "")
-            )
-            for rerun in reruns:
-                spec = rerun.training.spec
-                weights = Path(folder) / f"again-{spec.repeat}.weights.h5"
-                rerun.run(worker, weights, trainer)
-                if spec.repeat in faults:
-                    notes.append(_restored(rerun, weights, faults[spec.repeat]))
-                    progress.say(notes[-1])
-        shown = len(notes)
-        outcome = _compared(history, trial, reruns, worker, notes)
-        for note in notes[shown:]:
-            progress.say(note)
+        by_objective = trial.result.trainer == "objective"
+        epochs = trial.result.epochs if by_objective else trial.spec.epochs
+        progress.say(
+            f"running trial {trial.number} of {name} again, {counted(epochs, 'epoch')}"
+            + (f", {len(reruns)} times" if len(reruns) > 1 else "")
+        )
+        for rerun in reruns:
+            spec = rerun.training.spec
+            weights = Path(folder) / f"again-{spec.repeat}.weights.h5"
+            rerun.run(worker, weights, trainer)
+            if spec.repeat in faults:
+                study.note(_restored(rerun, weights, faults[spec.repeat]))
+        outcome = _compared(study, trial, reruns, worker)
         if outcome.trainer != "compiled":
             # `verified` tells how the trial compares with plain Keras. The compiled trainer can't
             # answer this, so its outcome is not recorded.
-            _record(history, trial, outcome, reruns, unsure, progress)
+            _record(study, trial, outcome, reruns)
         return outcome
 
 
 def _record(
-    history: StudyHistory,
-    trial: EndedTrial,
-    outcome: Reproduction,
-    reruns: Sequence[Rerun],
-    unsure: Sequence[str],
-    progress: Progress,
+    study: RunnableStudy, trial: EndedTrial, outcome: Reproduction, reruns: Sequence[Rerun]
 ) -> None:
-    """Records the outcome as the trial's `verified` text.
-
-    `unsure` has those notes that say that other code than the recorded code may have run.
-    """
+    """Records the outcome as the trial's `verified` text."""
     day = time.strftime("%Y-%m-%d")
-    causes = [*unsure, *outcome.environment_differences]
+    causes = [note for note in outcome.notes if note.endswith(AS_IT_IS)]
+    causes += outcome.environment_differences
     causes += ["its data is another" for rerun in reruns if rerun.other_data]
     differences = (rerun.difference for rerun in reruns if rerun.difference)
     why = next(differences, "the weights of its best epoch differ")
@@ -158,30 +124,15 @@ def _record(
         text = not_reproduced("; but ".join([why, *causes[:1]]), day)
     else:
         text = DIFFERS + why
-        progress.say(
+        study.progress.say(
             f"warning: trial {trial.number} no longer counts, as model.fit contradicts it; launch "
             "the study again to choose its champion"
         )
     try:
-        record_verified(history, trial, text)
-        export_later(history.folder)
+        record_verified(study.history, trial, text)
+        export_later(study.history.folder)
     except Exception as error:
-        progress.say(f"warning: this outcome is not recorded, or not sent to MLflow: {error}")
-
-
-def reproduce_study(
-    study: StudyDefinition,
-    number: int | None,
-    *,
-    store: str | Path | None,
-    engine: str | None,
-    trainer: TrainerName,
-    progress: bool,
-) -> Reproduction:
-    """Trains a trial again with a study object of this process instead of the recorded code."""
-    with showing(progress) as shown:
-        history = read_study(existing_store(store), study.name, engine)
-        return reproduce(history, number, study=study, trainer=trainer, progress=shown)
+        study.progress.say(f"warning: this outcome is not recorded, or not sent to MLflow: {error}")
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
@@ -209,49 +160,44 @@ def _restored(rerun: Rerun, weights: Path, fault: str) -> str:
 
 
 def _compared(
-    history: StudyHistory,
-    trial: EndedTrial,
-    reruns: Sequence[Rerun],
-    worker: AnyExecutor,
-    notes: list[str],
+    study: RunnableStudy, trial: EndedTrial, reruns: Sequence[Rerun], worker: AnyExecutor
 ) -> Reproduction:
+    """Compares the reruns with the record; notes what differs."""
     epochs = sum(len(rerun.recorded.keys() & rerun.epochs.keys()) for rerun in reruns)
-    differences = [max_difference(rerun.recorded, rerun.epochs) for rerun in reruns]
+    difference = max(max_difference(rerun.recorded, rerun.epochs) for rerun in reruns)
     same = all(rerun.same_weights and not rerun.other_data for rerun in reruns)
     for rerun in reruns:
-        assert rerun.result is not None
+        assert rerun.result is not None, "nothing stops it"
         if rerun.difference:
-            notes.append(f"first difference: {rerun.difference}")
+            study.note(f"first difference: {rerun.difference}")
         if rerun.other_data:
-            drawn = ", or is drawn without a seed" if trial.result.trainer == "objective" else ""
-            notes.append(
-                f"the data of the trial has changed{drawn}: its digest was "
+            study.note(
+                "the data of the trial has changed, or is drawn without a seed: its digest was "
                 f"{trial.data_digest[:16]}… and is {rerun.result.data_digest[:16]}…"
             )
         if rerun.result.reason not in trial.result.reason:
-            notes.append(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
-    identical = same and max(differences, default=math.inf) == 0.0
-    if reruns and not identical:
-        streams = worker.description.data.details.get("streams") or {}
-        changing = [part for part, stream in streams.items() if not stream["same_each_time"]]
-        if changing:
-            parts = " and ".join(changing)
-            notes.append(f"the {parts} data is not the same each time that it is read")
-    best = reruns[trial.result.best_repeat].result if reruns else None
-    recorded = trainings_of(trial)[trial.result.best_repeat].result
-    environment = environment_differences(trial.environment, worker.environment)
+            study.note(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
+    identical = same and difference == 0.0
+    streams = worker.description.data.details.get("streams") or {}
+    changing = [part for part, stream in streams.items() if not stream["same_each_time"]]
+    if changing and not identical:
+        study.note(f"the {' and '.join(changing)} data is not the same each time that it is read")
+    best = reruns[trial.result.best_repeat].result
+    assert best is not None, "nothing stops it"
     return Reproduction(
-        study=history.description.name,
+        study=study.history.description.name,
         trial=trial.number,
         identical=identical,
         epochs=epochs,
-        max_difference=max(differences, default=None),
-        recorded_sha256=recorded.weights_sha256,
-        reproduced_sha256=best.weights_sha256 if best is not None else "",
-        environment_differences=tuple(environment),
-        notes=tuple(notes),
-        trainer=best.trainer if best is not None else "",
-        engine=history.description.engine,
+        max_difference=difference,
+        recorded_sha256=best_training_of(trial).result.weights_sha256,
+        reproduced_sha256=best.weights_sha256,
+        environment_differences=tuple(
+            environment_differences(trial.environment, worker.environment)
+        ),
+        notes=tuple(study.notes),
+        trainer=best.trainer,
+        engine=study.history.description.engine,
     )
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
+from studies.champion.recorded_code import RunnableStudy
 from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
-from studies.results.model_loading import no_model_error
+from studies.results import no_model_error
 from tracking.history.champions import record_verified
 from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
@@ -65,6 +66,11 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
     return trainings or [RecordedTraining(spec, trial.uuid, trial.result)]
 
 
+def best_training_of(trial: EndedTrial) -> RecordedTraining:
+    """Returns a trial's only training, or its best repeat or fold."""
+    return trainings_of(trial)[trial.result.best_repeat]
+
+
 class Rerun(Jobs):
     """Runs a recorded training again, up to the epoch at which the recorded training ended.
 
@@ -99,7 +105,7 @@ class Rerun(Jobs):
         self.epochs: dict[int, dict[str, float]] = {}
 
     def run(
-        self, executor: Executor, checkpoint: Path, trainer: TrainerName | None = "plain"
+        self, executor: Executor, checkpoint: Path, trainer: TrainerName = "plain"
     ) -> TrialResult | None:
         """Runs the training, and writes its best weights into the file `checkpoint`.
 
@@ -301,21 +307,17 @@ class AllFolds(Jobs):
 
 
 def weights_of(
-    history: StudyHistory,
-    trial: EndedTrial,
-    executor: Executor,
-    folder: Path,
-    progress: Progress,
+    study: RunnableStudy, trial: EndedTrial, executor: Executor, folder: Path
 ) -> tuple[Path, EndedTrial]:
     """Returns the path of a trial's best weights, and the trial.
 
-    If the checkpoint is lost, `model.fit` trains the trial again. If this gives identical results,
-    the trial is recorded as verified.
+    If the checkpoint is lost, `model.fit` trains the trial again, and the new weights are written
+    into `folder`. If the training gives identical results, the trial is recorded as verified.
     """
-    repeat = trial.checkpoint_of
+    history, repeat = study.history, trial.checkpoint_of
     if trial.result.unsaved:
         advice = ""
-        if trial.result.of_no_epoch and history.description.objective_function:
+        if trial.result.of_no_epoch:
             name = shlex.quote(history.description.name)
             advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
@@ -324,17 +326,17 @@ def weights_of(
     if repeat not in history.checkpoint_faults(trial):
         return history.files.checkpoint(trial.number, repeat), trial
     training = trainings_of(trial)[repeat]
-    progress.say(
+    study.progress.say(
         f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
         f"{counted(training.result.epochs, 'epoch')}"
     )
-    rerun = Rerun(history, trial, training, progress)
+    rerun = Rerun(history, trial, training, study.progress)
     weights = folder / "again.weights.h5"
     result = rerun.run(executor, weights)
     if result is None or not rerun.same_weights:
         raise StudyError(
             f"Trial {trial.number} did not get the same weights again, so it can't be used. "
-            f"`kerastudy reproduce` shows what differs."
+            "`kerastudy reproduce` shows what differs."
         )
     if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
         trial = record_verified(history, trial, IDENTICAL)

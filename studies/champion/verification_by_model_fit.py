@@ -18,20 +18,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
+from search_spaces.texts import listed
 from studies.champion.rerun_jobs import AllFolds, RecordedTraining, Rerun, trainings_of
 from studies.data import temporary_folder
 from studies.definition import Verify
 from studies.executors import Executor
 from studies.progress import Progress
 from studies.training import environment_differences
+from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
 from tracking.records.verification_texts import (
     DIFFERS,
+    IDENTICAL,
     NOT_COMPARABLE,
     NOT_RUN,
     OFF,
     TRAINED_BY_FIT,
+    TRAINED_BY_ITSELF,
     TRAINED_BY_OBJECTIVE,
     TRAINED_BY_OWN_FIT,
     identical,
@@ -42,6 +46,8 @@ from tracking.records.verification_texts import (
 
 # With --verify some, a comparison takes at most this share of the launch's time.
 _SHARE_OF_LAUNCH = 0.1
+# A warning names at most this many trials.
+_SHOWN = 10
 # Trials that these trainers trained are not compared. Their `verified` gets the text given here.
 _NOT_COMPARED = {
     "plain": TRAINED_BY_FIT,
@@ -71,7 +77,7 @@ class Verifier:
         started: float = -math.inf,
         workers: int = 1,
     ) -> None:
-        self._executor, self._progress = executor, progress
+        self.executor, self.progress = executor, progress
         self._verify, self._started, self._workers = verify, started, workers
         self._jobs: _Compared | AllFolds | None = None
         self.stopped = False
@@ -87,12 +93,45 @@ class Verifier:
         self._jobs.stop()
         return True
 
-    def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
-        """Compares a trial with `model.fit`; returns the new text for `TrialRecord.verified`.
+    def verify(
+        self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False
+    ) -> EndedTrial:
+        """Compares a trial with `model.fit`, records and shows the outcome, and returns the trial.
 
         With `restore`, all epochs are compared, and the trial's lost checkpoint is written again.
         Raises VerificationStopped if `stop` was called.
         """
+        outcome, say = self._outcome(history, trial, restore), self.progress.say
+        if outcome == trial.verified:
+            return trial
+        trial = record_verified(history, trial, outcome)
+        if trial.holds:
+            if outcome.startswith(IDENTICAL):
+                say(f"verified trial {trial.number}: {outcome}")
+            elif outcome not in (OFF, *TRAINED_BY_ITSELF):
+                say(f"warning: trial {trial.number} is not verified: {outcome}")
+            return trial
+        say(
+            f"warning: trial {trial.number} differs from model.fit: {outcome.partition(': ')[2]}. "
+            "It is skipped, and model.fit trains the study's trials from now on."
+        )
+        suspects = [
+            other.number
+            for other in history.ended
+            if other.result.trainer == "compiled"
+            and other.uuid != trial.uuid
+            and not is_whole(other.verified)
+        ]
+        if suspects:
+            say(
+                "warning: the compiled trainer trained other trials too, whose values may be wrong "
+                f"as well and are not verified: {listed(suspects, most=_SHOWN)}. `kerastudy "
+                "reproduce` checks a trial."
+            )
+        return trial
+
+    def _outcome(self, history: StudyHistory, trial: EndedTrial, restore: bool) -> str:
+        """Compares a trial with `model.fit`; returns the new text for `TrialRecord.verified`."""
         own = _NOT_COMPARED.get(trial.result.trainer, "")
         outcome = trial.verified if is_reproduction(trial.verified) else own or trial.verified
         if not restore:
@@ -105,7 +144,7 @@ class Verifier:
         try:
             compared = self._compare(history, trial, training, restore)
         except (StudyError, WorkerError) as error:
-            self._progress.say(f"warning: {error}")
+            self.progress.say(f"warning: {error}")
             return f"{NOT_RUN}{error}"
         if own:
             # The same trainer trained the trial both times. So a difference would not mean that the
@@ -113,7 +152,7 @@ class Verifier:
             return outcome
         if not compared.difference:
             return identical(len(compared.epochs), training.result.epochs)
-        causes = environment_differences(trial.environment, self._executor.environment)
+        causes = environment_differences(trial.environment, self.executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             causes.insert(0, "the study's code has changed since")
         if causes:
@@ -122,12 +161,12 @@ class Verifier:
 
     def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
         """Trains the future champion of a cross-validated study on all folds together."""
-        training = AllFolds(history, trial, self._progress)
+        training = AllFolds(history, trial, self.progress)
         with self._stoppable(training):
-            trained = training.train(self._executor)
-        if trained is None:
+            updated = training.train(self.executor)
+        if updated is None:
             raise VerificationStopped
-        return trained
+        return updated
 
     def _compare(
         self, history: StudyHistory, trial: EndedTrial, training: RecordedTraining, restore: bool
@@ -135,19 +174,19 @@ class Verifier:
         seconds = math.inf
         if self._verify == "some" and not restore:
             seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
-        compared = _Compared(history, trial, training, self._progress, seconds)
+        compared = _Compared(history, trial, training, self.progress, seconds)
         number, epochs = training.spec.number, training.result.epochs
         why = " to restore its checkpoint" if restore else ""
         with self._stoppable(compared), temporary_folder() as folder:
-            self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
+            self.progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
             weights = Path(folder) / "again.weights.h5"
-            compared.compare_results(compared.run(self._executor, weights))
+            compared.compare_results(compared.run(self.executor, weights))
             if restore and not compared.difference and not compared.restore(weights):
                 compared.difference = "its checkpoint differs"
         if compared.cut or compared.result is None:
             raise VerificationStopped
         if compared.short and not compared.difference:
-            self._progress.say(
+            self.progress.say(
                 f"model.fit repeated {len(compared.epochs)} of its {epochs} epochs, as all would "
                 "take longer than a tenth of this launch so far; --verify full repeats all"
             )
@@ -174,8 +213,8 @@ class Verifier:
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
             return seconds
-        trained = math.fsum(ended.result.seconds for ended in history.ended)
-        return max(seconds, trained / self._workers)
+        training = math.fsum(ended.result.seconds for ended in history.ended)
+        return max(seconds, training / self._workers)
 
 
 class _Compared(Rerun):

@@ -9,7 +9,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -20,7 +20,7 @@ from studies.library_internals.quiet_imports import load_late
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
-    from tracking.history.study_history import StudyHistory
+    from studies.champion import RunnableStudy
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -123,12 +123,20 @@ class RecordedStudy:
     store: Path
     as_json: bool
 
-    def history(self) -> StudyHistory:
-        """Checks that the user trusts the store, and reads the study as `history_of` does."""
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[RunnableStudy]:
+        """Reads the study as `history_of` does, and yields it with a display of progress.
+
+        Checks first that the user trusts the store.
+        """
+        from studies.champion import RunnableStudy
         from studies.commands.arguments import check_trusted, history_of
+        from studies.progress import showing
 
         check_trusted(self.store, self.trust)
-        return history_of(self.study, self.engine, self.store)
+        history = history_of(self.study, self.engine, self.store)
+        with showing() as progress:
+            yield RunnableStudy(history, progress, data=self.data)
 
 
 def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -77,9 +77,9 @@ def predict_command(
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
     kerastudy predict cats --input photos/ --json
     """
-    from studies.champion import as_frame, check_output, predict_file, write_predictions
     from studies.commands.arguments import check_trusted, history_of
     from studies.progress import waiting
+    from studies.results import check_output, predict_file
     from studies.terminal_text import as_csv
 
     everything = output == Path("-")
@@ -91,22 +91,21 @@ def predict_command(
     with waiting("loading TensorFlow and the model"):
         # `check_trusted` has checked that the user trusts the store.
         predictions = predict_file(history, samples, probabilities, alias, trust=True)
-    columns, files = predictions.columns, predictions.files
-    count = len(next(iter(columns.values())))
+    count = len(predictions)
     if predictions.notes:
         click.echo(as_notes(predictions.notes), err=True)
     if output is not None:
-        write_predictions(output, columns, files)
+        predictions.write(output)
     if as_json:
-        rows = [] if output is not None else as_frame(columns, files).to_dict("records")
+        rows = [] if output is not None else predictions.to_dataframe().to_dict("records")
         written = None if output is None else str(output)
         print_json({"study": study, "samples": count, "output": written, "predictions": rows})
     elif output is not None:
         tell(f"{count} predictions in {str(output)!r}")
     elif sys.stdout.isatty() and not everything:
-        tell(_first_rows(as_frame(columns, files)))
+        tell(_first_rows(predictions.to_dataframe()))
     else:
-        click.echo(as_csv(as_frame(columns, files)), nl=False)
+        click.echo(as_csv(predictions.to_dataframe()), nl=False)
 
 
 def _first_rows(table: pd.DataFrame) -> str:
@@ -142,14 +141,12 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     """
     from search_spaces.errors import NoTestPartError
     from studies.champion import read_test_part
-    from studies.progress import showing
 
-    history = recorded.history()
     try:
-        with showing() as progress:
-            reading = read_test_part(history, trial, data=recorded.data, progress=progress)
+        with recorded.opened() as study:
+            reading = read_test_part(study, trial)
             if reading.warning:
-                progress.say(f"warning: {reading.warning}")
+                study.progress.say(f"warning: {reading.warning}")
     except NoTestPartError as error:
         click.echo("\n".join(wrapped(str(error), indent=0)), err=True)
         sys.exit(EXIT_NO)
@@ -222,19 +219,9 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, ref
     kerastudy promote digits
     """
     from studies.champion import promote_trial
-    from studies.progress import showing
 
-    history = recorded.history()
-    with showing() as progress:
-        promotion = promote_trial(
-            history,
-            trial,
-            reason=reason,
-            refit=refit,
-            engine=recorded.engine,
-            data=recorded.data,
-            progress=progress,
-        )
+    with recorded.opened() as study:
+        promotion = promote_trial(study, trial, reason=reason, refit=refit, engine=recorded.engine)
     document = dataclasses.asdict(promotion)
     answer(recorded.as_json, lambda: document, lambda: _promotion_text(promotion))
 

@@ -52,16 +52,14 @@ def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) 
     kerastudy reproduce digits --trainer compiled
     """
     from studies.champion import reproduce
-    from studies.progress import showing
 
-    history = recorded.history()
-    with showing() as progress:
-        outcome = reproduce(history, trial, data=recorded.data, trainer=trainer, progress=progress)
+    with recorded.opened() as study:
+        outcome = reproduce(study, trial, trainer)
     document = dataclasses.asdict(outcome)
     digests = ("recorded", "reproduced")
     document["weights_sha256"] = {name: document.pop(f"{name}_sha256") for name in digests}
     document["trainer"] = outcome.trainer or None
-    several = len(history.engines) > 1
+    several = len(study.history.engines) > 1
     answer(
         recorded.as_json, lambda: document, lambda: reproduction_text(outcome, name_engine=several)
     )
@@ -71,7 +69,7 @@ def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
     """Returns the outcome of a reproduction as text. With `name_engine`, it names the engine."""
     from search_spaces.texts import counted
-    from studies.champion.reproduction import trainer_in_words
+    from studies.champion import trainer_in_words
 
     what = f"trial {outcome.trial} of {outcome.study}"
     epochs = counted(outcome.epochs, "epoch")
@@ -90,8 +88,6 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
         if others:
             things = counted(len(others), "thing")
             lines.append(f"in an environment that differs in {things}: --json names them")
-    elif not outcome.trainer:
-        lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
     else:
         lines = [
             *wrapped(f"not identical: {what}, {epochs} compared"),
@@ -161,24 +157,14 @@ def confirm_command(
     kerastudy confirm digits --top 4 --budget 8 --workers 2
     kerastudy confirm digits --no-test --json
     """
-    from studies.champion import ConfirmOptions, confirm_study, where_trainings_run
-    from studies.progress import showing
+    from studies.champion import ConfirmOptions, confirm_study, in_this_process
     from tracking.history.verdicts import verdict_by
 
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
-    where = where_trainings_run(executor, workers, "worker")
-    history = recorded.history()
-    with showing() as progress:
-        confirmation = confirm_study(
-            history,
-            options,
-            data=recorded.data,
-            keep=keep,
-            in_process=where == "in-process",
-            workers=workers,
-            progress=progress,
-        )
-    verdict = verdict_by(history, confirmation)
+    here = in_this_process(executor, workers, otherwise=False)
+    with recorded.opened() as study:
+        confirmation = confirm_study(study, options, keep=keep, in_process=here, workers=workers)
+    verdict = verdict_by(study.history, confirmation)
     document = {"verdict": verdict.text, **dataclasses.asdict(confirmation)}
     answer(recorded.as_json, lambda: document, lambda: _confirmation_text(confirmation, verdict))
 

@@ -6,7 +6,6 @@ from .keras_script import try_script as try_script
 from .keras_script import write_script as write_script
 from .optuna_study import export_optuna as export_optuna
 from .tables_and_keras_models import TableExport as TableExport
-from .tables_and_keras_models import check_free as check_free
 from .tables_and_keras_models import explained as explained
 from .tables_and_keras_models import export_keras as export_keras
 from .tables_and_keras_models import export_table as export_table

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import posixpath
 import pprint
 import shutil
 import subprocess
@@ -13,14 +12,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import packages_distributions, version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.champion import recorded_executor, trainings_of
+from studies.champion import RunnableStudy, best_training_of
 from studies.data import class_labels, is_text, named_arrays
 from studies.definition import seed_states
 from studies.exporting.tables_and_keras_models import (
@@ -80,7 +79,6 @@ class ScriptParts:
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
     arrays: Mapping[str, np.ndarray]
-    data_digest: str
 
 
 def export_script(
@@ -116,7 +114,7 @@ def export_script(
         ks.export_script(ks.read_study("digits"))
         ```
     """
-    progress = progress or NoProgress()
+    study = RunnableStudy(history, progress or NoProgress(), data=data)
     trial = trial_to_export(history, number)
     name, engine = history.description.name, history.description.engine
     folder = path_for(output, f"{name}-trial-{trial.number}")
@@ -128,34 +126,28 @@ def export_script(
         raise _refused(name, "its objective_function loads its data and trains by itself")
     if history.description.code.said:
         raise _refused(name, "it is made of a script's search, and its file holds no study")
-    if not trainings_of(trial)[trial.result.best_repeat].result.weights_sha256:
+    if not best_training_of(trial).result.weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
-    notes: list[str] = []
-    with recorded_executor(history, trial, data=data, progress=progress, notes=notes) as worker:
+    with study.executor(trial) as worker:
         parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
         code = worker.description.code
-    if parts.data_digest != trial.data_digest:
-        raise StudyError(
-            f"The data of the study {name!r} has changed since trial {trial.number}. Give the file "
-            "that it was trained on by --data."
-        )
     with (
         explained(folder),
         tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent) as partial,
     ):
         target = Path(partial, folder.name)
         write_script(history, trial, parts, code, target)
-        progress.wait("trying its first epoch")
+        study.progress.wait("trying its first epoch")
         differs = try_script(target, name, code.folder)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(target, folder)
-    return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(notes))
+    return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(study.notes))
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:
     """Returns the spec of the training that the script repeats: the trial's best one."""
-    spec = trainings_of(trial)[trial.result.best_repeat].spec
+    spec = best_training_of(trial).spec
     return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
 
 
@@ -194,7 +186,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         # The script gives the data to `fit` in batches. Then Keras needs a weight for each class.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
-    return ScriptParts(hp.values, weights, arrays, splits.digest)
+    return ScriptParts(hp.values, weights, arrays)
 
 
 def write_script(
@@ -212,7 +204,7 @@ def write_script(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     np.savez_compressed(folder / "data.npz", **parts.arrays)  # type: ignore[arg-type]
-    training = trainings_of(trial)[trial.result.best_repeat]
+    training = best_training_of(trial)
     record = {
         "weights_sha256": training.result.weights_sha256,
         "best_epoch": trial.best_training[1].epoch,
@@ -285,28 +277,31 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
 
     The files are texts, by their path in the exported folder `code`.
     """
-    path = Path(code.path)
-    texts = {path.name: code.source, **code.texts}
+    path = Path(os.path.normpath(code.path))
+    texts = {
+        Path(os.path.normpath(path.parent / file)): text
+        for file, text in {path.name: code.source, **code.texts}.items()
+    }
     # The study's file may be in a package, and may import modules of folders above its own folder.
-    # So the paths keep the names of `depth` folders around the file.
-    above = max(PurePosixPath(file).parts.count("..") for file in texts)
-    inits = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
-    package = max((level + 1 for level, init in enumerate(inits) if init in texts), default=0)
-    depth = max(above, package)
-    folder = path.parent.parts[len(path.parent.parts) - depth :]
-    files = {posixpath.normpath(posixpath.join(*folder, file)): t for file, t in texts.items()}
+    packages = {file.parent for file in texts if file.name == "__init__.py"}
+    root = Path(os.path.commonpath([file.parent for file in texts]))
+    while root in packages:
+        root = root.parent
+    outside = path.parent
+    while outside in packages:
+        outside = outside.parent
     # Python searches modules in the folders that are not packages, and first in the folder of the
     # study's file.
-    parents = {str(parent) for file in files for parent in PurePosixPath(file).parents}
-    roots = [root for root in parents if posixpath.join(root, "__init__.py") not in files]
+    parents = {parent for file in texts for parent in file.parents if parent.is_relative_to(root)}
+    folders = sorted(parents - packages, key=lambda folder: (folder != path.parent, folder))
     place = {
-        "file": posixpath.join(*folder, path.name),
-        "folders": sorted(roots, key=lambda root: (root != str(PurePosixPath(*folder)), root)),
-        "package": ".".join(folder[depth - package :]),
+        "file": path.relative_to(root).as_posix(),
+        "folders": [folder.relative_to(root).as_posix() for folder in folders],
+        "package": ".".join(path.parent.relative_to(outside).parts),
         "variable": code.variable,
         "study": code.study_name,
     }
-    return files, place
+    return {file.relative_to(root).as_posix(): text for file, text in texts.items()}, place
 
 
 def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:

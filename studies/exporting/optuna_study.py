@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search_spaces import OptunaSpace
 from search_spaces.errors import StudyError
 from tracking.history.learning_curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial, TrialRecord
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -79,19 +78,25 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
     for trial in history.trials:
         state = by_state[trial.state]
         params, distributions = space.encode(trial.spec.values)
-        value = trial.best.value if trial.best and trial.state in ("complete", "pruned") else None
+        attributes = {
+            "kerastudy_uuid": trial.uuid,
+            "trial": trial.number,
+            "seed": trial.spec.seed,
+            "best_epoch": trial.epoch,
+            "goes_on_from": trial.spec.goes_on_from,
+            "reason": (trial.result and trial.result.reason) or None,
+        }
         trials.append(
             optuna.trial.FrozenTrial(
                 number=trial.number,
                 trial_id=trial.number,
                 state=state,
-                value=None,
-                values=None if value is None else [value],
+                value=trial.value if trial.state in ("complete", "pruned") else None,
                 datetime_start=_time(trial.started),
                 datetime_complete=_time(trial.ended) if state.is_finished() else None,
                 params=params,
                 distributions=distributions,
-                user_attrs=_attributes(trial),
+                user_attrs={name: value for name, value in attributes.items() if value is not None},
                 system_attrs={},
                 intermediate_values=curve(trial),
             )
@@ -102,15 +107,3 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
 def _time(milliseconds: int) -> datetime:
     # Optuna's times are local times.
     return datetime.fromtimestamp(milliseconds / 1000)
-
-
-def _attributes(trial: TrialRecord) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "kerastudy_uuid": trial.uuid,
-        "trial": trial.number,
-        "seed": trial.spec.seed,
-        "best_epoch": trial.epoch,
-        "goes_on_from": trial.spec.goes_on_from,
-        "reason": (isinstance(trial, EndedTrial) and trial.result.reason) or None,
-    }
-    return {name: value for name, value in facts.items() if value is not None}

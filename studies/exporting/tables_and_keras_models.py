@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion import check_data, recorded_executor, weights_of
+from studies.champion import RunnableStudy, trial_with_value, weights_of
 from studies.progress import NoProgress, Progress
 from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
@@ -51,13 +51,14 @@ def export_table(
     each. If there are several engines, its first column is the engine.
     """
     name = histories[0].description.name
+    file = file_for(output, f"{name}.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
-        table, default = table_of(histories), f"{name}.csv"
+        table = table_of(histories)
         text = as_csv(table)
     else:
-        table, default, number = _best_trials(histories), f"{name}.tex", "{:.4g}".format
+        table, number = _best_trials(histories), "{:.4g}".format
         text = table.to_latex(index=False, escape=True, float_format=number, na_rep="--")
-    with written(output, default, force) as (file, partial):
+    with written(file) as partial:
         partial.write_text(text, encoding="utf-8")
     return TableExport(name, file, len(table))
 
@@ -116,22 +117,20 @@ def export_keras(
     The model takes samples as they were passed to the study. The champion's file is a copy of the
     registered model. The recorded code builds the model of any other trial again.
     """
-    progress = progress or NoProgress()
     trial = trial_to_export(history, number)
     name = history.description.name
-    default = f"{name}-trial-{trial.number}.keras"
-    file = file_for(output, default, force)
+    file = file_for(output, f"{name}-trial-{trial.number}.keras", force)
+    study = RunnableStudy(history, progress or NoProgress(), data=data)
     with tempfile.TemporaryDirectory() as folder:
         model = _registered(history) if history.is_champion(trial) else None
         if model is None:
             champion = Path(folder, "model")
-            with recorded_executor(history, trial, data=data, progress=progress) as worker:
-                check_data(trial, worker)
-                checkpoint, trial = weights_of(history, trial, worker, Path(folder), progress)
+            with study.executor(trial) as worker:
+                checkpoint, trial = weights_of(study, trial, worker, Path(folder))
                 spec, _ = trial.best_training
                 worker.save_champion(spec, checkpoint, history.description.space, champion)
             model = champion / _MODEL
-        with written(file, default, force) as (_, partial):
+        with written(file) as partial:
             shutil.copyfile(model, partial)
     return KerasExport(name, history.description.engine, trial.number, file)
 
@@ -144,19 +143,11 @@ def _registered(history: StudyHistory) -> Path | None:
 
 
 def file_for(output: str | Path | None, default: str, force: bool) -> Path:
-    """Returns the path of the file to write. Raises StudyError if `check_free` forbids it."""
+    """Returns the path of the file to write: the path that the user named, or the default name.
+
+    Raises StudyError if the file can't be written. An existing file is replaced only with `force`.
+    """
     path = path_for(output, default)
-    check_free(path, force)
-    return followed(path)
-
-
-def path_for(output: str | Path | None, default: str) -> Path:
-    """Returns the path that the user named, or else a path made from the default name."""
-    return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
-
-
-def check_free(path: Path, force: bool) -> None:
-    """Checks that a file can be written. An existing file is replaced only with `force`."""
     if path.is_dir():
         raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
     if path.exists() and not force and not is_device(path):
@@ -165,6 +156,12 @@ def check_free(path: Path, force: bool) -> None:
         )
     if not path.parent.is_dir():
         raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+    return followed(path)
+
+
+def path_for(output: str | Path | None, default: str) -> Path:
+    """Returns the path that the user named, or else a path made from the default name."""
+    return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
 
 
 def check_folder(folder: Path, ours: bool, force: bool) -> None:
@@ -180,11 +177,10 @@ def check_folder(folder: Path, ours: bool, force: bool) -> None:
 
 
 @contextmanager
-def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
-    """Yields a file's path, and a temporary file that gets this path when the context ends."""
-    file = file_for(output, default, force)
+def written(file: Path) -> Iterator[Path]:
+    """Yields a temporary file, which gets the path of `file` when the context ends."""
     with explained(file), replacing(file) as partial:
-        yield file, partial
+        yield partial
 
 
 @contextmanager
@@ -204,12 +200,9 @@ def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
 
     Raises StudyNotFoundError if the trial has no value.
     """
-    trial = history.chosen if number is None else history.trial(number)
-    name = history.description.name
-    if trial is None:
+    if number is not None:
+        return trial_with_value(history, number)
+    if history.chosen is None:
+        name = history.description.name
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to export.")
-    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
-        raise StudyNotFoundError(
-            f"Trial {trial.number} of {name!r} is {trial.state} and has no value to export."
-        )
-    return trial
+    return history.chosen

@@ -285,7 +285,7 @@ def _run_opened(
             if ending != INTERRUPTED:
                 engines = [refreshed(before), *study.others]
                 try:
-                    choose_champion(executor, engines, progress, verifier)
+                    choose_champion(engines, verifier)
                 except VerificationStopped:
                     # The next launch chooses the champion.
                     status, ending = "KILLED", INTERRUPTED

@@ -1,17 +1,13 @@
-"""Loads the models of trials and champions, and prepares samples for them."""
+"""Loads the models of trials and champions."""
 
 from __future__ import annotations
 
 import shlex
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from search_spaces.errors import DataError, StudyError
-from search_spaces.texts import counted, listed, quoted
+from search_spaces.errors import StudyError
+from search_spaces.texts import counted
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code import Target, load_study
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-
-_SHOWN = 6
 
 
 def load_model(
@@ -94,15 +88,15 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
     # This import loads Keras, so it is not at the top of the file.
-    from studies.training.saved_models import mlflow_loader
+    from studies.training import can_not_be_loaded, load_keras_model
 
     store, study = history.store, history.description.name
     check_trust(store.root, trust)
     registered = _registered(history, alias)
     folder = store.inside(registered.folder)
     try:
-        if not mlflow_loader.can_not_be_loaded(folder):
-            return mlflow_loader.load_keras_model(folder)
+        if not can_not_be_loaded(folder):
+            return load_keras_model(folder)
         if alias != ALIAS:
             raise StudyError(
                 f"The registered model {alias!r} of the study {study!r} has a part that Keras "
@@ -216,98 +210,3 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
     if description.data.override:
         study = study.with_overrides({"data": description.data.override})
     return study
-
-
-def samples_for(model: keras.Model, x: Any, study: str) -> Any:
-    """Returns samples in the form that the model takes. Raises DataError if they don't fit it."""
-    from studies.data import takes_columns
-
-    if isinstance(x, str | Path):
-        raise DataError(
-            f"predict takes samples, not a file. For a file: kerastudy.predict({study!r}, {x!r})"
-        )
-    is_table = hasattr(x, "columns") or isinstance(x, Mapping)
-    if takes_columns(model) and isinstance(x, np.ndarray):
-        raise DataError(
-            "The model takes the columns of a table: pass a DataFrame, or a dict of columns."
-        )
-    if takes_columns(model) and is_table:
-        columns, notes = columns_for(model, x, "The table")
-        for note in notes:
-            warnings.warn(note, stacklevel=3)
-        return columns
-    inputs: Any = getattr(model, "inputs", None) or ()
-    if isinstance(x, list) and len(inputs) == 1:
-        x = np.asarray(x)
-    if isinstance(x, np.ndarray) and len(inputs) == 1:
-        _check_shape(x.shape, tuple(inputs[0].shape[1:]))
-        if x.dtype.kind == "U":
-            import tensorflow as tf
-
-            # Keras takes texts only as tensors.
-            return tf.constant(x)
-    return x
-
-
-def columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str, Any], list[str]]:
-    """Returns those columns of a table that are inputs of a model, by name, and notes on values.
-
-    A note tells which texts are read as missing values, or which categories the model does not
-    know. `called` is the table's name in messages, e.g. "The table".
-    """
-    from studies.data import gaps_among_numbers, model_columns
-
-    if not all(np.ndim(table[name]) and len(table[name]) for name in table):
-        raise DataError(f"{called} has no rows.")
-    notes = []
-    if hasattr(table, "assign"):
-        for name, tensor in model.input.items():
-            numbers = str(tensor.dtype) != "string" and name in table
-            if numbers and (words := gaps_among_numbers(table[name])):
-                table = table.assign(**{name: table[name].mask(table[name].isin(words))})
-                notes.append(f"{quoted(words)} in {name}: read as missing")
-    try:
-        columns = model_columns(model, table)
-        return columns, [*notes, *_unknown_categories(model, columns)]
-    except KeyError as error:
-        raise DataError(
-            f"{called} lacks columns: {quoted(error.args, most=8)}. The model takes the "
-            "columns it was trained on, by their names."
-        ) from None
-    except ValueError as error:
-        raise DataError(f"{called} can't be predicted: {error}.") from None
-
-
-def _unknown_categories(model: keras.Model, columns: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a note for each column with categories that have no input in the model."""
-    import keras
-
-    names = {id(tensor): name for name, tensor in model.input.items()}
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.StringLookup) and id(layer.input) in names:
-            name = names[id(layer.input)]
-            texts = {text.decode() for text in columns[name].numpy().ravel().tolist()}
-            if unknown := sorted(texts - {*layer.get_vocabulary()}):
-                shown = listed((repr(t) if t else "missing values" for t in unknown), most=_SHOWN)
-                yield f"{shown} in {name}: not or rarely seen in training, so unknown to the model"
-
-
-def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
-    if shape[:1] == (0,):
-        raise DataError("There are no samples: the array is empty.")
-    # Keras adds a last axis of size 1 if it is missing.
-    sizes = (*shape, 1) if len(shape) == len(taken) and taken[-1:] == (1,) else shape
-    if len(sizes) == len(taken) + 1 and sizes_agree(sizes[1:], taken):
-        return
-    takes = f"({', '.join('any' if size is None else str(size) for size in ('n', *taken))})"
-    if len(shape) == len(taken) and sizes_agree(shape, taken):
-        raise DataError(f"The array of shape {shape} is one sample. Pass an array of them: x[None]")
-    raise DataError(f"The samples have shape {shape}, and the model takes {takes}.")
-
-
-def sizes_agree(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
-    """Returns whether a sample's shape is the one that a model takes.
-
-    None in `taken` stands for any size.
-    """
-    return all(size in (None, taken_size) for size, taken_size in zip(taken, shape, strict=True))

@@ -14,7 +14,8 @@ from search_spaces.errors import DataError, StudyNotFoundError
 from search_spaces.texts import readable
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
-from studies.results.model_loading import load_champion, samples_for
+from studies.results.model_loading import load_champion, load_trial_model
+from studies.results.samples import samples_for
 from tracking.history import study_history as record
 from tracking.history.study_history import StudyHistory, existing_store, study_names
 from tracking.history.study_history import read_study as read_record
@@ -65,7 +66,10 @@ class StudyResults(StudyHistory):
     def of(cls, history: StudyHistory, definition: StudyDefinition | None = None) -> StudyResults:
         """Returns the results of a recorded study."""
         values = {field.name: getattr(history, field.name) for field in fields(StudyHistory)}
-        values["trials"] = tuple(trial_of(trial) for trial in history.trials)
+        values["trials"] = tuple(
+            (TrialWithResult if isinstance(trial, EndedTrial) else Trial)(**vars(trial))
+            for trial in history.trials
+        )
         results = cls(**values, definition=definition)
         for trial in results.trials:
             object.__setattr__(trial, "results", results)
@@ -284,8 +288,6 @@ class Trial(TrialRecord):
         Raises:
             StudyError: If the trial's checkpoint is not kept, or the model can't be built again.
         """
-        from studies.results.model_loading import load_trial_model
-
         return load_trial_model(self.results, self, definition=self.results.definition, trust=trust)
 
     def _repr_html_(self) -> str:
@@ -297,12 +299,6 @@ class Trial(TrialRecord):
 @dataclass(frozen=True, repr=False)
 class TrialWithResult(Trial, EndedTrial):
     """A trial that has a result."""
-
-
-def trial_of(record: TrialRecord) -> Trial:
-    """Returns a `Trial` with the fields of a record. `StudyResults.of` sets its `results`."""
-    values = {field.name: getattr(record, field.name) for field in fields(TrialRecord)}
-    return TrialWithResult(**values) if isinstance(record, EndedTrial) else Trial(**values)
 
 
 def diagnose(

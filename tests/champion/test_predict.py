@@ -124,7 +124,7 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
         ("texts.csv", "has texts in the columns age"),
         ("gaps.csv", "has empty cells"),
         ("wide.npy", "has samples of shape (3,). The model takes the columns size and age."),
-        ("one.npy", "it is one sample, not a row of samples; save x[None]"),
+        ("one.npy", "it is one sample, not an array of samples; make it x[None]"),
         ("pickled.npy", "allow_pickle"),
         ("cut.npz", "can't be read"),
         ("some.txt", "is no npz, npy, csv or parquet file"),

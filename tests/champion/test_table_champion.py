@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
-from user_commands import kerastudy_here
+from user_commands import as_json, kerastudy_here, run
 
 import kerastudy as ks
 
@@ -91,9 +90,7 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Houses:
     table.to_csv(folder / "the houses.csv", index=False)
     new.assign(extra="ignored").to_csv(folder / "new.csv", index=False)
     (folder / "study.py").write_text(STUDY, encoding="utf-8")
-    kerastudy_here(
-        folder, "launch", "study.py", "--executor", "in-process", "--verify", "full", "-q"
-    )
+    kerastudy_here(folder, "launch", "study.py", *HERE, "--verify", "full", "-q")
     rest, _ = train_test_split(np.arange(120), train_size=96, test_size=24, random_state=3)
     chosen, _ = train_test_split(rest, train_size=72, test_size=24, random_state=3)
     return Houses(folder, table.iloc[chosen], new)
@@ -101,17 +98,11 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Houses:
 
 def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses: Houses) -> None:
     (model,) = houses.store.glob("*/champion/**/model.keras")
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", LOADED, str(model), str(houses.folder / "new.csv")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=houses.folder,
-    )
+    done = run(houses.folder, [sys.executable, "-P", "-c", LOADED, str(model), "new.csv"])
     assert "Skipping variable" not in done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    made = np.array(found["made"])
-    weights = {name: list(map(np.array, each)) for name, each in found["layers"].items()}
+    answer = json.loads(done.stdout.splitlines()[-1])
+    made = np.array(answer["made"])
+    weights = {name: list(map(np.array, each)) for name, each in answer["layers"].items()}
     np.testing.assert_allclose(made, by_hand(houses, weights), rtol=1e-4)
     study = ks.read_study("houses", store=houses.store)
     assert {trial.result.trainer for trial in study.trials} == {"compiled"}
@@ -204,7 +195,7 @@ def test_the_champion_is_taken_whichever_engine_proposed_it(houses: Houses, tmp_
     folder = shutil.copytree(houses.folder, tmp_path / "copy")
     options = ("--engine", "optuna:random", "--trials", "1", "--verify", "off", "-q")
     kerastudy_here(folder, "launch", "study.py", *HERE, *options)
-    best = json.loads(kerastudy_here(folder, "show", "houses", "--json").stdout)
+    best = as_json(kerastudy_here(folder, "show", "houses", "--json"))
     assert best["engine"] == "optuna:tpe"
     # The launch has renewed the correction of the champion's engine.
     recorded = ks.read_study("houses", store=folder / "kerastudy-store").recorded_correction
@@ -214,24 +205,22 @@ def test_the_champion_is_taken_whichever_engine_proposed_it(houses: Houses, tmp_
     exported = kerastudy_here(folder, "export", "houses", "--as", "keras").stdout
     assert "trial 0 of houses (optuna:random)" in exported
     # Without a trial, the best of all engines is promoted.
-    promoted = kerastudy_here(folder, "promote", "houses", "--json").stdout
-    assert json.loads(promoted)["engine"] == "optuna:tpe"
+    promotion = as_json(kerastudy_here(folder, "promote", "houses", "--json"))
+    assert promotion["engine"] == "optuna:tpe"
 
 
 @pytest.mark.exhaustive
 def test_folds_and_reproductions_of_tables(houses: Houses) -> None:
     launch = ("launch", "study.py", "--folds", "2", "--name", "folds", "--executor", "in-process")
     kerastudy_here(houses.folder, *launch, "--verify", "full", "-q", "--trials", "2")
-    done = kerastudy_here(houses.folder, "reproduce", "folds", "--trial", "1")
-    assert "identical" in done.stdout
+    reproduce = ("reproduce", "folds", "--trial", "1")
+    assert "identical" in kerastudy_here(houses.folder, *reproduce).stdout
     assert "identical" in kerastudy_here(houses.folder, "reproduce", "houses").stdout
     kerastudy_here(houses.folder, "predict", "folds", "--input", "new.csv")
-    done = kerastudy_here(houses.folder, "export", "houses", "--as", "script", "--output", "s")
+    kerastudy_here(houses.folder, "export", "houses", "--as", "script", "--output", "s")
     elsewhere = houses.folder / "elsewhere"
     elsewhere.mkdir()
-    command = [sys.executable, "../s/retrain.py"]
-    ran = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    run(elsewhere, [sys.executable, "../s/retrain.py"])
     kerastudy_here(houses.folder, "promote", "houses", "--refit")
     kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--alias", "refit")
     kerastudy_here(houses.folder, "evaluate", "houses")

@@ -13,7 +13,7 @@ from blobs import Launched
 from in_mlflow import InMlflow
 from stores import history_at
 from study_record import read_record
-from user_commands import kerastudy_here
+from user_commands import as_json, kerastudy_here
 
 from kerastudy import datasets
 
@@ -79,6 +79,6 @@ def test_a_moved_study_reproduces_by_the_compiled_trainer(
     shown: tuple[Path, InMlflow], tmp_path: Path
 ) -> None:
     options = ("--trainer", "compiled", "--json", "--store", shown[0])
-    document = json.loads(kerastudy_here(tmp_path, "reproduce", "blobs", *options).stdout)
+    document = as_json(kerastudy_here(tmp_path, "reproduce", "blobs", *options))
     assert (document["trainer"], document["identical"]) == ("compiled", True)
     assert document["max_difference"] == 0.0

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 from blobs import Launched
 from handmade import record_study
 from scripted import ScriptedExecutor, describe, run_study
-from user_commands import kerastudy_here
+from user_commands import as_json, kerastudy_here, run
 
 import kerastudy as ks
 
@@ -33,6 +34,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
     return ks.read_study("scripted", store=folder)
 
 
+def latex_rows(file: Path) -> list[list[str]]:
+    lines = file.read_text().splitlines()
+    return [line.removesuffix(r" \\").split(" & ") for line in lines if "&" in line]
+
+
 def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     def export(*options: str, code: int = 0) -> str:
         words = ("export", "scripted", "--store", str(made.store.root), *options)
@@ -41,8 +47,7 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
 
     # The header, and a row for each trial with a value, the best first.
     assert export("--as", "latex") == "scripted.tex: 7 trials of scripted\n"
-    lines = (tmp_path / "scripted.tex").read_text().splitlines()
-    heading, *best = [line.removesuffix(r" \\").split(" & ") for line in lines if "&" in line]
+    heading, *best = latex_rows(tmp_path / "scripted.tex")
     assert heading == ["trial", r"val\_loss", "epoch", "rate", "units", "kind", "@momentum"]
     assert [int(row[0]) for row in best] == [trial.number for trial in made.top(10)]
     for row, trial in zip(best, made.top(10), strict=True):
@@ -54,8 +59,9 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     cells = [cell for row in rows for cell in (*row, *row.values())]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
     assert "'=HYPERLINK(1)" in cells
-    told = json.loads(export("--as", "csv", "--output", "trials.csv", "--json"))
-    assert (told["as"], told["rows"], told["file"]) == ("csv", 8, str(tmp_path / "trials.csv"))
+    document = json.loads(export("--as", "csv", "--output", "trials.csv", "--json"))
+    expected = ("csv", 8, str(tmp_path / "trials.csv"))
+    assert (document["as"], document["rows"], document["file"]) == expected
     for trial, row in zip(made.trials, rows, strict=True):
         told_of = (row["number"], row["state"], row["seed"])
         assert told_of == (str(trial.number), trial.state, str(trial.spec.seed))
@@ -83,8 +89,7 @@ def test_a_table_has_the_trials_of_all_engines_or_of_the_one_that_is_named(tmp_p
     def rows(*options: str) -> list[list[str]]:
         options = (*options, "--store", str(tmp_path / "store"), "--force")
         kerastudy_here(tmp_path, "export", "two", "--as", "latex", *options)
-        lines = (tmp_path / "two.tex").read_text().splitlines()
-        return [line.removesuffix(r" \\").split(" & ") for line in lines if "&" in line]
+        return latex_rows(tmp_path / "two.tex")
 
     heading, *best = rows()
     assert heading == ["engine", "trial", r"val\_loss", "epoch", "rate"]
@@ -99,14 +104,8 @@ def test_a_table_has_the_trials_of_all_engines_or_of_the_one_that_is_named(tmp_p
 
 def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
     """The champion's is the registered one, which other tests load and ask."""
-    done = kerastudy_here(
-        tmp_path, "export", "blobs", "--store", launched.store, "--as", "keras", "--json"
-    )
-    import keras
-    import numpy as np
-
-    file = Path(json.loads(done.stdout)["file"])
-    model = keras.saving.load_model(file)
+    words = ("export", "blobs", "--store", launched.store, "--as", "keras", "--json")
+    model = keras.saving.load_model(as_json(kerastudy_here(tmp_path, *words))["file"])
     history = ks.read_study("blobs", store=launched.store)
     x = np.zeros((5, 4), "float32")
     expected = history.best.load_model().predict(x, verbose=0)  # type: ignore[union-attr]
@@ -117,12 +116,11 @@ def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
 def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
     """From the recorded code, in a process of its own; see `test_exported_scripts`."""
     words = ("export", "blobs", "--store", launched.store, "--as", "script", "--trial", "1")
-    done = kerastudy_here(tmp_path, *words, "--json")
-    told = json.loads(done.stdout)
-    assert (told["trial"], told["differs"]) == (1, None)
-    script = Path(told["script"])
+    export = as_json(kerastudy_here(tmp_path, *words, "--json"))
+    assert (export["trial"], export["differs"]) == (1, None)
+    script = Path(export["script"])
     assert [*tmp_path.iterdir()] == [script.parent] == [tmp_path / "blobs-trial-1"]
-    assert subprocess.run([sys.executable, "-I", script], cwd="/").returncode == 0
+    run(Path("/"), [sys.executable, "-I", str(script)])
     assert "exists" in kerastudy_here(tmp_path, *words, expect=2).stderr
     (tmp_path / "mine").mkdir()
     mine = kerastudy_here(tmp_path, *words, "--output", "mine", "--force", expect=2)

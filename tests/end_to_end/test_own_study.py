@@ -62,9 +62,8 @@ def test_changed_code_is_told_and_the_recorded_one_run_and_changed_data_is_not(
     assert of_module == "the imported 'data.py' has changed since; its recorded text is run"
 
     (tmp_path / "seed.txt").write_text("1")
-    done = kerastudy_here(tmp_path, "reproduce", "작은 연구", "--json", expect=1)
-    assert as_json(done)["identical"] is False
-    assert "the data has changed" in as_json(done)["notes"][-1]
+    done = kerastudy_here(tmp_path, "reproduce", "작은 연구", expect=2)
+    assert "The data has changed" in done.last and "--data" in done.last
 
     file.write_text(before, encoding="utf-8")
     arguments = ("launch", "study.py", "--trials", "2", "--executor", "in-process")

@@ -21,9 +21,16 @@ from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import StudyError
-from studies.champion import DEFAULTS, ConfirmOptions, confirm_study, make_plan, not_paired
+from studies.champion import (
+    DEFAULTS,
+    ConfirmOptions,
+    RunnableStudy,
+    confirm_study,
+    make_plan,
+    not_paired,
+)
 from studies.definition import fold_seed
-from studies.progress import NoProgress
+from studies.progress import NoProgress, Progress
 from tracking.history import (
     StudyHistory,
     evaluations_on,
@@ -120,6 +127,17 @@ class Interrupting(NoProgress):
             raise KeyboardInterrupt
 
 
+def confirmed(
+    folder: Path,
+    progress: Progress,
+    name: str = NAME,
+    options: ConfirmOptions = OPTIONS,
+) -> Confirmation:
+    """Confirms a study in this process."""
+    study = RunnableStudy(history_in(folder, name), progress)
+    return confirm_study(study, options, in_process=True)
+
+
 @pytest.fixture(scope="module")
 def launched_plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder, whose path has a space, with the studies' file and the plain study's store."""
@@ -131,7 +149,7 @@ def folder(launched_plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A copy of the folder with the plain study, confirmed after Ctrl-C."""
     copied = Path(shutil.copytree(launched_plain, tmp_path_factory.mktemp("confirmed") / "again"))
     with pytest.raises(KeyboardInterrupt, match=r"^9 of 16 trainings are recorded; confirm again"):
-        confirm_study(history_in(copied), OPTIONS, in_process=True, progress=Interrupting(9))
+        confirmed(copied, Interrupting(9))
     history = history_in(copied)
     assert [each.state for each in history.journal.confirmations(history.search)] == ["interrupted"]
     kerastudy_here(copied, "confirm", NAME, *SETTINGS)
@@ -139,7 +157,7 @@ def folder(launched_plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> Confirmation:
+def outcome(folder: Path) -> Confirmation:
     (only,) = read_confirmations(history_in(folder))
     return only
 
@@ -203,42 +221,42 @@ def by_hand(launched_plain: Path) -> ByHand:
     return ByHand(launched_plain)
 
 
-def check_statistics(found: Confirmation, winner: np.ndarray, default: np.ndarray) -> None:
+def check_statistics(outcome: Confirmation, winner: np.ndarray, default: np.ndarray) -> None:
     """The intervals are those of these hits; `test_intervals` compares them with SciPy's."""
-    assert list(found.winner_on_test) == pytest.approx(winner.mean(1))
-    assert list(found.default_on_test) == pytest.approx(default.mean(1))
+    assert list(outcome.winner_on_test) == pytest.approx(winner.mean(1))
+    assert list(outcome.default_on_test) == pytest.approx(default.mean(1))
     scores = [SampleScores("val_accuracy", "mean", row, 1) for row in winner]
     expected = confirmed_value(scores, "max")[0], gain(winner, default, "max", hits=len(winner.T))
-    for interval, other in zip((found.confirmed, found.gain), expected, strict=True):
+    for interval, other in zip((outcome.confirmed, outcome.gain), expected, strict=True):
         assert isinstance(interval, Interval)
         assert vars(interval) == pytest.approx(vars(other))
-    assert (found.test_samples, found.readings) == (len(winner.T), 1)
+    assert (outcome.test_samples, outcome.readings) == (len(winner.T), 1)
 
 
 def test_the_race_is_that_of_plain_keras_under_new_seeds(
-    folder: Path, found: Confirmation, by_hand: ByHand
+    folder: Path, outcome: Confirmation, by_hand: ByHand
 ) -> None:
     history = history_in(folder)
     own = {trial.spec.seed for trial in history.trials}
-    assert len({*found.seeds, *found.test_seeds} - own) == 2 + 5
-    assert {racer.trial for racer in found.race} == {trial.number for trial in history.top(4)}
-    assert [len(racer.values) for racer in found.race] == [2, 2, 1, 1]
-    first, second = found.race[:2]
-    assert found.winner == first.trial and np.mean(first.values) >= np.mean(second.values)
+    assert len({*outcome.seeds, *outcome.test_seeds} - own) == 2 + 5
+    assert {racer.trial for racer in outcome.race} == {trial.number for trial in history.top(4)}
+    assert [len(racer.values) for racer in outcome.race] == [2, 2, 1, 1]
+    first, second = outcome.race[:2]
+    assert outcome.winner == first.trial and np.mean(first.values) >= np.mean(second.values)
     values = history.trial(second.trial).spec.values
-    assert by_hand.best(values, found.seeds)[0] == pytest.approx(second.values)
+    assert by_hand.best(values, outcome.seeds)[0] == pytest.approx(second.values)
 
 
 def test_the_verdict_is_that_of_models_trained_by_plain_keras(
-    folder: Path, found: Confirmation, by_hand: ByHand
+    folder: Path, outcome: Confirmation, by_hand: ByHand
 ) -> None:
     history = history_in(folder)
-    assert found.default is not None
+    assert outcome.default is not None
     defaults = history.description.space.defaults()
-    validated, default = by_hand.best(defaults, found.test_seeds)
-    assert validated == pytest.approx(found.default.values)
-    _, winner = by_hand.best(history.trial(found.winner).spec.values, found.test_seeds)
-    check_statistics(found, winner, default)
+    validated, default = by_hand.best(defaults, outcome.test_seeds)
+    assert validated == pytest.approx(outcome.default.values)
+    _, winner = by_hand.best(history.trial(outcome.winner).spec.values, outcome.test_seeds)
+    check_statistics(outcome, winner, default)
 
 
 @pytest.mark.exhaustive
@@ -250,12 +268,10 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
     # Without the trial of the defaults, the epoch to train them for is not known.
     plan = make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
     assert plan.test_trainings(DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
-    assert "so the epoch to train them for is not known" in not_paired(plan, {1: {}})
+    assert "so the epoch to train them for is not known" in not_paired(plan, {})
     with pytest.raises(KeyboardInterrupt, match=r"^5 of 22 trainings are recorded"):
-        confirm_study(
-            history_in(tmp_path, "folds"), OF_FOLDS, in_process=True, progress=Interrupting(5)
-        )
-    found = confirm_study(history_in(tmp_path, "folds"), OF_FOLDS, in_process=True)
+        confirmed(tmp_path, Interrupting(5), "folds", OF_FOLDS)
+    outcome = confirmed(tmp_path, NoProgress(), "folds", OF_FOLDS)
     ended = [fit for fit in trainings_in(tmp_path, "folds") if fit.result is not None]
     assert len(ended) == 22
 
@@ -265,11 +281,11 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
     split = StratifiedKFold(3, shuffle=True, random_state=0).split(x[pool], y[pool])
     folds = [(pool[train], pool[held]) for train, held in split]
     own = {fold.seed for trial in history.ended for fold in trial.result.repeats}
-    assert not own & {fold_seed(seed, fold) for seed in found.seeds for fold in range(3)}
-    for racer in found.race:
+    assert not own & {fold_seed(seed, fold) for seed in outcome.seeds for fold in range(3)}
+    for racer in outcome.race:
         values = history.trial(racer.trial).spec.values
         accuracies = []
-        for seed in found.seeds:
+        for seed in outcome.seeds:
             means = []
             for fold, (train, held) in enumerate(folds):
                 epochs = by_hand.trained(values, fold_seed(seed, fold), train, 3, 15)
@@ -277,27 +293,27 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
             accuracies.append(np.mean(means, axis=0).max())
         assert accuracies == pytest.approx(racer.values)
     both = []
-    for trial in (history.trial(found.winner), history.trial(0)):
+    for trial in (history.trial(outcome.winner), history.trial(0)):
         assert trial.epoch is not None
         values = trial.spec.values
-        trained = [by_hand.trained(values, s, pool, trial.epoch, 15) for s in found.test_seeds]
+        trained = [by_hand.trained(values, s, pool, trial.epoch, 15) for s in outcome.test_seeds]
         both.append(np.array([by_hand.right(values, epochs[-1], test) for epochs in trained]))
     assert values == history.description.space.defaults()
-    check_statistics(found, *both)
+    check_statistics(outcome, *both)
     (reading,) = read_evaluations(history_in(tmp_path, "folds"))
-    assert reading.confirmation == found.uuid
-    assert reading.metrics["accuracy"].validation == history.trial(found.winner).value
+    assert reading.confirmation == outcome.uuid
+    assert reading.metrics["accuracy"].validation == history.trial(outcome.winner).value
 
 
-def test_ctrl_c_loses_only_the_running_training(folder: Path, found: Confirmation) -> None:
+def test_ctrl_c_loses_only_the_running_training(folder: Path, outcome: Confirmation) -> None:
     trainings = trainings_in(folder)
     assert "running" not in {fit.state for fit in trainings}
     ended = Counter(fit.identity for fit in trainings if fit.result is not None)
     assert len(ended) == 16 and set(ended.values()) == {1}
-    assert {fit.confirmation for fit in trainings} == {found.uuid}
+    assert {fit.confirmation for fit in trainings} == {outcome.uuid}
 
 
-def test_no_command_takes_trainings_for_trials(folder: Path, found: Confirmation) -> None:
+def test_no_command_takes_trainings_for_trials(folder: Path, outcome: Confirmation) -> None:
     history = history_in(folder)
     assert not list((history.files.folder / "confirming").glob("*"))
     document = as_json(kerastudy_here(folder, "show", NAME, "--store", "store", "--json"))
@@ -307,9 +323,9 @@ def test_no_command_takes_trainings_for_trials(folder: Path, found: Confirmation
     kerastudy_here(folder, "doctor", "--store", "store")
 
 
-def test_again_nothing_is_trained(folder: Path, found: Confirmation, tmp_path: Path) -> None:
+def test_again_nothing_is_trained(folder: Path, outcome: Confirmation, tmp_path: Path) -> None:
     done = kerastudy_here(folder, "confirm", NAME, *SETTINGS, "--json")
-    assert as_json(done)["uuid"] == found.uuid
+    assert as_json(done)["uuid"] == outcome.uuid
     assert "nothing has changed since" in done.stderr
     text = kerastudy_here(folder, "confirm", NAME, *SETTINGS).stdout
     assert text.startswith("Expect ") and max(map(len, text.splitlines())) <= 100
@@ -320,46 +336,46 @@ def test_again_nothing_is_trained(folder: Path, found: Confirmation, tmp_path: P
     study = run_path(str(folder / "study.py"))["plain"]
     sealed = ks.confirm(study, top=4, budget=6, test=False, store=copied / "store", progress=False)
     assert len(trainings_in(copied)) == 16, "the race is recorded"
-    assert sealed.race == found.race
+    assert sealed.race == outcome.race
     assert sealed.confirmed is None and sealed.gain is None and sealed.test_seeds == ()
     assert "The test part was left sealed, as asked." in sealed.notes
-    assert len(evaluations_on(history_in(copied).store, found.test_digest)) == 1
+    assert len(evaluations_on(history_in(copied).store, outcome.test_digest)) == 1
 
 
-def test_the_winner_is_the_champion(folder: Path, found: Confirmation) -> None:
+def test_the_winner_is_the_champion(folder: Path, outcome: Confirmation) -> None:
     """The registered model, by MLflow's client, is the winner's, with the verdict on it."""
     history = history_in(folder)
     shown = InMlflow(history)
     version = shown.champion
-    assert version.tags["kerastudy.trial"] == str(found.winner)
+    assert version.tags["kerastudy.trial"] == str(outcome.winner)
     assert version.tags["kerastudy.promoted"] == "it won under new seeds"
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
     assert version.tags["kerastudy.verdict"] == study_verdict(history).text
     assert version.description.startswith("**Expect ")
-    kept = weights_in(history.files.checkpoint(found.winner))
+    kept = weights_in(history.files.checkpoint(outcome.winner))
     mlflow.keras.load_model(version.source).save_weights(folder / "served.weights.h5")
     served = weights_in(folder / "served.weights.h5")
     assert {digest for name, digest in served.items() if "optimizer" not in name} <= {
         *kept.values()
     }
     note = shown.parent.data.tags["mlflow.note.content"]
-    assert f"champion: trial {found.winner}, it won under new seeds" in note
+    assert f"champion: trial {outcome.winner}, it won under new seeds" in note
 
 
 def test_a_champion_by_hand_stays_until_the_next_confirmation(
-    launched_plain: Path, folder: Path, found: Confirmation, tmp_path: Path
+    launched_plain: Path, folder: Path, outcome: Confirmation, tmp_path: Path
 ) -> None:
     copied = Path(shutil.copytree(folder, tmp_path / "promoted"))
     history = history_in(copied)
-    left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in found.race})
+    left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in outcome.race})
     # In the recorded folder, where the study is loaded by this process.
     promote = ("promote", NAME, "--trial", str(left), "--store", copied / "store")
     told = kerastudy_here(launched_plain, *promote).stdout
-    assert found.confirmed is not None
-    value, expected = history.trial(left).value, interval_text(found.confirmed)
+    assert outcome.confirmed is not None
+    value, expected = history.trial(left).value, interval_text(outcome.confirmed)
     worth = (
         f"Trial {left} has a validation value of {value:.4g}, not confirmed. "
-        f"Trial {found.winner} won under new seeds: expect {expected} from it."
+        f"Trial {outcome.winner} won under new seeds: expect {expected} from it."
     )
     assert worth.rstrip(".") in " ".join(told.split())
     kerastudy_here(copied, "confirm", NAME, *SETTINGS, "--keep")
@@ -367,28 +383,26 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
     assert (tags["kerastudy.trial"], tags["kerastudy.verdict"]) == (str(left), worth)
     # The next confirmation registers its winner, also if it is interrupted before it does so.
     with pytest.raises(KeyboardInterrupt):
-        confirm_study(
-            history_in(copied), OPTIONS, in_process=True, progress=Interrupting(at="registering")
-        )
+        confirmed(copied, Interrupting(at="registering"))
     assert history_in(copied).is_champion(history.trial(left))
     done = kerastudy_here(copied, "confirm", NAME, *SETTINGS)
     assert "its winner becomes the champion" in done.stderr
     tags = InMlflow(history_in(copied)).champion.tags
-    assert tags["kerastudy.trial"] == str(found.winner)
+    assert tags["kerastudy.trial"] == str(outcome.winner)
     assert tags["kerastudy.verdict"] == study_verdict(history_in(copied)).text
 
 
 @pytest.mark.exhaustive
 def test_a_part_that_was_read_before_widens_the_interval(
-    folder: Path, found: Confirmation, tmp_path: Path
+    folder: Path, outcome: Confirmation, tmp_path: Path
 ) -> None:
     shutil.copytree(folder, tmp_path / "read")
     history = history_in(tmp_path / "read")
-    other = Evaluation("another", "optuna:tpe", 3, 1, 100, found.test_digest, {}, time=1)
+    other = Evaluation("another", "optuna:tpe", 3, 1, 100, outcome.test_digest, {}, time=1)
     record_evaluation(history, other)
     progress = Interrupting(99)
     options = ConfirmOptions(top=3, budget=5)
-    again = confirm_study(history, options, in_process=True, progress=progress)
+    again = confirmed(tmp_path / "read", progress, options=options)
     assert again.readings == 3
     assert again.gain is not None and again.gain.level == pytest.approx(1 - 0.05 / 3)
     assert any("read 2 times before" in text and "98.3 %" in text for text in progress.said)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from exact_training import set_generators
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 from stores import history_at
@@ -88,30 +90,25 @@ def trained_by_hand(
     made: dict[str, Any], params: Any, seed: int, train: Any, validation: Any, epochs: int
 ) -> tuple[Any, list[dict[str, float]]]:
     """Trains with Keras alone, as the README says."""
-    import keras
-
     x, y = made["X"], made["Y"]
     weights = compute_class_weight("balanced", classes=np.array([0, 1, 2]), y=y[made["pool"]])
     keras.utils.set_random_seed(seed)
     model = made["build"](params)
-    found = []
+    metrics = []
     for epoch in range(1, epochs + 1):
-        order = ks.permutation(seed, epoch, len(train))
-        states = [v for v in model.variables if v.name == "seed_generator_state"]
-        for place, state in enumerate(states):
-            state.assign([ks.epoch_seed(seed, epoch, place), 0])
-        held = None if validation is None else (x[validation], y[validation])
+        order = train[ks.permutation(seed, epoch, len(train))]
+        set_generators(model, seed, epoch)
         fitted = model.fit(
-            x[train][order],
-            y[train][order],
+            x[order],
+            y[order],
             class_weight=dict(enumerate(weights)),
-            validation_data=held,
+            validation_data=None if validation is None else (x[validation], y[validation]),
             batch_size=16,
             shuffle=False,
             verbose=0,
         )
-        found.append({name: values[0] for name, values in fitted.history.items()})
-    return model, found
+        metrics.append({name: values[0] for name, values in fitted.history.items()})
+    return model, metrics
 
 
 def test_a_fold_is_model_fit_on_the_indices_of_scikit_learn(

@@ -12,7 +12,7 @@ import pytest
 
 from search_spaces import DataError
 from studies import as_csv
-from studies.champion import Input, Inputs, predictions_table, read_inputs
+from studies.results import Input, Inputs, predictions_table, read_inputs
 
 
 def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:

@@ -60,11 +60,12 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
     )
     np.testing.assert_array_equal(history.predict(x[:5].tolist()), history.predict(x[:5]))
     for wrong, told in (
-        (x[0], "is one sample. Pass an array of them: x[None]"),
-        (x[:3, :4], "The samples have shape (3, 4), and the model takes (n, 6)."),
-        ([], "There are no samples"),
+        (x[0], "it is one sample, not an array of samples; make it x[None]"),
+        (x[:3, :4], "has samples of shape (4,). The model takes float32 of shape (6,)."),
+        ([], "The array has no samples"),
         ("new.npy", "For a file: kerastudy.predict('작은 & 연구', 'new.npy')"),
-        (x.astype(str), "The samples can't be predicted: "),
+        (x.astype(str), "has values of type <U"),
+        (pd.DataFrame(x[:3, :4]), "The samples can't be predicted: "),
     ):
         with pytest.raises(ks.errors.DataError, match=re.escape(told)):
             history.predict(wrong)

@@ -1,0 +1,285 @@
+"""Predicts the samples of a file by a registered model."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from search_spaces.errors import DataError, StudyError
+from search_spaces.texts import listed
+from studies.error_texts import describe
+from studies.library_internals.quiet_imports import import_quietly
+from studies.results.model_loading import load_champion, registered_folder
+from studies.results.samples import (
+    Input,
+    Inputs,
+    columns_for,
+    read_inputs,
+    read_table_columns,
+    texts_as_tensor,
+)
+from studies.terminal_text import as_csv
+from tracking.history.study_history import StudyHistory, existing_store, read_study
+from tracking.store.atomic_writing import followed, replacing
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+Alias = Literal["champion", "refit"]
+ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
+_SUFFIXES: Final = (".csv", ".parquet", ".npz")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for the samples of a file.
+
+    Attributes:
+        columns: The columns of a table with a row for each sample, by name: "file" for images and
+            texts, "class", "probability_NAME" and "prediction". A prediction may be an array.
+        notes: Sentences for the user, such as a warning of samples with NaN.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    notes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+        return len(next(iter(self.columns.values())))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns a table with a row for each sample.
+
+        Raises DataError if the prediction for a sample is a matrix or a larger array.
+        """
+        import pandas as pd
+
+        flat: dict[str, np.ndarray] = {}
+        for name, values in self.columns.items():
+            if values.ndim > 2:
+                raise DataError(
+                    f"The model predicts arrays of shape {values.shape[1:]}, which are no cells of "
+                    "a table. Write them into a file: --output predictions.npz"
+                )
+            if values.ndim == 2:
+                flat |= {f"{name}_{place}": values[:, place] for place in range(values.shape[1])}
+            else:
+                flat[name] = values
+        return pd.DataFrame(flat)
+
+    def write(self, path: Path) -> None:
+        """Writes the predictions into an npz, csv or parquet file, atomically."""
+        suffix = check_output(path)
+        try:
+            with replacing(followed(path)) as partial:
+                if suffix == ".npz":
+                    self._write_archive(partial)
+                elif suffix == ".csv":
+                    partial.write_text(as_csv(self.to_dataframe()), encoding="utf-8")
+                else:
+                    self.to_dataframe().to_parquet(partial, index=False)
+        except OSError as error:
+            raise DataError(f"{str(path)!r} can't be written: {error.strerror or error}.") from None
+
+    def _write_archive(self, path: Path) -> None:
+        # `np.savez_compressed` can't write an array with the name "file", as it has a parameter of
+        # this name.
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in self.columns.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def check_output(path: Path) -> str:
+    """Checks that predictions can be written to a path; returns its suffix."""
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        hint = f"Give one that ends with {listed(_SUFFIXES, 'or')}."
+        raise DataError(f"{str(path)!r} has an ending of no known kind of file", hint=hint)
+    if not path.parent.is_dir():
+        raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+    return suffix
+
+
+def predict(
+    study: str,
+    samples: str | Path,
+    *,
+    probabilities: bool = False,
+    alias: Alias = "champion",
+    store: str | Path | None = None,
+    trust: bool = False,
+) -> pd.DataFrame:
+    """Predicts the samples of a file by a study's registered model.
+
+    For arrays in memory use `StudyResults.predict`: ``ks.read_study("digits").predict(x)``.
+
+    Args:
+        study: The study's name.
+        samples: An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or
+            txt files. The samples must be like those that were passed to the study, before
+            preprocessing. A model with several inputs needs an npz file that has, for each input,
+            an array with the input's name.
+        probabilities: Whether to add the probability of each class.
+        alias: Which registered model: ``"champion"``, or ``"refit"`` for the model that was trained
+            on training and validation data together.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        trust: Whether to run the code in a store that this user did not make.
+
+    Returns:
+        A table with a row for each sample: the name of its class, or the predicted values.
+
+    Raises:
+        DataError: If the file can't be read, or its samples don't fit the model.
+        StudyError: If there is no such model, if it can't be loaded, or if it is in another user's
+            store and ``trust`` is False.
+        TrackingError: If there is no such store or study.
+    """
+    if not isinstance(samples, str | Path):
+        raise DataError(
+            "kerastudy.predict reads a file. For samples in memory: "
+            f"kerastudy.read_study({study!r}).predict(x)"
+        )
+    history = read_study(existing_store(store), study)
+    return predict_file(history, Path(samples), probabilities, alias, trust=trust).to_dataframe()
+
+
+def predict_file(
+    history: StudyHistory,
+    path: Path,
+    probabilities: bool = False,
+    alias: Alias = "champion",
+    *,
+    trust: bool = False,
+) -> Predictions:
+    """Predicts the samples of a file."""
+    from studies.training import can_not_be_loaded
+
+    path = path.expanduser()
+    if not path.exists():
+        raise DataError(f"There is no file {str(path)!r}.")
+    folder = registered_folder(history, alias)
+    import_quietly()
+    from mlflow.models import Model
+
+    saved = Model.load(str(folder))
+    metadata: Mapping[str, Any] = saved.metadata or {}
+    columns: dict[str, np.ndarray] = {}
+    samples: Any
+    # A wrong file is refused before the model is loaded, which takes seconds.
+    if "table" in metadata:
+        table = read_table_columns(path, metadata)
+        model = load_champion(history, trust=trust, alias=alias)
+        samples, notes = columns_for(model, table, repr(str(path)))
+    else:
+        inputs = Inputs.of(saved)
+        arrays, files = read_inputs(path, inputs)
+        model = load_champion(history, trust=trust, alias=alias)
+        samples, notes = _as_the_model_takes(model, arrays, inputs.arrays), _notes_on(arrays)
+        if files:
+            columns["file"] = np.array(files)
+    if can_not_be_loaded(folder):
+        notes.append("the model was built again by the study's code")
+    try:
+        predicted = model.predict(samples, verbose=0)
+    except Exception as error:
+        raise StudyError(f"The model can't predict these samples: {describe(error)}.") from error
+    class_names = metadata.get("class_names") or ()
+    columns |= predictions_table(model, predicted, class_names, probabilities=probabilities)
+    return Predictions(columns, notes)
+
+
+def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    floats = [array for array in arrays.values() if array.dtype.kind == "f"]
+    odd = [~np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in floats]
+    count, samples = int(np.any(odd, axis=0).sum()), len(next(iter(arrays.values())))
+    if not count:
+        return []
+    return [f"{count} of {samples} samples have values that are NaN or infinite: don't trust these"]
+
+
+def _as_the_model_takes(
+    model: keras.Model, arrays: Mapping[str, np.ndarray], expected: Sequence[Input]
+) -> Any:
+    """Returns the samples as `model.predict` takes them: an array, a dict or a tuple of arrays."""
+    by_name = {name: texts_as_tensor(array) for name, array in arrays.items()}
+    if len(expected) == 1:
+        return by_name[expected[0].name]
+    names = {tensor.name for tensor in getattr(model, "inputs", None) or ()}
+    if set(by_name) <= names or not all(name.startswith("input_") for name in by_name):
+        return by_name
+    return tuple(by_name[single.name] for single in expected)
+
+
+def predictions_table(
+    model: keras.Model, predicted: Any, class_names: ClassNames, *, probabilities: bool
+) -> dict[str, np.ndarray]:
+    """Returns predictions as columns named "class", "probability_NAME", or "prediction".
+
+    If the model has several outputs, a column's name begins with the output's name. If
+    `class_names` is empty, classes are named by their numbers.
+    """
+    from studies.training import loss_of
+
+    outputs = _named(model, predicted)
+    columns: dict[str, np.ndarray] = {}
+    for name, array in outputs.items():
+        of_output = class_names.get(name, ()) if isinstance(class_names, Mapping) else class_names
+        prefix = "" if len(outputs) == 1 else f"{name} "
+        loss = loss_of(model, name if len(outputs) > 1 else "")
+        for column, values in _columns(array, of_output, loss, probabilities).items():
+            columns[f"{prefix}{column}"] = values
+    return columns
+
+
+def _named(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
+    """Returns the predicted arrays by the names of the model's outputs."""
+    if isinstance(predicted, list | tuple):
+        names = list(getattr(model, "output_names", ()))
+        if len(set(names)) != len(predicted):
+            names = [f"output_{place}" for place in range(len(predicted))]
+        predicted = dict(zip(names, predicted, strict=True))
+    elif not isinstance(predicted, Mapping):
+        predicted = {"": predicted}
+    return {str(name): np.asarray(array) for name, array in predicted.items()}
+
+
+def _columns(
+    predicted: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
+) -> dict[str, np.ndarray]:
+    from scipy.special import expit, softmax
+
+    text = _name_of(loss)
+    crossentropy, logits = "crossentropy" in text, bool(getattr(loss, "from_logits", False))
+    if predicted.ndim == 2 and predicted.shape[1] == 1:
+        predicted = predicted[:, 0]
+    if predicted.ndim == 1 and ("binary" in text or (crossentropy and len(names) == 2)):
+        odds = expit(predicted.astype(np.float64)) if logits else predicted
+        predicted = np.stack([1 - odds, odds], axis=1)
+    elif predicted.ndim == 2 and crossentropy and "binary" not in text:
+        predicted = softmax(predicted.astype(np.float64), axis=1) if logits else predicted
+    else:
+        return {"prediction": predicted}
+    count = predicted.shape[1]
+    classes = [str(name) for name in (names if len(names) >= count else range(count))][:count]
+    columns = {"class": np.array(classes)[predicted.argmax(axis=1)]}
+    if probabilities:
+        columns |= {f"probability_{name}": predicted[:, i] for i, name in enumerate(classes)}
+    return columns
+
+
+def _name_of(loss: Any) -> str:
+    """Returns a loss's name in lower case, such as "binary_crossentropy" for "bce"."""
+    import keras
+
+    if isinstance(loss, str):
+        with contextlib.suppress(ValueError):
+            loss = keras.losses.get(loss)
+    return str(getattr(loss, "name", "") or getattr(loss, "__name__", "") or loss).lower()
