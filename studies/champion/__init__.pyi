@@ -18,7 +18,7 @@ from .reproduction import Reproduction as Reproduction
 from .reproduction import max_difference as max_difference
 from .reproduction import reproduce as reproduce
 from .reproduction import trainer_in_words as trainer_in_words
+from .rerun_jobs import VerificationStopped as VerificationStopped
 from .rerun_jobs import best_training_of as best_training_of
 from .rerun_jobs import weights_of as weights_of
-from .verification_by_model_fit import VerificationStopped as VerificationStopped
 from .verification_by_model_fit import Verifier as Verifier

@@ -358,9 +358,7 @@ def make_champion(
     """
     history, progress = study.history, study.progress
     if trial.result.folds and trial.whole is None:
-        updated = AllFolds(history, trial, progress).train(executor)
-        assert updated is not None, "nothing stops it"
-        trial = updated
+        trial = AllFolds(history, trial, progress).train(executor)
     with tempfile.TemporaryDirectory() as folder:
         weights, trial = weights_of(study, trial, executor, Path(folder))
         return _register(history, trial, weights, executor, progress, reason), trial

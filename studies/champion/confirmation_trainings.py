@@ -241,15 +241,13 @@ class Plan:
             "version": _VERSION,
             "options": dataclasses.asdict(self.options),
             "trials": [racer.number for racer in self.racers],
-            "rounds": [[round_.racers, round_.seeds] for round_ in self.rounds],
             "seeds": self.seeds,
             "test_seeds": self.test_seeds,
             "default": dict(self.default.values),
             "data": self.reported.data_digest,
             "code": self.reported.code_digest,
+            "folds": self.folds,
         }
-        if self.folds:
-            fields["folds"] = self.folds
         return json.dumps(fields, ensure_ascii=False)
 
     def _training(self, trial: int, place: int, spec: TrialSpec) -> Training:

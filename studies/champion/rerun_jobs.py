@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search_spaces.errors import StudyError, WorkerError
+from search_spaces.errors import InternalError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded_code import RunnableStudy
 from studies.executors import Executor, Job, Jobs, run_jobs
@@ -36,6 +36,10 @@ from tracking.records import (
 from tracking.records.verification_texts import IDENTICAL, is_whole
 from tracking.store.atomic_writing import one_before, replacing
 from tracking.store.checkpoint_files import checkpoint_fault
+
+
+class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
+    """A user stopped the training that a future champion needs, so nothing is registered."""
 
 
 @dataclass(frozen=True)
@@ -223,10 +227,10 @@ class AllFolds(Jobs):
         self._result: TrialResult | None = None
         self._attempts = 0
 
-    def train(self, executor: Executor) -> EndedTrial | None:
+    def train(self, executor: Executor) -> EndedTrial:
         """Trains the trial, or resumes an interrupted training.
 
-        Returns the trial with the new training, or None if the training was stopped.
+        Returns the trial with the new training. Raises VerificationStopped if it was stopped.
         """
         number, epochs = self._trial.number, self._trial.whole_spec.epochs
         self._progress.say(
@@ -235,7 +239,9 @@ class AllFolds(Jobs):
         self.queue.append(Job(number, self._begin))
         try:
             run_jobs(executor, self, self._progress)
-            return None if self._result is None else self._recorded(self._result)
+            if self._result is None:
+                raise VerificationStopped
+            return self._recorded(self._result)
         finally:
             self._progress.trial_gone(number)
             if self._result is None:
@@ -275,14 +281,14 @@ class AllFolds(Jobs):
         if fit:
             self._journal.end_fit(fit, None)
 
-    def _recorded(self, result: TrialResult) -> EndedTrial | None:
+    def _recorded(self, result: TrialResult) -> EndedTrial:
         spec, best = self._trial.whole_spec, self._trial.best
         assert best is not None, "it has a value"
         # This training has no validation data, so it is recorded without a value. Otherwise its
         # training loss would be shown as its value.
         self._journal.end_fit(self._fit, replace(result, best=None))
         if result.state == "interrupted":
-            return None
+            raise VerificationStopped
         why = result.reason or result.unsaved
         if result.state != "complete" or why:
             raise StudyError(

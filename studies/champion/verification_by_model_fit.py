@@ -17,9 +17,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from search_spaces.errors import InternalError, StudyError, WorkerError
+from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import listed
-from studies.champion.rerun_jobs import AllFolds, RecordedTraining, Rerun, trainings_of
+from studies.champion.rerun_jobs import (
+    AllFolds,
+    RecordedTraining,
+    Rerun,
+    VerificationStopped,
+    trainings_of,
+)
 from studies.data import temporary_folder
 from studies.definition import Verify
 from studies.executors import Executor
@@ -54,10 +60,6 @@ _NOT_COMPARED = {
     "hypermodel": TRAINED_BY_OWN_FIT,
     "objective": TRAINED_BY_OBJECTIVE,
 }
-
-
-class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
-    """A user stopped a verification, so the trial is not compared."""
 
 
 class Verifier:
@@ -163,10 +165,7 @@ class Verifier:
         """Trains the future champion of a cross-validated study on all folds together."""
         training = AllFolds(history, trial, self.progress)
         with self._stoppable(training):
-            updated = training.train(self.executor)
-        if updated is None:
-            raise VerificationStopped
-        return updated
+            return training.train(self.executor)
 
     def _compare(
         self, history: StudyHistory, trial: EndedTrial, training: RecordedTraining, restore: bool
