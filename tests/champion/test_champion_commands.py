@@ -44,22 +44,22 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     assert "read once before, last by another trial 8 on 2023-11-1" in warning
     assert "intervals are of 97.5 % instead of 95 %" in warning
 
-    found = as_json(told)
-    assert found["trial"] == kinds.trials[0]["trial"] and found["samples"] == 50
-    assert found["level"] == pytest.approx(1 - 0.05 / 2)
-    assert [each["study"] for each in found["earlier"]] == ["another"]
+    reading = as_json(told)
+    assert reading["trial"] == kinds.trials[0]["trial"] and reading["samples"] == 50
+    assert reading["level"] == pytest.approx(1 - 0.05 / 2)
+    assert [each["study"] for each in reading["earlier"]] == ["another"]
     for name, value in by_hand.items():
-        measured = found["metrics"][name]
+        measured = reading["metrics"][name]
         assert measured["value"] == pytest.approx(value, rel=1e-5)
         assert measured["low"] <= value <= measured["high"]
-    assert found["metrics"]["loss"]["validation"] == kinds.trials[0]["value"]
+    assert reading["metrics"]["loss"]["validation"] == kinds.trials[0]["value"]
     _, recorded = rows(history.folder, "SELECT digest, content FROM evaluations ORDER BY id")
     assert (recorded["digest"], json.loads(recorded["content"])) == (
         digest,
-        {name: each for name, each in found.items() if name not in ("earlier", "flaws")},
+        {name: each for name, each in reading.items() if name not in ("earlier", "flaws")},
     )
     counts = np.bincount(labels)
-    assert found["guess"]["share"] == pytest.approx(counts.max() / 50)
+    assert reading["guess"]["share"] == pytest.approx(counts.max() / 50)
     text = kinds.run("evaluate", "kinds", COLUMNS="80").stdout
     assert f"is right in {100 * counts.max() / 50:.1f} % of these samples" in text
     assert all(len(line) <= 80 for line in text.splitlines())
@@ -73,8 +73,9 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     best, worst = kinds.trials[0]["trial"], kinds.trials[-1]["trial"]
     before = models(kinds, "champion").get_weights()
     options = ("--trial", str(worst), "--reason", "it is small", "--refit", "--json")
-    found = as_json(kinds.run("promote", "kinds", *options))
-    assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
+    promotion = as_json(kinds.run("promote", "kinds", *options))
+    addresses = ("models:/kinds@champion", "models:/kinds@refit")
+    assert (promotion["champion"], promotion["refit"]) == addresses
     history = ks.read_study("kinds", store=kinds.store)
     trial = history.trial(worst)
     assert history.is_champion(trial)
@@ -90,7 +91,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     )
     assert champion.tags["kerastudy.verdict"] == f"{worth}; the best is trial {best}."
     assert champion.description.startswith(f"**{worth}")
-    assert any(note.startswith(worth) for note in found["notes"])
+    assert any(note.startswith(worth) for note in promotion["notes"])
 
     # It was trained again by model.fit, as it was not kept.
     assert trial.verified in ("model.fit, identical", "model.fit, trained by it")
@@ -115,10 +116,10 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     refitted = models(kinds, "refit")
     for made, expected in zip(refitted.get_weights(), by_hand.get_weights(), strict=True):
         assert np.array_equal(made, expected)
-    how = found["how"]
+    how = promotion["how"]
     assert (how["epochs"], how["samples"], how["steps"], how["steps_before"]) == (epochs, 120, 8, 5)
     assert how["left_out"] == ["EarlyStopping"]
-    notes = " ".join(found["notes"])
+    notes = " ".join(promotion["notes"])
     assert "no validation value" in notes and "without EarlyStopping" in notes
 
     # A later launch keeps it, and says so; until it may choose again.
