@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import KerastudyError, StatisticsError
 from studies.champion.confirmation_trainings import DEFAULTS, Plan, Training, Trainings
 from studies.error_texts import describe
+from studies.executors import Session
 from tracking.history.verdicts import evaluations_on, read_evaluations, record_evaluation
 from tracking.records import BestEpoch, TrialSpec
 from tracking.records.data_findings import ConstantGuess
@@ -21,9 +22,6 @@ from tracking.records.study_description import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
-
-if TYPE_CHECKING:
-    from studies.executors import Session
 
 
 @dataclass(frozen=True)

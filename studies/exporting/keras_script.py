@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from search_spaces.errors import StudyError
 from studies.champion import RunnableStudy, best_training_of
 from studies.data import class_labels, is_text, named_arrays
 from studies.definition import seed_states
+from studies.executors import Session
 from studies.exporting.tables_and_keras_models import (
     check_folder,
     explained,
@@ -40,9 +41,6 @@ from studies.user_code import imported_names
 from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
-
-if TYPE_CHECKING:
-    from studies.executors import Session
 
 _FILES: Final = Path(__file__).with_name("script_files")
 _SCRIPT: Final = "retrain.py"

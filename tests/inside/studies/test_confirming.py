@@ -128,10 +128,7 @@ class Interrupting(NoProgress):
 
 
 def confirmed(
-    folder: Path,
-    progress: Progress,
-    name: str = NAME,
-    options: ConfirmOptions = OPTIONS,
+    folder: Path, progress: Progress, name: str = NAME, options: ConfirmOptions = OPTIONS
 ) -> Confirmation:
     """Confirms a study in this process."""
     study = RunnableStudy(history_in(folder, name), progress)
@@ -424,15 +421,13 @@ def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path
     assert history.champion is not None and history.champion.number == outcome.winner
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
+def test_wrong_options_are_refused_at_once() -> None:
+    """Others are refused in `commands/test_bad_input`."""
+    options: dict[str, Any]
+    for options, told in (
         ({"budget": 0}, "budget must be a whole number of at least 1"),
         ({"workers": 0}, "workers must be a whole number of at least 1"),
         ({"executor": "elsewhere"}, "executor must be"),
-    ],
-)
-def test_wrong_options_are_refused_at_once(options: dict[str, Any], told: str) -> None:
-    """Others are refused in `commands/test_bad_input`."""
-    with pytest.raises(StudyError, match=told):
-        ks.confirm(NAME, progress=False, **options)
+    ):
+        with pytest.raises(StudyError, match=told):
+            ks.confirm(NAME, progress=False, **options)
