@@ -94,8 +94,8 @@ def evaluate(
     """
     with opened(study, store, engine, trust=trust, progress=progress) as recorded:
         reading = read_test_part(recorded, trial)
-        warnings = (*reading.flaws, *filter(None, [reading.warning]))
-        recorded.progress.say_all(f"warning: {warning}" for warning in warnings)
+        for warning in (*reading.flaws, *filter(None, [reading.warning])):
+            recorded.progress.say(f"warning: {warning}")
         return reading.evaluation
 
 

@@ -57,7 +57,7 @@ def export_command(
     """
     from studies.commands.arguments import history_of
     from studies.exporting import export_keras, export_script, export_table, table_of
-    from studies.progress import showing, waiting
+    from studies.progress import waiting
     from studies.terminal_text import as_csv
 
     of_trials = {"trial": trial, "data": recorded.data or None, "trust": recorded.trust or None}
@@ -69,11 +69,15 @@ def export_command(
     several = False
     if format_ in _OF_TRIALS:
         write = export_script if format_ == "script" else export_keras
-        history = recorded.history()
-        several = len(history.engines) > 1
-        with showing() as progress:
+        with recorded.opened() as study:
+            several = len(study.history.engines) > 1
             export: Any = write(
-                history, trial, output, force=force, data=recorded.data, progress=progress
+                study.history,
+                trial,
+                output,
+                force=force,
+                data=recorded.data,
+                progress=study.progress,
             )
     else:
         first = history_of(recorded.study, recorded.engine, recorded.store)
