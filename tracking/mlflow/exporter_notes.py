@@ -1,4 +1,4 @@
-"""The exporter's notes in ``exports.db``: what it has sent to which MLflow database.
+"""The exporter's notes in ``exports.db`` on the runs and files that it has sent to MLflow.
 
 The file is beside a study's journal. If the file is lost, the exporter finds its runs in MLflow by
 the tag ``kerastudy.uuid``. The exporter notes the uuid of a run before it creates the run, and
@@ -22,10 +22,11 @@ from tracking.journal import FILE_NAME as JOURNAL
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The `place` of the store's own MLflow database. The place of a server is its address."""
-_FORMAT: Final = 3
-# The states of a run. A created run may lack its params and its data set. A written run has both. A
-# deleted run was deleted by a person in MLflow.
-_CREATED, _WRITTEN, _DELETED = range(3)
+_FORMAT: Final = 4
+# The states of a run. An intended run may exist, as a process may have been killed after it created
+# the run. A created run may lack its params and its data set. A written run has both. A deleted run
+# was deleted by a person in MLflow.
+_INTENDED, _CREATED, _WRITTEN, _DELETED = range(4)
 _TABLES: Final = f"""
 BEGIN;
 CREATE TABLE destinations (
@@ -36,8 +37,8 @@ CREATE TABLE files (
     place TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (place, name)
 );
 CREATE TABLE runs (
-    place TEXT NOT NULL, uuid TEXT NOT NULL, run TEXT NOT NULL DEFAULT '',
-    state INTEGER NOT NULL DEFAULT {_CREATED}, PRIMARY KEY (place, uuid)
+    place TEXT NOT NULL, uuid TEXT NOT NULL, run TEXT NOT NULL, state INTEGER NOT NULL,
+    PRIMARY KEY (place, uuid)
 ) WITHOUT ROWID;
 PRAGMA user_version={_FORMAT};
 COMMIT;
@@ -46,7 +47,7 @@ COMMIT;
 
 @dataclass(frozen=True)
 class StudyNote:
-    """What has been sent of a study to one destination."""
+    """The study's experiment in one destination, and the part of the journal that was sent."""
 
     database: str  # From `server.identity_of`.
     experiment: str  # MLflow's id of the study's experiment.
@@ -94,7 +95,6 @@ class ExporterNotes:
         rows = self._execute("SELECT uuid, run, state FROM runs WHERE place = ?").fetchall()
         # MLflow's run ids, by the journal's uuids.
         self.runs: dict[str, str] = {uuid: run for uuid, run, _ in rows if run}
-        self._intended = {uuid for uuid, run, _ in rows if not run}
         self._states: dict[str, int] = {uuid: state for uuid, _, state in rows}
 
     @property
@@ -108,8 +108,7 @@ class ExporterNotes:
     def note_experiment(self, database: str, experiment: str, runs: Mapping[str, str]) -> None:
         """Drops all notes, then notes the study's experiment and its run ids by uuid."""
         self.forget()
-        self._insert_runs(runs)
-        self.runs.update(runs)
+        self._insert_runs(runs, _CREATED)
         # The experiment is noted last. If a process is killed before, the next one begins again.
         self._execute(
             "INSERT INTO destinations (database, experiment, place) VALUES (?, ?, ?)",
@@ -121,10 +120,10 @@ class ExporterNotes:
         """Drops all notes on this destination."""
         for table in ("destinations", "runs", "files"):
             self._execute(f"DELETE FROM {table} WHERE place = ?")
-        self.runs, self._intended, self._states = {}, set(), {}
+        self.runs, self._states = {}, {}
 
     def note_sent(self, revision: int, epochs: int) -> None:
-        """Notes what was sent last: a revision of the journal, and a row of its table `epochs`."""
+        """Notes the last revision of the journal, and the last row of `epochs`, that were sent."""
         query = "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?"
         self._execute(query, revision, epochs)
 
@@ -141,34 +140,28 @@ class ExporterNotes:
     def forget_run(self, uuid: str) -> None:
         """Drops the note on a run that was deleted because the journal no longer has its uuid."""
         self._execute("DELETE FROM runs WHERE uuid = ? AND place = ?", uuid)
-        del self.runs[uuid]
-        self._states.pop(uuid, None)
+        del self.runs[uuid], self._states[uuid]
 
     def may_exist(self, uuid: str) -> bool:
         """Returns whether an earlier process may have created a run and not noted its id."""
-        return uuid in self._intended
+        return self._states.get(uuid) == _INTENDED
 
     def note_intended(self, uuids: Iterable[str]) -> None:
         """Notes the uuids of runs before they are created."""
-        new = [uuid for uuid in uuids if uuid not in self.runs and uuid not in self._intended]
+        new = {uuid: "" for uuid in uuids if uuid not in self._states}
         if new:
             # Without this sync to disk, a run could be created twice after a power failure.
             self._execute("PRAGMA synchronous=FULL")
-            self._insert_runs(dict.fromkeys(new, ""))
+            self._insert_runs(new, _INTENDED)
             self._execute("PRAGMA synchronous=OFF")
 
     def note_created(self, uuid: str, run: str) -> None:
         """Notes MLflow's id of a new run."""
-        query = (
-            "INSERT INTO runs (uuid, run, place) VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET run = excluded.run"
-        )
-        self._execute(query, uuid, run)
-        self.runs[uuid] = run
+        self._insert_runs({uuid: run}, _CREATED)
 
     def is_written(self, uuid: str) -> bool:
         """Returns whether a run has its params and its data set."""
-        return self._states.get(uuid, _CREATED) != _CREATED
+        return self._states[uuid] in (_WRITTEN, _DELETED)
 
     def note_written(self, uuid: str) -> None:
         """Notes that a run has its params and its data set."""
@@ -191,11 +184,13 @@ class ExporterNotes:
         """Executes a statement as one transaction. Its last placeholder stands for the place."""
         return self._database.execute(query, (*values, self._place) if "?" in query else ())
 
-    def _insert_runs(self, runs: Mapping[str, str]) -> None:
-        rows = [(uuid, run, self._place) for uuid, run in runs.items()]
+    def _insert_runs(self, runs: Mapping[str, str], state: int) -> None:
+        rows = [(self._place, uuid, run, state) for uuid, run in runs.items()]
         self._database.execute("BEGIN IMMEDIATE")
-        self._database.executemany("INSERT INTO runs (uuid, run, place) VALUES (?, ?, ?)", rows)
+        self._database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", rows)
         self._database.execute("COMMIT")
+        self.runs |= {uuid: run for uuid, run in runs.items() if run}
+        self._states |= dict.fromkeys(runs, state)
 
 
 def read_notes(folder: Path) -> tuple[str, str]:
