@@ -2,15 +2,12 @@ from .descriptions import Pages as Pages
 from .descriptions import study_description as study_description
 from .descriptions import study_note as study_note
 from .exporter_process import bring_up_to_date as bring_up_to_date
-from .server import Place as Place
 from .server import check_server as check_server
 from .server import free_place as free_place
-from .server import open_client as open_client
 from .server import open_store_client as open_store_client
 from .server import server_of_environment as server_of_environment
 from .server import serving as serving
 from .study_exporter import StudyExporter as StudyExporter
 from .tags import to_mlflow as to_mlflow
-from .trial_exporter import dataset_inputs as dataset_inputs
 from .views import view_id as view_id
 from .views import view_tags as view_tags

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from search_spaces.texts import counted, duration, listed, readable
-from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import rank_of
+from tracking.history.study_history import StudyHistory, default_engine
 from tracking.history.verdicts import study_verdict
 from tracking.mlflow import tags
 from tracking.mlflow.views import (
@@ -82,29 +81,27 @@ def trial_note(
         facts.append(counted(result.model_parameters, "weight"))
     lines += ["", ", ".join(facts)]
     if result.best is not None:
-        lines += code_block([reproduce])
-    return "\n".join(lines)[: tags.LONGEST]
+        lines.append(code_block(reproduce))
+    return "\n".join(lines)
 
 
 def model_description(name: str, experiment_id: str, tracking_uri: str) -> str:
     """Returns the description of a study's registered model: what it is, and how to load it."""
-    study = link(name, view_page(experiment_id, "trials"))
-    lines = [
-        f"Models of the study {study}. The alias `champion` is on the present choice: the best "
-        "trial, the winner of a confirmation, or a trial that a person promoted.",
-        "",
-        "The input of a model is samples as the study's data has them: preprocessing is a part of "
-        "the model. The page of a version shows the signature and the trial. To load the champion:",
-    ]
-    address = f"models:/{name}@champion"
-    code = [
+    study, address = link(name, view_page(experiment_id, "trials")), f"models:/{name}@champion"
+    code = code_block(
         "import mlflow",
         "",
         f"mlflow.set_tracking_uri({tracking_uri!r})",
         f"model = mlflow.keras.load_model({address!r})",
         f"predict = mlflow.pyfunc.load_model({address!r}).predict",
-    ]
-    return "\n".join([*lines, *code_block(code)]).rstrip()
+    )
+    return (
+        f"Models of the study {study}. The alias `champion` is on the present choice: the best "
+        "trial, the winner of a confirmation, or a trial that a person promoted.\n\n"
+        "The input of a model is samples as the study's data has them: preprocessing is a part of "
+        "the model. The page of a version shows the signature and the trial. To load the champion:"
+        f"\n{code}"
+    )
 
 
 def version_description(
@@ -117,16 +114,15 @@ def version_description(
     """Returns the description of a model version: its trial, epoch, value and files."""
     _, best = trial.best_training
     command = shell_command("reproduce", description, f"--trial {trial.number}", several=True)
-    files = logged_model_page(experiment_id, model_id)
+    of_trial = link(f"trial {trial.number}", run_page(experiment_id, run_id))
+    files = link("files", logged_model_page(experiment_id, model_id))
     folds = trial.result.folds
     of_folds = f" (the mean of {folds} folds; it is trained on all of them)" if folds else ""
-    lines = [
+    return (
         f"{plain(description.objective.metric)} {best.value:.6g} at epoch {best.epoch} of "
-        f"{link(f'trial {trial.number}', run_page(experiment_id, run_id))}{of_folds}. Its "
-        f"{link('files', files)} have the signature and an input example. To train the model "
-        "again by plain model.fit, and compare:",
-    ]
-    return "\n".join([*lines, *code_block([command])]).rstrip()
+        f"{of_trial}{of_folds}. Its {files} have the signature and an input example. To train the "
+        f"model again by plain model.fit, and compare:\n{code_block(command)}"
+    )
 
 
 def with_verdict(text: str, former: str, verdict: str) -> str:
@@ -153,11 +149,11 @@ def link(text: str, address: str) -> str:
     return f"[{plain(text)}]({address})"
 
 
-def code_block(lines: Iterable[str]) -> list[str]:
-    """Returns a Markdown code block."""
+def code_block(*lines: str) -> str:
+    """Returns a Markdown code block, which begins with an empty line."""
     # The block is indented instead of fenced, as three backticks in a line would end a fenced
     # block.
-    return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
+    return "".join(f"\n    {' '.join(line.splitlines())}" for line in lines)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -215,7 +211,7 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
         *_listed([*facts, Fact("ended", stopped), *summary.definition]),
     ]
     for command in summary.commands:
-        lines += [f"Next: {plain(command.purpose)}:", *code_block([command.text])]
+        lines += [f"Next: {plain(command.purpose)}:", code_block(command.text), ""]
     if history.best is not None:
         lines += _table(history, pages)
     return "\n".join(lines).rstrip()
@@ -273,12 +269,14 @@ def study_description(
 ) -> str:
     """Returns the experiment's description: a line with verdict and links for each engine.
 
-    `pages` has an entry for each engine. `running` is whether a launch of the study is running.
-    (The journal says RUNNING even after the launch was killed.)
+    The line of `default_engine` is first. `pages` has an entry for each engine. `running` is
+    whether a launch of the study is running. (The journal says RUNNING even after the launch was
+    killed.)
     """
+    first = default_engine(histories)
     lines = [
         _line(history, pages[history.description.engine], running, several=len(histories) > 1)
-        for history in sorted(histories, key=_rank)
+        for history in sorted(histories, key=lambda history: history is not first)
     ]
     return "\n\n".join(lines)[: tags.LONGEST]
 
@@ -311,9 +309,3 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
     engine = f" of {history.description.engine}" if several else ""
     summary = link(f"Summary{engine}", run_page(pages.experiment, pages.parent))
     return f"{summary}: {text} {links}"
-
-
-def _rank(history: StudyHistory) -> tuple[bool, bool, float]:
-    best, other = history.best, history.champion_engine != history.description.engine
-    key = 0.0 if best is None else rank_of(best, history.description.objective).key
-    return other, best is None, key

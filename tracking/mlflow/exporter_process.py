@@ -1,7 +1,7 @@
 """The exporter's process, which keeps MLflow up to date during a launch.
 
-The exporter has a process of its own, as the import of MLflow takes 2 s of CPU. The process looks
-for changes once a second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui`
+The launch does not import MLflow, as the import takes 2 s of CPU. The process looks for changes
+once a second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui`
 or `kerastudy push` sends the rest.
 """
 
@@ -76,7 +76,7 @@ class Exporter:
     def finish(self, wait: Callable[[str], None]) -> None:
         """Tells the process to send the rest and to draw the report. Waits at most 10 s.
 
-        `wait(text)` shows the user what the launch waits for.
+        `wait(text)` shows the user the reason for waiting.
         """
         if self._process is not None:
             wait("bringing MLflow up to date")

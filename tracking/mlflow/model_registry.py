@@ -21,6 +21,7 @@ from tracking.journal import Champion, JournalReader
 from tracking.mlflow import tags
 from tracking.mlflow.descriptions import model_description, version_description, with_verdict
 from tracking.mlflow.run_writer import RunWriter
+from tracking.mlflow.server import under_free_name
 from tracking.mlflow.tags import spell, to_mlflow
 from tracking.records import EndedTrial
 
@@ -70,15 +71,9 @@ class ModelRegistry:
         parent = runs.ids[search.uuid]
         facts = self._facts(history, trial, champion)
         mark = _mark(champion)
-        versions = self._versions()
+        versions = client.search_model_versions(f"run_id = '{parent}'")
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
-        if not runs.notes.has_file(f"model {mark}", ""):
-            if version is not None and not self._find_logged(champion):
-                # The version's files were deleted for good, together with the experiment, so the
-                # version is of no use.
-                client.delete_model_version(version.name, version.version)
-                version = None
-        elif version is None:
+        if version is None and runs.notes.has_file(f"model {mark}", ""):
             # The notes say that the version was created, so a person has deleted it. It is not
             # created again.
             return
@@ -132,43 +127,20 @@ class ModelRegistry:
         if changed != description:
             self._client.update_model_version(version.name, version.version, changed)
         if text and text != former:
-            self._client.set_model_version_tag(
-                version.name, version.version, tags.VERDICT, text[: tags.LONGEST]
-            )
-
-    def _versions(self) -> list[ModelVersion]:
-        versions: list[ModelVersion] = []
-        for model in registered_models(self._client, self._study.uuid):
-            quote = '"' if "'" in model.name else "'"
-            versions += self._client.search_model_versions(f"name = {quote}{model.name}{quote}")
-        return versions
+            self._client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
 
     def _model(self) -> RegisteredModel:
         """Returns the study's registered model, and creates the model if there is none."""
-        from mlflow.exceptions import MlflowException
-
         if models := registered_models(self._client, self._study.uuid):
             return models[0]
-        name, number = self._study.name, 1
-        while True:
-            try:
-                return self._client.create_registered_model(
-                    name,
-                    tags={tags.KIND: "study", tags.UUID: self._study.uuid},
-                    description=model_description(
-                        name, self._runs.experiment, self._client.tracking_uri
-                    ),
-                )
-            except MlflowException as error:
-                # If another registered model has the name, the next number is tried.
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                number += 1
-                name = f"{self._study.name} ({number})"
-
-    def _find_logged(self, champion: Champion) -> Sequence[LoggedModel]:
-        condition = f"tags.`{tags.UUID}` = '{_mark(champion)}'"
-        return list(self._client.search_logged_models([self._runs.experiment], condition))
+        tagged = {tags.KIND: "study", tags.UUID: self._study.uuid}
+        place = (self._runs.experiment, self._client.tracking_uri)
+        return under_free_name(
+            self._study.name,
+            lambda name: self._client.create_registered_model(
+                name, tagged, model_description(name, *place)
+            ),
+        )
 
     def _logged(
         self, champion: Champion, trial: EndedTrial, facts: Mapping[str, str], parent: str
@@ -177,13 +149,13 @@ class ModelRegistry:
         from mlflow.entities import LoggedModelStatus
         from mlflow.models import Model
 
-        client = self._client
-        models = self._find_logged(champion)
+        client, experiment, mark = self._client, self._runs.experiment, _mark(champion)
+        models = client.search_logged_models([experiment], f"tags.`{tags.UUID}` = '{mark}'")
         logged = next(iter(models), None) or client.create_logged_model(
-            self._runs.experiment,
+            experiment,
             name=champion.alias,
             source_run_id=parent,
-            tags={**facts, tags.UUID: _mark(champion)},
+            tags={**facts, tags.UUID: mark},
             params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
             model_type="keras",
         )

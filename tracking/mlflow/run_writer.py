@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from tracking.mlflow import tags
 from tracking.mlflow.exporter_notes import ExporterNotes
-from tracking.mlflow.tags import portable
+from tracking.mlflow.server import unless_missing
+from tracking.mlflow.tags import portable, tag_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,7 +56,7 @@ class RunWriter:
             if runs:
                 self.notes.note_created(uuid, runs[0].info.run_id)
                 return True
-        texts = {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}}
+        texts = {tags.UUID: uuid, **{key: tag_text(text) for key, text in tagged.items()}}
         run = self.client.create_run(self.experiment, started, texts, name)
         self._tags[uuid] = {**texts, tags.RUN_NAME: name}
         self.notes.note_created(uuid, run.info.run_id)
@@ -83,7 +84,7 @@ class RunWriter:
         if uuid not in self.ids:
             return
         run, written = self.ids[uuid], self._tags.pop(uuid, {})
-        texts = {key: portable(text) for key, text in (tagged or {}).items()}
+        texts = {key: tag_text(text) for key, text in (tagged or {}).items()}
         texts = {key: text for key, text in texts.items() if written.get(key) != text}
 
         def write() -> None:
@@ -129,13 +130,9 @@ class RunWriter:
         return True
 
     def _is_deleted(self, run: str) -> bool:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return bool(self.client.get_run(run).info.lifecycle_stage == "deleted")
-        except MlflowException as error:
-            # `mlflow gc` removes deleted runs for good. Then MLflow does not find them.
-            return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+        known = unless_missing(lambda: self.client.get_run(run))
+        # `mlflow gc` removes deleted runs for good. Then MLflow does not have them.
+        return known is None or known.info.lifecycle_stage == "deleted"
 
 
 def search_runs(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:

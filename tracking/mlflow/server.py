@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import logging
 import os
 import shutil
@@ -16,11 +17,11 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
@@ -37,6 +38,7 @@ from tracking.store.store_folder import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Result = TypeVar("Result")
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SCHEMES: Final = ("http", "https")
@@ -169,15 +171,36 @@ def identity_of(client: MlflowClient) -> str:
     the experiment's creation time. The text is empty if the experiment was deleted for good, e.g.
     by `mlflow gc`.
     """
+    default = unless_missing(lambda: client.get_experiment("0"))
+    return "" if default is None else default.tags.get(UUID) or str(default.creation_time)
+
+
+def unless_missing(get: Callable[[], Result]) -> Result | None:
+    """Returns the result of a request to MLflow, or None if MLflow does not have the object."""
     from mlflow.exceptions import MlflowException
 
     try:
-        default = client.get_experiment("0")
-        return default.tags.get(UUID) or str(default.creation_time)
+        return get()
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        return ""
+        return None
+
+
+def under_free_name(name: str, create: Callable[[str], Result]) -> Result:
+    """Creates an object of MLflow. If another object has the name, the name becomes ``NAME (2)``.
+
+    MLflow keeps the names of deleted experiments.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for number in itertools.count(1):
+        try:
+            return create(name if number == 1 else f"{name} ({number})")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    raise AssertionError("the numbers do not end")
 
 
 @contextlib.contextmanager
@@ -270,18 +293,15 @@ class Place:
 def free_place(port: int | None = None) -> Place:
     """Returns a place whose port is free: `port`, or by default the first free one from 5000."""
     for number in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
-        with contextlib.closing(socket.socket()) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, number))
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    continue
+        try:
+            with socket.create_server((LOOPBACK, number)) as probe:
+                return Place(int(probe.getsockname()[1]))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
                 raise StoreError(
                     f"A server can't listen on port {number}: {error.strerror or error}. Choose "
                     "another with --port."
                 ) from None
-            return Place(int(probe.getsockname()[1]))
     raise StoreError(f"Port {port} is taken. Choose another with --port, or leave it out.")
 
 

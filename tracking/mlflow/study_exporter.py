@@ -1,8 +1,8 @@
 """Sends a study's journal to MLflow, through `MlflowClient` alone.
 
 A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
-what it has sent (see `exporter_notes`). If the exporter is killed, the next one repeats the last
-writes, which does no harm.
+the runs and files that it has sent (see `exporter_notes`). If the exporter is killed, the next one
+repeats the last writes, which does no harm.
 
 - If the database of a destination is lost or replaced, the exporter fills the new one.
 - A run or experiment that a person renamed or deleted in MLflow stays renamed or deleted.
@@ -36,6 +36,8 @@ from tracking.mlflow.server import (
     open_client,
     open_store_client,
     set_aside,
+    under_free_name,
+    unless_missing,
 )
 from tracking.mlflow.trial_exporter import TrialExporter, TrialsSoFar
 from tracking.mlflow.views import view_page, view_tags
@@ -54,8 +56,8 @@ class StudyExporter:
     def __init__(self, store: Store, folder: Path, address: str = "") -> None:
         self._store, self._folder = store, folder
         self.destination = Destination(store, folder, address)
+        # By the journal's id of a search. It is empty before the first update.
         self._so_far: dict[int, TrialsSoFar] = {}
-        self._deleted_gone = False
         # The result of `_state` before the last update. While it stays the same, nothing is sent.
         self._sent: tuple[int, str] | None = None
         # The address of the study's table of trials; empty if a person deleted the experiment.
@@ -78,31 +80,31 @@ class StudyExporter:
         ):
             # The state is read before anything is sent, so the next update sends whatever is
             # recorded during this one.
-            state = self._state(journal)
-            written = self._update(notes, journal, whole)
-        self._sent = state
+            revision, report = self._state(journal)
+            written = self._update(notes, journal, revision, whole)
+        self._sent = revision, report
         return written
 
     def _state(self, journal: JournalReader) -> tuple[int, str]:
+        """Returns the journal's revision, and the mark of the report."""
         return journal.revision(), _mark_of(self._folder / REPORT)
 
-    def _update(self, notes: ExporterNotes, journal: JournalReader, whole: bool) -> int:
+    def _update(
+        self, notes: ExporterNotes, journal: JournalReader, revision: int, whole: bool
+    ) -> int:
         destination = self.destination
         experiment = destination.experiment(notes, journal.header())
         if experiment is None:
             return 0
         runs = RunWriter(destination.client, notes, experiment.experiment_id)
-        if not self._deleted_gone:
-            # A launch may replace a study that has no finished trials. Then the journal lacks the
-            # former trials, and their runs are deleted.
+        if not self._so_far:
+            # A launch may have replaced a study that has no finished trials. Then the journal lacks
+            # the former trials, and their runs are deleted.
             for uuid in runs.ids.keys() - journal.uuids():
                 runs.delete(uuid)
-            self._deleted_gone = True
         note = notes.study
         assert note is not None, "the experiment is noted"
-        # The revision is read before the trials, so the next update sends whatever is recorded
-        # after it.
-        revision, since = journal.revision(), note.revision
+        since = note.revision
         points, last = journal.points(note.epochs)
         searches = journal.searches()
         for search in searches:
@@ -160,14 +162,11 @@ class StudyExporter:
         self, search: Search, history: StudyHistory, page: Pages, runs: RunWriter
     ) -> None:
         running = search.status == "RUNNING"
-        note = study_note(history, page, "" if running else history.stopped)
-        if len(note) > tags.LONGEST:
-            note = note[: tags.LONGEST - 2] + "…"
-        tagged = {tags.NOTE: note}
+        tagged = {tags.NOTE: study_note(history, page, "" if running else history.stopped)}
         if unread := ", ".join(search.description.unread):
-            tagged[tags.UNREAD] = unread[: tags.LONGEST]
+            tagged[tags.UNREAD] = unread
         if not running:
-            tagged[tags.STOPPED] = search.stopped[: tags.LONGEST]
+            tagged[tags.STOPPED] = search.stopped
         runs.write(
             search.uuid,
             tagged=tagged,
@@ -193,7 +192,7 @@ class StudyExporter:
     def _send_definition(self, journal: JournalReader, search: Search, runs: RunWriter) -> None:
         """Sends the study's definition and its code as artifacts."""
         code, name = search.description.code, f"definition {search.uuid}"
-        mark = f"{search.uuid} {code.digest} {search.description.space.digest}"
+        mark = f"{code.digest} {search.description.space.digest}"
         if runs.notes.has_file(name, mark):
             return
         definition = json.loads(to_json(search.description))
@@ -251,8 +250,6 @@ class Destination:
 
     def experiment(self, notes: ExporterNotes, header: Header) -> Experiment | None:
         """Returns the study's experiment, or None if a person deleted the experiment in MLflow."""
-        from mlflow.exceptions import MlflowException
-
         database = identity_of(self.client)
         if self.address and database and database == read_notes(self._folder)[1]:
             raise ServerRefusedError(
@@ -262,11 +259,8 @@ class Destination:
         note = notes.study
         experiment: Experiment | None = None
         if note is not None and (not database or note.database == database):
-            try:
-                experiment = self.client.get_experiment(note.experiment)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+            experiment = unless_missing(lambda: self.client.get_experiment(note.experiment))
+            if experiment is None:
                 # The database is the same, so a person deleted the experiment for good.
                 return None
         if experiment is None or experiment.tags.get(tags.UUID) != header.uuid:
@@ -304,27 +298,15 @@ class Destination:
         return experiment
 
     def _create(self, notes: ExporterNotes, header: Header, database: str) -> Experiment:
-        """Creates the study's experiment, named after the study, e.g. ``digits``.
-
-        If another experiment has this name, even a deleted one, the name becomes ``digits (2)``.
-        """
-        from mlflow.exceptions import MlflowException
-
+        """Creates the study's experiment, and notes it. Its name is the study's, if it is free."""
         place = None if self.address else f"{self._store.artifacts_uri}/{header.uuid[:12]}"
         tagged = {
             "mlflow.experimentKind": "custom_model_development",
             tags.KIND: "study",
             tags.UUID: header.uuid,
         }
-        name, number = header.name, 1
-        while True:
-            try:
-                experiment_id = self.client.create_experiment(name, place, tagged)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                number += 1
-                name = f"{header.name} ({number})"
-                continue
-            notes.note_experiment(database, experiment_id, {})
-            return self.client.get_experiment(experiment_id)
+        experiment_id = under_free_name(
+            header.name, lambda name: self.client.create_experiment(name, place, tagged)
+        )
+        notes.note_experiment(database, experiment_id, {})
+        return self.client.get_experiment(experiment_id)

@@ -57,10 +57,8 @@ SOURCE_TYPE: Final = "mlflow.source.type"
 COMMIT: Final = "mlflow.source.git.commit"
 
 LONGEST: Final = 8000
-"""MLflow cuts a run's tag after this many characters."""
-
-
-_LONGEST: Final = 250
+"""A run's tag has at most this many characters."""
+_LONGEST_NAME: Final = 250
 _REFUSED = re.compile(r"[^\w\-. :/]|:(?=x)")
 _NO_NAME: Final = ":x:"
 
@@ -74,15 +72,21 @@ def to_mlflow(name: str) -> str:
     outside = spelled == "." or spelled.startswith(("/", ".."))
     if outside or posixpath.normpath(spelled) != spelled:
         spelled = re.sub(r"[/.]", _spell, spelled)
-    if len(spelled) <= _LONGEST:
+    if len(spelled) <= _LONGEST_NAME:
         return spelled
     digest = hashlib.sha256(spelled.encode()).hexdigest()[:8]
-    return f"{spelled[: _LONGEST - len(digest) - 1]}-{digest}"
+    return f"{spelled[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
 
 
 def portable(text: str) -> str:
     """Replaces NUL characters in a text, which PostgreSQL refuses."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def tag_text(text: str) -> str:
+    """Returns a text as a run's tag: `portable`, and cut if it is too long."""
+    text = portable(text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import complete
-from tracking.history.learning_curves import mean_epochs
+from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial
 from tracking.journal import Fit, JournalReader, Point, Search
 from tracking.mlflow import tags
@@ -137,7 +137,7 @@ class TrialExporter:
             tagged[tags.VERIFIED] = trial.verified
         metrics: list[Metric] = []
         if isinstance(trial, EndedTrial) and trial.result.repeats:
-            for epoch, means in self._means(trial).items():
+            for epoch, means in epoch_metrics(self.journal.folder, trial).items():
                 metrics += metrics_of(means, trial.ended, epoch)
         self._send_run(search, trial, tagged, metrics)
         for fit in self._fits.pop(trial.uuid, []):
@@ -211,12 +211,6 @@ class TrialExporter:
         """Removes the unsent epochs of a fit, and returns their metrics."""
         points = self.points.pop(fit, [])
         return [metric for p in points for metric in metrics_of(p.metrics, p.time, p.epoch)]
-
-    def _means(self, trial: EndedTrial) -> dict[int, dict[str, float]]:
-        repeats = trial.result.repeats
-        curves = self.journal.curves(repeat.uuid for repeat in repeats)
-        folds = sum(repeat.fold is not None for repeat in repeats)
-        return mean_epochs([curves.get(repeat.uuid, {}) for repeat in repeats], folds)
 
 
 def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
@@ -294,7 +288,7 @@ def _settings(description: StudyDescription) -> dict[str, Any]:
     else:
         values |= {"epochs": description.epochs, "batch_size": description.batch_size}
     if description.class_weight is not None:
-        values["class_weight"] = spell(description.class_weight)[: tags.LONGEST]
+        values["class_weight"] = description.class_weight
     return values
 
 
@@ -337,11 +331,10 @@ def _result_tags(result: TrialResult) -> dict[str, str]:
     texts = {
         tags.STATE: result.state,
         tags.BEST_EPOCH: "" if best is None else str(best.epoch),
-        tags.REASON: result.reason[: tags.LONGEST],
+        tags.REASON: result.reason,
         tags.TRAINER: result.trainer,
         **{
-            to_mlflow(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
-            for key, value in result.user_attrs.items()
+            to_mlflow(f"user_attrs.{key}"): spell(value) for key, value in result.user_attrs.items()
         },
     }
     return {name: text for name, text in texts.items() if text}
